@@ -1,0 +1,11 @@
+//! The hello and its answer, each behind its length.
+#![no_main]
+
+use bytes::BytesMut;
+use flame_wire::hello::{Answer, Hello};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Hello::decode(&mut BytesMut::from(bytes));
+    let _ = Answer::decode(&mut BytesMut::from(bytes));
+});

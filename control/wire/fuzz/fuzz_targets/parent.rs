@@ -1,0 +1,25 @@
+//! FLAME_PARENT: as text, and as a document behind a right length and check, since no mutation
+//! gets past those. What is taken is written again as the same document.
+#![no_main]
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flame_wire::FlameParent;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        read(text);
+    }
+    if let Ok(len) = u16::try_from(bytes.len()) {
+        let sealed = [&len.to_le_bytes(), &digest(&SHA256, bytes).as_ref()[..8], bytes].concat();
+        read(&format!("flame1.{}", URL_SAFE_NO_PAD.encode(sealed)));
+    }
+});
+
+fn read(text: &str) {
+    let Ok(parent) = FlameParent::decode(text) else { return };
+    let again = parent.encode().expect("what was read can be written");
+    assert_eq!(FlameParent::decode(&again), Ok(parent));
+}

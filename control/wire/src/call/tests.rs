@@ -1,0 +1,185 @@
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+use crate::body::Value;
+use crate::body::tests::{body, joined};
+use crate::testing::{Damage, arbitrary_bytes};
+
+const TRACE_CONTEXT: TraceContext =
+    TraceContext { trace_id: [0x11; 16], span_id: [0x22; 8], flags: 1 };
+
+fn full() -> CallHeader {
+    CallHeader {
+        function: FunctionId(0x0102_0304_0506_0708),
+        budget: Some(Duration::from_millis(30_000)),
+        depth: 2,
+        detached: true,
+        ack: true,
+        trace: Some(TRACE_CONTEXT),
+        channels: vec![4, 0x0106],
+    }
+}
+
+fn encoded(header: &CallHeader) -> Bytes {
+    joined(header.encode(body(b"\x90", &[b"blob"])).unwrap())
+}
+
+#[test]
+fn the_smallest_call_has_these_bytes() {
+    #[rustfmt::skip]
+    let want = [
+        8, 7, 6, 5, 4, 3, 2, 1, // function
+        0, 0,                   // flags, depth
+        1, 0, 0, 0, 0, 0,       // body: value of one byte, no blobs
+        0x90,
+    ];
+    let header = CallHeader::new(FunctionId(0x0102_0304_0506_0708));
+    assert_eq!(joined(header.encode(body(b"\x90", &[])).unwrap()), want[..]);
+}
+
+#[test]
+fn a_call_with_everything_has_these_bytes() {
+    #[rustfmt::skip]
+    let want = [
+        8, 7, 6, 5, 4, 3, 2, 1,             // function
+        0b11111, 2,                         // flags, depth
+        0x80, 0xc3, 0xc9, 0x01, 0, 0, 0, 0, // budget: 30,000,000 us
+        0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11,
+        0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11,
+        0x22, 0x22, 0x22, 0x22, 0x22, 0x22, 0x22, 0x22,
+        1,                                  // trace flags
+        2, 0,                               // channels
+        4, 0, 0, 0, 0, 0, 0, 0,
+        6, 1, 0, 0, 0, 0, 0, 0,
+        1, 0, 0, 0, 1, 0,                   // body: value of one byte, one blob
+        4, 0, 0, 0, 0, 0, 0, 0,
+        0x90,
+        b'b', b'l', b'o', b'b',
+    ];
+    assert_eq!(encoded(&full()), want[..]);
+}
+
+#[test]
+fn a_small_call_is_one_part_with_all_its_options() {
+    assert_eq!(full().encode(body(&[0; 100], &[])).unwrap().len(), 1);
+    let mut large = full();
+    large.channels.clear();
+    assert_eq!(large.encode(body(&[0; 5000], &[])).unwrap().len(), 1);
+}
+
+#[test]
+fn as_many_channels_as_one_frame_opens_are_taken_and_no_more() {
+    let mut header = full();
+    header.channels = vec![7; MAX_CHANNELS];
+    let mut message = encoded(&header);
+    assert_eq!(CallHeader::decode(&mut message), Ok(header.clone()));
+    header.channels.push(7);
+    let (what, len, max) = ("list of channels", MAX_CHANNELS + 1, MAX_CHANNELS);
+    let refused = header.encode(body(b"", &[])).unwrap_err();
+    assert_eq!(refused, EncodeError::TooLong { what, len, max });
+}
+
+#[test]
+fn a_list_of_too_many_channels_is_refused_before_it_is_read() {
+    let mut message = Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, CHANNELS, 0, 0xff, 0xff]);
+    let (what, len, max) = ("list of channels", 0xffff, MAX_CHANNELS);
+    assert_eq!(CallHeader::decode(&mut message), Err(DecodeError::TooLong { what, len, max }));
+}
+
+#[test]
+fn a_budget_without_end_is_sent_as_the_longest() {
+    let header = CallHeader { budget: Some(Duration::MAX), ..full() };
+    let decoded = CallHeader::decode(&mut encoded(&header)).unwrap();
+    assert_eq!(decoded.budget, Some(MAX_BUDGET));
+}
+
+#[test]
+fn a_budget_of_nothing_is_not_the_same_as_none() {
+    let header = CallHeader { budget: Some(Duration::ZERO), ..full() };
+    assert_eq!(CallHeader::decode(&mut encoded(&header)).unwrap().budget, Some(Duration::ZERO));
+}
+
+#[test]
+fn a_budget_that_could_overflow_a_clock_is_refused() {
+    let mut message = [&[0; 8], [BUDGET, 0].as_slice(), &[0xff; 8]].concat().into();
+    let refused = CallHeader::decode(&mut message).unwrap_err();
+    assert_eq!(refused.to_string(), "the call is malformed: its budget is more than ten years");
+}
+
+#[test]
+fn a_trace_that_the_standard_forbids_is_not_sent_and_not_taken() {
+    let unsent =
+        CallHeader { trace: Some(TraceContext { trace_id: [0; 16], ..TRACE_CONTEXT }), ..full() };
+    assert_eq!(CallHeader::decode(&mut encoded(&unsent)).unwrap().trace, None);
+    let mut message = [&[0; 8], [TRACE, 0].as_slice(), &[0; 25]].concat().into();
+    assert!(matches!(CallHeader::decode(&mut message), Err(DecodeError::BadValue { .. })));
+}
+
+#[test]
+fn a_flag_of_the_future_is_refused() {
+    let mut message = Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, 32, 0]);
+    let unknown = DecodeError::UnknownKind { what: "call flag", kind: 32 };
+    assert_eq!(CallHeader::decode(&mut message), Err(unknown));
+}
+
+#[test]
+fn a_call_cut_anywhere_is_refused() {
+    let whole = encoded(&full());
+    for len in 0..whole.len() {
+        let mut cut = whole.slice(..len);
+        let refused = CallHeader::decode(&mut cut).and_then(|_| Value::decode(cut));
+        assert!(matches!(refused, Err(DecodeError::TooShort { .. })), "{len}: {refused:?}");
+    }
+}
+
+fn header() -> impl Strategy<Value = CallHeader> {
+    let trace = (any::<[u8; 16]>(), any::<[u8; 8]>(), any::<u8>())
+        .prop_map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags })
+        .prop_filter("valid", TraceContext::is_valid);
+    let budget = (0..=MAX_MS * 1000).prop_map(Duration::from_micros);
+    (
+        any::<u64>().prop_map(FunctionId),
+        option::of(budget),
+        any::<(u8, bool, bool)>(),
+        option::of(trace),
+        vec(any::<u64>(), 0..40),
+    )
+        .prop_map(|(function, budget, (depth, detached, ack), trace, channels)| CallHeader {
+            function,
+            budget,
+            depth,
+            detached,
+            ack,
+            trace,
+            channels,
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_call_comes_back_as_it_was(
+        header in header(),
+        value in vec(any::<u8>(), 0..2000),
+        blob in vec(any::<u8>(), 0..20),
+    ) {
+        let mut message = joined(header.encode(body(&value, &[&blob])).unwrap());
+        prop_assert_eq!(CallHeader::decode(&mut message).unwrap(), header);
+        let arrived = Value::decode(message).unwrap();
+        prop_assert_eq!(arrived.bytes, value);
+        prop_assert_eq!(arrived.blobs, vec![blob]);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in arbitrary_bytes(200)) {
+        let mut message = bytes.into();
+        let _ = CallHeader::decode(&mut message).and_then(|_| Value::decode(message));
+    }
+
+    #[test]
+    fn a_damaged_call_never_panics(header in header(), damage in Damage::any()) {
+        let mut message = Damage::all(&damage, encoded(&header).to_vec()).into();
+        let _ = CallHeader::decode(&mut message).and_then(|_| Value::decode(message));
+    }
+}

@@ -1,0 +1,194 @@
+//! Frames: what the [mux](crate::mux) puts on the link, at most 32 KiB each.
+//!
+//! ```text
+//! frame := kind u8, flags u8, stream u64, fields, payload      integers are little-endian
+//!
+//! DATA   START?  tag u8, total u64          a message of `total` bytes begins here
+//!        OPENS?  count u16, stream u64 ...  the stream is new, and so are these beside it
+//!        END?                               the direction ends with this message
+//!        payload                            the rest of the packet
+//! CREDIT bytes u32                          the receiver has room for so many more
+//! RESET                                     the sender gives the stream up
+//! ```
+//!
+//! A frame has no length of its own: a [packet](crate::packet) carries exactly one.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::error::DecodeError;
+
+/// The longest frame, header and payload together, in bytes.
+pub const MAX_FRAME: usize = 32 * 1024;
+/// The most streams that one frame may open beside its own.
+pub const MAX_OPENS: usize = 256;
+
+const DATA: u8 = 1;
+const CREDIT: u8 = 2;
+const RESET: u8 = 3;
+
+const START: u8 = 1;
+const OPENS: u8 = 2;
+const END: u8 = 4;
+
+/// One two-way stream of messages on a link: a call, a channel, or the control stream.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StreamId(pub u64);
+
+impl StreamId {
+    /// The stream that stands as long as the link does.
+    pub const CONTROL: StreamId = StreamId(0);
+}
+
+/// How a message begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Start {
+    /// What the message is: see [`Tag`](crate::message::Tag).
+    pub tag: u8,
+    /// The length of the whole message, in bytes.
+    pub total: u64,
+}
+
+/// A part of a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Data {
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// Present on the first frame of a message.
+    pub start: Option<Start>,
+    /// Present on the first frame of a stream: the streams opened beside it.
+    pub opens: Option<Vec<StreamId>>,
+    /// The direction ends once this message is complete.
+    pub end: bool,
+    /// At most [`MAX_FRAME`] less the header.
+    pub payload: Bytes,
+}
+
+/// The unit of the mux.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Frame {
+    /// A part of a message.
+    Data(Data),
+    /// The receiver of a stream has consumed so many bytes.
+    Credit {
+        /// The stream.
+        stream: StreamId,
+        /// Bytes that may be sent beyond those granted before.
+        bytes: u32,
+    },
+    /// The sender neither sends nor wants anything more on this stream.
+    Reset {
+        /// The stream.
+        stream: StreamId,
+    },
+}
+
+impl Frame {
+    /// The encoded length, in bytes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        10 + match self {
+            Frame::Data(data) => data.header_len() + data.payload.len(),
+            Frame::Credit { .. } => 4,
+            Frame::Reset { .. } => 0,
+        }
+    }
+
+    /// Appends the frame to `out`.
+    pub fn encode(&self, out: &mut BytesMut) {
+        let mut head = |kind, flags, stream: StreamId| {
+            out.put_u8(kind);
+            out.put_u8(flags);
+            out.put_u64_le(stream.0);
+        };
+        match self {
+            Frame::Data(data) => {
+                head(DATA, data.flags(), data.stream);
+                if let Some(start) = data.start {
+                    out.put_u8(start.tag);
+                    out.put_u64_le(start.total);
+                }
+                if let Some(opens) = &data.opens {
+                    debug_assert!(opens.len() <= MAX_OPENS, "the mux checks it");
+                    out.put_u16_le(u16::try_from(opens.len()).unwrap_or(u16::MAX));
+                    opens.iter().for_each(|stream| out.put_u64_le(stream.0));
+                }
+                out.extend_from_slice(&data.payload);
+            }
+            Frame::Credit { stream, bytes } => {
+                head(CREDIT, 0, *stream);
+                out.put_u32_le(*bytes);
+            }
+            Frame::Reset { stream } => head(RESET, 0, *stream),
+        }
+    }
+
+    /// Reads the frame that fills `bytes`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the bytes are too short, too long, or of no known kind.
+    pub fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
+        if bytes.len() > MAX_FRAME {
+            return Err(DecodeError::TooLong { what: "frame", len: bytes.len(), max: MAX_FRAME });
+        }
+        need(&bytes, 10)?;
+        let (kind, flags, stream) = (bytes.get_u8(), bytes.get_u8(), StreamId(bytes.get_u64_le()));
+        match kind {
+            DATA => Data::decode(stream, flags, bytes).map(Frame::Data),
+            CREDIT => {
+                need(&bytes, 4)?;
+                let credit = bytes.get_u32_le();
+                finished(&bytes)?;
+                Ok(Frame::Credit { stream, bytes: credit })
+            }
+            RESET => finished(&bytes).map(|()| Frame::Reset { stream }),
+            kind => Err(DecodeError::UnknownKind { what: "frame", kind }),
+        }
+    }
+}
+
+impl Data {
+    /// What the header takes beyond the ten bytes that every frame has.
+    fn header_len(&self) -> usize {
+        self.start.map_or(0, |_| 9) + self.opens.as_ref().map_or(0, |opens| 2 + 8 * opens.len())
+    }
+
+    fn flags(&self) -> u8 {
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        flag(self.start.is_some(), START) | flag(self.opens.is_some(), OPENS) | flag(self.end, END)
+    }
+
+    fn decode(stream: StreamId, flags: u8, mut bytes: Bytes) -> Result<Self, DecodeError> {
+        if flags & !(START | OPENS | END) != 0 {
+            return Err(DecodeError::UnknownKind { what: "frame flag", kind: flags });
+        }
+        let start = if flags & START != 0 {
+            need(&bytes, 9)?;
+            Some(Start { tag: bytes.get_u8(), total: bytes.get_u64_le() })
+        } else {
+            None
+        };
+        let opens = if flags & OPENS != 0 {
+            need(&bytes, 2)?;
+            let count = usize::from(bytes.get_u16_le());
+            if count > MAX_OPENS {
+                return Err(DecodeError::TooLong { what: "opens", len: count, max: MAX_OPENS });
+            }
+            need(&bytes, 8 * count)?;
+            Some((0..count).map(|_| StreamId(bytes.get_u64_le())).collect())
+        } else {
+            None
+        };
+        Ok(Data { stream, start, opens, end: flags & END != 0, payload: bytes })
+    }
+}
+
+fn need(bytes: &Bytes, len: usize) -> Result<(), DecodeError> {
+    if bytes.len() < len { Err(DecodeError::TooShort { what: "frame" }) } else { Ok(()) }
+}
+
+fn finished(bytes: &Bytes) -> Result<(), DecodeError> {
+    if bytes.is_empty() { Ok(()) } else { Err(DecodeError::Trailing { what: "frame" }) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,155 @@
+//! One direction of a stream, at its receiver: messages put together again, and credit.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use super::{FRAME_COST, Message, MuxViolation};
+use crate::frame::{Data, MAX_FRAME};
+
+/// What is reserved for a message before its bytes come: an announced length is only a claim.
+const RESERVE: u64 = 1 << 20;
+
+#[derive(Debug)]
+struct Partial {
+    tag: u8,
+    total: u64,
+    left: u64,
+    buffer: BytesMut,
+    /// Bytes that are not yet owed to the peer.
+    debt: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Inbound {
+    window: u32,
+    inbox: VecDeque<(Message, u32)>,
+    partial: Option<Partial>,
+    /// Received and not granted again.
+    outstanding: u64,
+    /// May be granted again.
+    owed: u32,
+    ended: bool,
+    discard: bool,
+}
+
+impl Inbound {
+    pub(super) fn new(window: u32) -> Self {
+        Self {
+            window,
+            inbox: VecDeque::new(),
+            partial: None,
+            outstanding: 0,
+            owed: 0,
+            ended: false,
+            discard: false,
+        }
+    }
+
+    /// Takes a frame in; true if it makes a message whole.
+    pub(super) fn push(&mut self, data: Data, max_message: u64) -> Result<bool, MuxViolation> {
+        let sequence = MuxViolation::Sequence(data.stream);
+        if self.ended {
+            return Err(sequence);
+        }
+        let len = data.payload.len() as u64;
+        let cost = FRAME_COST + u32::try_from(len).unwrap_or(u32::MAX);
+        self.outstanding += u64::from(cost);
+        let limit = u64::from(self.window) + MAX_FRAME as u64 + u64::from(FRAME_COST);
+        if self.outstanding > limit && !self.discard {
+            return Err(MuxViolation::Window(data.stream));
+        }
+        let mut partial = match (self.partial.take(), data.start) {
+            (None, Some(start)) if start.total > max_message => {
+                return Err(MuxViolation::TooLarge { size: start.total, limit: max_message });
+            }
+            (None, Some(start)) => Partial {
+                tag: start.tag,
+                total: start.total,
+                left: start.total,
+                buffer: BytesMut::new(),
+                debt: 0,
+            },
+            (Some(partial), None) => partial,
+            _ => return Err(sequence),
+        };
+        partial.left = partial.left.checked_sub(len).ok_or(sequence)?;
+        partial.debt += cost;
+        let whole = partial.left == 0;
+        if data.end && !whole {
+            return Err(sequence);
+        }
+        self.ended = data.end;
+        if self.discard {
+            self.partial = (!whole).then_some(partial);
+            return Ok(false);
+        }
+        if whole {
+            let body = if data.start.is_some() {
+                data.payload
+            } else {
+                partial.buffer.extend_from_slice(&data.payload);
+                partial.buffer.freeze()
+            };
+            let message = Message { tag: partial.tag, body, end: data.end };
+            self.inbox.push_back((message, partial.debt));
+            return Ok(true);
+        }
+        if data.start.is_some() {
+            let reserve = partial.total.min(RESERVE);
+            partial.buffer.reserve(usize::try_from(reserve).unwrap_or_default());
+        }
+        partial.buffer.extend_from_slice(&data.payload);
+        // A message longer than the window must be granted while it comes, but only one: while
+        // another waits to be read, the sender stays within its window.
+        if self.inbox.is_empty() {
+            self.owed += std::mem::take(&mut partial.debt);
+        }
+        self.partial = Some(partial);
+        Ok(false)
+    }
+
+    /// The next message; its room is owed to the peer again.
+    pub(super) fn pop(&mut self) -> Option<Message> {
+        let (message, debt) = self.inbox.pop_front()?;
+        self.owed += debt;
+        if self.inbox.is_empty()
+            && let Some(partial) = &mut self.partial
+        {
+            self.owed += std::mem::take(&mut partial.debt);
+        }
+        Some(message)
+    }
+
+    /// Credit to grant now: in halves of the window, so that it seldom costs a frame.
+    pub(super) fn take_credit(&mut self) -> Option<u32> {
+        if self.ended || self.discard || self.owed < self.window / 2 {
+            return None;
+        }
+        self.outstanding -= u64::from(self.owed);
+        Some(std::mem::take(&mut self.owed))
+    }
+
+    /// Nobody will read: what comes is dropped.
+    pub(super) fn discard(&mut self) {
+        self.discard = true;
+        self.inbox = VecDeque::new();
+        if let Some(partial) = &mut self.partial {
+            partial.buffer = BytesMut::new();
+        }
+    }
+
+    /// The peer sends nothing more.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.partial = None;
+    }
+
+    pub(super) fn is_receiving(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended
+    }
+}

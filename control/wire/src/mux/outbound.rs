@@ -1,0 +1,207 @@
+//! One direction of a stream, at its sender.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes};
+
+use super::{FRAME_COST, SendError};
+use crate::frame::{Data, MAX_FRAME, Start, StreamId};
+
+/// The header of a message's first frame, without the streams opened beside.
+const HEADER: usize = 10 + 9 + 2;
+
+/// The bytes of a message, in parts, so that large ones need not be copied together.
+#[derive(Debug, Default, Clone)]
+pub struct Payload {
+    first: Bytes,
+    rest: VecDeque<Bytes>,
+}
+
+impl Payload {
+    /// A payload of `head` and then `parts`.
+    pub fn new(head: Bytes, parts: impl IntoIterator<Item = Bytes>) -> Self {
+        Self { first: head, rest: parts.into_iter().collect() }
+    }
+
+    /// The length of all parts, in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        std::iter::once(&self.first).chain(&self.rest).map(|part| part.len() as u64).sum()
+    }
+
+    /// Whether there is not a byte in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Cuts off at most `max` bytes of the front, never across two parts.
+    fn cut(&mut self, max: usize) -> Bytes {
+        while self.first.is_empty() {
+            let Some(part) = self.rest.pop_front() else { return Bytes::new() };
+            self.first = part;
+        }
+        self.first.split_to(self.first.remaining().min(max))
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(first: Bytes) -> Self {
+        Self { first, rest: VecDeque::new() }
+    }
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    tag: u8,
+    total: u64,
+    left: u64,
+    payload: Payload,
+    end: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The last message is queued.
+    Ending,
+    /// The end is out, or the direction was given up.
+    Done,
+}
+
+#[derive(Debug)]
+pub(super) struct Outbound {
+    queue: VecDeque<Outgoing>,
+    queued: u64,
+    window: u32,
+    credit: i64,
+    phase: Phase,
+    /// The peer has not heard of the stream.
+    fresh: bool,
+    /// Waits for the first message of the stream that it was opened beside.
+    corked: bool,
+    /// The peer has reset the stream.
+    unwanted: bool,
+    /// A sender was told that there is no room.
+    full: bool,
+}
+
+impl Outbound {
+    pub(super) fn new(window: u32, fresh: bool, corked: bool) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            queued: 0,
+            window,
+            credit: i64::from(window),
+            phase: Phase::Open,
+            fresh,
+            corked,
+            unwanted: false,
+            full: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, tag: u8, payload: Payload, end: bool) -> Result<(), SendError> {
+        if self.phase != Phase::Open {
+            return Err(SendError::Ended);
+        }
+        if self.unwanted {
+            return Ok(());
+        }
+        let total = payload.len();
+        self.queued += total + u64::from(FRAME_COST);
+        self.queue.push_back(Outgoing { tag, total, left: total, payload, end });
+        if end {
+            self.phase = Phase::Ending;
+        }
+        self.full = !self.has_room();
+        Ok(())
+    }
+
+    /// The next frame, if there is something to send and credit to send it.
+    pub(super) fn poll(&mut self, stream: StreamId, opens: Option<Vec<StreamId>>) -> Option<Data> {
+        if !self.can_send() {
+            return None;
+        }
+        let message = self.queue.front_mut()?;
+        let room = MAX_FRAME - HEADER - 8 * opens.as_ref().map_or(0, Vec::len);
+        let payload = message.payload.cut(room);
+        let start = (message.left == message.total)
+            .then_some(Start { tag: message.tag, total: message.total });
+        let len = payload.len() as u64;
+        message.left -= len;
+        self.queued -= len;
+        self.credit -= i64::from(FRAME_COST) + i64::try_from(len).unwrap_or(i64::MAX);
+        let last = message.left == 0;
+        let end = last && message.end;
+        if last {
+            self.queue.pop_front();
+            self.queued -= u64::from(FRAME_COST);
+        }
+        if end {
+            self.phase = Phase::Done;
+        }
+        self.heard();
+        Some(Data { stream, start, opens, end, payload })
+    }
+
+    pub(super) fn can_send(&self) -> bool {
+        !self.corked && self.credit > 0 && !self.queue.is_empty()
+    }
+
+    pub(super) fn credit(&mut self, bytes: u32) {
+        self.credit += i64::from(bytes);
+    }
+
+    pub(super) fn uncork(&mut self) {
+        self.corked = false;
+    }
+
+    /// Drops what waits; this direction is over. False if it was already.
+    pub(super) fn abandon(&mut self) -> bool {
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        std::mem::replace(&mut self.phase, Phase::Done) != Phase::Done
+    }
+
+    /// The peer wants nothing more. True if the app had already queued the end.
+    pub(super) fn unwanted(&mut self) -> bool {
+        self.unwanted = true;
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        self.phase == Phase::Ending
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.queued < u64::from(self.window)
+    }
+
+    /// True once after each time that a sender was told to wait.
+    pub(super) fn made_room(&mut self) -> bool {
+        let made = self.full && self.has_room();
+        self.full &= !made;
+        made
+    }
+
+    /// The peer knows the stream.
+    pub(super) fn heard(&mut self) {
+        self.fresh = false;
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Whether all that was queued has left.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.unwanted
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+}

@@ -1,0 +1,408 @@
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::{Mux, MuxConfig, MuxEvent, MuxViolation, Payload, SendError, Side};
+use crate::frame::{Data, Frame, MAX_FRAME, Start, StreamId};
+
+const CONFIG: MuxConfig = MuxConfig { window: 256 * 1024, max_message: 1 << 26, max_streams: 8 };
+
+fn pair() -> (Mux, Mux) {
+    (Mux::new(Side::Parent, CONFIG), Mux::new(Side::Runner, CONFIG))
+}
+
+fn payload(len: usize) -> Payload {
+    Bytes::from(vec![7; len]).into()
+}
+
+/// Moves every frame from one side to the other; the longest one's length.
+fn carry(from: &mut Mux, to: &mut Mux) -> usize {
+    let mut longest = 0;
+    while let Some(frame) = from.poll_frame() {
+        longest = longest.max(frame.encoded_len());
+        to.handle_frame(frame).unwrap();
+    }
+    longest
+}
+
+fn events(mux: &mut Mux) -> Vec<MuxEvent> {
+    std::iter::from_fn(|| mux.poll_event()).collect()
+}
+
+#[test]
+fn a_call_and_its_answer_take_one_frame_each_and_close_the_stream() {
+    let (mut parent, mut runner) = pair();
+    let (id, _) = parent.open(0);
+    parent.send(id, 1, payload(64), true).unwrap();
+    let call = parent.poll_frame().unwrap();
+    assert_eq!(parent.poll_frame(), None);
+    runner.handle_frame(call).unwrap();
+    assert_eq!(events(&mut runner), [MuxEvent::Opened(id)]);
+    assert!(runner.claim(id));
+    assert_eq!(runner.receive(id).unwrap().body.len(), 64);
+    runner.send(id, 2, payload(8), true).unwrap();
+    let reply = runner.poll_frame().unwrap();
+    assert_eq!(runner.poll_frame(), None);
+    assert_eq!(events(&mut runner), [MuxEvent::Closed(id)]);
+    parent.handle_frame(reply).unwrap();
+    assert_eq!(events(&mut parent), [MuxEvent::Readable(id), MuxEvent::Closed(id)]);
+    assert_eq!(parent.receive(id).unwrap().body.len(), 8);
+    parent.release(id);
+    runner.release(id);
+    assert!(parent.is_idle() && runner.is_idle());
+}
+
+#[test]
+fn a_large_message_lets_a_small_one_pass() {
+    let (mut parent, mut runner) = pair();
+    let (large, _) = parent.open(0);
+    let (small, _) = parent.open(0);
+    parent.send(large, 1, payload(64 << 20), true).unwrap();
+    parent.send(small, 1, payload(64), true).unwrap();
+    let order: Vec<_> = std::iter::from_fn(|| parent.poll_frame()).collect();
+    let at = order.iter().position(|f| matches!(f, Frame::Data(d) if d.stream == small)).unwrap();
+    assert_eq!(at, 1, "the small message goes second");
+    let sent: usize = order.iter().map(Frame::encoded_len).sum();
+    assert!(sent < 2 * CONFIG.window as usize, "credit bounds what is under way: {sent}");
+    for frame in order {
+        runner.handle_frame(frame).unwrap();
+    }
+    let mut longest = 0;
+    while !runner.is_ended(large) {
+        carry(&mut runner, &mut parent);
+        longest = longest.max(carry(&mut parent, &mut runner));
+    }
+    runner.claim(large);
+    assert_eq!(runner.receive(large).unwrap().body.len(), 64 << 20);
+    assert!(longest <= MAX_FRAME);
+}
+
+#[test]
+fn a_receiver_that_does_not_read_stops_its_sender() {
+    let (mut parent, mut runner) = pair();
+    let (id, _) = parent.open(0);
+    let mut sent = 0;
+    while parent.has_room(id) || carry(&mut parent, &mut runner) > 0 {
+        carry(&mut runner, &mut parent);
+        parent.send(id, 3, payload(10_000), false).unwrap();
+        sent += 1;
+        assert!(sent < 1000, "nothing stops it");
+    }
+    runner.claim(id);
+    let mut got = 0;
+    while runner.receive(id).is_some() {
+        got += 1;
+        carry(&mut runner, &mut parent);
+        carry(&mut parent, &mut runner);
+    }
+    assert_eq!(got, sent, "it goes on where it was read");
+    assert!(events(&mut parent).contains(&MuxEvent::Writable(id)));
+}
+
+#[test]
+fn empty_messages_are_bounded_too() {
+    let (mut parent, mut runner) = pair();
+    let (id, _) = parent.open(0);
+    for _ in 0..100_000 {
+        parent.send(id, 3, payload(0), false).unwrap();
+    }
+    carry(&mut parent, &mut runner);
+    let waiting = std::iter::from_fn(|| runner.receive(id)).count();
+    assert!(waiting <= CONFIG.window as usize / 32 + 1, "{waiting}");
+}
+
+#[test]
+fn a_cancelled_call_stays_open_until_the_runner_has_ended_it() {
+    let (mut parent, mut runner) = pair();
+    let (id, _) = parent.open(0);
+    parent.send(id, 1, payload(1), true).unwrap();
+    carry(&mut parent, &mut runner);
+    events(&mut runner);
+    runner.claim(id);
+    parent.release(id);
+    carry(&mut parent, &mut runner);
+    assert_eq!(events(&mut parent), [], "its slot is not free while the work runs");
+    assert_eq!(events(&mut runner), [MuxEvent::Reset(id)]);
+    runner.release(id);
+    carry(&mut runner, &mut parent);
+    assert_eq!(events(&mut parent), [MuxEvent::Closed(id)]);
+    assert!(parent.is_idle() && runner.is_idle());
+}
+
+#[test]
+fn a_call_that_was_never_sent_is_cancelled_without_a_frame() {
+    let (mut parent, _) = pair();
+    let (id, beside) = parent.open(1);
+    parent.send(id, 1, payload(1), true).unwrap();
+    parent.release(id);
+    parent.release(beside[0]);
+    assert_eq!(parent.poll_frame(), None);
+    assert!(parent.is_idle());
+    assert_eq!(events(&mut parent), [MuxEvent::Closed(id), MuxEvent::Closed(beside[0])]);
+}
+
+#[test]
+fn a_channel_is_known_before_its_first_message_comes() {
+    let (mut parent, mut runner) = pair();
+    let (call, beside) = parent.open(1);
+    parent.send(beside[0], 3, payload(5), false).unwrap();
+    parent.send(call, 1, payload(100_000), true).unwrap();
+    let frames: Vec<_> = std::iter::from_fn(|| parent.poll_frame()).collect();
+    let Frame::Data(last) = frames.last().unwrap() else { panic!() };
+    assert_eq!(last.stream, beside[0], "the channel waits for the call");
+    for frame in frames {
+        runner.handle_frame(frame).unwrap();
+    }
+    assert_eq!(events(&mut runner), [MuxEvent::Opened(call), MuxEvent::Readable(beside[0])]);
+    assert!(runner.claim(beside[0]));
+    assert_eq!(runner.receive(beside[0]).unwrap().body.len(), 5);
+}
+
+#[test]
+fn a_channel_given_up_before_its_call_is_sent_is_never_heard_of() {
+    let (mut parent, mut runner) = pair();
+    let (call, beside) = parent.open(1);
+    parent.release(beside[0]);
+    parent.send(call, 1, payload(1), true).unwrap();
+    carry(&mut parent, &mut runner);
+    assert!(!runner.claim(beside[0]));
+}
+
+#[test]
+fn a_stream_reset_before_its_first_message_is_whole_leaves_nothing() {
+    let (mut parent, mut runner) = pair();
+    let (call, beside) = parent.open(1);
+    parent.send(call, 1, payload(100_000), true).unwrap();
+    runner.handle_frame(parent.poll_frame().unwrap()).unwrap();
+    parent.release(call);
+    parent.release(beside[0]);
+    carry(&mut parent, &mut runner);
+    carry(&mut runner, &mut parent);
+    assert!(parent.is_idle() && runner.is_idle());
+}
+
+#[test]
+fn a_message_beyond_the_limit_is_refused_before_it_is_queued() {
+    let (mut parent, _) = pair();
+    let (id, _) = parent.open(0);
+    let size = CONFIG.max_message + 1;
+    let parts = (0..size >> 20).map(|_| Bytes::from_static(&[0; 1 << 20]));
+    let payload = Payload::new(Bytes::from_static(&[0]), parts);
+    assert_eq!(
+        parent.send(id, 1, payload, true),
+        Err(SendError::TooLarge { size, limit: CONFIG.max_message })
+    );
+    assert_eq!(parent.poll_frame(), None);
+    assert_eq!(
+        parent.send(StreamId(99), 1, Payload::default(), true),
+        Err(SendError::Ended),
+        "no such stream"
+    );
+}
+
+fn data(stream: u64, total: Option<u64>, len: usize, opens: bool, end: bool) -> Frame {
+    Frame::Data(Data {
+        stream: StreamId(stream),
+        start: total.map(|total| Start { tag: 1, total }),
+        opens: opens.then(Vec::new),
+        end,
+        payload: Bytes::from(vec![0; len]),
+    })
+}
+
+#[test]
+fn a_peer_that_breaks_the_protocol_is_found_out() {
+    let id = StreamId(2);
+    let (_, runner) = pair();
+    let violation = |frames: Vec<Frame>| {
+        let mut runner = Mux::new(Side::Runner, *runner.config());
+        frames.into_iter().find_map(|frame| runner.handle_frame(frame).err())
+    };
+    assert_eq!(
+        violation(vec![data(2, Some(1 << 40), 1, true, false)]),
+        Some(MuxViolation::TooLarge { size: 1 << 40, limit: CONFIG.max_message })
+    );
+    assert_eq!(
+        violation(vec![data(2, Some(1), 2, true, false)]),
+        Some(MuxViolation::Sequence(id)),
+        "beyond its length"
+    );
+    assert_eq!(violation(vec![data(2, None, 2, true, false)]), Some(MuxViolation::Sequence(id)));
+    assert_eq!(
+        violation(vec![data(2, Some(9), 2, true, true)]),
+        Some(MuxViolation::Sequence(id)),
+        "an end within a message"
+    );
+    assert_eq!(
+        violation(vec![data(3, Some(1), 1, true, false)]),
+        Some(MuxViolation::Number(StreamId(3))),
+        "a number of this side"
+    );
+    assert_eq!(
+        violation(vec![data(2, Some(1), 1, true, false), data(2, Some(1), 1, true, false)]),
+        Some(MuxViolation::Number(id))
+    );
+    assert_eq!(
+        violation((1..10).map(|n| data(2 * n, Some(1), 1, true, false)).collect()),
+        Some(MuxViolation::Streams(8))
+    );
+    let flood = std::iter::once(data(2, Some(1 << 25), 32_000, true, false))
+        .chain((0..1000).map(|_| data(2, None, 32_000, false, false)));
+    let mut runner = Mux::new(Side::Runner, CONFIG);
+    runner.handle_frame(data(2, Some(1), 1, true, false)).unwrap();
+    let flood = flood.skip(1).map(|_| data(2, Some(32_000), 32_000, false, false));
+    let error = flood.into_iter().find_map(|frame| runner.handle_frame(frame).err());
+    assert_eq!(error, Some(MuxViolation::Window(id)), "a sender without credit");
+    assert_eq!(violation(vec![data(8, None, 2, false, false)]), None, "an unknown stream");
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Open(usize),
+    Send(usize, usize, usize, bool),
+    Receive(usize, usize),
+    Release(usize, usize),
+    Carry(usize, usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let side = 0..2usize;
+    let pick = 0..6usize;
+    prop_oneof![
+        1 => (0..3usize).prop_map(Op::Open),
+        4 => (side.clone(), pick.clone(), prop_oneof![Just(0), 1..100usize, 30_000..400_000usize], any::<bool>())
+            .prop_map(|(side, pick, len, end)| Op::Send(side, pick, len, end)),
+        4 => (side.clone(), pick.clone()).prop_map(|(side, pick)| Op::Receive(side, pick)),
+        1 => (side.clone(), pick).prop_map(|(side, pick)| Op::Release(side, pick)),
+        6 => (side, 1..20usize).prop_map(|(side, n)| Op::Carry(side, n)),
+    ]
+}
+
+/// What each side has sent and got on each stream, beside the two muxes.
+struct World {
+    sides: [Mux; 2],
+    wires: [VecDeque<Frame>; 2],
+    handles: [Vec<StreamId>; 2],
+    sent: [HashMap<StreamId, Vec<(u8, usize)>>; 2],
+    got: [HashMap<StreamId, Vec<(u8, usize)>>; 2],
+    tag: u8,
+}
+
+impl World {
+    fn apply(&mut self, op: Op) {
+        match op {
+            Op::Open(beside) if self.handles[0].len() < 6 => {
+                let (id, others) = self.sides[0].open(beside);
+                self.handles[0].push(id);
+                self.handles[0].extend(others);
+            }
+            Op::Open(_) => {}
+            Op::Send(side, pick, len, end) => {
+                if let Some(&id) = self.handles[side].get(pick) {
+                    self.tag = self.tag.wrapping_add(1);
+                    if self.sides[side].send(id, self.tag, payload(len), end).is_ok() {
+                        self.sent[side].entry(id).or_default().push((self.tag, len));
+                    }
+                }
+            }
+            Op::Receive(side, pick) => {
+                if let Some(&id) = self.handles[side].get(pick) {
+                    self.receive(side, id);
+                }
+            }
+            Op::Release(side, pick) => {
+                if pick < self.handles[side].len() {
+                    let id = self.handles[side].remove(pick);
+                    self.sides[side].release(id);
+                }
+            }
+            Op::Carry(from, n) => {
+                while let Some(frame) = self.sides[from].poll_frame() {
+                    self.wires[from].push_back(frame);
+                }
+                for _ in 0..n {
+                    let Some(frame) = self.wires[from].pop_front() else { break };
+                    self.sides[1 - from].handle_frame(frame).unwrap();
+                }
+                while let Some(event) = self.sides[1 - from].poll_event() {
+                    if let MuxEvent::Opened(id) = event
+                        && self.sides[1 - from].claim(id)
+                    {
+                        self.handles[1 - from].push(id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, side: usize, id: StreamId) -> bool {
+        let message = self.sides[side].receive(id);
+        if let Some(message) = &message {
+            self.got[side].entry(id).or_default().push((message.tag, message.body.len()));
+        }
+        message.is_some()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn messages_arrive_whole_and_in_order_and_every_stream_can_be_closed(
+        ops in prop::collection::vec(op(), 0..80),
+    ) {
+        let config = MuxConfig { max_streams: 10_000, ..CONFIG };
+        let mut world = World {
+            sides: [Mux::new(Side::Parent, config), Mux::new(Side::Runner, config)],
+            wires: Default::default(),
+            handles: Default::default(),
+            sent: Default::default(),
+            got: Default::default(),
+            tag: 0,
+        };
+        for op in ops {
+            world.apply(op);
+        }
+        for side in 0..2 {
+            for (id, got) in &world.got[side] {
+                let sent = &world.sent[1 - side][id];
+                prop_assert_eq!(&sent[..got.len()], &got[..], "a prefix of what was sent");
+            }
+        }
+        // Everything that is read arrives ...
+        for _ in 0..40 {
+            for side in 0..2 {
+                world.apply(Op::Carry(side, usize::MAX));
+                for id in world.handles[side].clone() {
+                    while world.receive(side, id) {}
+                }
+            }
+        }
+        for side in 0..2 {
+            for id in &world.handles[side] {
+                if world.handles[1 - side].contains(id) {
+                    let sent = world.sent[1 - side].get(id);
+                    prop_assert_eq!(sent, world.got[side].get(id), "stream {:?}", id);
+                }
+            }
+        }
+        // ... and once the handles are gone, so are the streams.
+        for side in 0..2 {
+            for id in std::mem::take(&mut world.handles[side]) {
+                world.sides[side].release(id);
+            }
+        }
+        for _ in 0..3 {
+            world.apply(Op::Carry(0, usize::MAX));
+            world.apply(Op::Carry(1, usize::MAX));
+            for side in 0..2 {
+                for id in std::mem::take(&mut world.handles[side]) {
+                    world.sides[side].release(id);
+                }
+            }
+        }
+        prop_assert!(world.sides[0].is_idle(), "{:?}", world.sides[0].streams.keys());
+        prop_assert!(world.sides[1].is_idle(), "{:?}", world.sides[1].streams.keys());
+    }
+}

@@ -1,0 +1,124 @@
+//! MessagePack for the messages of this crate that are not on the hot path.
+//!
+//! Structs are written as maps, so that fields may be added: a reader passes over those it does
+//! not know, and fills those it misses where they have a default.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{DecodeError, EncodeError};
+
+/// How deep lists and maps may nest. None of our messages comes near it, but a stranger's unknown
+/// field could otherwise take the reader's stack.
+const MAX_NESTING: usize = 32;
+
+/// The longest span of time that crosses the wire, in milliseconds: about ten years. What is
+/// longer can't be meant, and adding it to a point in time might overflow.
+pub(crate) const MAX_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
+
+/// `value` as a MessagePack map of at most `max` bytes.
+pub(crate) fn encode(
+    what: &'static str,
+    value: &impl Serialize,
+    max: usize,
+) -> Result<Vec<u8>, EncodeError> {
+    let bytes = rmp_serde::to_vec_named(value)
+        .map_err(|error| EncodeError::BadValue { what, reason: error.to_string() })?;
+    if bytes.len() > max {
+        return Err(EncodeError::TooLong { what, len: bytes.len(), max });
+    }
+    Ok(bytes)
+}
+
+/// The value that fills `bytes`.
+pub(crate) fn decode<T: DeserializeOwned>(
+    what: &'static str,
+    mut bytes: &[u8],
+    max: usize,
+) -> Result<T, DecodeError> {
+    if bytes.len() > max {
+        return Err(DecodeError::TooLong { what, len: bytes.len(), max });
+    }
+    let mut reader = rmp_serde::Deserializer::new(&mut bytes);
+    reader.set_max_depth(MAX_NESTING);
+    let value = T::deserialize(&mut reader).map_err(|error| DecodeError::bad_value(what, error))?;
+    if bytes.is_empty() { Ok(value) } else { Err(DecodeError::Trailing { what }) }
+}
+
+/// Spans of time in milliseconds. A longer one than [`MAX_MS`] means "never" to whoever set it,
+/// and is written as that; read, it is an error.
+pub(crate) mod millis {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::MAX_MS;
+
+    pub(crate) fn serialize<S: Serializer>(millis: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64((*millis).min(MAX_MS))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::deserialize(from).and_then(checked)
+    }
+
+    pub(super) fn checked<E: Error>(millis: u64) -> Result<u64, E> {
+        if millis > MAX_MS {
+            return Err(E::custom(format_args!("{millis} ms is more than ten years")));
+        }
+        Ok(millis)
+    }
+}
+
+/// The same where there may be none.
+pub(crate) mod maybe_millis {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::MAX_MS;
+
+    pub(crate) fn serialize<S: Serializer>(millis: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        millis.map(|millis| millis.min(MAX_MS)).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+        Option::<u64>::deserialize(from)?.map(super::millis::checked).transpose()
+    }
+}
+
+/// Fixed bytes, written as MessagePack `bin` rather than as a list of numbers.
+pub(crate) mod fixed {
+    use std::fmt;
+
+    use serde::de::{Error, SeqAccess, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer, const N: usize>(
+        bytes: &[u8; N],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+        from: D,
+    ) -> Result<[u8; N], D::Error> {
+        from.deserialize_bytes(Fixed)
+    }
+
+    struct Fixed<const N: usize>;
+
+    impl<'de, const N: usize> Visitor<'de> for Fixed<N> {
+        type Value = [u8; N];
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{N} bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+            Err(A::Error::custom("a list of numbers in place of bytes"))
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Two drivers, over memory and over real sockets that break.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flame_wire::mux::{Message, Side};
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::mpsc;
+
+use super::*;
+
+const CALL: u8 = 1;
+const REPLY: u8 = 2;
+
+/// Answers each first message with itself.
+struct Echo {
+    served: Arc<AtomicUsize>,
+}
+
+impl Handler for Echo {
+    fn opened(&mut self, stream: Stream, first: Message) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(async move {
+            let _ = stream.send_now(REPLY, first.body.into(), true);
+            stream.detach();
+        });
+    }
+    fn control(&mut self, _: Message) {}
+}
+
+struct Caller;
+
+impl Handler for Caller {
+    fn opened(&mut self, _: Stream, _: Message) {}
+    fn control(&mut self, _: Message) {}
+}
+
+struct Ends {
+    parent: Link,
+    runner: Link,
+    served: Arc<AtomicUsize>,
+    /// Gives both sides a new socket, as the runner's dialling does.
+    sockets: mpsc::Sender<Io>,
+    dialled: mpsc::UnboundedReceiver<()>,
+}
+
+/// A parent and a runner; the runner dials what `dial` gives.
+fn connect(
+    config: LinkConfig,
+    (a, b): (Io, Io),
+    mut dial: impl FnMut(mpsc::Sender<Io>) -> Option<Io> + Send + 'static,
+) -> Ends {
+    let served = Arc::new(AtomicUsize::new(0));
+    let (sockets, next) = mpsc::channel(1);
+    let (dials, dialled) = mpsc::unbounded_channel();
+    let (parent, driver) = Driver::new(Side::Parent, config, |_| Caller);
+    tokio::spawn(driver.run(a, Sockets::Accepted(next)));
+    let echo = Echo { served: served.clone() };
+    let (runner, driver) = Driver::new(Side::Runner, config, |_| echo);
+    let to_parent = sockets.clone();
+    let dial: Dial = Box::new(move || {
+        let _ = dials.send(());
+        let io = dial(to_parent.clone());
+        Box::pin(async move {
+            match io {
+                Some(io) => Ok(io),
+                None => std::future::pending().await,
+            }
+        })
+    });
+    tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
+    Ends { parent, runner, served, sockets, dialled }
+}
+
+async fn call(link: &Link, body: Bytes) -> Result<Bytes, StreamError> {
+    let (mut stream, _) = link.open(0, None, |_| (CALL, body.into(), true))?;
+    Ok(stream.receive().await?.map(|message| message.body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_message_comes_back() {
+    let ends = connect(LinkConfig::default(), in_memory(), |_| None);
+    assert_eq!(call(&ends.parent, Bytes::from_static(b"hi")).await.unwrap(), "hi");
+}
+
+#[tokio::test]
+async fn large_and_small_messages_share_the_link() {
+    let ends = connect(LinkConfig::default(), in_memory(), |_| None);
+    let large = Bytes::from(vec![3; 20 << 20]);
+    let small = Bytes::from_static(b"small");
+    let (big, calls) = tokio::join!(
+        call(&ends.parent, large.clone()),
+        join_all((0..100).map(|_| call(&ends.parent, small.clone())))
+    );
+    assert_eq!(big.unwrap(), large);
+    assert!(calls.into_iter().all(|reply| reply.unwrap() == small));
+}
+
+#[tokio::test]
+async fn closing_tells_the_other_side_and_lets_what_is_queued_arrive() {
+    let ends = connect(LinkConfig::default(), in_memory(), |_| None);
+    let reply = call(&ends.parent, Bytes::from(vec![1; 1 << 20]));
+    ends.parent.control(9, Bytes::from_static(b"bye").into()).unwrap();
+    reply.await.unwrap();
+    ends.runner.close();
+    assert_eq!(*ends.runner.closed().await, LinkEnd::Closed);
+    assert_eq!(*ends.parent.closed().await, LinkEnd::ClosedByPeer);
+    let error = call(&ends.parent, Bytes::new()).await.unwrap_err();
+    assert!(matches!(error, StreamError::Link(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_guard_is_dropped_when_the_stream_has_ended_on_both_sides() {
+    struct Flag(Arc<AtomicBool>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let ends = connect(LinkConfig::default(), in_memory(), |_| None);
+    let dropped = Arc::new(AtomicBool::new(false));
+    let guard = Box::new(Flag(dropped.clone()));
+    let (mut stream, _) =
+        ends.parent.open(0, Some(guard), |_| (CALL, Bytes::new().into(), true)).unwrap();
+    assert!(!dropped.load(Ordering::Relaxed));
+    stream.receive().await.unwrap();
+    assert!(dropped.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_lost_after_the_silence_and_the_grace() {
+    let ((a, _held), (b, _)) = (in_memory(), in_memory());
+    let ends = connect(LinkConfig::default(), (a, b), |_| None);
+    let before = tokio::time::Instant::now();
+    let error = call(&ends.parent, Bytes::new()).await.unwrap_err();
+    assert!(
+        matches!(&error, StreamError::Link(LinkClosed(end))
+        if matches!(&**end, LinkEnd::Lost { why } if why.contains("silent"))),
+        "{error}"
+    );
+    let config = LinkConfig::default();
+    assert_eq!(before.elapsed().as_secs(), (config.silence + config.grace).as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_link_lives_on() {
+    let mut ends = connect(LinkConfig::default(), in_memory(), |_| None);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(ends.parent.end(), None);
+    assert!(ends.dialled.try_recv().is_err(), "and never lost its socket");
+    drop(ends.sockets);
+}
+
+#[tokio::test]
+async fn garbage_ends_the_link_with_a_reason() {
+    let (a, mut garbage) = in_memory();
+    let (_, b) = in_memory();
+    let ends = connect(LinkConfig::default(), (a, b), |_| None);
+    garbage.write_all(&[0xff; 64]).await.unwrap();
+    assert!(matches!(&*ends.parent.closed().await, LinkEnd::Violation { .. }));
+}
+
+/// Copies at most `limit` bytes each way, then cuts.
+async fn cut_after(mut a: DuplexStream, mut b: DuplexStream, mut limit: usize) {
+    let (mut x, mut y) = ([0; 4096], [0; 4096]);
+    while limit > 0 {
+        tokio::select! {
+            read = a.read(&mut x) => match read {
+                Ok(n @ 1..) => { if b.write_all(&x[..n]).await.is_err() { return } limit = limit.saturating_sub(n); }
+                _ => return,
+            },
+            read = b.read(&mut y) => match read {
+                Ok(n @ 1..) => { if a.write_all(&y[..n]).await.is_err() { return } limit = limit.saturating_sub(n); }
+                _ => return,
+            },
+        }
+    }
+}
+
+fn fragile(limit: usize) -> (Io, Io) {
+    let (a, near) = tokio::io::duplex(64 * 1024);
+    let (far, b) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(cut_after(near, far, limit));
+    (Io::new(a), Io::new(b))
+}
+
+#[tokio::test]
+async fn calls_survive_cuts_and_each_is_served_once() {
+    let mut cuts = 0;
+    let ends = connect(LinkConfig::default(), fragile(10_000), move |parent| {
+        cuts += 1;
+        let (a, b) = fragile(10_000 + cuts * 7_919);
+        tokio::spawn(async move { parent.send(a).await });
+        Some(b)
+    });
+    let calls = (0..1000u32).map(|n| {
+        let body = Bytes::from(vec![n as u8; 1 + (n as usize * 37) % 2000]);
+        let link = ends.parent.clone();
+        async move { (body.clone(), call(&link, body).await) }
+    });
+    for (sent, got) in join_all(calls).await {
+        assert_eq!(got.unwrap(), sent);
+    }
+    assert_eq!(ends.served.load(Ordering::Relaxed), 1000);
+    let mut dialled = ends.dialled;
+    assert!(dialled.try_recv().is_ok(), "the test cut nothing");
+}
+
+#[tokio::test]
+async fn a_real_socket_carries_it_encrypted() {
+    let key = ServerKey::generate().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("ws://{}", listener.local_addr().unwrap());
+    let accepted = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        accept(tcp, &key).await.unwrap()
+    };
+    let (a, b) = tokio::join!(accepted, dial(&address, key.fingerprint()));
+    let ends = connect(LinkConfig::default(), (a, b.unwrap()), |_| None);
+    let body = Bytes::from(vec![5; 3 << 20]);
+    assert_eq!(call(&ends.parent, body.clone()).await.unwrap(), body);
+}
+
+#[tokio::test]
+async fn a_parent_with_another_key_is_refused() {
+    let key = ServerKey::generate().unwrap();
+    let other = ServerKey::generate().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("ws://{}", listener.local_addr().unwrap());
+    let accepted = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        accept(tcp, &key).await
+    };
+    let (accepted, dialled) = tokio::join!(accepted, dial(&address, other.fingerprint()));
+    assert!(matches!(accepted, Err(AcceptError::Tls(_))));
+    assert!(matches!(dialled, Err(DialError::Tls { .. })));
+}
+
+#[tokio::test]
+async fn a_stranger_that_speaks_http_is_sent_away() {
+    let key = ServerKey::generate().unwrap();
+    let (mut stranger, socket) = tokio::io::duplex(4096);
+    stranger.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(matches!(accept(socket, &key).await, Err(AcceptError::WebSocket(_))));
+}

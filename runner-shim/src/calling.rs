@@ -1,0 +1,67 @@
+//! What both ends need to name a function, carry its arguments, run it and carry its result back.
+//!
+//! An app marks functions with `#[remote]`. Each becomes an [`Entry`] in a table that the linker
+//! builds, and calling it gives a [`Work`]: a call not yet made. Awaited, a work runs in this
+//! process and never serializes. Given to a pool, it crosses:
+//!
+//! ```text
+//!   parent                                             runner
+//!   ------                                             ------
+//!   thumbnails(video, 5) -> Work
+//!     | Work::encode                                   table::find(function)
+//!     v                                                  | Entry::invoke(Arguments)
+//!   Encoded { function, body, ends, helds }  == link =>  v
+//!                                                      Invocation { invoked, ends }
+//!                                                        | poll the future or the stream
+//!   Reply::decode(body) -> T           <= link ==        v
+//!                                                      EncodedReply { body, held }
+//! ```
+//!
+//! Three kinds of values do not travel as plain serde data, and each has a side table that is
+//! filled while a value is encoded or decoded (see [`crossing`]): big bytes ([`Blob`]) travel
+//! beside the value, channel ends ([`Sender`], [`Receiver`]) become streams of the link, and held
+//! values ([`Held`]) stay where they are and cross as a name.
+//!
+//! Invariants:
+//! - Nothing here knows a socket, a pool or a clock. The link's driver moves what
+//!   [`Encoded`] and [`Invocation`] hand out.
+//! - Decoding never panics and takes no more memory than a small multiple of its input.
+//! - Only functions of the table can run: no code crosses, only names and arguments.
+
+pub mod blob;
+pub mod block;
+pub mod channel;
+pub mod codec;
+pub mod crossing;
+pub mod held;
+pub mod invoke;
+pub mod state;
+pub mod table;
+pub mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use blob::Blob;
+pub use channel::{ChannelEnd, ChannelError, Inlet, Outlet, Receiver, Sender, channel};
+pub use codec::{Argument, Codec, CodecError, Wire};
+pub use held::{Held, HeldGuard, HeldId, HeldSource, HeldStore, HeldValue, NotHere};
+pub use invoke::{Arguments, CallScope, EncodedReply, Invocation, Invoked};
+pub use state::State;
+pub use table::{Entry, Kind, Location, StateNeed, TableError};
+pub use work::{Encoded, Options, Reply, StreamWork, Timeout, Work};
+
+/// What the expansion of `#[remote]` and `call!` names. Not part of the public API.
+#[doc(hidden)]
+pub mod __private {
+    pub use super::codec::{
+        Codec, CodecError, Given, Probe, Returned, ViaNone, ViaRemoteError, ViaWire, argument,
+        decoder::Decoder, encoder::Encoder,
+    };
+    pub use super::invoke::{Arguments, Invocation, blocking, invoke, many, one, one_blocking};
+    pub use super::state::{App, Keeps, StateOf};
+    pub use super::table::{ENTRIES, Entry, Kind, Location, StateNeed};
+    pub use super::work::{boxed_future, boxed_stream, stream_work, work};
+    pub use futures_core::Stream;
+    pub use linkme;
+}

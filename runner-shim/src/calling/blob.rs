@@ -1,0 +1,217 @@
+//! [`Blob`]: big bytes that travel beside the value they belong to.
+//!
+//! Inside MessagePack, 16 MiB of bytes are copied into the value and out of it again. A blob is
+//! neither: the value holds its place in a table, and the bytes themselves go as they are.
+//!
+//! Invariants:
+//! - Without a crossing (an app that writes a blob as JSON, say) a blob is plain bytes.
+//! - A blob decodes from either form, so the sender alone chooses.
+
+use std::{borrow::Borrow, fmt, ops::Deref};
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::crossing::Crossing;
+
+/// Blobs smaller than this many bytes are written into the value: copying them costs less than an
+/// entry in the table.
+const BESIDE_FROM: usize = 1024;
+
+/// The table of one message counts its blobs in 16 bits; what is over is written into the value.
+const BESIDE_AT_MOST: usize = u16::MAX as usize;
+
+/// Bytes that cross without being copied into or out of the message they belong to.
+///
+/// Use it for arguments and results of more than a few KiB. It is a [`Bytes`] in all but name:
+/// cloning it is cheap and shares the memory.
+///
+/// - It reads as a byte slice (`Deref<Target = [u8]>`) and converts from and into [`Bytes`] and
+///   `Vec<u8>`.
+/// - A blob that has crossed is a slice of the message it came in, and keeps that whole message in
+///   memory for as long as it lives. Copy out of it (`blob.to_vec()`) what is to be kept for long.
+/// - Serialized by the app itself (to JSON, say), it is plain bytes.
+///
+/// ```text
+/// #[remote]
+/// async fn rotate(image: Blob) -> Blob {
+///     let mut pixels = image.to_vec();
+///     pixels.reverse();
+///     pixels.into()
+/// }
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Blob(Bytes);
+
+impl Blob {
+    /// The bytes, shared and not copied.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blob({} bytes)", self.len())
+    }
+}
+
+impl Deref for Blob {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Blob {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Borrow<[u8]> for Blob {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<Bytes> for Blob {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Blob {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<&'static [u8]> for Blob {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self(Bytes::from_static(bytes))
+    }
+}
+
+impl From<Blob> for Bytes {
+    fn from(blob: Blob) -> Self {
+        blob.0
+    }
+}
+
+impl From<Blob> for Vec<u8> {
+    fn from(blob: Blob) -> Self {
+        blob.0.into()
+    }
+}
+
+impl FromIterator<u8> for Blob {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        Self(bytes.into_iter().collect())
+    }
+}
+
+/// The blobs of one crossing.
+#[derive(Debug, Default)]
+pub(crate) enum Blobs {
+    /// No table.
+    #[default]
+    None,
+    /// Collects what the value being encoded names.
+    Out(Vec<Bytes>),
+    /// What the value being decoded may name.
+    In(Vec<Bytes>),
+}
+
+impl Blobs {
+    /// The place of `bytes` beside the value, or `None` if they are to be written into it.
+    fn put(&mut self, bytes: &Bytes) -> Option<u32> {
+        match self {
+            Self::Out(beside) if bytes.len() >= BESIDE_FROM && beside.len() < BESIDE_AT_MOST => {
+                beside.push(bytes.clone());
+                u32::try_from(beside.len() - 1).ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn get(&self, place: u32) -> Option<Bytes> {
+        match self {
+            Self::In(beside) => beside.get(usize::try_from(place).ok()?).cloned(),
+            _ => None,
+        }
+    }
+
+    /// What was collected.
+    pub(crate) fn into_collected(self) -> Vec<Bytes> {
+        match self {
+            Self::Out(beside) => beside,
+            Self::None | Self::In(_) => Vec::new(),
+        }
+    }
+}
+
+/// While it crosses, a blob is always bytes, and the first of them says what the others are. UTF-8
+/// has neither, so an untagged type does not take a blob for a text, nor its place for a number.
+const HERE: u8 = 0xfe;
+const BESIDE: u8 = 0xff;
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match Crossing::with(|crossing| crossing.blobs.put(&self.0)) {
+            None => serializer.serialize_bytes(&self.0),
+            Some(Some(place)) => {
+                let [a, b, c, d] = place.to_le_bytes();
+                serializer.serialize_bytes(&[BESIDE, a, b, c, d])
+            }
+            Some(None) => serializer.serialize_bytes(&[&[HERE], &self[..]].concat()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = deserializer.deserialize_byte_buf(BytesVisitor)?;
+        if !Crossing::is_open() {
+            return Ok(Self(bytes));
+        }
+        match &bytes[..] {
+            [HERE, ..] => Ok(Self(bytes.slice(1..))),
+            &[BESIDE, a, b, c, d] => {
+                let place = u32::from_le_bytes([a, b, c, d]);
+                let found = Crossing::with(|crossing| crossing.blobs.get(place)).flatten();
+                found.map(Self).ok_or_else(|| {
+                    de::Error::custom(format_args!("there is no blob {place} beside the value"))
+                })
+            }
+            _ => Err(de::Error::custom("a blob is neither here nor beside the value")),
+        }
+    }
+}
+
+struct BytesVisitor;
+
+impl<'de> de::Visitor<'de> for BytesVisitor {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+        Ok(bytes.into())
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Bytes, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = seq.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(bytes.into())
+    }
+}

@@ -1,0 +1,127 @@
+//! Arguments: borrowed here, owned where they arrive.
+
+use std::{
+    borrow::Borrow,
+    ffi::{CStr, CString, OsStr, OsString},
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{CodecError, Part, Wire, bytes, decoder::Decoder, encoder::Encoder};
+
+/// A type that can be an argument of a remote function, by value or by shared reference.
+///
+/// Implemented for every [`Wire`] type, and for the unsized types `str`, `[T]`, [`Path`],
+/// [`OsStr`] and [`CStr`], which are borrowed here and owned on the runner.
+pub trait Argument {
+    /// What the runner makes of it.
+    type Owned: Borrow<Self> + Wire;
+
+    #[doc(hidden)]
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), rmp_serde::encode::Error>;
+}
+
+/// A [`Wire`] type, as an argument: the message says what can be done about one that is not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a remote function",
+    label = "cannot be serialized, or borrows, or is not `Send`",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it, and for the types inside it, \
+            such as the messages of a channel",
+    note = "or mark the argument `#[state]` if each process has its own, and give it to \
+            `App::new().state(..)`"
+)]
+#[doc(hidden)]
+pub trait Given: Wire {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Given for T {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Given> Argument for T {
+    type Owned = T;
+
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), rmp_serde::encode::Error> {
+        encoder.value(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Wire> Argument for [T] {
+    type Owned = Vec<T>;
+
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), rmp_serde::encode::Error> {
+        match bytes::of_slice(self) {
+            Some(bytes) => encoder.borrowed(&bytes),
+            None => encoder.borrowed(self),
+        }
+    }
+}
+
+macro_rules! borrowed {
+    ($($borrowed:ty => $owned:ty;)+) => { $(
+        #[diagnostic::do_not_recommend]
+        impl Argument for $borrowed {
+            type Owned = $owned;
+
+            fn encode(&self, encoder: &mut Encoder) -> Result<(), rmp_serde::encode::Error> {
+                encoder.borrowed(self)
+            }
+        }
+    )+ };
+}
+
+borrowed! {
+    str => String;
+    Path => PathBuf;
+    OsStr => OsString;
+    CStr => CString;
+}
+
+/// How one argument crosses. It carries no bounds: those were checked when it was made, once, so
+/// that a type which cannot cross is reported once.
+#[doc(hidden)]
+pub struct Slot<B: ?Sized, O> {
+    name: &'static str,
+    encode: fn(&B, &mut Encoder) -> Result<(), rmp_serde::encode::Error>,
+    decode: fn(&mut Decoder<'_>) -> Result<O, rmp_serde::decode::Error>,
+    borrow: fn(&O) -> &B,
+}
+
+/// How the argument `name` of type `B` or `&B` crosses.
+#[doc(hidden)]
+#[must_use]
+pub const fn argument<B: Argument + ?Sized>(name: &'static str) -> Slot<B, B::Owned> {
+    Slot {
+        name,
+        encode: B::encode,
+        decode: |decoder| decoder.value(),
+        borrow: <B::Owned as Borrow<B>>::borrow,
+    }
+}
+
+impl<B: ?Sized, O> Slot<B, O> {
+    #[doc(hidden)]
+    pub fn encode(&self, value: &B, encoder: &mut Encoder) -> Result<(), CodecError> {
+        (self.encode)(value, encoder)
+            .map_err(|source| CodecError::encode::<B>(Part::Argument(self.name), source))
+    }
+
+    #[doc(hidden)]
+    pub fn decode(&self, decoder: &mut Decoder<'_>) -> Result<O, CodecError> {
+        (self.decode)(decoder)
+            .map_err(|source| CodecError::decode::<O>(Part::Argument(self.name), source))
+    }
+
+    #[doc(hidden)]
+    pub fn borrow<'o>(&self, owned: &'o O) -> &'o B {
+        (self.borrow)(owned)
+    }
+}
+
+impl<B: ?Sized, O> fmt::Debug for Slot<B, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a value did not become bytes, or bytes a value.
+
+use std::{any::type_name, error::Error, fmt, sync::Arc};
+
+use flame_wire::failure::Failure;
+
+/// Why arguments, a result or a message could not be encoded or decoded.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The value's `Serialize` failed.
+    #[error("cannot encode {part} of type `{value}`")]
+    Encode {
+        /// Which value of the call.
+        part: Part,
+        /// Its type.
+        value: &'static str,
+        /// What serde says.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The bytes are not a value of that type.
+    #[error("cannot decode {part} of type `{value}`")]
+    Decode {
+        /// Which value of the call.
+        part: Part,
+        /// The type expected.
+        value: &'static str,
+        /// What serde says.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// There are more bytes than values expected.
+    #[error("bytes are left behind the last value: the two ends differ in what they send")]
+    Trailing,
+    /// The value is longer than a message can say.
+    #[error("the value is too large for a message")]
+    TooLarge(#[from] flame_wire::EncodeError),
+    /// The work had begun to run here when it was given to a pool.
+    #[error("`{function}` has begun to run in this process, and can no longer be sent to a runner")]
+    Started {
+        /// Module path and name.
+        function: &'static str,
+    },
+    /// The side that runs the function lacks its state, which the check at start would have found.
+    #[error(
+        "`{function}` takes `#[state]` of type `{state}`, which is not registered: call \
+         `App::run` before remote functions are called"
+    )]
+    MissingState {
+        /// Module path and name.
+        function: &'static str,
+        /// The state's type.
+        state: &'static str,
+    },
+}
+
+/// Which value of a call did not cross.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// The argument of that name.
+    Argument(&'static str),
+    /// The result, or an item of a stream.
+    Result,
+    /// A message of a channel.
+    Message,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument(name) => write!(f, "argument `{name}`"),
+            Self::Result => f.write_str("the result"),
+            Self::Message => f.write_str("a message"),
+        }
+    }
+}
+
+impl CodecError {
+    pub(crate) fn encode<T: ?Sized>(part: Part, source: rmp_serde::encode::Error) -> Self {
+        Self::Encode { part, value: type_name::<T>(), source: Arc::new(source) }
+    }
+
+    pub(crate) fn decode<T: ?Sized>(part: Part, source: rmp_serde::decode::Error) -> Self {
+        Self::Decode { part, value: type_name::<T>(), source: Arc::new(source) }
+    }
+}
+
+/// What a runner answers when a call's arguments or its result do not cross.
+impl From<CodecError> for Failure {
+    fn from(error: CodecError) -> Self {
+        let mut what = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            what = format!("{what}: {cause}");
+            source = cause.source();
+        }
+        Self::Codec { what }
+    }
+}

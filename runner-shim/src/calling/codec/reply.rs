@@ -1,0 +1,127 @@
+//! Results: three ways for a type to cross back, the first that fits.
+//!
+//! 1. It is [`Wire`]: as itself.
+//! 2. It is `Result<T, E>` with a `Wire` `T`, and `E` is an error that can be made of a
+//!    [`RemoteError`]: `anyhow::Error`, `Box<dyn Error + Send + Sync>`, or an app's own. The error's
+//!    chain of messages crosses.
+//! 3. It does not cross, and the compiler says what to do.
+//!
+//! The choice is by method lookup, which takes the method of the fewest references away that the
+//! type has ("autoref specialization"): the macro calls a method of `&&&Probe<T>`.
+
+use std::{error::Error, fmt, marker::PhantomData};
+
+use flame_wire::failure::RemoteError;
+
+use super::{CodecError, Part, Wire, decoder::Decoder, encoder::Encoder};
+
+/// How results of type `T` cross.
+pub struct Codec<T> {
+    encode: fn(T, &mut Encoder) -> Result<(), rmp_serde::encode::Error>,
+    decode: fn(&mut Decoder<'_>) -> Result<T, rmp_serde::decode::Error>,
+}
+
+impl<T> Codec<T> {
+    pub(crate) fn encode(&self, value: T, encoder: &mut Encoder) -> Result<(), CodecError> {
+        (self.encode)(value, encoder)
+            .map_err(|source| CodecError::encode::<T>(Part::Result, source))
+    }
+
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
+        let mut decoder = Decoder::new(bytes);
+        let value = (self.decode)(&mut decoder)
+            .map_err(|source| CodecError::decode::<T>(Part::Result, source))?;
+        decoder.finish()?;
+        Ok(value)
+    }
+}
+
+impl<T> Clone for Codec<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Codec<T> {}
+
+impl<T> fmt::Debug for Codec<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Codec<{}>", std::any::type_name::<T>())
+    }
+}
+
+/// Finds the way for results of type `T` to cross.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Probe<T>(PhantomData<fn() -> T>);
+
+impl<T> Probe<T> {
+    #[doc(hidden)]
+    pub const NEW: Self = Self(PhantomData);
+}
+
+/// The first way: as itself.
+#[doc(hidden)]
+pub trait ViaWire<T> {
+    fn __flame_codec(&self) -> Codec<T>;
+}
+
+impl<T: Wire> ViaWire<T> for &&Probe<T> {
+    fn __flame_codec(&self) -> Codec<T> {
+        Codec { encode: |value, encoder| encoder.value(&value), decode: |decoder| decoder.value() }
+    }
+}
+
+/// The second way: an error by its chain of messages.
+#[doc(hidden)]
+pub trait ViaRemoteError<T> {
+    fn __flame_codec(&self) -> Codec<T>;
+}
+
+impl<T, E> ViaRemoteError<Result<T, E>> for &Probe<Result<T, E>>
+where
+    T: Wire,
+    E: Into<Box<dyn Error + Send + Sync>> + From<RemoteError>,
+{
+    fn __flame_codec(&self) -> Codec<Result<T, E>> {
+        Codec {
+            encode: |result, encoder| {
+                encoder.value(&result.map_err(|error| RemoteError::of(&*error.into())))
+            },
+            decode: |decoder| Ok(decoder.value::<Result<T, RemoteError>>()?.map_err(E::from)),
+        }
+    }
+}
+
+/// The third way, which no type has: its bound is the message.
+#[doc(hidden)]
+pub trait ViaNone<T> {
+    fn __flame_codec(&self) -> Codec<T>
+    where
+        T: Returned;
+}
+
+impl<T> ViaNone<T> for Probe<T> {
+    fn __flame_codec(&self) -> Codec<T>
+    where
+        T: Returned,
+    {
+        Codec { encode: |value, encoder| encoder.value(&value), decode: |decoder| decoder.value() }
+    }
+}
+
+/// A type that can be the result of a remote function; every [`Wire`] type is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a remote function",
+    label = "cannot be serialized, or borrows, or is not `Send`",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it",
+    note = "an error type that cannot be serialized crosses if it implements \
+            `From<flame_aws::RemoteError>` and `std::error::Error`, as `anyhow::Error` does",
+    note = "a value that is to stay on its runner is returned as `flame_aws::Held<T>`, and a \
+            stream as `impl Stream<Item = T>`"
+)]
+#[doc(hidden)]
+pub trait Returned: Wire {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Wire> Returned for T {}

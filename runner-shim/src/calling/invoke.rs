@@ -1,0 +1,230 @@
+//! Running a function of the table, on the side that serves it.
+//!
+//! ```text
+//!   Arguments --Entry::invoke--> Invocation { invoked, ends }
+//!       decode, at once             |
+//!                                   | polled by the runner
+//!                                   v
+//!                                EncodedReply: once (One), or once per item (Many)
+//! ```
+//!
+//! Invariants:
+//! - The arguments are decoded before the function runs; the reply is encoded in the poll in which
+//!   the function ends, on the thread of that poll.
+//! - A panic of the function reaches whoever polls, also from a blocking thread.
+//! - The [`CallScope`] lives for as long as any part of the function runs, and no longer than the
+//!   invocation otherwise.
+
+use std::sync::Arc;
+
+use flame_wire::body::{Body, Value};
+use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
+use futures_util::{FutureExt, StreamExt, stream};
+
+use super::{
+    blob::Blobs,
+    channel::{ChannelEnd, Ends},
+    codec::{Codec, CodecError, decoder::Decoder, encoder::Encoder},
+    crossing::Crossing,
+    held::{HeldStore, HeldValue, Helds},
+};
+
+/// A call as it arrives at the side that runs it.
+#[non_exhaustive]
+pub struct Arguments {
+    /// The encoded arguments.
+    pub value: Value,
+    /// How many channel ends the call declares; there is a stream of the link for each.
+    pub channels: usize,
+    /// Finds held values; without it, none can be an argument.
+    pub held: Option<Arc<dyn HeldStore>>,
+    /// What surrounds the function while it runs.
+    pub scope: Option<Arc<dyn CallScope>>,
+}
+
+impl Arguments {
+    /// Arguments without channels, held values or a scope.
+    #[must_use]
+    pub fn new(value: Value) -> Self {
+        Self { value, channels: 0, held: None, scope: None }
+    }
+}
+
+impl std::fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arguments")
+            .field("bytes", &self.value.bytes.len())
+            .field("blobs", &self.value.blobs.len())
+            .field("channels", &self.channels)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a runner puts around a function while it runs. Its drop says that the function has really
+/// ended: it outlives a future that was dropped while its plain function still runs on a blocking
+/// thread, which nothing can stop.
+pub trait CallScope: Send + Sync + 'static {
+    /// Runs `function`, a plain function on its blocking thread, exactly once. The scope may set
+    /// thread-locals around it. (Async functions are polled by the runner, which sees to theirs.)
+    fn enter(&self, function: &mut dyn FnMut()) {
+        function();
+    }
+}
+
+/// A call ready to run.
+#[non_exhaustive]
+pub struct Invocation {
+    /// The function, not yet begun.
+    pub invoked: Invoked,
+    /// The byte side of the channel ends among the arguments, in the order of the call's
+    /// declaration; `None` for one that no argument claimed.
+    pub ends: Vec<Option<ChannelEnd>>,
+}
+
+impl std::fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let invoked = match self.invoked {
+            Invoked::One(_) => "One",
+            Invoked::Many(_) => "Many",
+        };
+        f.debug_struct("Invocation").field("invoked", &invoked).field("ends", &self.ends).finish()
+    }
+}
+
+/// A function not yet begun. Dropping it cancels it: an async function stops where it waits, a
+/// plain one that has begun runs to its end with nobody to hear it.
+pub enum Invoked {
+    /// It gives one result.
+    One(BoxFuture<'static, Result<EncodedReply, CodecError>>),
+    /// It gives items until it ends.
+    Many(BoxStream<'static, Result<EncodedReply, CodecError>>),
+}
+
+/// A result, or one item of a stream, ready to leave.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EncodedReply {
+    /// The encoded value.
+    pub body: Body,
+    /// The values to hold until the parent drops their handles. They join what this call holds
+    /// already, in this order: their index among all of the call is their name.
+    pub held: Vec<HeldValue>,
+}
+
+/// Decodes the arguments and readies the function: the body of every [`Entry`](super::Entry).
+#[doc(hidden)]
+pub fn invoke<A>(
+    arguments: Arguments,
+    decode: fn(&mut Decoder<'_>) -> Result<A, CodecError>,
+    run: fn(A, Scope) -> Invoked,
+) -> Result<Invocation, CodecError> {
+    let Arguments { value, channels, held, scope } = arguments;
+    let mut crossing = Crossing {
+        blobs: Blobs::In(value.blobs),
+        ends: Ends::expect(channels),
+        helds: Helds::ArgumentsIn(held),
+    };
+    let decoded = crossing.scope(|| {
+        let mut decoder = Decoder::new(&value.bytes);
+        let decoded = decode(&mut decoder)?;
+        decoder.finish()?;
+        Ok::<_, CodecError>(decoded)
+    })?;
+    let invoked = run(decoded, scope);
+    Ok(Invocation { invoked, ends: crossing.ends.into_slots() })
+}
+
+type Scope = Option<Arc<dyn CallScope>>;
+
+/// An async function, as its future.
+#[doc(hidden)]
+pub fn one<T: 'static>(
+    function: impl Future<Output = T> + Send + 'static,
+    codec: Codec<T>,
+    scope: Scope,
+) -> Invoked {
+    // `map` rather than an async block, which would hold the function's future twice.
+    Invoked::One(
+        function
+            .map(move |result| {
+                let reply = encode_reply(codec, result, 0);
+                drop(scope);
+                reply
+            })
+            .boxed(),
+    )
+}
+
+/// A plain function, on a blocking thread.
+#[doc(hidden)]
+pub fn one_blocking<T: Send + 'static>(
+    function: impl FnOnce() -> T + Send + 'static,
+    codec: Codec<T>,
+    scope: Scope,
+) -> Invoked {
+    // Encoded on the blocking thread too: that is where long work belongs.
+    let function = move || encode_reply(codec, function(), 0);
+    Invoked::One(async move { blocking_in(function, scope).await }.boxed())
+}
+
+/// A stream. `make` gives it in the first poll, so that all of the function's code runs there.
+#[doc(hidden)]
+pub fn many<T: 'static, S: Stream<Item = T> + Send + 'static>(
+    make: impl FnOnce() -> S + Send + 'static,
+    codec: Codec<T>,
+    scope: Scope,
+) -> Invoked {
+    let mut before = 0;
+    let replies = stream::once(async { make() }).flatten().map(move |item| {
+        let _alive = &scope;
+        let reply = encode_reply(codec, item, before)?;
+        before = before.saturating_add(u32::try_from(reply.held.len()).unwrap_or(u32::MAX));
+        Ok(reply)
+    });
+    Invoked::Many(replies.boxed())
+}
+
+/// Encodes a result of a call that has given `before` held values already.
+fn encode_reply<T>(codec: Codec<T>, value: T, before: u32) -> Result<EncodedReply, CodecError> {
+    let mut crossing = Crossing {
+        blobs: Blobs::Out(Vec::new()),
+        ends: Ends::None,
+        helds: Helds::ResultOut { before, values: Vec::new() },
+    };
+    let mut encoder = Encoder::default();
+    crossing.scope(|| codec.encode(value, &mut encoder))?;
+    let body = encoder.finish(crossing.blobs.into_collected())?;
+    Ok(EncodedReply { body, held: crossing.helds.into_values() })
+}
+
+/// Runs a plain function on a blocking thread of the runtime, within the caller's span.
+///
+/// A panic of the function goes on here. Needs a tokio runtime.
+#[doc(hidden)]
+pub async fn blocking<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> T {
+    blocking_in(function, None).await
+}
+
+async fn blocking_in<T: Send + 'static>(
+    function: impl FnOnce() -> T + Send + 'static,
+    scope: Scope,
+) -> T {
+    let span = tracing::Span::current();
+    let thread = tokio::task::spawn_blocking(move || {
+        let mut function = Some(function);
+        let mut result = None;
+        let mut run = || result = function.take().map(|function| span.in_scope(function));
+        match &scope {
+            Some(scope) => scope.enter(&mut run),
+            None => run(),
+        }
+        result
+    });
+    match thread.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(Some(result)) => result,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime is going away before the function began, or the scope declined to run it:
+        // there is no result to give, and nobody will ask again.
+        Ok(None) | Err(Err(_)) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,114 @@
+//! The app's own state, by type: what `#[state]` parameters are filled from.
+//!
+//! State never crosses. Each process registers its own (a database pool, a client, a
+//! configuration), and a function finds it on the side that runs it.
+//!
+//! Invariants:
+//! - At most one value per type; registering another replaces it, for calls made from then on.
+//! - The app's `Clone` runs with no lock held.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
+
+use super::table::StateNeed;
+
+type Registry = RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>;
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::default);
+
+/// Registers `value` as this process's state of type `T`, in place of an earlier one.
+pub fn register<T: State>(value: T) {
+    let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
+    let replaced = registry.insert(TypeId::of::<T>(), Arc::new(value));
+    drop(registry);
+    // The app's `Drop` may be slow, or may ask for state itself.
+    drop(replaced);
+}
+
+/// This process's state of type `T`, if it has been registered.
+#[must_use]
+pub fn state<T: State>() -> Option<T> {
+    let registry = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
+    let value = registry.get(&TypeId::of::<T>()).cloned();
+    drop(registry);
+    value.as_deref().and_then(|any| any.downcast_ref::<T>()).cloned()
+}
+
+/// Whether state of type `T` has been registered.
+#[must_use]
+pub fn has<T: 'static>() -> bool {
+    REGISTRY.read().unwrap_or_else(PoisonError::into_inner).contains_key(&TypeId::of::<T>())
+}
+
+/// A type whose values can be an app's state.
+///
+/// Implemented for every type that can be cloned and shared between threads, and borrows nothing.
+pub trait State: Clone + Send + Sync + 'static {}
+
+impl<T: Clone + Send + Sync + 'static> State for T {}
+
+/// One `#[state]` parameter. It carries no bounds: those were checked when it was made, once.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct StateOf<T> {
+    get: fn() -> T,
+    need: StateNeed,
+}
+
+/// What an app can keep: a `T`, if that is [`State`].
+///
+/// The type stands in the parameter, not in `Self`: the compiler would else suggest a reference.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` cannot be the state of an app",
+    label = "is not `Clone`, or not `Send` and `Sync`, or borrows",
+    note = "every call gets a clone: derive `Clone` for it, or take and register an `Arc<{T}>`"
+)]
+#[doc(hidden)]
+pub trait Keeps<T> {
+    #[doc(hidden)]
+    const STATE: StateOf<T>;
+}
+
+/// The app, as far as its state goes.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum App {}
+
+#[diagnostic::do_not_recommend]
+impl<T: State> Keeps<T> for App {
+    const STATE: StateOf<T> = StateOf { get: required::<T>, need: StateNeed::new::<T>() };
+}
+
+impl<T> StateOf<T> {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn get(&self) -> T {
+        (self.get)()
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn need(&self) -> StateNeed {
+        self.need
+    }
+}
+
+/// The state of type `T`, for a function about to run.
+///
+/// # Panics
+/// When there is none. `App::run` checks every function's state at start and the runner checks it
+/// before each call, so this is reached only by an app that awaits a function before it has
+/// called `App::run`.
+#[expect(clippy::panic, reason = "the function's own type leaves no room for an error")]
+fn required<T: State>() -> T {
+    state().unwrap_or_else(|| {
+        panic!(
+            "there is no state of type `{}`: add `.state(..)` with a value of that type to \
+             `App::new()`, and call remote functions inside `run`",
+            type_name::<T>()
+        )
+    })
+}

@@ -1,0 +1,126 @@
+//! The check of the table at start.
+
+use std::collections::HashMap;
+
+use super::{Entry, Location, table};
+
+/// Why this executable's remote functions cannot be served as they are.
+///
+/// Found at start, before the first call; each message says where and what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// Two functions have one name, so a call could reach the wrong one.
+    #[error(
+        "two remote functions are called `{name}` (version {version}): one at {first}, one at \
+         {second}; rename one of them, or move it to a module of its own"
+    )]
+    Duplicate {
+        /// Module path and name.
+        name: &'static str,
+        /// Version of the crate that has both.
+        version: &'static str,
+        /// Where the first is written.
+        first: Location,
+        /// Where the second is written.
+        second: Location,
+    },
+    /// Two functions of different names have one id. One in 2^64 pairs does.
+    #[error(
+        "the remote functions `{first_name}` ({first}) and `{second_name}` ({second}) have the \
+         same 64-bit id by chance; rename one of them"
+    )]
+    SameId {
+        /// Module path and name of the first.
+        first_name: &'static str,
+        /// Where the first is written.
+        first: Location,
+        /// Module path and name of the second.
+        second_name: &'static str,
+        /// Where the second is written.
+        second: Location,
+    },
+    /// A function has a `#[state]` parameter of a type that the app has not registered.
+    #[error(
+        "`{function}` ({location}) takes `#[state]` of type `{state}`, which this app has not \
+         registered; add `.state(..)` with a value of that type to `App::new()`, before `run`{}",
+        also(.others)
+    )]
+    MissingState {
+        /// The type's name.
+        state: &'static str,
+        /// The first function that needs it.
+        function: &'static str,
+        /// Where that function is written.
+        location: Location,
+        /// The other functions that need it.
+        others: Vec<&'static str>,
+    },
+}
+
+fn also(others: &[&str]) -> String {
+    if others.is_empty() {
+        String::new()
+    } else {
+        format!(" (also needed by {})", others.join(", "))
+    }
+}
+
+/// Checks that every function of the table can be named and has the state it needs.
+///
+/// `App::run` calls it once, after the states are registered, on both ends.
+///
+/// # Errors
+/// The first problem found: [`TableError::Duplicate`], [`TableError::SameId`] or
+/// [`TableError::MissingState`].
+pub fn check() -> Result<(), TableError> {
+    check_names(table())?;
+    check_states(table())
+}
+
+/// `entries` are sorted by name and version.
+pub(crate) fn check_names(entries: &[&'static Entry]) -> Result<(), TableError> {
+    for pair in entries.windows(2) {
+        if let [a, b] = pair
+            && (a.name, a.version) == (b.name, b.version)
+        {
+            return Err(TableError::Duplicate {
+                name: a.name,
+                version: a.version,
+                first: a.location,
+                second: b.location,
+            });
+        }
+    }
+    let mut seen = HashMap::new();
+    for b in entries {
+        if let Some(a) = seen.insert(b.id, *b) {
+            return Err(TableError::SameId {
+                first_name: a.name,
+                first: a.location,
+                second_name: b.name,
+                second: b.location,
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check_states(entries: &[&'static Entry]) -> Result<(), TableError> {
+    let lacks = |entry: &Entry, state: &str| {
+        entry.states.iter().any(|need| need.name() == state && !need.is_met())
+    };
+    for (at, entry) in entries.iter().enumerate() {
+        if let Some(need) = entry.states.iter().find(|need| !need.is_met()) {
+            let state = need.name();
+            let others = entries.iter().skip(at + 1).filter(|other| lacks(other, state));
+            return Err(TableError::MissingState {
+                state,
+                function: entry.name,
+                location: entry.location,
+                others: others.map(|other| other.name).collect(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The calling side as its drivers see it, without the macro: functions, works and entries are
+//! written out, a "link" is a function call, and both ends are this process.
+
+mod blobs;
+mod channels;
+mod functions;
+mod helds;
+mod states;
+mod tables;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flame_wire::body::{Body, Value};
+use futures_util::{StreamExt, stream::BoxStream};
+
+use super::{
+    __private::{self as private, Codec, Probe},
+    Arguments, CodecError, Encoded, EncodedReply, Entry, HeldGuard, HeldId, HeldSource, HeldStore,
+    HeldValue, Invocation, Invoked, Kind, Location, Reply, Work,
+    codec::ViaWire as _,
+};
+
+/// Where the tests' entries are; no test depends on it.
+const HERE: Location = Location { file: "tests.rs", line: 1, column: 1 };
+
+/// The stream that every call of these tests has.
+const STREAM: u64 = 7;
+
+/// What a body is after it has crossed.
+fn cross(body: Body) -> Value {
+    let bytes: Vec<u8> = body.into_parts().flat_map(Vec::from).collect();
+    Value::decode(bytes.into()).unwrap()
+}
+
+/// One runner, as far as held values go.
+#[derive(Default)]
+struct Runner(Mutex<Vec<HeldValue>>);
+
+impl HeldStore for Runner {
+    fn find(&self, id: HeldId) -> Option<HeldValue> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if id.stream == STREAM { held.get(id.index as usize).cloned() } else { None }
+    }
+}
+
+impl HeldGuard for Runner {
+    fn runner(&self) -> u64 {
+        1
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// Serves an encoded call on `runner`, up to where it would be polled.
+fn serve(
+    runner: &Arc<Runner>,
+    entry: &Entry,
+    encoded: &mut Encoded,
+) -> Result<Invocation, CodecError> {
+    let body = std::mem::replace(&mut encoded.body, private_body());
+    let mut arguments = Arguments::new(cross(body));
+    arguments.channels = encoded.ends.len();
+    arguments.held = Some(runner.clone());
+    entry.invoke(arguments)
+}
+
+fn private_body() -> Body {
+    flame_wire::body::BodyWriter::new().finish(Vec::new()).unwrap()
+}
+
+async fn one(invoked: Invoked) -> Result<EncodedReply, CodecError> {
+    match invoked {
+        Invoked::One(future) => future.await,
+        Invoked::Many(_) => panic!("a stream"),
+    }
+}
+
+fn many(invoked: Invoked) -> BoxStream<'static, Result<EncodedReply, CodecError>> {
+    match invoked {
+        Invoked::One(_) => panic!("no stream"),
+        Invoked::Many(items) => items,
+    }
+}
+
+fn answer<T>(
+    runner: &Arc<Runner>,
+    reply: Reply<T>,
+    encoded: EncodedReply,
+) -> Result<T, CodecError> {
+    let EncodedReply { body, held } = encoded;
+    runner.0.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
+    reply.decode(cross(body), Some(HeldSource { stream: STREAM, guard: runner.clone() }))
+}
+
+/// The whole way there and back.
+async fn call<T>(runner: &Arc<Runner>, work: Work<'_, T>, entry: &Entry) -> Result<T, CodecError> {
+    let (mut encoded, reply) = work.encode()?;
+    assert_eq!(encoded.function, entry.id);
+    let invocation = serve(runner, entry, &mut encoded)?;
+    answer(runner, reply, one(invocation.invoked).await?)
+}
+
+/// What `#[remote]` makes of an async function of one owned argument.
+macro_rules! remote {
+    (fn $name:ident($argument:ident: $of:ty) -> $result:ty $body:block) => {
+        mod $name {
+            use super::*;
+            async fn body($argument: $of) -> $result $body
+            fn codec() -> Codec<$result> {
+                (&&&Probe::<$result>::NEW).__flame_codec()
+            }
+            pub(super) static ENTRY: Entry = Entry::new(
+                (concat!(module_path!(), "::", stringify!($name)), "1.0.0", stringify!($of)),
+                Kind::Async,
+                HERE,
+                &[],
+                |call| private::invoke(
+                    call,
+                    |from| Ok((private::argument::<$of>("argument").decode(from)?,)),
+                    |(argument,), scope| private::one(body(argument), codec(), scope),
+                ),
+            );
+            pub(super) fn work($argument: $of) -> Work<'static, $result> {
+                private::work(
+                    &ENTRY,
+                    ($argument,),
+                    |args: &($of,), to| private::argument::<$of>("argument").encode(&args.0, to),
+                    |(argument,)| private::boxed_future(body(argument)),
+                    codec(),
+                )
+            }
+        }
+    };
+}
+use remote;

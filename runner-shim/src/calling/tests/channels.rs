@@ -1,0 +1,273 @@
+//! Channels, with and without a link between their ends.
+
+use std::{future::poll_fn, task::Poll, time::Duration};
+
+use super::*;
+use crate::calling::{ChannelEnd, ChannelError, Inlet, Outlet, Receiver, Sender, channel, codec};
+
+remote!(
+    fn sum(ends: (Receiver<u32>, Sender<u32>)) -> u32 {
+        let (mut numbers, sums) = ends;
+        let mut sum = 0;
+        while let Ok(Some(number)) = numbers.recv().await {
+            sum += number;
+            if sums.send(sum).await.is_err() {
+                break;
+            }
+        }
+        sum
+    }
+);
+
+remote!(
+    fn gives_an_end(_nothing: ()) -> Sender<u32> {
+        channel(1).0
+    }
+);
+
+/// As the driver of a link does, without the link.
+async fn pump(mut from: Outlet, to: Inlet) {
+    loop {
+        tokio::select! {
+            message = from.recv() => match message {
+                Ok(Some(message)) => if to.send(message).await.is_err() { return },
+                Ok(None) => return to.finish(),
+                Err(error) => return to.fail(error),
+            },
+            () = to.closed() => return,
+        }
+    }
+}
+
+fn join(ends: Vec<ChannelEnd>, theirs: Vec<Option<ChannelEnd>>) -> Vec<tokio::task::AbortHandle> {
+    assert_eq!(ends.len(), theirs.len());
+    let pairs = ends.into_iter().zip(theirs);
+    pairs
+        .map(|pair| match pair {
+            (ChannelEnd::Send(from), Some(ChannelEnd::Recv(to)))
+            | (ChannelEnd::Recv(to), Some(ChannelEnd::Send(from))) => {
+                tokio::spawn(pump(from, to)).abort_handle()
+            }
+            pair => panic!("{pair:?}"),
+        })
+        .collect()
+}
+
+struct Placed {
+    child: tokio::task::JoinHandle<Result<u32, CodecError>>,
+    pumps: Vec<tokio::task::AbortHandle>,
+    numbers: Sender<u32>,
+    sums: Receiver<u32>,
+}
+
+/// The function placed across a "link" of two pumps.
+fn place(capacity: usize) -> Placed {
+    let (numbers, theirs) = channel(capacity);
+    let (sender, sums) = channel(capacity);
+    let (mut encoded, reply) = sum::work((theirs, sender)).encode().unwrap();
+    let runner = Arc::default();
+    let invocation = serve(&runner, &sum::ENTRY, &mut encoded).unwrap();
+    let pumps = join(encoded.ends, invocation.ends);
+    let invoked = invocation.invoked;
+    let child = tokio::spawn(async move { answer(&runner, reply, one(invoked).await?) });
+    Placed { child, pumps, numbers, sums }
+}
+
+#[tokio::test]
+async fn messages_go_both_ways_and_the_end_of_one_ends_the_other() {
+    let Placed { child, numbers, mut sums, .. } = place(2);
+    for (number, sum) in [(1, 1), (2, 3), (3, 6)] {
+        numbers.send(number).await.unwrap();
+        assert_eq!(sums.recv().await.unwrap(), Some(sum));
+    }
+    drop(numbers);
+    assert_eq!(child.await.unwrap().unwrap(), 6);
+    assert_eq!(sums.recv().await.unwrap(), None);
+    assert_eq!(sums.recv().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_lost_link_does_not_look_like_the_end() {
+    let Placed { pumps, numbers, mut sums, .. } = place(2);
+    numbers.send(1).await.unwrap();
+    assert_eq!(sums.recv().await.unwrap(), Some(1));
+    pumps.iter().for_each(tokio::task::AbortHandle::abort);
+    let lost = sums.recv().await.unwrap_err();
+    assert!(matches!(lost, ChannelError::Lost { .. }), "{lost:?}");
+    assert_eq!(sums.recv().await.unwrap(), None, "it is told once");
+    numbers.closed().await;
+    let closed = numbers.send(2).await.unwrap_err();
+    assert!(matches!(closed, ChannelError::Closed), "{closed:?}");
+}
+
+#[tokio::test]
+async fn what_a_driver_says_of_a_loss_reaches_both_ends() {
+    let (numbers, theirs) = channel::<u32>(2);
+    let (sender, mut sums) = channel::<u32>(2);
+    let (encoded, _) = sum::work((theirs, sender)).encode().unwrap();
+    let reason = || ChannelError::Lost { reason: "the runner was killed".into() };
+    for end in encoded.ends {
+        match end {
+            ChannelEnd::Send(outlet) => outlet.fail(reason()),
+            ChannelEnd::Recv(inlet) => {
+                inlet.send(codec::encode(&5_u32).unwrap()).await.unwrap();
+                inlet.fail(reason());
+            }
+        }
+    }
+    let error = numbers.send(1).await.unwrap_err();
+    assert!(error.to_string().ends_with("the runner was killed"), "{error}");
+    assert_eq!(sums.recv().await.unwrap(), Some(5), "what came before the loss is received first");
+    let error = sums.recv().await.unwrap_err();
+    assert!(error.to_string().ends_with("the runner was killed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_message_of_another_type_is_an_error_and_not_the_end() {
+    let (sender, mut numbers) = channel::<u32>(4);
+    let (mut encoded, _) = sum::work((channel(1).1, sender)).encode().unwrap();
+    let Some(ChannelEnd::Recv(inlet)) = encoded.ends.pop() else { panic!("{encoded:?}") };
+    inlet.send(codec::encode(&"text".to_owned()).unwrap()).await.unwrap();
+    inlet.send(codec::encode(&8_u32).unwrap()).await.unwrap();
+    inlet.finish();
+    let error = numbers.recv().await.unwrap_err();
+    assert!(matches!(error, ChannelError::Decode(_)), "{error:?}");
+    assert_eq!(numbers.recv().await.unwrap(), Some(8));
+    assert_eq!(numbers.recv().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_full_channel_makes_its_sender_wait() {
+    let (sender, mut receiver) = channel::<u32>(1);
+    sender.send(1).await.unwrap();
+    let mut second = Box::pin(sender.send(2));
+    assert!(poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx))).await.is_pending());
+    assert_eq!(receiver.recv().await.unwrap(), Some(1));
+    second.await.unwrap();
+    assert_eq!(receiver.recv().await.unwrap(), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_does_not_keep_up_holds_the_sender_across_the_link() {
+    let Placed { child, numbers, sums: _unread, .. } = place(1);
+    // One in each queue and pump of both directions, and one in the function's hands; but not ten.
+    let mut sent = 0;
+    while let Ok(result) = tokio::time::timeout(Duration::from_secs(1), numbers.send(1)).await {
+        result.unwrap();
+        sent += 1;
+        assert!(sent < 10);
+    }
+    assert!(sent >= 3, "{sent}");
+    child.abort();
+}
+
+#[tokio::test]
+async fn a_receiver_that_has_gone_is_told_to_senders() {
+    let (sender, receiver) = channel::<u32>(1);
+    assert!(!sender.is_closed());
+    drop(receiver);
+    sender.closed().await;
+    assert!(matches!(sender.send(1).await.unwrap_err(), ChannelError::Closed));
+}
+
+#[tokio::test]
+async fn a_closed_receiver_still_gives_what_waits() {
+    let (sender, mut receiver) = channel::<u32>(2);
+    sender.send(1).await.unwrap();
+    receiver.close();
+    assert!(sender.is_closed());
+    assert_eq!(receiver.recv().await.unwrap(), Some(1));
+    assert_eq!(receiver.recv().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_receiver_is_a_stream() {
+    let (sender, receiver) = channel::<u32>(3);
+    for number in 0..3 {
+        sender.send(number).await.unwrap();
+    }
+    drop(sender);
+    let all: Vec<_> = receiver.map(Result::unwrap).collect().await;
+    assert_eq!(all, [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn clones_of_a_sender_share_the_channel_also_across() {
+    let (sender, mut receiver) = channel::<u32>(4);
+    let (mut encoded, _) = sum::work((channel(1).1, sender.clone())).encode().unwrap();
+    let Some(ChannelEnd::Recv(inlet)) = encoded.ends.pop() else { panic!("{encoded:?}") };
+    inlet.send(codec::encode(&1_u32).unwrap()).await.unwrap();
+    inlet.finish();
+    sender.send(2).await.unwrap();
+    drop(sender);
+    assert_eq!(receiver.recv().await.unwrap(), Some(1));
+    assert_eq!(receiver.recv().await.unwrap(), Some(2));
+    assert_eq!(receiver.recv().await.unwrap(), None);
+}
+
+#[test]
+fn an_end_outside_of_an_argument_is_refused() {
+    let (sender, receiver) = channel::<u32>(1);
+    for error in [codec::encode(&sender).unwrap_err(), codec::encode(&receiver).unwrap_err()] {
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("only as an argument of a remote function"), "{source}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_in_a_result_is_refused() {
+    let error =
+        call(&Arc::default(), gives_an_end::work(()), &gives_an_end::ENTRY).await.unwrap_err();
+    assert!(matches!(error, CodecError::Encode { part: codec::Part::Result, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_can_be_sent_away_once() {
+    let (sender, receiver) = channel::<u32>(1);
+    let receiver = Arc::new(receiver);
+    let away = |receiver: &Receiver<u32>| {
+        let mut crossing = crate::calling::crossing::Crossing {
+            ends: crate::calling::channel::Ends::Out(Vec::new()),
+            ..Default::default()
+        };
+        crossing.scope(|| codec::encode(receiver)).map(|_| crossing.ends.into_collected())
+    };
+    let ends = away(&receiver).unwrap();
+    assert_eq!(ends.len(), 1);
+    assert!(away(&receiver).is_err());
+    let mut receiver = Arc::into_inner(receiver).unwrap();
+    assert!(matches!(receiver.recv().await.unwrap_err(), ChannelError::SentAway));
+    drop(ends);
+    assert!(sender.is_closed(), "an end that no driver takes closes the channel");
+}
+
+#[test]
+fn ends_that_the_call_does_not_declare_are_refused() {
+    let (encoded, _) = sum::work((channel(1).1, channel(1).0)).encode().unwrap();
+    let value = cross(encoded.body);
+    for declared in [0, 1] {
+        let mut arguments = Arguments::new(value.clone());
+        arguments.channels = declared;
+        let error = sum::ENTRY.invoke(arguments).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("declares no such channel end"), "{source}");
+    }
+}
+
+#[test]
+fn an_end_that_no_argument_claims_is_left_over() {
+    let (encoded, _) = sum::work((channel(1).1, channel(1).0)).encode().unwrap();
+    let mut arguments = Arguments::new(cross(encoded.body));
+    arguments.channels = 3;
+    let ends = sum::ENTRY.invoke(arguments).unwrap().ends;
+    assert!(matches!(ends[..], [Some(ChannelEnd::Recv(_)), Some(ChannelEnd::Send(_)), None]));
+}
+
+#[test]
+fn a_capacity_that_lies_takes_no_memory() {
+    let capacity = u32::MAX as usize;
+    let (encoded, _) = sum::work((channel(capacity).1, channel(0).0)).encode().unwrap();
+    let mut arguments = Arguments::new(cross(encoded.body));
+    arguments.channels = 2;
+    assert!(sum::ENTRY.invoke(arguments).is_ok());
+}

@@ -1,0 +1,63 @@
+//! The app's state.
+
+use super::*;
+use crate::calling::{
+    StateNeed,
+    state::{App, Keeps, has, register, state},
+};
+
+#[test]
+fn state_is_found_by_its_type_and_a_later_one_replaces_it() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Db(u32);
+    assert!(!has::<Db>());
+    assert_eq!(state::<Db>(), None);
+    register(Db(1));
+    register(Db(2));
+    assert!(has::<Db>());
+    assert_eq!(state(), Some(Db(2)));
+    assert_eq!(<App as Keeps<Db>>::STATE.get(), Db(2));
+}
+
+#[test]
+fn state_may_ask_for_state_when_it_is_cloned_and_when_it_is_dropped() {
+    #[derive(Clone)]
+    struct Inner;
+    struct Outer;
+    impl Clone for Outer {
+        fn clone(&self) -> Self {
+            assert!(state::<Inner>().is_some());
+            Outer
+        }
+    }
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            register(Inner);
+        }
+    }
+    register(Inner);
+    register(Outer);
+    register(Outer);
+    assert!(state::<Outer>().is_some());
+}
+
+#[test]
+fn a_call_that_lacks_its_state_is_refused_before_it_runs() {
+    #[derive(Clone)]
+    struct Absent;
+    const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
+    static ENTRY: Entry = Entry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| {
+        panic!("the arguments are not looked at")
+    });
+    let value = Value { bytes: Default::default(), blobs: Vec::new() };
+    let error = ENTRY.invoke(Arguments::new(value)).unwrap_err();
+    assert!(matches!(error, CodecError::MissingState { function: "needs", .. }), "{error:?}");
+}
+
+#[test]
+#[should_panic(expected = "Missing`: add `.state(..)`")]
+fn a_function_that_is_awaited_here_without_its_state_says_what_to_do() {
+    #[derive(Clone)]
+    struct Missing;
+    let _ = <App as Keeps<Missing>>::STATE.get();
+}

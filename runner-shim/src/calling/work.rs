@@ -1,0 +1,173 @@
+//! [`Work`]: a call not yet made.
+//!
+//! ```text
+//!              poll                        ready
+//!   Waiting ----------> Running (here) ------------> its result
+//!      |
+//!      | encode
+//!      v
+//!   Encoded, for a pool; the work is gone
+//! ```
+//!
+//! Invariants:
+//! - A work that is awaited runs in this process and never serializes.
+//! - A work that is encoded has not begun; one that has begun is not encoded.
+//! - What [`Encoded`] holds borrows nothing.
+
+mod encoded;
+mod options;
+mod pending;
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use flame_wire::trace::TraceContext;
+use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
+
+pub use encoded::{Encoded, Reply};
+pub use options::{Options, Timeout};
+
+use super::{
+    codec::{Codec, CodecError, encoder::Encoder},
+    table::Entry,
+};
+use pending::Pending;
+
+/// A call of a remote function, not yet made.
+///
+/// It is what calling a `#[remote]` function gives. It does nothing until it is
+/// - awaited: it runs in this process, as if the function were not remote (a plain function on a
+///   blocking thread, which needs a tokio runtime), or
+/// - given to a pool: `pool.call(work)` runs it in a copy of the app.
+///
+/// Options ([`timeout`](Self::timeout), [`detached`](Self::detached), [`trace`](Self::trace))
+/// apply when it is given to a pool; awaited here, it has none of them.
+///
+/// Dropping it before either does nothing; dropping it while it runs here cancels it as it would
+/// any future.
+///
+/// ```text
+/// let here = thumbnails(video.clone(), 5).await?;
+/// let there = pool.try_call(thumbnails(video, 5).timeout(Duration::from_secs(300))).await?;
+/// ```
+#[must_use = "work does nothing until it is awaited (it then runs here) or given to a pool"]
+pub struct Work<'a, T>(Pending<'a, T, BoxFuture<'a, T>>);
+
+/// A call of a remote function that gives a stream, not yet made.
+///
+/// As [`Work`], for a `#[remote]` function that returns `impl Stream`. It is itself that stream:
+/// polled, it runs in this process. Given to `pool.stream(work)`, it runs in a copy of the app.
+#[must_use = "work does nothing until it is polled (it then runs here) or given to a pool"]
+pub struct StreamWork<'a, T>(Pending<'a, T, BoxStream<'a, T>>);
+
+macro_rules! common {
+    ($work:ident) => {
+        impl<T> $work<'_, T> {
+            /// Module path and name of the function, `app::thumbs::thumbnails`.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                self.0.entry().name
+            }
+
+            /// Gives the call this long, from the moment it is given to a pool until its result
+            /// is here, in place of the pool's own timeout. `None` gives it all the time there is.
+            pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+                self.0.options.timeout = timeout.into().map_or(Timeout::Never, Timeout::After);
+                self
+            }
+
+            /// Lets the call run to its end on its runner when its caller goes away. Otherwise
+            /// dropping the call's future cancels it.
+            pub fn detached(mut self) -> Self {
+                self.0.options.detached = true;
+                self
+            }
+
+            /// Makes the call part of this trace, in place of the current span's.
+            pub fn trace(mut self, trace: TraceContext) -> Self {
+                self.0.options.trace = Some(trace);
+                self
+            }
+
+            /// The options so far.
+            #[must_use]
+            pub fn options(&self) -> &Options {
+                &self.0.options
+            }
+
+            /// Encodes the arguments, for the driver of a pool.
+            ///
+            /// # Errors
+            /// When an argument does not encode, or the work has begun to run here.
+            pub fn encode(self) -> Result<(Encoded, Reply<T>), CodecError> {
+                self.0.encode()
+            }
+        }
+
+        impl<T> fmt::Debug for $work<'_, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($work))
+                    .field("name", &self.name())
+                    .field("options", self.options())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+common!(Work);
+common!(StreamWork);
+
+impl<T> Future for Work<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        self.0.run().as_mut().poll(cx)
+    }
+}
+
+impl<T> Stream for StreamWork<'_, T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.0.run().as_mut().poll_next(cx)
+    }
+}
+
+/// The work of an async or plain function: `args` waits, `encode` reads it, `start` runs it here.
+#[doc(hidden)]
+pub fn work<'a, T: 'a, A: Send + 'a>(
+    entry: &'static Entry,
+    args: A,
+    encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
+    start: fn(A) -> BoxFuture<'a, T>,
+    codec: Codec<T>,
+) -> Work<'a, T> {
+    Work(Pending::new(entry, args, encode, start, codec))
+}
+
+/// The work of a function that gives a stream.
+#[doc(hidden)]
+pub fn stream_work<'a, T: 'a, A: Send + 'a>(
+    entry: &'static Entry,
+    args: A,
+    encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
+    start: fn(A) -> BoxStream<'a, T>,
+    codec: Codec<T>,
+) -> StreamWork<'a, T> {
+    StreamWork(Pending::new(entry, args, encode, start, codec))
+}
+
+#[doc(hidden)]
+pub fn boxed_future<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(future)
+}
+
+#[doc(hidden)]
+pub fn boxed_stream<'a, T>(stream: impl Stream<Item = T> + Send + 'a) -> BoxStream<'a, T> {
+    Box::pin(stream)
+}

@@ -1,0 +1,108 @@
+//! A call that waits for its caller to decide where it runs; what both kinds of work share.
+
+use super::{Encoded, Options, Reply};
+use crate::calling::{
+    blob::Blobs,
+    channel::Ends,
+    codec::{Codec, CodecError, encoder::Encoder},
+    crossing::Crossing,
+    held::Helds,
+    table::Entry,
+};
+
+/// `R` is what runs here: a boxed future or stream.
+pub(super) struct Pending<'a, T, R> {
+    entry: &'static Entry,
+    codec: Codec<T>,
+    pub(super) options: Options,
+    stage: Stage<'a, R>,
+}
+
+enum Stage<'a, R> {
+    Waiting(Box<dyn Start<R> + Send + 'a>),
+    Running(R),
+    /// Starting it has panicked.
+    Panicked,
+}
+
+impl<'a, T, R> Pending<'a, T, R> {
+    pub(super) fn new<A: Send + 'a>(
+        entry: &'static Entry,
+        args: A,
+        encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
+        start: fn(A) -> R,
+        codec: Codec<T>,
+    ) -> Self
+    where
+        R: 'a,
+    {
+        let stage = Stage::Waiting(Box::new(Call { args, encode, start }));
+        Self { entry, codec, options: Options::default(), stage }
+    }
+
+    pub(super) fn entry(&self) -> &'static Entry {
+        self.entry
+    }
+
+    /// What runs here, started if it was not.
+    ///
+    /// # Panics
+    /// When starting it panics, and from then on.
+    #[expect(clippy::panic, reason = "as any future that is polled after it has panicked")]
+    pub(super) fn run(&mut self) -> &mut R {
+        if let Stage::Waiting(_) = self.stage
+            && let Stage::Waiting(call) = std::mem::replace(&mut self.stage, Stage::Panicked)
+        {
+            self.stage = Stage::Running(call.start());
+        }
+        match &mut self.stage {
+            Stage::Running(running) => running,
+            _ => panic!("`{}` polled after it has panicked", self.entry.name),
+        }
+    }
+
+    pub(super) fn encode(self) -> Result<(Encoded, Reply<T>), CodecError> {
+        let Stage::Waiting(call) = self.stage else {
+            return Err(CodecError::Started { function: self.entry.name });
+        };
+        let mut crossing = Crossing {
+            blobs: Blobs::Out(Vec::new()),
+            ends: Ends::Out(Vec::new()),
+            helds: Helds::ArgumentsOut(Vec::new()),
+        };
+        let mut encoder = Encoder::default();
+        crossing.scope(|| call.encode(&mut encoder))?;
+        let encoded = Encoded {
+            function: self.entry.id,
+            name: self.entry.name,
+            body: encoder.finish(crossing.blobs.into_collected())?,
+            ends: crossing.ends.into_collected(),
+            helds: crossing.helds.into_guards(),
+            options: self.options,
+        };
+        Ok((encoded, Reply::new(self.codec)))
+    }
+}
+
+/// A function and its arguments, type-erased.
+trait Start<R> {
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), CodecError>;
+
+    fn start(self: Box<Self>) -> R;
+}
+
+struct Call<A, R> {
+    args: A,
+    encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
+    start: fn(A) -> R,
+}
+
+impl<A, R> Start<R> for Call<A, R> {
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), CodecError> {
+        (self.encode)(&self.args, encoder)
+    }
+
+    fn start(self: Box<Self>) -> R {
+        (self.start)(self.args)
+    }
+}

@@ -1,0 +1,402 @@
+//! The calls that a runner serves: each is one task, from the CALL message to the last answer.
+//!
+//! ```text
+//! CALL ──▶ refused: FAILED                    (draining, unknown, too deep, unreadable)
+//!      └─▶ task ── runs ──▶ RESULT | ITEM* DONE | FAILED ──▶ stream let go
+//!            ├── reset by the parent: the function is dropped where it waits
+//!            ├── its deadline passes: the same, and FAILED
+//!            └── the shutdown window is over: the same, and FAILED
+//! ```
+//!
+//! Invariant: the stream is let go only when the function has really ended, also where it is a
+//! plain one on a blocking thread that nothing can stop. The parent keeps the slot until then.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flame_link::{Handler, Stream};
+use flame_wire::body::Value;
+use flame_wire::call::CallHeader;
+use flame_wire::failure::Failure;
+use flame_wire::frame::StreamId;
+use flame_wire::ids::{CallId, RunnerRef};
+use flame_wire::message::{ParentToRunner, Tag};
+use flame_wire::mux::Message;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use crate::calling::{Arguments, CallScope, EncodedReply, Invocation, Invoked, table};
+use crate::calling::{CodecError, HeldValue};
+use crate::context::CallContext;
+use crate::holds::Holds;
+use crate::panics::{self, PanicScope};
+use crate::pump::pump;
+use crate::terminator::Event;
+
+/// What all calls of a runner share.
+pub(crate) struct Calls {
+    runner: RunnerRef,
+    max_depth: u8,
+    events: mpsc::UnboundedSender<Event>,
+    refusing: AtomicBool,
+    done: AtomicU64,
+    holds: Arc<Holds>,
+    /// To end a call from outside: the shutdown window is over.
+    running: Mutex<HashMap<StreamId, Arc<Notify>>>,
+}
+
+impl Calls {
+    pub(crate) fn new(
+        runner: RunnerRef,
+        max_depth: u8,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            runner,
+            max_depth,
+            events,
+            refusing: AtomicBool::new(false),
+            done: AtomicU64::new(0),
+            holds: Arc::default(),
+            running: Mutex::default(),
+        })
+    }
+
+    /// New calls are answered with [`Failure::Draining`] from now on.
+    pub(crate) fn refuse_new(&self) {
+        self.refusing.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the calls that still run.
+    pub(crate) fn abort_all(&self) {
+        self.running().values().for_each(|call| call.notify_one());
+    }
+
+    /// Calls that have ended so far.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Notify>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: Event) {
+        // The runner's loop is gone only after it has ended everything.
+        let _ = self.events.send(event);
+    }
+}
+
+/// The runner's ear on the link.
+pub(crate) struct Ear(pub(crate) Arc<Calls>);
+
+impl Handler for Ear {
+    fn opened(&mut self, stream: Stream, first: Message) {
+        if let Err((stream, failure)) = accept(&self.0, stream, first) {
+            fail(&stream, &failure);
+        }
+    }
+
+    fn control(&mut self, message: Message) {
+        match ParentToRunner::decode(&message.body) {
+            Ok(ParentToRunner::Drain { within_ms }) => {
+                let within = Duration::from_millis(within_ms);
+                self.0.tell(Event::DrainRequested { within: Some(within) });
+            }
+            Ok(ParentToRunner::StayUp { again_in_ms }) => {
+                let again_in = again_in_ms.map(Duration::from_millis);
+                self.0.tell(Event::StayUp { again_in });
+            }
+            Ok(_) => tracing::warn!("the parent said something that this version does not know"),
+            Err(error) => tracing::warn!(%error, "the parent said something unreadable"),
+        }
+    }
+
+    fn connected(&mut self, up: bool) {
+        self.0.tell(if up { Event::Connected } else { Event::Disconnected });
+    }
+}
+
+/// Checks a call and starts its task; nothing of the app runs before that.
+fn accept(calls: &Arc<Calls>, stream: Stream, first: Message) -> Result<(), (Stream, Failure)> {
+    if first.tag != u8::from(Tag::Call) {
+        let what = format!("a stream began with message {} instead of a call", first.tag);
+        return Err((stream, Failure::Codec { what }));
+    }
+    if calls.refusing.load(Ordering::Relaxed) {
+        return Err((stream, Failure::Draining));
+    }
+    let mut body = first.body;
+    let header = match CallHeader::decode(&mut body) {
+        Ok(header) => header,
+        Err(error) => return Err((stream, Failure::Codec { what: error.to_string() })),
+    };
+    if header.depth > calls.max_depth {
+        return Err((stream, Failure::DepthExceeded { limit: calls.max_depth }));
+    }
+    let Some(entry) = table::find(header.function) else {
+        let known = u32::try_from(table::table().len()).unwrap_or(u32::MAX);
+        return Err((stream, Failure::UnknownFunction { id: header.function, known }));
+    };
+    // Claimed before the next frame is read, so that none of the channels' messages is missed.
+    let link = stream.link();
+    let channels = header.channels.iter().map(|id| link.claim(StreamId(*id))).collect();
+    let call = Call::new(calls.clone(), stream, &header);
+    tokio::spawn(call.run(entry, header, body, channels));
+    Ok(())
+}
+
+/// One call: what its task and its blocking thread share.
+struct Call {
+    calls: Arc<Calls>,
+    stream: Arc<Stream>,
+    context: CallContext,
+    panics: Arc<PanicScope>,
+    abort: Arc<Notify>,
+}
+
+/// Lives as long as any part of the function runs.
+struct Alive {
+    calls: Arc<Calls>,
+    stream: Arc<Stream>,
+    context: CallContext,
+    panics: Arc<PanicScope>,
+}
+
+impl CallScope for Alive {
+    fn enter(&self, function: &mut dyn FnMut()) {
+        self.context.around_blocking(|| self.panics.enter(function));
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.calls.running().remove(&self.stream.id());
+        self.calls.done.fetch_add(1, Ordering::Relaxed);
+        self.calls.tell(Event::CallEnded);
+    }
+}
+
+impl Call {
+    fn new(calls: Arc<Calls>, stream: Stream, header: &CallHeader) -> Self {
+        let context = CallContext {
+            call: CallId(stream.id().0),
+            runner: calls.runner,
+            depth: header.depth,
+            max_depth: calls.max_depth,
+            deadline: header.budget.and_then(|left| Instant::now().into_std().checked_add(left)),
+            trace: header.trace,
+        };
+        let abort = Arc::new(Notify::new());
+        calls.running().insert(stream.id(), abort.clone());
+        calls.tell(Event::CallStarted);
+        Self { calls, stream: Arc::new(stream), context, panics: Arc::default(), abort }
+    }
+
+    async fn run(
+        self,
+        entry: &'static table::Entry,
+        header: CallHeader,
+        body: Bytes,
+        channels: Vec<Option<Stream>>,
+    ) {
+        let alive: Arc<dyn CallScope> = Arc::new(Alive {
+            calls: self.calls.clone(),
+            stream: self.stream.clone(),
+            context: self.context,
+            panics: self.panics.clone(),
+        });
+        if header.ack {
+            let _ = self.stream.send_now(Tag::Accepted.into(), Bytes::new().into(), false);
+        }
+        let stream = self.stream.clone();
+        let serve = self.serve(entry, body, channels, alive);
+        match serve.await {
+            Ok(()) => {}
+            Err(Stop::Cancelled) => {}
+            Err(Stop::Failed(failure)) => fail(&stream, &failure),
+        }
+    }
+
+    async fn serve(
+        self,
+        entry: &'static table::Entry,
+        body: Bytes,
+        channels: Vec<Option<Stream>>,
+        alive: Arc<dyn CallScope>,
+    ) -> Result<(), Stop> {
+        let value = Value::decode(body).map_err(unreadable)?;
+        let mut arguments = Arguments::new(value);
+        arguments.channels = channels.len();
+        arguments.held = Some(self.calls.holds.clone());
+        arguments.scope = Some(alive.clone());
+        let invocation = panics::catch_blocking(|| entry.invoke(arguments))?;
+        let Invocation { invoked, ends, .. } = invocation.map_err(unreadable)?;
+        for (end, stream) in ends.into_iter().zip(channels) {
+            if let (Some(end), Some(stream)) = (end, stream) {
+                tokio::spawn(pump(end, stream));
+            }
+        }
+        match invoked {
+            Invoked::One(function) => {
+                let reply = self.guard(function).await?.map_err(unreadable)?;
+                self.answer(reply).await
+            }
+            Invoked::Many(items) => self.stream(items).await,
+        }
+    }
+
+    /// Runs a part of the function until it is done, or is to be stopped.
+    async fn guard<F: Future>(&self, part: F) -> Result<F::Output, Stop> {
+        let deadline = self.context.deadline.map(Instant::from_std);
+        let expired = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            output = self.context.around(self.panics.catch(part)) => Ok(output?),
+            () = self.stream.reset_by_peer() => Err(Stop::Cancelled),
+            () = expired => Err(Stop::Failed(Failure::DeadlinePassed)),
+            () = self.abort.notified() => Err(Stop::Failed(Failure::Cancelled)),
+        }
+    }
+
+    async fn answer(&self, reply: EncodedReply) -> Result<(), Stop> {
+        let EncodedReply { body, held, .. } = reply;
+        let payload = body.into_parts().into();
+        if held.is_empty() {
+            send(&self.stream, Tag::Result, payload, true)?;
+            self.stream.linger();
+            return Ok(());
+        }
+        self.calls.holds.add(self.stream.id().0, held);
+        let sent = send(&self.stream, Tag::Result, payload, false);
+        self.hold(sent).await
+    }
+
+    async fn stream(
+        &self,
+        mut items: BoxStream<'static, Result<EncodedReply, CodecError>>,
+    ) -> Result<(), Stop> {
+        let mut holds = false;
+        let ended = loop {
+            if self.stream.room().await.is_err() {
+                break Err(Stop::Cancelled);
+            }
+            match self.guard(items.next()).await {
+                Ok(Some(Ok(EncodedReply { body, held, .. }))) => {
+                    holds |= !held.is_empty();
+                    self.keep(held);
+                    if let Err(stop) =
+                        send(&self.stream, Tag::Item, body.into_parts().into(), false)
+                    {
+                        break Err(stop);
+                    }
+                }
+                Ok(Some(Err(error))) => break Err(unreadable(error)),
+                Ok(None) => break Ok(()),
+                Err(stop) => break Err(stop),
+            }
+        };
+        // The stream's own destructor may panic, too.
+        panics::catch_blocking(|| drop(items))?;
+        match ended {
+            Ok(()) if holds => {
+                let sent = send(&self.stream, Tag::Done, Bytes::new().into(), false);
+                self.hold(sent).await
+            }
+            Ok(()) => {
+                send(&self.stream, Tag::Done, Bytes::new().into(), true)?;
+                self.stream.linger();
+                Ok(())
+            }
+            Err(stop) => {
+                self.release();
+                Err(stop)
+            }
+        }
+    }
+
+    fn keep(&self, held: Vec<HeldValue>) {
+        if !held.is_empty() {
+            self.calls.holds.add(self.stream.id().0, held);
+        }
+    }
+
+    /// Waits until the parent has dropped its handles on what this call has given.
+    async fn hold(&self, sent: Result<(), Stop>) -> Result<(), Stop> {
+        if sent.is_ok() {
+            tokio::select! {
+                () = self.stream.reset_by_peer() => {}
+                () = self.abort.notified() => {}
+            }
+        }
+        self.release();
+        sent
+    }
+
+    fn release(&self) {
+        let values = self.calls.holds.remove(self.stream.id().0);
+        if let Err(failure) = panics::catch_blocking(|| drop(values)) {
+            tracing::warn!(%failure, "a held value panicked when it was dropped");
+        }
+    }
+}
+
+/// Why a function's result is not wanted, or can't be given.
+enum Stop {
+    Cancelled,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failed(failure)
+    }
+}
+
+fn unreadable(error: impl std::error::Error) -> Stop {
+    use std::fmt::Write as _;
+    let mut what = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        // Writing to a string does not fail.
+        let _ = write!(what, ": {error}");
+        source = error.source();
+    }
+    Stop::Failed(Failure::Codec { what })
+}
+
+fn send(
+    stream: &Stream,
+    tag: Tag,
+    payload: flame_wire::mux::Payload,
+    end: bool,
+) -> Result<(), Stop> {
+    use flame_link::StreamError;
+    use flame_wire::mux::SendError;
+    stream.send_now(tag.into(), payload, end).map_err(|error| match error {
+        StreamError::Send(SendError::TooLarge { size, limit }) => {
+            Stop::Failed(Failure::TooLarge { size, limit })
+        }
+        _ => Stop::Cancelled,
+    })
+}
+
+fn fail(stream: &Stream, failure: &Failure) {
+    match failure.encode() {
+        Ok(body) => {
+            let _ = stream.send_now(Tag::Failed.into(), body.into(), true);
+            stream.linger();
+        }
+        Err(error) => tracing::error!(%error, "a failure can't be told to the parent"),
+    }
+}

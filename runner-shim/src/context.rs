@@ -1,0 +1,44 @@
+//! What a function can know of the call that it serves.
+
+use std::time::Instant;
+
+use flame_wire::ids::{CallId, RunnerRef};
+use flame_wire::trace::TraceContext;
+
+tokio::task_local! {
+    static CALL: CallContext;
+}
+
+/// The call that the present task, or blocking thread, serves.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct CallContext {
+    /// The call, unique on its runner.
+    pub call: CallId,
+    /// The runner.
+    pub runner: RunnerRef,
+    /// How many calls this one is nested in.
+    pub depth: u8,
+    /// How deep calls may nest.
+    pub max_depth: u8,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// The trace that the caller's span belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+impl CallContext {
+    /// The call being served here; `None` outside of one, and in tasks that the function spawned.
+    #[must_use]
+    pub fn current() -> Option<CallContext> {
+        CALL.try_with(|context| *context).ok()
+    }
+
+    pub(crate) async fn around<F: Future>(self, function: F) -> F::Output {
+        CALL.scope(self, function).await
+    }
+
+    pub(crate) fn around_blocking<T>(self, function: impl FnOnce() -> T) -> T {
+        CALL.sync_scope(self, function)
+    }
+}

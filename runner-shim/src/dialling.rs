@@ -1,0 +1,108 @@
+//! How a runner reaches its parent: the first time by its token, after a cut by the resume key.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flame_link::{HelloError, Io, dial, greet};
+use flame_wire::hello::{Hello, Proof, Refusal};
+use flame_wire::parent::Fingerprint;
+use flame_wire::token::Token;
+use futures_util::future::BoxFuture;
+use rand::Rng;
+
+/// The first pause after a failed dial; it doubles up to [`LONGEST`], and each is jittered so that
+/// runners cut off together do not come back together.
+const FIRST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// Where a runner's sockets come from.
+#[derive(Clone)]
+pub enum Connect {
+    /// Dial the parent's listener.
+    Dial {
+        /// `ws://host:port`.
+        address: String,
+        /// The parent's key.
+        fingerprint: Fingerprint,
+    },
+    /// Within the parent's process.
+    InMemory(Arc<dyn Fn() -> BoxFuture<'static, std::io::Result<Io>> + Send + Sync>),
+}
+
+impl std::fmt::Debug for Connect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Connect::Dial { address, .. } => f.debug_tuple("Dial").field(address).finish(),
+            Connect::InMemory(_) => f.write_str("InMemory"),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Dialler {
+    connect: Connect,
+    hello: Hello,
+    resume: Arc<Mutex<Option<Token>>>,
+}
+
+impl Dialler {
+    pub(crate) fn new(connect: Connect, hello: Hello) -> Self {
+        Self { connect, hello, resume: Arc::default() }
+    }
+
+    /// Dials until the parent lets this runner in, or refuses it. Whoever calls this bounds it.
+    pub(crate) async fn reach(&self) -> Result<Io, Refusal> {
+        let mut pause = FIRST;
+        loop {
+            match self.attempt().await {
+                Ok(io) => return Ok(io),
+                Err(Failed::Refused(refusal)) => return Err(refusal),
+                Err(Failed::Tried(why)) => tracing::debug!(why, "the parent is not reached yet"),
+            }
+            // Half of each pause is chance.
+            let jitter = rand::rng().random_range(0.5..1.0);
+            tokio::time::sleep(pause.mul_f64(jitter)).await;
+            pause = (2 * pause).min(LONGEST);
+        }
+    }
+
+    async fn attempt(&self) -> Result<Io, Failed> {
+        let io = match &self.connect {
+            Connect::Dial { address, fingerprint } => {
+                dial(address, *fingerprint).await.map_err(tried)?
+            }
+            Connect::InMemory(connect) => connect().await.map_err(tried)?,
+        };
+        let mut hello = self.hello.clone();
+        if let Some(key) = self.key().clone() {
+            hello.proof = Proof::Again(key);
+        }
+        match greet(io, &hello).await {
+            Ok((io, resume)) => {
+                *self.key() = Some(resume);
+                Ok(io)
+            }
+            Err(HelloError::Refused(refusal)) => Err(Failed::Refused(refusal)),
+            Err(error) => Err(tried(error)),
+        }
+    }
+
+    fn key(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
+        self.resume.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Failed {
+    Refused(Refusal),
+    Tried(String),
+}
+
+fn tried(error: impl std::error::Error) -> Failed {
+    let mut why = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        why = format!("{why}: {error}");
+        source = error.source();
+    }
+    Failed::Tried(why)
+}

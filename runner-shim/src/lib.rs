@@ -1,0 +1,23 @@
+//! The runner's side of flame-aws, and what both sides need to name and run functions.
+//!
+//! An app does not use this crate by itself: `flame-aws` does, and re-exports what an app needs.
+//!
+//! - [`calling`]: remote functions, works, channels, held values.
+//! - [`runner`]: one runner's life; [`terminator`] decides it, [`host`] ends it.
+//! - [`build_id`], [`lifeline`], [`log`], [`panics`]: what makes a copy of the app a good child.
+
+pub mod build_id;
+pub mod calling;
+mod calls;
+pub mod context;
+mod dialling;
+mod holds;
+pub mod host;
+pub mod lifeline;
+pub mod log;
+pub mod panics;
+pub mod pump;
+pub mod runner;
+pub mod terminator;
+
+pub use dialling::Connect;

@@ -1,0 +1,76 @@
+//! A child of the process backend never outlives its parent.
+//!
+//! ```text
+//!   parent: FLAME_LIFELINE=<its pid> ──spawn──▶ child, before main: ask the kernel for SIGKILL at
+//!                                               the parent's death, then look: still its child?
+//! ```
+//!
+//! The parent only sets a variable, so it can spawn without `pre_exec`, which would cost a full
+//! fork. The child ties itself, before `main`: no code of the app's can hang or fail ahead of it.
+//!
+//! # Invariants
+//!
+//! * However the parent ends, `kill -9` included, and whenever it does, also between the spawn and
+//!   the tie, the child gets SIGKILL.
+//! * A process without the variable is left alone. So is one that has only inherited it, from a
+//!   runner that started it as a plain command: its parent is not the one that is named.
+//!
+//! # Linux
+//!
+//! `PR_SET_PDEATHSIG` is bound to the *thread* that spawned the child, not to its process: the
+//! process backend must spawn from one thread that lives as long as the process does.
+//!
+//! # Elsewhere
+//!
+//! There is no such request, and nothing runs before `main`. [`hold`], called when a runner starts
+//! to serve, watches the parent's pid from a thread, ten times a second.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod polling;
+#[cfg(test)]
+mod tests;
+
+/// The variable that names the parent whose death ends this process.
+pub const ENV: &str = "FLAME_LIFELINE";
+
+/// Whether this process is tied to its parent.
+static HELD: AtomicBool = AtomicBool::new(false);
+
+/// What a parent sets [`ENV`] to for its children.
+#[must_use]
+pub fn value() -> String {
+    std::process::id().to_string()
+}
+
+/// Ties this process to the parent that [`ENV`] names, unless that has been done. Returns whether
+/// it is tied: `false` for a process that has no lifeline, or has inherited somebody else's.
+///
+/// On Linux this has happened before `main`; runners call it all the same, for platforms where it
+/// has not, and so that the linker sees the constructor used.
+pub fn hold() -> bool {
+    if !is_held()
+        && let Some(parent) = named()
+    {
+        #[cfg(target_os = "linux")]
+        let held = linux::tie(parent);
+        #[cfg(not(target_os = "linux"))]
+        let held = polling::tie(parent);
+        HELD.store(held, Ordering::Release);
+    }
+    is_held()
+}
+
+/// Whether this process is tied to its parent.
+#[must_use]
+pub fn is_held() -> bool {
+    HELD.load(Ordering::Acquire)
+}
+
+/// The pid in [`ENV`]. Text that is no pid ties to nobody.
+fn named() -> Option<i32> {
+    std::env::var_os(ENV)?.to_str()?.parse().ok().filter(|pid| *pid > 0)
+}

@@ -1,0 +1,146 @@
+//! This test executable carries the constructor, so it plays all parts: tests start it again as a
+//! parent or a child, by way of the tests named `as_...`, which do nothing by themselves.
+
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::*;
+
+const PART: &str = "FLAME_TEST_LIFELINE_PART";
+/// When a test gives up, and (longer) when a part that has been forgotten ends by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// This executable again, in the part of the test named `as_{part}`.
+fn play(part: &str) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(["--exact", "--nocapture", "--test-threads=1"])
+        .arg(format!("lifeline::tests::as_{part}"))
+        .env(PART, part)
+        .env_remove(ENV)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+fn plays(part: &str) -> bool {
+    std::env::var_os(PART).is_some_and(|name| name == part)
+}
+
+/// Starts the child with this lifeline and waits for its end.
+fn run_child(lifeline: &str) -> Output {
+    play("child").env(ENV, lifeline).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A process that has ended but has not been waited for.
+fn zombie() -> Child {
+    let mut child = play("nobody").stdout(Stdio::piped()).spawn().unwrap();
+    // Its output ends when it does.
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    child
+}
+
+#[test]
+fn as_child() {
+    if plays("child") {
+        println!("held={}", is_held());
+    }
+}
+
+#[test]
+fn as_waiting_child() {
+    if plays("waiting_child") {
+        println!("child held={}", is_held());
+        std::thread::park_timeout(PATIENCE * 2);
+    }
+}
+
+#[test]
+fn as_parent() {
+    if plays("parent") {
+        // The child has this process's output: it ends when both have.
+        let mut child = play("waiting_child").env(ENV, value()).spawn().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_child_dies_with_its_parent_when_that_is_killed() {
+    let mut parent = play("parent").stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(parent.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("child held=") {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the child never came up");
+    }
+    assert!(line.contains("held=true"), "{line}");
+
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || ended.send(output.read_to_string(&mut String::new()).is_ok()));
+    assert_eq!(end.recv_timeout(PATIENCE), Ok(true), "the child has outlived its parent");
+}
+
+#[test]
+fn a_child_that_lives_is_held() {
+    let output = run_child(&value());
+    assert!(output.status.success());
+    assert!(said(&output).contains("held=true"), "{}", said(&output));
+}
+
+#[test]
+fn a_child_whose_parent_died_before_it_looked_never_reaches_main() {
+    let mut gone = zombie();
+    gone.wait().unwrap();
+    let output = run_child(&gone.id().to_string());
+    assert_eq!(output.status.signal(), Some(9));
+    assert_eq!(said(&output), "", "nothing of the program has run");
+}
+
+#[test]
+fn a_parent_that_is_a_zombie_is_dead() {
+    let mut zombie = zombie();
+    // Its output may close an instant before it has ended: wait for the end, but do not reap.
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(Pid::from_child(&zombie)), options).unwrap();
+    let output = run_child(&zombie.id().to_string());
+    zombie.wait().unwrap();
+    assert_eq!(output.status.signal(), Some(9));
+}
+
+#[test]
+fn a_process_that_has_inherited_the_variable_is_left_alone() {
+    // Alive, and not the child's parent: what a command started by a runner sees.
+    let somebody = std::os::unix::process::parent_id().to_string();
+    let output = run_child(&somebody);
+    assert!(output.status.success());
+    assert!(said(&output).contains("held=false"), "{}", said(&output));
+}
+
+#[test]
+fn text_that_is_no_pid_ties_to_nobody() {
+    for text in ["", "0", "-1", "parent", "99999999999999999999"] {
+        let output = run_child(text);
+        assert!(output.status.success(), "{text:?}");
+        assert!(said(&output).contains("held=false"), "{text:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn a_process_without_the_variable_is_left_alone() {
+    let output = play("child").output().unwrap();
+    assert!(output.status.success());
+    assert!(said(&output).contains("held=false"));
+}

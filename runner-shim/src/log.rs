@@ -1,0 +1,245 @@
+//! A runner's `tracing` events on their way to the parent's log.
+//!
+//! ```text
+//!   tracing event ─▶ RunnerLog: level, call id, text ── try_send ──▶ bounded channel ──▶ link
+//!                                                       full: count it, and say so in the next
+//! ```
+//!
+//! # Invariants
+//!
+//! * Logging never waits: a record that finds no room is dropped and counted, and the count is in
+//!   the log as soon as there is room again.
+//! * No feedback: what the link and this crate log about their own work (DEBUG and below) is not
+//!   sent over that link, and an event that arises while another is being written down is dropped.
+//! * A record is bounded: an event that writes without end costs one record's length.
+//!
+//! A call's events are those within its [`call_span`], on whichever thread.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flame_wire::message::{Level, LogRecord, MAX_LOG_TEXT};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Span, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+use self::text::Text;
+
+#[cfg(test)]
+mod tests;
+mod text;
+
+/// The variable that sets the lowest level that is sent: `error`, `warn`, `info`, `debug`, `trace`
+/// or `off`. Default: `info`.
+pub const ENV: &str = "FLAME_LOG";
+
+/// The span field that carries a call's id.
+const CALL: &str = "flame.call";
+
+/// Crates whose DEBUG and TRACE events come from sending, records included.
+const SENDERS: [&str; 9] = [
+    "flame_link",
+    "flame_runner_shim",
+    "flame_wire",
+    "mio",
+    "rustls",
+    "tokio",
+    "tokio_rustls",
+    "tokio_tungstenite",
+    "tungstenite",
+];
+
+/// What is not a level, in [`ENV`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("FLAME_LOG={0:?} is no level; use error, warn, info, debug, trace or off")]
+pub struct BadLevel(String);
+
+/// The span of one call: events within it carry the call's id.
+///
+/// It is at ERROR, not because it is one, but so that no level filter hides it.
+#[must_use]
+pub fn call_span(call: u64) -> Span {
+    tracing::error_span!("call", flame.call = call)
+}
+
+/// The level that [`ENV`] asks for.
+///
+/// # Errors
+///
+/// [`BadLevel`] names what to write instead.
+pub fn level_from_env() -> Result<LevelFilter, BadLevel> {
+    std::env::var_os(ENV).map_or(Ok(LevelFilter::INFO), |name| level(&name.to_string_lossy()))
+}
+
+fn level(name: &str) -> Result<LevelFilter, BadLevel> {
+    if name.is_empty() {
+        return Ok(LevelFilter::INFO);
+    }
+    // `LevelFilter` would also take numbers, of which nobody knows the direction.
+    let bad = || BadLevel(name.to_owned());
+    if !name.chars().all(char::is_alphabetic) {
+        return Err(bad());
+    }
+    name.parse().map_err(|_| bad())
+}
+
+/// Sends this process's events to `sink` if the app has set no subscriber of its own. Returns
+/// whether it does. For the level see [`ENV`]; a bad one means INFO, and the log says so.
+///
+/// The app's own subscriber is left alone: what it prints reaches the parent by way of the
+/// process's output.
+pub fn install_if_unset(sink: Sender<LogRecord>) -> bool {
+    if tracing::dispatcher::has_been_set() {
+        return false;
+    }
+    let level = level_from_env();
+    let log = RunnerLog::new(sink).with_filter(*level.as_ref().unwrap_or(&LevelFilter::INFO));
+    let subscriber = tracing_subscriber::registry().with(log);
+    // Another thread may have been faster.
+    let installed = tracing::subscriber::set_global_default(subscriber).is_ok();
+    if let (true, Err(error)) = (installed, level) {
+        tracing::warn!("{error}; using info");
+    }
+    installed
+}
+
+/// The layer that turns events into records; see the module's documentation. It has no level of its
+/// own: give it one with [`Layer::with_filter`].
+#[derive(Debug)]
+pub struct RunnerLog {
+    sink: Sender<LogRecord>,
+    /// Records dropped since the parent was last told.
+    dropped: AtomicU64,
+}
+
+impl RunnerLog {
+    /// A layer that gives its records to `sink`, whose capacity bounds what may wait for the link.
+    #[must_use]
+    pub fn new(sink: Sender<LogRecord>) -> Self {
+        Self { sink, dropped: AtomicU64::new(0) }
+    }
+
+    /// Records that were dropped and that the parent has not been told of yet.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, record: LogRecord) {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 && !self.offer(dropped_notice(dropped), dropped) {
+            // The notice found no room: neither would this.
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.offer(record, 1);
+    }
+
+    /// Offers a record that stands for `worth` events. Once nobody listens, nothing is counted.
+    fn offer(&self, record: LogRecord, worth: u64) -> bool {
+        let full = matches!(self.sink.try_send(record), Err(TrySendError::Full(_)));
+        if full {
+            self.dropped.fetch_add(worth, Ordering::Relaxed);
+        }
+        !full
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RunnerLog {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut call = CallField(None);
+        attributes.record(&mut call);
+        if let (Some(call), Some(span)) = (call.0, context.span(id)) {
+            span.extensions_mut().replace(Call(call));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        if *metadata.level() >= tracing::Level::DEBUG && is_sender(metadata.target()) {
+            return;
+        }
+        let Some(_writing) = Writing::begin() else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        // From the innermost span outwards: a call within a call is the one that speaks.
+        let call = context.event_scope(event).and_then(|mut spans| {
+            spans.find_map(|span| span.extensions().get().map(|Call(id)| *id))
+        });
+        let mut text = Text::new(MAX_LOG_TEXT);
+        event.record(&mut text);
+        self.send(LogRecord {
+            call,
+            level: wire_level(*metadata.level()),
+            target: metadata.target().to_owned(),
+            text: text.finish(),
+        });
+    }
+}
+
+/// The id of the call whose span this is.
+struct Call(u64);
+
+struct CallField(Option<u64>);
+
+impl Visit for CallField {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == CALL {
+            self.0 = Some(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+/// Held while this thread writes an event down.
+struct Writing;
+
+impl Writing {
+    fn begin() -> Option<Self> {
+        // A thread that is being torn down logs no more.
+        let first = WRITING.try_with(|writing| !writing.replace(true)).unwrap_or(false);
+        first.then_some(Self)
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let _ = WRITING.try_with(|writing| writing.set(false));
+    }
+}
+
+thread_local! {
+    static WRITING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn is_sender(target: &str) -> bool {
+    let name = target.split_once("::").map_or(target, |(name, _)| name);
+    SENDERS.contains(&name)
+}
+
+fn dropped_notice(dropped: u64) -> LogRecord {
+    LogRecord {
+        call: None,
+        level: Level::Warn,
+        target: module_path!().to_owned(),
+        text: format!("{dropped} log records were dropped: the link did not keep up"),
+    }
+}
+
+fn wire_level(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::ERROR => Level::Error,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::DEBUG => Level::Debug,
+        tracing::Level::TRACE => Level::Trace,
+    }
+}

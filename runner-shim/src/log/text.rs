@@ -1,0 +1,94 @@
+//! An event as one bounded line of text: its message, then its fields as `name=value`.
+
+use std::fmt::{self, Debug, Write};
+
+use tracing::field::{Field, Visit};
+
+/// Stands for what was cut off.
+const ELLIPSIS: &str = "…";
+
+/// Collects an event's message and fields up to a number of bytes.
+pub(super) struct Text {
+    message: Bounded,
+    fields: Bounded,
+    limit: usize,
+}
+
+impl Text {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { message: Bounded::new(limit), fields: Bounded::new(limit), limit }
+    }
+
+    /// The line, at most the limit's bytes long, with an ellipsis where something is missing.
+    pub(super) fn finish(self) -> String {
+        let mut line = self.message;
+        // `fields` begins with the space that parts it from a message.
+        let fields =
+            if line.text.is_empty() { self.fields.text.trim_start() } else { &self.fields.text };
+        // Being full is noted by the line itself.
+        let _ = line.write_str(fields);
+        if line.cut || self.fields.cut {
+            let end = line.text.floor_char_boundary(self.limit.saturating_sub(ELLIPSIS.len()));
+            line.text.truncate(end);
+            line.text.push_str(ELLIPSIS);
+        }
+        line.text
+    }
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.record_debug(field, &format_args!("{value}"));
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // An error means that the text is full, or that the value gave up: what is there stands.
+        let _ = if field.name() == "message" {
+            write!(self.message, "{value:?}")
+        } else {
+            write!(self.fields, " {}={value:?}", field.name())
+        };
+    }
+
+    fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
+        // With its sources, which is what one looks for in a log.
+        let _ = write!(self.fields, " {}={error}", field.name());
+        let mut source = error.source();
+        while let Some(error) = source {
+            if write!(self.fields, ": {error}").is_err() {
+                break;
+            }
+            source = error.source();
+        }
+    }
+}
+
+/// Text that takes no more than its room, so that a value which writes without end does no harm.
+struct Bounded {
+    text: String,
+    limit: usize,
+    cut: bool,
+}
+
+impl Bounded {
+    fn new(limit: usize) -> Self {
+        Self { text: String::new(), limit, cut: false }
+    }
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let room = self.limit.saturating_sub(self.text.len());
+        if part.len() <= room {
+            self.text.push_str(part);
+            return Ok(());
+        }
+        self.text.push_str(part.get(..part.floor_char_boundary(room)).unwrap_or_default());
+        self.cut = true;
+        Err(fmt::Error)
+    }
+}

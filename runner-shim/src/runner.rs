@@ -1,0 +1,268 @@
+//! One runner's life, from the first dial to the last goodbye.
+//!
+//! ```text
+//!  dialling.rs ── socket ──▶ link ──▶ calls.rs ── started, ended ──┐
+//!  host.rs ── signals ─────────────────────────────────────────────┼──▶ Terminator ──▶ actions
+//!  clock ── timers ────────────────────────────────────────────────┘      (pure)
+//! ```
+//!
+//! The loop here is the terminator's driver: it decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_link::{Driver, Link, LinkConfig, Sockets};
+use flame_wire::hello::{Hello, PROTOCOL, Proof, Refusal};
+use flame_wire::ids::BuildId;
+use flame_wire::message::{EndReason, LogRecord, RunnerToParent, Tag};
+use flame_wire::mux::{MuxConfig, Side};
+use flame_wire::parent::FlameParent;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::calls::{Calls, Ear};
+use crate::dialling::{Connect, Dialler};
+use crate::host::Host;
+use crate::terminator::{Action, Event, Limits, Terminator};
+
+/// Exit code: the parent refused this runner; see its message.
+pub const EXIT_REFUSED: i32 = 84;
+
+/// How long the idle predicate may take; no answer means that the runner stays.
+const PREDICATE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a goodbye may take to get out.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the app says to "may this idle runner go?".
+pub type IdlePredicate = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// All that a runner is started with.
+pub struct Runner {
+    /// What it was booted with.
+    pub parent: FlameParent,
+    /// Where it runs.
+    pub host: Arc<dyn Host>,
+    /// Its executable.
+    pub build: BuildId,
+    /// How it reaches its parent.
+    pub connect: Connect,
+    /// Asked before it proposes to end; none: it may always.
+    pub idle_predicate: Option<IdlePredicate>,
+    /// What the app logs.
+    pub logs: Option<mpsc::Receiver<LogRecord>>,
+    /// Asks it to end, as SIGTERM does; carries the signal's number.
+    pub signals: mpsc::UnboundedReceiver<i32>,
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("parent", &self.parent).finish_non_exhaustive()
+    }
+}
+
+/// How a runner ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// In order, or by one of its timers.
+    Done {
+        /// What the host is to exit with.
+        code: i32,
+        /// Why.
+        reason: EndReason,
+    },
+    /// The parent would not have it.
+    Refused(Refusal),
+}
+
+impl Runner {
+    /// Lives. The caller shuts the host down after it.
+    pub async fn run(self) -> Ended {
+        let limits = &self.parent.limits;
+        let (events, inbox) = mpsc::unbounded_channel();
+        let calls = Calls::new(self.parent.runner, limits.max_depth, events.clone());
+        let terminator = Terminator::new(
+            Instant::now().into_std(),
+            Limits {
+                failsafe: Duration::from_millis(limits.failsafe_ms),
+                grace: Duration::from_millis(limits.grace_ms),
+                idle: limits.idle_ms.map(Duration::from_millis),
+                ask_predicate: self.idle_predicate.is_some(),
+                lifetime: limits.lifetime_ms.map(Duration::from_millis),
+                host_deadline: self.host_deadline(),
+                shutdown: Duration::from_millis(limits.shutdown_ms),
+                single_use: limits.single_use,
+            },
+        );
+        let hello = Hello {
+            protocol: PROTOCOL,
+            runner: self.parent.runner,
+            proof: Proof::First(self.parent.token.clone()),
+            build: self.build.clone(),
+            instance: self.host.instance(),
+            pid: Some(std::process::id()),
+            expires_in_ms: self
+                .host
+                .expires_in()
+                .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let dialler = Dialler::new(self.connect.clone(), hello);
+        Life {
+            config: link_config(&self.parent),
+            runner: self,
+            calls,
+            events,
+            inbox,
+            terminator,
+            link: None,
+            driver: None,
+        }
+        .run(&dialler)
+        .await
+    }
+
+    fn host_deadline(&self) -> Option<std::time::Instant> {
+        let margin = Duration::from_millis(self.parent.limits.host_margin_ms);
+        let left = self.host.expires_in()?.saturating_sub(margin);
+        Instant::now().into_std().checked_add(left)
+    }
+}
+
+/// The link's limits as FLAME_PARENT gives them.
+#[must_use]
+pub fn link_config(parent: &FlameParent) -> LinkConfig {
+    let limits = &parent.limits;
+    LinkConfig {
+        mux: MuxConfig { max_message: limits.max_message, ..MuxConfig::default() },
+        ping: Duration::from_millis(limits.ping_ms),
+        silence: Duration::from_millis(limits.silence_ms),
+        grace: Duration::from_millis(limits.grace_ms),
+        ..LinkConfig::default()
+    }
+}
+
+struct Life {
+    runner: Runner,
+    config: LinkConfig,
+    calls: Arc<Calls>,
+    events: mpsc::UnboundedSender<Event>,
+    inbox: mpsc::UnboundedReceiver<Event>,
+    terminator: Terminator,
+    link: Option<Link>,
+    driver: Option<JoinHandle<()>>,
+}
+
+impl Life {
+    async fn run(mut self, dialler: &Dialler) -> Ended {
+        let first = dialler.reach();
+        tokio::pin!(first);
+        loop {
+            while let Some(action) = self.terminator.poll_action() {
+                if let Some(ended) = self.act(action).await {
+                    return ended;
+                }
+            }
+            let due = self.terminator.poll_timeout();
+            let now = |event| (Instant::now().into_std(), event);
+            let (at, event) = tokio::select! {
+                Some(event) = self.inbox.recv() => now(Some(event)),
+                Some(signal) = self.runner.signals.recv() => now(Some(Event::Signal(signal))),
+                reached = &mut first, if self.link.is_none() => match reached {
+                    Ok(io) => {
+                        self.start_link(io, dialler.clone());
+                        continue;
+                    }
+                    Err(refusal) => return Ended::Refused(refusal),
+                },
+                () = sleep_until(due) => now(None),
+            };
+            match event {
+                Some(event) => self.terminator.handle(at, event),
+                None => self.terminator.handle_timeout(at),
+            }
+        }
+    }
+
+    fn start_link(&mut self, io: flame_link::Io, dialler: Dialler) {
+        let ear = Ear(self.calls.clone());
+        let (link, driver) = Driver::new(Side::Runner, self.config, |_| ear);
+        let again: flame_link::Dial = Box::new(move || {
+            let dialler = dialler.clone();
+            Box::pin(async move { dialler.reach().await.map_err(|refusal| refusal.to_string()) })
+        });
+        let events = self.events.clone();
+        self.driver = Some(tokio::spawn(async move {
+            let end = driver.run(io, Sockets::Dialled(again)).await;
+            tracing::debug!(%end, "the link to the parent is over");
+            let _ = events.send(Event::LinkClosed);
+        }));
+        if let Some(logs) = self.runner.logs.take() {
+            tokio::spawn(forward_logs(link.clone(), logs));
+        }
+        self.link = Some(link);
+    }
+
+    async fn act(&mut self, action: Action) -> Option<Ended> {
+        match action {
+            Action::AskPredicate => self.ask(),
+            Action::ProposeIdle { idle_for } => self.say(&RunnerToParent::Idle {
+                idle_ms: u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX),
+                calls_done: self.calls.done(),
+            }),
+            Action::RefuseNewCalls => self.calls.refuse_new(),
+            Action::AnnounceDraining(reason) => self.say(&RunnerToParent::Draining { reason }),
+            Action::FailRemaining => self.calls.abort_all(),
+            Action::SayGoodbye(reason) => {
+                self.say(&RunnerToParent::Goodbye { reason });
+                if let (Some(link), Some(driver)) = (&self.link, self.driver.take()) {
+                    link.close();
+                    let _ = tokio::time::timeout(GOODBYE_PATIENCE, driver).await;
+                }
+            }
+            Action::Exit { code, reason } => return Some(Ended::Done { code, reason }),
+        }
+        None
+    }
+
+    fn ask(&self) {
+        let Some(predicate) = self.runner.idle_predicate.clone() else { return };
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let asked = tokio::task::spawn_blocking(move || predicate());
+            let answer = tokio::time::timeout(PREDICATE_PATIENCE, asked).await;
+            // One that panics or hangs does not agree.
+            let may_go = matches!(answer, Ok(Ok(true)));
+            let _ = events.send(Event::PredicateSays(may_go));
+        });
+    }
+
+    fn say(&self, message: &RunnerToParent) {
+        let Some(link) = &self.link else { return };
+        match message.encode() {
+            Ok(body) => {
+                let _ = link.control(Tag::Control.into(), body.into());
+            }
+            Err(error) => tracing::error!(%error, "a message to the parent can't be written"),
+        }
+    }
+}
+
+/// Passes on what the app logs, as long as the link keeps up; the log's own channel drops the rest.
+async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogRecord>) {
+    while let Some(record) = logs.recv().await {
+        if link.control_has_room()
+            && let Ok(body) = RunnerToParent::Log(record).encode()
+            && link.control(Tag::Control.into(), body.into()).is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn sleep_until(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

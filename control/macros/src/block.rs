@@ -1,0 +1,65 @@
+//! The block form: `block!(async |a: A, b: B| -> R { .. })` is the work of a function with that
+//! body, called with the local variables of the same names.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use syn::{
+    Attribute, Expr, ExprClosure, FnArg, ItemFn, Pat, PatType, ReturnType, Token,
+    parse::{Parse, ParseStream},
+    parse_quote,
+};
+
+use crate::{expand, refuse, signature::Function};
+
+/// A closure, and perhaps a comma behind it.
+struct Closure(ExprClosure);
+
+impl Parse for Closure {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let closure = input.parse()?;
+        let _: Option<Token![,]> = input.parse()?;
+        Ok(Self(closure))
+    }
+}
+
+pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
+    let Closure(closure) =
+        syn::parse2(tokens).map_err(|error| refuse::closure::not_a_closure(&error))?;
+    refuse::closure::modifiers(&closure)?;
+    let body = match (&*closure.body, &closure.output) {
+        (Expr::Block(body), _) if body.label.is_none() && body.attrs.is_empty() => {
+            body.block.clone()
+        }
+        _ => return Err(refuse::closure::no_type(&closure)),
+    };
+    let parameters =
+        closure.inputs.iter().map(parameter).collect::<syn::Result<Vec<(PatType, Ident)>>>()?;
+    let inputs = parameters.iter().map(|(typed, _)| FnArg::Typed(typed.clone()));
+    let given = parameters.iter().filter(|(typed, _)| !is_state(&typed.attrs)).map(|(_, n)| n);
+
+    let name = Ident::new("__flame_block", Span::call_site());
+    let (asyncness, output) = (&closure.asyncness, &closure.output);
+    let output = match output {
+        ReturnType::Default => quote!(),
+        ReturnType::Type(..) => quote!(#output),
+    };
+    let call = quote!(#name(#(#given),*));
+    let function: ItemFn = parse_quote!(#asyncness fn #name(#(#inputs),*) #output #body);
+    let function = expand::function(&Function::block(function)?).into_item();
+    Ok(quote!({ #function #call }))
+}
+
+/// A parameter, and the local variable that it takes.
+fn parameter(parameter: &Pat) -> syn::Result<(PatType, Ident)> {
+    let Pat::Type(typed) = parameter else { return Err(refuse::closure::untyped(parameter)) };
+    match &*typed.pat {
+        Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
+            Ok((typed.clone(), name.ident.clone()))
+        }
+        _ => Err(refuse::closure::pattern(&typed.pat)),
+    }
+}
+
+fn is_state(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| attribute.path().is_ident("state"))
+}

@@ -1,0 +1,53 @@
+//! `#[remote]`: marks a function that may run in a copy of the app.
+//!
+//! ```text
+//!   tokens --> Function (signature.rs) --> tokens (expand.rs)
+//!                  |
+//!                  +-- or a refusal (refuse.rs), which says what to write instead
+//! ```
+//!
+//! - [`signature`] takes a function apart and decides for each parameter how it travels.
+//! - [`refuse`] has every refusal, in one place; what is refused by a trait bound rather than by
+//!   syntax has its message on the trait, in `flame_runner_shim::calling::codec`.
+//! - [`attributes`] deals a function's attributes out to what it becomes.
+//! - [`methods`] walks an impl block, [`block`] reads the closure of `call!`; both make a
+//!   [`signature::Function`] of what they find.
+//!
+//! The expansion names only `::flame_aws::__private`, `::flame_aws::{Work, StreamWork}` and `core`,
+//! `std`, so an app depends on `flame-aws` alone.
+
+mod attributes;
+mod block;
+mod expand;
+mod methods;
+mod refuse;
+mod signature;
+
+use proc_macro::TokenStream;
+
+/// Marks a function, or the methods of an impl block, as able to run in a copy of the app.
+///
+/// See `flame_aws::remote`, where it is documented with examples that compile.
+#[proc_macro_attribute]
+pub fn remote(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = refuse::arguments(&arguments.into()).and_then(|()| remote_item(item.into()));
+    expanded.unwrap_or_else(|refusal| refusal.to_compile_error()).into()
+}
+
+/// The block form, behind `call!`: a closure becomes the work of a remote function.
+#[doc(hidden)]
+#[proc_macro]
+pub fn block(closure: TokenStream) -> TokenStream {
+    block::expand(closure.into()).unwrap_or_else(|refusal| refusal.to_compile_error()).into()
+}
+
+fn remote_item(item: proc_macro2::TokenStream) -> syn::Result<proc_macro2::TokenStream> {
+    match syn::parse2(item.clone()) {
+        Ok(syn::Item::Fn(function)) => {
+            Ok(expand::function(&signature::Function::free(function)?).into_item())
+        }
+        Ok(syn::Item::Impl(block)) => methods::expand(block),
+        Ok(other) => Err(refuse::item(&other)),
+        Err(error) => Err(refuse::not_an_item(item, error)),
+    }
+}

@@ -1,0 +1,38 @@
+//! An impl block with remote methods.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{ImplItem, ImplItemFn, ItemFn, ItemImpl};
+
+use crate::{
+    expand, refuse,
+    signature::{Function, is_remote},
+};
+
+pub(crate) fn expand(mut block: ItemImpl) -> syn::Result<TokenStream> {
+    refuse::impl_block(&block)?;
+    let mut any = false;
+    let mut items = Vec::with_capacity(block.items.len());
+    for item in std::mem::take(&mut block.items) {
+        match item {
+            ImplItem::Fn(method) if method.attrs.iter().any(is_remote) => {
+                any = true;
+                for attribute in method.attrs.iter().filter(|attribute| is_remote(attribute)) {
+                    if let syn::Meta::List(list) = &attribute.meta {
+                        refuse::arguments(&list.tokens)?;
+                    }
+                }
+                let ImplItemFn { attrs, vis, sig, block: body, .. } = method;
+                let method = ItemFn { attrs, vis, sig, block: Box::new(body) };
+                let function = Function::method(method, &block.self_ty)?;
+                items.push(ImplItem::Verbatim(expand::function(&function).into_item()));
+            }
+            other => items.push(other),
+        }
+    }
+    if !any {
+        return Err(refuse::no_remote_method(&block));
+    }
+    block.items = items;
+    Ok(block.into_token_stream())
+}

@@ -1,0 +1,170 @@
+//! The app: one `main` for the parent and for its copies.
+
+use std::ffi::OsString;
+use std::sync::{Arc, OnceLock};
+
+use flame_runner_shim::build_id::build_id;
+use flame_runner_shim::calling::{state, table};
+use flame_runner_shim::context::CallContext;
+use flame_runner_shim::host::{Host, ProcessHost};
+use flame_runner_shim::runner::{EXIT_REFUSED, Ended, IdlePredicate, Runner};
+use flame_runner_shim::{Connect, lifeline, log, panics};
+use flame_wire::message::EndReason;
+use flame_wire::parent::{FlameParent, HostKind};
+use tokio::sync::mpsc;
+
+use crate::error::AppError;
+
+/// Log records that wait for the link; more are dropped, and the log says how many.
+const LOG_BUFFER: usize = 1024;
+
+static IDLE: OnceLock<IdlePredicate> = OnceLock::new();
+static DEPTH: OnceLock<u8> = OnceLock::new();
+
+/// Whether this process is a runner: whether it was started with FLAME_PARENT.
+///
+/// Ask it where a copy of the app should do less: open fewer connections, skip the web server.
+///
+/// ```
+/// let connections = if flame_aws::is_runner() { 1 } else { 10 };
+/// # assert_eq!(connections, 10);
+/// ```
+#[must_use]
+pub fn is_runner() -> bool {
+    flame_parent().is_some()
+}
+
+fn flame_parent() -> Option<OsString> {
+    std::env::var_os(FlameParent::ENV)
+}
+
+/// How many parents are above this process, and calls above this task.
+pub(crate) fn depth() -> u8 {
+    let process = DEPTH.get().copied().unwrap_or(0);
+    CallContext::current().map_or(process, |call| process.max(call.depth.saturating_add(1)))
+}
+
+pub(crate) fn idle_predicate() -> Option<IdlePredicate> {
+    IDLE.get().cloned()
+}
+
+/// An app whose functions can run in copies of it.
+///
+/// ```no_run
+/// #[derive(Clone)]
+/// struct Db;
+///
+/// # async fn serve() -> Result<(), flame_aws::AppError> { Ok(()) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), flame_aws::AppError> {
+/// // In the parent this runs `serve`; in a runner it serves calls, and the process ends in it.
+/// flame_aws::App::new().state(Db).run(serve).await
+/// # }
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "an app does nothing until it is run"]
+pub struct App {}
+
+impl App {
+    /// An app without state.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A value for the `#[state]` parameters of its type, in this process; each call gets a clone.
+    /// A second value of the same type takes the place of the first.
+    pub fn state<T: state::State>(self, value: T) -> Self {
+        state::register(value);
+        self
+    }
+
+    /// A runner without work asks this before it ends; `false` keeps it for another idle time. It
+    /// runs on the runner, on a blocking thread, and has 10 s. The first one that is set counts.
+    pub fn idle_when(self, may_end: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let _ = IDLE.set(Arc::new(may_end));
+        self
+    }
+
+    /// Runs `main`, or, in a runner, serves calls until the runner ends; then the process exits,
+    /// and this does not return.
+    ///
+    /// # Errors
+    /// What `main` gives; [`AppError`] where the remote functions lack state, or where this
+    /// process was started as a runner and can't be one. A process whose FLAME_PARENT is bad is
+    /// never silently a parent.
+    pub async fn run<T, E, F, Main>(self, main: Main) -> Result<T, E>
+    where
+        Main: FnOnce() -> F,
+        F: Future<Output = Result<T, E>>,
+        E: From<AppError>,
+    {
+        table::check().map_err(AppError::from)?;
+        match flame_parent() {
+            None => main().await,
+            Some(text) => match serve(text).await? {},
+        }
+    }
+}
+
+/// Serves as a runner, and exits.
+async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
+    let text = text.to_str().ok_or(AppError::NotText)?;
+    let parent = FlameParent::decode(text)?;
+    if parent.host != HostKind::Process {
+        return Err(AppError::Host(parent.host));
+    }
+    // A parent that is gone already needs no runner.
+    lifeline::hold();
+    panics::install();
+    let _ = DEPTH.set(parent.depth);
+    let (records, logs) = mpsc::channel(LOG_BUFFER);
+    if parent.limits.log {
+        log::install_if_unset(records);
+    }
+    let (signals, received) = mpsc::unbounded_channel();
+    listen_for_signals(signals).map_err(AppError::Signals)?;
+    let host = ProcessHost;
+    let runner = Runner {
+        connect: Connect::Dial { address: parent.address.clone(), fingerprint: parent.fingerprint },
+        parent,
+        host: Arc::new(host),
+        build: build_id().map_err(AppError::Build)?.clone(),
+        idle_predicate: idle_predicate(),
+        logs: Some(logs),
+        signals: received,
+    };
+    let (reason, code) = match runner.run().await {
+        Ended::Done { code, reason } => (reason, code),
+        Ended::Refused(refusal) => {
+            say(&format!("flame-aws: the parent refused this runner: {refusal}"));
+            (EndReason::ParentLost, EXIT_REFUSED)
+        }
+        _ => (EndReason::ParentLost, EXIT_REFUSED),
+    };
+    if code != 0 && code != EXIT_REFUSED {
+        say(&format!("flame-aws: the runner ends with exit code {code}: {reason}"));
+    }
+    host.shutdown(reason, code).await;
+    // The host's shutdown of a process does not return.
+    std::process::exit(code)
+}
+
+/// The process is about to exit: its last line, where its parent keeps the last lines of a child.
+#[expect(clippy::print_stderr, reason = "the log may have no way out any more")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+#[cfg(unix)]
+fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
+    let mut signals = flame_runner_shim::host::Signals::listen()?;
+    tokio::spawn(async move { while to.send(signals.recv().await).is_ok() {} });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
+    // Kept open: a runner without signals is not one whose signals are over.
+    std::mem::forget(to);
+    Ok(())
+}

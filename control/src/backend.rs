@@ -1,0 +1,175 @@
+//! Where runners come from.
+//!
+//! A [`Backend`] boots copies of the app and stops them; all else is the pool's, once for all
+//! backends. To write one, read [Implementing a backend](crate::guide).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_link::Io;
+use flame_wire::parent::HostKind;
+use futures_util::future::BoxFuture;
+
+use crate::error::BootFailure;
+
+mod local;
+mod process;
+
+pub use local::Local;
+pub use process::Process;
+
+/// Boots and stops instances of the app.
+///
+/// All methods may be called at the same time from several tasks. Futures may be dropped at any
+/// await, except that the pool always waits for `remote_boot`, so that no instance is forgotten.
+pub trait Backend: Send + Sync + 'static {
+    /// What kind of host the instances are; the runner's side asks for it.
+    fn kind(&self) -> HostKind;
+
+    /// The default of the pool's `boot_timeout`.
+    fn boot_timeout(&self) -> Duration;
+
+    /// Called once, before all else: check the configuration, fail early, name what is missing.
+    ///
+    /// # Errors
+    /// [`BackendError`]; the pool does not start.
+    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Starts one copy of the app with FLAME_PARENT set to [`BootSpec::flame_parent`], and returns
+    /// as soon as the platform has taken the order. That the copy dials home is the pool's to see.
+    ///
+    /// # Errors
+    /// [`BootFailure`], if no instance was made. An instance that was made must be returned.
+    fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>>;
+
+    /// Stops the instance, at once if need be. Idempotent: stopping what is gone is no error.
+    ///
+    /// # Errors
+    /// [`BackendError`]; the pool tries again a few times, and then reports it.
+    fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Completes when the instance has died, for whatever reason, also when it was stopped.
+    fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death>;
+}
+
+/// What a backend learns of the pool that it serves.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PoolInfo {
+    /// The pool's name.
+    pub name: String,
+    /// Takes the lines that instances print.
+    pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,
+}
+
+impl fmt::Debug for PoolInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolInfo").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A line that an instance printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutputLine {
+    /// The runner.
+    pub runner: flame_wire::ids::RunnerRef,
+    /// Where it was printed.
+    pub stream: OutputStream,
+    /// The line, without its end.
+    pub line: String,
+}
+
+/// One of the two streams that a process prints to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// One boot, as the pool asks for it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct BootSpec {
+    /// The runner, unique; a good idempotency token.
+    pub runner: flame_wire::ids::RunnerRef,
+    /// The value of FLAME_PARENT. A secret until the runner has dialled home: it belongs into the
+    /// environment, never into arguments or logs.
+    pub flame_parent: String,
+    /// For a runner within this process: opens a socket to the pool's listener.
+    pub in_memory: Arc<dyn Fn() -> BoxFuture<'static, std::io::Result<Io>> + Send + Sync>,
+}
+
+impl fmt::Debug for BootSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BootSpec").field("runner", &self.runner).finish_non_exhaustive()
+    }
+}
+
+/// What a backend booted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Instance {
+    /// The backend's name of it: `pid-1234`, a task ARN, a request id.
+    pub id: String,
+}
+
+impl Instance {
+    /// An instance of that name.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into() }
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Death {
+    /// What happened, for people.
+    pub reason: String,
+    /// What the platform says.
+    pub stopped_reason: Option<String>,
+    /// The exit code.
+    pub exit_code: Option<i32>,
+    /// The last lines that it printed, oldest first.
+    pub log_tail: Vec<String>,
+}
+
+impl Death {
+    /// A death with nothing but a reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), ..Self::default() }
+    }
+}
+
+impl From<Death> for BootFailure {
+    fn from(death: Death) -> Self {
+        let Death { reason, stopped_reason, exit_code, log_tail } = death;
+        BootFailure { reason, stopped_reason, exit_code, log_tail }
+    }
+}
+
+/// A backend can't do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
+#[non_exhaustive]
+pub struct BackendError {
+    /// What happened, and what to do.
+    pub what: String,
+}
+
+impl BackendError {
+    /// An error that says so.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into() }
+    }
+}

@@ -1,0 +1,212 @@
+//! Runners as child processes of this one: copies of this executable, on this machine.
+//!
+//! The default backend. All that happens on other hosts happens here, too: a socket, TLS, frames,
+//! the terminator; so what works here works there.
+//!
+//! ```text
+//! remote_boot ──▶ supervisor (one thread for the process) ── spawn ──▶ child
+//!                   reads its output, keeps the last lines, reaps it, tells of its death
+//! ```
+//!
+//! Invariants:
+//! - A child never outlives this process, not even when it is killed with -9: the child asks the
+//!   kernel for it before its `main` (see [`lifeline`](flame_runner_shim::lifeline)).
+//! - No zombie is left: the supervisor waits for every child.
+//! - Dropping the backend kills its children.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use flame_runner_shim::{host, lifeline};
+use flame_wire::parent::{FlameParent, HostKind};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
+use crate::error::BootFailure;
+
+mod output;
+mod supervisor;
+
+use output::Output;
+use supervisor::{Child, Order};
+
+/// Boots copies of this executable as children of this process.
+///
+/// Each gets this process's arguments, working directory and environment, and what
+/// [`env`](Self::env) and [`args`](Self::args) say. Its standard input is empty; what it prints
+/// reaches this process's log.
+#[derive(Clone)]
+pub struct Process {
+    program: Option<OsString>,
+    args: Option<Vec<OsString>>,
+    env: Vec<(OsString, OsString)>,
+    pool: Arc<OnceLock<PoolInfo>>,
+    children: Arc<Children>,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Process {
+    /// Children that are started as this process was.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            program: None,
+            args: None,
+            env: Vec::new(),
+            pool: Arc::default(),
+            children: Arc::default(),
+        }
+    }
+
+    /// Another program than this executable; it must be a copy of it, or be given the same
+    /// `FLAME_BUILD_ID`.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<OsString>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// Other arguments than this process's.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args = Some(args.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// A variable beside this process's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    fn command(&self, spec: &BootSpec) -> std::io::Result<std::process::Command> {
+        let mut command = match &self.program {
+            Some(program) => std::process::Command::new(program),
+            None => own_executable()?,
+        };
+        match &self.args {
+            Some(args) => command.args(args),
+            None => command.args(std::env::args_os().skip(1)),
+        };
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.env(FlameParent::ENV, &spec.flame_parent);
+        command.env(lifeline::ENV, lifeline::value());
+        Ok(command)
+    }
+}
+
+/// The running executable, also after a rebuild has replaced its file.
+fn own_executable() -> std::io::Result<std::process::Command> {
+    #[cfg(target_os = "linux")]
+    let program = std::path::PathBuf::from("/proc/self/exe");
+    #[cfg(not(target_os = "linux"))]
+    let program = std::env::current_exe()?;
+    #[cfg_attr(not(unix), expect(unused_mut))]
+    let mut command = std::process::Command::new(program);
+    #[cfg(unix)]
+    if let Some(name) = std::env::args_os().next() {
+        std::os::unix::process::CommandExt::arg0(&mut command, name);
+    }
+    Ok(command)
+}
+
+#[derive(Default)]
+struct Children(Mutex<HashMap<Instance, Child>>);
+
+impl Children {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Instance, Child>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.lock().values().for_each(Child::kill);
+    }
+}
+
+impl Backend for Process {
+    fn kind(&self) -> HostKind {
+        HostKind::Process
+    }
+
+    fn boot_timeout(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
+        async move {
+            own_executable().map_err(|error| {
+                BackendError::new(format!("this executable is not found: {error}"))
+            })?;
+            self.pool.set(pool.clone()).map_err(|_| {
+                BackendError::new("a process backend serves one pool: give each pool its own")
+            })
+        }
+        .boxed()
+    }
+
+    fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
+        async move {
+            let output = Output::new(spec.runner, self.pool.get().map(|pool| pool.output.clone()));
+            let spawned = match self.command(&spec) {
+                Ok(command) => supervisor::spawn(Order { command, output }).await,
+                Err(error) => Err(error),
+            };
+            let child = spawned.map_err(|error| {
+                BootFailure::new(format!("the child process could not be started: {error}"))
+            })?;
+            let instance = Instance::new(host::instance_of_pid(child.pid()));
+            let mut death = child.death();
+            self.children.lock().insert(instance.clone(), child);
+            // Forgets the child once it is dead.
+            let (children, name) = (Arc::downgrade(&self.children), instance.clone());
+            tokio::spawn(async move {
+                let _ = death.wait_for(Option::is_some).await;
+                if let Some(children) = children.upgrade() {
+                    children.lock().remove(&name);
+                }
+            });
+            Ok(instance)
+        }
+        .boxed()
+    }
+
+    fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
+        if let Some(child) = self.children.lock().get(instance) {
+            child.kill();
+        }
+        async { Ok(()) }.boxed()
+    }
+
+    fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
+        let death = self.children.lock().get(instance).map(Child::death);
+        until_dead(death).boxed()
+    }
+}
+
+/// The death of an instance that is known; of one that is not, that it is gone.
+pub(super) async fn until_dead(death: Option<watch::Receiver<Option<Death>>>) -> Death {
+    let gone = || Death::new("the instance is gone");
+    let Some(mut death) = death else { return gone() };
+    match death.wait_for(Option::is_some).await {
+        Ok(death) => death.clone().unwrap_or_else(gone),
+        Err(_) => gone(),
+    }
+}

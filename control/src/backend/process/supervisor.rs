@@ -1,0 +1,126 @@
+//! The one thread that starts, reads and reaps all children of this process.
+//!
+//! A thread of its own, that lives as long as the process: the kernel ties a child's life to the
+//! *thread* that started it, and the app's worker threads may come and go. Also children are
+//! reaped whatever becomes of the app's runtime.
+
+use std::io;
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use super::output::Output;
+use crate::backend::{Death, OutputStream};
+
+/// How long after a child's death its output is read on, should a grandchild hold it open.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// A child to be started.
+pub(super) struct Order {
+    pub(super) command: std::process::Command,
+    pub(super) output: Output,
+}
+
+/// A child that was started.
+#[derive(Debug)]
+pub(super) struct Child {
+    pid: u32,
+    kill: mpsc::Sender<()>,
+    death: watch::Receiver<Option<Death>>,
+}
+
+impl Child {
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Kills it, with -9, unless it is dead already.
+    pub(super) fn kill(&self) {
+        // A full channel means that it is being killed.
+        let _ = self.kill.try_send(());
+    }
+
+    pub(super) fn death(&self) -> watch::Receiver<Option<Death>> {
+        self.death.clone()
+    }
+}
+
+type Job = (Order, oneshot::Sender<io::Result<Child>>);
+
+/// Starts a child.
+pub(super) async fn spawn(order: Order) -> io::Result<Child> {
+    let gone = || io::Error::other("the thread that starts child processes is gone");
+    let (reply, child) = oneshot::channel();
+    jobs()?.send((order, reply)).map_err(|_| gone())?;
+    child.await.map_err(|_| gone())?
+}
+
+fn jobs() -> io::Result<mpsc::UnboundedSender<Job>> {
+    static JOBS: OnceLock<Result<mpsc::UnboundedSender<Job>, String>> = OnceLock::new();
+    // Bounded by the pools, which have only so many boots under way.
+    let jobs = JOBS.get_or_init(|| start().map_err(|error| error.to_string()));
+    jobs.clone().map_err(io::Error::other)
+}
+
+fn start() -> io::Result<mpsc::UnboundedSender<Job>> {
+    let (jobs, mut inbox) = mpsc::unbounded_channel::<Job>();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("flame-children".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            while let Some((order, reply)) = inbox.recv().await {
+                // Whoever asked may be gone: then the child's handle is dropped, and it is killed.
+                let _ = reply.send(start_child(order));
+            }
+        });
+    })?;
+    Ok(jobs)
+}
+
+fn start_child(order: Order) -> io::Result<Child> {
+    let Order { command, output } = order;
+    let mut child = tokio::process::Command::from(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let pid = child.id().unwrap_or_default();
+    let (kill, mut killed) = mpsc::channel(1);
+    let (dead, death) = watch::channel(None);
+    let printed = [
+        child.stdout.take().map(|out| tokio::spawn(output.clone().read(OutputStream::Stdout, out))),
+        child.stderr.take().map(|err| tokio::spawn(output.clone().read(OutputStream::Stderr, err))),
+    ];
+    tokio::spawn(async move {
+        let (status, was_killed) = tokio::select! {
+            status = child.wait() => (status, false),
+            // Also when every handle is dropped.
+            _ = killed.recv() => {
+                let _ = child.start_kill();
+                (child.wait().await, true)
+            }
+        };
+        // Its ends of the pipes are closed by now: this does not wait but for a grandchild.
+        for reader in printed.into_iter().flatten() {
+            let _ = timeout(LAST_WORDS, reader).await;
+        }
+        dead.send_replace(Some(Death { log_tail: output.tail(), ..obituary(status, was_killed) }));
+    });
+    Ok(Child { pid, kill, death })
+}
+
+fn obituary(status: io::Result<std::process::ExitStatus>, was_killed: bool) -> Death {
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return Death::new(format!("the child process can't be waited for: {error}")),
+    };
+    let reason = if was_killed {
+        "the child process was stopped by its pool".to_owned()
+    } else {
+        format!("the child process ended by itself: {status}")
+    };
+    Death { reason, exit_code: status.code(), ..Death::default() }
+}

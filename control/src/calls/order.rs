@@ -1,0 +1,328 @@
+//! A call on its way to a runner: one deadline, one slot, one message.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_link::{Link, Stream, StreamError};
+use flame_runner_shim::calling::{CodecError, Encoded, HeldGuard};
+use flame_runner_shim::context::CallContext;
+use flame_runner_shim::pump::pump;
+use flame_wire::call::{CallHeader, MAX_CHANNELS};
+use flame_wire::failure::Failure;
+use flame_wire::ids::RunnerRef;
+use flame_wire::message::Tag;
+use flame_wire::mux::{Message, Payload, SendError};
+use flame_wire::trace::TraceContext;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::held::{HeldStream, key};
+use crate::app;
+use crate::error::{CallError, Phase};
+use crate::pool::driver::Shared;
+use crate::pool::events::PoolEvent;
+use crate::pool::state::{Refusal, WaitPhase};
+
+/// A call that is to be made.
+pub(super) struct Order {
+    pool: Arc<Shared>,
+    encoded: Result<Encoded, CodecError>,
+    after: Option<Duration>,
+    deadline: Option<Instant>,
+    depth: u8,
+    trace: Option<TraceContext>,
+    /// What the work asked for by itself, where the pool's time bounds only the handing over.
+    work_only: Option<Option<Instant>>,
+    /// The runner must say when it has taken the call.
+    ack: bool,
+    /// It goes to the runner that holds this.
+    at: Option<Arc<dyn HeldGuard>>,
+}
+
+/// A call that was sent.
+pub(super) struct Sent {
+    pub(super) stream: Stream,
+    pub(super) runner: RunnerRef,
+    pub(super) function: &'static str,
+    pub(super) after: Option<Duration>,
+    pub(super) deadline: Option<Instant>,
+    /// The deadline of the work alone.
+    pub(super) work_deadline: Option<Instant>,
+    pub(super) span: tracing::Span,
+    finished: Finished,
+}
+
+impl Order {
+    /// The deadline of a call runs from here.
+    pub(super) fn new(
+        pool: &Arc<Shared>,
+        encoded: Result<Encoded, CodecError>,
+        default_timeout: Option<Duration>,
+    ) -> Self {
+        let after = match &encoded {
+            Ok(encoded) => encoded.options.timeout.or(default_timeout),
+            Err(_) => None,
+        };
+        let context = CallContext::current();
+        let trace = encoded.as_ref().ok().and_then(|encoded| encoded.options.trace);
+        Self {
+            pool: pool.clone(),
+            encoded,
+            after,
+            // A deadline beyond what the clock can tell is none.
+            deadline: after.and_then(|after| Instant::now().checked_add(after)),
+            depth: app::depth(),
+            trace: trace.or_else(|| context.and_then(|context| context.trace)),
+            work_only: None,
+            ack: false,
+            at: None,
+        }
+    }
+
+    /// The pool's timeout bounds the handing over, not the work.
+    pub(super) fn without_pool_budget(mut self) -> Self {
+        let own = self.encoded.as_ref().ok().and_then(|e| e.options.timeout.or(None));
+        self.work_only = Some(own.and_then(|own| Instant::now().checked_add(own)));
+        self
+    }
+
+    pub(super) fn with_ack(mut self) -> Self {
+        self.ack = true;
+        self
+    }
+
+    pub(super) fn at(mut self, held: Option<Arc<dyn HeldGuard>>) -> Self {
+        self.at = held;
+        self
+    }
+
+    /// Waits for a slot and sends the call. Cancel-safe: dropped, nothing is left of it.
+    pub(super) async fn send(self) -> Result<Sent, CallError> {
+        let encoded = self.encoded?;
+        let limit = self.pool.config.runner.max_depth;
+        if self.depth > limit {
+            return Err(CallError::DepthExceeded { limit });
+        }
+        if encoded.ends.len() > MAX_CHANNELS {
+            let what = format!("a call has at most {MAX_CHANNELS} channels");
+            return Err(CallError::Codec { what, source: None });
+        }
+        let trace = self.trace.unwrap_or_else(new_trace);
+        let span = tracing::debug_span!(
+            "flame.call", function = encoded.name, pool = self.pool.config.name,
+            traceparent = %trace
+        );
+        let place = match &self.at {
+            Some(held) => Place::beside(held)?,
+            None => {
+                let waiting = self.pool.check_out(self.deadline.map(Instant::into_std));
+                let queue = tracing::debug_span!(parent: &span, "flame.queue");
+                let lease = waiting.instrument(queue).await;
+                let lease = lease.map_err(|refusal| refused(refusal, self.after))?;
+                Place { link: lease.link().clone(), runner: lease.runner(), guard: Box::new(lease) }
+            }
+        };
+        if encoded.helds.iter().any(|held| held.runner() != key(place.runner)) {
+            let what = "an argument is held by another runner: call it by `pool.at(&held)`";
+            return Err(CallError::Codec { what: what.to_owned(), source: None });
+        }
+        let work_deadline = self.work_only.unwrap_or(self.deadline);
+        let budget = match work_deadline {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(timeout(Phase::Queue, self.after));
+                }
+                Some(left)
+            }
+            None => None,
+        };
+        let header = |channels: Vec<u64>| CallHeader {
+            budget,
+            depth: self.depth,
+            detached: encoded.options.detached,
+            ack: self.ack,
+            trace: Some(trace),
+            channels,
+            ..CallHeader::new(encoded.function)
+        };
+        let (ends, detached) = (encoded.ends, encoded.options.detached);
+        let (runner, function) = (place.runner, encoded.name);
+        let mut too_many = None;
+        let opened = place.link.open(ends.len(), Some(place.guard), |channels| {
+            let channels = channels.iter().map(|id| id.0).collect();
+            let payload = header(channels).encode(encoded.body).map(Payload::from);
+            let payload = payload.unwrap_or_else(|error| {
+                too_many = Some(error);
+                Payload::default()
+            });
+            (Tag::Call.into(), payload, true)
+        });
+        if let Some(error) = too_many {
+            return Err(CallError::Codec { what: error.to_string(), source: None });
+        }
+        let (stream, channels) = opened.map_err(|error| lost(error, false, runner))?;
+        for (end, stream) in ends.into_iter().zip(channels) {
+            tokio::spawn(pump(end, stream));
+        }
+        if detached {
+            stream.linger();
+        }
+        let finished = Finished::begin(self.pool, runner, function);
+        let (after, deadline) = (self.after, self.deadline);
+        Ok(Sent { stream, runner, function, after, deadline, work_deadline, span, finished })
+    }
+}
+
+/// Where a call goes.
+struct Place {
+    link: Link,
+    runner: RunnerRef,
+    guard: Box<dyn Any + Send>,
+}
+
+impl Place {
+    /// To the runner that holds a value, on the slot that it keeps.
+    fn beside(held: &Arc<dyn HeldGuard>) -> Result<Self, CallError> {
+        let stream =
+            held.as_any().downcast_ref::<HeldStream>().ok_or_else(|| CallError::Codec {
+                what: "the held value is in this process: call the function here".to_owned(),
+                source: None,
+            })?;
+        Ok(Self {
+            link: stream.link(),
+            runner: stream.runner_name(),
+            guard: Box::new(held.clone()),
+        })
+    }
+}
+
+impl Sent {
+    /// The next message of the runner, within the deadline. Cancel-safe.
+    pub(super) async fn receive(&mut self) -> Result<Message, CallError> {
+        let received = match self.deadline {
+            Some(deadline) => {
+                tokio::select! {
+                    biased;
+                    received = self.stream.receive() => received,
+                    () = tokio::time::sleep_until(deadline) => {
+                        let replying = self.stream.is_receiving();
+                        let phase = if replying { Phase::Reply } else { Phase::Run };
+                        return Err(timeout(phase, self.after));
+                    }
+                }
+            }
+            None => self.stream.receive().await,
+        };
+        match received {
+            Ok(Some(message)) if message.tag == u8::from(Tag::Failed) => {
+                Err(self.failure(&message.body))
+            }
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => Err(self.protocol("it ended the call without an answer")),
+            Err(error) => {
+                let started = self.stream.is_flushed();
+                Err(lost(error, started, self.runner))
+            }
+        }
+    }
+
+    /// The function ended by itself.
+    pub(super) fn succeeded(&mut self) {
+        self.finished.ok = true;
+    }
+
+    pub(super) fn protocol(&self, what: &str) -> CallError {
+        let reason = format!("{what}, against the protocol");
+        CallError::RunnerLost { started: true, runner: self.runner, reason }
+    }
+
+    fn failure(&self, body: &[u8]) -> CallError {
+        let failure = match Failure::decode(body) {
+            Ok(failure) => failure,
+            Err(error) => return self.protocol(&format!("its failure can't be read ({error})")),
+        };
+        match failure {
+            Failure::Panicked { message, location, backtrace } => {
+                CallError::Panicked { message, location, backtrace }
+            }
+            Failure::UnknownFunction { .. } => {
+                CallError::UnknownFunction { function: self.function, runner: self.runner }
+            }
+            Failure::Codec { what } => CallError::Codec { what, source: None },
+            Failure::DeadlinePassed => timeout(Phase::Run, self.after),
+            Failure::Draining => CallError::RunnerLost {
+                started: false,
+                runner: self.runner,
+                reason: "it was draining".to_owned(),
+            },
+            Failure::DepthExceeded { limit } => CallError::DepthExceeded { limit },
+            Failure::TooLarge { size, limit } => CallError::TooLarge { size, limit },
+            Failure::Cancelled => CallError::Cancelled,
+            other => self.protocol(&other.to_string()),
+        }
+    }
+}
+
+/// Tells the event stream that a call began, and, dropped, that it is over.
+struct Finished {
+    pool: Arc<Shared>,
+    runner: RunnerRef,
+    function: &'static str,
+    since: Option<Instant>,
+    ok: bool,
+}
+
+impl Finished {
+    fn begin(pool: Arc<Shared>, runner: RunnerRef, function: &'static str) -> Self {
+        // Nobody listens on the fast path.
+        let since = (pool.events.receiver_count() > 0).then(Instant::now);
+        if since.is_some() {
+            pool.tell(PoolEvent::CallStarted { runner, function });
+        }
+        Self { pool, runner, function, since, ok: false }
+    }
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        if let Some(since) = self.since {
+            let Self { runner, function, ok, .. } = *self;
+            self.pool.tell(PoolEvent::CallFinished { runner, function, took: since.elapsed(), ok });
+        }
+    }
+}
+
+fn refused(refusal: Refusal<crate::pool::driver::Failure>, after: Option<Duration>) -> CallError {
+    match refusal {
+        Refusal::QueueFull { limit } => CallError::QueueFull { limit },
+        Refusal::Draining => CallError::Draining,
+        Refusal::BootFailed(failure) => CallError::BootFailed(failure),
+        Refusal::Timeout { phase, last_failure } => {
+            let phase = match phase {
+                WaitPhase::Queue => Phase::Queue,
+                WaitPhase::Boot => Phase::Boot,
+            };
+            CallError::Timeout { phase, after: after.unwrap_or_default(), boot: last_failure }
+        }
+    }
+}
+
+fn timeout(phase: Phase, after: Option<Duration>) -> CallError {
+    CallError::Timeout { phase, after: after.unwrap_or_default(), boot: None }
+}
+
+fn lost(error: StreamError, started: bool, runner: RunnerRef) -> CallError {
+    match error {
+        StreamError::Send(SendError::TooLarge { size, limit }) => {
+            CallError::TooLarge { size, limit }
+        }
+        error => CallError::RunnerLost { started, runner, reason: error.to_string() },
+    }
+}
+
+/// The root of a trace of its own.
+fn new_trace() -> TraceContext {
+    TraceContext { trace_id: rand::random(), span_id: rand::random(), flags: 0 }
+}

@@ -1,0 +1,234 @@
+//! What can go wrong, one enum per operation. Each error says what happened, where, what to do.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_runner_shim::calling::{CodecError, TableError};
+use flame_wire::ids::RunnerRef;
+use flame_wire::parent::ParentError;
+
+/// Where a call's time went when its deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Waiting for a slot: runners were up, all full.
+    Queue,
+    /// Waiting for a runner to boot.
+    Boot,
+    /// Waiting for the function.
+    Run,
+    /// Receiving the result.
+    Reply,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Queue => "waiting for a free slot",
+            Phase::Boot => "waiting for a runner to boot",
+            Phase::Run => "running",
+            Phase::Reply => "receiving the result",
+        })
+    }
+}
+
+/// Why an instance did not become a runner, with all that its backend knows of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct BootFailure {
+    /// What happened, for people.
+    pub reason: String,
+    /// What the platform says of the instance's end.
+    pub stopped_reason: Option<String>,
+    /// The instance's exit code.
+    pub exit_code: Option<i32>,
+    /// The last lines that it printed, oldest first.
+    pub log_tail: Vec<String>,
+}
+
+impl BootFailure {
+    /// A failure with nothing but a reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), ..Self::default() }
+    }
+}
+
+impl fmt::Display for BootFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)?;
+        if let Some(code) = self.exit_code {
+            write!(f, " (exit code {code})")?;
+        }
+        if let Some(stopped) = &self.stopped_reason {
+            write!(f, "; {stopped}")?;
+        }
+        if !self.log_tail.is_empty() {
+            write!(f, "; it printed last:\n  {}", self.log_tail.join("\n  "))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BootFailure {}
+
+/// Why a call has no result. The function's own `Result` is not among these: it comes back as
+/// itself.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The call's one deadline passed; it covers queue, boot, run and reply.
+    #[error(
+        "the call's deadline of {after:?} passed while {phase}{}; give it more by `.timeout(..)`, \
+         or the pool more runners", boot.as_ref().map(|b| format!(" (the last boot failed: {b})")).unwrap_or_default()
+    )]
+    Timeout {
+        /// Where the time ran out.
+        phase: Phase,
+        /// The time that the call had in all.
+        after: Duration,
+        /// The last boot that failed, if it is why no runner was there.
+        boot: Option<Arc<BootFailure>>,
+    },
+    /// No runner could be booted for the call. It was not started.
+    #[error("no runner could be booted: {0}")]
+    BootFailed(#[source] Arc<BootFailure>),
+    /// The runner was lost with the call on it.
+    #[error(
+        "runner {runner} was lost {}: {reason}",
+        if *started { "after the call had been sent to it, so it may have run in part" }
+        else { "before the call was sent to it, so it did not run" }
+    )]
+    RunnerLost {
+        /// Whether the call may have begun. If not, calling again is safe.
+        started: bool,
+        /// The runner.
+        runner: RunnerRef,
+        /// What happened to it.
+        reason: String,
+    },
+    /// The function panicked. The runner goes on.
+    #[error("the function panicked{}: {message}", location.as_ref().map(|l| format!(" at {l}")).unwrap_or_default())]
+    Panicked {
+        /// What it said.
+        message: String,
+        /// File, line and column.
+        location: Option<String>,
+        /// The runner's backtrace.
+        backtrace: Option<String>,
+    },
+    /// As many calls wait as may. The call was not started.
+    #[error("{limit} calls wait for a slot already: slow down, or raise `max` or `max_queue`")]
+    QueueFull {
+        /// The pool's `max_queue`.
+        limit: usize,
+    },
+    /// The pool, or the runner, takes no more calls. The call was not started.
+    #[error("the pool is draining and takes no more calls")]
+    Draining,
+    /// The runner's executable lacks the function. The call was not started.
+    #[error("runner {runner} does not know `{function}`: it is of another build")]
+    UnknownFunction {
+        /// The function.
+        function: &'static str,
+        /// The runner.
+        runner: RunnerRef,
+    },
+    /// The arguments or the result are longer than a message may be.
+    #[error(
+        "{size} bytes are more than a message may have ({limit}): raise `max_message`, or send a name of the data"
+    )]
+    TooLarge {
+        /// The length.
+        size: u64,
+        /// The pool's `max_message`.
+        limit: u64,
+    },
+    /// The arguments or the result could not cross.
+    #[error("the call could not cross: {what}")]
+    Codec {
+        /// What was wrong.
+        what: String,
+        /// The codec's error, where it happened on this side.
+        source: Option<CodecError>,
+    },
+    /// The call was cancelled: its child was stopped, or its runner ended it when its shutdown
+    /// window was over. It may have run in part.
+    #[error("the call was cancelled while it ran")]
+    Cancelled,
+    /// Calls are nested too deep. The call was not started.
+    #[error("calls are nested more than {limit} deep: a remote function seems to call itself")]
+    DepthExceeded {
+        /// The limit.
+        limit: u8,
+    },
+}
+
+impl From<CodecError> for CallError {
+    fn from(error: CodecError) -> Self {
+        CallError::Codec { what: error.to_string(), source: Some(error) }
+    }
+}
+
+/// Why a pool can't start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// An option is out of its range.
+    #[error("the pool's option `{option}` {why}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What is wrong, and what to write instead.
+        why: String,
+    },
+    /// The backend lacks something.
+    #[error("the backend can't be used")]
+    Backend(#[from] crate::backend::BackendError),
+    /// The listener that runners dial can't be opened.
+    #[error("the listener for runners can't be opened at {address}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The link's key can't be made.
+    #[error("the key of the link can't be made")]
+    Key(#[from] flame_link::TlsError),
+    /// The executable can't be told.
+    #[error("{0}")]
+    Build(#[source] &'static flame_runner_shim::build_id::BuildIdError),
+    /// Pools are nested too deep.
+    #[error("pools are nested {depth} deep already: a runner seems to boot runners without end")]
+    DepthExceeded {
+        /// How deep this process is.
+        depth: u8,
+    },
+}
+
+/// Why an app can't run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The remote functions, or the state that they need, are not in order.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// This process was started as a runner, but FLAME_PARENT is bad.
+    #[error("this process was started as a runner, but can't be one")]
+    Parent(#[from] ParentError),
+    /// FLAME_PARENT is not text.
+    #[error("FLAME_PARENT is not UTF-8 text; it is set by the pool that boots a runner, unchanged")]
+    NotText,
+    /// The executable can't be told.
+    #[error("{0}")]
+    Build(#[source] &'static flame_runner_shim::build_id::BuildIdError),
+    /// Signals can't be listened for.
+    #[error("signals can't be listened for")]
+    Signals(#[source] std::io::Error),
+    /// The kind of host in FLAME_PARENT is not one that this build can be.
+    #[error(
+        "FLAME_PARENT asks for a runner of kind {0:?}, which this build of flame-aws is not made for"
+    )]
+    Host(flame_wire::parent::HostKind),
+}

@@ -1,0 +1,64 @@
+//! Wrap a block of your app in a function, and it runs in a temporary copy of the whole app.
+//!
+//! ```no_run
+//! use flame_aws::{App, Pool, remote};
+//!
+//! #[remote]
+//! async fn thumbnails(video: String, every: u32) -> anyhow::Result<Vec<String>> {
+//!     Ok((0..3).map(|n| format!("{video}/{}.jpg", n * every)).collect())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> anyhow::Result<()> {
+//!     App::new().run(serve).await // a runner serves calls here, and ends
+//! }
+//!
+//! async fn serve() -> anyhow::Result<()> {
+//!     let pool = Pool::builder("thumbs").max(4).max_concurrency(2).start().await?;
+//!     let here = thumbnails("cat.mp4".to_owned(), 5).await?;
+//!     let there = pool.try_call(thumbnails("cat.mp4".to_owned(), 5)).await?;
+//!     assert_eq!(here, there);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - [`remote`] marks functions; calling one gives a [`Work`].
+//! - [`App`] is the app's `main`, in the parent and in its copies.
+//! - [`Pool`] finds or boots a copy, runs the work there and brings the result back.
+//! - [`backend`] is where copies come from; [`guide`] shows how to write one.
+
+mod admission;
+mod app;
+pub mod backend;
+mod calls;
+mod error;
+mod listener;
+mod log;
+mod pool;
+mod runner;
+
+pub use app::{App, is_runner};
+pub use calls::{At, CallStream, Child};
+pub use error::{AppError, BootFailure, CallError, Phase, PoolError};
+pub use flame_macros::remote;
+pub use flame_runner_shim::call;
+pub use flame_runner_shim::calling::{
+    Blob, ChannelError, CodecError, Held, NotHere, Receiver, Sender, StreamWork, Work, channel,
+};
+pub use flame_runner_shim::context::CallContext;
+pub use flame_runner_shim::log::RunnerLog;
+pub use flame_wire::failure::RemoteError;
+pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};
+pub use flame_wire::parent::HostKind;
+pub use flame_wire::trace::TraceContext;
+pub use pool::{
+    Events, Explanation, GrowReason, Idle, LimitsChange, Missed, Placement, Pool, PoolBuilder,
+    PoolEvent, RunnerState, RunnerView, ShrinkReason, Snapshot,
+};
+
+/// What the expansion of `#[remote]` names. Not part of the public API.
+#[doc(hidden)]
+pub mod __private {
+    pub use flame_macros::block;
+    pub use flame_runner_shim::calling::__private::*;
+}

@@ -1,0 +1,142 @@
+//! What runners dial: takes sockets, checks who it is, hands them to the runner's task.
+//!
+//! ```text
+//! accept ──▶ WebSocket, TLS (10 s each) ──▶ hello (10 s) ──▶ Admission ──▶ Door of the runner
+//! ```
+//!
+//! Strangers cost a task each, of which there are at most [`HANDSHAKES`] at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use flame_link::{Greeting, Io, ServerKey, accept, in_memory};
+use flame_wire::hello::{Hello, Refusal};
+use flame_wire::ids::BuildId;
+use flame_wire::token::Token;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+
+use crate::admission::{Admission, Admitted};
+
+/// Sockets in their handshakes at a time; the kernel's queue holds the others.
+const HANDSHAKES: usize = 256;
+/// How long to wait when the system gives no socket (it is out of file descriptors).
+const OUT_OF_SOCKETS: Duration = Duration::from_millis(100);
+
+/// Where a runner's sockets arrive in its pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    /// What its welcomes bring.
+    pub(crate) resume: Token,
+    /// The first socket, and what was said on it; or why it was sent away.
+    pub(crate) first: mpsc::Sender<Result<(Io, Hello), Refusal>>,
+    /// Those after it.
+    pub(crate) again: mpsc::Sender<Io>,
+}
+
+/// The pool's ear to the network; clones share it.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    key: ServerKey,
+    admission: Arc<Mutex<Admission<Door>>>,
+    handshakes: Arc<Semaphore>,
+}
+
+impl Listener {
+    pub(crate) fn new(key: ServerKey, build: BuildId) -> Self {
+        Self {
+            key,
+            admission: Arc::new(Mutex::new(Admission::new(build))),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &ServerKey {
+        &self.key
+    }
+
+    pub(crate) fn admission(&self) -> MutexGuard<'_, Admission<Door>> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes sockets for as long as it is polled.
+    pub(crate) async fn run(self, socket: TcpListener) {
+        loop {
+            let Ok(permit) = self.handshakes.clone().acquire_owned().await else { return };
+            match socket.accept().await {
+                Ok((tcp, peer)) => {
+                    let listener = self.clone();
+                    tokio::spawn(async move {
+                        let _permit = permit;
+                        if let Err(error) = tcp.set_nodelay(true) {
+                            tracing::debug!(%peer, %error, "a socket is gone already");
+                            return;
+                        }
+                        match accept(tcp, &listener.key).await {
+                            Ok(io) => listener.greet(io).await,
+                            Err(error) => tracing::debug!(%peer, %error, "a stranger dialled"),
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the listener for runners can't take a socket");
+                    tokio::time::sleep(OUT_OF_SOCKETS).await;
+                }
+            }
+        }
+    }
+
+    /// A socket within this process.
+    pub(crate) fn connect_in_memory(&self) -> Io {
+        let (ours, theirs) = in_memory();
+        let listener = self.clone();
+        tokio::spawn(async move { listener.greet(ours).await });
+        theirs
+    }
+
+    async fn greet(&self, io: Io) {
+        let greeting = match Greeting::read(io).await {
+            Ok(greeting) => greeting,
+            Err(error) => {
+                tracing::debug!(%error, "one that dialled did not say hello");
+                return;
+            }
+        };
+        let now = Instant::now().into_std();
+        let admitted = self.admission().admit(now, &greeting.hello);
+        let done = match admitted {
+            Ok(Admitted::First(door)) => {
+                let hello = greeting.hello.clone();
+                match greeting.welcome(door.resume).await {
+                    // If nobody waits behind the door, the boot was given up: the socket closes.
+                    Ok(io) => {
+                        let _ = door.first.send(Ok((io, hello))).await;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Ok(Admitted::Again(door)) => match greeting.welcome(door.resume).await {
+                Ok(io) => {
+                    let _ = door.again.send(io).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            Err(refusal) => {
+                let runner = greeting.hello.runner;
+                tracing::warn!(%runner, %refusal, "a runner is refused");
+                // It proved that it is ours, so this is why its boot has failed.
+                let door = self.admission().keep(runner);
+                if let (Refusal::OtherBuild { .. }, Some(door)) = (&refusal, door) {
+                    let _ = door.first.send(Err(refusal.clone())).await;
+                }
+                greeting.refuse(refusal).await
+            }
+        };
+        if let Err(error) = done {
+            tracing::debug!(%error, "one that dialled went before its answer");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The pool: an elastic set of runners of one kind, and the calls to them.
+//!
+//! ```text
+//! Pool (handle) ─▶ calls ──check_out──▶ driver ──events──▶ PoolState (pure)
+//!                    │                    │  ◀──actions──
+//!                    └──── Lease ◀────────┘──▶ runner tasks ──▶ Backend, Link
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+mod callbacks;
+mod config;
+pub(crate) mod driver;
+pub(crate) mod events;
+mod lease;
+mod output;
+pub(crate) mod state;
+mod view;
+
+pub use config::{Idle, PoolBuilder};
+pub use events::{Events, GrowReason, Missed, PoolEvent, ShrinkReason};
+pub use state::{LimitsChange, Placement};
+pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
+
+use driver::Shared;
+use state::Event;
+
+/// A handle on a pool; cheap to clone. When the last one is dropped, the pool drains: calls under
+/// way go on to their end, and then its runners end.
+#[derive(Clone)]
+pub struct Pool {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.handle(Event::Drain);
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// A pool to be configured and started. The name (1 to 64 bytes) shows in logs and events.
+    pub fn builder(name: impl Into<String>) -> PoolBuilder {
+        PoolBuilder::new(name)
+    }
+
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { handle: Arc::new(Handle { shared }) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    /// The pool's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared().config.name
+    }
+
+    /// Waits until `min` runners have come up once. A pool whose boots fail goes on trying: see
+    /// [`explain`](Self::explain) and [`events`](Self::events). Returns also when it drains.
+    /// Cancel-safe.
+    pub async fn ready(&self) {
+        let mut status = self.shared().status.subscribe();
+        // The sender lives as long as this handle.
+        let _ = status.wait_for(|status| status.ready || status.drained).await;
+    }
+
+    /// Ends the pool for good: calls that wait, and new ones, get
+    /// [`Draining`](crate::CallError::Draining), those under way have `shutdown_timeout` to end,
+    /// and the runners end. Returns when nothing is left of them. Cancel-safe, in that draining
+    /// goes on without the future.
+    pub async fn drain(&self) {
+        self.shared().handle(Event::Drain);
+        let mut status = self.shared().status.subscribe();
+        let _ = status.wait_for(|status| status.drained).await;
+        self.shared().emptied().await;
+    }
+
+    /// Changes limits while the pool runs. A lower `max` drains idle runners first, and busy ones
+    /// as their calls end.
+    ///
+    /// # Errors
+    /// [`PoolError::Option`](crate::PoolError::Option), and nothing is changed.
+    pub fn resize(&self, change: LimitsChange) -> Result<(), crate::PoolError> {
+        let limits = self.shared().read(|state| state.limits().changed(&change));
+        let bad = |option, why: &str| Err(crate::PoolError::Option { option, why: why.to_owned() });
+        if limits.max < 1 {
+            return bad("max", "must be at least 1");
+        }
+        if limits.max_concurrency < 1 {
+            return bad("max_concurrency", "must be at least 1");
+        }
+        if limits.max_queue < 1 {
+            return bad("max_queue", "must be at least 1");
+        }
+        if limits.min > limits.max {
+            return bad("min", "is above `max`");
+        }
+        self.shared().handle(Event::Resize { change });
+        Ok(())
+    }
+
+    /// The pool at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        view::snapshot(self.shared())
+    }
+
+    /// Why the pool grows, or does not, at this moment.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        let now = Instant::now().into_std();
+        Explanation(self.shared().read(|state| state.explain(now)))
+    }
+
+    /// What the pool does from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.shared().events.subscribe())
+    }
+}

@@ -1,0 +1,50 @@
+//! FLAME's three callbacks, fed by the event stream, in a task of their own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::events::PoolEvent;
+
+pub(super) type Callback = Box<dyn Fn(&PoolEvent) + Send + Sync>;
+
+#[derive(Default)]
+pub(super) struct Callbacks {
+    pub(super) grow_start: Option<Callback>,
+    pub(super) grow_end: Option<Callback>,
+    pub(super) shrink: Option<Callback>,
+}
+
+impl Callbacks {
+    /// Listens for as long as the pool is there.
+    pub(super) fn listen(self, mut events: broadcast::Receiver<PoolEvent>) {
+        if self.grow_start.is_none() && self.grow_end.is_none() && self.shrink.is_none() {
+            return;
+        }
+        tokio::spawn(async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => self.call(&event),
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "the pool's callbacks are too slow for its events");
+                    }
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+    }
+
+    fn call(&self, event: &PoolEvent) {
+        let callback = match event {
+            PoolEvent::GrowStart { .. } => &self.grow_start,
+            PoolEvent::GrowEnd { .. } => &self.grow_end,
+            PoolEvent::Shrink { .. } | PoolEvent::RunnerLost { .. } => &self.shrink,
+            _ => return,
+        };
+        if let Some(callback) = callback
+            && catch_unwind(AssertUnwindSafe(|| callback(event))).is_err()
+        {
+            tracing::error!(?event, "a callback of the pool panicked");
+        }
+    }
+}

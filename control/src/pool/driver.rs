@@ -1,0 +1,388 @@
+//! The driver of a pool: feeds the state machine, carries out its actions, tells it the time.
+//!
+//! The state is behind a lock that is held for one event and never over an await, so that a call
+//! that finds a free slot takes it without a task switch. All decisions are the state's.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use flame_link::Link;
+use flame_wire::ids::{CallId, RunnerRef};
+use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::config::Config;
+use super::events::{self, PoolEvent};
+use super::lease::Lease;
+use super::state::{Action, Event, LeaseId, Note, PoolState, Refusal, RunnerId, WaiterId};
+use crate::backend::Backend;
+use crate::error::BootFailure;
+use crate::listener::Listener;
+use crate::runner::{self, Command};
+
+pub(crate) type Failure = Arc<BootFailure>;
+pub(crate) type Answer = Result<Lease, Refusal<Failure>>;
+
+/// What every handle of a pool shares.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) listener: Listener,
+    pub(crate) address: String,
+    /// Takes sockets; ends with the pool.
+    _accepting: AbortOnDrop,
+    core: Mutex<Core>,
+    /// The timer's task looks again.
+    rearm: Notify,
+    /// Nothing is left of a runner.
+    gone: Notify,
+    pub(crate) events: broadcast::Sender<PoolEvent>,
+    pub(crate) status: watch::Sender<Status>,
+    me: Weak<Shared>,
+    next_waiter: AtomicU64,
+}
+
+/// What `ready()` and `drain()` wait for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) ready: bool,
+    pub(crate) drained: bool,
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Core {
+    state: PoolState<Failure>,
+    runners: HashMap<RunnerId, Entry>,
+    waiters: HashMap<WaiterId, oneshot::Sender<Answer>>,
+    /// For when the timer's task is asleep.
+    armed: Option<Instant>,
+}
+
+/// What the driver keeps of a runner.
+struct Entry {
+    name: RunnerRef,
+    command: watch::Sender<Command>,
+    up: Option<Up>,
+}
+
+/// A runner that is up.
+#[derive(Clone)]
+pub(crate) struct Up {
+    pub(crate) link: Link,
+    pub(crate) instance: String,
+    pub(crate) pid: Option<u32>,
+}
+
+/// Actions that must wait until the lock is released.
+#[derive(Default)]
+struct Effects {
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    boots: Vec<(RunnerId, RunnerRef, watch::Receiver<Command>)>,
+    events: Vec<PoolEvent>,
+    /// Answer to the waiter that is just checking out.
+    own: Option<Answer>,
+    rearm: bool,
+    status: Option<Status>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        backend: Arc<dyn Backend>,
+        listener: Listener,
+        address: String,
+        accepting: JoinHandle<()>,
+    ) -> Arc<Self> {
+        let state = PoolState::new(now(), config.limits.clone(), rand::random());
+        let events = broadcast::Sender::new(config.event_buffer);
+        let shared = Arc::new_cyclic(|me| Self {
+            config,
+            backend,
+            listener,
+            address,
+            _accepting: AbortOnDrop(accepting),
+            core: Mutex::new(Core {
+                state,
+                runners: HashMap::new(),
+                waiters: HashMap::new(),
+                armed: None,
+            }),
+            rearm: Notify::new(),
+            gone: Notify::new(),
+            events,
+            status: watch::Sender::default(),
+            me: me.clone(),
+            next_waiter: AtomicU64::new(0),
+        });
+        shared
+    }
+
+    /// Boots what the pool starts with.
+    pub(crate) fn start(&self) {
+        self.step(|_| {});
+    }
+
+    /// Something has happened.
+    pub(crate) fn handle(&self, event: Event<Failure>) {
+        self.step(|core| core.state.handle(now(), event));
+    }
+
+    /// A runner is up: known to the state only together with its link.
+    pub(crate) fn runner_up(&self, runner: RunnerId, up: Up) {
+        self.step(|core| {
+            if let Some(entry) = core.runners.get_mut(&runner) {
+                entry.up = Some(up);
+            }
+            core.state.handle(now(), Event::RunnerUp { runner });
+        });
+    }
+
+    /// A runner's task is over: nothing is left of it.
+    pub(crate) fn runner_over(&self, runner: RunnerId) {
+        let entry = self.lock().runners.remove(&runner);
+        if let Some(entry) = entry {
+            self.listener.admission().forget(entry.name);
+        }
+        self.gone.notify_waiters();
+        // The last one of a drained pool: its time is over, too.
+        self.rearm.notify_one();
+    }
+
+    /// Waits until nothing is left of any runner.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable();
+            if self.lock().runners.is_empty() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    /// Looks at the state.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&PoolState<Failure>) -> R) -> R {
+        look(&self.lock().state)
+    }
+
+    /// The name of a runner, and more if it is up.
+    pub(crate) fn runner(&self, id: RunnerId) -> Option<(RunnerRef, Option<Up>)> {
+        self.lock().runners.get(&id).map(|entry| (entry.name, entry.up.clone()))
+    }
+
+    /// The call that a runner serves, if it is just one.
+    pub(crate) fn only_call_on(&self, name: RunnerRef) -> Option<CallId> {
+        let core = self.lock();
+        let up = core.runners.values().find(|entry| entry.name == name)?.up.clone()?;
+        drop(core);
+        up.link.only_stream().map(|stream| CallId(stream.0))
+    }
+
+    /// Asks for a slot. Cancel-safe: dropped, it gives up its place, or the lease it was granted.
+    pub(crate) async fn check_out(&self, deadline: Option<Instant>) -> Answer {
+        let waiter = WaiterId(self.next_waiter.fetch_add(1, Ordering::Relaxed));
+        let answer = {
+            let (sender, receiver) = oneshot::channel();
+            let event = Event::Checkout { waiter, deadline };
+            let mut core = self.lock();
+            core.state.handle(now(), event);
+            let mut effects = core.effects(self, Some(waiter));
+            if let Some(answer) = effects.own.take() {
+                drop(core);
+                self.carry_out(effects);
+                return answer;
+            }
+            core.waiters.insert(waiter, sender);
+            drop(core);
+            self.carry_out(effects);
+            receiver
+        };
+        let mut guard = Waiting { shared: self, waiter, answered: false };
+        let answer = answer.await;
+        guard.answered = true;
+        // The sender is dropped only with the pool.
+        answer.unwrap_or(Err(Refusal::Draining))
+    }
+
+    fn step(&self, change: impl FnOnce(&mut Core)) {
+        let effects = {
+            let mut core = self.lock();
+            change(&mut core);
+            core.effects(self, None)
+        };
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&self, effects: Effects) {
+        for (waiter, answer) in effects.answers {
+            // A waiter that has gone drops the answer, and with it the lease.
+            let _ = waiter.send(answer);
+        }
+        for (id, name, commands) in effects.boots {
+            if let Some(me) = self.me.upgrade() {
+                tokio::spawn(runner::live(me, id, name, commands));
+            }
+        }
+        if let Some(status) = effects.status {
+            self.status.send_replace(status);
+        }
+        for event in effects.events {
+            self.tell(event);
+        }
+        if effects.rearm {
+            self.rearm.notify_one();
+        }
+    }
+
+    /// Tells those who listen; none is no error.
+    pub(crate) fn tell(&self, event: PoolEvent) {
+        tracing::debug!(pool = self.config.name, ?event, "pool event");
+        let _ = self.events.send(event);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the state the time, until the pool has drained.
+pub(crate) async fn keep_time(shared: Arc<Shared>) {
+    loop {
+        let due = {
+            let mut core = shared.lock();
+            if core.state.is_drained() && core.runners.is_empty() {
+                return;
+            }
+            core.armed = core.state.poll_timeout();
+            core.armed
+        };
+        let rearmed = shared.rearm.notified();
+        match due {
+            Some(due) => tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {
+                    shared.step(|core| core.state.handle_timeout(now()));
+                }
+                () = rearmed => {}
+            },
+            None => rearmed.await,
+        }
+    }
+}
+
+impl Core {
+    /// Takes the state's actions; what needs no lock is left for later.
+    fn effects(&mut self, shared: &Shared, own: Option<WaiterId>) -> Effects {
+        let mut effects = Effects::default();
+        while let Some(action) = self.state.poll_action() {
+            match action {
+                Action::Grant { waiter, runner, lease } => {
+                    let answer = self.lease(shared, runner, lease);
+                    self.answer(&mut effects, own, waiter, answer);
+                }
+                Action::Refuse { waiter, error } => {
+                    self.answer(&mut effects, own, waiter, Err(error));
+                }
+                Action::Boot { runner } => self.boot(&mut effects, runner),
+                Action::Stop { runner } => self.command(runner, Command::Stop),
+                Action::DrainRunner { runner } => self.command(runner, Command::Drain),
+                Action::StayUp { runner, again_in } => self.stay(runner, again_in),
+                Action::Note(note) => self.note(shared, &mut effects, note),
+            }
+        }
+        let due = self.state.poll_timeout();
+        // A later time needs no waking: the task looks again when the earlier one is over.
+        effects.rearm = due.is_some_and(|due| self.armed.is_none_or(|armed| due < armed));
+        effects
+    }
+
+    fn lease(&self, shared: &Shared, runner: RunnerId, lease: LeaseId) -> Answer {
+        let entry = self.runners.get(&runner);
+        let up = entry.and_then(|entry| Some((entry.name, entry.up.clone()?)));
+        match (up, shared.me.upgrade()) {
+            (Some((name, up)), Some(pool)) => Ok(Lease::new(pool, lease, name, up.link)),
+            // The state leases only runners that were reported up, link and all.
+            _ => Err(Refusal::Draining),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        effects: &mut Effects,
+        own: Option<WaiterId>,
+        waiter: WaiterId,
+        answer: Answer,
+    ) {
+        if own == Some(waiter) {
+            effects.own = Some(answer);
+        } else if let Some(sender) = self.waiters.remove(&waiter) {
+            effects.answers.push((sender, answer));
+        } else {
+            // It has gone; a lease is checked in by its drop, which takes the lock: later.
+            let (nobody, _) = oneshot::channel();
+            effects.answers.push((nobody, answer));
+        }
+    }
+
+    fn boot(&mut self, effects: &mut Effects, runner: RunnerId) {
+        let name = RunnerRef::from_bytes(rand::random());
+        let (command, commands) = watch::channel(Command::Serve);
+        self.runners.insert(runner, Entry { name, command, up: None });
+        effects.boots.push((runner, name, commands));
+    }
+
+    fn command(&self, runner: RunnerId, command: Command) {
+        if let Some(entry) = self.runners.get(&runner) {
+            entry.command.send_if_modified(|now| now.advance(command));
+        }
+    }
+
+    fn stay(&self, runner: RunnerId, again_in: Option<std::time::Duration>) {
+        if let Some(Entry { up: Some(up), .. }) = self.runners.get(&runner) {
+            runner::say_stay_up(&up.link, again_in);
+        }
+    }
+
+    fn note(&self, shared: &Shared, effects: &mut Effects, note: Note<Failure>) {
+        if matches!(note, Note::Ready | Note::Drained) {
+            let mut status = *shared.status.borrow();
+            status.ready |= matches!(note, Note::Ready);
+            status.drained |= matches!(note, Note::Drained);
+            effects.status = Some(status);
+        }
+        let name = |runner| self.runners.get(&runner).map(|entry| entry.name);
+        effects.events.extend(events::of(note, name));
+    }
+}
+
+/// Gives a waiter's place up when its future is dropped.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    waiter: WaiterId,
+    answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let waiter = self.waiter;
+            self.shared.step(|core| {
+                core.waiters.remove(&waiter);
+                core.state.handle(now(), Event::CancelCheckout { waiter });
+            });
+        }
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

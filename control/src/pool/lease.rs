@@ -1,0 +1,45 @@
+//! One slot on one runner, held for the life of one work.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flame_link::Link;
+use flame_wire::ids::RunnerRef;
+
+use super::driver::Shared;
+use super::state::{Event, LeaseId};
+
+/// A slot; dropping it gives it back.
+#[must_use = "a lease that is dropped is given back"]
+pub(crate) struct Lease {
+    pool: Arc<Shared>,
+    lease: LeaseId,
+    name: RunnerRef,
+    link: Link,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("lease", &self.lease).field("runner", &self.name).finish()
+    }
+}
+
+impl Lease {
+    pub(crate) fn new(pool: Arc<Shared>, lease: LeaseId, name: RunnerRef, link: Link) -> Self {
+        Self { pool, lease, name, link }
+    }
+
+    pub(crate) fn runner(&self) -> RunnerRef {
+        self.name
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.pool.handle(Event::CheckIn { lease: self.lease });
+    }
+}

@@ -1,0 +1,51 @@
+//! Runners with a free slot, in order of load.
+//!
+//! Invariant: holds exactly the runners it was given whose load is below `slots`, and `free` is
+//! the sum of their free slots. Full runners are not in it, so the one to lease is at either end.
+
+use std::collections::BTreeSet;
+
+use super::ids::RunnerId;
+use super::limits::Placement;
+
+/// An ordered set of `(load, runner)`; every operation is O(log n) in runners.
+#[derive(Debug)]
+pub(super) struct LoadIndex {
+    slots: u32,
+    by_load: BTreeSet<(u32, RunnerId)>,
+    free: u64,
+}
+
+impl LoadIndex {
+    pub(super) fn new(slots: u32) -> Self {
+        LoadIndex { slots, by_load: BTreeSet::new(), free: 0 }
+    }
+
+    /// Adds a runner with this load, unless it is full.
+    pub(super) fn put(&mut self, runner: RunnerId, load: u32) {
+        if load < self.slots && self.by_load.insert((load, runner)) {
+            self.free += u64::from(self.slots - load);
+        }
+    }
+
+    /// Takes a runner out; `load` is the one it was put in with.
+    pub(super) fn take(&mut self, runner: RunnerId, load: u32) {
+        if self.by_load.remove(&(load, runner)) {
+            self.free -= u64::from(self.slots - load);
+        }
+    }
+
+    /// The runner that gets the next lease.
+    pub(super) fn pick(&self, placement: Placement) -> Option<RunnerId> {
+        let end = match placement {
+            Placement::Spread => self.by_load.first(),
+            Placement::Pack => self.by_load.last(),
+        };
+        end.map(|&(_, runner)| runner)
+    }
+
+    /// Free slots of all runners together.
+    pub(super) fn free(&self) -> u64 {
+        self.free
+    }
+}

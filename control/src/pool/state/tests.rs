@@ -1,0 +1,7 @@
+//! The pool's rules, one claim at a time.
+
+mod boots;
+mod defects;
+mod leases;
+mod life;
+pub(super) mod sim;

@@ -1,0 +1,194 @@
+//! Who gets a slot, in which order, and what those hear who get none.
+
+use super::sim::*;
+use crate::pool::state::*;
+
+#[test]
+fn a_checkout_with_a_free_slot_is_granted_in_the_same_call() {
+    let mut sim = Sim::with_up(limits(1, 2), 1);
+    assert_eq!(sim.checkout(1), [grant(1, 0, 0)]);
+    assert_eq!(sim.checkout(2), [grant(2, 0, 1)]);
+    assert_eq!(sim.checkout(3), []);
+    assert_eq!(sim.pool.snapshot().queued, 1);
+}
+
+#[test]
+fn a_fresh_runner_takes_up_to_max_concurrency_waiters_in_their_order() {
+    let mut sim = Sim::new(limits(1, 2));
+    assert_eq!(sim.checkout(10), [boot(0)]);
+    for waiter in [11, 12, 13] {
+        assert_eq!(sim.checkout(waiter), []);
+    }
+    assert_eq!(sim.up(0), [grant(10, 0, 0), grant(11, 0, 1)]);
+    assert_eq!(sim.check_in(1), [grant(12, 0, 2)]);
+    assert_eq!(sim.check_in(0), [grant(13, 0, 3)]);
+}
+
+#[test]
+fn spread_leases_the_least_loaded_runner() {
+    let mut sim = Sim::with_up(limits(2, 3), 2);
+    let granted: Vec<_> = (0..4).flat_map(|waiter| sim.checkout(waiter)).collect();
+    assert_eq!(granted, [grant(0, 0, 0), grant(1, 1, 1), grant(2, 0, 2), grant(3, 1, 3)]);
+    assert_eq!(sim.check_in(3), []);
+    assert_eq!(sim.checkout(4), [grant(4, 1, 4)]);
+}
+
+#[test]
+fn pack_leases_the_most_loaded_runner_with_a_free_slot() {
+    let packed = Limits { placement: Placement::Pack, ..limits(2, 2) };
+    let mut sim = Sim::with_up(packed, 2);
+    let granted: Vec<_> = (0..4).flat_map(|waiter| sim.checkout(waiter)).collect();
+    assert_eq!(granted, [grant(0, 1, 0), grant(1, 1, 1), grant(2, 0, 2), grant(3, 0, 3)]);
+}
+
+#[test]
+fn a_deadline_in_the_past_is_refused_even_with_a_slot_free() {
+    let mut sim = Sim::with_up(limits(1, 1), 1);
+    let refused = [refuse(1, timeout(WaitPhase::Queue, None))];
+    assert_eq!(sim.checkout_within(1, 0), refused);
+    assert_eq!(sim.pool.snapshot().queued, 0);
+}
+
+#[test]
+fn a_waiter_behind_full_runners_times_out_in_the_queue() {
+    let mut sim = Sim::with_up(limits(1, 1), 1);
+    sim.checkout(1);
+    assert_eq!(sim.checkout_within(2, 50), []);
+    assert_eq!(sim.pool.poll_timeout(), Some(sim.now + ms(50)));
+    assert_eq!(sim.advance(49), []);
+    assert_eq!(sim.advance(1), [refuse(2, timeout(WaitPhase::Queue, None))]);
+    assert_eq!(sim.pool.poll_timeout(), None);
+}
+
+#[test]
+fn a_waiter_with_no_runner_up_times_out_in_the_boot() {
+    let mut sim = Sim::new(limits(1, 1));
+    sim.checkout_within(1, 50);
+    assert_eq!(sim.sleep(), [refuse(1, timeout(WaitPhase::Boot, None))]);
+}
+
+#[test]
+fn a_waiter_that_boots_under_way_would_have_served_times_out_in_the_boot() {
+    let mut sim = Sim::with_up(limits(2, 1), 1);
+    sim.checkout(1);
+    assert_eq!(sim.checkout_within(2, 50), [boot(1)]);
+    assert_eq!(sim.sleep(), [refuse(2, timeout(WaitPhase::Boot, None))]);
+}
+
+#[test]
+fn a_timeout_names_the_boot_that_failed_meanwhile() {
+    let mut sim = Sim::with_up(limits(2, 1), 1);
+    sim.checkout(1);
+    sim.checkout_within(2, 20);
+    assert_eq!(sim.fail(1, "no capacity"), [stop(1)]);
+    assert_eq!(sim.advance(20), [refuse(2, timeout(WaitPhase::Queue, Some("no capacity")))]);
+}
+
+#[test]
+fn a_timeout_does_not_blame_a_failure_that_a_later_boot_has_made_good() {
+    let mut sim = Sim::new(limits(2, 1));
+    sim.checkout(1);
+    sim.checkout(2);
+    sim.checkout_within(3, 20);
+    sim.fail(0, "no capacity");
+    sim.up(1);
+    assert_eq!(sim.advance(20), [refuse(3, timeout(WaitPhase::Queue, None))]);
+}
+
+#[test]
+fn an_expired_waiter_is_not_served_by_an_event_that_comes_before_the_timer() {
+    let mut sim = Sim::with_up(limits(1, 1), 1);
+    sim.checkout(1);
+    sim.checkout_within(2, 10);
+    sim.checkout(3);
+    sim.now += ms(10);
+    let answers = [refuse(2, timeout(WaitPhase::Queue, None)), grant(3, 0, 1)];
+    assert_eq!(sim.check_in(0), answers);
+}
+
+#[test]
+fn a_cancelled_waiter_is_skipped_and_leaves_nothing_behind() {
+    let mut sim = Sim::with_up(limits(1, 1), 1);
+    sim.checkout(0);
+    for waiter in 1..=100_000 {
+        sim.checkout_within(waiter, 1_000);
+        sim.cancel(waiter);
+    }
+    assert_eq!(sim.checkout(200_000), []);
+    assert_eq!(sim.pool.snapshot().queued, 1);
+    assert_eq!(sim.pool.poll_timeout(), None);
+    assert_eq!(sim.check_in(0), [grant(200_000, 0, 1)]);
+}
+
+#[test]
+fn cancelling_an_answered_or_unknown_waiter_changes_nothing() {
+    let mut sim = Sim::with_up(limits(1, 1), 1);
+    sim.checkout(1);
+    assert_eq!(sim.cancel(1), []);
+    assert_eq!(sim.cancel(99), []);
+    assert_eq!(sim.checkout(2), [], "the slot of the first is still held");
+}
+
+#[test]
+fn the_queue_is_bounded_and_says_by_how_much() {
+    let mut sim = Sim::new(Limits { max_queue: 2, ..limits(1, 1) });
+    sim.checkout(1);
+    sim.checkout(2);
+    assert_eq!(sim.checkout(3), [refuse(3, Refusal::QueueFull { limit: 2 })]);
+    sim.cancel(1);
+    assert_eq!(sim.checkout(4), [], "there is room again");
+}
+
+#[test]
+fn a_waiter_that_asks_twice_is_answered_once() {
+    let mut sim = Sim::new(limits(1, 2));
+    sim.checkout(1);
+    assert_eq!(sim.checkout(1), []);
+    assert_eq!(sim.up(0), [grant(1, 0, 0)]);
+}
+
+#[test]
+fn single_use_leases_a_runner_once_and_drains_it_when_the_lease_is_back() {
+    let mut sim = Sim::with_up(Limits { single_use: true, ..limits(3, 100) }, 1);
+    assert_eq!(sim.checkout(1), [grant(1, 0, 0)]);
+    assert_eq!(sim.checkout(2), [boot(1)], "the first runner has one slot, and it is spent");
+    assert_eq!(sim.check_in(0), [drain_runner(0)]);
+    assert_eq!(sim.up(1), [grant(2, 1, 1)]);
+    assert_eq!(sim.gone(0), []);
+}
+
+#[test]
+fn a_raised_max_concurrency_serves_waiters_at_once() {
+    let mut sim = Sim::with_up(limits(1, 1), 1);
+    for waiter in 0..4 {
+        sim.checkout(waiter);
+    }
+    let change = LimitsChange { max_concurrency: Some(3), ..LimitsChange::default() };
+    assert_eq!(sim.resize(change), [grant(1, 0, 1), grant(2, 0, 2)]);
+}
+
+#[test]
+fn a_lowered_max_concurrency_takes_no_lease_away_and_gives_none_above_it() {
+    let mut sim = Sim::with_up(limits(1, 3), 1);
+    for waiter in 0..3 {
+        sim.checkout(waiter);
+    }
+    sim.resize(LimitsChange { max_concurrency: Some(1), ..LimitsChange::default() });
+    sim.checkout(3);
+    assert_eq!(sim.check_in(0), []);
+    assert_eq!(sim.check_in(1), []);
+    assert_eq!(sim.check_in(2), [grant(3, 0, 3)]);
+}
+
+#[test]
+fn a_snapshot_counts_the_leases_held_and_given_back_per_runner() {
+    let mut sim = Sim::with_up(limits(2, 2), 2);
+    sim.checkout(1);
+    sim.checkout(2);
+    sim.checkout(3);
+    sim.check_in(0);
+    let snapshot = sim.pool.snapshot();
+    let seen: Vec<_> = snapshot.runners.iter().map(|r| (r.id.0, r.leases, r.returned)).collect();
+    assert_eq!(seen, [(0, 1, 1), (1, 1, 0)]);
+    assert_eq!((snapshot.up, snapshot.free), (2, 2));
+}

@@ -1,0 +1,334 @@
+//! One runner, seen from its parent: booted, let in, served, seen through to its end.
+//!
+//! ```text
+//! remote_boot ──▶ wait for its hello ──▶ RunnerUp ──▶ link over, instance dead, or told to end
+//!     │                 │                                        │
+//!     └── failed        └── died, refused, boot_timeout          ├── it said goodbye: RunnerGone
+//!           └───────▶ BootFailed ◀──┘                            └── else: RunnerLost
+//! in every case: the instance is stopped, unless it is seen dead
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_link::{Driver, Handler, Io, Link, LinkEnd, Sockets, Stream};
+use flame_runner_shim::runner::link_config;
+use flame_wire::hello::{Hello, Refusal};
+use flame_wire::ids::RunnerRef;
+use flame_wire::message::{ParentToRunner, RunnerToParent, Tag};
+use flame_wire::mux::{Message, Side};
+use flame_wire::parent::FlameParent;
+use flame_wire::token::Token;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared as SharedFuture};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::Instrument;
+
+use crate::admission::Expected;
+use crate::backend::{BootSpec, Death, Instance};
+use crate::error::BootFailure;
+use crate::listener::Door;
+use crate::log;
+use crate::pool::driver::{Shared, Up};
+use crate::pool::events::PoolEvent;
+use crate::pool::state::{Event, RunnerId};
+
+/// Beyond the shutdown window: how long a drained runner may take to be gone.
+const GONE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long what a dead runner sent may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How often a stop is tried, and how long each may take.
+const STOP_TRIES: u32 = 5;
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the pool wants of a runner. It only advances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Command {
+    Serve,
+    Drain,
+    Stop,
+}
+
+impl Command {
+    /// Takes the stronger of the two; whether that changed anything.
+    pub(crate) fn advance(&mut self, to: Command) -> bool {
+        let changed = to > *self;
+        *self = to.max(*self);
+        changed
+    }
+}
+
+type Dead = SharedFuture<BoxFuture<'static, Death>>;
+type Arrival = Result<(Io, Hello), Refusal>;
+
+/// Lives a runner's life, whatever happens; ends when nothing of it is left.
+pub(crate) async fn live(
+    pool: Arc<Shared>,
+    id: RunnerId,
+    name: RunnerRef,
+    mut commands: watch::Receiver<Command>,
+) {
+    let (first, mut arrivals) = mpsc::channel(1);
+    let (again, sockets) = mpsc::channel(1);
+    let boot = boot(&pool, name, Door { resume: Token::from_bytes(rand::random()), first, again });
+    let booted = boot.instrument(tracing::debug_span!("flame.boot", runner = %name)).await;
+    let (instance, parent) = match booted {
+        Ok(booted) => booted,
+        Err(failure) => {
+            pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
+            return pool.runner_over(id);
+        }
+    };
+    let dead = pool.backend.watch(&instance).shared();
+    let arrived = arrival(&pool, &mut arrivals, dead.clone(), &mut commands)
+        .instrument(tracing::debug_span!("flame.connect", runner = %name));
+    match arrived.await {
+        Ok((io, hello)) => {
+            let up = (io, hello, sockets);
+            serve(&pool, id, name, &instance, &parent, up, dead.clone(), &mut commands).await;
+        }
+        Err(failure) => {
+            pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
+        }
+    }
+    stop(&pool, name, &instance, dead).await;
+    pool.runner_over(id);
+}
+
+async fn boot(
+    pool: &Shared,
+    name: RunnerRef,
+    door: Door,
+) -> Result<(Instance, FlameParent), BootFailure> {
+    let token = Token::from_bytes(rand::random());
+    let parent = pool.config.flame_parent(
+        name,
+        token.clone(),
+        pool.address.clone(),
+        pool.listener.key().fingerprint(),
+        pool.backend.kind(),
+    );
+    let flame_parent = parent.encode().map_err(|error| BootFailure::new(error.to_string()))?;
+    let expires = (Instant::now() + pool.config.boot_timeout).into_std();
+    let resume = door.resume.hash();
+    let expected = Expected { token: token.hash(), resume, expires, keep: door, used: false };
+    pool.listener.admission().expect(name, expected);
+    let listener = pool.listener.clone();
+    let in_memory = Arc::new(move || {
+        let io = listener.connect_in_memory();
+        async move { Ok(io) }.boxed()
+    });
+    let spec = BootSpec { runner: name, flame_parent, in_memory };
+    let instance = pool.backend.remote_boot(spec).await?;
+    Ok((instance, parent))
+}
+
+/// Waits until the runner has said hello, or will not.
+async fn arrival(
+    pool: &Shared,
+    arrivals: &mut mpsc::Receiver<Arrival>,
+    dead: Dead,
+    commands: &mut watch::Receiver<Command>,
+) -> Result<(Io, Hello), BootFailure> {
+    let limit = pool.config.boot_timeout;
+    let arrived = tokio::select! {
+        biased;
+        arrived = timeout(limit, arrivals.recv()) => arrived,
+        death = dead => return Err(died_in_boot(death, arrivals)),
+        () = until(commands, |command| *command > Command::Serve) => {
+            return Err(BootFailure::new("the pool no longer wanted the runner"));
+        }
+    };
+    match arrived {
+        Ok(Some(Ok(arrived))) => Ok(arrived),
+        Ok(Some(Err(refusal))) => Err(BootFailure::new(refusal.to_string())),
+        Ok(None) => Err(BootFailure::new("the pool no longer expected the runner")),
+        Err(_) => Err(BootFailure::new(format!(
+            "the runner did not dial home within the boot timeout of {limit:?}: raise \
+             `boot_timeout`, or see what keeps its `main` from `App::run`"
+        ))),
+    }
+}
+
+fn died_in_boot(death: Death, arrivals: &mut mpsc::Receiver<Arrival>) -> BootFailure {
+    let failure = BootFailure::from(death);
+    match arrivals.try_recv() {
+        Ok(Err(refusal)) => BootFailure { reason: refusal.to_string(), ..failure },
+        _ => failure,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one runner's life, used once")]
+async fn serve(
+    pool: &Arc<Shared>,
+    id: RunnerId,
+    name: RunnerRef,
+    instance: &Instance,
+    parent: &FlameParent,
+    (io, hello, sockets): (Io, Hello, mpsc::Receiver<Io>),
+    dead: Dead,
+    commands: &mut watch::Receiver<Command>,
+) {
+    let (seen, mut sight) = watch::channel(Seen { goodbye: false, socket: true });
+    let ear = Ear { pool: pool.clone(), id, name, seen };
+    let (link, driver) = Driver::new(Side::Parent, link_config(parent), |_| ear);
+    let mut driver = tokio::spawn(driver.run(io, Sockets::Accepted(sockets)));
+    let up = Up { link: link.clone(), instance: instance.id.clone(), pid: hello.pid };
+    pool.runner_up(id, up);
+
+    let mut goodbye = sight.clone();
+    let mut told_to_drain = false;
+    let mut end_by = None;
+    let reason = loop {
+        let out_of_time = async {
+            match end_by {
+                Some(limit) => tokio::time::sleep_until(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = &mut driver => break None,
+            death = dead.clone() => {
+                // What it sent before it died is still to be read; then its socket is at its end.
+                let _ = timeout(LAST_WORDS, until(&mut sight, |seen| !seen.socket)).await;
+                break Some(death.reason);
+            }
+            () = out_of_time => break Some("it did not end when it was told to".to_owned()),
+            changed = commands.changed() => match *commands.borrow_and_update() {
+                _ if changed.is_err() => break Some("its pool is gone".to_owned()),
+                Command::Stop => break Some("its pool stopped it".to_owned()),
+                Command::Drain if !told_to_drain => {
+                    told_to_drain = true;
+                    let within = pool.config.shutdown_timeout;
+                    say(&link, &ParentToRunner::Drain { within_ms: millis(within) });
+                    end_by = Some(Instant::now() + within + GONE_PATIENCE);
+                }
+                _ => {}
+            },
+            // Its goodbye is not its end: the link and the instance go on for a moment.
+            () = until(&mut goodbye, |seen| seen.goodbye), if end_by.is_none() => {
+                end_by = Some(Instant::now() + GONE_PATIENCE);
+            }
+        }
+    };
+    if let Some(reason) = reason {
+        link.abort(reason);
+        let _ = (&mut driver).await;
+    }
+    if sight.borrow().goodbye {
+        let _ = timeout(GONE_PATIENCE, dead).await;
+        pool.handle(Event::RunnerGone { runner: id });
+    }
+}
+
+/// Stops an instance, and sees it dead.
+async fn stop(pool: &Shared, name: RunnerRef, instance: &Instance, dead: Dead) {
+    let mut pause = Duration::from_millis(100);
+    let mut why = "it is not seen dead".to_owned();
+    for _ in 0..STOP_TRIES {
+        if dead.clone().now_or_never().is_some() {
+            return;
+        }
+        match timeout(STOP_PATIENCE, pool.backend.stop(instance)).await {
+            Ok(Ok(())) => {
+                let limit = Instant::now() + STOP_PATIENCE;
+                if timeout_at(limit, dead.clone()).await.is_ok() {
+                    return;
+                }
+            }
+            Ok(Err(error)) => why = error.to_string(),
+            Err(_) => why = format!("stopping took longer than {STOP_PATIENCE:?}"),
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+    tracing::error!(runner = %name, %instance, why, "an instance could not be stopped");
+    pool.tell(PoolEvent::StopFailed { runner: name, instance: instance.id.clone(), why });
+}
+
+/// What the link's task has seen of a runner.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    goodbye: bool,
+    socket: bool,
+}
+
+/// The pool's ear on a runner's link.
+struct Ear {
+    pool: Arc<Shared>,
+    id: RunnerId,
+    name: RunnerRef,
+    seen: watch::Sender<Seen>,
+}
+
+impl Handler for Ear {
+    fn opened(&mut self, stream: Stream, _: Message) {
+        // Dropping it tells the runner that nobody takes it.
+        tracing::warn!(runner = %self.name, ?stream, "a runner opened a stream by itself");
+    }
+
+    fn control(&mut self, message: Message) {
+        match RunnerToParent::decode(&message.body) {
+            Ok(RunnerToParent::Idle { idle_ms, .. }) => {
+                let idle_for = Duration::from_millis(idle_ms);
+                self.pool.handle(Event::IdleProposed { runner: self.id, idle_for });
+            }
+            Ok(RunnerToParent::Draining { reason }) => {
+                tracing::debug!(runner = %self.name, %reason, "a runner drains");
+                self.pool.handle(Event::RunnerDraining { runner: self.id });
+            }
+            Ok(RunnerToParent::Goodbye { reason }) => {
+                tracing::debug!(runner = %self.name, %reason, "a runner says goodbye");
+                self.seen.send_modify(|seen| seen.goodbye = true);
+            }
+            Ok(RunnerToParent::Log(record)) => log::forward(self.name, &record),
+            Ok(_) => tracing::warn!(runner = %self.name, "a runner said something unknown"),
+            Err(error) => {
+                tracing::warn!(runner = %self.name, %error, "a runner said something unreadable");
+            }
+        }
+    }
+
+    fn connected(&mut self, up: bool) {
+        self.seen.send_modify(|seen| seen.socket = up);
+    }
+
+    /// Before its slots come free, so that nobody is given one of them.
+    fn over(&mut self, end: &LinkEnd) {
+        let runner = self.id;
+        if self.seen.borrow().goodbye {
+            self.pool.handle(Event::RunnerDraining { runner });
+        } else {
+            tracing::warn!(runner = %self.name, %end, "a runner was lost");
+            self.pool.handle(Event::RunnerLost { runner });
+        }
+    }
+}
+
+/// Waits for a value, without holding on to it.
+async fn until<T>(watched: &mut watch::Receiver<T>, what: impl FnMut(&T) -> bool) {
+    if watched.wait_for(what).await.is_err() {
+        // Nobody will tell any more: it does not come.
+        std::future::pending().await
+    }
+}
+
+/// Answers an idle proposal: stay.
+pub(crate) fn say_stay_up(link: &Link, again_in: Option<Duration>) {
+    say(link, &ParentToRunner::StayUp { again_in_ms: again_in.map(millis) });
+}
+
+fn say(link: &Link, message: &ParentToRunner) {
+    match message.encode() {
+        Ok(body) => {
+            // A link that is over needs no telling.
+            let _ = link.control(Tag::Control.into(), body.into());
+        }
+        Err(error) => tracing::error!(%error, "a message to a runner can't be written"),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,6 @@
+use flame_aws::remote;
+
+#[remote(fast)]
+async fn f() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+async fn caller(pool: flame_aws::Pool) {
+    let _ = flame_aws::call!(pool).await;
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+async fn caller(pool: flame_aws::Pool) {
+    let _ = flame_aws::call!(pool, 1 + 1).await;
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use flame_aws::remote;
+
+#[remote]
+const fn f() {}
+
+fn main() {}

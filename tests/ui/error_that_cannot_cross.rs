@@ -1,0 +1,10 @@
+use flame_aws::remote;
+
+struct Failed;
+
+#[remote]
+async fn f() -> Result<u32, Failed> {
+    Ok(1)
+}
+
+fn main() {}

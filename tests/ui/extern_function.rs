@@ -1,0 +1,6 @@
+use flame_aws::remote;
+
+#[remote]
+extern "C" fn f() {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use flame_aws::remote;
+
+trait Render {
+    #[remote]
+    async fn render(&self);
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use flame_aws::remote;
+
+struct Counter(u32);
+
+#[remote]
+impl Counter {
+    #[remote]
+    async fn count(self: std::sync::Arc<Self>) {}
+}
+
+fn main() {}

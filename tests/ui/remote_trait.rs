@@ -1,0 +1,8 @@
+use flame_aws::remote;
+
+#[remote]
+trait Render {
+    async fn render(&self);
+}
+
+fn main() {}

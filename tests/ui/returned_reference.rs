@@ -1,0 +1,8 @@
+use flame_aws::remote;
+
+#[remote]
+async fn f(text: &str) -> &str {
+    text
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use flame_aws::remote;
+
+#[remote]
+unsafe fn f() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use flame_aws::remote;
+
+#[remote]
+fn f(numbers: ...) {}
+
+fn main() {}

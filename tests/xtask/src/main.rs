@@ -1,0 +1,62 @@
+//! `cargo xtask`: every command of the project, from a fresh clone, with nothing but Rust installed.
+//!
+//! ```text
+//! cargo xtask test [STEP...]      every test of the project, or only the named steps
+//! cargo xtask audit               licences, sources and banned packages (builds cargo-deny first)
+//! cargo xtask bench [-- ARGS...]  the benchmarks
+//! ```
+//!
+//! A command is a typed plan ([`plan`]) and a runner ([`run`]) that carries it out step by step;
+//! what a step says on its way is judged by pure functions ([`counts`], [`forbidden`]).
+//! The exit code is 0 (all well), 1 (a step failed) or 2 (no such command or step).
+
+mod audit;
+mod cargo;
+mod counts;
+mod forbidden;
+mod plan;
+mod run;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask test [STEP...]      run every test of the project, or only the named steps
+cargo xtask audit               check licences, sources and banned packages with cargo-deny
+cargo xtask bench [-- ARGS...]  run the benchmarks; they write target/bench.json
+cargo xtask help                print this text
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, rest)) = arguments.split_first() else {
+        return usage_error("which command?");
+    };
+    let outcome = match command.as_str() {
+        "test" => match plan::test(rest) {
+            Ok(steps) => return run::test(&steps),
+            Err(unknown) => return usage_error(&unknown.to_string()),
+        },
+        "audit" if rest.is_empty() => audit::audit(),
+        "bench" => run::plain(&plan::bench(rest)),
+        "help" | "--help" | "-h" => {
+            println!("{}\nSteps of the test: {}", USAGE, plan::names());
+            return ExitCode::SUCCESS;
+        }
+        "audit" => return usage_error("audit takes no arguments"),
+        other => return usage_error(&format!("there is no command `{other}`")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask {command}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what is wrong with the command line, and what would be right.
+fn usage_error(what: &str) -> ExitCode {
+    eprintln!("cargo xtask: {what}\n\n{USAGE}\nSteps of the test: {}", plan::names());
+    ExitCode::from(2)
+}

@@ -1,0 +1,181 @@
+//! What each command does, as data: nothing here runs anything.
+
+use std::fmt;
+
+use crate::tools::Component;
+
+/// One step of a plan: a name to call it by, a sentence for its heading, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// What `cargo xtask test NAME` runs.
+    pub(crate) name: &'static str,
+    /// What the step shows, in words.
+    pub(crate) shows: &'static str,
+    pub(crate) action: Action,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Runs cargo; the step fails when cargo does.
+    Cargo(CargoCall),
+    /// Runs cargo on tests: the `test result:` lines are counted, and no test at all is a failure.
+    CargoTests(CargoCall),
+    /// Fails when the package is anywhere in the workspace's dependency tree.
+    Forbid { package: &'static str },
+}
+
+/// One call of cargo.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct CargoCall {
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(&'static str, &'static str)>,
+    /// The toolchain's component which the call needs.
+    pub(crate) needs: Option<Component>,
+}
+
+impl CargoCall {
+    fn new(args: &str) -> Self {
+        Self { args: args.split_whitespace().map(str::to_owned).collect(), ..Self::default() }
+    }
+
+    fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.env.push((name, value));
+        self
+    }
+
+    fn needs(mut self, component: Component) -> Self {
+        self.needs = Some(component);
+        self
+    }
+}
+
+/// A step was asked for that no plan has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnknownStep(String);
+
+impl fmt::Display for UnknownStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the test has no step `{}`", self.0)
+    }
+}
+
+/// The plan of `cargo xtask test`: the quick and likely failures first, the tests last.
+///
+/// With names, only the steps named, still in the plan's order.
+pub(crate) fn test(only: &[String]) -> Result<Vec<Step>, UnknownStep> {
+    let all = all_steps();
+    if let Some(name) = only.iter().find(|name| all.iter().all(|step| step.name != name.as_str())) {
+        return Err(UnknownStep(name.clone()));
+    }
+    let wanted = |step: &Step| only.is_empty() || only.iter().any(|name| name == step.name);
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// The names of the test's steps, in order, for the help.
+pub(crate) fn names() -> String {
+    all_steps().iter().map(|step| step.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The plan of `cargo xtask bench`; a leading `--` only separates the arguments from ours.
+pub(crate) fn bench(arguments: &[String]) -> Step {
+    let mut call = CargoCall::new("bench --locked --package flame-aws --bench flame --");
+    let arguments = match arguments.split_first() {
+        Some((first, rest)) if first == "--" => rest,
+        _ => arguments,
+    };
+    call.args.extend(arguments.iter().cloned());
+    Step { name: "bench", shows: "each figure beside its floor", action: Action::Cargo(call) }
+}
+
+fn all_steps() -> Vec<Step> {
+    let fmt = CargoCall::new("fmt --all --check").needs(Component::Rustfmt);
+    let clippy = CargoCall::new("clippy --workspace --all-targets --locked -- -D warnings")
+        .needs(Component::Clippy);
+    let doc =
+        CargoCall::new("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings");
+    let examples = CargoCall::new("build --workspace --examples --locked");
+    // Not --all-targets: that would run the benchmarks too. Clippy has compiled them by now.
+    let tests =
+        CargoCall::new("test --workspace --locked --no-fail-fast --lib --bins --tests --examples");
+    let doctests = CargoCall::new("test --workspace --locked --no-fail-fast --doc");
+    vec![
+        Step { name: "fmt", shows: "the code is formatted", action: Action::Cargo(fmt) },
+        Step { name: "clippy", shows: "no lint warns", action: Action::Cargo(clippy) },
+        Step { name: "doc", shows: "the documentation builds clean", action: Action::Cargo(doc) },
+        Step {
+            name: "ring",
+            shows: "one cryptography in the tree: `ring` is not",
+            action: Action::Forbid { package: "ring" },
+        },
+        Step { name: "examples", shows: "the examples build", action: Action::Cargo(examples) },
+        Step {
+            name: "tests",
+            shows: "unit, property, integration and compile-fail tests",
+            action: Action::CargoTests(tests),
+        },
+        Step {
+            name: "doctests",
+            shows: "the examples in the documentation",
+            action: Action::CargoTests(doctests),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_of(steps: &[Step]) -> Vec<&'static str> {
+        steps.iter().map(|step| step.name).collect()
+    }
+
+    #[test]
+    fn without_names_the_whole_plan_is_run_with_the_tests_last() {
+        let steps = test(&[]).unwrap();
+        assert_eq!(
+            names_of(&steps),
+            ["fmt", "clippy", "doc", "ring", "examples", "tests", "doctests"]
+        );
+    }
+
+    #[test]
+    fn named_steps_are_run_in_the_order_of_the_plan() {
+        let steps = test(&["tests".into(), "fmt".into()]).unwrap();
+        assert_eq!(names_of(&steps), ["fmt", "tests"]);
+    }
+
+    #[test]
+    fn an_unknown_step_is_refused_by_name() {
+        let error = test(&["fmt".into(), "tset".into()]).unwrap_err();
+        assert_eq!(error.to_string(), "the test has no step `tset`");
+    }
+
+    #[test]
+    fn every_step_that_resolves_dependencies_is_locked() {
+        for step in all_steps() {
+            if let Action::Cargo(call) | Action::CargoTests(call) = step.action {
+                let formats = call.args.first().is_some_and(|first| first == "fmt");
+                assert!(formats || call.args.iter().any(|arg| arg == "--locked"), "{}", step.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_step_runs_the_benchmarks() {
+        for step in all_steps() {
+            if let Action::CargoTests(call) = step.action {
+                assert!(!call.args.iter().any(|arg| arg == "--all-targets" || arg == "--benches"));
+            }
+        }
+    }
+
+    #[test]
+    fn bench_hands_its_arguments_on_with_and_without_the_separator() {
+        for arguments in [vec!["--", "warm", "--quick"], vec!["warm", "--quick"]] {
+            let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+            let Action::Cargo(call) = bench(&arguments).action else { panic!("a cargo call") };
+            assert!(call.args.ends_with(&["--".into(), "warm".into(), "--quick".into()]));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Under which condition a process measures, or runs.
+//!
+//! The same exchange takes three times as long on an idle machine as on a busy core, for a sleeping
+//! core is slow to wake; so a figure means something only with its condition, and beside a floor
+//! under the same one.
+
+use tokio::runtime::{Builder, Runtime};
+
+/// Where a process runs, and on how many threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Condition {
+    /// The one core that it, and every process it starts, is pinned to. Default: wherever the
+    /// system likes.
+    pub(crate) core: Option<usize>,
+    /// Threads of a multi-thread runtime; none: the current-thread runtime.
+    pub(crate) workers: Option<usize>,
+}
+
+impl Condition {
+    /// The variable with the number of worker threads in a runner. Absent: a current-thread
+    /// runtime, as the floor's echo processes have.
+    const RUNNER_WORKERS: &str = "FLAME_BENCH_RUNNER_WORKERS";
+
+    /// The condition of runners, and of the bare start that they are compared with.
+    pub(crate) fn of_runners() -> Self {
+        let workers = std::env::var(Self::RUNNER_WORKERS).ok();
+        let workers = workers.map(|n| n.parse().expect("the number of a runner's worker threads"));
+        Self { core: None, workers }
+    }
+
+    /// Pins this process. To be called before it has threads or children: both inherit the core.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pin(self) {
+        let Some(core) = self.core else { return };
+        let mut cores = rustix::thread::CpuSet::new();
+        cores.set(core);
+        rustix::thread::sched_setaffinity(None, &cores).expect("a core to be pinned to");
+    }
+
+    /// Elsewhere there is no such call; `taskset`'s like must do.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn pin(self) {
+        assert!(self.core.is_none(), "processes can be pinned to a core on Linux alone");
+    }
+
+    pub(crate) fn runtime(self) -> Runtime {
+        let builder = match self.workers {
+            None => Builder::new_current_thread().enable_all().build(),
+            Some(n) => Builder::new_multi_thread().worker_threads(n).enable_all().build(),
+        };
+        builder.expect("a runtime")
+    }
+
+    /// What the keys of this condition's figures end in.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self { core: Some(_), .. } => "_one_core",
+            Self { core: None, .. } => "",
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What this machine can do at best: the same bytes between two processes, without us.
+//!
+//! ```text
+//!   measuring process                       echo process (a copy of this executable)
+//!     listen ◀───────────── dial ──────────── as echo ws|tls ADDRESS [FINGERPRINT]
+//!     send ────────────── message ───────────▶ read it whole
+//!     receive ◀─────────── the same ────────── write it back
+//! ```
+//!
+//! As on a link, the other process dials, so it is the one that masks its WebSocket messages, and
+//! the measuring one holds the key.
+
+mod tls;
+mod ws;
+
+use std::net::SocketAddr;
+use std::process::Child;
+use std::time::Duration;
+
+use flame_wire::parent::Fingerprint;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::command;
+use crate::condition::Condition;
+
+pub(crate) use tls::{TlsFloor, framed};
+pub(crate) use ws::WsFloor;
+
+/// How long the echo process may take to dial.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What an echo process is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Echo {
+    address: SocketAddr,
+    /// Over TLS, where the other side's certificate is this one.
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Echo {
+    /// Echoes until the other side hangs up.
+    pub(crate) fn run(&self) {
+        Condition::default().runtime().block_on(async {
+            match self.fingerprint {
+                None => ws::echo(dial(self.address).await).await,
+                Some(fingerprint) => tls::echo(self.address, fingerprint).await,
+            }
+        });
+    }
+
+    pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
+        let unclear = || format!("no echo process is started by {words:?}");
+        let (address, fingerprint) = match words {
+            [address] => (address, None),
+            [address, fingerprint] => (address, Some(unhex(fingerprint).ok_or_else(unclear)?)),
+            _ => return Err(unclear()),
+        };
+        let address = address.parse().map_err(|_| unclear())?;
+        Ok(Self { address, fingerprint })
+    }
+
+    /// Starts the echo process and takes its connection.
+    async fn start(fingerprint: Option<Fingerprint>) -> (TcpStream, EchoProcess) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port to listen on");
+        let address = listener.local_addr().expect("the listener's address");
+        let mut role = vec!["echo".to_owned(), address.to_string()];
+        role.extend(fingerprint.map(hex));
+        let process = EchoProcess(command::copy(&role).spawn().expect("an echo process"));
+        let accepted = tokio::time::timeout(PATIENCE, listener.accept()).await;
+        let (socket, _) = accepted.expect("an echo process that dials").expect("its connection");
+        socket.set_nodelay(true).expect("a socket without delay");
+        (socket, process)
+    }
+}
+
+/// Ends with its handle.
+#[derive(Debug)]
+struct EchoProcess(Child);
+
+impl EchoProcess {
+    /// The processor time that it has used so far. It has one thread, so the process's first
+    /// thread is all of it.
+    fn cpu(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.0.id())).ok()?;
+        stat.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    }
+}
+
+impl Drop for EchoProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing to kill.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn dial(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).await.expect("the measuring process");
+    socket.set_nodelay(true).expect("a socket without delay");
+    socket
+}
+
+fn hex(fingerprint: Fingerprint) -> String {
+    fingerprint.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Fingerprint> {
+    let mut bytes = [0; 32];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    (text.len() == 64).then_some(Fingerprint(bytes))
+}

@@ -1,0 +1,105 @@
+//! Raw tokio-tungstenite: binary messages, nothing inside them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_with_config};
+
+use super::{Echo, EchoProcess};
+use crate::sample::now;
+
+/// Whole messages of any length. The read buffer is the link's: tungstenite's own of 128 KiB is
+/// zeroed for every read, which would add a tenth to the floor.
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(None)
+        .max_frame_size(None)
+        .read_buffer_size(16 * 1024)
+}
+
+/// A WebSocket to an echo process.
+pub(crate) struct WsFloor {
+    socket: WebSocketStream<TcpStream>,
+    process: EchoProcess,
+}
+
+impl WsFloor {
+    pub(crate) async fn start() -> Self {
+        let (socket, process) = Echo::start(None).await;
+        let socket =
+            accept_async_with_config(socket, Some(config())).await.expect("a WebSocket handshake");
+        Self { socket, process }
+    }
+
+    /// Sends a message and waits until it is back.
+    pub(crate) async fn echo(&mut self, message: &Bytes) {
+        self.socket.send(Message::Binary(message.clone())).await.expect("a message to be sent");
+        let back = self.receive().await;
+        assert_eq!(back.len(), message.len(), "an echo is as long as the message");
+    }
+
+    /// Keeps `in_flight` messages on their way for a `span`; how many came back in a second.
+    pub(crate) async fn pipeline(
+        &mut self,
+        message: &Bytes,
+        in_flight: usize,
+        span: Duration,
+    ) -> f64 {
+        for _ in 0..in_flight {
+            self.feed(message).await;
+        }
+        let (start, mut back) = (now(), 0_u32);
+        while start.elapsed() < span {
+            self.socket.flush().await.expect("messages to be sent");
+            self.receive().await;
+            self.feed(message).await;
+            back += 1;
+            // What else has arrived goes back together.
+            while let Some(more) = self.socket.next().now_or_never() {
+                more.expect("an echo").expect("an echo");
+                self.feed(message).await;
+                back += 1;
+            }
+        }
+        let rate = f64::from(back) / start.elapsed().as_secs_f64();
+        self.socket.flush().await.expect("messages to be sent");
+        for _ in 0..in_flight {
+            self.receive().await;
+        }
+        rate
+    }
+
+    /// The processor time that the echo process has used so far; none where the system can't tell.
+    pub(crate) fn process_cpu(&self) -> Option<Duration> {
+        self.process.cpu()
+    }
+
+    async fn feed(&mut self, message: &Bytes) {
+        self.socket.feed(Message::Binary(message.clone())).await.expect("a message to be taken");
+    }
+
+    async fn receive(&mut self) -> Bytes {
+        self.socket.next().await.expect("an echo").expect("an echo").into_data()
+    }
+}
+
+/// The echo process's side.
+pub(super) async fn echo(socket: TcpStream) {
+    let (mut socket, _) = client_async_with_config("ws://floor.invalid/", socket, Some(config()))
+        .await
+        .expect("a WebSocket handshake");
+    // The other side's hang-up, however it looks, is the end.
+    while let Some(Ok(message)) = socket.next().await {
+        let mut taken = socket.feed(message).await;
+        while let Some(Some(Ok(more))) = socket.next().now_or_never() {
+            taken = taken.and(socket.feed(more).await);
+        }
+        if taken.and(socket.flush().await).is_err() {
+            break;
+        }
+    }
+}

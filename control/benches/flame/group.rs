@@ -1,0 +1,100 @@
+//! The groups of figures, and the conditions under which each is measured.
+
+use flame_aws::{App, AppError};
+
+use crate::condition::Condition;
+use crate::figures::Figures;
+use crate::sample::Effort;
+use crate::{boot, burst, cpu, failure, latency, local, memory, throughput, transfer};
+
+/// Figures that are measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    Latency,
+    Local,
+    Cpu,
+    Throughput,
+    Transfer,
+    Boot,
+    Burst,
+    Failure,
+    Memory,
+}
+
+impl Group {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Latency,
+        Self::Local,
+        Self::Cpu,
+        Self::Throughput,
+        Self::Transfer,
+        Self::Boot,
+        Self::Burst,
+        Self::Failure,
+        Self::Memory,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Local => "local",
+            Self::Cpu => "cpu",
+            Self::Throughput => "throughput",
+            Self::Transfer => "transfer",
+            Self::Boot => "boot",
+            Self::Burst => "burst",
+            Self::Failure => "failure",
+            Self::Memory => "memory",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|group| group.name() == name)
+    }
+
+    /// Each is measured in a process of its own.
+    pub(crate) fn conditions(self) -> &'static [Condition] {
+        const FREE: Condition = Condition { core: None, workers: None };
+        match self {
+            Self::Latency => &[FREE, Condition { core: Some(0), ..FREE }],
+            Self::Throughput => &[FREE, Condition { workers: Some(2), ..FREE }],
+            _ => &[FREE],
+        }
+    }
+}
+
+/// One group under one condition: what a measuring process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Measurement {
+    pub(crate) group: Group,
+    pub(crate) condition: Condition,
+    pub(crate) effort: Effort,
+}
+
+impl Measurement {
+    /// Measures, and prints the figures.
+    pub(crate) fn run(self) {
+        self.condition.pin();
+        memory::count(self.group == Group::Memory);
+        let measured = App::new().run(async || Ok::<_, AppError>(self.figures().await));
+        match self.condition.runtime().block_on(measured) {
+            Ok(figures) => figures.print(),
+            Err(error) => panic!("the app could not start: {error}"),
+        }
+    }
+
+    async fn figures(self) -> Figures {
+        let effort = self.effort;
+        match self.group {
+            Group::Latency => latency::measure(self.condition, effort).await,
+            Group::Local => local::measure(effort).await,
+            Group::Cpu => cpu::measure(effort).await,
+            Group::Throughput => throughput::measure(self.condition, effort).await,
+            Group::Transfer => transfer::measure(effort).await,
+            Group::Boot => boot::measure(effort).await,
+            Group::Burst => burst::measure(effort).await,
+            Group::Failure => failure::measure(effort).await,
+            Group::Memory => memory::measure().await,
+        }
+    }
+}

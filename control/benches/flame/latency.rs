@@ -1,0 +1,39 @@
+//! A warm call of 64 bytes, one at a time, beside a WebSocket message there and back.
+
+use crate::condition::Condition;
+use crate::figures::Figures;
+use crate::floor::WsFloor;
+use crate::pools::{self, SMALL};
+use crate::sample::{Effort, Rounds, Samples, micros};
+
+const ROUNDS: usize = 25;
+/// Long enough for a median, short enough that both see the same machine.
+const CALLS_A_ROUND: usize = 1_000;
+
+pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
+    let pool = pools::warm(1, 1).await;
+    let mut floor = WsFloor::start().await;
+    let (message, payload) = (pools::bytes(SMALL), pools::payload(SMALL));
+
+    let (mut floors, mut calls) = (Rounds::default(), Rounds::default());
+    for round in 0..=effort.rounds(ROUNDS) {
+        let one = Samples::of(CALLS_A_ROUND, async || floor.echo(&message).await).await;
+        let other = Samples::of(CALLS_A_ROUND, async || pools::call(&pool, &payload).await).await;
+        // The first is for warming up.
+        if round > 0 {
+            floors.push(&one);
+            calls.push(&other);
+        }
+    }
+    pool.drain().await;
+
+    let suffix = condition.suffix();
+    let (floor, call) = (micros(floors.p50()), micros(calls.p50()));
+    let mut figures = Figures::default();
+    figures.set(format!("ws_floor_p50_us{suffix}"), floor);
+    figures.set(format!("ws_floor_p99_us{suffix}"), micros(floors.p99()));
+    figures.set(format!("warm_call_p50_us{suffix}"), call);
+    figures.set(format!("warm_call_p99_us{suffix}"), micros(calls.p99()));
+    figures.set(format!("warm_call_over_ws_floor{suffix}"), call / floor);
+    figures
+}

@@ -1,0 +1,42 @@
+//! The same call in this process: the Local backend, with the real serialization.
+
+use flame_aws::backend::Local;
+use flame_aws::{Blob, Pool};
+
+use crate::figures::Figures;
+use crate::functions::echo;
+use crate::pools::{self, SMALL};
+use crate::sample::{Effort, Rounds, Samples, micros};
+
+const ROUNDS: usize = 25;
+const CALLS_A_ROUND: usize = 2_000;
+
+pub(crate) async fn measure(effort: Effort) -> Figures {
+    let pool =
+        Pool::builder("local").min(1).max(1).backend(Local::new()).start().await.expect("a pool");
+    pool.ready().await;
+    let payload = pools::payload(SMALL);
+
+    let (mut here, mut calls) = (Rounds::default(), Rounds::default());
+    for round in 0..=effort.rounds(ROUNDS) {
+        let one = Samples::of(CALLS_A_ROUND, async || awaited(&payload).await).await;
+        let other = Samples::of(CALLS_A_ROUND, async || pools::call(&pool, &payload).await).await;
+        if round > 0 {
+            here.push(&one);
+            calls.push(&other);
+        }
+    }
+    pool.drain().await;
+
+    let mut figures = Figures::default();
+    figures.set("awaited_here_p50_us", micros(here.p50()));
+    figures.set("local_call_p50_us", micros(calls.p50()));
+    figures.set("local_call_p99_us", micros(calls.p99()));
+    figures
+}
+
+/// A work that is awaited runs here, and never serializes: the floor of any backend.
+async fn awaited(payload: &Blob) {
+    let back = echo(payload.clone()).await;
+    assert_eq!(back.len(), payload.len(), "an echo is as long as the call");
+}

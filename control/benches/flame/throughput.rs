@@ -1,0 +1,94 @@
+//! Calls a second with many callers, on one runner and on four.
+//!
+//! Measured with the parent on a current-thread runtime and on one with two workers; the better is
+//! the headline, and both are kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use flame_aws::Pool;
+
+use crate::condition::Condition;
+use crate::figures::Figures;
+use crate::floor::WsFloor;
+use crate::pools::{self, SMALL};
+use crate::sample::{Effort, median, now};
+
+const CALLERS: [usize; 4] = [1, 10, 100, 1_000];
+const RUNNERS: [u32; 2] = [1, 4];
+const ROUNDS: usize = 5;
+const WARM_UP: Duration = Duration::from_millis(150);
+const SPAN: Duration = Duration::from_millis(700);
+
+const FLAVOURS: [&str; 2] = ["_current_thread", "_multi_thread"];
+
+pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
+    let flavour = FLAVOURS[usize::from(condition.workers.is_some())];
+    let message = pools::bytes(SMALL);
+    let mut floor = WsFloor::start().await;
+    let mut figures = Figures::default();
+    for runners in RUNNERS {
+        // Every caller finds a slot: the pool's queue has a group of its own (burst).
+        let pool = pools::warm(runners, 1_000).await;
+        for callers in CALLERS {
+            let (mut floors, mut calls) = (Vec::new(), Vec::new());
+            for _ in 0..effort.rounds(ROUNDS) {
+                floors.push(floor.pipeline(&message, callers, SPAN / 2).await);
+                calls.push(rate(&pool, callers).await);
+            }
+            figures.set(format!("{}{flavour}", key(callers, runners)), median(&calls));
+            if condition.workers.is_none() {
+                figures.set(format!("ws_floor_per_s_{callers}"), median(&floors));
+            }
+        }
+        pool.drain().await;
+    }
+    figures
+}
+
+/// Sets the headlines: the better flavour of each.
+pub(crate) fn headlines(figures: &mut Figures) {
+    for runners in RUNNERS {
+        for key in CALLERS.map(|callers| key(callers, runners)) {
+            let measured = FLAVOURS.map(|flavour| figures.get(&format!("{key}{flavour}")));
+            if let Some(best) = measured.into_iter().flatten().reduce(f64::max) {
+                figures.set(key, best);
+            }
+        }
+    }
+}
+
+fn key(callers: usize, runners: u32) -> String {
+    match runners {
+        1 => format!("calls_per_s_{callers}"),
+        more => format!("calls_per_s_{callers}_runners_{more}"),
+    }
+}
+
+/// Callers that call again as soon as they are answered.
+async fn rate(pool: &Pool, callers: usize) -> f64 {
+    let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let tasks: Vec<_> = (0..callers)
+        .map(|_| {
+            let (pool, done, over) = (pool.clone(), done.clone(), over.clone());
+            let payload = pools::payload(SMALL);
+            tokio::spawn(async move {
+                while !over.load(Ordering::Relaxed) {
+                    pools::call(&pool, &payload).await;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(WARM_UP).await;
+    let (start, before) = (now(), done.load(Ordering::Relaxed));
+    tokio::time::sleep(SPAN).await;
+    let (span, after) = (start.elapsed(), done.load(Ordering::Relaxed));
+    over.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.expect("a caller");
+    }
+    let calls = u32::try_from(after - before).expect("fewer calls than 2^32");
+    f64::from(calls) / span.as_secs_f64()
+}

@@ -1,0 +1,103 @@
+//! Large payloads there and back, and small calls beside them.
+
+use std::cell::Cell;
+
+use flame_aws::Pool;
+
+use crate::figures::Figures;
+use crate::floor::{TlsFloor, WsFloor, framed};
+use crate::pools::{self, SMALL};
+use crate::sample::{Effort, Rounds, Samples, micros};
+
+const ROUNDS: usize = 11;
+
+/// A payload: its name in the keys, its length in bytes, and how often it is echoed in a round.
+struct Size {
+    name: &'static str,
+    len: usize,
+    echoes: usize,
+}
+
+const SIZES: [Size; 3] = [
+    Size { name: "64KiB", len: 64 << 10, echoes: 200 },
+    Size { name: "1MiB", len: 1 << 20, echoes: 30 },
+    Size { name: "16MiB", len: 16 << 20, echoes: 5 },
+];
+
+/// What small calls go beside.
+const BULK: usize = 64 << 20;
+const BULK_ROUNDS: usize = 20;
+
+pub(crate) async fn measure(effort: Effort) -> Figures {
+    let pool = pools::warm(1, 10).await;
+    let mut figures = Figures::default();
+    for size in &SIZES {
+        echoes(&pool, size, effort, &mut figures).await;
+    }
+    beside(&pool, effort, &mut figures).await;
+    pool.drain().await;
+    figures
+}
+
+async fn echoes(pool: &Pool, size: &Size, effort: Effort, figures: &mut Figures) {
+    let (mut plain, mut tls) = (WsFloor::start().await, TlsFloor::start().await);
+    let message = pools::bytes(size.len);
+    let (framed, payload) = (framed(&message), message.clone().into());
+
+    let mut rounds: [Rounds; 3] = Default::default();
+    for round in 0..=effort.rounds(ROUNDS) {
+        let taken = [
+            Samples::of(size.echoes, async || plain.echo(&message).await).await,
+            Samples::of(size.echoes, async || tls.echo(&framed).await).await,
+            Samples::of(size.echoes, async || pools::call(pool, &payload).await).await,
+        ];
+        if round > 0 {
+            rounds.iter_mut().zip(&taken).for_each(|(rounds, round)| rounds.push(round));
+        }
+    }
+
+    let [plain, tls, ours] = rounds.map(|rounds| micros(rounds.p50()));
+    let name = size.name;
+    figures.set(format!("ws_floor_{name}_us"), plain);
+    figures.set(format!("tls_floor_{name}_us"), tls);
+    figures.set(format!("echo_{name}_us"), ours);
+    figures.set(format!("echo_{name}_over_tls_floor"), ours / tls);
+}
+
+/// Small calls one after another for as long as a large one is under way on the same runner.
+async fn beside(pool: &Pool, effort: Effort, figures: &mut Figures) {
+    let (bulk, small) = (pools::payload(BULK), pools::payload(SMALL));
+    let (mut alone, mut beside, mut bulks) =
+        (Samples::default(), Samples::default(), Samples::default());
+    for round in 0..=effort.rounds(BULK_ROUNDS) {
+        let quiet = Samples::of(500, async || pools::call(pool, &small).await).await;
+        let over = Cell::new(false);
+        let large = async {
+            let took = Samples::of(1, async || pools::call(pool, &bulk).await).await;
+            over.set(true);
+            took
+        };
+        let calls = async {
+            let mut taken = Samples::default();
+            loop {
+                let one = Samples::of(1, async || pools::call(pool, &small).await).await;
+                // One that outlasted the large call was not beside it all the time.
+                if over.get() {
+                    return taken;
+                }
+                taken.extend(&one);
+            }
+        };
+        let (large, busy) = futures_util::future::join(large, calls).await;
+        if round > 0 {
+            alone.extend(&quiet);
+            beside.extend(&busy);
+            bulks.extend(&large);
+        }
+    }
+    eprintln!("  {} small calls beside 64 MiB", beside.len());
+    figures.set("small_call_p99_us_alone", micros(alone.p99()));
+    figures.set("small_call_p50_us_beside_64MiB", micros(beside.p50()));
+    figures.set("small_call_p99_us_beside_64MiB", micros(beside.p99()));
+    figures.set("echo_64MiB_us", micros(bulks.p50()));
+}

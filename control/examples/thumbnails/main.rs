@@ -1,0 +1,164 @@
+//! Thumbnails and a contact sheet of real photographs, made by child copies of this very program.
+//!
+//! ```text
+//! cargo run --release --example thumbnails -- [FOLDER] [--out DIR] [--runners N] [--no-compare]
+//! ```
+//!
+//! Every photograph is developed in six looks, each a call of its own: `develop` (in `develop.rs`)
+//! is an ordinary function with `#[remote]` on it. `pool.map` sends the calls to runners, which are
+//! copies of this program started for the purpose, and yields the results in order. Afterwards the
+//! very same calls are awaited here, one after another: the same function, no runner, and the same
+//! pictures to the byte.
+//!
+//! ```text
+//! options -> photos -> jobs --pool.map--> develop (in a runner) --> sheet -> report
+//!                      jobs -----await--> develop (right here)  ----------->
+//! ```
+
+mod develop;
+mod looks;
+mod options;
+mod photos;
+mod progress;
+mod report;
+mod sheet;
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use flame_aws::{App, Pool, Work};
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use crate::develop::{Developed, SIZES, develop};
+use crate::looks::Look;
+use crate::options::{Options, Request};
+use crate::photos::Photo;
+use crate::progress::Progress;
+use crate::report::{Outcome, Report};
+
+/// Calls that a runner takes at a time: while it works on one, the next is on its way.
+const CALLS_PER_RUNNER: u32 = 2;
+
+/// From the moment a call is made until its result is here; developing the largest photograph on
+/// a slow machine takes a few seconds.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// In a runner, `run` serves the calls and the process ends there. `parent` runs in the parent
+/// only, so a runner neither reads the command line nor opens the output.
+#[tokio::main]
+async fn main() -> ExitCode {
+    match App::new().run(parent).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("thumbnails: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn parent() -> anyhow::Result<ExitCode> {
+    let options = match options::parse(std::env::args_os().skip(1)) {
+        Ok(Request::Make(options)) => options,
+        Ok(Request::Help) => {
+            print!("{}", options::HELP);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => {
+            eprintln!("thumbnails: {error}\n\n{}", options::HELP);
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let found = photos::find(&options.input)?;
+    found.announce(&options.input);
+    let sheet_path = prepare_output(&options.out)?;
+
+    let there = in_runners(&found.photos, &options).await?;
+    if there.developed().next().is_none() {
+        there.announce_failures();
+        bail!("no photograph could be developed");
+    }
+    let here = if options.compare { Some(in_this_process(&found.photos).await) } else { None };
+
+    let pictures = there.save(&options.out)?;
+    let sheet = sheet::draw(&there);
+    sheet.save(&sheet_path).with_context(|| format!("can't write {}", sheet_path.display()))?;
+    println!("{pictures} pictures in {}", options.out.display());
+    println!("open {}", sheet_path.display());
+
+    Report { there: &there, here: here.as_ref() }.print()?;
+    Ok(if there.announce_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// One call for every photograph and look. A `Work` does nothing until it is given to a pool, or
+/// awaited; the photographs' bytes are shared, not copied.
+fn jobs(photos: &[Photo]) -> impl Iterator<Item = Work<'static, anyhow::Result<Developed>>> {
+    photos.iter().flat_map(|photo| {
+        Look::ALL.map(|look| develop(photo.bytes.clone(), look).timeout(CALL_TIMEOUT))
+    })
+}
+
+/// Develops everything in runners, with a live line of what they are doing.
+async fn in_runners(photos: &[Photo], options: &Options) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let pool = Pool::builder("thumbnails")
+        .max(options.runners)
+        .max_concurrency(CALLS_PER_RUNNER)
+        .start()
+        .await
+        .context("the pool could not start")?;
+
+    let mut outcome = Outcome::new(photos);
+    let progress = Progress::new(outcome.total(), "in runners");
+    let mut results = pool.map(jobs(photos).collect::<Vec<_>>());
+    let mut tick = tokio::time::interval(progress::REDRAW_EVERY);
+    loop {
+        tokio::select! {
+            next = results.next() => match next {
+                // Two errors may stand in the way of a picture: the pool's (a runner was lost, the
+                // time ran out) and the function's own (the file is no photograph).
+                Some(result) => {
+                    outcome.push(result.map_err(anyhow::Error::from).flatten());
+                    progress.one_done();
+                }
+                None => break,
+            },
+            _ = tick.tick() => progress.show(&pool.snapshot()),
+        }
+    }
+    outcome.took = started.elapsed();
+    progress.finish();
+    pool.drain().await;
+    Ok(outcome)
+}
+
+/// The same calls without a pool: awaited, a `Work` runs in this process.
+async fn in_this_process(photos: &[Photo]) -> Outcome {
+    let started = Instant::now();
+    let mut outcome = Outcome::new(photos);
+    let progress = Progress::new(outcome.total(), "here");
+    for job in jobs(photos) {
+        outcome.push(job.await);
+        progress.one_done();
+    }
+    outcome.took = started.elapsed();
+    progress.finish();
+    outcome
+}
+
+/// Makes sure that the output can be written before any work is done; gives the sheet's path.
+fn prepare_output(out: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(out)
+        .with_context(|| format!("can't make the output folder {}", out.display()))?;
+    let sheet = out.join("contact-sheet.png");
+    // Opened without truncating: an old sheet stays until the new one is drawn.
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&sheet)
+        .with_context(|| format!("can't write {}", sheet.display()))?;
+    Ok(sheet)
+}

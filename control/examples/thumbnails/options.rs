@@ -1,0 +1,112 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+pub(crate) const HELP: &str = "\
+usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
+
+  FOLDER         a folder of photographs (JPEG or PNG), or one photograph;
+                 default: the photographs that come with this example
+  --out DIR      where the pictures go; default: target/thumbnails
+  --runners N    how many copies of this program may work, 1 to 64;
+                 default: as many as there are cores, but at least 2
+  --no-compare   don't do the same work here afterwards
+";
+
+/// More copies than this would only get into each other's way on one machine.
+const MOST_RUNNERS: u32 = 64;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Make(Options),
+    Help,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) input: PathBuf,
+    pub(crate) out: PathBuf,
+    pub(crate) runners: u32,
+    pub(crate) compare: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let cores = u32::try_from(cores).unwrap_or(MOST_RUNNERS);
+        Self {
+            input: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos")),
+            out: PathBuf::from("target/thumbnails"),
+            runners: cores.clamp(2, MOST_RUNNERS),
+            compare: true,
+        }
+    }
+}
+
+/// Reads the arguments, without the program's name.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, lexopt::Error> {
+    let mut options = Options::default();
+    let mut input = None;
+    let mut parser = Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("out") => options.out = parser.value()?.into(),
+            Arg::Long("runners") => {
+                options.runners = parser.value()?.parse_with(|text| match text.parse() {
+                    Ok(n @ 1..=MOST_RUNNERS) => Ok(n),
+                    _ => Err(format!("--runners wants a number from 1 to {MOST_RUNNERS}")),
+                })?;
+            }
+            Arg::Long("no-compare") => options.compare = false,
+            Arg::Long("help") | Arg::Short('h') => return Ok(Request::Help),
+            Arg::Value(path) if input.is_none() => input = Some(PathBuf::from(path)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    options.input = input.unwrap_or(options.input);
+    Ok(Request::Make(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_text(line: &str) -> Result<Request, String> {
+        parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        assert_eq!(parse_text(""), Ok(Request::Make(Options::default())));
+        assert!(Options::default().runners >= 2);
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let expected =
+            Options { input: "holiday".into(), out: "small".into(), runners: 3, compare: false };
+        let line = "--out small holiday --runners=3 --no-compare";
+        assert_eq!(parse_text(line), Ok(Request::Make(expected)));
+        assert_eq!(parse_text("holiday --help"), Ok(Request::Help));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_a_reason() {
+        for (line, reason) in [
+            ("--runners 0", "from 1 to 64"),
+            ("--runners 65", "from 1 to 64"),
+            ("--runners many", "from 1 to 64"),
+            ("--runners", "--runners"),
+            ("--out", "--out"),
+            ("one two", "two"),
+            ("--fast", "--fast"),
+        ] {
+            let error = parse_text(line).unwrap_err();
+            assert!(error.contains(reason), "{line}: {error}");
+        }
+    }
+}

@@ -273,10 +273,11 @@ impl<H: Handler> Pump<'_, H> {
             if let Some(end) = self.check_end() {
                 return Poll::Ready(end);
             }
-            if !read && !written {
-                if let Err(end) = ready!(self.poll_clock(cx, now)) {
-                    return Poll::Ready(end);
-                }
+            if !read
+                && !written
+                && let Err(end) = ready!(self.poll_clock(cx, now))
+            {
+                return Poll::Ready(end);
             }
         }
     }

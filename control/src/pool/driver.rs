@@ -104,7 +104,7 @@ impl Shared {
     ) -> Arc<Self> {
         let state = PoolState::new(now(), config.limits.clone(), rand::random());
         let events = broadcast::Sender::new(config.event_buffer);
-        let shared = Arc::new_cyclic(|me| Self {
+        Arc::new_cyclic(|me| Self {
             config,
             backend,
             listener,
@@ -122,8 +122,7 @@ impl Shared {
             status: watch::Sender::default(),
             me: me.clone(),
             next_waiter: AtomicU64::new(0),
-        });
-        shared
+        })
     }
 
     /// Boots what the pool starts with.

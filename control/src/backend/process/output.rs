@@ -31,14 +31,8 @@ impl Output {
     pub(super) async fn read(self, stream: OutputStream, mut from: impl AsyncRead + Unpin) {
         let mut lines = Lines::default();
         let mut chunk = vec![0; LONGEST_LINE];
-        loop {
-            match from.read(&mut chunk).await {
-                Ok(len @ 1..) => {
-                    lines
-                        .push(chunk.get(..len).unwrap_or_default(), |line| self.line(stream, line));
-                }
-                Ok(0) | Err(_) => break,
-            }
+        while let Ok(len @ 1..) = from.read(&mut chunk).await {
+            lines.push(chunk.get(..len).unwrap_or_default(), |line| self.line(stream, line));
         }
         lines.finish(|line| self.line(stream, line));
     }

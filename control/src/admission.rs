@@ -1,13 +1,18 @@
 //! Who may come in: which runners are expected, and by what proof. Pure: `now` is an argument.
 //!
 //! ```text
-//! expect ──▶ expected ── First(token), in time, same build ──▶ in, with a resume key
-//!               │                                                │
-//!               └── forget ◀─────────────────────────────────────┴── Again(key): its socket broke
+//! expect ──▶ expected ── First(token), in time, same build ──▶ welcome ── heard ──▶ in
+//!               │                                                ▲  │                │
+//!               │                  First(token): it was lost ────┘  │                │
+//!               └── forget ◀────────────────────────────────────────┴────────────────┴── Again(key)
 //! ```
 //!
 //! Invariants: a token lets one runner in, once, before it expires; it is kept as a hash and
 //! compared in constant time. Anybody else learns only that he is not wanted.
+//!
+//! A welcome may be lost with its socket, and then the runner has nothing but its token to come
+//! back with. So the token is used up when the runner is heard after its welcome, or shows the key
+//! that only the welcome brings: from then on it is worth nothing to anyone.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -34,15 +39,20 @@ pub(crate) struct Expected<T> {
     pub(crate) expires: Instant,
     /// What the pool keeps of it.
     pub(crate) keep: T,
-    /// The token was shown.
-    pub(crate) used: bool,
+    /// How far it has come.
+    pub(crate) progress: Progress,
 }
 
-/// How a runner comes in.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Admitted<T> {
-    First(T),
-    Again(T),
+/// How far a runner has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Progress {
+    /// Nothing was seen of it.
+    #[default]
+    Expected,
+    /// A welcome has been sent.
+    Welcomed,
+    /// It has the welcome; or it is of another build, and gets none. Its token is used up.
+    Done,
 }
 
 impl<T: Clone> Admission<T> {
@@ -65,8 +75,27 @@ impl<T: Clone> Admission<T> {
         self.runners.get(&runner).map(|expected| expected.keep.clone())
     }
 
+    /// A welcome has been sent to the runner: whether it is the first.
+    pub(crate) fn welcomed(&mut self, runner: RunnerRef) -> bool {
+        let expected = self.runners.get_mut(&runner).map(|expected| &mut expected.progress);
+        match expected {
+            Some(progress @ Progress::Expected) => {
+                *progress = Progress::Welcomed;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The runner has its welcome, since it speaks.
+    pub(crate) fn heard(&mut self, runner: RunnerRef) {
+        if let Some(expected) = self.runners.get_mut(&runner) {
+            expected.progress = Progress::Done;
+        }
+    }
+
     /// Whether the one that says this may come in.
-    pub(crate) fn admit(&mut self, now: Instant, hello: &Hello) -> Result<Admitted<T>, Refusal> {
+    pub(crate) fn admit(&mut self, now: Instant, hello: &Hello) -> Result<T, Refusal> {
         if hello.protocol != PROTOCOL {
             return Err(Refusal::OtherProtocol { parent: PROTOCOL, runner: hello.protocol });
         }
@@ -76,24 +105,27 @@ impl<T: Clone> Admission<T> {
                 if !expected.token.matches(token) {
                     return Err(Refusal::WrongToken);
                 }
-                if expected.used {
+                if expected.progress == Progress::Done {
                     return Err(Refusal::UsedToken);
                 }
-                if now >= expected.expires {
+                if expected.progress == Progress::Expected && now >= expected.expires {
                     return Err(Refusal::ExpiredToken);
                 }
-                // Whatever comes of it, nobody shows this token again.
-                expected.used = true;
                 if hello.build != self.build {
+                    // Nobody shows this token again.
+                    expected.progress = Progress::Done;
                     return Err(Refusal::OtherBuild {
                         parent: self.build.clone(),
                         runner: hello.build.clone(),
                     });
                 }
-                Ok(Admitted::First(expected.keep.clone()))
+                Ok(expected.keep.clone())
             }
-            Proof::Again(key) if expected.used && expected.resume.matches(key) => {
-                Ok(Admitted::Again(expected.keep.clone()))
+            Proof::Again(key)
+                if expected.progress > Progress::Expected && expected.resume.matches(key) =>
+            {
+                expected.progress = Progress::Done;
+                Ok(expected.keep.clone())
             }
             Proof::Again(_) => Err(Refusal::WrongToken),
         }
@@ -136,7 +168,7 @@ mod tests {
                 resume: token(2).hash(),
                 expires: now + Duration::from_secs(10),
                 keep: 7,
-                used: false,
+                progress: Progress::Expected,
             },
         );
         (now, admission)
@@ -145,8 +177,22 @@ mod tests {
     #[test]
     fn a_runner_comes_in_by_its_token_and_back_by_its_key() {
         let (now, mut admission) = admission();
-        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(Admitted::First(7)));
-        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(Admitted::Again(7)));
+        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(7));
+        assert!(admission.welcomed(RUNNER), "it is the first");
+        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(7));
+        assert!(!admission.welcomed(RUNNER), "it is another");
+    }
+
+    #[test]
+    fn a_runner_whose_welcome_was_lost_comes_in_by_its_token_once_more() {
+        let (now, mut admission) = admission();
+        let first = hello(Proof::First(token(1)));
+        assert_eq!(admission.admit(now, &first), Ok(7));
+        assert_eq!(admission.admit(now, &first), Ok(7), "the welcome could not be sent");
+        assert!(admission.welcomed(RUNNER));
+        let late = now + Duration::from_secs(10);
+        assert_eq!(admission.admit(late, &first), Ok(7), "it had come in time");
+        assert!(!admission.welcomed(RUNNER));
     }
 
     #[test]
@@ -158,11 +204,21 @@ mod tests {
     }
 
     #[test]
-    fn a_used_token_is_refused() {
-        let (now, mut admission) = admission();
-        let first = hello(Proof::First(token(1)));
-        assert!(admission.admit(now, &first).is_ok());
-        assert_eq!(admission.admit(now, &first), Err(Refusal::UsedToken));
+    fn a_token_is_used_up_when_its_runner_is_heard_or_shows_its_key() {
+        let prove: [fn(Instant, &mut Admission<u32>); 2] = [
+            |_, admission| admission.heard(RUNNER),
+            |now, admission| {
+                assert!(admission.admit(now, &hello(Proof::Again(token(2)))).is_ok());
+            },
+        ];
+        for prove in prove {
+            let (now, mut admission) = admission();
+            let first = hello(Proof::First(token(1)));
+            assert!(admission.admit(now, &first).is_ok());
+            assert!(admission.welcomed(RUNNER));
+            prove(now, &mut admission);
+            assert_eq!(admission.admit(now, &first), Err(Refusal::UsedToken));
+        }
     }
 
     #[test]
@@ -197,6 +253,8 @@ mod tests {
         let again = hello(Proof::Again(token(2)));
         assert_eq!(admission.admit(now, &again), Err(Refusal::WrongToken));
         admission.admit(now, &hello(Proof::First(token(1)))).unwrap();
+        assert_eq!(admission.admit(now, &again), Err(Refusal::WrongToken), "nobody can have it yet");
+        assert!(admission.welcomed(RUNNER));
         let wrong = hello(Proof::Again(token(3)));
         assert_eq!(admission.admit(now, &wrong), Err(Refusal::WrongToken));
         admission.forget(RUNNER);

@@ -27,15 +27,22 @@
 //! - [`Pool`] finds or boots a copy, runs the work there and brings the result back.
 //! - [`backend`] is where copies come from; [`guide`] shows how to write one.
 
+// The suite's own remote functions: the macro names this crate as an app does.
+#[cfg(feature = "testing")]
+extern crate self as flame_aws;
+
 mod admission;
 mod app;
 pub mod backend;
 mod calls;
 mod error;
+pub mod guide;
 mod listener;
 mod log;
 mod pool;
 mod runner;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use app::{App, is_runner};
 pub use calls::{At, CallStream, Child};

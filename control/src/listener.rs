@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flame_link::{Greeting, Io, ServerKey, accept, in_memory};
+use flame_link::{Greeting, HelloError, Io, ServerKey, accept, in_memory};
 use flame_wire::hello::{Hello, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::token::Token;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::admission::{Admission, Admitted};
+use crate::admission::Admission;
 
 /// Sockets in their handshakes at a time; the kernel's queue holds the others.
 const HANDSHAKES: usize = 256;
@@ -106,24 +106,9 @@ impl Listener {
         let now = Instant::now().into_std();
         let admitted = self.admission().admit(now, &greeting.hello);
         let done = match admitted {
-            Ok(Admitted::First(door)) => {
-                let hello = greeting.hello.clone();
-                match greeting.welcome(door.resume).await {
-                    // If nobody waits behind the door, the boot was given up: the socket closes.
-                    Ok(io) => {
-                        let _ = door.first.send(Ok((io, hello))).await;
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            Ok(Admitted::Again(door)) => match greeting.welcome(door.resume).await {
-                Ok(io) => {
-                    let _ = door.again.send(io).await;
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
+            // Its boot was given up, or its link is over: there is nothing to come back to.
+            Ok(door) if door.again.is_closed() => greeting.refuse(Refusal::UnknownRunner).await,
+            Ok(door) => self.let_in(greeting, door).await,
             Err(refusal) => {
                 let runner = greeting.hello.runner;
                 tracing::warn!(%runner, %refusal, "a runner is refused");
@@ -138,5 +123,19 @@ impl Listener {
         if let Err(error) = done {
             tracing::debug!(%error, "one that dialled went before its answer");
         }
+    }
+
+    async fn let_in(&self, greeting: Greeting, door: Door) -> Result<(), HelloError> {
+        let hello = greeting.hello.clone();
+        let io = greeting.welcome(door.resume).await?;
+        // Only one whose welcome went out is the first: before that it may come again.
+        let first = self.admission().welcomed(hello.runner);
+        // If nobody waits behind the door, the boot was given up: the socket closes.
+        if first {
+            let _ = door.first.send(Ok((io, hello))).await;
+        } else {
+            let _ = door.again.send(io).await;
+        }
+        Ok(())
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod state;
 mod view;
 
 pub use config::{Idle, PoolBuilder};
+pub(crate) use lease::Lease;
 pub use events::{Events, GrowReason, Missed, PoolEvent, ShrinkReason};
 pub use state::{LimitsChange, Placement};
 pub use view::{Explanation, RunnerState, RunnerView, Snapshot};

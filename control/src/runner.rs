@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
-use crate::admission::Expected;
+use crate::admission::{Expected, Progress};
 use crate::backend::{BootSpec, Death, Instance};
 use crate::error::BootFailure;
 use crate::listener::Door;
@@ -112,7 +112,13 @@ async fn boot(
     let flame_parent = parent.encode().map_err(|error| BootFailure::new(error.to_string()))?;
     let expires = (Instant::now() + pool.config.boot_timeout).into_std();
     let resume = door.resume.hash();
-    let expected = Expected { token: token.hash(), resume, expires, keep: door, used: false };
+    let expected = Expected {
+        token: token.hash(),
+        resume,
+        expires,
+        keep: door,
+        progress: Progress::Expected,
+    };
     pool.listener.admission().expect(name, expected);
     let listener = pool.listener.clone();
     let in_memory = Arc::new(move || {
@@ -206,9 +212,9 @@ async fn serve(
                 }
                 _ => {}
             },
-            // Its goodbye is not its end: the link and the instance go on for a moment.
+            // Its goodbye is not its end: what its last calls gave may still be on its way.
             () = until(&mut goodbye, |seen| seen.goodbye), if end_by.is_none() => {
-                end_by = Some(Instant::now() + GONE_PATIENCE);
+                end_by = Some(Instant::now() + pool.config.shutdown_timeout + GONE_PATIENCE);
             }
         }
     };
@@ -291,6 +297,9 @@ impl Handler for Ear {
     }
 
     fn connected(&mut self, up: bool) {
+        if up {
+            self.pool.listener.admission().heard(self.name);
+        }
         self.seen.send_modify(|seen| seen.socket = up);
     }
 

@@ -19,7 +19,7 @@
 //!
 //! A process start pays for this once, see `content.rs` for figures. The GNU note takes some
 //! microseconds; linkers on `linux-gnu` write one by default (gcc asks for it), others can be told
-//! to with `-C link-arg=-Wl,--build-id`. Otherwise the hash takes 2 to 3 ms for 15 to 20 MB.
+//! to with `-C link-arg=-Wl,--build-id`. Otherwise the hash takes 3 to 4 ms for 15 to 20 MB.
 
 use std::ffi::OsString;
 use std::fs::File;

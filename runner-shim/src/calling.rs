@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Three kinds of values do not travel as plain serde data, and each has a side table that is
-//! filled while a value is encoded or decoded (see [`crossing`]): big bytes ([`Blob`]) travel
+//! filled while a value is encoded or decoded (`crossing.rs`): big bytes ([`Blob`]) travel
 //! beside the value, channel ends ([`Sender`], [`Receiver`]) become streams of the link, and held
 //! values ([`Held`]) stay where they are and cross as a name.
 //!
@@ -32,7 +32,7 @@ pub mod blob;
 pub mod block;
 pub mod channel;
 pub mod codec;
-pub mod crossing;
+mod crossing;
 pub mod held;
 pub mod invoke;
 pub mod state;

@@ -13,7 +13,8 @@
 //!   sent over that link, and an event that arises while another is being written down is dropped.
 //! * A record is bounded: an event that writes without end costs one record's length.
 //!
-//! A call's events are those within its [`call_span`], on whichever thread.
+//! A call's events are those of its own task or blocking thread: see [`CallContext`]. An event of a
+//! task that the function has spawned carries no call.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,15 +22,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flame_wire::message::{Level, LogRecord, MAX_LOG_TEXT};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id};
-use tracing::{Event, Span, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
 
 use self::text::Text;
+use crate::context::CallContext;
 
 #[cfg(test)]
 mod tests;
@@ -38,9 +37,6 @@ mod text;
 /// The variable that sets the lowest level that is sent: `error`, `warn`, `info`, `debug`, `trace`
 /// or `off`. Default: `info`.
 pub const ENV: &str = "FLAME_LOG";
-
-/// The span field that carries a call's id.
-const CALL: &str = "flame.call";
 
 /// Crates whose DEBUG and TRACE events come from sending, records included.
 const SENDERS: [&str; 9] = [
@@ -59,14 +55,6 @@ const SENDERS: [&str; 9] = [
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("FLAME_LOG={0:?} is no level; use error, warn, info, debug, trace or off")]
 pub struct BadLevel(String);
-
-/// The span of one call: events within it carry the call's id.
-///
-/// It is at ERROR, not because it is one, but so that no level filter hides it.
-#[must_use]
-pub fn call_span(call: u64) -> Span {
-    tracing::error_span!("call", flame.call = call)
-}
 
 /// The level that [`ENV`] asks for.
 ///
@@ -151,16 +139,8 @@ impl RunnerLog {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RunnerLog {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut call = CallField(None);
-        attributes.record(&mut call);
-        if let (Some(call), Some(span)) = (call.0, context.span(id)) {
-            span.extensions_mut().replace(Call(call));
-        }
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+impl<S: Subscriber> Layer<S> for RunnerLog {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         if *metadata.level() >= tracing::Level::DEBUG && is_sender(metadata.target()) {
             return;
@@ -169,34 +149,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RunnerLog {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        // From the innermost span outwards: a call within a call is the one that speaks.
-        let call = context.event_scope(event).and_then(|mut spans| {
-            spans.find_map(|span| span.extensions().get().map(|Call(id)| *id))
-        });
         let mut text = Text::new(MAX_LOG_TEXT);
         event.record(&mut text);
         self.send(LogRecord {
-            call,
+            call: CallContext::current().map(|context| context.call.0),
             level: wire_level(*metadata.level()),
             target: metadata.target().to_owned(),
             text: text.finish(),
         });
     }
-}
-
-/// The id of the call whose span this is.
-struct Call(u64);
-
-struct CallField(Option<u64>);
-
-impl Visit for CallField {
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == CALL {
-            self.0 = Some(value);
-        }
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
 /// Held while this thread writes an event down.

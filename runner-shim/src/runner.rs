@@ -31,7 +31,8 @@ pub const EXIT_REFUSED: i32 = 84;
 
 /// How long the idle predicate may take; no answer means that the runner stays.
 const PREDICATE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a goodbye may take to get out.
+/// How long a goodbye, and the answers before it, may take to get out; or as long as the shutdown
+/// window, if that is longer.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the app says to "may this idle runner go?".
@@ -213,16 +214,34 @@ impl Life {
             Action::RefuseNewCalls => self.calls.refuse_new(),
             Action::AnnounceDraining(reason) => self.say(&RunnerToParent::Draining { reason }),
             Action::FailRemaining => self.calls.abort_all(),
-            Action::SayGoodbye(reason) => {
-                self.say(&RunnerToParent::Goodbye { reason });
-                if let (Some(link), Some(driver)) = (&self.link, self.driver.take()) {
-                    link.close();
-                    let _ = tokio::time::timeout(GOODBYE_PATIENCE, driver).await;
-                }
-            }
+            Action::SayGoodbye(reason) => self.part(reason).await,
             Action::Exit { code, reason } => return Some(Ended::Done { code, reason }),
         }
         None
+    }
+
+    /// Lets the goodbye, and the answers before it, get out; unless the host wants it gone at once.
+    async fn part(&mut self, reason: EndReason) {
+        self.say(&RunnerToParent::Goodbye { reason });
+        let (Some(link), Some(driver)) = (&self.link, self.driver.take()) else { return };
+        link.close();
+        let window = Duration::from_millis(self.runner.parent.limits.shutdown_ms);
+        let patience = tokio::time::sleep(window.max(GOODBYE_PATIENCE));
+        let signals = &mut self.runner.signals;
+        let insisted = async {
+            // As everywhere, it is the second signal that insists.
+            let seen = u8::from(matches!(reason, EndReason::Signal(_)));
+            for _ in seen..2 {
+                if signals.recv().await.is_none() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            _ = driver => {}
+            () = patience => {}
+            () = insisted => {}
+        }
     }
 
     fn ask(&self) {

@@ -20,6 +20,15 @@
 //! * four timers that ask nobody: never connected (failsafe), parent lost beyond the grace,
 //!   absolute lifetime, and the platform's own deadline.
 //!
+//! A runner that goes by its own account (signal, lifetime, platform) asks the parent to let it go,
+//! and serves what it is sent until the parent says so: then nothing more is on its way, and no
+//! call is lost to the race.
+//!
+//! ```text
+//!   runner ── Draining ──▶ parent: leases it no more, waits for the leases that are out
+//!   runner ◀── Drain ───── parent: nothing more comes; the runner refuses calls, and leaves
+//! ```
+//!
 //! # Invariants
 //!
 //! * [`Action::Exit`] is emitted exactly once, and nothing after it.
@@ -182,6 +191,10 @@ pub struct Terminator {
     signalled: bool,
     /// Why the drain is under way.
     reason: Option<EndReason>,
+    /// The parent knows of the drain, so nothing more comes from it.
+    released: bool,
+    /// New calls are refused.
+    refusing: bool,
     idle: Idle,
     failsafe_at: Option<Instant>,
     grace_ends: Option<Instant>,
@@ -202,6 +215,8 @@ impl Terminator {
             spent: false,
             signalled: false,
             reason: None,
+            released: false,
+            refusing: false,
             idle: Idle::new(limits.idle, limits.ask_predicate),
             failsafe_at: now.checked_add(limits.failsafe),
             grace_ends: None,
@@ -232,6 +247,7 @@ impl Terminator {
             }
             Event::IdleAllowed => {
                 if self.idle.proposal_allowed() {
+                    self.released = true;
                     self.drain(EndReason::Idle, None);
                 }
             }
@@ -341,9 +357,7 @@ impl Terminator {
         self.idle.work();
         if self.limits.single_use && !self.spent {
             self.spent = true;
-            if self.phase != Phase::Draining {
-                self.actions.push_back(Action::RefuseNewCalls);
-            }
+            self.refuse();
         }
     }
 
@@ -357,6 +371,7 @@ impl Terminator {
             return;
         }
         if self.spent && self.phase != Phase::Draining {
+            self.released = true;
             self.drain(EndReason::SingleUse, None);
         } else {
             self.idle.rest(now);
@@ -381,6 +396,7 @@ impl Terminator {
     }
 
     fn drain_requested(&mut self, now: Instant, within: Option<Duration>) {
+        self.released = true;
         if self.work() == 0 && self.idle.proposal_allowed() {
             self.drain(EndReason::Idle, None);
         } else {
@@ -422,26 +438,42 @@ impl Terminator {
             Phase::Connecting | Phase::Serving => {
                 self.phase = Phase::Draining;
                 self.idle.stop();
-                if !self.spent {
-                    self.actions.push_back(Action::RefuseNewCalls);
-                }
+                self.refuse_if_released();
                 self.actions.push_back(Action::AnnounceDraining(reason));
                 self.leave_if_done();
             }
-            Phase::Draining | Phase::Gone => {}
+            Phase::Draining => {
+                self.refuse_if_released();
+                self.leave_if_done();
+            }
+            Phase::Gone => {}
+        }
+    }
+
+    fn refuse_if_released(&mut self) {
+        if self.released {
+            self.refuse();
+        }
+    }
+
+    fn refuse(&mut self) {
+        if !std::mem::replace(&mut self.refusing, true) {
+            self.actions.push_back(Action::RefuseNewCalls);
         }
     }
 
     /// Leaves once a drain has nothing left to wait for. With the link lost, answers may still wait
     /// in its replay queue: the runner stays for the parent's return, within grace and window.
     fn leave_if_done(&mut self) {
-        if self.phase == Phase::Draining && self.work() == 0 && self.link == LinkState::Up {
+        let done = self.released && self.work() == 0;
+        if self.phase == Phase::Draining && done && self.link == LinkState::Up {
             self.leave(EXIT_OK);
         }
     }
 
     fn window_over(&mut self) {
         let code = if self.work() > 0 { EXIT_WORK_ABORTED } else { EXIT_OK };
+        self.refuse();
         self.fail_remaining();
         self.leave(code);
     }

@@ -1,19 +1,43 @@
 //! How a suite runs.
 
+use std::path::Path;
 use std::time::Duration;
 
-use flame_aws::backend::Process;
+use flame_aws::backend::{Local, Process};
 use flame_aws::{App, PoolBuilder};
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Trial};
 
+use crate::{mischief, program};
+
 /// No test may hang: one that takes so long has failed.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Where the runners of [`pool`] come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Child copies of the suite.
+    Process,
+    /// Tasks of the suite itself.
+    Local,
+}
+
+tokio::task_local! {
+    static BACKEND: Backend;
+}
+
 /// A test by its name.
+#[derive(Clone)]
 pub struct Test {
     name: &'static str,
     run: fn() -> BoxFuture<'static, ()>,
+    backend: Backend,
+}
+
+impl std::fmt::Debug for Test {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 /// Makes a [`Test`] of an async function.
@@ -27,38 +51,87 @@ macro_rules! tests {
 /// A test of that name.
 #[must_use]
 pub fn test(name: &'static str, run: fn() -> BoxFuture<'static, ()>) -> Test {
-    Test { name, run }
+    Test { name, run, backend: Backend::Process }
+}
+
+/// The same tests, where their [`pool`]s have another backend.
+#[must_use]
+pub fn on(backend: Backend, tests: &[Test]) -> Vec<Test> {
+    tests.iter().map(|test| Test { backend, ..test.clone() }).collect()
 }
 
 /// The `main` of a suite.
+///
+/// A runner with `DEMO_TELL` writes its FLAME_PARENT into that folder. With `DEMO_HANG_IN_BOOT` it
+/// never gets to its app, with `DEMO_HANG_WHILE` not before that file is gone. With
+/// `DEMO_EXIT_IN_BOOT` it ends before, with that code; with `DEMO_EXIT_WHILE` if that file is
+/// there. With `DEMO_ASK` its app has a say in when it ends.
 pub fn suite(tests: Vec<Test>) -> std::process::ExitCode {
     if flame_aws::is_runner() {
-        if std::env::var_os("DEMO_HANG_IN_BOOT").is_some() {
-            loop {
-                std::thread::park();
-            }
-        }
-        if let Some(code) = std::env::var("DEMO_EXIT_IN_BOOT").ok().and_then(|c| c.parse().ok()) {
-            eprintln!("the database is not there");
-            std::process::exit(code);
-        }
+        misbehave_in_boot();
     }
+    let program = std::env::var(program::ENV).ok();
     let run = async {
-        let app = App::new().state(crate::demo::Db("demo".to_owned()));
-        app.run(async || Ok::<_, flame_aws::AppError>(())).await
+        let mut app = App::new().state(crate::demo::Db("demo".to_owned()));
+        if std::env::var_os("DEMO_ASK").is_some() {
+            app = app.idle_when(mischief::idle_predicate);
+        }
+        app.run(async || {
+            if let Some(program) = &program {
+                program::run(program).await;
+            }
+            Ok::<_, flame_aws::AppError>(())
+        })
+        .await
     };
     if let Err(error) = runtime().block_on(run) {
-        eprintln!("{error}: {:?}", std::error::Error::source(&error));
+        let source = std::error::Error::source(&error);
+        eprintln!("{error}: {}", source.map(ToString::to_string).unwrap_or_default());
         return std::process::ExitCode::FAILURE;
     }
+    if program.is_some() {
+        return std::process::ExitCode::SUCCESS;
+    }
     let trials = tests.into_iter().map(|test| {
-        Trial::test(test.name, move || {
-            let ended =
-                runtime().block_on(async { tokio::time::timeout(LIMIT, (test.run)()).await });
+        let trial = Trial::test(test.name, move || {
+            let run = BACKEND.scope(test.backend, (test.run)());
+            let ended = runtime().block_on(async { tokio::time::timeout(LIMIT, run).await });
             ended.map_err(|_| format!("took longer than {LIMIT:?}").into())
-        })
+        });
+        match test.backend {
+            Backend::Process => trial,
+            Backend::Local => trial.with_kind("local"),
+        }
     });
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+fn misbehave_in_boot() {
+    let variable = |name| std::env::var_os(name);
+    if let Some(folder) = variable("DEMO_TELL") {
+        let file = Path::new(&folder).join(std::process::id().to_string());
+        let parent = variable("FLAME_PARENT").unwrap_or_default();
+        // Named last, so that nobody reads half of it.
+        let draft = file.with_extension("draft");
+        std::fs::write(&draft, parent.as_encoded_bytes()).expect("the folder is there");
+        std::fs::rename(draft, file).expect("the folder is there");
+    }
+    if variable("DEMO_HANG_IN_BOOT").is_some() {
+        loop {
+            std::thread::park();
+        }
+    }
+    while variable("DEMO_HANG_WHILE").is_some_and(|file| Path::new(&file).exists()) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if variable("DEMO_EXIT_WHILE").is_some_and(|file| Path::new(&file).exists()) {
+        std::process::exit(7);
+    }
+    let code = variable("DEMO_EXIT_IN_BOOT").and_then(|code| code.to_str()?.parse().ok());
+    if let Some(code) = code {
+        eprintln!("the database is not there");
+        std::process::exit(code);
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -71,7 +144,19 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// A pool of child processes, copies of the suite.
 pub fn process_pool(name: &str) -> PoolBuilder {
-    flame_aws::Pool::builder(name).backend(Process::new()).max(2).max_concurrency(4)
+    small_pool(name).backend(Process::new())
+}
+
+/// A pool whose backend is that of the test that asks: see [`on`].
+pub fn pool(name: &str) -> PoolBuilder {
+    match BACKEND.try_with(|backend| *backend).unwrap_or(Backend::Process) {
+        Backend::Process => process_pool(name),
+        Backend::Local => small_pool(name).backend(Local::new()),
+    }
+}
+
+fn small_pool(name: &str) -> PoolBuilder {
+    flame_aws::Pool::builder(name).max(2).max_concurrency(4)
 }
 
 /// Waits until something is so; looks every few milliseconds, for things that tell nobody.

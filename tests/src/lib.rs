@@ -1,9 +1,26 @@
 //! The harness of the integration tests, and the remote functions that they call.
 //!
 //! A suite is one binary whose [`main`](suite) is that of an app: started by a pool it is a
-//! runner, else it runs its tests. So the copies are real copies.
+//! runner, started with [`program::ENV`] it is a small parent of its own, else it runs its tests.
+//! So the copies are real copies.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what goes wrong in a helper of a test fails the test"
+)]
 
 pub mod demo;
 mod harness;
+pub mod impostor;
+pub mod mischief;
+pub mod process;
+pub mod program;
+pub mod proxy;
+mod temporary;
+mod watcher;
 
-pub use harness::{Test, process_pool, suite, test, until};
+pub use harness::{Backend, Test, on, pool, process_pool, suite, test, until};
+pub use temporary::Folder;
+pub use watcher::Watcher;

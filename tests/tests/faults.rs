@@ -1,1 +1,27 @@
-fn main() {}
+//! What goes wrong, on real processes: each fault gives the typed error that tells the truth,
+//! nothing hangs, nothing leaks, and the pool goes on.
+
+#[path = "faults/boots.rs"]
+mod boots;
+#[path = "faults/losses.rs"]
+mod losses;
+#[path = "faults/network.rs"]
+mod network;
+#[path = "faults/orphans.rs"]
+mod orphans;
+#[path = "faults/parents.rs"]
+mod parents;
+#[path = "faults/strangers.rs"]
+mod strangers;
+
+fn main() -> std::process::ExitCode {
+    let tests = [
+        parents::tests(),
+        strangers::tests(),
+        boots::tests(),
+        losses::tests(),
+        network::tests(),
+        orphans::tests(),
+    ];
+    flame_tests::suite(tests.concat())
+}

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::command;
 use crate::figures::Figures;
 use crate::pools::{self, SMALL};
-use crate::sample::{Effort, Samples, millis, now};
+use crate::sample::{Effort, Samples, millis, now, samples};
 
 const ROUNDS: usize = 60;
 
@@ -13,7 +13,7 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
     let (mut bare, mut cold) = (Samples::default(), Samples::default());
     let payload = pools::payload(SMALL);
     for round in 0..=effort.rounds(ROUNDS) {
-        let one = Samples::of(1, async || bare_start()).await;
+        let one = samples!(1, bare_start());
 
         let pool = pools::cold(1, 1).await;
         let start = now();

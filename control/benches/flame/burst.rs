@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use crate::figures::Figures;
 use crate::functions::{block, nap};
 use crate::pools;
-use crate::sample::{Effort, Samples, now};
+use crate::sample::{Effort, Samples, now, samples};
 
 const CALLS: u32 = 1_000;
 const CALL_MS: u64 = 10;
@@ -22,36 +22,59 @@ const IDEAL: Duration = Duration::from_millis(250);
 
 const ROUNDS: usize = 15;
 
-/// A call of 10 ms.
-type Call = fn(u64) -> Work<'static, ()>;
+/// How a call takes its 10 ms.
+#[derive(Clone, Copy)]
+enum Sleep {
+    OnAThread,
+    OnTokiosTimer,
+}
+
+impl Sleep {
+    fn call(self) -> Work<'static, ()> {
+        match self {
+            Self::OnAThread => block(CALL_MS),
+            Self::OnTokiosTimer => nap(CALL_MS),
+        }
+    }
+
+    /// The same sleeps in the same number of slots, here and without a pool.
+    async fn without_us(self) {
+        match self {
+            Self::OnAThread => {
+                tokio::task::spawn_blocking(in_threads).await.expect("threads that sleep");
+            }
+            Self::OnTokiosTimer => in_tasks().await,
+        }
+    }
+
+    /// What the keys of its figures end in.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::OnAThread => "",
+            Self::OnTokiosTimer => "_tokio_sleep",
+        }
+    }
+}
 
 pub(crate) async fn measure(effort: Effort) -> Figures {
     let mut figures = Figures::default();
-    let threads = async || {
-        tokio::task::spawn_blocking(in_threads).await.expect("threads that sleep");
-    };
-    bursts("", block, threads, effort, &mut figures).await;
-    bursts("_tokio_sleep", nap, in_tasks, effort, &mut figures).await;
+    for sleep in [Sleep::OnAThread, Sleep::OnTokiosTimer] {
+        bursts(sleep, effort, &mut figures).await;
+    }
     figures
 }
 
-async fn bursts(
-    suffix: &str,
-    call: Call,
-    without_us: impl AsyncFn(),
-    effort: Effort,
-    figures: &mut Figures,
-) {
+async fn bursts(sleep: Sleep, effort: Effort, figures: &mut Figures) {
     let (mut floor, mut warm, mut cold) =
         (Samples::default(), Samples::default(), Samples::default());
     let warm_pool = pools::warm(RUNNERS, SLOTS).await;
     for round in 0..=effort.rounds(ROUNDS) {
-        let bare = Samples::of(1, async || without_us().await).await;
-        let warmed = Samples::of(1, async || burst(&warm_pool, call).await).await;
+        let bare = samples!(1, sleep.without_us().await);
+        let warmed = samples!(1, burst(&warm_pool, sleep).await);
 
         let pool = pools::cold(RUNNERS, SLOTS).await;
         let start = now();
-        burst(&pool, call).await;
+        burst(&pool, sleep).await;
         let took = start.elapsed();
         pool.drain().await;
 
@@ -63,14 +86,15 @@ async fn bursts(
     }
     warm_pool.drain().await;
 
+    let suffix = sleep.suffix();
     let over_ideal = |samples: &Samples| samples.p50().as_secs_f64() / IDEAL.as_secs_f64();
     figures.set(format!("burst_floor_over_ideal{suffix}"), over_ideal(&floor));
     figures.set(format!("burst_makespan_over_ideal_warm{suffix}"), over_ideal(&warm));
     figures.set(format!("burst_makespan_over_ideal_cold{suffix}"), over_ideal(&cold));
 }
 
-async fn burst(pool: &Pool, call: Call) {
-    let calls = (0..CALLS).map(|_| pool.call(call(CALL_MS)));
+async fn burst(pool: &Pool, sleep: Sleep) {
+    let calls = (0..CALLS).map(|_| pool.call(sleep.call()));
     for result in join_all(calls).await {
         result.expect("a call");
     }
@@ -78,7 +102,6 @@ async fn burst(pool: &Pool, call: Call) {
 
 const CALLS_A_SLOT: u32 = CALLS / (RUNNERS * SLOTS);
 
-/// The same sleeps in the same number of slots, here and without a pool.
 async fn in_tasks() {
     let slot = |_| async {
         for _ in 0..CALLS_A_SLOT {
@@ -88,7 +111,6 @@ async fn in_tasks() {
     join_all((0..RUNNERS * SLOTS).map(slot)).await;
 }
 
-/// The same on threads.
 fn in_threads() {
     std::thread::scope(|scope| {
         for _ in 0..RUNNERS * SLOTS {

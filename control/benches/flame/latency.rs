@@ -4,7 +4,7 @@ use crate::condition::Condition;
 use crate::figures::Figures;
 use crate::floor::WsFloor;
 use crate::pools::{self, SMALL};
-use crate::sample::{Effort, Rounds, Samples, micros};
+use crate::sample::{Effort, Rounds, micros, samples};
 
 const ROUNDS: usize = 25;
 /// Long enough for a median, short enough that both see the same machine.
@@ -17,8 +17,8 @@ pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
 
     let (mut floors, mut calls) = (Rounds::default(), Rounds::default());
     for round in 0..=effort.rounds(ROUNDS) {
-        let one = Samples::of(CALLS_A_ROUND, async || floor.echo(&message).await).await;
-        let other = Samples::of(CALLS_A_ROUND, async || pools::call(&pool, &payload).await).await;
+        let one = samples!(CALLS_A_ROUND, floor.echo(&message).await);
+        let other = samples!(CALLS_A_ROUND, pools::call(&pool, &payload).await);
         // The first is for warming up.
         if round > 0 {
             floors.push(&one);

@@ -6,7 +6,7 @@ use flame_aws::{Blob, Pool};
 use crate::figures::Figures;
 use crate::functions::echo;
 use crate::pools::{self, SMALL};
-use crate::sample::{Effort, Rounds, Samples, micros};
+use crate::sample::{Effort, Rounds, micros, samples};
 
 const ROUNDS: usize = 25;
 const CALLS_A_ROUND: usize = 2_000;
@@ -19,8 +19,8 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
 
     let (mut here, mut calls) = (Rounds::default(), Rounds::default());
     for round in 0..=effort.rounds(ROUNDS) {
-        let one = Samples::of(CALLS_A_ROUND, async || awaited(&payload).await).await;
-        let other = Samples::of(CALLS_A_ROUND, async || pools::call(&pool, &payload).await).await;
+        let one = samples!(CALLS_A_ROUND, awaited(&payload).await);
+        let other = samples!(CALLS_A_ROUND, pools::call(&pool, &payload).await);
         if round > 0 {
             here.push(&one);
             calls.push(&other);

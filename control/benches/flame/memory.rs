@@ -7,6 +7,7 @@ use std::time::Duration;
 use flame_aws::Pool;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::task::JoinHandle;
 
 use crate::figures::Figures;
 use crate::functions::{echo, nap};
@@ -20,14 +21,14 @@ const QUIET: Duration = Duration::from_millis(500);
 
 pub(crate) async fn measure() -> Figures {
     let mut figures = Figures::default();
-    figures.set("bytes_per_waiting_call", waiting_calls().await);
-    figures.set("bytes_per_waiting_task", waiting_tasks().await);
-    figures.set("bytes_per_idle_runner", idle_runners().await);
+    waiting_calls(&mut figures).await;
+    waiting_tasks(&mut figures).await;
+    idle_runners(&mut figures).await;
     figures
 }
 
 /// A call that waits for a slot: its future, in a box of its own, and all behind it.
-async fn waiting_calls() -> f64 {
+async fn waiting_calls(figures: &mut Figures) {
     let (pool, busy) = occupied().await;
     let before = live();
     let waiting = (0..WAITING).map(|_| {
@@ -38,34 +39,34 @@ async fn waiting_calls() -> f64 {
     });
     let calls: Vec<_> = waiting.collect();
     all_queued(&pool).await;
-    let each = per(WAITING, before);
-    drop((calls, busy));
+    figures.set("bytes_per_waiting_call", per(WAITING, before));
+    let future = calls.first().map_or(0, |call| size_of_val(&**call));
+    figures.set("bytes_of_a_call_future", f64::from(u32::try_from(future).unwrap_or(u32::MAX)));
+    drop(calls);
+    busy.abort();
     pool.drain().await;
-    each
 }
 
 /// The same in a task each, the task and its handle included.
-async fn waiting_tasks() -> f64 {
+async fn waiting_tasks(figures: &mut Figures) {
     let (pool, busy) = occupied().await;
     let before = live();
     let waiting = (0..WAITING).map(|_| tokio::spawn(pool.call(echo(pools::payload(SMALL)))));
     let tasks: Vec<_> = waiting.collect();
     all_queued(&pool).await;
-    let each = per(WAITING, before);
+    figures.set("bytes_per_waiting_task", per(WAITING, before));
     for task in tasks {
         task.abort();
     }
-    drop(busy);
+    busy.abort();
     pool.drain().await;
-    each
 }
 
-/// A pool whose only slot is taken, and what takes it.
-async fn occupied() -> (Pool, tokio::task::JoinHandle<()>) {
+/// A pool whose only slot is taken, and what takes it until it is aborted.
+async fn occupied() -> (Pool, JoinHandle<()>) {
     let pool = pools::warm(1, 1).await;
     let busy = pool.call(nap(60_000));
     let busy = tokio::spawn(async {
-        // Cancelled when the calls have been counted.
         let _ = busy.await;
     });
     tokio::time::sleep(QUIET).await;
@@ -79,15 +80,14 @@ async fn all_queued(pool: &Pool) {
 }
 
 /// A runner that is up and has nothing to do: 16 more of them beside one.
-async fn idle_runners() -> f64 {
+async fn idle_runners(figures: &mut Figures) {
     let pool = pools::cold(1 + IDLE, 1).await;
     naps(&pool, 1).await;
     let before = live();
     naps(&pool, 1 + IDLE).await;
     assert_eq!(pool.snapshot().up, 1 + IDLE, "all are up");
-    let each = per(IDLE, before);
+    figures.set("bytes_per_idle_runner", per(IDLE, before));
     pool.drain().await;
-    each
 }
 
 /// A slot each, all at once: boots as many runners, then leaves them alone.

@@ -29,17 +29,6 @@ pub(crate) fn now() -> Instant {
 pub(crate) struct Samples(Vec<Duration>);
 
 impl Samples {
-    /// Does the same `times` over, one after another, and takes the time of each.
-    pub(crate) async fn of(times: usize, mut what: impl AsyncFnMut()) -> Self {
-        let mut samples = Vec::with_capacity(times);
-        for _ in 0..times {
-            let start = now();
-            what().await;
-            samples.push(start.elapsed());
-        }
-        Self(samples)
-    }
-
     pub(crate) fn push(&mut self, sample: Duration) {
         self.0.push(sample);
     }
@@ -79,6 +68,22 @@ impl Samples {
         self.percentile(1.0)
     }
 }
+
+/// Does the same so many times, one after another, and takes the time of each.
+///
+/// A macro, for the compiler can't tell yet that what awaits an async closure can be spawned.
+macro_rules! samples {
+    ($times:expr, $what:expr) => {{
+        let mut samples = $crate::sample::Samples::default();
+        for _ in 0..$times {
+            let start = $crate::sample::now();
+            $what;
+            samples.push(start.elapsed());
+        }
+        samples
+    }};
+}
+pub(crate) use samples;
 
 /// The rounds of one figure: each round's own median, and all samples together.
 ///

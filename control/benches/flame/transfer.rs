@@ -1,13 +1,13 @@
 //! Large payloads there and back, and small calls beside them.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flame_aws::Pool;
 
 use crate::figures::Figures;
 use crate::floor::{TlsFloor, WsFloor, framed};
 use crate::pools::{self, SMALL};
-use crate::sample::{Effort, Rounds, Samples, micros};
+use crate::sample::{Effort, Rounds, Samples, micros, samples};
 
 const ROUNDS: usize = 11;
 
@@ -47,9 +47,9 @@ async fn echoes(pool: &Pool, size: &Size, effort: Effort, figures: &mut Figures)
     let mut rounds: [Rounds; 3] = Default::default();
     for round in 0..=effort.rounds(ROUNDS) {
         let taken = [
-            Samples::of(size.echoes, async || plain.echo(&message).await).await,
-            Samples::of(size.echoes, async || tls.echo(&framed).await).await,
-            Samples::of(size.echoes, async || pools::call(pool, &payload).await).await,
+            samples!(size.echoes, plain.echo(&message).await),
+            samples!(size.echoes, tls.echo(&framed).await),
+            samples!(size.echoes, pools::call(pool, &payload).await),
         ];
         if round > 0 {
             rounds.iter_mut().zip(&taken).for_each(|(rounds, round)| rounds.push(round));
@@ -70,19 +70,19 @@ async fn beside(pool: &Pool, effort: Effort, figures: &mut Figures) {
     let (mut alone, mut beside, mut bulks) =
         (Samples::default(), Samples::default(), Samples::default());
     for round in 0..=effort.rounds(BULK_ROUNDS) {
-        let quiet = Samples::of(500, async || pools::call(pool, &small).await).await;
-        let over = Cell::new(false);
+        let quiet = samples!(500, pools::call(pool, &small).await);
+        let over = AtomicBool::new(false);
         let large = async {
-            let took = Samples::of(1, async || pools::call(pool, &bulk).await).await;
-            over.set(true);
+            let took = samples!(1, pools::call(pool, &bulk).await);
+            over.store(true, Ordering::Relaxed);
             took
         };
         let calls = async {
             let mut taken = Samples::default();
             loop {
-                let one = Samples::of(1, async || pools::call(pool, &small).await).await;
+                let one = samples!(1, pools::call(pool, &small).await);
                 // One that outlasted the large call was not beside it all the time.
-                if over.get() {
+                if over.load(Ordering::Relaxed) {
                     return taken;
                 }
                 taken.extend(&one);

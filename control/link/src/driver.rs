@@ -34,6 +34,8 @@ use crate::keepalive::{Due, Keepalive};
 const BATCH: usize = 64 * 1024;
 /// Bytes that a read asks for: one TLS record.
 const READ: usize = 16 * 1024;
+/// What is asked for when a packet is known to be longer: a whole batch.
+const BULK_READ: usize = 64 * 1024;
 /// How long a closing side waits for the other to have everything.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -77,7 +79,7 @@ pub trait Handler: Send {
     fn opened(&mut self, stream: Stream, first: Message);
     /// A message on the control stream.
     fn control(&mut self, message: Message);
-    /// The socket is lost (`false`), or a new one is there (`true`).
+    /// The socket is lost (`false`), or the other side is there on a new one (`true`).
     fn connected(&mut self, _up: bool) {}
     /// The link is over; called before anyone who waits on it learns that, and before the guards
     /// of its streams are dropped.
@@ -128,7 +130,6 @@ impl<H: Handler> Driver<H> {
         let guard = EndOnDrop(self.link.shared().clone());
         let mut io = first;
         let end = loop {
-            self.handler.connected(true);
             match self.pump(io, &mut sockets).await {
                 SocketEnd::Over(end) => break end,
                 SocketEnd::Replaced(newer) => io = newer,
@@ -165,6 +166,7 @@ impl<H: Handler> Driver<H> {
             keepalive: Keepalive::new(now, self.config.ping, self.config.silence),
             closing: None,
             peer_closed: false,
+            greeted: false,
             sleep: Box::pin(tokio::time::sleep_until((now + self.config.ping).into())),
             armed: now + self.config.ping,
             aftermath: Aftermath::default(),
@@ -184,11 +186,16 @@ impl<H: Handler> Driver<H> {
 
     async fn next_socket(&mut self, sockets: &mut Sockets, why: String) -> Result<Io, LinkEnd> {
         let shared = self.link.shared().clone();
+        let delivered = self.session.unacknowledged() == 0;
         let given_up = poll_fn(|cx| {
             shared.register_driver(cx);
-            match &shared.lock().wish {
-                Wish::Stay => Poll::Pending,
-                Wish::Close => Poll::Ready(LinkEnd::Closed),
+            let state = shared.lock();
+            match &state.wish {
+                // What is not delivered yet waits for the next socket even so.
+                Wish::Close if !state.mux.has_frames() && delivered => {
+                    Poll::Ready(LinkEnd::Closed)
+                }
+                Wish::Stay | Wish::Close => Poll::Pending,
                 Wish::Abort(why) => Poll::Ready(LinkEnd::Aborted { why: why.clone() }),
             }
         });
@@ -249,6 +256,8 @@ struct Pump<'a, H> {
     /// Until when this side, closing, waits for the other.
     closing: Option<Instant>,
     peer_closed: bool,
+    /// The other side has greeted, and the handler has not been told.
+    greeted: bool,
     sleep: Pin<Box<Sleep>>,
     armed: Instant,
     aftermath: Aftermath,
@@ -285,19 +294,13 @@ impl<H: Handler> Pump<'_, H> {
     /// Reads what is there, once; whether there was anything.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         if self.input.capacity() - self.input.len() < READ / 2 {
-            self.input.reserve(READ);
+            // What is left over is the front of a packet that is on its way.
+            self.input.reserve(if self.input.is_empty() { READ } else { BULK_READ });
         }
         match poll_read_buf(Pin::new(&mut self.io), cx, &mut self.input) {
-            Poll::Pending => {
-                if self.input.is_empty() {
-                    self.input = BytesMut::new();
-                }
-                Ok(false)
-            }
-            Poll::Ready(Ok(0)) if self.closing.is_some() => Err(SocketEnd::Over(LinkEnd::Closed)),
-            Poll::Ready(Ok(0)) => Err(SocketEnd::Lost("the other side hung up".to_owned())),
-            Poll::Ready(Err(_)) if self.closing.is_some() => Err(SocketEnd::Over(LinkEnd::Closed)),
-            Poll::Ready(Err(error)) => Err(SocketEnd::Lost(error.to_string())),
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => Err(self.hung_up("the other side hung up")),
+            Poll::Ready(Err(error)) => Err(self.hung_up(error)),
             Poll::Ready(Ok(_)) => {
                 let now = now();
                 self.keepalive.heard(now);
@@ -305,6 +308,15 @@ impl<H: Handler> Pump<'_, H> {
                 self.hand_over();
                 taken.map(|()| true).map_err(|why| SocketEnd::Over(LinkEnd::Violation { why }))
             }
+        }
+    }
+
+    /// The end of a socket is that of a link which closes, once all has been delivered.
+    fn hung_up(&self, why: impl ToString) -> SocketEnd {
+        if self.closing.is_some() && self.session.unacknowledged() == 0 {
+            SocketEnd::Over(LinkEnd::Closed)
+        } else {
+            SocketEnd::Lost(why.to_string())
         }
     }
 
@@ -319,10 +331,17 @@ impl<H: Handler> Pump<'_, H> {
                     }
                 }
                 Packet::Ack { next } => self.session.acknowledged(next).map_err(text)?,
-                Packet::Resume { next } => self.session.resumed(next).map_err(text)?,
+                Packet::Resume { next } => {
+                    self.session.resumed(next).map_err(text)?;
+                    self.greeted = true;
+                }
                 Packet::Ping { nonce } => Packet::Pong { nonce }.encode(&mut self.out),
                 Packet::Pong { .. } => {}
-                Packet::Close => self.peer_closed = true,
+                Packet::Close => {
+                    // The other side waits for this: it must know that all has arrived.
+                    self.session.acknowledge().encode(&mut self.out);
+                    self.peer_closed = true;
+                }
             }
         }
         state.take_events(&mut self.aftermath);
@@ -331,6 +350,9 @@ impl<H: Handler> Pump<'_, H> {
 
     /// Tells the handler and the waiting tasks what came, without the lock.
     fn hand_over(&mut self) {
+        if std::mem::take(&mut self.greeted) {
+            self.handler.connected(true);
+        }
         for id in std::mem::take(&mut self.aftermath.opened) {
             let first = self.shared.lock().mux.receive(id);
             let stream = self.link.stream(id);
@@ -354,7 +376,16 @@ impl<H: Handler> Pump<'_, H> {
                 let silence = self.config.silence.as_secs_f32();
                 return Err(SocketEnd::Lost(format!("the other side was silent for {silence} s")));
             }
-            Some(Due::Ping) => Packet::Ping { nonce: 0 }.encode(&mut self.out),
+            Some(Due::Ping) => {
+                // Nothing has come for a while: a link that idles holds no large buffers.
+                if self.input.is_empty() {
+                    self.input = BytesMut::new();
+                }
+                if self.out.is_empty() {
+                    self.out = BytesMut::new();
+                }
+                Packet::Ping { nonce: 0 }.encode(&mut self.out);
+            }
             None => {}
         }
         let mut state = self.shared.lock();
@@ -388,13 +419,6 @@ impl<H: Handler> Pump<'_, H> {
 
     /// Writes and flushes; whether anything moved.
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, SocketEnd> {
-        let failed = |closing: bool, error: std::io::Error| {
-            if closing {
-                SocketEnd::Over(LinkEnd::Closed)
-            } else {
-                SocketEnd::Lost(error.to_string())
-            }
-        };
         let mut progress = false;
         while !self.out.is_empty() {
             match Pin::new(&mut self.io).poll_write(cx, &self.out) {
@@ -406,18 +430,18 @@ impl<H: Handler> Pump<'_, H> {
                     self.unflushed = true;
                     progress = true;
                 }
-                Poll::Ready(Err(error)) => return Err(failed(self.closing.is_some(), error)),
+                Poll::Ready(Err(error)) => return Err(self.hung_up(error)),
                 Poll::Pending => break,
             }
         }
-        if self.out.is_empty() && self.out.capacity() > 0 {
-            // An idle link holds no buffers.
-            self.out = BytesMut::new();
+        if self.out.is_empty() {
+            // Back to the front of the buffer.
+            self.out.clear();
         }
         if self.unflushed {
             match Pin::new(&mut self.io).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
-                Poll::Ready(Err(error)) => return Err(failed(self.closing.is_some(), error)),
+                Poll::Ready(Err(error)) => return Err(self.hung_up(error)),
                 Poll::Pending => {}
             }
         }

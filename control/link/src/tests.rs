@@ -211,6 +211,30 @@ async fn calls_survive_cuts_and_each_is_served_once() {
 }
 
 #[tokio::test]
+async fn what_is_queued_when_a_link_closes_arrives_over_the_next_socket() {
+    // Cut within the call, within the answer, within the closing, and not at all.
+    for limit in (1_000..210_000).step_by(4_999).chain(200_000..201_000) {
+        let ends = connect(LinkConfig::default(), fragile(limit), |parent| {
+            let (a, b) = fragile(usize::MAX);
+            tokio::spawn(async move { parent.send(a).await });
+            Some(b)
+        });
+        let body = Bytes::from(vec![9; 100_000]);
+        let reply = tokio::spawn({
+            let (link, body) = (ends.parent.clone(), body.clone());
+            async move { call(&link, body).await }
+        });
+        while ends.served.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        ends.runner.close();
+        assert_eq!(reply.await.unwrap().unwrap(), body, "cut after {limit}");
+        assert_eq!(*ends.runner.closed().await, LinkEnd::Closed, "cut after {limit}");
+        assert_eq!(*ends.parent.closed().await, LinkEnd::ClosedByPeer, "cut after {limit}");
+    }
+}
+
+#[tokio::test]
 async fn a_real_socket_carries_it_encrypted() {
     let key = ServerKey::generate().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -6,12 +6,12 @@
 //!                  +-- or a refusal (refuse.rs), which says what to write instead
 //! ```
 //!
-//! - [`signature`] takes a function apart and decides for each parameter how it travels.
-//! - [`refuse`] has every refusal, in one place; what is refused by a trait bound rather than by
+//! - `signature` takes a function apart and decides for each parameter how it travels.
+//! - `refuse` has every refusal, in one place; what is refused by a trait bound rather than by
 //!   syntax has its message on the trait, in `flame_runner_shim::calling::codec`.
-//! - [`attributes`] deals a function's attributes out to what it becomes.
-//! - [`methods`] walks an impl block, [`block`] reads the closure of `call!`; both make a
-//!   [`signature::Function`] of what they find.
+//! - `attributes` deals a function's attributes out to what it becomes.
+//! - `methods` walks an impl block, `block` reads the closure of `call!`; both make a
+//!   `signature::Function` of what they find.
 //!
 //! The expansion names only `::flame_aws::__private`, `::flame_aws::{Work, StreamWork}` and `core`,
 //! `std`, so an app depends on `flame-aws` alone.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flame_runner_shim::calling::{HeldGuard, Reply};
 use flame_wire::body::Value;
 use flame_wire::message::Tag;
+use flame_wire::mux::Message;
 use tracing::Instrument;
 
 use super::held::HeldStream;
@@ -108,14 +109,15 @@ pub(super) fn call<T: Send + 'static>(
 ) -> impl Future<Output = Result<T, CallError>> + Send + 'static + use<T> {
     let shared = pool.shared();
     let (encoded, reply) = match work.encode() {
-        Ok((encoded, reply)) => (Ok(encoded), Some(reply)),
-        Err(error) => (Err(error), None),
+        Ok((encoded, reply)) => (Ok(encoded), Ok(reply)),
+        Err(error) => (Err(error.clone()), Err(error)),
     };
     let order = Order::new(shared, encoded, shared.config.timeout).at(at);
     async move {
-        let sent = order.send().await?;
+        let mut sent = order.send().await?;
         let span = tracing::debug_span!(parent: &sent.span, "flame.run", runner = %sent.runner);
-        result(sent, reply).instrument(span).await
+        let message = result(&mut sent).instrument(span).await?;
+        decode(sent, message, reply?)
     }
 }
 
@@ -130,22 +132,24 @@ pub(super) async fn accepted(sent: &mut Sent) -> Result<(), CallError> {
 }
 
 /// Waits for the one result.
-pub(super) async fn result<T>(mut sent: Sent, reply: Option<Reply<T>>) -> Result<T, CallError> {
+pub(super) async fn result(sent: &mut Sent) -> Result<Message, CallError> {
     let message = sent.receive().await?;
     if message.tag != u8::from(Tag::Result) {
         return Err(sent.protocol("it answered with something else than a result"));
     }
     sent.succeeded();
-    let span = tracing::debug_span!(parent: &sent.span, "flame.reply", bytes = message.body.len());
-    let _in_span = span.enter();
-    let value = value(message.body)?;
-    // A result that holds values leaves the stream open; the values keep it.
-    let held = (!message.end).then(|| HeldStream::source(sent));
-    match reply {
-        Some(reply) => Ok(reply.decode(value, held)?),
-        // Without a reply to decode there was nothing to encode, and nothing was sent.
-        None => Err(CallError::Cancelled),
-    }
+    Ok(message)
+}
+
+/// Makes a value of the one result.
+pub(super) fn decode<T>(sent: Sent, message: Message, reply: Reply<T>) -> Result<T, CallError> {
+    let bytes = message.body.len();
+    tracing::debug_span!(parent: &sent.span, "flame.reply", bytes).in_scope(|| {
+        let value = value(message.body)?;
+        // A result that holds values leaves the stream open; the values keep it.
+        let held = (!message.end).then(|| HeldStream::source(sent));
+        Ok(reply.decode(value, held)?)
+    })
 }
 
 pub(super) fn value(body: Bytes) -> Result<Value, CallError> {

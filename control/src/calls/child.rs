@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flame_runner_shim::calling::{HeldGuard, Reply};
 use flame_wire::ids::RunnerRef;
 
-use super::call::{accepted, result};
+use super::call::{accepted, decode, result};
 use super::order::{Order, Sent};
 use crate::Work;
 use crate::error::CallError;
@@ -35,8 +35,9 @@ impl<T: Send + 'static> Child<T> {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn join(self) -> Result<T, CallError> {
-        result(self.sent, Some(self.reply)).await
+    pub async fn join(mut self) -> Result<T, CallError> {
+        let message = result(&mut self.sent).await?;
+        decode(self.sent, message, self.reply)
     }
 
     /// Ends it: the function is dropped where it waits. Its slot is free when it has really ended,

@@ -20,12 +20,15 @@ use tracing::Instrument;
 use super::held::{HeldStream, key};
 use crate::app;
 use crate::error::{CallError, Phase};
+use crate::pool::Lease;
 use crate::pool::driver::Shared;
 use crate::pool::events::PoolEvent;
 use crate::pool::state::{Refusal, WaitPhase};
 
-/// A call that is to be made.
-pub(super) struct Order {
+/// A call that is to be made. Boxed: thousands may wait, each in a future of its own.
+pub(super) struct Order(Box<Inner>);
+
+struct Inner {
     pool: Arc<Shared>,
     encoded: Result<Encoded, CodecError>,
     after: Option<Duration>,
@@ -66,7 +69,7 @@ impl Order {
         };
         let context = CallContext::current();
         let trace = encoded.as_ref().ok().and_then(|encoded| encoded.options.trace);
-        Self {
+        Self(Box::new(Inner {
             pool: pool.clone(),
             encoded,
             after,
@@ -77,29 +80,48 @@ impl Order {
             work_only: None,
             ack: false,
             at: None,
-        }
+        }))
     }
 
     /// The pool's timeout bounds the handing over, not the work.
     pub(super) fn without_pool_budget(mut self) -> Self {
-        let own = self.encoded.as_ref().ok().and_then(|e| e.options.timeout.or(None));
-        self.work_only = Some(own.and_then(|own| Instant::now().checked_add(own)));
+        let own = self.0.encoded.as_ref().ok().and_then(|e| e.options.timeout.or(None));
+        self.0.work_only = Some(own.and_then(|own| Instant::now().checked_add(own)));
         self
     }
 
     pub(super) fn with_ack(mut self) -> Self {
-        self.ack = true;
+        self.0.ack = true;
         self
     }
 
     pub(super) fn at(mut self, held: Option<Arc<dyn HeldGuard>>) -> Self {
-        self.at = held;
+        self.0.at = held;
         self
     }
 
     /// Waits for a slot and sends the call. Cancel-safe: dropped, nothing is left of it.
     pub(super) async fn send(self) -> Result<Sent, CallError> {
-        let encoded = self.encoded?;
+        let order = self.0;
+        let trace = order.trace.unwrap_or_else(new_trace);
+        let span = order.check(trace)?;
+        let place = match &order.at {
+            Some(held) => Place::beside(held)?,
+            None => {
+                let waiting = order.pool.check_out(order.deadline.map(Instant::into_std));
+                let queue = tracing::debug_span!(parent: &span, "flame.queue");
+                let lease = waiting.instrument(queue).await;
+                Place::on(lease.map_err(|refusal| refused(refusal, order.after))?)
+            }
+        };
+        order.open(place, span, trace)
+    }
+}
+
+impl Inner {
+    /// What would be refused anyway does not wait for a slot first.
+    fn check(&self, trace: TraceContext) -> Result<tracing::Span, CallError> {
+        let encoded = self.encoded.as_ref().map_err(CodecError::clone)?;
         let limit = self.pool.config.runner.max_depth;
         if self.depth > limit {
             return Err(CallError::DepthExceeded { limit });
@@ -108,70 +130,58 @@ impl Order {
             let what = format!("a call has at most {MAX_CHANNELS} channels");
             return Err(CallError::Codec { what, source: None });
         }
-        let trace = self.trace.unwrap_or_else(new_trace);
-        let span = tracing::debug_span!(
-            "flame.call", function = encoded.name, pool = self.pool.config.name,
-            traceparent = %trace
-        );
-        let place = match &self.at {
-            Some(held) => Place::beside(held)?,
-            None => {
-                let waiting = self.pool.check_out(self.deadline.map(Instant::into_std));
-                let queue = tracing::debug_span!(parent: &span, "flame.queue");
-                let lease = waiting.instrument(queue).await;
-                let lease = lease.map_err(|refusal| refused(refusal, self.after))?;
-                Place { link: lease.link().clone(), runner: lease.runner(), guard: Box::new(lease) }
-            }
-        };
-        if encoded.helds.iter().any(|held| held.runner() != key(place.runner)) {
+        let (function, pool) = (encoded.name, &self.pool.config.name);
+        Ok(tracing::debug_span!("flame.call", function, pool, traceparent = %trace))
+    }
+
+    /// Sends the call to its place.
+    fn open(
+        self: Box<Self>,
+        place: Place,
+        span: tracing::Span,
+        trace: TraceContext,
+    ) -> Result<Sent, CallError> {
+        let Inner { pool, encoded, after, deadline, depth, work_only, ack, .. } = *self;
+        let Encoded { function, name, body, ends, helds, options, .. } = encoded?;
+        let Place { link, runner, guard } = place;
+        if helds.iter().any(|held| held.runner() != key(runner)) {
             let what = "an argument is held by another runner: call it by `pool.at(&held)`";
             return Err(CallError::Codec { what: what.to_owned(), source: None });
         }
-        let work_deadline = self.work_only.unwrap_or(self.deadline);
-        let budget = match work_deadline {
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(timeout(Phase::Queue, self.after));
-                }
-                Some(left)
-            }
-            None => None,
-        };
-        let header = |channels: Vec<u64>| CallHeader {
-            budget,
-            depth: self.depth,
-            detached: encoded.options.detached,
-            ack: self.ack,
-            trace: Some(trace),
-            channels,
-            ..CallHeader::new(encoded.function)
-        };
-        let (ends, detached) = (encoded.ends, encoded.options.detached);
-        let (runner, function) = (place.runner, encoded.name);
-        let mut too_many = None;
-        let opened = place.link.open(ends.len(), Some(place.guard), |channels| {
-            let channels = channels.iter().map(|id| id.0).collect();
-            let payload = header(channels).encode(encoded.body).map(Payload::from);
-            let payload = payload.unwrap_or_else(|error| {
-                too_many = Some(error);
+        let work_deadline = work_only.unwrap_or(deadline);
+        let left = work_deadline.map(|by| by.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(timeout(Phase::Queue, after));
+        }
+        let mut failed = None;
+        let opened = link.open(ends.len(), Some(guard), |channels| {
+            let header = CallHeader {
+                budget: left,
+                depth,
+                detached: options.detached,
+                ack,
+                trace: Some(trace),
+                channels: channels.iter().map(|id| id.0).collect(),
+                ..CallHeader::new(function)
+            };
+            let payload = header.encode(body).map(Payload::from).unwrap_or_else(|error| {
+                failed = Some(error);
                 Payload::default()
             });
             (Tag::Call.into(), payload, true)
         });
-        if let Some(error) = too_many {
+        if let Some(error) = failed {
             return Err(CallError::Codec { what: error.to_string(), source: None });
         }
         let (stream, channels) = opened.map_err(|error| lost(error, false, runner))?;
         for (end, stream) in ends.into_iter().zip(channels) {
-            tokio::spawn(pump(end, stream));
+            pool.runtime.spawn(pump(end, stream));
         }
-        if detached {
+        if options.detached {
             stream.linger();
         }
-        let finished = Finished::begin(self.pool, runner, function);
-        let (after, deadline) = (self.after, self.deadline);
-        Ok(Sent { stream, runner, function, after, deadline, work_deadline, span, finished })
+        let finished = Finished::begin(pool, runner, name);
+        Ok(Sent { stream, runner, function: name, after, deadline, work_deadline, span, finished })
     }
 }
 
@@ -183,6 +193,11 @@ struct Place {
 }
 
 impl Place {
+    fn on(lease: Lease) -> Self {
+        let (link, runner) = (lease.link().clone(), lease.runner());
+        Self { link, runner, guard: Box::new(lease) }
+    }
+
     /// To the runner that holds a value, on the slot that it keeps.
     fn beside(held: &Arc<dyn HeldGuard>) -> Result<Self, CallError> {
         let stream =

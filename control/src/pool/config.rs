@@ -143,7 +143,7 @@ impl PoolBuilder {
             max_depth: 8,
             lifetime: None,
             grace: Duration::from_secs(30),
-            silence: Duration::from_secs(45),
+            silence: Duration::from_secs(60),
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             advertise: None,
             backend: None,
@@ -258,7 +258,8 @@ impl PoolBuilder {
         self
     }
 
-    /// A connection on which nothing came for so long is given up. Default 45 s, pinged thrice.
+    /// A connection on which nothing came for so long is given up. Default 60 s; the other side is
+    /// pinged every third of it.
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self

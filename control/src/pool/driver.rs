@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) listener: Listener,
     pub(crate) address: String,
+    /// Where the pool's tasks run, also when a handle is used, or dropped, elsewhere.
+    pub(crate) runtime: tokio::runtime::Handle,
     /// Takes sockets; ends with the pool.
     _accepting: AbortOnDrop,
     core: Mutex<Core>,
@@ -109,6 +111,7 @@ impl Shared {
             backend,
             listener,
             address,
+            runtime: tokio::runtime::Handle::current(),
             _accepting: AbortOnDrop(accepting),
             core: Mutex::new(Core {
                 state,
@@ -229,7 +232,7 @@ impl Shared {
         }
         for (id, name, commands) in effects.boots {
             if let Some(me) = self.me.upgrade() {
-                tokio::spawn(runner::live(me, id, name, commands));
+                self.runtime.spawn(runner::live(me, id, name, commands));
             }
         }
         if let Some(status) = effects.status {

@@ -346,6 +346,7 @@ impl Mux {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.inb.discard();
             stream.owned = false;
+            self.grant(id);
             self.settle(id);
         }
     }
@@ -491,7 +492,9 @@ impl Mux {
     }
 
     fn grant(&mut self, id: StreamId) {
+        // A peer that was sent a reset sends nothing more.
         if let Some(stream) = self.streams.get_mut(&id)
+            && !stream.reset
             && let Some(bytes) = stream.inb.take_credit()
         {
             self.urgent.push_back(Frame::Credit { stream: id, bytes });

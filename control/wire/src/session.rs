@@ -242,6 +242,12 @@ impl<F: Weight + Clone> Session<F> {
         Ok(Some(frame))
     }
 
+    /// An acknowledgement of all that has arrived, now.
+    #[must_use = "a packet that was made must be sent"]
+    pub fn acknowledge(&mut self) -> Packet<F> {
+        Packet::Ack { next: self.tell() }
+    }
+
     fn tell(&mut self) -> u64 {
         self.untold_bytes = 0;
         self.ack_due = None;

@@ -2,13 +2,15 @@
 //!
 //! It is paid at the start of every such runner, so it has to be fast: of an ELF file only what is
 //! loaded counts (debug information is most of a debug build), each 256 KiB of that become an
-//! AES-GCM tag, and the tags a SHA-256. On a busy two-core EPYC, file in the page cache, median ms:
+//! AES-GCM tag, and the tags a SHA-256. File in the page cache and all of it loaded, on a two-core
+//! EPYC that others kept busy, ms (this: the least of 80 processes' first calls; the others: the
+//! least of 60 in one process):
 //!
 //! | file | read alone | this | SHA-256 of it all |
 //! |---|---|---|---|
-//! | 15.7 MB | 1.1 | 1.9 | 17.5 |
-//! | 21.0 MB | 2.7 | 3.1 | 21.7 |
-//! | 104.9 MB | 22.8 | 22.9 | 118.3 |
+//! | 15.4 MB | 0.9 | 2.9 | 10.0 |
+//! | 20.4 MB | 1.4 | 4.1 | 18.2 |
+//! | 100.4 MB | 9.7 | 26.2 | 99.2 |
 //!
 //! The key is fixed and known. That is enough here: a peer states its build id itself, after it has
 //! proved itself by its token, so the id has to tell builds apart by accident, not withstand an

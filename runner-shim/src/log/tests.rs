@@ -5,6 +5,8 @@ use tracing::subscriber::with_default;
 use tracing::{Level as TracingLevel, debug, error, info, info_span, trace, warn};
 use tracing_subscriber::Registry;
 
+use flame_wire::ids::{CallId, RunnerRef};
+
 use super::*;
 
 /// Runs `work` with a log of this room and level; the records it left, and the log's receiver.
@@ -77,10 +79,10 @@ fn every_level_crosses_as_itself() {
 fn events_of_a_call_carry_its_id() {
     let records = logged(|| {
         info!(target: "app", "before");
-        call_span(7).in_scope(|| {
+        within(7, || {
             info!(target: "app", "directly");
             info_span!("inner", flame = 1).in_scope(|| info!(target: "app", "within"));
-            call_span(8).in_scope(|| info!(target: "app", "nested call"));
+            within(8, || info!(target: "app", "nested call"));
         });
         info!(target: "app", "after");
     });
@@ -91,7 +93,7 @@ fn events_of_a_call_carry_its_id() {
 #[test]
 fn the_call_id_is_known_at_the_strictest_level_too() {
     let records = logged_at(LevelFilter::ERROR, 100, || {
-        call_span(7).in_scope(|| {
+        within(7, || {
             error!(target: "app", "failed");
             warn!(target: "app", "not sent");
         });
@@ -100,19 +102,17 @@ fn the_call_id_is_known_at_the_strictest_level_too() {
     assert_eq!(records.first().and_then(|record| record.call), Some(7));
 }
 
-#[test]
-fn the_call_id_follows_a_future_between_threads() {
-    let (sink, mut records) = channel(100);
-    let dispatch = tracing::Dispatch::new(Registry::default().with(RunnerLog::new(sink)));
-    let span = tracing::dispatcher::with_default(&dispatch, || call_span(7));
-    std::thread::spawn(move || {
-        tracing::dispatcher::with_default(&dispatch, || {
-            span.in_scope(|| info!(target: "app", "elsewhere"));
-        });
-    })
-    .join()
-    .unwrap();
-    assert_eq!(drain(&mut records).first().and_then(|record| record.call), Some(7));
+/// As a runner runs a plain function.
+fn within(call: u64, function: impl FnOnce()) {
+    let context = CallContext {
+        call: CallId(call),
+        runner: RunnerRef::from_bytes([0; 16]),
+        depth: 0,
+        max_depth: 8,
+        deadline: None,
+        trace: None,
+    };
+    context.around_blocking(function);
 }
 
 #[test]

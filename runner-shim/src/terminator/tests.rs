@@ -82,6 +82,17 @@ fn drains(reason: EndReason) -> Vec<Action> {
     vec![Action::RefuseNewCalls, Action::AnnounceDraining(reason)]
 }
 
+/// Of its own account: it serves on until the parent lets it go.
+fn asks_to_go(reason: EndReason) -> Vec<Action> {
+    vec![Action::AnnounceDraining(reason)]
+}
+
+/// The window is over, and the parent has not let it go.
+fn leaves_unreleased(reason: EndReason) -> Vec<Action> {
+    let abort = vec![Action::RefuseNewCalls, Action::FailRemaining];
+    [abort, leaves(reason, EXIT_WORK_ABORTED)].concat()
+}
+
 fn leaves(reason: EndReason, code: i32) -> Vec<Action> {
     vec![Action::SayGoodbye(reason), Action::Exit { code, reason }]
 }
@@ -357,6 +368,9 @@ fn a_withdrawn_proposal_is_not_followed_by_another_before_its_answer() {
     assert_eq!(runner.wait(IDLE * 3), [], "the first is still open");
     runner.on(STAY);
     assert_eq!(runner.wait(Duration::ZERO), propose(IDLE * 3));
+    // And this one was not withdrawn: its answer counts as any other.
+    runner.on(STAY);
+    assert_eq!(runner.due(), Some(IDLE * 5));
 }
 
 #[test]
@@ -381,6 +395,14 @@ fn flame_defect_09_an_end_without_a_start_is_ignored() {
     let mut runner = Runner::serving(limits());
     runner.all(&[Event::CallEnded, Event::HoldEnded, Event::CallStarted, Event::HoldEnded]);
     assert_eq!(runner.terminator.work(), 1);
+}
+
+#[test]
+fn an_end_without_a_start_does_not_put_idleness_off() {
+    let mut runner = Runner::serving(limits());
+    runner.wait(SECOND);
+    assert_eq!(runner.all(&[Event::CallEnded, Event::HoldEnded]), []);
+    assert_eq!(runner.due(), Some(IDLE));
 }
 
 // The predicate
@@ -428,6 +450,15 @@ fn a_predicate_is_not_asked_twice_at_once() {
     assert_eq!(runner.wait(IDLE * 9), []);
 }
 
+#[test]
+fn a_predicate_that_answers_a_draining_runner_is_too_late() {
+    let mut runner = with_predicate();
+    runner.wait(IDLE);
+    runner.all(&[Event::Disconnected, Event::Signal(15)]);
+    assert_eq!(runner.terminator.phase(), Phase::Draining, "it waits for its parent");
+    assert_eq!(runner.on(Event::PredicateSays(true)), []);
+}
+
 // Single use
 
 fn single_use() -> Runner {
@@ -471,9 +502,8 @@ fn new_calls_are_refused_once_only() {
 fn a_runner_drains_at_the_end_of_its_lifetime() {
     let mut runner = Runner::serving(Limits { lifetime: Some(SECOND * 60), ..limits() });
     runner.on(Event::CallStarted);
-    assert_eq!(runner.wait(SECOND * 60), drains(EndReason::Lifetime));
-    let end = leaves(EndReason::Lifetime, EXIT_WORK_ABORTED);
-    assert_eq!(runner.wait(SHUTDOWN), [vec![Action::FailRemaining], end].concat());
+    assert_eq!(runner.wait(SECOND * 60), asks_to_go(EndReason::Lifetime));
+    assert_eq!(runner.wait(SHUTDOWN), leaves_unreleased(EndReason::Lifetime));
 }
 
 #[test]
@@ -495,9 +525,9 @@ fn a_runner_drains_one_window_before_its_hosts_deadline_and_is_gone_by_then() {
     });
     runner.all(&[Event::Connected, Event::CallStarted]);
     assert_eq!(runner.due(), Some(deadline - SHUTDOWN));
-    assert_eq!(runner.wait(deadline - SHUTDOWN), drains(EndReason::HostDeadline));
+    assert_eq!(runner.wait(deadline - SHUTDOWN), asks_to_go(EndReason::HostDeadline));
     assert_eq!(runner.wait(SHUTDOWN - SECOND), []);
-    assert_eq!(runner.wait(SECOND).len(), 3);
+    assert_eq!(runner.wait(SECOND), leaves_unreleased(EndReason::HostDeadline));
     assert_eq!(runner.now - runner.start, deadline);
 }
 
@@ -508,9 +538,7 @@ fn a_drain_shortly_before_the_hosts_deadline_has_the_shorter_window() {
     runner.all(&[Event::Connected, Event::CallStarted]);
     runner.wait(SECOND * 94);
     runner.on(Event::Signal(15));
-    let actions = runner.wait(SECOND * 6);
-    assert_eq!(actions.first(), Some(&Action::FailRemaining));
-    assert_eq!(runner.terminator.phase(), Phase::Gone);
+    assert_eq!(runner.wait(SECOND * 6), leaves_unreleased(EndReason::Signal(15)));
 }
 
 #[test]
@@ -544,8 +572,26 @@ fn limits_beyond_the_clock_are_no_limits() {
 fn a_signal_drains_within_the_window() {
     let mut runner = Runner::serving(limits());
     runner.on(Event::CallStarted);
-    assert_eq!(runner.on(Event::Signal(15)), drains(EndReason::Signal(15)));
+    assert_eq!(runner.on(Event::Signal(15)), asks_to_go(EndReason::Signal(15)));
+    assert_eq!(runner.on(DRAIN), [Action::RefuseNewCalls]);
     assert_eq!(runner.on(Event::CallEnded), leaves(EndReason::Signal(15), EXIT_OK));
+}
+
+#[test]
+fn a_call_that_crosses_a_signal_is_served() {
+    let mut runner = Runner::serving(limits());
+    assert_eq!(runner.on(Event::Signal(15)), asks_to_go(EndReason::Signal(15)));
+    assert_eq!(runner.all(&[Event::CallStarted, Event::CallEnded]), [], "others may be on their way");
+    let end = [vec![Action::RefuseNewCalls], leaves(EndReason::Signal(15), EXIT_OK)];
+    assert_eq!(runner.on(DRAIN), end.concat());
+}
+
+#[test]
+fn a_parent_that_does_not_let_go_holds_nobody_beyond_the_window() {
+    let mut runner = Runner::serving(limits());
+    runner.on(Event::Signal(15));
+    let end = [vec![Action::RefuseNewCalls], leaves(EndReason::Signal(15), EXIT_OK)];
+    assert_eq!(runner.wait(SHUTDOWN), end.concat());
 }
 
 #[test]
@@ -571,7 +617,7 @@ fn a_signal_gives_an_idle_drain_a_window() {
 #[test]
 fn nothing_follows_the_exit() {
     let mut runner = Runner::serving(limits());
-    runner.on(Event::Signal(15));
+    runner.all(&[Event::Signal(15), DRAIN]);
     let events = [Event::Signal(15), Event::CallStarted, DRAIN, Event::LinkClosed];
     assert_eq!(runner.all(&events), []);
     assert_eq!(runner.due(), None);

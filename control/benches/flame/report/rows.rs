@@ -81,6 +81,7 @@ pub(super) const ROWS: &[Row] = &[
     row("kill9_to_error_ms", AtMost(5.0)),
     row("stopped_runner_lateness_ms", NoAim),
     row("bytes_per_waiting_call", AtMost(1_024.0)),
+    row("bytes_of_a_call_future", NoAim),
     row("bytes_per_waiting_task", NoAim),
     row("bytes_per_idle_runner", AtMost(65_536.0)),
 ];

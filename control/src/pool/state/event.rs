@@ -24,7 +24,8 @@ pub(crate) enum Event<F> {
     BootFailed { runner: RunnerId, failure: F },
     /// A runner is lost: its link beyond the grace, or its instance. Its leases are void.
     RunnerLost { runner: RunnerId },
-    /// The runner announces that it ends by its own account (SIGTERM, deadline, Spot notice).
+    /// The runner announces that it ends by its own account (SIGTERM, deadline, Spot notice). It
+    /// waits for [`Action::DrainRunner`], as far as it can.
     RunnerDraining { runner: RunnerId },
     /// The runner has been idle for so long and offers to end.
     IdleProposed { runner: RunnerId, idle_for: Duration },

@@ -35,7 +35,9 @@ pub(super) enum Life {
     Up,
     /// Busy, over `max`: to drain with its last lease.
     Surplus,
-    /// Told to drain, or announced its end.
+    /// Announced its end: to drain with its last lease.
+    Leaving,
+    /// Told to drain.
     Ending,
 }
 
@@ -178,12 +180,14 @@ impl Model {
             }
             Some(Event::RunnerDraining { runner }) => {
                 self.minds_end_of(*runner);
-                if let Some(runner) = self.runners.get_mut(runner) {
-                    runner.life = Life::Ending;
+                if let Some(runner) = self.runners.get_mut(runner)
+                    && runner.life != Life::Ending
+                {
+                    runner.life = Life::Leaving;
                 }
             }
             Some(Event::IdleProposed { runner, idle_for }) => {
-                if matches!(self.life(*runner), Some(Life::Up | Life::Surplus)) {
+                if matches!(self.life(*runner), Some(Life::Up | Life::Surplus | Life::Leaving)) {
                     self.proposal = Some((*runner, *idle_for));
                 }
             }
@@ -245,7 +249,7 @@ impl Model {
             Life::Up => {
                 !runner.ever_leased && runner.up_at.is_some_and(|up| self.now - up < backoff.max)
             }
-            Life::Surplus | Life::Ending => false,
+            Life::Surplus | Life::Leaving | Life::Ending => false,
         };
         if stillborn {
             self.on_trial |= runner.life == Life::Booting;
@@ -379,10 +383,11 @@ impl Model {
             return self.fault(NoneForgotten, ("drained, but not there", id));
         };
         self.check(WithinLimits, runner.leases.is_empty(), ("drained with leases", id));
-        let twice = !matches!(runner.life, Life::Up | Life::Surplus);
+        let twice = !matches!(runner.life, Life::Up | Life::Surplus | Life::Leaving);
         self.check(NoneForgotten, !twice, ("drained", id, runner.life));
         let proposed = self.proposal.take_if(|(proposer, _)| *proposer == id);
-        let due = self.draining || self.is_spent(&runner) || runner.life == Life::Surplus;
+        let leaves = matches!(runner.life, Life::Surplus | Life::Leaving);
+        let due = self.draining || self.is_spent(&runner) || leaves;
         let allowed = due || self.may_idle_out(id, proposed);
         self.check(MinKept, allowed, ("drained for no reason", id));
         self.runners.entry(id).and_modify(|runner| runner.life = Life::Ending);

@@ -72,18 +72,22 @@ impl<F: Clone> PoolState<F> {
         self.mind_stillborn(now, &was);
     }
 
+    /// The runner asks to be let go. It serves what it is sent until it is told to drain, which is
+    /// when its last lease is back: so no call is lost to the race.
     pub(super) fn runner_draining(&mut self, now: Instant, id: RunnerId) {
         let Some(&runner) = self.fleet.get(id) else { return };
         match runner.phase {
+            // Told already, or about to be, for a reason of the pool's own.
             Phase::Draining(_) => return,
+            Phase::Retiring(reason) if reason != ShrinkReason::Resize => return,
             Phase::Booting => {
                 self.note(Note::GrowEnd { runner: id, outcome: GrowOutcome::Up });
             }
             Phase::Up | Phase::Retiring(_) => {}
         }
         let reason = ShrinkReason::Announced;
-        self.fleet.turn(id, Phase::Draining(reason));
         self.note(Note::Draining { runner: id, reason });
+        self.retire(id, reason);
         self.mind_stillborn(now, &runner);
     }
 
@@ -178,7 +182,10 @@ impl<F: Clone> PoolState<F> {
     /// Tells an empty runner to end.
     pub(super) fn drain_runner(&mut self, runner: RunnerId, reason: ShrinkReason) {
         self.fleet.turn(runner, Phase::Draining(reason));
-        self.note(Note::Draining { runner, reason });
+        // What announced its end was noted then.
+        if reason != ShrinkReason::Announced {
+            self.note(Note::Draining { runner, reason });
+        }
         self.act(Action::DrainRunner { runner });
     }
 

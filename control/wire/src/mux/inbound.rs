@@ -81,6 +81,7 @@ impl Inbound {
         }
         self.ended = data.end;
         if self.discard {
+            self.owed += std::mem::take(&mut partial.debt);
             self.partial = (!whole).then_some(partial);
             return Ok(false);
         }
@@ -123,19 +124,22 @@ impl Inbound {
 
     /// Credit to grant now: in halves of the window, so that it seldom costs a frame.
     pub(super) fn take_credit(&mut self) -> Option<u32> {
-        if self.ended || self.discard || self.owed < self.window / 2 {
+        if self.ended || self.owed < self.window / 2 {
             return None;
         }
         self.outstanding -= u64::from(self.owed);
         Some(std::mem::take(&mut self.owed))
     }
 
-    /// Nobody will read: what comes is dropped.
+    /// Nobody will read: what comes is dropped. Its room is owed to the peer, who could else never
+    /// come to the end of what it has to send.
     pub(super) fn discard(&mut self) {
         self.discard = true;
+        self.owed += self.inbox.drain(..).map(|(_, debt)| debt).sum::<u32>();
         self.inbox = VecDeque::new();
         if let Some(partial) = &mut self.partial {
             partial.buffer = BytesMut::new();
+            self.owed += std::mem::take(&mut partial.debt);
         }
     }
 

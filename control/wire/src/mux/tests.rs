@@ -131,6 +131,30 @@ fn a_cancelled_call_stays_open_until_the_runner_has_ended_it() {
 }
 
 #[test]
+fn an_answer_that_nobody_waits_for_is_taken_to_its_end() {
+    // Before any of it came, with a part of it there, and with messages that were never read.
+    for parts in 0..4 {
+        let (mut parent, mut runner) = pair();
+        let (id, _) = parent.open(0);
+        parent.send(id, 1, payload(1), true).unwrap();
+        carry(&mut parent, &mut runner);
+        assert!(runner.claim(id));
+        for _ in 0..parts {
+            runner.send(id, 4, payload(100_000), false).unwrap();
+        }
+        carry(&mut runner, &mut parent);
+        parent.detach(id);
+        runner.send(id, 2, payload(10 * CONFIG.window as usize), true).unwrap();
+        while runner.has_frames() || parent.has_frames() {
+            carry(&mut runner, &mut parent);
+            carry(&mut parent, &mut runner);
+        }
+        assert!(runner.is_flushed(id), "{parts} before it: the runner is stuck with its answer");
+        assert!(parent.is_gone(id), "{parts} before it: the slot is kept");
+    }
+}
+
+#[test]
 fn a_call_that_was_never_sent_is_cancelled_without_a_frame() {
     let (mut parent, _) = pair();
     let (id, beside) = parent.open(1);

@@ -86,7 +86,7 @@ fn an_error_that_is_made_of_a_remote_error_crosses_with_its_chain() {
     #[error("cannot save")]
     struct CannotSave(#[source] std::io::Error);
 
-    let codec = (&&&Probe::<Result<u32, Boxed>>::NEW).__flame_codec();
+    let codec = (&&Probe::<Result<u32, Boxed>>::NEW).__flame_codec();
     let error = CannotSave(std::io::Error::other("disk full"));
     let mut encoder = crate::calling::codec::encoder::Encoder::default();
     codec.encode(Err(error.into()), &mut encoder).unwrap();

@@ -44,9 +44,28 @@ fn a_runner_that_announces_its_end_keeps_its_leases_and_gets_no_more() {
     sim.checkout(1);
     assert_eq!(sim.announce(0), []);
     assert_eq!(sim.checkout(2), [boot(1)]);
-    assert_eq!(sim.check_in(0), [], "it is ending already: nobody tells it twice");
+    assert_eq!(sim.announce(0), [], "once is enough");
+    assert_eq!(sim.check_in(0), [drain_runner(0)], "now nothing is on its way to it");
+    assert_eq!(sim.announce(0), []);
     assert_eq!(sim.gone(0), []);
     let reason = ShrinkReason::Announced;
+    assert_eq!(sim.notes.last(), Some(&Note::Shrink { runner: RunnerId(0), reason }));
+}
+
+#[test]
+fn a_runner_that_announces_its_end_while_it_is_empty_is_let_go_at_once() {
+    let mut sim = Sim::with_up(limits(2, 2), 1);
+    assert_eq!(sim.announce(0), [drain_runner(0)]);
+}
+
+#[test]
+fn a_runner_that_announces_its_end_while_the_pool_retires_it_goes_for_the_pools_reason() {
+    let mut sim = Sim::with_up(Limits { single_use: true, ..limits(2, 1) }, 1);
+    sim.checkout(1);
+    assert_eq!(sim.announce(0), []);
+    assert_eq!(sim.check_in(0), [drain_runner(0)]);
+    sim.gone(0);
+    let reason = ShrinkReason::SingleUse;
     assert_eq!(sim.notes.last(), Some(&Note::Shrink { runner: RunnerId(0), reason }));
 }
 

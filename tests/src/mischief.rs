@@ -1,0 +1,141 @@
+//! Remote functions that do what they should not, or tell what goes on around them.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use flame_aws::{CallContext, Receiver, RemoteError, Sender, channel, remote};
+
+/// Ends its process as -9 does, while it runs.
+#[remote]
+pub async fn dies() {
+    crate::process::kill(std::process::id());
+    std::future::pending().await
+}
+
+/// Uses a core without end; nothing but the end of its process stops it.
+#[remote]
+pub fn spins() {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Starts a program that holds this process's output open, and gives its pid.
+#[remote]
+pub async fn leaves_a_grandchild() -> anyhow::Result<u32> {
+    Ok(std::process::Command::new("sleep").arg("600").spawn()?.id())
+}
+
+/// Says that it has begun, by its process id, and goes on when `open` is closed.
+#[remote]
+pub async fn gated(begun: Sender<u32>, mut open: Receiver<()>) -> anyhow::Result<u32> {
+    begun.send(std::process::id()).await?;
+    while open.recv().await?.is_some() {}
+    Ok(std::process::id())
+}
+
+/// The test's side of [`gated`].
+#[derive(Debug)]
+pub struct Gate {
+    begun: Receiver<u32>,
+    open: Sender<()>,
+}
+
+impl Gate {
+    /// A gate, and the arguments for the function behind it.
+    #[must_use]
+    pub fn new() -> (Self, Sender<u32>, Receiver<()>) {
+        let (begun, has_begun) = channel(1);
+        let (open, opened) = channel(1);
+        (Self { begun: has_begun, open }, begun, opened)
+    }
+
+    /// Waits until the function runs; its process id.
+    pub async fn entered(&mut self) -> u32 {
+        let pid = self.begun.recv().await.expect("the function runs");
+        pid.expect("the function says that it runs")
+    }
+
+    /// Lets the function go on.
+    pub fn open(self) {
+        drop(self.open);
+    }
+}
+
+/// The time that this call has left.
+#[remote]
+pub async fn time_left() -> Option<Duration> {
+    #[expect(clippy::disallowed_methods, reason = "a function of the app, which has a clock")]
+    let now = Instant::now();
+    Some(CallContext::current()?.deadline?.saturating_duration_since(now))
+}
+
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+static MOST_INSIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// Stays for a while; the most that were ever inside at the same time, and where.
+#[remote]
+pub async fn crowd(time: Duration) -> (usize, u32) {
+    let inside = INSIDE.fetch_add(1, Ordering::SeqCst) + 1;
+    MOST_INSIDE.fetch_max(inside, Ordering::SeqCst);
+    tokio::time::sleep(time).await;
+    INSIDE.fetch_sub(1, Ordering::SeqCst);
+    (MOST_INSIDE.load(Ordering::SeqCst), std::process::id())
+}
+
+static MAY_END: AtomicBool = AtomicBool::new(false);
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+/// What a suite's app says to "may this idle runner end?", if it is asked to ask.
+pub(crate) fn idle_predicate() -> bool {
+    ASKED.fetch_add(1, Ordering::SeqCst);
+    MAY_END.load(Ordering::SeqCst)
+}
+
+/// How often the runner was asked so far.
+#[remote]
+pub async fn asked() -> usize {
+    ASKED.load(Ordering::SeqCst)
+}
+
+/// From now on this runner may end.
+#[remote]
+pub async fn may_end() {
+    MAY_END.store(true, Ordering::SeqCst);
+}
+
+/// Logs, and lets a task that it has started log, too.
+#[remote]
+pub async fn logs(text: &str) {
+    tracing::info!(answer = 42, "{text}");
+    tracing::debug!("too fine to be sent");
+}
+
+/// A pool on this runner whose depth is limited; what comes of it, as text.
+#[remote]
+pub async fn boots_at_depth(limit: u8) -> Result<(), RemoteError> {
+    let pool = crate::process_pool("deeper").max_depth(limit).start().await;
+    pool.map(drop).map_err(|error| RemoteError::new(&error))
+}
+
+/// A pool with `min` on this runner; how many runners it boots by itself.
+#[remote]
+pub async fn starts_with_min() -> Result<usize, RemoteError> {
+    let pool = crate::process_pool("deeper").min(2).start().await;
+    let pool = pool.map_err(|error| RemoteError::new(&error))?;
+    pool.ready().await;
+    Ok(pool.snapshot().runners.len())
+}
+
+/// A runner that is a parent: a child of its own spins. Both pids, and then nothing any more.
+#[remote]
+pub async fn keeps_a_spinning_child(pids: Sender<u32>) -> Result<(), RemoteError> {
+    let failed = |error: &dyn std::fmt::Display| RemoteError::new(error);
+    let pool = crate::process_pool("deeper").timeout(None).start().await;
+    let pool = pool.map_err(|error| failed(&error))?;
+    let child = pool.call(crate::demo::pid()).await.map_err(|error| failed(&error))?;
+    for pid in [std::process::id(), child] {
+        pids.send(pid).await.map_err(|error| failed(&error))?;
+    }
+    pool.call(spins()).await.map_err(|error| failed(&error))
+}

@@ -1,0 +1,89 @@
+//! Processes, as the kernel shows them.
+
+use std::path::PathBuf;
+
+use flame_aws::Pool;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Sends a signal to a process that is there.
+pub fn signal(pid: u32, signal: Signal) {
+    kill_process(id(pid), signal).unwrap_or_else(|error| panic!("{pid} gets {signal:?}: {error}"));
+}
+
+/// Ends a process with -9, if it is there.
+pub fn kill(pid: u32) {
+    let _ = kill_process(id(pid), Signal::KILL);
+}
+
+fn id(pid: u32) -> Pid {
+    let raw = i32::try_from(pid).expect("a pid");
+    Pid::from_raw(raw).expect("a pid is not 0")
+}
+
+/// Whether nothing is left of a process: no program, and no zombie of this process either.
+#[must_use]
+pub fn is_gone(pid: u32) -> bool {
+    match status(pid) {
+        None => true,
+        // Somebody else's to reap: what ran is dead.
+        Some(status) => status.state == 'Z' && status.parent != std::process::id(),
+    }
+}
+
+/// Whether the process is stopped, as by SIGSTOP.
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    status(pid).is_some_and(|status| status.state == 'T')
+}
+
+/// Waits until nothing is left of any of them.
+pub async fn until_gone(pids: &[u32]) {
+    for pid in pids {
+        crate::until(&format!("process {pid} is gone"), || is_gone(*pid)).await;
+    }
+}
+
+struct Status {
+    state: char,
+    parent: u32,
+}
+
+fn status(pid: u32) -> Option<Status> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before them stands in parentheses and may hold any character.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some(Status { state, parent: fields.next()?.parse().ok()? })
+}
+
+/// The processes of a pool's runners that are up.
+#[must_use]
+pub fn pids(pool: &Pool) -> Vec<u32> {
+    pool.snapshot().runners.iter().filter_map(|runner| runner.pid).collect()
+}
+
+/// The processes that have a variable of that value in their environment.
+#[must_use]
+pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
+    let wanted = format!("{name}={value}");
+    let marked = |folder: &PathBuf| {
+        let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+    };
+    let folders = std::fs::read_dir("/proc").expect("/proc is there");
+    let folders = folders.filter_map(|folder| Some(folder.ok()?.path()));
+    folders.filter(marked).filter_map(|f| f.file_name()?.to_str()?.parse().ok()).collect()
+}
+
+/// Drains a pool, and checks that nothing is left of it nor of these processes.
+pub async fn ends_clean(pool: &Pool, pids: &[u32]) {
+    let mut pids = pids.to_vec();
+    pids.extend(self::pids(pool));
+    pool.drain().await;
+    for pid in pids {
+        assert!(is_gone(pid), "process {pid} is still there");
+    }
+    let snapshot = pool.snapshot();
+    assert!(snapshot.runners.is_empty() && snapshot.queued == 0, "{snapshot:?}");
+}

@@ -1,0 +1,175 @@
+//! The suite as a program of its own: small parents that a test can kill, and whose log it reads.
+
+use std::process::Stdio;
+
+use flame_aws::{Sender, channel};
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::{demo, mischief, process, process_pool};
+
+/// The variable that says which program the suite is.
+pub const ENV: &str = "DEMO_PROGRAM";
+
+/// Lists the programs by their names.
+pub(crate) async fn run(name: &str) {
+    match name {
+        "family" => family().await,
+        "dynasty" => dynasty().await,
+        "booting" => booting().await,
+        "leaves" => leaves().await,
+        "talks" => talks().await,
+        name => panic!("there is no program {name}"),
+    }
+}
+
+/// Children of all sorts: idle, busy, stopped, booting.
+async fn family() {
+    let idle = process_pool("idle").min(1).max(1).start().await.unwrap();
+    idle.ready().await;
+    tell("idle", process::pids(&idle)[0]);
+
+    let busy = process_pool("busy").max(1).timeout(None).start().await.unwrap();
+    tell("busy", busy.call(demo::pid()).await.unwrap());
+    let _spinning = tokio::spawn(busy.call(mischief::spins()));
+
+    let stopped = process_pool("stopped").max(1).start().await.unwrap();
+    let pid = stopped.call(demo::pid()).await.unwrap();
+    process::signal(pid, Signal::STOP);
+    crate::until("it is stopped", || process::is_stopped(pid)).await;
+    tell("stopped", pid);
+
+    let folder = crate::Folder::new();
+    let hangs = flame_aws::backend::Process::new()
+        .env("DEMO_HANG_IN_BOOT", "1")
+        .env("DEMO_TELL", folder.path());
+    let _booting = process_pool("booting").min(1).backend(hangs).start().await.unwrap();
+    crate::until("the child boots", || !folder.files().is_empty()).await;
+    let pid = folder.files()[0].file_name().and_then(|name| name.to_str()?.parse().ok());
+    tell("booting", pid.expect("the file is named after the child"));
+
+    println!("ready");
+    std::future::pending().await
+}
+
+/// A child that is a parent, too.
+async fn dynasty() {
+    let pool = process_pool("dynasty").max(1).timeout(None).start().await.unwrap();
+    let (pids, mut told): (Sender<u32>, _) = channel(2);
+    let _child = tokio::spawn(pool.call(mischief::keeps_a_spinning_child(pids)));
+    tell("child", told.recv().await.unwrap().unwrap());
+    tell("grandchild", told.recv().await.unwrap().unwrap());
+    println!("ready");
+    std::future::pending().await
+}
+
+/// Boots children, one after the other, for as long as it lives.
+async fn booting() {
+    let pool = process_pool("booting").max(4).max_concurrency(1).single_use(true);
+    let pool = pool.start().await.unwrap();
+    println!("ready");
+    loop {
+        let calls = (0..4).map(|_| pool.call(demo::pid()));
+        futures_util::future::join_all(calls).await;
+    }
+}
+
+/// Ends by itself, with children that are idle, busy and booting.
+async fn leaves() {
+    let pool = process_pool("leaves").max(4).max_concurrency(1).timeout(None);
+    let pool = pool.start().await.unwrap();
+    pool.call(demo::pid()).await.unwrap();
+    let _busy = tokio::spawn(pool.call(mischief::spins()));
+    let _booting = tokio::spawn(pool.call(demo::pid()));
+    crate::until("another boots", || pool.snapshot().booting > 0).await;
+    println!("leaves");
+}
+
+/// A child that prints and logs. What is heard of it is this program's standard error.
+async fn talks() {
+    if std::env::var_os("DEMO_SUBSCRIBER").is_some() {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    }
+    let heard = std::env::var_os("DEMO_DEAF").is_none();
+    let pool = process_pool("talks").max(1).log(heard).start().await.unwrap();
+    pool.call(demo::prints("printed")).await.unwrap();
+    pool.call(mischief::logs("logged")).await.unwrap();
+    println!("runner {}", pool.snapshot().runners[0].runner);
+    // With the child's process ends its output: then all of it has been heard.
+    pool.drain().await;
+}
+
+fn tell(what: &str, pid: u32) {
+    println!("{what} {pid}");
+}
+
+/// A suite that was started as a program.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    /// Starts one, with these variables. It ends with the test at the latest.
+    #[must_use]
+    pub fn start(name: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = copy()
+            .env(ENV, name)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the suite starts itself");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        Self { child, lines }
+    }
+
+    /// What it has told, up to and without `ready`, as pairs.
+    pub async fn until_ready(&mut self) -> Vec<(String, u32)> {
+        let mut told = Vec::new();
+        while let Some(line) = self.lines.next_line().await.expect("it tells in text") {
+            match line.split_once(' ') {
+                Some((what, pid)) => told.push((what.to_owned(), pid.parse().expect("a pid"))),
+                None if line == "ready" => return told,
+                None => {}
+            }
+        }
+        let mut error = String::new();
+        let stderr = self.child.stderr.as_mut().expect("it is piped");
+        stderr.read_to_string(&mut error).await.expect("text");
+        panic!("it ended before it was ready: {error}")
+    }
+
+    /// Kills it with -9.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it is there to be killed");
+    }
+
+    /// Waits for its end; what it printed, and what is on its standard error.
+    pub async fn finish(mut self) -> (String, String) {
+        let mut error = String::new();
+        let mut stderr = self.child.stderr.take().expect("it is piped");
+        let heard = tokio::spawn(async move {
+            stderr.read_to_string(&mut error).await.expect("text");
+            error
+        });
+        let mut printed = String::new();
+        while let Some(line) = self.lines.next_line().await.expect("text") {
+            printed.push_str(&line);
+            printed.push('\n');
+        }
+        let error = heard.await.expect("it is read");
+        assert!(self.child.wait().await.expect("it ends").success(), "{error}");
+        (printed, error)
+    }
+}
+
+/// A command that starts the suite once more.
+#[must_use]
+pub fn copy() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}

@@ -1,0 +1,182 @@
+//! Boots that come to nothing.
+
+use std::time::Duration;
+
+use flame_aws::backend::Process;
+use flame_aws::{CallError, Phase, PoolEvent};
+use flame_tests::process::ends_clean;
+use flame_tests::{Folder, Test, Watcher, demo, process_pool, tests};
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        a_runner_that_ends_in_boot_is_told_with_its_code_and_its_last_lines,
+        boots_that_fail_again_and_again_open_the_breaker,
+        a_pool_whose_boots_work_again_closes_the_breaker,
+        a_runner_that_hangs_in_boot_fails_its_callers_and_is_killed,
+        a_call_whose_time_runs_out_in_a_boot_says_so,
+        a_program_that_is_not_there_is_a_failed_boot,
+        a_program_that_is_no_runner_is_a_failed_boot,
+        a_pool_that_drains_in_a_boot_ends_the_child,
+    ]
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+fn exits_in_boot() -> Process {
+    Process::new().env("DEMO_EXIT_IN_BOOT", "7")
+}
+
+async fn a_runner_that_ends_in_boot_is_told_with_its_code_and_its_last_lines() {
+    let pool = process_pool("test").backend(exits_in_boot()).start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    let failed = pool.call(demo::double(1)).await;
+    let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+    assert_eq!(failure.exit_code, Some(7));
+    assert_eq!(failure.log_tail, ["the database is not there"]);
+    let told = watcher.next(|event| match event {
+        PoolEvent::GrowEnd { failure, up: false, .. } => Some(failure.clone()),
+        _ => None,
+    });
+    assert_eq!(told.await, Some(failure));
+    // It backs off: who calls now waits for the next boot, and learns of that.
+    let pause = watcher.next(|event| match event {
+        PoolEvent::BackingOff { failures } => Some(*failures),
+        _ => None,
+    });
+    assert_eq!(pause.await, 1);
+    let failed = pool.call(demo::double(1)).await;
+    assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
+    ends_clean(&pool, &[]).await;
+}
+
+async fn boots_that_fail_again_and_again_open_the_breaker() {
+    let pool = process_pool("test").max(1).backend(exits_in_boot());
+    let pool = pool.boot_backoff(AT_ONCE, AT_ONCE).boot_breaker(3, MINUTE);
+    let pool = pool.start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    for _ in 0..3 {
+        let failed = pool.call(demo::double(1)).await;
+        assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
+    }
+    let opened = watcher.next(|event| match event {
+        PoolEvent::BreakerOpened { failures } => Some(*failures),
+        _ => None,
+    });
+    assert_eq!(opened.await, 3);
+    let explanation = pool.explain();
+    assert!(explanation.to_string().contains("the database is not there"), "{explanation}");
+    // From now on calls fail at once, with the same reason, and nothing is booted.
+    for _ in 0..100 {
+        let failed = pool.call(demo::double(1)).await;
+        let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+        assert_eq!(failure.exit_code, Some(7));
+        assert_eq!(failure.log_tail, ["the database is not there"]);
+    }
+    pool.drain().await;
+    watcher.drained().await;
+    let boots = watcher.seen.iter().filter(|e| matches!(e, PoolEvent::GrowStart { .. })).count();
+    assert_eq!(boots, 3);
+    assert!(is_told_of_each_boot_once(&watcher.seen));
+}
+
+fn is_told_of_each_boot_once(events: &[PoolEvent]) -> bool {
+    let started = events.iter().filter_map(|event| match event {
+        PoolEvent::GrowStart { runner, .. } => Some(*runner),
+        _ => None,
+    });
+    let ended: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            PoolEvent::GrowEnd { runner, .. } => Some(*runner),
+            _ => None,
+        })
+        .collect();
+    started.eq(ended)
+}
+
+async fn a_pool_whose_boots_work_again_closes_the_breaker() {
+    let folder = Folder::new();
+    let broken = folder.path().join("broken");
+    std::fs::write(&broken, "").unwrap();
+    let backend = Process::new().env("DEMO_EXIT_WHILE", &broken);
+    let pool = process_pool("test").max(1).backend(backend);
+    let pool = pool.boot_backoff(AT_ONCE, AT_ONCE).boot_breaker(1, Duration::from_millis(50));
+    let pool = pool.start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    let failed = pool.call(demo::double(1)).await;
+    assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
+    watcher.next(|e| matches!(e, PoolEvent::BreakerOpened { .. }).then_some(())).await;
+    std::fs::remove_file(&broken).unwrap();
+    let doubled = loop {
+        match pool.call(demo::double(4)).await {
+            Ok(doubled) => break doubled,
+            Err(CallError::BootFailed(_)) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(doubled, 8);
+    watcher.next(|e| matches!(e, PoolEvent::BreakerClosed).then_some(())).await;
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_runner_that_hangs_in_boot_fails_its_callers_and_is_killed() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_HANG_IN_BOOT", "1").env("DEMO_TELL", folder.path());
+    let pool = process_pool("test").max(1).backend(backend).boot_timeout(Duration::from_secs(1));
+    let pool = pool.start().await.unwrap();
+    let failed = pool.call(demo::double(1)).await;
+    let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+    assert!(failure.reason.contains("boot timeout"), "{failure}");
+    let pids: Vec<u32> = folder
+        .files()
+        .iter()
+        .map(|file| file.file_name().unwrap().to_str().unwrap().parse().unwrap())
+        .collect();
+    assert!(!pids.is_empty(), "there was a child");
+    ends_clean(&pool, &pids).await;
+}
+
+async fn a_call_whose_time_runs_out_in_a_boot_says_so() {
+    let backend = Process::new().env("DEMO_HANG_IN_BOOT", "1");
+    let pool = process_pool("test").max(1).backend(backend).start().await.unwrap();
+    let late = pool.call(demo::double(1).timeout(Duration::from_millis(100))).await;
+    let Err(CallError::Timeout { phase: Phase::Boot, after, boot: None }) = late else {
+        panic!("{late:?}")
+    };
+    assert_eq!(after, Duration::from_millis(100));
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_program_that_is_not_there_is_a_failed_boot() {
+    let backend = Process::new().program("/nowhere/to/be/found");
+    let pool = process_pool("test").backend(backend).start().await.unwrap();
+    let failed = pool.call(demo::double(1)).await;
+    let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+    assert!(failure.reason.contains("could not be started"), "{failure}");
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_program_that_is_no_runner_is_a_failed_boot() {
+    let backend = Process::new().program("/bin/echo").args(["I am no runner"]);
+    let pool = process_pool("test").backend(backend).start().await.unwrap();
+    let failed = pool.call(demo::double(1)).await;
+    let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+    assert_eq!(failure.exit_code, Some(0));
+    assert_eq!(failure.log_tail, ["I am no runner"]);
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_pool_that_drains_in_a_boot_ends_the_child() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_HANG_IN_BOOT", "1").env("DEMO_TELL", folder.path());
+    let pool = process_pool("test").min(1).backend(backend).boot_timeout(MINUTE);
+    let pool = pool.start().await.unwrap();
+    let call = tokio::spawn(pool.call(demo::double(1).timeout(MINUTE)));
+    flame_tests::until("the child boots", || !folder.files().is_empty()).await;
+    let file = folder.files().remove(0);
+    let pid = file.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    ends_clean(&pool, &[pid]).await;
+    let refused = call.await.unwrap();
+    assert!(matches!(refused, Err(CallError::Draining)), "{refused:?}");
+}

@@ -1,0 +1,249 @@
+//! A network that cuts, delays and goes silent between runners and their parent.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use flame_aws::{CallError, Pool, PoolBuilder};
+use flame_tests::mischief::{self, Gate};
+use flame_tests::process::{ends_clean, pids, until_gone};
+use flame_tests::proxy::{Weather, pool_behind};
+use flame_tests::{Test, Watcher, demo, process_pool, tests, until};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt};
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        a_thousand_calls_over_a_socket_that_is_cut_are_each_run_once,
+        large_values_over_a_socket_that_is_cut_are_each_moved_once,
+        channels_and_streams_over_a_socket_that_is_cut_lose_nothing,
+        a_runner_for_a_single_call_delivers_its_result_over_a_socket_that_is_cut,
+        a_cut_while_a_runner_comes_in_is_no_lost_call,
+        delays_change_nothing,
+        a_connection_that_goes_silent_is_given_up_and_resumed,
+        a_connection_that_stays_away_is_a_lost_runner_and_the_pool_goes_on,
+    ]
+}
+
+const SEEDS: [u64; 3] = [1, 2, 3];
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Says which seed it was, should the test fail.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("with seed {}", self.0);
+        }
+    }
+}
+
+/// How often each key was tallied on all runners of the pool together.
+async fn tallies(pool: &Pool) -> HashMap<u64, u64> {
+    let mut tallies = HashMap::new();
+    let mut asked = Vec::new();
+    let runners = pids(pool);
+    while asked.len() < runners.len() {
+        // Each runner holds a call open until all have been asked, so each is asked.
+        let gates: Vec<_> = runners.iter().map(|_| Gate::new()).collect();
+        let calls = gates.into_iter().map(async |(mut gate, begun, open)| {
+            let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+            (gate.entered().await, gate, call)
+        });
+        let entered = join_all(calls).await;
+        for (pid, tallied) in join_all(runners.iter().map(async |_| {
+            pool.call(demo::tallied_at()).await.unwrap()
+        }))
+        .await
+        {
+            if !asked.contains(&pid) {
+                asked.push(pid);
+                for (key, count) in tallied {
+                    *tallies.entry(key).or_default() += count;
+                }
+            }
+        }
+        for (_, gate, call) in entered {
+            gate.open();
+            call.await.unwrap().unwrap().unwrap();
+        }
+    }
+    tallies
+}
+
+async fn a_thousand_calls_over_a_socket_that_is_cut_are_each_run_once() {
+    for seed in SEEDS {
+        let _seed = Seed(seed);
+        let make = || process_pool("test").min(2).max(2).max_concurrency(500).grace(MINUTE);
+        let (pool, proxy) = pool_behind(make, seed).await;
+        pool.ready().await;
+        let before = pids(&pool);
+        // The link writes 64 KiB at a time, and what is cut within that must be sent again.
+        proxy.set(Weather::Cuts(2_000..300_000));
+        let calls = (0..1000u64).map(|key| {
+            let blob = demo::bytes(1 + (key as usize * 7) % 2000);
+            let call = pool.call(demo::tally(key, blob.clone()).timeout(MINUTE));
+            async move {
+                let (count, echo) = call.await.unwrap();
+                assert_eq!(count, 1, "call {key} was run twice");
+                assert!(echo == blob, "the result of call {key} is its own");
+            }
+        });
+        join_all(calls).await;
+        eprintln!("DBG cuts {}", proxy.cuts());
+        assert!(proxy.cuts() > 5, "it was cut: {}", proxy.cuts());
+        proxy.set(Weather::Fair);
+        assert_eq!(pids(&pool), before, "no runner was lost");
+        let tallies = tallies(&pool).await;
+        assert_eq!(tallies.len(), 1000);
+        assert!(tallies.values().all(|count| *count == 1), "{tallies:?}");
+        ends_clean(&pool, &before).await;
+    }
+}
+
+async fn large_values_over_a_socket_that_is_cut_are_each_moved_once() {
+    for seed in SEEDS {
+        let _seed = Seed(seed);
+        let make = || process_pool("test").min(1).max(1).max_concurrency(100).grace(MINUTE);
+        let (pool, proxy) = pool_behind(make, seed).await;
+        pool.ready().await;
+        let before = pids(&pool);
+        proxy.set(Weather::Cuts(1_000_000..24_000_000));
+        let blob = demo::bytes(64 << 20);
+        let large = tokio::spawn(pool.call(demo::tally(0, blob.clone()).timeout(None)));
+        let mut key = 0;
+        while !large.is_finished() {
+            key += 1;
+            let (count, _) =
+                pool.call(demo::tally(key, demo::bytes(64)).timeout(None)).await.unwrap();
+            assert_eq!(count, 1);
+        }
+        let (count, echo) = large.await.unwrap().unwrap();
+        assert_eq!(count, 1);
+        assert!(echo == blob, "all bytes are in their places");
+        assert!(proxy.cuts() > 3, "it was cut: {}", proxy.cuts());
+        proxy.set(Weather::Fair);
+        assert_eq!(pids(&pool), before, "no runner was lost");
+        let tallies = tallies(&pool).await;
+        assert_eq!(tallies.len() as u64, key + 1);
+        assert!(tallies.values().all(|count| *count == 1), "{tallies:?}");
+        ends_clean(&pool, &before).await;
+    }
+}
+
+async fn channels_and_streams_over_a_socket_that_is_cut_lose_nothing() {
+    for seed in SEEDS {
+        let _seed = Seed(seed);
+        let make = || process_pool("test").min(1).max(1).timeout(MINUTE).grace(MINUTE);
+        let (pool, proxy) = pool_behind(make, seed).await;
+        pool.ready().await;
+        proxy.set(Weather::Cuts(2_000..300_000));
+        let (numbers, rx) = flame_aws::channel(8);
+        let (tx, mut out) = flame_aws::channel(8);
+        let child = pool.place_child(demo::squares(rx, tx)).await.unwrap();
+        let feed = async move {
+            for n in 0..3000 {
+                numbers.send(n).await.unwrap();
+            }
+        };
+        let read = async {
+            for n in 0..3000 {
+                assert_eq!(out.recv().await.unwrap(), Some(n * n));
+            }
+            assert_eq!(out.recv().await.unwrap(), None);
+        };
+        let items = pool.stream(demo::count(20_000)).try_collect::<Vec<u32>>();
+        let ((), (), items) = tokio::join!(feed, read, items);
+        assert_eq!(items.unwrap(), (0..20_000).collect::<Vec<_>>());
+        assert_eq!(child.join().await.unwrap().unwrap(), 3000);
+        eprintln!("DBG cuts {}", proxy.cuts()); assert!(proxy.cuts() > 2, "it was cut: {}", proxy.cuts());
+        ends_clean(&pool, &[]).await;
+    }
+}
+
+async fn a_runner_for_a_single_call_delivers_its_result_over_a_socket_that_is_cut() {
+    for seed in SEEDS {
+        let _seed = Seed(seed);
+        let make = || process_pool("test").max(2).single_use(true).timeout(MINUTE).grace(MINUTE);
+        let (pool, proxy) = pool_behind(make, seed).await;
+        // A runner comes in within less, so the cuts hit what comes after.
+        proxy.set(Weather::Cuts(30_000..600_000));
+        for n in 0..12 {
+            let blob = demo::bytes(200_000 + n);
+            let echo = pool.call(demo::echo(blob.clone())).await.unwrap();
+            assert!(echo == blob, "call {n}");
+        }
+        ends_clean(&pool, &[]).await;
+    }
+}
+
+async fn a_cut_while_a_runner_comes_in_is_no_lost_call() {
+    for bytes in (100..2_600).step_by(50) {
+        let make = || process_pool("test").max(1).max_concurrency(1).grace(MINUTE);
+        let (pool, proxy) = pool_behind(make, 0).await;
+        proxy.set(Weather::Cuts(bytes..bytes + 1));
+        let call = tokio::spawn(pool.call(demo::double(4)));
+        until("the first connection is cut", || proxy.cuts() > 0 || call.is_finished()).await;
+        eprintln!("DBG {bytes} {}", proxy.cuts());
+        proxy.set(Weather::Fair);
+        assert_eq!(call.await.unwrap().unwrap(), 8, "after {bytes} bytes");
+        ends_clean(&pool, &[]).await;
+    }
+}
+
+async fn delays_change_nothing() {
+    let make = || process_pool("test").min(1).max(2).max_concurrency(50);
+    let (pool, proxy) = pool_behind(make, 1).await;
+    proxy.set(Weather::Delays(0..30));
+    let calls = pool.map((0..200).map(demo::double)).try_collect::<Vec<u32>>();
+    let blob = demo::bytes(300_000);
+    let (doubled, echo) = tokio::join!(calls, pool.call(demo::echo(blob.clone())));
+    assert_eq!(doubled.unwrap(), (0..200).map(|n| 2 * n).collect::<Vec<_>>());
+    assert!(echo.unwrap() == blob);
+    ends_clean(&pool, &[]).await;
+}
+
+fn impatient(pool: PoolBuilder) -> PoolBuilder {
+    pool.min(1).max(1).silence(Duration::from_millis(500))
+}
+
+async fn a_connection_that_goes_silent_is_given_up_and_resumed() {
+    let make = || impatient(process_pool("test")).grace(MINUTE);
+    let (pool, proxy) = pool_behind(make, 1).await;
+    pool.ready().await;
+    let before = pids(&pool);
+    let (mut gate, begun, open) = Gate::new();
+    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+    gate.entered().await;
+    proxy.set(Weather::Silence);
+    let during = tokio::spawn(pool.call(demo::tally(1, demo::bytes(100_000))));
+    // Both ends hang up on what is silent; what they dial instead is silent, too.
+    until("the silent connection is given up", || proxy.cuts() > 0).await;
+    proxy.set(Weather::Fair);
+    assert_eq!(during.await.unwrap().unwrap().0, 1);
+    gate.open();
+    assert_eq!(call.await.unwrap().unwrap().unwrap(), before[0]);
+    assert_eq!(pids(&pool), before);
+    ends_clean(&pool, &before).await;
+}
+
+async fn a_connection_that_stays_away_is_a_lost_runner_and_the_pool_goes_on() {
+    let make = || impatient(process_pool("test")).grace(Duration::from_millis(500));
+    let (pool, proxy) = pool_behind(make, 1).await;
+    pool.ready().await;
+    let before = pids(&pool);
+    let mut watcher = Watcher::new(&pool);
+    let (mut gate, begun, open) = Gate::new();
+    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+    gate.entered().await;
+    proxy.set(Weather::Down);
+    let error = call.await.unwrap().unwrap_err();
+    let CallError::RunnerLost { started: true, reason, .. } = error else { panic!("{error}") };
+    assert!(reason.contains("not resumed in time"), "{reason}");
+    assert_eq!(watcher.lost().await, 1);
+    proxy.set(Weather::Fair);
+    assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
+    until_gone(&before).await;
+    assert!(pool.stream(demo::count(3)).count().await == 3);
+    ends_clean(&pool, &before).await;
+}

@@ -1,0 +1,151 @@
+//! Runners whose FLAME_PARENT is not, or no longer, good.
+
+use std::process::Output;
+use std::time::Duration;
+
+use flame_aws::backend::Process;
+use flame_aws::{CallError, PoolEvent};
+use flame_runner_shim::build_id::build_id;
+use flame_runner_shim::runner::EXIT_REFUSED;
+use flame_runner_shim::terminator::EXIT_NEVER_CONNECTED;
+use flame_tests::process::ends_clean;
+use flame_tests::{Folder, Test, Watcher, demo, impostor, process_pool, program, tests, until};
+use flame_wire::parent::{Fingerprint, FlameParent};
+use flame_wire::token::Token;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        a_bad_flame_parent_is_an_error_and_never_a_parent,
+        a_wrong_token_is_refused_and_the_pool_goes_on,
+        a_used_token_is_refused_and_the_pool_goes_on,
+        an_expired_token_is_refused,
+        another_build_is_refused_with_both_build_ids,
+        a_runner_does_not_talk_to_a_parent_with_another_key,
+        a_runner_whose_parent_is_gone_ends_by_itself,
+    ]
+}
+
+async fn started_with(flame_parent: &str) -> Output {
+    program::copy().env(FlameParent::ENV, flame_parent).output().await.unwrap()
+}
+
+fn error(output: &Output) -> String {
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(!printed.contains("test result"), "it ran its tests, as a parent does: {printed}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn a_bad_flame_parent_is_an_error_and_never_a_parent() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_TELL", folder.path());
+    let pool = process_pool("test").backend(backend).start().await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    let good = std::fs::read_to_string(&folder.files()[0]).unwrap();
+    let mut altered = good.clone().into_bytes();
+    altered[good.len() / 2] ^= 1;
+    let altered = String::from_utf8(altered).unwrap();
+    let quoted = format!("\"{good}\"");
+    let newer = good.replacen("flame1.", "flame9.", 1);
+    let long = good.repeat(100);
+    let bad = ["", "garbage", &newer, &good[..good.len() / 2], &altered, &quoted, &long];
+    for text in bad {
+        let output = started_with(text).await;
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let error = error(&output);
+        assert!(error.contains("FLAME_PARENT"), "{text}: {error}");
+        assert!(!error.contains(&good[20..40]), "the document is a secret: {error}");
+    }
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_wrong_token_is_refused_and_the_pool_goes_on() {
+    let (folder, hold) = (Folder::new(), Folder::new());
+    let backend = Process::new().env("DEMO_TELL", folder.path());
+    let backend = backend.env("DEMO_HANG_WHILE", hold.path());
+    let pool = process_pool("test").max(1).backend(backend).start().await.unwrap();
+    let call = tokio::spawn(pool.call(demo::double(21)));
+    until("the child boots", || !folder.files().is_empty()).await;
+    let good = impostor::flame_parent(&folder.files()[0]);
+    let bad = FlameParent { token: Token::from_bytes([7; 32]), ..good };
+    let output = started_with(&bad.encode().unwrap()).await;
+    assert_eq!(output.status.code(), Some(EXIT_REFUSED));
+    let error = error(&output);
+    assert!(error.contains("the token is not this runner's"), "{error}");
+    // It spoils nothing: whoever has the token comes in, and serves the call that waits.
+    drop(hold);
+    assert_eq!(call.await.unwrap().unwrap(), 42);
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_used_token_is_refused_and_the_pool_goes_on() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_TELL", folder.path());
+    let pool = process_pool("test").max(1).backend(backend).start().await.unwrap();
+    let pid = pool.call(demo::pid()).await.unwrap();
+    let used = std::fs::read_to_string(&folder.files()[0]).unwrap();
+    let output = started_with(&used).await;
+    assert_eq!(output.status.code(), Some(EXIT_REFUSED));
+    let error = error(&output);
+    assert!(error.contains("the token has been used"), "{error}");
+    assert_eq!(pool.call(demo::pid()).await.unwrap(), pid);
+    ends_clean(&pool, &[pid]).await;
+}
+
+async fn an_expired_token_is_refused() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
+    let pool = process_pool("test").max(1).backend(backend).boot_timeout(Duration::from_secs(2));
+    let pool = pool.start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    let call = tokio::spawn(pool.call(demo::double(1)));
+    watcher
+        .next(|event| matches!(event, PoolEvent::GrowEnd { up: false, .. }).then_some(()))
+        .await;
+    let late = std::fs::read_to_string(&folder.files()[0]).unwrap();
+    let output = started_with(&late).await;
+    assert_eq!(output.status.code(), Some(EXIT_REFUSED));
+    let error = error(&output);
+    // Soon after, the pool has forgotten the runner.
+    assert!(error.contains("has expired") || error.contains("was given up"), "{error}");
+    let failed = call.await.unwrap();
+    assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
+    ends_clean(&pool, &[]).await;
+}
+
+async fn another_build_is_refused_with_both_build_ids() {
+    let backend = Process::new().env("FLAME_BUILD_ID", "of-yesterday");
+    let pool = process_pool("test").backend(backend).start().await.unwrap();
+    let failed = pool.call(demo::double(1)).await;
+    let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+    let ours = build_id().unwrap().to_string();
+    assert!(failure.reason.contains("of-yesterday"), "{failure}");
+    assert!(failure.reason.contains(&ours), "{failure} names {ours}");
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_runner_does_not_talk_to_a_parent_with_another_key() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
+    let pool = process_pool("test").min(1).backend(backend).start().await.unwrap();
+    until("the child boots", || !folder.files().is_empty()).await;
+    let mut parent = impostor::flame_parent(&folder.files()[0]);
+    parent.fingerprint = Fingerprint([7; 32]);
+    parent.limits.failsafe_ms = 500;
+    let output = started_with(&parent.encode().unwrap()).await;
+    assert_eq!(output.status.code(), Some(EXIT_NEVER_CONNECTED), "{}", error(&output));
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_runner_whose_parent_is_gone_ends_by_itself() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
+    let pool = process_pool("test").min(1).backend(backend);
+    let pool = pool.boot_timeout(Duration::from_secs(1)).start().await.unwrap();
+    until("the child boots", || !folder.files().is_empty()).await;
+    let orphan = std::fs::read_to_string(&folder.files()[0]).unwrap();
+    ends_clean(&pool, &[]).await;
+    drop(pool);
+    let output = started_with(&orphan).await;
+    assert_eq!(output.status.code(), Some(EXIT_NEVER_CONNECTED), "{}", error(&output));
+    assert!(error(&output).contains("never reached its parent"), "{}", error(&output));
+}

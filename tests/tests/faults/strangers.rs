@@ -1,0 +1,207 @@
+//! Those who dial the pool's listener and should not, and runners that break the protocol.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flame_aws::backend::Process;
+use flame_aws::{CallError, Phase, Pool, PoolBuilder};
+use flame_link::{HelloError, Io, dial};
+use flame_tests::process::{ends_clean, until_gone};
+use flame_tests::{Folder, Test, Watcher, demo, impostor, process_pool, tests, until};
+use flame_wire::frame::{Data, Frame, Start, StreamId};
+use flame_wire::hello::Refusal;
+use flame_wire::message::Tag;
+use flame_wire::packet::Packet;
+use flame_wire::parent::FlameParent;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        garbage_at_the_listener_hurts_nobody,
+        strangers_that_say_nothing_do_not_keep_runners_out,
+        a_hello_that_is_none_is_sent_away,
+        a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed,
+        a_runner_that_announces_more_than_a_message_may_have_is_lost,
+        a_runner_that_goes_silent_does_not_hold_its_caller,
+    ]
+}
+
+/// A pool whose one child tells its FLAME_PARENT and does not come: a place for an impostor.
+async fn vacancy(make: impl FnOnce(PoolBuilder) -> PoolBuilder) -> (Pool, FlameParent, u32) {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
+    let pool = process_pool("test").min(1).max(1).backend(backend);
+    let pool = make(pool).start().await.unwrap();
+    until("the child boots", || !folder.files().is_empty()).await;
+    let file = folder.files().remove(0);
+    let pid = file.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    (pool, impostor::flame_parent(&file), pid)
+}
+
+/// Takes the place of the child.
+async fn come_in(parent: &FlameParent) -> Io {
+    let (mut io, _) = impostor::knock(parent, &impostor::hello(parent)).await.unwrap();
+    impostor::resume(&mut io).await;
+    io
+}
+
+fn address(parent: &FlameParent) -> &str {
+    parent.address.strip_prefix("ws://").unwrap()
+}
+
+async fn garbage_at_the_listener_hurts_nobody() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_TELL", folder.path());
+    let pool = process_pool("test").max(2).max_concurrency(1).backend(backend);
+    let pool = pool.start().await.unwrap();
+    let pid = pool.call(demo::pid()).await.unwrap();
+    let parent = impostor::flame_parent(&folder.files()[0]);
+    let noise: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let upgrade = |path| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    };
+    let in_websocket = [upgrade("/flame/v1").into_bytes(), noise.clone()].concat();
+    let words = [
+        noise,
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        upgrade("/elsewhere").into_bytes(),
+        in_websocket,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+    ];
+    for words in words {
+        let mut socket = TcpStream::connect(address(&parent)).await.unwrap();
+        // It may hang up before it has read all.
+        let _ = socket.write_all(&words).await;
+        let _ = socket.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        assert_eq!(pool.call(demo::pid()).await.unwrap(), pid);
+    }
+    // Runners still come in.
+    let child = pool.place_child(demo::forever()).await.unwrap();
+    assert_ne!(pool.call(demo::pid()).await.unwrap(), pid);
+    child.stop();
+    ends_clean(&pool, &[]).await;
+}
+
+async fn strangers_that_say_nothing_do_not_keep_runners_out() {
+    let folder = Folder::new();
+    let backend = Process::new().env("DEMO_TELL", folder.path());
+    let pool = process_pool("test").max_concurrency(1).backend(backend).start().await.unwrap();
+    let child = pool.place_child(demo::forever()).await.unwrap();
+    let parent = impostor::flame_parent(&folder.files()[0]);
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(address(&parent)).await.unwrap());
+    }
+    assert_eq!(pool.call(demo::double(4)).await.unwrap(), 8, "another runner comes in");
+    child.stop();
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_hello_that_is_none_is_sent_away() {
+    let (pool, parent, child) = vacancy(|pool| pool).await;
+    let mut io = dial(&parent.address, parent.fingerprint).await.unwrap();
+    io.write_all(&[0xff; 64]).await.unwrap();
+    io.flush().await.unwrap();
+    impostor::until_hung_up(&mut io).await;
+
+    let mut hello = impostor::hello(&parent);
+    hello.protocol = 99;
+    let refused = impostor::knock(&parent, &hello).await;
+    let Err(HelloError::Refused(Refusal::OtherProtocol { runner: 99, .. })) = refused else {
+        panic!("{refused:?}")
+    };
+    let mut hello = impostor::hello(&parent);
+    hello.runner = flame_wire::ids::RunnerRef::from_bytes([9; 16]);
+    let refused = impostor::knock(&parent, &hello).await;
+    assert!(matches!(refused, Err(HelloError::Refused(Refusal::UnknownRunner))), "{refused:?}");
+    // The place is still free.
+    assert!(impostor::knock(&parent, &impostor::hello(&parent)).await.is_ok());
+    ends_clean(&pool, &[child]).await;
+}
+
+async fn a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed() {
+    let start = |seq, tag: Tag, total| Packet::Data {
+        seq,
+        ack: 0,
+        frame: Frame::Data(Data {
+            stream: StreamId(2),
+            start: Some(Start { tag: tag.into(), total }),
+            opens: None,
+            end: false,
+            payload: Bytes::from_static(b"words"),
+        }),
+    };
+    let encoded = |packets: &[Packet]| {
+        let mut out = bytes::BytesMut::new();
+        packets.iter().for_each(|packet| packet.encode(&mut out));
+        out.to_vec()
+    };
+    let breaches = [
+        ("a packet of 16 MiB", vec![3, 0xff, 0xff, 0xff, 0, 0]),
+        ("an unknown packet", vec![77, 0, 0, 0]),
+        ("a number left out", encoded(&[start(5, Tag::Result, 5)])),
+        ("thanks for what was never sent", encoded(&[Packet::Ack { next: 1 << 40 }])),
+        ("a second greeting", encoded(&[Packet::Resume { next: 0 }])),
+        ("a message in a message", encoded(&[start(0, Tag::Result, 9), start(1, Tag::Result, 9)])),
+        ("an answer that is none", encoded(&[start(0, Tag::Item, 5)])),
+    ];
+    for (breach, words) in breaches {
+        let (pool, parent, child) = vacancy(|pool| pool).await;
+        let mut watcher = Watcher::new(&pool);
+        let mut io = come_in(&parent).await;
+        let call = tokio::spawn(pool.call(demo::double(1)));
+        until("the call is on it", || pool.snapshot().leased == 1).await;
+        io.write_all(&words).await.unwrap();
+        io.flush().await.unwrap();
+        let lost = call.await.unwrap();
+        let Err(CallError::RunnerLost { reason, .. }) = lost else { panic!("{breach}: {lost:?}") };
+        assert!(reason.contains("the protocol"), "{breach}: {reason}");
+        assert_eq!(watcher.lost().await, 1);
+        impostor::until_hung_up(&mut io).await;
+        until_gone(&[child]).await;
+        ends_clean(&pool, &[child]).await;
+    }
+}
+
+async fn a_runner_that_announces_more_than_a_message_may_have_is_lost() {
+    let (pool, parent, child) = vacancy(|pool| pool.max_message(1 << 20)).await;
+    let mut watcher = Watcher::new(&pool);
+    let mut io = come_in(&parent).await;
+    let call = tokio::spawn(pool.call(demo::double(1)));
+    until("the call is on it", || pool.snapshot().leased == 1).await;
+    let frame = Frame::Data(Data {
+        stream: StreamId(2),
+        start: Some(Start { tag: Tag::Result.into(), total: u64::MAX }),
+        opens: None,
+        end: false,
+        payload: Bytes::from_static(b"the first of many"),
+    });
+    impostor::send(&mut io, &Packet::Data { seq: 0, ack: 0, frame }).await;
+    let lost = call.await.unwrap();
+    let Err(CallError::RunnerLost { reason, .. }) = lost else { panic!("{lost:?}") };
+    assert!(reason.contains("the limit is 1048576"), "{reason}");
+    assert_eq!(watcher.lost().await, 1);
+    ends_clean(&pool, &[child]).await;
+}
+
+async fn a_runner_that_goes_silent_does_not_hold_its_caller() {
+    let times = |pool: PoolBuilder| {
+        pool.silence(Duration::from_millis(600)).grace(Duration::from_millis(300))
+    };
+    let (pool, parent, child) = vacancy(times).await;
+    let mut watcher = Watcher::new(&pool);
+    let _io = come_in(&parent).await;
+    let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
+    let Err(CallError::Timeout { phase: Phase::Run, .. }) = late else { panic!("{late:?}") };
+    let lost = pool.call(demo::double(1)).await;
+    let Err(CallError::RunnerLost { started: true, reason, .. }) = lost else { panic!("{lost:?}") };
+    assert!(reason.contains("silent"), "{reason}");
+    watcher.lost().await;
+    ends_clean(&pool, &[child]).await;
+}

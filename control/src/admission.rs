@@ -253,7 +253,11 @@ mod tests {
         let again = hello(Proof::Again(token(2)));
         assert_eq!(admission.admit(now, &again), Err(Refusal::WrongToken));
         admission.admit(now, &hello(Proof::First(token(1)))).unwrap();
-        assert_eq!(admission.admit(now, &again), Err(Refusal::WrongToken), "nobody can have it yet");
+        assert_eq!(
+            admission.admit(now, &again),
+            Err(Refusal::WrongToken),
+            "nobody can have it yet"
+        );
         assert!(admission.welcomed(RUNNER));
         let wrong = hello(Proof::Again(token(3)));
         assert_eq!(admission.admit(now, &wrong), Err(Refusal::WrongToken));

@@ -21,6 +21,21 @@ pub use process::Process;
 
 /// Boots and stops instances of the app.
 ///
+/// To use one is to give it to a pool:
+///
+/// ```no_run
+/// use flame_aws::Pool;
+/// use flame_aws::backend::Process;
+///
+/// # async fn example() -> Result<(), flame_aws::PoolError> {
+/// let backend = Process::new().env("ROLE", "runner").args(["--quiet"]);
+/// let pool = Pool::builder("thumbs").backend(backend).start().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// To write one, read the [guide](crate::guide), which has a complete one.
+///
 /// All methods may be called at the same time from several tasks. Futures may be dropped at any
 /// await, except that the pool always waits for `remote_boot`, so that no instance is forgotten.
 pub trait Backend: Send + Sync + 'static {

@@ -74,6 +74,35 @@ impl std::error::Error for BootFailure {}
 
 /// Why a call has no result. The function's own `Result` is not among these: it comes back as
 /// itself.
+///
+/// ```no_run
+/// use flame_aws::{CallError, Pool, remote};
+///
+/// #[remote]
+/// async fn charge(order: u64) -> bool {
+///     # let _ = order;
+///     true
+/// }
+///
+/// # async fn example(pool: Pool) -> Result<(), CallError> {
+/// match pool.call(charge(7)).await {
+///     Ok(charged) => println!("charged: {charged}"),
+///     // Not begun: calling again does no harm.
+///     Err(CallError::RunnerLost { started: false, .. }) => {
+///         pool.call(charge(7)).await?;
+///     }
+///     // It may have run in part: only the app knows what that means.
+///     Err(CallError::RunnerLost { started: true, runner, reason }) => {
+///         eprintln!("look after order 7: {runner} is gone, {reason}");
+///     }
+///     Err(CallError::Panicked { message, location, .. }) => {
+///         eprintln!("it panicked: {message} ({location:?})");
+///     }
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {

@@ -31,9 +31,15 @@
 #[cfg(feature = "testing")]
 extern crate self as flame_aws;
 
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod admission;
 mod app;
 pub mod backend;
+mod calling;
 mod calls;
 mod error;
 pub mod guide;
@@ -45,14 +51,12 @@ mod runner;
 pub mod testing;
 
 pub use app::{App, is_runner};
+pub use calling::{
+    Blob, CallContext, ChannelError, CodecError, Held, NotHere, Receiver, Sender, StreamWork, Work,
+    call, channel, remote,
+};
 pub use calls::{At, CallStream, Child};
 pub use error::{AppError, BootFailure, CallError, Phase, PoolError};
-pub use flame_macros::remote;
-pub use flame_runner_shim::call;
-pub use flame_runner_shim::calling::{
-    Blob, ChannelError, CodecError, Held, NotHere, Receiver, Sender, StreamWork, Work, channel,
-};
-pub use flame_runner_shim::context::CallContext;
 pub use flame_runner_shim::log::RunnerLog;
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};

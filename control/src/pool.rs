@@ -21,8 +21,8 @@ pub(crate) mod state;
 mod view;
 
 pub use config::{Idle, PoolBuilder};
-pub(crate) use lease::Lease;
 pub use events::{Events, GrowReason, Missed, PoolEvent, ShrinkReason};
+pub(crate) use lease::Lease;
 pub use state::{LimitsChange, Placement};
 pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
 
@@ -31,6 +31,30 @@ use state::Event;
 
 /// A handle on a pool; cheap to clone. When the last one is dropped, the pool drains: calls under
 /// way go on to their end, and then its runners end.
+///
+/// ```
+/// use flame_aws::backend::Local;
+/// use flame_aws::{LimitsChange, Pool, PoolEvent};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // `Local` for an example that starts no process; without it, copies of the app.
+/// let pool = Pool::builder("demo").max(2).backend(Local::new()).start().await?;
+/// let mut events = pool.events();
+/// assert_eq!(pool.snapshot().up, 0);
+/// assert!(!pool.explain().wants_more(), "{}", pool.explain());
+///
+/// pool.resize(LimitsChange { min: Some(1), ..LimitsChange::default() })?;
+/// while let Some(event) = events.next().await {
+///     if let PoolEvent::GrowEnd { up: true, .. } = event? {
+///         break;
+///     }
+/// }
+/// assert_eq!(pool.snapshot().up, 1);
+/// pool.drain().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Pool {
     handle: Arc<Handle>,

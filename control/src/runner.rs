@@ -112,13 +112,8 @@ async fn boot(
     let flame_parent = parent.encode().map_err(|error| BootFailure::new(error.to_string()))?;
     let expires = (Instant::now() + pool.config.boot_timeout).into_std();
     let resume = door.resume.hash();
-    let expected = Expected {
-        token: token.hash(),
-        resume,
-        expires,
-        keep: door,
-        progress: Progress::Expected,
-    };
+    let expected =
+        Expected { token: token.hash(), resume, expires, keep: door, progress: Progress::Expected };
     pool.listener.admission().expect(name, expected);
     let listener = pool.listener.clone();
     let in_memory = Arc::new(move || {

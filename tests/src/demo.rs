@@ -61,6 +61,12 @@ pub async fn pid() -> u32 {
     std::process::id()
 }
 
+/// That many bytes, and the process that made them.
+#[remote]
+pub async fn large_with_pid(len: usize) -> (Blob, u32) {
+    (bytes(len), std::process::id())
+}
+
 /// A value with all that serde can do.
 #[remote]
 pub async fn retitle(mut video: Video, title: Option<String>) -> Result<Video, DemoError> {

@@ -1,9 +1,11 @@
 //! Remote functions that do what they should not, or tell what goes on around them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use flame_aws::{CallContext, Receiver, RemoteError, Sender, channel, remote};
+use flame_aws::{Blob, CallContext, Receiver, RemoteError, RunnerRef, Sender, channel, remote};
 
 /// Ends its process as -9 does, while it runs.
 #[remote]
@@ -70,17 +72,49 @@ pub async fn time_left() -> Option<Duration> {
     Some(CallContext::current()?.deadline?.saturating_duration_since(now))
 }
 
-static INSIDE: AtomicUsize = AtomicUsize::new(0);
-static MOST_INSIDE: AtomicUsize = AtomicUsize::new(0);
+/// As [`gated`], with an answer of some size.
+#[remote]
+pub async fn gated_echo(
+    begun: Sender<u32>,
+    mut open: Receiver<()>,
+    blob: Blob,
+) -> anyhow::Result<Blob> {
+    begun.send(std::process::id()).await?;
+    while open.recv().await?.is_some() {}
+    Ok(blob)
+}
+
+/// As [`gated`], on a thread that nothing can stop.
+#[remote]
+pub fn gated_plainly(begun: Sender<u32>, mut open: Receiver<()>) -> u32 {
+    let gate = async move {
+        begun.send(std::process::id()).await.expect("the test listens");
+        // A cancelled call's channels are lost; the function goes on even so until it sees that.
+        while let Ok(Some(())) = open.recv().await {}
+    };
+    tokio::runtime::Handle::current().block_on(gate);
+    std::process::id()
+}
+
+/// Who is on which runner; with the local backend there are several in a process.
+static INSIDE: LazyLock<Mutex<HashMap<RunnerRef, (usize, usize)>>> = LazyLock::new(Mutex::default);
 
 /// Stays for a while; the most that were ever inside at the same time, and where.
 #[remote]
-pub async fn crowd(time: Duration) -> (usize, u32) {
-    let inside = INSIDE.fetch_add(1, Ordering::SeqCst) + 1;
-    MOST_INSIDE.fetch_max(inside, Ordering::SeqCst);
+pub async fn crowd_of(time: Duration) -> (usize, [u8; 16]) {
+    let runner = CallContext::current().expect("a call").runner;
+    let at = |change: fn(&mut (usize, usize))| {
+        let mut inside = INSIDE.lock().expect("nothing panics with the lock");
+        let inside = inside.entry(runner).or_default();
+        change(inside);
+        inside.1
+    };
+    at(|(now, most)| {
+        *now += 1;
+        *most = (*most).max(*now);
+    });
     tokio::time::sleep(time).await;
-    INSIDE.fetch_sub(1, Ordering::SeqCst);
-    (MOST_INSIDE.load(Ordering::SeqCst), std::process::id())
+    (at(|(now, _)| *now -= 1), *runner.as_bytes())
 }
 
 static MAY_END: AtomicBool = AtomicBool::new(false);

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use flame_aws::{Sender, channel};
+use flame_aws::{PoolEvent, Sender, channel};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -81,8 +81,9 @@ async fn leaves() {
     let pool = pool.start().await.unwrap();
     pool.call(demo::pid()).await.unwrap();
     let _busy = tokio::spawn(pool.call(mischief::spins()));
+    let mut watcher = crate::Watcher::new(&pool);
     let _booting = tokio::spawn(pool.call(demo::pid()));
-    crate::until("another boots", || pool.snapshot().booting > 0).await;
+    watcher.next(|event| matches!(event, PoolEvent::GrowStart { .. }).then_some(())).await;
     println!("leaves");
 }
 

@@ -142,12 +142,7 @@ async fn carry(sky: Arc<Sky>, mut near: TcpStream, to: SocketAddr) {
 }
 
 /// Moves bytes one way, until either end is gone or the budget is spent.
-async fn pass(
-    sky: &Sky,
-    budget: &Budget<'_>,
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-) {
+async fn pass(sky: &Sky, budget: &Budget<'_>, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) {
     let mut chunk = vec![0; 16 * 1024];
     while let Ok(len @ 1..) = from.read(&mut chunk).await {
         sky.hold_back().await;

@@ -1,1 +1,29 @@
-fn main() {}
+//! How a pool lives, on real processes and, where that is the same, on the local backend.
+
+#[path = "life/calls.rs"]
+mod calls;
+#[path = "life/capacity.rs"]
+mod capacity;
+#[path = "life/embedding.rs"]
+mod embedding;
+#[path = "life/ends.rs"]
+mod ends;
+#[path = "life/idle.rs"]
+mod idle;
+#[path = "life/logs.rs"]
+mod logs;
+
+use flame_tests::{Backend, on};
+
+fn main() -> std::process::ExitCode {
+    let on_both = [calls::tests(), capacity::tests()].concat();
+    let tests = [
+        idle::tests(),
+        ends::tests(),
+        logs::tests(),
+        embedding::tests(),
+        on(Backend::Process, &on_both),
+        on(Backend::Local, &on_both),
+    ];
+    flame_tests::suite(tests.concat())
+}

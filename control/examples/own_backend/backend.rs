@@ -121,8 +121,10 @@ impl Backend for OwnBackend {
 impl Drop for OwnBackend {
     fn drop(&mut self) {
         for booted in lock(&self.children).values_mut() {
-            // One that is dead already can't be killed, which is as well.
-            let _ = booted.child.kill();
+            // Killed, it is dead at once, and reaped it leaves no zombie.
+            if booted.child.kill().is_ok() {
+                let _ = booted.child.wait();
+            }
         }
     }
 }

@@ -32,8 +32,8 @@ use crate::keepalive::{Due, Keepalive};
 
 /// Bytes written at once: four TLS records.
 const BATCH: usize = 64 * 1024;
-/// Bytes that a read asks for: one TLS record.
-const READ: usize = 16 * 1024;
+/// Bytes that a read asks for: many small calls, and little for each idle link to hold.
+const READ: usize = 4 * 1024;
 /// What is asked for when a packet is known to be longer: a whole batch.
 const BULK_READ: usize = 64 * 1024;
 /// How long a closing side waits for the other to have everything.
@@ -192,9 +192,7 @@ impl<H: Handler> Driver<H> {
             let state = shared.lock();
             match &state.wish {
                 // What is not delivered yet waits for the next socket even so.
-                Wish::Close if !state.mux.has_frames() && delivered => {
-                    Poll::Ready(LinkEnd::Closed)
-                }
+                Wish::Close if !state.mux.has_frames() && delivered => Poll::Ready(LinkEnd::Closed),
                 Wish::Stay | Wish::Close => Poll::Pending,
                 Wish::Abort(why) => Poll::Ready(LinkEnd::Aborted { why: why.clone() }),
             }

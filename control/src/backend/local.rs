@@ -20,6 +20,24 @@ use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
 use crate::error::BootFailure;
 
 /// Boots runners as tasks of this process.
+///
+/// ```
+/// use flame_aws::backend::Local;
+/// use flame_aws::{Pool, remote};
+///
+/// #[remote]
+/// async fn double(n: u32) -> u32 {
+///     n * 2
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::builder("here").backend(Local::new()).start().await?;
+/// assert_eq!(pool.call(double(21)).await?, 42);
+/// pool.drain().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default, Clone)]
 pub struct Local {
     tasks: Arc<Mutex<HashMap<Instance, LocalTask>>>,

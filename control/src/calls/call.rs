@@ -115,8 +115,12 @@ pub(super) fn call<T: Send + 'static>(
     let order = Order::new(shared, encoded, shared.config.timeout).at(at);
     async move {
         let mut sent = order.send().await?;
-        let span = tracing::debug_span!(parent: &sent.span, "flame.run", runner = %sent.runner);
-        let message = result(&mut sent).instrument(span).await?;
+        // Boxed, since a call that waits for its slot would hold the room for this, too.
+        let message = Box::pin(async {
+            let span = tracing::debug_span!(parent: &sent.span, "flame.run", runner = %sent.runner);
+            result(&mut sent).instrument(span).await
+        })
+        .await?;
         decode(sent, message, reply?)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_link::{Link, Stream, StreamError};
-use flame_runner_shim::calling::{CodecError, Encoded, HeldGuard};
+use flame_runner_shim::calling::{CodecError, Encoded, HeldGuard, Timeout};
 use flame_runner_shim::context::CallContext;
 use flame_runner_shim::pump::pump;
 use flame_wire::call::{CallHeader, MAX_CHANNELS};
@@ -34,9 +34,8 @@ struct Inner {
     after: Option<Duration>,
     deadline: Option<Instant>,
     depth: u8,
-    trace: Option<TraceContext>,
-    /// What the work asked for by itself, where the pool's time bounds only the handing over.
-    work_only: Option<Option<Instant>>,
+    /// The pool's time bounds only the handing over: the work has what it asked for by itself.
+    own_time: bool,
     /// The runner must say when it has taken the call.
     ack: bool,
     /// It goes to the runner that holds this.
@@ -60,15 +59,17 @@ impl Order {
     /// The deadline of a call runs from here.
     pub(super) fn new(
         pool: &Arc<Shared>,
-        encoded: Result<Encoded, CodecError>,
+        mut encoded: Result<Encoded, CodecError>,
         default_timeout: Option<Duration>,
     ) -> Self {
+        if let Ok(Encoded { options, .. }) = &mut encoded {
+            let of_caller = || CallContext::current().and_then(|caller| caller.trace);
+            options.trace = Some(options.trace.or_else(of_caller).unwrap_or_else(new_trace));
+        }
         let after = match &encoded {
             Ok(encoded) => encoded.options.timeout.or(default_timeout),
             Err(_) => None,
         };
-        let context = CallContext::current();
-        let trace = encoded.as_ref().ok().and_then(|encoded| encoded.options.trace);
         Self(Box::new(Inner {
             pool: pool.clone(),
             encoded,
@@ -76,8 +77,7 @@ impl Order {
             // A deadline beyond what the clock can tell is none.
             deadline: after.and_then(|after| Instant::now().checked_add(after)),
             depth: app::depth(),
-            trace: trace.or_else(|| context.and_then(|context| context.trace)),
-            work_only: None,
+            own_time: false,
             ack: false,
             at: None,
         }))
@@ -85,8 +85,7 @@ impl Order {
 
     /// The pool's timeout bounds the handing over, not the work.
     pub(super) fn without_pool_budget(mut self) -> Self {
-        let own = self.0.encoded.as_ref().ok().and_then(|e| e.options.timeout.or(None));
-        self.0.work_only = Some(own.and_then(|own| Instant::now().checked_add(own)));
+        self.0.own_time = true;
         self
     }
 
@@ -103,8 +102,7 @@ impl Order {
     /// Waits for a slot and sends the call. Cancel-safe: dropped, nothing is left of it.
     pub(super) async fn send(self) -> Result<Sent, CallError> {
         let order = self.0;
-        let trace = order.trace.unwrap_or_else(new_trace);
-        let span = order.check(trace)?;
+        let span = order.check()?;
         let place = match &order.at {
             Some(held) => Place::beside(held)?,
             None => {
@@ -114,13 +112,13 @@ impl Order {
                 Place::on(lease.map_err(|refusal| refused(refusal, order.after))?)
             }
         };
-        order.open(place, span, trace)
+        order.open(place, span)
     }
 }
 
 impl Inner {
     /// What would be refused anyway does not wait for a slot first.
-    fn check(&self, trace: TraceContext) -> Result<tracing::Span, CallError> {
+    fn check(&self) -> Result<tracing::Span, CallError> {
         let encoded = self.encoded.as_ref().map_err(CodecError::clone)?;
         let limit = self.pool.config.runner.max_depth;
         if self.depth > limit {
@@ -131,24 +129,21 @@ impl Inner {
             return Err(CallError::Codec { what, source: None });
         }
         let (function, pool) = (encoded.name, &self.pool.config.name);
-        Ok(tracing::debug_span!("flame.call", function, pool, traceparent = %trace))
+        let trace = encoded.options.trace.map(tracing::field::display);
+        Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
     }
 
     /// Sends the call to its place.
-    fn open(
-        self: Box<Self>,
-        place: Place,
-        span: tracing::Span,
-        trace: TraceContext,
-    ) -> Result<Sent, CallError> {
-        let Inner { pool, encoded, after, deadline, depth, work_only, ack, .. } = *self;
+    fn open(self: Box<Self>, place: Place, span: tracing::Span) -> Result<Sent, CallError> {
+        let Inner { pool, encoded, after, deadline, depth, own_time, ack, .. } = *self;
         let Encoded { function, name, body, ends, helds, options, .. } = encoded?;
         let Place { link, runner, guard } = place;
         if helds.iter().any(|held| held.runner() != key(runner)) {
             let what = "an argument is held by another runner: call it by `pool.at(&held)`";
             return Err(CallError::Codec { what: what.to_owned(), source: None });
         }
-        let work_deadline = work_only.unwrap_or(deadline);
+        let lent = own_time && options.timeout == Timeout::OfPool;
+        let work_deadline = if lent { None } else { deadline };
         let left = work_deadline.map(|by| by.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Err(timeout(Phase::Queue, after));
@@ -160,7 +155,7 @@ impl Inner {
                 depth,
                 detached: options.detached,
                 ack,
-                trace: Some(trace),
+                trace: options.trace,
                 channels: channels.iter().map(|id| id.0).collect(),
                 ..CallHeader::new(function)
             };
@@ -248,8 +243,10 @@ impl Sent {
         self.finished.ok = true;
     }
 
+    /// A runner that does not keep to the protocol is of no use to anyone, and is lost.
     pub(super) fn protocol(&self, what: &str) -> CallError {
         let reason = format!("{what}, against the protocol");
+        self.stream.link().abort(reason.as_str());
         CallError::RunnerLost { started: true, runner: self.runner, reason }
     }
 

@@ -83,6 +83,32 @@ impl Config {
 }
 
 /// The options of a pool that is to be started; see [`Pool::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use flame_aws::{Idle, Placement, Pool, PoolEvent};
+///
+/// # async fn example() -> Result<(), flame_aws::PoolError> {
+/// let pool = Pool::builder("thumbs")
+///     .min(1)
+///     .max(8)
+///     .max_concurrency(2)
+///     .timeout(Duration::from_secs(60))
+///     .idle_shutdown_after(Duration::from_secs(10))
+///     .min_idle_shutdown_after(Idle::Never)
+///     .placement(Placement::Pack)
+///     .on_grow_end(|event| {
+///         if let PoolEvent::GrowEnd { failure: Some(failure), .. } = event {
+///             eprintln!("a boot failed: {failure}");
+///         }
+///     })
+///     .start()
+///     .await?;
+/// pool.ready().await; // its one runner is up
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing happens before `start`"]
 pub struct PoolBuilder {
     name: String,

@@ -181,7 +181,7 @@ impl<F: Clone> PoolState<F> {
         if self.grant(waiter) {
             return;
         }
-        if let Some(failure) = self.hopeless(now) {
+        if let Some((_, failure)) = self.hopeless(now) {
             return self.refuse(waiter, Refusal::BootFailed(failure));
         }
         let limit = self.limits.max_queue;
@@ -216,7 +216,7 @@ impl<F: Clone> PoolState<F> {
     fn settle(&mut self, now: Instant) {
         self.serve();
         if !self.queue.is_empty()
-            && let Some(failure) = self.hopeless(now)
+            && let Some((_, failure)) = self.hopeless(now)
         {
             self.refuse_all(&Refusal::BootFailed(failure));
         }
@@ -252,11 +252,13 @@ impl<F: Clone> PoolState<F> {
         if self.fleet.up() == 0 || all_covered { WaitPhase::Boot } else { WaitPhase::Queue }
     }
 
-    /// The reason why waiting is in vain: nothing up, nothing booting, the breaker open.
-    fn hopeless(&self, now: Instant) -> Option<F> {
+    /// Until when waiting is in vain, and why: nothing up, nothing booting, the breaker open.
+    fn hopeless(&self, now: Instant) -> Option<(Instant, F)> {
         let stranded = self.fleet.up() == 0 && self.fleet.booting() == 0;
-        let open = stranded && matches!(self.ladder.gate(now), Gate::BreakerOpen { .. });
-        if open { self.last_failure.clone() } else { None }
+        match self.ladder.gate(now) {
+            Gate::BreakerOpen { until } if stranded => Some((until, self.last_failure.clone()?)),
+            _ => None,
+        }
     }
 
     fn announce(&mut self) {

@@ -28,7 +28,7 @@ const HEAD: usize = 4 + 2;
 /// Room left before a value: a call's header with all its options, the body's head, two blobs.
 const HEADROOM: usize = 72;
 /// What a writer allocates at first. Small, since a call that waits in a queue holds it.
-const INITIAL: usize = 256;
+const INITIAL: usize = 192;
 /// Up to this length a value is moved to the end of its buffer. That makes the buffer full, and
 /// a full one becomes [`Bytes`] without another allocation.
 const SMALL: usize = 1024;

@@ -581,7 +581,11 @@ fn a_signal_drains_within_the_window() {
 fn a_call_that_crosses_a_signal_is_served() {
     let mut runner = Runner::serving(limits());
     assert_eq!(runner.on(Event::Signal(15)), asks_to_go(EndReason::Signal(15)));
-    assert_eq!(runner.all(&[Event::CallStarted, Event::CallEnded]), [], "others may be on their way");
+    assert_eq!(
+        runner.all(&[Event::CallStarted, Event::CallEnded]),
+        [],
+        "others may be on their way"
+    );
     let end = [vec![Action::RefuseNewCalls], leaves(EndReason::Signal(15), EXIT_OK)];
     assert_eq!(runner.on(DRAIN), end.concat());
 }

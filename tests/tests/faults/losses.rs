@@ -222,9 +222,7 @@ async fn sigterm_lets_calls_end_and_sends_new_ones_elsewhere() {
     assert!(!is_gone(pid), "it waits for its call");
     gate.open();
     assert_eq!(call.await.unwrap().unwrap(), pid);
-    watcher
-        .next(|event| matches!(event, flame_aws::PoolEvent::Shrink { .. }).then_some(()))
-        .await;
+    watcher.next(|event| matches!(event, flame_aws::PoolEvent::Shrink { .. }).then_some(())).await;
     until_gone(&[pid]).await;
     ends_clean(&pool, &[pid]).await;
 }

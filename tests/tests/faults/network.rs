@@ -51,10 +51,9 @@ async fn tallies(pool: &Pool) -> HashMap<u64, u64> {
             (gate.entered().await, gate, call)
         });
         let entered = join_all(calls).await;
-        for (pid, tallied) in join_all(runners.iter().map(async |_| {
-            pool.call(demo::tallied_at()).await.unwrap()
-        }))
-        .await
+        for (pid, tallied) in
+            join_all(runners.iter().map(async |_| pool.call(demo::tallied_at()).await.unwrap()))
+                .await
         {
             if !asked.contains(&pid) {
                 asked.push(pid);
@@ -90,7 +89,6 @@ async fn a_thousand_calls_over_a_socket_that_is_cut_are_each_run_once() {
             }
         });
         join_all(calls).await;
-        eprintln!("DBG cuts {}", proxy.cuts());
         assert!(proxy.cuts() > 5, "it was cut: {}", proxy.cuts());
         proxy.set(Weather::Fair);
         assert_eq!(pids(&pool), before, "no runner was lost");
@@ -156,7 +154,7 @@ async fn channels_and_streams_over_a_socket_that_is_cut_lose_nothing() {
         let ((), (), items) = tokio::join!(feed, read, items);
         assert_eq!(items.unwrap(), (0..20_000).collect::<Vec<_>>());
         assert_eq!(child.join().await.unwrap().unwrap(), 3000);
-        eprintln!("DBG cuts {}", proxy.cuts()); assert!(proxy.cuts() > 2, "it was cut: {}", proxy.cuts());
+        assert!(proxy.cuts() > 2, "it was cut: {}", proxy.cuts());
         ends_clean(&pool, &[]).await;
     }
 }
@@ -178,13 +176,13 @@ async fn a_runner_for_a_single_call_delivers_its_result_over_a_socket_that_is_cu
 }
 
 async fn a_cut_while_a_runner_comes_in_is_no_lost_call() {
-    for bytes in (100..2_600).step_by(50) {
+    // The handshakes are some 1,500 bytes; the hello, its answer and the first packets follow.
+    for bytes in (100..2_000).step_by(50) {
         let make = || process_pool("test").max(1).max_concurrency(1).grace(MINUTE);
         let (pool, proxy) = pool_behind(make, 0).await;
         proxy.set(Weather::Cuts(bytes..bytes + 1));
         let call = tokio::spawn(pool.call(demo::double(4)));
-        until("the first connection is cut", || proxy.cuts() > 0 || call.is_finished()).await;
-        eprintln!("DBG {bytes} {}", proxy.cuts());
+        until("it is cut, or was not", || proxy.cuts() > 0 || call.is_finished()).await;
         proxy.set(Weather::Fair);
         assert_eq!(call.await.unwrap().unwrap(), 8, "after {bytes} bytes");
         ends_clean(&pool, &[]).await;

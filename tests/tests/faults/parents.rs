@@ -98,9 +98,7 @@ async fn an_expired_token_is_refused() {
     let pool = pool.start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let call = tokio::spawn(pool.call(demo::double(1)));
-    watcher
-        .next(|event| matches!(event, PoolEvent::GrowEnd { up: false, .. }).then_some(()))
-        .await;
+    watcher.next(|event| matches!(event, PoolEvent::GrowEnd { up: false, .. }).then_some(())).await;
     let late = std::fs::read_to_string(&folder.files()[0]).unwrap();
     let output = started_with(&late).await;
     assert_eq!(output.status.code(), Some(EXIT_REFUSED));

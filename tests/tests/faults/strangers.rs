@@ -28,8 +28,10 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// A pool whose one child tells its FLAME_PARENT and does not come: a place for an impostor.
-async fn vacancy(make: impl FnOnce(PoolBuilder) -> PoolBuilder) -> (Pool, FlameParent, u32) {
-    let folder = Folder::new();
+async fn vacancy(
+    folder: &Folder,
+    make: impl FnOnce(PoolBuilder) -> PoolBuilder,
+) -> (Pool, FlameParent, u32) {
     let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
     let pool = process_pool("test").min(1).max(1).backend(backend);
     let pool = make(pool).start().await.unwrap();
@@ -57,7 +59,8 @@ async fn garbage_at_the_listener_hurts_nobody() {
     let pool = pool.start().await.unwrap();
     let pid = pool.call(demo::pid()).await.unwrap();
     let parent = impostor::flame_parent(&folder.files()[0]);
-    let noise: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let noise: Vec<u8> =
+        (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let upgrade = |path| {
         format!(
             "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -104,7 +107,8 @@ async fn strangers_that_say_nothing_do_not_keep_runners_out() {
 }
 
 async fn a_hello_that_is_none_is_sent_away() {
-    let (pool, parent, child) = vacancy(|pool| pool).await;
+    let folder = Folder::new();
+    let (pool, parent, child) = vacancy(&folder, |pool| pool).await;
     let mut io = dial(&parent.address, parent.fingerprint).await.unwrap();
     io.write_all(&[0xff; 64]).await.unwrap();
     io.flush().await.unwrap();
@@ -152,7 +156,8 @@ async fn a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed() {
         ("an answer that is none", encoded(&[start(0, Tag::Item, 5)])),
     ];
     for (breach, words) in breaches {
-        let (pool, parent, child) = vacancy(|pool| pool).await;
+        let folder = Folder::new();
+        let (pool, parent, child) = vacancy(&folder, |pool| pool).await;
         let mut watcher = Watcher::new(&pool);
         let mut io = come_in(&parent).await;
         let call = tokio::spawn(pool.call(demo::double(1)));
@@ -170,7 +175,8 @@ async fn a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed() {
 }
 
 async fn a_runner_that_announces_more_than_a_message_may_have_is_lost() {
-    let (pool, parent, child) = vacancy(|pool| pool.max_message(1 << 20)).await;
+    let folder = Folder::new();
+    let (pool, parent, child) = vacancy(&folder, |pool| pool.max_message(1 << 20)).await;
     let mut watcher = Watcher::new(&pool);
     let mut io = come_in(&parent).await;
     let call = tokio::spawn(pool.call(demo::double(1)));
@@ -194,7 +200,8 @@ async fn a_runner_that_goes_silent_does_not_hold_its_caller() {
     let times = |pool: PoolBuilder| {
         pool.silence(Duration::from_millis(600)).grace(Duration::from_millis(300))
     };
-    let (pool, parent, child) = vacancy(times).await;
+    let folder = Folder::new();
+    let (pool, parent, child) = vacancy(&folder, times).await;
     let mut watcher = Watcher::new(&pool);
     let _io = come_in(&parent).await;
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;

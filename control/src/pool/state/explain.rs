@@ -76,7 +76,7 @@ pub(crate) enum Growth<F> {
     MaxReached,
     /// More is wanted; the next boot waits after a failure.
     BackingOff { remaining: Duration, failures: u32, last_failure: Option<F> },
-    /// More is wanted; so many boots failed in a row that none is tried for now.
+    /// So many boots failed in a row that none is tried for now, and callers are sent away.
     BreakerOpen { remaining: Duration, failures: u32, last_failure: Option<F> },
     /// More is wanted, and starts as soon as the pool handles its timeout.
     Due { boots: u32 },
@@ -114,7 +114,15 @@ impl<F: Clone> PoolState<F> {
         let growth = match self.plan(now) {
             Plan::Boot(boots) => Growth::Due { boots: boots.count },
             Plan::Hold(Hold::Draining) => Growth::Draining,
-            Plan::Hold(Hold::NoUnmetDemand) => Growth::NoUnmetDemand,
+            // Callers are sent away at once, so there is no demand; that is not what people ask.
+            Plan::Hold(Hold::NoUnmetDemand) => match self.hopeless(now) {
+                Some((until, failure)) => Growth::BreakerOpen {
+                    remaining: remaining(until),
+                    failures,
+                    last_failure: Some(failure),
+                },
+                None => Growth::NoUnmetDemand,
+            },
             Plan::Hold(Hold::BootsUnderWay) => Growth::BootsUnderWay,
             Plan::Hold(Hold::MaxReached) => Growth::MaxReached,
             Plan::Hold(Hold::BackingOff { until }) => Growth::BackingOff {

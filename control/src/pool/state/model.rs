@@ -460,6 +460,10 @@ impl Model {
             Growth::NoUnmetDemand => !wanted && !booting,
             Growth::BootsUnderWay => booting && (!wanted || self.on_trial),
             Growth::MaxReached => wanted && full,
+            // Whoever would want a runner is sent away.
+            Growth::BreakerOpen { .. } if !wanted => {
+                self.serving() == 0 && !booting && paused.is_some()
+            }
             Growth::BackingOff { .. } | Growth::BreakerOpen { .. } => wanted && !full && resumes,
             Growth::Due { .. } => false,
         };

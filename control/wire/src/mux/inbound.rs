@@ -9,6 +9,8 @@ use crate::frame::{Data, MAX_FRAME};
 
 /// What is reserved for a message before its bytes come: an announced length is only a claim.
 const RESERVE: u64 = 1 << 20;
+/// Later as much as this times what has come. Doubling would move a large message many times.
+const GROWTH: u64 = 16;
 
 #[derive(Debug)]
 struct Partial {
@@ -18,6 +20,18 @@ struct Partial {
     buffer: BytesMut,
     /// Bytes that are not yet owed to the peer.
     debt: u32,
+}
+
+impl Partial {
+    fn append(&mut self, bytes: &[u8]) {
+        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
+            let had = self.buffer.len() as u64;
+            let room = self.total.min(RESERVE.max(GROWTH * had)).saturating_sub(had);
+            // At least what is here; never more than the message can have.
+            self.buffer.reserve(usize::try_from(room).unwrap_or(0).max(bytes.len()));
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
 }
 
 #[derive(Debug)]
@@ -89,18 +103,14 @@ impl Inbound {
             let body = if data.start.is_some() {
                 data.payload
             } else {
-                partial.buffer.extend_from_slice(&data.payload);
+                partial.append(&data.payload);
                 partial.buffer.freeze()
             };
             let message = Message { tag: partial.tag, body, end: data.end };
             self.inbox.push_back((message, partial.debt));
             return Ok(true);
         }
-        if data.start.is_some() {
-            let reserve = partial.total.min(RESERVE);
-            partial.buffer.reserve(usize::try_from(reserve).unwrap_or_default());
-        }
-        partial.buffer.extend_from_slice(&data.payload);
+        partial.append(&data.payload);
         // A message longer than the window must be granted while it comes, but only one: while
         // another waits to be read, the sender stays within its window.
         if self.inbox.is_empty() {

@@ -285,6 +285,8 @@ fn with_the_breaker_open_and_nothing_up_a_checkout_is_refused_at_once() {
     break_boots(&mut sim);
     assert_eq!(sim.checkout(50), [refuse(50, Refusal::BootFailed("image is gone"))]);
     assert_eq!(sim.pool.poll_timeout(), None, "nobody waits, so nothing is to be tried");
+    let open = matches!(sim.growth(), Growth::BreakerOpen { last_failure: Some(_), .. });
+    assert!(open, "it says why callers are sent away: {:?}", sim.growth());
 }
 
 #[test]

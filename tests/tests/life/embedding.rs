@@ -1,0 +1,167 @@
+//! Pools within apps: several of them, on other runtimes, on runners.
+
+use std::time::Duration;
+
+use flame_aws::{CallError, LimitsChange};
+use flame_tests::mischief;
+use flame_tests::process::{ends_clean, pids, until_gone};
+use flame_tests::{Test, demo, process_pool, tests, until};
+use futures_util::future::join_all;
+use tokio::runtime::{Builder, Runtime};
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        many_pools_live_in_one_process,
+        a_plain_threads_runtime_can_have_a_pool,
+        a_pool_serves_callers_of_other_runtimes,
+        a_pool_is_changed_and_dropped_on_a_plain_thread,
+        a_runtime_that_ends_leaves_no_child,
+        a_pool_whose_runtime_has_ended_holds_nobody,
+        pools_on_runners_start_empty,
+    ]
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs on a thread that is none of a runtime's.
+async fn on_a_plain_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = tokio::sync::oneshot::channel();
+    let thread = std::thread::spawn(move || done.send(run()).is_ok());
+    let result = result.await;
+    assert!(thread.join().unwrap());
+    result.unwrap()
+}
+
+async fn many_pools_live_in_one_process() {
+    let pools = (0..8).map(|n| process_pool(&format!("pool-{n}")).min(1).max(1).start());
+    let pools: Vec<_> = join_all(pools).await.into_iter().map(Result::unwrap).collect();
+    let calls = (0..80).map(|n| pools[n % pools.len()].call(demo::pid()));
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    for (n, pid) in answers.iter().enumerate() {
+        assert_eq!(*pid, answers[n % pools.len()], "each pool has its own runner");
+    }
+    let mut distinct = answers.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), pools.len());
+    for pool in &pools {
+        ends_clean(pool, &[]).await;
+    }
+}
+
+async fn a_plain_threads_runtime_can_have_a_pool() {
+    let call = || {
+        current_thread().block_on(async {
+            let pool = process_pool("test").max(1).start().await.unwrap();
+            let doubled = pool.call(demo::double(21)).await.unwrap();
+            ends_clean(&pool, &[]).await;
+            doubled
+        })
+    };
+    assert_eq!(on_a_plain_thread(call).await, 42);
+}
+
+async fn a_pool_serves_callers_of_other_runtimes() {
+    let pool = process_pool("test").start().await.unwrap();
+    let elsewhere = pool.clone();
+    let called = on_a_plain_thread(move || {
+        current_thread().block_on(async {
+            let (numbers, rx) = flame_aws::channel(2);
+            let (tx, mut out) = flame_aws::channel(2);
+            let child = elsewhere.place_child(demo::squares(rx, tx)).await.unwrap();
+            numbers.send(5).await.unwrap();
+            let square = out.recv().await.unwrap();
+            drop(numbers);
+            child.join().await.unwrap().unwrap();
+            (square, elsewhere.call(demo::double(4)).await.unwrap())
+        })
+    });
+    assert_eq!(called.await, (Some(25), 8));
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_pool_is_changed_and_dropped_on_a_plain_thread() {
+    let pool = process_pool("test").max(2).start().await.unwrap();
+    let counter = pool.call(demo::counter(1)).await.unwrap();
+    let child = pool.place_child(demo::forever()).await.unwrap();
+    let elsewhere = pool.clone();
+    on_a_plain_thread(move || {
+        let change = LimitsChange { min: Some(2), ..LimitsChange::default() };
+        elsewhere.resize(change).unwrap();
+        drop((counter, child, elsewhere));
+    })
+    .await;
+    until("min is up, all is free", || {
+        let snapshot = pool.snapshot();
+        snapshot.up == 2 && snapshot.leased == 0
+    })
+    .await;
+    let pids = pids(&pool);
+    on_a_plain_thread(move || drop(pool)).await;
+    until_gone(&pids).await;
+}
+
+async fn a_runtime_that_ends_leaves_no_child() {
+    for workers in [None, Some(2)] {
+        let lived = move || {
+            let runtime = match workers {
+                None => current_thread(),
+                Some(workers) => Builder::new_multi_thread()
+                    .worker_threads(workers)
+                    .enable_all()
+                    .build()
+                    .unwrap(),
+            };
+            let pids = runtime.block_on(async {
+                let pool = process_pool("test").min(2).timeout(None).start().await.unwrap();
+                pool.ready().await;
+                drop(tokio::spawn(pool.call(demo::forever())));
+                drop(tokio::spawn(pool.call(mischief::spins())));
+                until("both are busy", || pool.snapshot().leased == 2).await;
+                pids(&pool)
+            });
+            drop(runtime);
+            pids
+        };
+        let pids = on_a_plain_thread(lived).await;
+        assert_eq!(pids.len(), 2);
+        until_gone(&pids).await;
+    }
+}
+
+async fn a_pool_whose_runtime_has_ended_holds_nobody() {
+    let lived = || {
+        let runtime = current_thread();
+        let pool = runtime.block_on(async {
+            let pool = process_pool("test").min(1).max(1).max_concurrency(1).start().await.unwrap();
+            pool.ready().await;
+            pool
+        });
+        let pids = pids(&pool);
+        (runtime, pool, pids)
+    };
+    let (runtime, pool, pids) = on_a_plain_thread(lived).await;
+    // Nobody drives that runtime: these wait.
+    let sent = tokio::spawn(pool.call(demo::double(1).timeout(None)));
+    until("it has the slot", || pool.snapshot().leased == 1).await;
+    let queued = tokio::spawn(pool.call(demo::double(1).timeout(None)));
+    until("it waits", || pool.snapshot().queued == 1).await;
+    on_a_plain_thread(move || drop(runtime)).await;
+    let lost = sent.await.unwrap();
+    assert!(matches!(lost, Err(CallError::RunnerLost { started: false, .. })), "{lost:?}");
+    let refused = queued.await.unwrap();
+    assert!(matches!(refused, Err(CallError::Draining)), "{refused:?}");
+    let late = pool.call(demo::double(1).timeout(Duration::from_secs(60))).await;
+    assert!(matches!(late, Err(CallError::Draining)), "{late:?}");
+    pool.drain().await;
+    until_gone(&pids).await;
+}
+
+async fn pools_on_runners_start_empty() {
+    let pool = process_pool("test").max(1).start().await.unwrap();
+    let booted = pool.call(mischief::starts_with_min()).await.unwrap().unwrap();
+    assert_eq!(booted, 0, "else each copy would boot copies");
+    ends_clean(&pool, &[]).await;
+}

@@ -29,7 +29,7 @@
 ///
 /// **Arguments** are serde types. References to them are borrowed here and owned on the wire:
 /// `&str`, `&[T]`, `&T`. [`Blob`] is for large bytes, a [`Sender`] or a [`Receiver`] of a
-/// [`channel`] may be one, and so may a [`Held`] value of the runner.
+/// [`channel()`] may be one, and so may a [`Held`] value of the runner.
 ///
 /// **Results** are serde types, too. A `Result` whose error is not one crosses as a
 /// [`RemoteError`], with the whole chain of its messages, if the error can be made of that again:

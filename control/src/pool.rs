@@ -111,6 +111,7 @@ impl Pool {
     /// goes on without the future.
     pub async fn drain(&self) {
         self.shared().handle(Event::Drain);
+        self.shared().end_after_window();
         let mut status = self.shared().status.subscribe();
         let _ = status.wait_for(|status| status.drained).await;
         self.shared().emptied().await;

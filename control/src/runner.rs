@@ -46,7 +46,10 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Command {
     Serve,
+    /// End when what is under way has.
     Drain,
+    /// End what is under way, too.
+    Hurry,
     Stop,
 }
 
@@ -69,6 +72,7 @@ pub(crate) async fn live(
     name: RunnerRef,
     mut commands: watch::Receiver<Command>,
 ) {
+    let mut over = Over { pool: &pool, id, instance: None };
     let (first, mut arrivals) = mpsc::channel(1);
     let (again, sockets) = mpsc::channel(1);
     let boot = boot(&pool, name, Door { resume: Token::from_bytes(rand::random()), first, again });
@@ -77,9 +81,10 @@ pub(crate) async fn live(
         Ok(booted) => booted,
         Err(failure) => {
             pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
-            return pool.runner_over(id);
+            return;
         }
     };
+    over.instance = Some(instance.clone());
     let dead = pool.backend.watch(&instance).shared();
     let arrived = arrival(&pool, &mut arrivals, dead.clone(), &mut commands)
         .instrument(tracing::debug_span!("flame.connect", runner = %name));
@@ -93,7 +98,28 @@ pub(crate) async fn live(
         }
     }
     stop(&pool, name, &instance, dead).await;
-    pool.runner_over(id);
+    over.instance = None;
+}
+
+/// Tells the pool that nothing is left of a runner; also where its life is dropped with the
+/// runtime, and nobody can wait for the end of its instance.
+struct Over<'a> {
+    pool: &'a Shared,
+    id: RunnerId,
+    /// What is not seen dead.
+    instance: Option<Instance>,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        if let Some(instance) = &self.instance {
+            // The pool's runtime is gone: nothing is to be booted in its place.
+            self.pool.handle(Event::Drain);
+            self.pool.handle(Event::RunnerLost { runner: self.id });
+            let _ = self.pool.backend.stop(instance).now_or_never();
+        }
+        self.pool.runner_over(self.id);
+    }
 }
 
 async fn boot(
@@ -179,7 +205,6 @@ async fn serve(
     pool.runner_up(id, up);
 
     let mut goodbye = sight.clone();
-    let mut told_to_drain = false;
     let mut end_by = None;
     let reason = loop {
         let out_of_time = async {
@@ -199,13 +224,14 @@ async fn serve(
             changed = commands.changed() => match *commands.borrow_and_update() {
                 _ if changed.is_err() => break Some("its pool is gone".to_owned()),
                 Command::Stop => break Some("its pool stopped it".to_owned()),
-                Command::Drain if !told_to_drain => {
-                    told_to_drain = true;
-                    let within = pool.config.shutdown_timeout;
+                Command::Serve => {}
+                command => {
+                    let hurry = command == Command::Hurry;
+                    let window = pool.config.shutdown_timeout;
+                    let within = if hurry { Duration::ZERO } else { window };
                     say(&link, &ParentToRunner::Drain { within_ms: millis(within) });
                     end_by = Some(Instant::now() + within + GONE_PATIENCE);
                 }
-                _ => {}
             },
             // Its goodbye is not its end: what its last calls gave may still be on its way.
             () = until(&mut goodbye, |seen| seen.goodbye), if end_by.is_none() => {

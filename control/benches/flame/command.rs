@@ -79,6 +79,10 @@ impl Measurement {
         if let Some(core) = self.condition.core {
             command.args(["--core", &core.to_string()]);
         }
+        if let Some(peer) = self.condition.peer {
+            command.args(["--peer", &peer.to_string()]);
+            command.env(Condition::PEER_CORE, peer.to_string());
+        }
         if let Some(workers) = self.condition.workers {
             command.args(["--workers", &workers.to_string()]);
         }
@@ -97,6 +101,7 @@ impl Measurement {
             match *word {
                 "--quick" => measurement.effort = Effort::Quick,
                 "--core" => condition.core = words.next().and_then(|n| n.parse().ok()),
+                "--peer" => condition.peer = words.next().and_then(|n| n.parse().ok()),
                 "--workers" => condition.workers = words.next().and_then(|n| n.parse().ok()),
                 word => return Err(format!("a measurement has no option `{word}`")),
             }

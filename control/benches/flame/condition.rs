@@ -9,9 +9,10 @@ use tokio::runtime::{Builder, Runtime};
 /// Where a process runs, and on how many threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Condition {
-    /// The one core that it, and every process it starts, is pinned to. Default: wherever the
-    /// system likes.
+    /// The core that it is pinned to. Default: wherever the system likes.
     pub(crate) core: Option<usize>,
+    /// The core that the other side, a runner or the floor's echo, is pinned to. Default: the same.
+    pub(crate) peer: Option<usize>,
     /// Threads of a multi-thread runtime; none: the current-thread runtime.
     pub(crate) workers: Option<usize>,
 }
@@ -21,11 +22,20 @@ impl Condition {
     /// runtime, as the floor's echo processes have.
     const RUNNER_WORKERS: &str = "FLAME_BENCH_RUNNER_WORKERS";
 
-    /// The condition of runners, and of the bare start that they are compared with.
+    /// The variable with the core of the other side.
+    pub(crate) const PEER_CORE: &str = "FLAME_BENCH_PEER_CORE";
+
+    /// Each side on a core of its own. Where the system chooses, it puts the one exchange on one
+    /// core and the other on two, by chance, and they can't be compared.
+    pub(crate) const APART: Self = Self { core: Some(0), peer: Some(1), workers: None };
+
+    /// The condition of runners, of the floor's echo, and of the bare start.
     pub(crate) fn of_runners() -> Self {
         let workers = std::env::var(Self::RUNNER_WORKERS).ok();
         let workers = workers.map(|n| n.parse().expect("the number of a runner's worker threads"));
-        Self { core: None, workers }
+        let core = std::env::var(Self::PEER_CORE).ok();
+        let core = core.map(|n| n.parse().expect("the number of the other side's core"));
+        Self { core, peer: None, workers }
     }
 
     /// Pins this process. To be called before it has threads or children: both inherit the core.
@@ -54,8 +64,8 @@ impl Condition {
     /// What the keys of this condition's figures end in.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
-            Self { core: Some(_), .. } => "_one_core",
-            Self { core: None, .. } => "",
+            Self { core: Some(_), peer: None, .. } => "_one_core",
+            _ => "",
         }
     }
 }

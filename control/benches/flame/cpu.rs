@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flame_aws::Pool;
 
+use crate::condition::Condition;
 use crate::figures::Figures;
 use crate::floor::WsFloor;
 use crate::functions::cpu_used_ns;
@@ -20,7 +21,7 @@ pub(crate) fn used() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-pub(crate) async fn measure(effort: Effort) -> Figures {
+pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
     let pool = pools::warm(1, 1).await;
     let mut floor = WsFloor::start().await;
     let (message, payload) = (pools::bytes(SMALL), pools::payload(SMALL));
@@ -51,11 +52,12 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
 
     let (parent, runner) = (median(&parents), median(&runners));
     let mut figures = Figures::default();
-    figures.set("warm_call_cpu_us_parent", parent);
-    figures.set("warm_call_cpu_us_runner", runner);
-    figures.set("warm_call_cpu_us", parent + runner);
+    let suffix = condition.suffix();
+    figures.set(format!("warm_call_cpu_us_parent{suffix}"), parent);
+    figures.set(format!("warm_call_cpu_us_runner{suffix}"), runner);
+    figures.set(format!("warm_call_cpu_us{suffix}"), parent + runner);
     if !floors.is_empty() {
-        figures.set("ws_floor_cpu_us", median(&floors));
+        figures.set(format!("ws_floor_cpu_us{suffix}"), median(&floors));
     }
     figures
 }

@@ -54,9 +54,10 @@ impl Group {
 
     /// Each is measured in a process of its own.
     pub(crate) fn conditions(self) -> &'static [Condition] {
-        const FREE: Condition = Condition { core: None, workers: None };
+        const FREE: Condition = Condition { core: None, peer: None, workers: None };
         match self {
-            Self::Latency => &[FREE, Condition { core: Some(0), ..FREE }],
+            Self::Latency => &[Condition::APART, Condition { core: Some(0), ..FREE }],
+            Self::Cpu => &[Condition::APART, Condition { core: Some(0), ..FREE }],
             Self::Throughput => &[FREE, Condition { workers: Some(2), ..FREE }],
             _ => &[FREE],
         }
@@ -93,7 +94,7 @@ impl Measurement {
         match self.group {
             Group::Latency => latency::measure(self.condition, effort).await,
             Group::Local => local::measure(effort).await,
-            Group::Cpu => cpu::measure(effort).await,
+            Group::Cpu => cpu::measure(self.condition, effort).await,
             Group::Throughput => throughput::measure(self.condition, effort).await,
             Group::Transfer => transfer::measure(effort).await,
             Group::Boot => boot::measure(effort).await,

@@ -50,7 +50,10 @@ fn main() -> ExitCode {
     match command::parse(std::env::args().skip(1)) {
         Ok(Role::Conduct(request)) => return conduct::conduct(&request),
         Ok(Role::Measure(measurement)) => measurement.run(),
-        Ok(Role::Echo(echo)) => echo.run(),
+        Ok(Role::Echo(echo)) => {
+            Condition::of_runners().pin();
+            echo.run();
+        }
         // All that a copy of the app has to do before it can be of any use.
         Ok(Role::BareStart) => Condition::of_runners().runtime().block_on(async {}),
         Err(usage) => {
@@ -62,9 +65,10 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> ExitCode {
-    let served = Condition::of_runners()
-        .runtime()
-        .block_on(App::new().run(async || Err::<(), AppError>(not_reached())));
+    let condition = Condition::of_runners();
+    condition.pin();
+    let served =
+        condition.runtime().block_on(App::new().run(async || Err::<(), AppError>(not_reached())));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -192,7 +192,9 @@ impl<H: Handler> Driver<H> {
             let state = shared.lock();
             match &state.wish {
                 // What is not delivered yet waits for the next socket even so.
-                Wish::Close if !state.mux.has_frames() && delivered => Poll::Ready(LinkEnd::Closed),
+                Wish::Close if delivered && state.mux.is_flushed_all() => {
+                    Poll::Ready(LinkEnd::Closed)
+                }
                 Wish::Stay | Wish::Close => Poll::Pending,
                 Wish::Abort(why) => Poll::Ready(LinkEnd::Aborted { why: why.clone() }),
             }
@@ -400,12 +402,17 @@ impl<H: Handler> Pump<'_, H> {
             }
         }
         state.take_events(&mut self.aftermath);
-        let quiet = self.session.is_resumed() && !state.mux.has_frames() && self.session.is_idle();
         let wish = state.wish.clone();
+        // Asked only when it matters: it looks at each stream.
+        let quiet = wish == Wish::Close
+            && self.closing.is_none()
+            && self.session.is_resumed()
+            && self.session.is_idle()
+            && state.mux.is_flushed_all();
         drop(state);
         match wish {
             Wish::Abort(why) => return Err(SocketEnd::Over(LinkEnd::Aborted { why })),
-            Wish::Close if self.closing.is_none() && quiet => {
+            Wish::Close if quiet => {
                 Packet::Close.encode(&mut self.out);
                 self.closing = Some(now + CLOSE_PATIENCE);
             }

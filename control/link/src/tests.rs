@@ -213,13 +213,14 @@ async fn calls_survive_cuts_and_each_is_served_once() {
 #[tokio::test]
 async fn what_is_queued_when_a_link_closes_arrives_over_the_next_socket() {
     // Cut within the call, within the answer, within the closing, and not at all.
-    for limit in (1_000..210_000).step_by(4_999).chain(200_000..201_000) {
+    for limit in (1_000..1_020_000).step_by(9_999).chain(1_000_000..1_000_500) {
         let ends = connect(LinkConfig::default(), fragile(limit), |parent| {
             let (a, b) = fragile(usize::MAX);
             tokio::spawn(async move { parent.send(a).await });
             Some(b)
         });
-        let body = Bytes::from(vec![9; 100_000]);
+        // More than a window: a part of it waits for credit when the link is to close.
+        let body = Bytes::from(vec![9; 500_000]);
         let reply = tokio::spawn({
             let (link, body) = (ends.parent.clone(), body.clone());
             async move { call(&link, body).await }

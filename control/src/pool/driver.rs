@@ -89,11 +89,11 @@ pub(crate) struct Up {
 struct Effects {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     boots: Vec<(RunnerId, RunnerRef, watch::Receiver<Command>)>,
+    /// Told already, in their order; what is left is the log.
     events: Vec<PoolEvent>,
     /// Answer to the waiter that is just checking out.
     own: Option<Answer>,
     rearm: bool,
-    status: Option<Status>,
 }
 
 impl Shared {
@@ -157,6 +157,18 @@ impl Shared {
         self.gone.notify_waiters();
         // The last one of a drained pool: its time is over, too.
         self.rearm.notify_one();
+    }
+
+    /// Gives what is under way the shutdown window to end, and ends it then.
+    pub(crate) fn end_after_window(&self) {
+        let (me, window) = (self.me.clone(), self.config.shutdown_timeout);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(window).await;
+            if let Some(me) = me.upgrade() {
+                let core = me.lock();
+                core.runners.keys().for_each(|runner| core.command(*runner, Command::Hurry));
+            }
+        });
     }
 
     /// Waits until nothing is left of any runner.
@@ -235,11 +247,8 @@ impl Shared {
                 self.runtime.spawn(runner::live(me, id, name, commands));
             }
         }
-        if let Some(status) = effects.status {
-            self.status.send_replace(status);
-        }
         for event in effects.events {
-            self.tell(event);
+            self.log(&event);
         }
         if effects.rearm {
             self.rearm.notify_one();
@@ -248,8 +257,12 @@ impl Shared {
 
     /// Tells those who listen; none is no error.
     pub(crate) fn tell(&self, event: PoolEvent) {
-        tracing::debug!(pool = self.config.name, ?event, "pool event");
+        self.log(&event);
         let _ = self.events.send(event);
+    }
+
+    fn log(&self, event: &PoolEvent) {
+        tracing::debug!(pool = self.config.name, ?event, "pool event");
     }
 
     fn lock(&self) -> MutexGuard<'_, Core> {
@@ -257,8 +270,10 @@ impl Shared {
     }
 }
 
-/// Tells the state the time, until the pool has drained.
+/// Tells the state the time, until the pool has drained. Should the runtime end first, so does the
+/// pool: nobody waits for what nothing drives any more.
 pub(crate) async fn keep_time(shared: Arc<Shared>) {
+    let _end = EndOnDrop(&shared);
     loop {
         let due = {
             let mut core = shared.lock();
@@ -278,6 +293,14 @@ pub(crate) async fn keep_time(shared: Arc<Shared>) {
             },
             None => rearmed.await,
         }
+    }
+}
+
+struct EndOnDrop<'a>(&'a Shared);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.handle(Event::Drain);
     }
 }
 
@@ -356,13 +379,17 @@ impl Core {
 
     fn note(&self, shared: &Shared, effects: &mut Effects, note: Note<Failure>) {
         if matches!(note, Note::Ready | Note::Drained) {
-            let mut status = *shared.status.borrow();
-            status.ready |= matches!(note, Note::Ready);
-            status.drained |= matches!(note, Note::Drained);
-            effects.status = Some(status);
+            shared.status.send_modify(|status| {
+                status.ready |= matches!(note, Note::Ready);
+                status.drained |= matches!(note, Note::Drained);
+            });
         }
         let name = |runner| self.runners.get(&runner).map(|entry| entry.name);
-        effects.events.extend(events::of(note, name));
+        if let Some(event) = events::of(note, name) {
+            // With the lock, so that nobody is told of a call before the boot that it waited for.
+            let _ = shared.events.send(event.clone());
+            effects.events.push(event);
+        }
     }
 }
 

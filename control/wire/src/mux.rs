@@ -288,6 +288,12 @@ impl Mux {
         self.streams.get(&id).is_none_or(|stream| stream.out.is_flushed())
     }
 
+    /// Whether all that was queued on any stream has left the mux, what waits for credit included.
+    #[must_use]
+    pub fn is_flushed_all(&self) -> bool {
+        self.urgent.is_empty() && self.streams.values().all(|stream| stream.out.is_flushed())
+    }
+
     /// Whether the peer has reset the stream, or it is closed.
     #[must_use]
     pub fn is_unwanted(&self, id: StreamId) -> bool {

@@ -96,8 +96,8 @@ impl<F: Clone> PoolState<F> {
             Plan::Boot(boots) => {
                 for nth in 0..boots.count {
                     let runner = self.fleet.boot(self.ladder.rung());
-                    self.note(Note::GrowStart { runner, reason: boots.reason(nth) });
                     self.act(Action::Boot { runner });
+                    self.note(Note::GrowStart { runner, reason: boots.reason(nth) });
                 }
             }
             Plan::Hold(Hold::BackingOff { until } | Hold::BreakerOpen { until }) => {

@@ -32,24 +32,30 @@ pub(crate) struct Admission<T> {
 #[derive(Debug)]
 pub(crate) struct Expected<T> {
     /// Of the token in its FLAME_PARENT.
-    pub(crate) token: TokenHash,
+    token: TokenHash,
     /// Of the key that its welcome brings.
-    pub(crate) resume: TokenHash,
+    resume: TokenHash,
     /// When its boot is given up.
-    pub(crate) expires: Instant,
+    expires: Instant,
     /// What the pool keeps of it.
-    pub(crate) keep: T,
-    /// How far it has come.
-    pub(crate) progress: Progress,
+    keep: T,
+    progress: Progress,
+    /// A socket of it has been handed on.
+    arrived: bool,
+}
+
+impl<T> Expected<T> {
+    pub(crate) fn new(token: TokenHash, resume: TokenHash, expires: Instant, keep: T) -> Self {
+        Self { token, resume, expires, keep, progress: Progress::Expected, arrived: false }
+    }
 }
 
 /// How far a runner has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Progress {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
     /// Nothing was seen of it.
-    #[default]
     Expected,
-    /// A welcome has been sent.
+    /// It is being welcomed, and may have its key.
     Welcomed,
     /// It has the welcome; or it is of another build, and gets none. Its token is used up.
     Done,
@@ -75,16 +81,10 @@ impl<T: Clone> Admission<T> {
         self.runners.get(&runner).map(|expected| expected.keep.clone())
     }
 
-    /// A welcome has been sent to the runner: whether it is the first.
-    pub(crate) fn welcomed(&mut self, runner: RunnerRef) -> bool {
-        let expected = self.runners.get_mut(&runner).map(|expected| &mut expected.progress);
-        match expected {
-            Some(progress @ Progress::Expected) => {
-                *progress = Progress::Welcomed;
-                true
-            }
-            _ => false,
-        }
+    /// A socket of the runner is handed on: whether it is the first.
+    pub(crate) fn arrives(&mut self, runner: RunnerRef) -> bool {
+        let expected = self.runners.get_mut(&runner);
+        expected.is_some_and(|expected| !std::mem::replace(&mut expected.arrived, true))
     }
 
     /// The runner has its welcome, since it speaks.
@@ -108,7 +108,7 @@ impl<T: Clone> Admission<T> {
                 if expected.progress == Progress::Done {
                     return Err(Refusal::UsedToken);
                 }
-                if expected.progress == Progress::Expected && now >= expected.expires {
+                if !expected.arrived && now >= expected.expires {
                     return Err(Refusal::ExpiredToken);
                 }
                 if hello.build != self.build {
@@ -119,6 +119,7 @@ impl<T: Clone> Admission<T> {
                         runner: hello.build.clone(),
                     });
                 }
+                expected.progress = Progress::Welcomed;
                 Ok(expected.keep.clone())
             }
             Proof::Again(key)
@@ -163,13 +164,7 @@ mod tests {
         let mut admission = Admission::new(BuildId::new("build"));
         admission.expect(
             RUNNER,
-            Expected {
-                token: token(1).hash(),
-                resume: token(2).hash(),
-                expires: now + Duration::from_secs(10),
-                keep: 7,
-                progress: Progress::Expected,
-            },
+            Expected::new(token(1).hash(), token(2).hash(), now + Duration::from_secs(10), 7),
         );
         (now, admission)
     }
@@ -178,9 +173,9 @@ mod tests {
     fn a_runner_comes_in_by_its_token_and_back_by_its_key() {
         let (now, mut admission) = admission();
         assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(7));
-        assert!(admission.welcomed(RUNNER), "it is the first");
+        assert!(admission.arrives(RUNNER), "it is the first");
         assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(7));
-        assert!(!admission.welcomed(RUNNER), "it is another");
+        assert!(!admission.arrives(RUNNER), "it is another");
     }
 
     #[test]
@@ -189,10 +184,18 @@ mod tests {
         let first = hello(Proof::First(token(1)));
         assert_eq!(admission.admit(now, &first), Ok(7));
         assert_eq!(admission.admit(now, &first), Ok(7), "the welcome could not be sent");
-        assert!(admission.welcomed(RUNNER));
+        assert!(admission.arrives(RUNNER));
         let late = now + Duration::from_secs(10);
         assert_eq!(admission.admit(late, &first), Ok(7), "it had come in time");
-        assert!(!admission.welcomed(RUNNER));
+        assert!(!admission.arrives(RUNNER));
+    }
+
+    #[test]
+    fn a_runner_that_has_its_key_comes_back_although_its_first_socket_was_never_handed_on() {
+        let (now, mut admission) = admission();
+        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(7));
+        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(7));
+        assert!(admission.arrives(RUNNER), "this one is the first");
     }
 
     #[test]
@@ -215,7 +218,6 @@ mod tests {
             let (now, mut admission) = admission();
             let first = hello(Proof::First(token(1)));
             assert!(admission.admit(now, &first).is_ok());
-            assert!(admission.welcomed(RUNNER));
             prove(now, &mut admission);
             assert_eq!(admission.admit(now, &first), Err(Refusal::UsedToken));
         }
@@ -253,12 +255,6 @@ mod tests {
         let again = hello(Proof::Again(token(2)));
         assert_eq!(admission.admit(now, &again), Err(Refusal::WrongToken));
         admission.admit(now, &hello(Proof::First(token(1)))).unwrap();
-        assert_eq!(
-            admission.admit(now, &again),
-            Err(Refusal::WrongToken),
-            "nobody can have it yet"
-        );
-        assert!(admission.welcomed(RUNNER));
         let wrong = hello(Proof::Again(token(3)));
         assert_eq!(admission.admit(now, &wrong), Err(Refusal::WrongToken));
         admission.forget(RUNNER);

@@ -121,7 +121,7 @@ pub enum CallError {
     },
     /// No runner could be booted for the call. It was not started.
     #[error("no runner could be booted: {0}")]
-    BootFailed(#[source] Arc<BootFailure>),
+    BootFailed(Arc<BootFailure>),
     /// The runner was lost with the call on it.
     #[error(
         "runner {runner} was lost {}: {reason}",
@@ -226,8 +226,8 @@ pub enum PoolError {
     #[error("the key of the link can't be made")]
     Key(#[from] flame_link::TlsError),
     /// The executable can't be told.
-    #[error("{0}")]
-    Build(#[source] &'static flame_runner_shim::build_id::BuildIdError),
+    #[error(transparent)]
+    Build(&'static flame_runner_shim::build_id::BuildIdError),
     /// Pools are nested too deep.
     #[error("pools are nested {depth} deep already: a runner seems to boot runners without end")]
     DepthExceeded {
@@ -250,8 +250,8 @@ pub enum AppError {
     #[error("FLAME_PARENT is not UTF-8 text; it is set by the pool that boots a runner, unchanged")]
     NotText,
     /// The executable can't be told.
-    #[error("{0}")]
-    Build(#[source] &'static flame_runner_shim::build_id::BuildIdError),
+    #[error(transparent)]
+    Build(&'static flame_runner_shim::build_id::BuildIdError),
     /// Signals can't be listened for.
     #[error("signals can't be listened for")]
     Signals(#[source] std::io::Error),

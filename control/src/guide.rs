@@ -74,11 +74,12 @@
 //! not go when it was told to, or its pool is gone. Not for one that is seen dead already. End it
 //! at once: whatever could end in good order has had the time to. Stopping is idempotent, works
 //! while the instance boots, and is no error for one that is gone. The pool tries five times, for
-//! at most 30 s each, and after each waits up to 30 s for the death.
+//! at most 30 s each, and after each waits up to 30 s for the death. Only where the runtime of a
+//! pool ends before the pool does, nobody is left to wait: `stop` is then polled once, so do what
+//! can be done before the first `await`.
 //!
 //! All of them may be called at the same time. When the last handle of a pool is dropped, its
-//! instances drain and end as ever; when the backend itself is dropped, because its runtime ends,
-//! end what it can still end.
+//! instances drain and end as ever. When the backend itself is dropped, end what is left.
 //!
 //! # The runner's side
 //!

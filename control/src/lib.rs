@@ -57,7 +57,6 @@ pub use calling::{
 };
 pub use calls::{At, CallStream, Child};
 pub use error::{AppError, BootFailure, CallError, Phase, PoolError};
-pub use flame_runner_shim::log::RunnerLog;
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};
 pub use flame_wire::parent::HostKind;

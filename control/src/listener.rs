@@ -4,8 +4,11 @@
 //! accept ──▶ WebSocket, TLS (10 s each) ──▶ hello (10 s) ──▶ Admission ──▶ Door of the runner
 //! ```
 //!
-//! Strangers cost a task each, of which there are at most [`HANDSHAKES`] at a time.
+//! Strangers cost a task each, of which there are at most [`HANDSHAKES`] at a time: one more takes
+//! the place of the one that has been at it longest, so that those who dial and say nothing can't
+//! keep runners out.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,12 +17,13 @@ use flame_wire::hello::{Hello, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::token::Token;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admission::Admission;
 
-/// Sockets in their handshakes at a time; the kernel's queue holds the others.
+/// Sockets in their handshakes at a time.
 const HANDSHAKES: usize = 256;
 /// How long to wait when the system gives no socket (it is out of file descriptors).
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(100);
@@ -40,16 +44,11 @@ pub(crate) struct Door {
 pub(crate) struct Listener {
     key: ServerKey,
     admission: Arc<Mutex<Admission<Door>>>,
-    handshakes: Arc<Semaphore>,
 }
 
 impl Listener {
     pub(crate) fn new(key: ServerKey, build: BuildId) -> Self {
-        Self {
-            key,
-            admission: Arc::new(Mutex::new(Admission::new(build))),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
-        }
+        Self { key, admission: Arc::new(Mutex::new(Admission::new(build))) }
     }
 
     pub(crate) fn key(&self) -> &ServerKey {
@@ -62,13 +61,18 @@ impl Listener {
 
     /// Takes sockets for as long as it is polled.
     pub(crate) async fn run(self, socket: TcpListener) {
+        let mut handshakes: VecDeque<JoinHandle<()>> = VecDeque::new();
         loop {
-            let Ok(permit) = self.handshakes.clone().acquire_owned().await else { return };
             match socket.accept().await {
                 Ok((tcp, peer)) => {
+                    handshakes.retain(|handshake| !handshake.is_finished());
+                    if handshakes.len() == HANDSHAKES
+                        && let Some(longest) = handshakes.pop_front()
+                    {
+                        longest.abort();
+                    }
                     let listener = self.clone();
-                    tokio::spawn(async move {
-                        let _permit = permit;
+                    handshakes.push_back(tokio::spawn(async move {
                         if let Err(error) = tcp.set_nodelay(true) {
                             tracing::debug!(%peer, %error, "a socket is gone already");
                             return;
@@ -77,7 +81,7 @@ impl Listener {
                             Ok(io) => listener.greet(io).await,
                             Err(error) => tracing::debug!(%peer, %error, "a stranger dialled"),
                         }
-                    });
+                    }));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the listener for runners can't take a socket");
@@ -128,8 +132,8 @@ impl Listener {
     async fn let_in(&self, greeting: Greeting, door: Door) -> Result<(), HelloError> {
         let hello = greeting.hello.clone();
         let io = greeting.welcome(door.resume).await?;
-        // Only one whose welcome went out is the first: before that it may come again.
-        let first = self.admission().welcomed(hello.runner);
+        // Not before its welcome is out: one that was lost on the way is not the first.
+        let first = self.admission().arrives(hello.runner);
         // If nobody waits behind the door, the boot was given up: the socket closes.
         if first {
             let _ = door.first.send(Ok((io, hello))).await;

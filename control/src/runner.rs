@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
-use crate::admission::{Expected, Progress};
+use crate::admission::Expected;
 use crate::backend::{BootSpec, Death, Instance};
 use crate::error::BootFailure;
 use crate::listener::Door;
@@ -36,6 +36,8 @@ use crate::pool::state::{Event, RunnerId};
 
 /// Beyond the shutdown window: how long a drained runner may take to be gone.
 const GONE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a backend may take, beyond the boot timeout, to say what became of its order.
+const LATE_BOOT: Duration = Duration::from_secs(60);
 /// How long what a dead runner sent may take to be read.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How often a stop is tried, and how long each may take.
@@ -75,18 +77,26 @@ pub(crate) async fn live(
     let mut over = Over { pool: &pool, id, instance: None };
     let (first, mut arrivals) = mpsc::channel(1);
     let (again, sockets) = mpsc::channel(1);
-    let boot = boot(&pool, name, Door { resume: Token::from_bytes(rand::random()), first, again });
-    let booted = boot.instrument(tracing::debug_span!("flame.boot", runner = %name)).await;
+    let by = Instant::now() + pool.config.boot_timeout;
+    let door = Door { resume: Token::from_bytes(rand::random()), first, again };
+    let boot = boot(&pool, name, door, by);
+    let boot = boot.instrument(tracing::debug_span!("flame.boot", runner = %name));
+    tokio::pin!(boot);
+    let booted = timeout_at(by, &mut boot).await.unwrap_or_else(|_| Err(too_slow(&pool)));
     let (instance, parent) = match booted {
         Ok(booted) => booted,
         Err(failure) => {
             pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
+            if Instant::now() >= by {
+                // What the backend makes even now is not forgotten.
+                see_off(&pool, name, boot, &mut over).await;
+            }
             return;
         }
     };
     over.instance = Some(instance.clone());
     let dead = pool.backend.watch(&instance).shared();
-    let arrived = arrival(&pool, &mut arrivals, dead.clone(), &mut commands)
+    let arrived = arrival(&pool, by, &mut arrivals, dead.clone(), &mut commands)
         .instrument(tracing::debug_span!("flame.connect", runner = %name));
     match arrived.await {
         Ok((io, hello)) => {
@@ -122,10 +132,41 @@ impl Drop for Over<'_> {
     }
 }
 
+fn too_slow(pool: &Shared) -> BootFailure {
+    let limit = pool.config.boot_timeout;
+    BootFailure::new(format!(
+        "the backend did not take the order within the boot timeout of {limit:?}: raise \
+         `boot_timeout`, or see what keeps the backend"
+    ))
+}
+
+/// Stops what a boot that was given up gives after all.
+async fn see_off(
+    pool: &Shared,
+    name: RunnerRef,
+    boot: impl Future<Output = Result<(Instance, FlameParent), BootFailure>>,
+    over: &mut Over<'_>,
+) {
+    match timeout(LATE_BOOT, boot).await {
+        Ok(Ok((instance, _))) => {
+            over.instance = Some(instance.clone());
+            stop(pool, name, &instance, pool.backend.watch(&instance).shared()).await;
+            over.instance = None;
+        }
+        Ok(Err(_)) => {}
+        Err(_) => {
+            let why = format!("its backend did not say within {LATE_BOOT:?} whether it made one");
+            tracing::error!(runner = %name, why, "an instance may be left over");
+            pool.tell(PoolEvent::StopFailed { runner: name, instance: String::new(), why });
+        }
+    }
+}
+
 async fn boot(
     pool: &Shared,
     name: RunnerRef,
     door: Door,
+    by: Instant,
 ) -> Result<(Instance, FlameParent), BootFailure> {
     let token = Token::from_bytes(rand::random());
     let parent = pool.config.flame_parent(
@@ -136,10 +177,8 @@ async fn boot(
         pool.backend.kind(),
     );
     let flame_parent = parent.encode().map_err(|error| BootFailure::new(error.to_string()))?;
-    let expires = (Instant::now() + pool.config.boot_timeout).into_std();
-    let resume = door.resume.hash();
-    let expected =
-        Expected { token: token.hash(), resume, expires, keep: door, progress: Progress::Expected };
+    let expires = by.into_std();
+    let expected = Expected::new(token.hash(), door.resume.hash(), expires, door);
     pool.listener.admission().expect(name, expected);
     let listener = pool.listener.clone();
     let in_memory = Arc::new(move || {
@@ -154,6 +193,7 @@ async fn boot(
 /// Waits until the runner has said hello, or will not.
 async fn arrival(
     pool: &Shared,
+    by: Instant,
     arrivals: &mut mpsc::Receiver<Arrival>,
     dead: Dead,
     commands: &mut watch::Receiver<Command>,
@@ -161,7 +201,7 @@ async fn arrival(
     let limit = pool.config.boot_timeout;
     let arrived = tokio::select! {
         biased;
-        arrived = timeout(limit, arrivals.recv()) => arrived,
+        arrived = timeout_at(by, arrivals.recv()) => arrived,
         death = dead => return Err(died_in_boot(death, arrivals)),
         () = until(commands, |command| *command > Command::Serve) => {
             return Err(BootFailure::new("the pool no longer wanted the runner"));

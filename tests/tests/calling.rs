@@ -301,6 +301,7 @@ mod attributes {
     pub(super) async fn expected(number: u8) {}
 
     /// A type.
+    #[expect(unreachable_pub, reason = "what the macro keeps is under test")]
     #[derive(Clone, serde::Serialize, serde::Deserialize)]
     pub struct Thing;
 

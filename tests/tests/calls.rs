@@ -1,16 +1,15 @@
-//! Calls to child copies of this very binary.
+//! Calls to child copies of this very binary, and, where that is the same, within it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use flame_aws::{CallError, Phase, channel};
 use flame_tests::demo::{self, Video};
-use flame_tests::{process_pool, suite, tests};
+use flame_tests::{Backend, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
 
 fn main() -> std::process::ExitCode {
-    suite(tests![
-        a_function_runs_in_another_process,
+    let on_both = tests![
         arguments_and_results_cross_as_they_are,
         the_functions_own_error_comes_back_as_itself,
         an_error_without_serde_crosses_with_its_chain,
@@ -21,15 +20,20 @@ fn main() -> std::process::ExitCode {
         map_keeps_the_order,
         a_child_is_fed_by_channels,
         a_stopped_child_frees_its_slot,
-        a_held_value_stays_on_its_runner,
         a_cast_returns_when_accepted,
         a_call_beyond_its_deadline_says_where_the_time_went,
         a_dropped_call_is_cancelled_on_the_runner,
-        pools_nest,
         large_values_cross,
+    ];
+    let between_processes = tests![
+        a_function_runs_in_another_process,
+        a_held_value_stays_on_its_runner,
+        pools_nest,
         a_block_runs_there,
         a_drained_pool_leaves_no_process,
-    ])
+    ];
+    let tests = [on(Backend::Process, &on_both), on(Backend::Local, &on_both), between_processes];
+    suite(tests.concat())
 }
 
 async fn a_function_runs_in_another_process() {
@@ -42,7 +46,7 @@ async fn a_function_runs_in_another_process() {
 }
 
 async fn arguments_and_results_cross_as_they_are() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     let video = Video {
         name: "cat".to_owned(),
         title: None,
@@ -56,27 +60,27 @@ async fn arguments_and_results_cross_as_they_are() {
 }
 
 async fn the_functions_own_error_comes_back_as_itself() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     let video = Video { name: String::new(), title: None, tags: HashMap::new() };
     let error = pool.try_call(demo::retitle(video, None)).await.unwrap_err();
     assert_eq!(error, demo::DemoError::NoVideo("without a name".to_owned()));
 }
 
 async fn an_error_without_serde_crosses_with_its_chain() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     assert_eq!(pool.try_call(demo::parse(" 7")).await.unwrap(), 7);
     let error = pool.try_call(demo::parse("x")).await.unwrap_err();
     assert_eq!(format!("{error:#}"), "\"x\" is no number: invalid digit found in string");
 }
 
 async fn state_is_found_on_the_side_that_runs() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     assert_eq!(pool.call(demo::ask("who?")).await.unwrap(), "who? demo");
     assert_eq!(demo::ask("who?").await, "who? demo");
 }
 
 async fn a_panic_is_an_error_and_the_runner_goes_on() {
-    let pool = process_pool("test").max(1).start().await.unwrap();
+    let pool = pool("test").max(1).start().await.unwrap();
     let before = pool.call(demo::pid()).await.unwrap();
     let Err(CallError::Panicked { message, location, backtrace }) =
         pool.call(demo::panics("at the disco")).await
@@ -97,7 +101,7 @@ async fn a_panic_is_an_error_and_the_runner_goes_on() {
 }
 
 async fn a_stream_comes_in_order() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     let items: Vec<u32> = pool.stream(demo::count(1000)).try_collect().await.unwrap();
     assert_eq!(items, (0..1000).collect::<Vec<_>>());
     // A receiver that takes little makes the runner make little.
@@ -111,7 +115,7 @@ async fn a_stream_comes_in_order() {
 }
 
 async fn a_stream_that_panics_ends_with_the_error() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     let items: Vec<_> = pool.stream(demo::breaks_at(3)).collect().await;
     assert_eq!(items.len(), 4);
     assert!(
@@ -120,13 +124,13 @@ async fn a_stream_that_panics_ends_with_the_error() {
 }
 
 async fn map_keeps_the_order() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     let doubled: Vec<u32> = pool.map((0..200).map(demo::double)).try_collect().await.unwrap();
     assert_eq!(doubled, (0..200).map(|n| 2 * n).collect::<Vec<_>>());
 }
 
 async fn a_child_is_fed_by_channels() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     let (numbers, rx) = channel(8);
     let (tx, mut out) = channel(8);
     let child = pool.place_child(demo::squares(rx, tx)).await.unwrap();
@@ -140,7 +144,7 @@ async fn a_child_is_fed_by_channels() {
 }
 
 async fn a_stopped_child_frees_its_slot() {
-    let pool = process_pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
     let child = pool.place_child(demo::forever()).await.unwrap();
     let full = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
     assert!(matches!(full, Err(CallError::Timeout { phase: Phase::Queue, .. })), "{full:?}");
@@ -164,7 +168,7 @@ async fn a_held_value_stays_on_its_runner() {
 }
 
 async fn a_cast_returns_when_accepted() {
-    let pool = process_pool("test").max(1).start().await.unwrap();
+    let pool = pool("test").max(1).start().await.unwrap();
     let (tx, mut out) = channel(1);
     let (numbers, rx) = channel(1);
     pool.cast(demo::squares(rx, tx)).await.unwrap();
@@ -176,7 +180,7 @@ async fn a_cast_returns_when_accepted() {
 }
 
 async fn a_call_beyond_its_deadline_says_where_the_time_went() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
     let late = pool.call(demo::forever().timeout(Duration::from_millis(50))).await;
     let Err(CallError::Timeout { phase: Phase::Run, after, .. }) = late else { panic!("{late:?}") };
@@ -186,7 +190,7 @@ async fn a_call_beyond_its_deadline_says_where_the_time_went() {
 }
 
 async fn a_dropped_call_is_cancelled_on_the_runner() {
-    let pool = process_pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
     let call = pool.call(demo::forever().timeout(None));
     let gone = tokio::time::timeout(Duration::from_millis(300), call).await;
     assert!(gone.is_err());
@@ -203,7 +207,7 @@ async fn pools_nest() {
 }
 
 async fn large_values_cross() {
-    let pool = process_pool("test").max_message(4 << 20).start().await.unwrap();
+    let pool = pool("test").max_message(4 << 20).start().await.unwrap();
     let blob = demo::bytes(3 << 20);
     assert_eq!(pool.call(demo::echo(blob.clone())).await.unwrap(), blob);
     let error = pool.call(demo::echo(demo::bytes(5 << 20))).await.unwrap_err();

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flame_runner_shim::Connect;
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::host::LocalHost;
 use flame_runner_shim::runner::{Ended, Runner};
+use flame_runner_shim::{Connect, panics};
 use flame_wire::parent::{FlameParent, HostKind};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -71,6 +71,8 @@ impl Backend for Local {
     }
 
     fn init<'a>(&'a self, _: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
+        // As on any runner: a panic is told with its place.
+        panics::install();
         async { Ok(()) }.boxed()
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use flame_aws::backend::Process;
-use flame_aws::{CallError, Phase, PoolEvent};
+use flame_aws::backend::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo, Process};
+use flame_aws::{BootFailure, CallError, HostKind, Phase, PoolEvent};
 use flame_tests::process::ends_clean;
 use flame_tests::{Folder, Test, Watcher, demo, process_pool, tests};
+use futures_util::future::BoxFuture;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
@@ -17,6 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_program_that_is_not_there_is_a_failed_boot,
         a_program_that_is_no_runner_is_a_failed_boot,
         a_pool_that_drains_in_a_boot_ends_the_child,
+        a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped,
     ]
 }
 
@@ -179,4 +181,54 @@ async fn a_pool_that_drains_in_a_boot_ends_the_child() {
     ends_clean(&pool, &[pid]).await;
     let refused = call.await.unwrap();
     assert!(matches!(refused, Err(CallError::Draining)), "{refused:?}");
+}
+
+/// A backend that hangs, and boots a real child only when it is let go.
+#[derive(Clone)]
+struct Slow {
+    inner: Process,
+    go: std::sync::Arc<tokio::sync::Semaphore>,
+}
+
+impl Backend for Slow {
+    fn kind(&self) -> HostKind {
+        self.inner.kind()
+    }
+
+    fn boot_timeout(&self) -> Duration {
+        Duration::from_millis(100)
+    }
+
+    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.inner.init(pool)
+    }
+
+    fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
+        Box::pin(async {
+            let go = self.go.acquire().await;
+            go.map_err(|error| BootFailure::new(error.to_string()))?.forget();
+            self.inner.remote_boot(spec).await
+        })
+    }
+
+    fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.inner.stop(instance)
+    }
+
+    fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
+        self.inner.watch(instance)
+    }
+}
+
+async fn a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped() {
+    let go = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let slow = Slow { inner: Process::new(), go: go.clone() };
+    let pool = process_pool("test").max(1).backend(slow).start().await.unwrap();
+    let failed = pool.call(demo::double(1)).await;
+    let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+    assert!(failure.reason.contains("did not take the order"), "{failure}");
+    // As many as there can have been orders: what they make is nobody's, and is seen dead.
+    go.add_permits(100);
+    pool.drain().await;
+    assert!(pool.snapshot().runners.is_empty());
 }

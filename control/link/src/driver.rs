@@ -33,7 +33,7 @@ use crate::keepalive::{Due, Keepalive};
 /// Bytes written at once: four TLS records.
 const BATCH: usize = 64 * 1024;
 /// Bytes that a read asks for: many small calls, and little for each idle link to hold.
-const READ: usize = 4 * 1024;
+const READ: usize = 2 * 1024;
 /// What is asked for when a packet is known to be longer: a whole batch.
 const BULK_READ: usize = 64 * 1024;
 /// How long a closing side waits for the other to have everything.

@@ -9,6 +9,9 @@ use flame_wire::parent::Fingerprint;
 use flame_wire::token::Token;
 use futures_util::future::BoxFuture;
 use rand::Rng;
+use tokio::sync::mpsc;
+
+use crate::terminator::Event;
 
 /// The first pause after a failed dial; it doubles up to [`LONGEST`], and each is jittered so that
 /// runners cut off together do not come back together.
@@ -43,11 +46,16 @@ pub(crate) struct Dialler {
     connect: Connect,
     hello: Hello,
     resume: Arc<Mutex<Option<Token>>>,
+    events: mpsc::UnboundedSender<Event>,
 }
 
 impl Dialler {
-    pub(crate) fn new(connect: Connect, hello: Hello) -> Self {
-        Self { connect, hello, resume: Arc::default() }
+    pub(crate) fn new(
+        connect: Connect,
+        hello: Hello,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
+        Self { connect, hello, resume: Arc::default(), events }
     }
 
     /// Dials until the parent lets this runner in, or refuses it. Whoever calls this bounds it.
@@ -77,6 +85,8 @@ impl Dialler {
         if let Some(key) = self.key().clone() {
             hello.proof = Proof::Again(key);
         }
+        // Ahead of the hello, so that it is known before the hello is.
+        let _ = self.events.send(Event::HelloSent);
         match greet(io, &hello).await {
             Ok((io, resume)) => {
                 *self.key() = Some(resume);

@@ -108,7 +108,7 @@ impl Runner {
                 .expires_in()
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
         };
-        let dialler = Dialler::new(self.connect.clone(), hello);
+        let dialler = Dialler::new(self.connect.clone(), hello, events.clone());
         Life {
             config: link_config(&self.parent),
             runner: self,
@@ -168,7 +168,13 @@ impl Life {
             let now = |event| (Instant::now().into_std(), event);
             let (at, event) = tokio::select! {
                 Some(event) = self.inbox.recv() => now(Some(event)),
-                Some(signal) = self.runner.signals.recv() => now(Some(Event::Signal(signal))),
+                Some(signal) = self.runner.signals.recv() => {
+                    // What has happened before it counts: whether the hello is out, above all.
+                    while let Ok(event) = self.inbox.try_recv() {
+                        self.terminator.handle(Instant::now().into_std(), event);
+                    }
+                    now(Some(Event::Signal(signal)))
+                }
                 reached = &mut first, if self.link.is_none() => match reached {
                     Ok(io) => {
                         self.start_link(io, dialler.clone());

@@ -89,6 +89,8 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The first hello goes out: from here on the parent may count on this runner.
+    HelloSent,
     /// The link to the parent stands: for the first time, or resumed.
     Connected,
     /// The socket was lost; the link may be resumed within the grace.
@@ -170,6 +172,8 @@ pub enum Phase {
 enum LinkState {
     /// Never stood yet.
     Dialling,
+    /// Not yet either, but the parent may have let the runner in.
+    Greeting,
     Up,
     Lost,
     Closed,
@@ -191,6 +195,8 @@ pub struct Terminator {
     signalled: bool,
     /// Why the drain is under way.
     reason: Option<EndReason>,
+    /// The parent was told of the drain.
+    announced: bool,
     /// The parent knows of the drain, so nothing more comes from it.
     released: bool,
     /// New calls are refused.
@@ -215,6 +221,7 @@ impl Terminator {
             spent: false,
             signalled: false,
             reason: None,
+            announced: false,
             released: false,
             refusing: false,
             idle: Idle::new(limits.idle, limits.ask_predicate),
@@ -234,6 +241,11 @@ impl Terminator {
             return;
         }
         match event {
+            Event::HelloSent => {
+                if self.link == LinkState::Dialling {
+                    self.link = LinkState::Greeting;
+                }
+            }
             Event::Connected => self.connected(now),
             Event::Disconnected => self.disconnected(now),
             Event::LinkClosed => self.link_closed(),
@@ -330,6 +342,9 @@ impl Terminator {
             if self.work() == 0 {
                 self.idle.rest(now);
             }
+        }
+        if self.phase == Phase::Draining {
+            self.announce();
         }
         self.leave_if_done();
     }
@@ -433,13 +448,17 @@ impl Terminator {
             self.reason = Some(reason);
         }
         match self.phase {
-            // Nobody is there to say goodbye to.
-            Phase::Connecting if self.work() == 0 => self.exit(EXIT_OK, reason),
+            // Nobody knows of it, or is there to say goodbye to.
+            Phase::Connecting if self.work() == 0 && self.link == LinkState::Dialling => {
+                self.exit(EXIT_OK, reason);
+            }
             Phase::Connecting | Phase::Serving => {
                 self.phase = Phase::Draining;
                 self.idle.stop();
                 self.refuse_if_released();
-                self.actions.push_back(Action::AnnounceDraining(reason));
+                if self.link != LinkState::Greeting {
+                    self.announce();
+                }
                 self.leave_if_done();
             }
             Phase::Draining => {
@@ -447,6 +466,14 @@ impl Terminator {
                 self.leave_if_done();
             }
             Phase::Gone => {}
+        }
+    }
+
+    fn announce(&mut self) {
+        if let Some(reason) = self.reason
+            && !std::mem::replace(&mut self.announced, true)
+        {
+            self.actions.push_back(Action::AnnounceDraining(reason));
         }
     }
 
@@ -490,7 +517,7 @@ impl Terminator {
     /// The parent was never reached, or is gone: nobody waits for what is in flight.
     fn parent_lost(&mut self) {
         self.fail_remaining();
-        if self.link == LinkState::Dialling {
+        if matches!(self.link, LinkState::Dialling | LinkState::Greeting) {
             self.exit(EXIT_NEVER_CONNECTED, EndReason::NeverConnected);
         } else {
             self.exit(EXIT_PARENT_LOST, EndReason::ParentLost);

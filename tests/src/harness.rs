@@ -66,9 +66,14 @@ pub fn on(backend: Backend, tests: &[Test]) -> Vec<Test> {
 /// never gets to its app, with `DEMO_HANG_WHILE` not before that file is gone. With
 /// `DEMO_EXIT_IN_BOOT` it ends before, with that code; with `DEMO_EXIT_WHILE` if that file is
 /// there. With `DEMO_ASK` its app has a say in when it ends.
+///
+/// With `DEMO_TRACE` (a filter, such as `debug`) the suite, and each copy, logs what it does.
 pub fn suite(tests: Vec<Test>) -> std::process::ExitCode {
     if flame_aws::is_runner() {
         misbehave_in_boot();
+    }
+    if let Ok(filter) = std::env::var("DEMO_TRACE") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     let program = std::env::var(program::ENV).ok();
     let run = async {

@@ -138,7 +138,15 @@ pub async fn may_end() {
     MAY_END.store(true, Ordering::SeqCst);
 }
 
-/// Logs, and lets a task that it has started log, too.
+/// Prints, and goes on for long enough to be heard while it does.
+#[remote]
+pub async fn prints_and_stays(line: &str) {
+    println!("{line}");
+    eprintln!("{line} on stderr");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+/// Logs at two levels.
 #[remote]
 pub async fn logs(text: &str) {
     tracing::info!(answer = 42, "{text}");

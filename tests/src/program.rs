@@ -80,8 +80,9 @@ async fn leaves() {
     let pool = process_pool("leaves").max(4).max_concurrency(1).timeout(None);
     let pool = pool.start().await.unwrap();
     pool.call(demo::pid()).await.unwrap();
-    let _busy = tokio::spawn(pool.call(mischief::spins()));
     let mut watcher = crate::Watcher::new(&pool);
+    let _busy = tokio::spawn(pool.call(mischief::spins()));
+    watcher.next(|event| matches!(event, PoolEvent::CallStarted { .. }).then_some(())).await;
     let _booting = tokio::spawn(pool.call(demo::pid()));
     watcher.next(|event| matches!(event, PoolEvent::GrowStart { .. }).then_some(())).await;
     println!("leaves");
@@ -94,7 +95,7 @@ async fn talks() {
     }
     let heard = std::env::var_os("DEMO_DEAF").is_none();
     let pool = process_pool("talks").max(1).log(heard).start().await.unwrap();
-    pool.call(demo::prints("printed")).await.unwrap();
+    pool.call(mischief::prints_and_stays("printed")).await.unwrap();
     pool.call(mischief::logs("logged")).await.unwrap();
     println!("runner {}", pool.snapshot().runners[0].runner);
     // With the child's process ends its output: then all of it has been heard.

@@ -49,6 +49,7 @@ pub struct Proxy {
 struct Sky {
     weather: watch::Sender<(u64, Weather)>,
     random: Mutex<StdRng>,
+    made: AtomicUsize,
     cuts: AtomicUsize,
 }
 
@@ -67,6 +68,7 @@ impl Proxy {
         let sky = Arc::new(Sky {
             weather: watch::Sender::new((0, Weather::Fair)),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
+            made: AtomicUsize::new(0),
             cuts: AtomicUsize::new(0),
         });
         let above = sky.clone();
@@ -84,6 +86,12 @@ impl Proxy {
             *number += 1;
             *now = weather;
         });
+    }
+
+    /// How many connections were made so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.sky.made.load(Ordering::SeqCst)
     }
 
     /// How many connections have ended so far.
@@ -123,6 +131,7 @@ async fn carry(sky: Arc<Sky>, mut near: TcpStream, to: SocketAddr) {
         return;
     }
     let Ok(mut far) = TcpStream::connect(to).await else { return };
+    sky.made.fetch_add(1, Ordering::SeqCst);
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let budget = Budget { sky: &sky, left: Mutex::default() };
     let ((a, b), (c, d)) = (near.split(), far.split());

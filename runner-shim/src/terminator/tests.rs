@@ -144,6 +144,24 @@ fn a_signal_before_the_first_connection_ends_the_runner_at_once() {
     assert_eq!(runner.on(Event::Signal(15)), [end]);
 }
 
+#[test]
+fn a_signal_while_the_parent_may_already_count_on_the_runner_is_asked_for_there() {
+    let mut runner = Runner::booting(|_| limits());
+    assert_eq!(runner.all(&[Event::HelloSent, Event::Signal(15)]), []);
+    assert_eq!(runner.on(Event::Connected), asks_to_go(EndReason::Signal(15)));
+    assert_eq!(runner.all(&[Event::CallStarted, Event::CallEnded]), []);
+    let end = [vec![Action::RefuseNewCalls], leaves(EndReason::Signal(15), EXIT_OK)];
+    assert_eq!(runner.on(DRAIN), end.concat());
+}
+
+#[test]
+fn a_signal_is_not_put_off_beyond_the_window_by_a_hello_without_an_answer() {
+    let mut runner = Runner::booting(|_| limits());
+    runner.all(&[Event::HelloSent, Event::Signal(15)]);
+    let end = Action::Exit { code: EXIT_OK, reason: EndReason::Signal(15) };
+    assert_eq!(runner.wait(SHUTDOWN), [Action::RefuseNewCalls, end]);
+}
+
 // The parent
 
 #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flame_aws::backend::Process;
 use flame_aws::{CallError, Phase, Pool, PoolBuilder};
 use flame_link::{HelloError, Io, dial};
-use flame_tests::process::{ends_clean, until_gone};
+use flame_tests::process::{self, ends_clean, until_gone};
 use flame_tests::{Folder, Test, Watcher, demo, impostor, process_pool, tests, until};
 use flame_wire::frame::{Data, Frame, Start, StreamId};
 use flame_wire::hello::Refusal;
@@ -126,6 +126,7 @@ async fn a_hello_that_is_none_is_sent_away() {
     assert!(matches!(refused, Err(HelloError::Refused(Refusal::UnknownRunner))), "{refused:?}");
     // The place is still free.
     assert!(impostor::knock(&parent, &impostor::hello(&parent)).await.is_ok());
+    process::kill(child);
     ends_clean(&pool, &[child]).await;
 }
 

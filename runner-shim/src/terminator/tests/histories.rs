@@ -38,6 +38,7 @@ fn limits_of() -> impl Strategy<Value = (Limits, Option<Duration>)> {
 fn step() -> impl Strategy<Value = Step> {
     let time = || (0_u64..20_000).prop_map(Duration::from_millis);
     let event = prop_oneof![
+        1 => Just(Event::HelloSent),
         4 => Just(Event::Connected),
         2 => Just(Event::Disconnected),
         4 => Just(Event::CallStarted),

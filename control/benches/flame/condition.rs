@@ -25,9 +25,19 @@ impl Condition {
     /// The variable with the core of the other side.
     pub(crate) const PEER_CORE: &str = "FLAME_BENCH_PEER_CORE";
 
-    /// Each side on a core of its own. Where the system chooses, it puts the one exchange on one
-    /// core and the other on two, by chance, and they can't be compared.
-    pub(crate) const APART: Self = Self { core: Some(0), peer: Some(1), workers: None };
+    /// Wherever the system likes, on a current-thread runtime.
+    pub(crate) const FREE: Self = Self { core: None, peer: None, workers: None };
+
+    /// Each side on a core of its own, and both on one. Where the system chooses, it puts the one
+    /// exchange on one core and the other on two, by chance, and they can't be compared. It does
+    /// choose where there is but one core, or no way to ask for one.
+    pub(crate) fn pinned() -> Vec<Self> {
+        let mut cores = cores().into_iter();
+        let Some(core) = cores.next() else { return vec![Self::FREE] };
+        let alone = Self { core: Some(core), ..Self::FREE };
+        let apart = cores.next().map(|peer| Self { peer: Some(peer), ..alone });
+        vec![apart.unwrap_or(Self::FREE), alone]
+    }
 
     /// The condition of runners, of the floor's echo, and of the bare start.
     pub(crate) fn of_runners() -> Self {
@@ -68,4 +78,17 @@ impl Condition {
             _ => "",
         }
     }
+}
+
+/// The cores that this process may run on.
+#[cfg(target_os = "linux")]
+fn cores() -> Vec<usize> {
+    let allowed = rustix::thread::sched_getaffinity(None).expect("this process's cores");
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect()
+}
+
+/// Elsewhere none can be asked for.
+#[cfg(not(target_os = "linux"))]
+fn cores() -> Vec<usize> {
+    Vec::new()
 }

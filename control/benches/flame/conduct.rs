@@ -17,8 +17,7 @@ pub(crate) fn conduct(request: &Request) -> ExitCode {
     for group in &request.groups {
         eprintln!("measuring {} (load {})", group.name(), Machine::now().load);
         for condition in group.conditions() {
-            let measurement =
-                Measurement { group: *group, condition: *condition, effort: request.effort };
+            let measurement = Measurement { group: *group, condition, effort: request.effort };
             match measure(&measurement) {
                 Ok(measured) => figures.extend(measured),
                 Err(why) => failed.push(format!("{}: {why}", group.name())),

@@ -53,13 +53,12 @@ impl Group {
     }
 
     /// Each is measured in a process of its own.
-    pub(crate) fn conditions(self) -> &'static [Condition] {
-        const FREE: Condition = Condition { core: None, peer: None, workers: None };
+    pub(crate) fn conditions(self) -> Vec<Condition> {
+        let free = Condition::FREE;
         match self {
-            Self::Latency => &[Condition::APART, Condition { core: Some(0), ..FREE }],
-            Self::Cpu => &[Condition::APART, Condition { core: Some(0), ..FREE }],
-            Self::Throughput => &[FREE, Condition { workers: Some(2), ..FREE }],
-            _ => &[FREE],
+            Self::Latency | Self::Cpu => Condition::pinned(),
+            Self::Throughput => vec![free, Condition { workers: Some(2), ..free }],
+            _ => vec![free],
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use flame_aws::{Blob, CallContext, Receiver, RemoteError, RunnerRef, Sender, channel, remote};
+use flame_aws::{
+    Blob, CallContext, CallError, Pool, Receiver, RemoteError, RunnerRef, Sender, channel, remote,
+};
 
 /// Ends its process as -9 does, while it runs.
 #[remote]
@@ -180,4 +182,22 @@ pub async fn keeps_a_spinning_child(pids: Sender<u32>) -> Result<(), RemoteError
         pids.send(pid).await.map_err(|error| failed(&error))?;
     }
     pool.call(spins()).await.map_err(|error| failed(&error))
+}
+
+static ITS_POOL: OnceLock<Pool> = OnceLock::new();
+
+/// Calls itself, by the pool that it was called by.
+#[remote]
+pub async fn calls_itself() -> Result<(), RemoteError> {
+    let pool = ITS_POOL.get().ok_or_else(|| RemoteError::new("in another process"))?;
+    pool.call(calls_itself()).await.map_err(|error| RemoteError::new(&error))?
+}
+
+/// Calls [`calls_itself`] by a pool whose runners are in this process.
+///
+/// # Errors
+/// That of the first call.
+pub async fn call_endlessly(pool: &Pool) -> Result<Result<(), RemoteError>, CallError> {
+    let pool = ITS_POOL.get_or_init(|| pool.clone());
+    pool.call(calls_itself()).await
 }

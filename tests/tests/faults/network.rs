@@ -202,7 +202,7 @@ async fn delays_change_nothing() {
 }
 
 fn impatient(pool: PoolBuilder) -> PoolBuilder {
-    pool.min(1).max(1).silence(Duration::from_millis(500))
+    pool.min(1).max(1).silence(Duration::from_secs(1))
 }
 
 async fn a_connection_that_goes_silent_is_given_up_and_resumed() {
@@ -226,7 +226,7 @@ async fn a_connection_that_goes_silent_is_given_up_and_resumed() {
 }
 
 async fn a_connection_that_stays_away_is_a_lost_runner_and_the_pool_goes_on() {
-    let make = || impatient(process_pool("test")).grace(Duration::from_millis(500));
+    let make = || impatient(process_pool("test")).grace(Duration::from_secs(1));
     let (pool, proxy) = pool_behind(make, 1).await;
     pool.ready().await;
     let before = pids(&pool);

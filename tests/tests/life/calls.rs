@@ -143,8 +143,9 @@ async fn a_waiter_that_leaves_the_queue_costs_nothing() {
 }
 
 async fn a_deadline_in_the_queue_is_told_as_such() {
-    let pool = pool("test").max(1).max_concurrency(1).timeout(Duration::from_millis(100));
+    let pool = pool("test").max(1).max_concurrency(1).timeout(Duration::from_millis(500));
     let pool = pool.start().await.unwrap();
+    pool.call(demo::double(1).timeout(MINUTE)).await.unwrap();
     let child = pool.place_child(demo::forever()).await.unwrap();
     let late = pool.call(demo::double(1)).await.unwrap_err();
     assert!(matches!(late, CallError::Timeout { phase: Phase::Queue, .. }), "{late:?}");

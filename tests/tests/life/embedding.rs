@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flame_aws::{CallError, LimitsChange};
+use flame_aws::backend::Local;
+use flame_aws::{CallError, LimitsChange, Pool};
 use flame_tests::mischief;
 use flame_tests::process::{ends_clean, pids, until_gone};
 use flame_tests::{Test, demo, process_pool, tests, until};
@@ -18,6 +19,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_runtime_that_ends_leaves_no_child,
         a_pool_whose_runtime_has_ended_holds_nobody,
         pools_on_runners_start_empty,
+        a_function_that_calls_itself_without_end_is_refused_at_the_depth_limit,
     ]
 }
 
@@ -166,4 +168,13 @@ async fn pools_on_runners_start_empty() {
     let booted = pool.call(mischief::starts_with_min()).await.unwrap().unwrap();
     assert_eq!(booted, 0, "else each copy would boot copies");
     ends_clean(&pool, &[]).await;
+}
+
+async fn a_function_that_calls_itself_without_end_is_refused_at_the_depth_limit() {
+    let pool = Pool::builder("test").backend(Local::new()).max_depth(5).start().await.unwrap();
+    let refused = mischief::call_endlessly(&pool).await;
+    let refused = refused.unwrap().unwrap_err().to_string();
+    assert_eq!(refused, CallError::DepthExceeded { limit: 5 }.to_string());
+    assert_eq!(pool.snapshot().leased, 0);
+    pool.drain().await;
 }

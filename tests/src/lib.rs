@@ -18,6 +18,7 @@ pub mod mischief;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod spans;
 mod temporary;
 mod watcher;
 

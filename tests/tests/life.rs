@@ -12,6 +12,8 @@ mod ends;
 mod idle;
 #[path = "life/logs.rs"]
 mod logs;
+#[path = "life/traces.rs"]
+mod traces;
 
 use flame_tests::{Backend, on};
 
@@ -21,6 +23,7 @@ fn main() -> std::process::ExitCode {
         idle::tests(),
         ends::tests(),
         logs::tests(),
+        traces::tests(),
         embedding::tests(),
         on(Backend::Process, &on_both),
         on(Backend::Local, &on_both),

@@ -63,8 +63,7 @@ impl Order {
         default_timeout: Option<Duration>,
     ) -> Self {
         if let Ok(Encoded { options, .. }) = &mut encoded {
-            let of_caller = || CallContext::current().and_then(|caller| caller.trace);
-            options.trace = Some(options.trace.or_else(of_caller).unwrap_or_else(new_trace));
+            options.trace = Some(options.trace.unwrap_or_else(next_span));
         }
         let after = match &encoded {
             Ok(encoded) => encoded.options.timeout.or(default_timeout),
@@ -334,7 +333,11 @@ fn lost(error: StreamError, started: bool, runner: RunnerRef) -> CallError {
     }
 }
 
-/// The root of a trace of its own.
-fn new_trace() -> TraceContext {
-    TraceContext { trace_id: rand::random(), span_id: rand::random(), flags: 0 }
+/// The place of a call in a trace: below the call that is served here, or at the root of its own.
+fn next_span() -> TraceContext {
+    let span_id = rand::random();
+    match CallContext::current().and_then(|caller| caller.trace) {
+        Some(caller) => TraceContext { span_id, ..caller },
+        None => TraceContext { trace_id: rand::random(), span_id, flags: 0 },
+    }
 }

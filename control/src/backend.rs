@@ -166,6 +166,13 @@ impl Death {
     }
 }
 
+/// In a line, without what it printed.
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::error::end(f, &self.reason, self.exit_code, self.stopped_reason.as_deref())
+    }
+}
+
 impl From<Death> for BootFailure {
     fn from(death: Death) -> Self {
         let Death { reason, stopped_reason, exit_code, log_tail } = death;

@@ -56,13 +56,7 @@ impl BootFailure {
 
 impl fmt::Display for BootFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)?;
-        if let Some(code) = self.exit_code {
-            write!(f, " (exit code {code})")?;
-        }
-        if let Some(stopped) = &self.stopped_reason {
-            write!(f, "; {stopped}")?;
-        }
+        end(f, &self.reason, self.exit_code, self.stopped_reason.as_deref())?;
         if !self.log_tail.is_empty() {
             write!(f, "; it printed last:\n  {}", self.log_tail.join("\n  "))?;
         }
@@ -71,6 +65,23 @@ impl fmt::Display for BootFailure {
 }
 
 impl std::error::Error for BootFailure {}
+
+/// Writes how an instance ended, in a line.
+pub(crate) fn end(
+    f: &mut fmt::Formatter<'_>,
+    reason: &str,
+    exit_code: Option<i32>,
+    stopped_reason: Option<&str>,
+) -> fmt::Result {
+    f.write_str(reason)?;
+    if let Some(code) = exit_code {
+        write!(f, " (exit code {code})")?;
+    }
+    if let Some(stopped) = stopped_reason {
+        write!(f, "; {stopped}")?;
+    }
+    Ok(())
+}
 
 /// Why a call has no result. The function's own `Result` is not among these: it comes back as
 /// itself.

@@ -258,7 +258,7 @@ async fn serve(
             death = dead.clone() => {
                 // What it sent before it died is still to be read; then its socket is at its end.
                 let _ = timeout(LAST_WORDS, until(&mut sight, |seen| !seen.socket)).await;
-                break Some(death.reason);
+                break Some(death.to_string());
             }
             () = out_of_time => break Some("it did not end when it was told to".to_owned()),
             changed = commands.changed() => match *commands.borrow_and_update() {

@@ -163,6 +163,17 @@ pub enum CallError {
         /// The pool's `max_queue`.
         limit: usize,
     },
+    /// The call may take longer than its pool's runners last. It was not started.
+    #[error(
+        "the call may take {after:?}, and the pool's runners last {limit:?} at most: give it less \
+         time by `.timeout(..)`, or a pool whose backend's instances last longer"
+    )]
+    TooLong {
+        /// The time that the call has in all.
+        after: Duration,
+        /// The most that a call can have there.
+        limit: Duration,
+    },
     /// The pool, or the runner, takes no more calls. The call was not started.
     #[error("the pool is draining and takes no more calls")]
     Draining,

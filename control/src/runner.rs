@@ -241,7 +241,12 @@ async fn serve(
     let ear = Ear { pool: pool.clone(), id, name, seen };
     let (link, driver) = Driver::new(Side::Parent, link_config(parent), |_| ear);
     let mut driver = tokio::spawn(driver.run(io, Sockets::Accepted(sockets)));
-    let up = Up { link: link.clone(), instance: instance.id.clone(), pid: hello.pid };
+    let up = Up {
+        link: link.clone(),
+        instance: instance.id.clone(),
+        pid: hello.pid,
+        expires: expires(&hello, parent),
+    };
     pool.runner_up(id, up);
 
     let mut goodbye = sight.clone();
@@ -287,6 +292,13 @@ async fn serve(
         let _ = timeout(GONE_PATIENCE, dead).await;
         pool.handle(Event::RunnerGone { runner: id });
     }
+}
+
+/// Until when calls can run on it: it drains by itself before its platform ends it.
+fn expires(hello: &Hello, parent: &FlameParent) -> Option<std::time::Instant> {
+    let left = hello.expires_in_ms?.saturating_sub(parent.limits.host_margin_ms);
+    // A time beyond what the clock can tell is no limit.
+    Instant::now().into_std().checked_add(Duration::from_millis(left))
 }
 
 /// Stops an instance, and sees it dead.

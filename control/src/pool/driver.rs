@@ -82,6 +82,8 @@ pub(crate) struct Up {
     pub(crate) link: Link,
     pub(crate) instance: String,
     pub(crate) pid: Option<u32>,
+    /// Until when its platform lets it work.
+    pub(crate) expires: Option<Instant>,
 }
 
 /// Actions that must wait until the lock is released.
@@ -141,10 +143,11 @@ impl Shared {
     /// A runner is up: known to the state only together with its link.
     pub(crate) fn runner_up(&self, runner: RunnerId, up: Up) {
         self.step(|core| {
+            let expires = up.expires;
             if let Some(entry) = core.runners.get_mut(&runner) {
                 entry.up = Some(up);
             }
-            core.state.handle(now(), Event::RunnerUp { runner });
+            core.state.handle(now(), Event::RunnerUp { runner, expires });
         });
     }
 
@@ -203,11 +206,15 @@ impl Shared {
     }
 
     /// Asks for a slot. Cancel-safe: dropped, it gives up its place, or the lease it was granted.
-    pub(crate) async fn check_out(&self, deadline: Option<Instant>) -> Answer {
+    pub(crate) async fn check_out(
+        &self,
+        deadline: Option<Instant>,
+        until: Option<Instant>,
+    ) -> Answer {
         let waiter = WaiterId(self.next_waiter.fetch_add(1, Ordering::Relaxed));
         let answer = {
             let (sender, receiver) = oneshot::channel();
-            let event = Event::Checkout { waiter, deadline };
+            let event = Event::Checkout { waiter, deadline, until };
             let mut core = self.lock();
             core.state.handle(now(), event);
             let mut effects = core.effects(self, Some(waiter));

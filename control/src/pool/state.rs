@@ -18,7 +18,8 @@
 //!    held, those on their way out included.
 //! 2. Each waiter is answered exactly once, unless it cancels first.
 //! 3. Unmet demand implies a boot under way, or `max` reached, or a back-off running.
-//! 4. A runner that is draining, retiring, spent or lost is never leased.
+//! 4. A runner that is draining, retiring, spent or lost is never leased, nor one that its platform
+//!    ends before the call is over.
 //! 5. `min` is kept, with back-off, without blocking anything.
 //! 6. Every runner that was booted is seen gone, or stopped.
 //!
@@ -109,10 +110,12 @@ impl<F: Clone> PoolState<F> {
     pub(crate) fn handle(&mut self, now: Instant, event: Event<F>) {
         self.expire(now);
         match event {
-            Event::Checkout { waiter, deadline } => self.checkout(now, waiter, deadline),
+            Event::Checkout { waiter, deadline, until } => {
+                self.checkout(now, waiter, deadline, until);
+            }
             Event::CancelCheckout { waiter } => self.queue.cancel(waiter),
             Event::CheckIn { lease } => self.check_in(lease),
-            Event::RunnerUp { runner } => self.runner_up(now, runner),
+            Event::RunnerUp { runner, expires } => self.runner_up(now, runner, expires),
             Event::BootFailed { runner, failure } => self.boot_failed(now, runner, failure),
             Event::RunnerLost { runner } => self.runner_lost(now, runner),
             Event::RunnerDraining { runner } => self.runner_draining(now, runner),
@@ -165,7 +168,13 @@ impl<F: Clone> PoolState<F> {
         &self.limits
     }
 
-    fn checkout(&mut self, now: Instant, waiter: WaiterId, deadline: Option<Instant>) {
+    fn checkout(
+        &mut self,
+        now: Instant,
+        waiter: WaiterId,
+        deadline: Option<Instant>,
+        until: Option<Instant>,
+    ) {
         if self.queue.contains(waiter) {
             return;
         }
@@ -178,7 +187,7 @@ impl<F: Clone> PoolState<F> {
             return self.refuse(waiter, Refusal::Timeout { phase, last_failure });
         }
         self.kept_min = self.limits.min;
-        if self.grant(waiter) {
+        if self.grant(now, waiter, until) {
             return;
         }
         if let Some((_, failure)) = self.hopeless(now) {
@@ -188,7 +197,7 @@ impl<F: Clone> PoolState<F> {
         if self.queue.len() >= limit {
             return self.refuse(waiter, Refusal::QueueFull { limit });
         }
-        self.queue.push(waiter, deadline);
+        self.queue.push(waiter, deadline, until);
         self.note(Note::Queued { waiter });
     }
 
@@ -202,19 +211,26 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Leases a free slot to `waiter`; `false` if there is none.
-    fn grant(&mut self, waiter: WaiterId) -> bool {
-        let Some((runner, lease)) = self.fleet.lease(self.limits.placement) else { return false };
-        self.act(Action::Grant { waiter, runner, lease });
-        if self.limits.single_use {
-            self.retire(runner, ShrinkReason::SingleUse);
+    /// Leases a free slot to `waiter`, whose work is over by `until`; `false` if there is none.
+    fn grant(&mut self, now: Instant, waiter: WaiterId, until: Option<Instant>) -> bool {
+        while let Some(runner) = self.fleet.pick(self.limits.placement) {
+            if self.fleet.get(runner).is_some_and(|runner| !runner.lasts(until)) {
+                self.retire_expiring(now, runner);
+                continue;
+            }
+            let Some(lease) = self.fleet.lease(runner) else { return false };
+            self.act(Action::Grant { waiter, runner, lease });
+            if self.limits.single_use {
+                self.retire(runner, ShrinkReason::SingleUse);
+            }
+            return true;
         }
-        true
+        false
     }
 
     /// Brings the pool to rest after any change.
     fn settle(&mut self, now: Instant) {
-        self.serve();
+        self.serve(now);
         if !self.queue.is_empty()
             && let Some((_, failure)) = self.hopeless(now)
         {
@@ -225,11 +241,12 @@ impl<F: Clone> PoolState<F> {
     }
 
     /// Gives free slots to those who wait, in their order.
-    fn serve(&mut self) {
+    fn serve(&mut self, now: Instant) {
         while self.fleet.free() > 0
-            && let Some(waiter) = self.queue.pop()
+            && let Some((waiter, until)) = self.queue.first()
+            && self.grant(now, waiter, until)
         {
-            self.grant(waiter);
+            self.queue.pop();
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod boots;
 mod defects;
+mod expiry;
 mod leases;
 mod life;
 pub(super) mod sim;

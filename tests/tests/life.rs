@@ -1,5 +1,7 @@
 //! How a pool lives, on real processes and, where that is the same, on the local backend.
 
+#[path = "life/burst.rs"]
+mod burst;
 #[path = "life/calls.rs"]
 mod calls;
 #[path = "life/capacity.rs"]
@@ -20,6 +22,7 @@ use flame_tests::{Backend, on};
 fn main() -> std::process::ExitCode {
     let on_both = [calls::tests(), capacity::tests()].concat();
     let tests = [
+        burst::tests(),
         idle::tests(),
         ends::tests(),
         logs::tests(),

@@ -68,6 +68,8 @@ pub(crate) struct PoolState<F> {
     kept_min: u32,
     fleet: Fleet,
     queue: Queue,
+    /// Calls that are served elsewhere for want of a slot.
+    elsewhere: u64,
     ladder: Ladder,
     /// The last boot that failed, if none has come up since.
     last_failure: Option<F>,
@@ -77,6 +79,17 @@ pub(crate) struct PoolState<F> {
     /// Whether `Ready` has been noted for the present `min`.
     ready_noted: bool,
     actions: VecDeque<Action<F>>,
+}
+
+/// How soon a pool could serve one more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Room {
+    /// A slot is free.
+    Slot,
+    /// A boot that is under way, or would be, has a slot for it.
+    Boot,
+    /// Others have to end first, or boots to work again.
+    Full,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +107,7 @@ impl<F: Clone> PoolState<F> {
             kept_min: limits.min,
             fleet: Fleet::new(limits.slots_per_runner()),
             queue: Queue::default(),
+            elsewhere: 0,
             ladder: Ladder::new(seed),
             last_failure: None,
             retry: None,
@@ -121,6 +135,7 @@ impl<F: Clone> PoolState<F> {
             Event::RunnerDraining { runner } => self.runner_draining(now, runner),
             Event::IdleProposed { runner, idle_for } => self.idle_proposed(runner, idle_for),
             Event::RunnerGone { runner } => self.runner_gone(now, runner),
+            Event::Elsewhere { calls } => self.elsewhere = calls,
             Event::Resize { change } => self.resize(&change),
             Event::Drain => self.drain_pool(),
         }
@@ -161,6 +176,22 @@ impl<F: Clone> PoolState<F> {
     /// Instances that it asked to [`Stop`](Action::Stop) are the driver's to see through.
     pub(crate) fn is_drained(&self) -> bool {
         self.is_draining() && self.fleet.is_empty()
+    }
+
+    /// How soon the pool could serve one more.
+    pub(crate) fn room(&self, now: Instant) -> Room {
+        let coming = u64::from(self.fleet.booting()) * u64::from(self.limits.slots_per_runner());
+        let may_boot = self.fleet.occupied() < self.limits.max
+            && matches!(self.ladder.gate(now), Gate::Open | Gate::Trial);
+        if self.is_draining() {
+            Room::Full
+        } else if self.fleet.free() > 0 {
+            Room::Slot
+        } else if coming > self.queue.len() as u64 || may_boot {
+            Room::Boot
+        } else {
+            Room::Full
+        }
     }
 
     /// What bounds the pool now.

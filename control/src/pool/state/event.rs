@@ -35,6 +35,9 @@ pub(crate) enum Event<F> {
     IdleProposed { runner: RunnerId, idle_for: Duration },
     /// The runner has said goodbye and its instance is seen stopped.
     RunnerGone { runner: RunnerId },
+    /// So many calls wait or run elsewhere only because there was no slot here: boots are owed to
+    /// them as to waiters, but no slots.
+    Elsewhere { calls: u64 },
     /// The limits change.
     Resize { change: LimitsChange },
     /// The whole pool ends: nothing new, leases finish. For good.

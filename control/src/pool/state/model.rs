@@ -57,6 +57,8 @@ pub(super) struct Model {
     pub(super) runners: BTreeMap<RunnerId, ModelRunner>,
     /// Who waits, in order, until when.
     pub(super) waiting: Vec<(WaiterId, Option<Instant>)>,
+    /// Calls that are served elsewhere.
+    elsewhere: usize,
     /// When the works of those who wait are over.
     over_by: BTreeMap<WaiterId, Instant>,
     pub(super) draining: bool,
@@ -87,6 +89,7 @@ impl Model {
             limits,
             runners: BTreeMap::new(),
             waiting: Vec::new(),
+            elsewhere: 0,
             over_by: BTreeMap::new(),
             draining: false,
             drained_noted: 0,
@@ -132,7 +135,7 @@ impl Model {
 
     /// Whether slots are missing for waiters and spare, boots under way counted in.
     fn is_short(&self) -> bool {
-        let wanted = self.waiting.len() + self.limits.spare as usize;
+        let wanted = self.waiting.len() + self.elsewhere + self.limits.spare as usize;
         wanted > self.free() + self.count(Life::Booting) * self.slots()
     }
 
@@ -197,6 +200,7 @@ impl Model {
                     self.proposal = Some((*runner, *idle_for));
                 }
             }
+            Some(Event::Elsewhere { calls }) => self.elsewhere = *calls as usize,
             Some(Event::Resize { change }) => self.resizes(change),
             Some(Event::Drain) => {
                 self.draining = true;
@@ -436,7 +440,8 @@ impl Model {
         };
         let long_enough = self.limits.min_idle_shutdown_after.is_some_and(|at| idle_for >= at);
         let kept = self.serving() > self.kept_min as usize || long_enough;
-        let spared = self.free() >= self.limits.spare as usize + self.slots();
+        let wanted = self.limits.spare as usize + self.elsewhere;
+        let spared = self.free() >= wanted + self.slots();
         runner.life == Life::Up && runner.leases.is_empty() && kept && spared
     }
 

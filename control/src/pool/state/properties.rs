@@ -34,6 +34,7 @@ enum Step {
     Announce(Whom),
     Idle(Whom, u64),
     Gone(Whom),
+    Elsewhere(u64),
     Resize(LimitsChange),
     Drain,
     /// Time passes and the driver's timer fires, maybe late.
@@ -61,6 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => whom().prop_map(Step::Announce),
         6 => (whom(), 0..80_u64).prop_map(|(whom, idle)| Step::Idle(whom, idle)),
         6 => whom().prop_map(Step::Gone),
+        2 => (0..5_u64).prop_map(Step::Elsewhere),
         2 => change().prop_map(Step::Resize),
         1 => prop::bool::weighted(0.2).prop_map(|now| {
             if now { Step::Drain } else { Step::Sleep }
@@ -258,6 +260,7 @@ impl History {
                 let runner = self.runner(whom, |runner| runner.life == Life::Ending);
                 self.event(Event::RunnerGone { runner });
             }
+            Step::Elsewhere(calls) => self.event(Event::Elsewhere { calls }),
             Step::Resize(change) => self.event(Event::Resize { change }),
             Step::Drain => self.event(Event::Drain),
             Step::Advance(ms) => {

@@ -126,10 +126,12 @@ impl<F: Clone> PoolState<F> {
         self.act(Action::StayUp { runner: id, again_in });
     }
 
-    /// Whether `spare` slots would no longer be free without one idle runner.
+    /// Whether `spare` slots would no longer be free without one idle runner, or another would be
+    /// booted in its place.
     fn spare_needs_one_more(&self) -> bool {
         let slots = u64::from(self.limits.slots_per_runner());
-        self.fleet.free() < u64::from(self.limits.spare) + slots
+        let wanted = u64::from(self.limits.spare).saturating_add(self.elsewhere);
+        self.fleet.free() < wanted.saturating_add(slots)
     }
 
     pub(super) fn resize(&mut self, change: &LimitsChange) {

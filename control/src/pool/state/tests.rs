@@ -2,6 +2,7 @@
 
 mod boots;
 mod defects;
+mod elsewhere;
 mod expiry;
 mod leases;
 mod life;

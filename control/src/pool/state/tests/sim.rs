@@ -126,6 +126,14 @@ impl Sim {
         self.event(Event::RunnerGone { runner: RunnerId(runner) })
     }
 
+    pub(super) fn elsewhere(&mut self, calls: u64) -> Vec<Action<Failure>> {
+        self.event(Event::Elsewhere { calls })
+    }
+
+    pub(super) fn room(&self) -> Room {
+        self.pool.room(self.now)
+    }
+
     pub(super) fn resize(&mut self, change: LimitsChange) -> Vec<Action<Failure>> {
         self.event(Event::Resize { change })
     }

@@ -21,6 +21,7 @@ pub(crate) async fn run(name: &str) {
         "leaves" => leaves().await,
         "talks" => talks().await,
         "traced" => traced().await,
+        "hogs" => hogs().await,
         name => panic!("there is no program {name}"),
     }
 }
@@ -100,6 +101,14 @@ async fn talks() {
     pool.call(mischief::logs("logged")).await.unwrap();
     println!("runner {}", pool.snapshot().runners[0].runner);
     // With the child's process ends its output: then all of it has been heard.
+    pool.drain().await;
+}
+
+/// A child whose functions do not yield.
+async fn hogs() {
+    let pool = process_pool("hogs").max(1).silence(std::time::Duration::from_secs(1));
+    let pool = pool.start().await.unwrap();
+    pool.call(mischief::hogs()).await.unwrap();
     pool.drain().await;
 }
 

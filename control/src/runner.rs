@@ -38,8 +38,8 @@ use crate::pool::state::{Event, RunnerId};
 const GONE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a backend may take, beyond the boot timeout, to say what became of its order.
 const LATE_BOOT: Duration = Duration::from_secs(60);
-/// How long what a dead runner sent may take to be read.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long what a runner sent or printed before its end may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How often a stop is tried, and how long each may take.
 const STOP_TRIES: u32 = 5;
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -103,7 +103,10 @@ pub(crate) async fn live(
             let up = (io, hello, sockets);
             serve(&pool, id, name, &instance, &parent, up, dead.clone(), &mut commands).await;
         }
-        Err(failure) => {
+        Err(mut failure) => {
+            if failure.log_tail.is_empty() {
+                failure.log_tail = last_words(&pool, &instance, dead.clone()).await;
+            }
             pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
         }
     }
@@ -213,7 +216,7 @@ async fn arrival(
         Ok(None) => Err(BootFailure::new("the pool no longer expected the runner")),
         Err(_) => Err(BootFailure::new(format!(
             "the runner did not dial home within the boot timeout of {limit:?}: raise \
-             `boot_timeout`, or see what keeps its `main` from `App::run`"
+             `boot_timeout`, or see what keeps its `main` from `App::run`, or it from this address"
         ))),
     }
 }
@@ -292,6 +295,17 @@ async fn serve(
         let _ = timeout(GONE_PATIENCE, dead).await;
         pool.handle(Event::RunnerGone { runner: id });
     }
+}
+
+/// Stops an instance that did not become a runner, and gives what it printed last, if that is known
+/// soon: it may have said why.
+async fn last_words(pool: &Shared, instance: &Instance, dead: Dead) -> Vec<String> {
+    let words = async {
+        // A stop that fails is tried again, and told, by whoever sees the instance off.
+        let _ = pool.backend.stop(instance).await;
+        dead.await.log_tail
+    };
+    timeout(LAST_WORDS, words).await.unwrap_or_default()
 }
 
 /// Until when calls can run on it: it drains by itself before its platform ends it.

@@ -12,6 +12,7 @@
 )]
 
 pub mod demo;
+pub mod front;
 mod harness;
 pub mod impostor;
 pub mod mischief;

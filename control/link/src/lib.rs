@@ -16,6 +16,7 @@
 mod accept;
 mod dial;
 mod driver;
+mod front;
 mod handle;
 mod hello;
 mod io;

@@ -302,8 +302,9 @@ impl PoolBuilder {
         self
     }
 
-    /// What runners are told to dial (`ws://host:port`), where it is not the listener's own
-    /// address. Default: that.
+    /// What runners are told to dial, where it is not the listener's own address: `ws://host:port`,
+    /// or `wss://host` where a load balancer ends TLS in front of the listener. Its certificate is
+    /// checked against those that the runner's system trusts. Default: the listener's address.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self

@@ -240,7 +240,10 @@ fn read(message: &[u8]) -> Result<Hello, DecodeError> {
     })
 }
 
-pub(crate) fn unpack<T: DeserializeOwned>(what: &'static str, message: &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn unpack<T: DeserializeOwned>(
+    what: &'static str,
+    message: &[u8],
+) -> Result<T, DecodeError> {
     pack::decode(what, message, MAX_HELLO - PREFIX)
 }
 
@@ -257,7 +260,10 @@ pub(crate) fn encode(
 }
 
 /// Takes one message off `input`. Its length is refused before the rest of it is waited for.
-pub(crate) fn take(what: &'static str, input: &mut BytesMut) -> Result<Option<BytesMut>, DecodeError> {
+pub(crate) fn take(
+    what: &'static str,
+    input: &mut BytesMut,
+) -> Result<Option<BytesMut>, DecodeError> {
     let Some(&prefix) = input.first_chunk::<PREFIX>() else { return Ok(None) };
     let len = usize::from(u16::from_le_bytes(prefix));
     match len {

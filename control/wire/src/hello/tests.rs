@@ -257,8 +257,11 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         Just(Refusal::UsedToken),
         Just(Refusal::ExpiredToken),
         Just(Refusal::UnknownRunner),
-        (build(), build(), sync)
-            .prop_map(|(parent, runner, sync)| Refusal::OtherBuild { parent, runner, sync }),
+        (build(), build(), sync).prop_map(|(parent, runner, sync)| Refusal::OtherBuild {
+            parent,
+            runner,
+            sync
+        }),
         any::<(u16, u16)>().prop_map(|(parent, runner)| Refusal::OtherProtocol { parent, runner }),
         Just(Refusal::Draining),
         "\\PC{0,80}".prop_map(Refusal::Malformed),

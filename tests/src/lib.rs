@@ -15,6 +15,7 @@ pub mod demo;
 mod harness;
 pub mod impostor;
 pub mod mischief;
+mod other_build;
 pub mod process;
 pub mod program;
 pub mod proxy;
@@ -22,5 +23,6 @@ mod temporary;
 mod watcher;
 
 pub use harness::{Backend, Test, on, pool, process_pool, suite, test, until};
+pub use other_build::other_build;
 pub use temporary::Folder;
 pub use watcher::Watcher;

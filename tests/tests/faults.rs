@@ -3,6 +3,8 @@
 
 #[path = "faults/boots.rs"]
 mod boots;
+#[path = "faults/builds.rs"]
+mod builds;
 #[path = "faults/losses.rs"]
 mod losses;
 #[path = "faults/network.rs"]
@@ -19,6 +21,7 @@ fn main() -> std::process::ExitCode {
         parents::tests(),
         strangers::tests(),
         boots::tests(),
+        builds::tests(),
         losses::tests(),
         network::tests(),
         orphans::tests(),

@@ -14,7 +14,7 @@
 //! * Only bytes whose hash came from the parent with the pinned key are executed, and they are
 //!   hashed through the very file descriptor that is executed.
 //! * A boot syncs at most once: the mark names it, so that a runner's own children may sync again.
-//! * Whatever fails leaves nothing under an executable's name, and says so to the parent.
+//! * What has an executable's name was whole when it got it; what fails is told to the parent.
 //!
 //! # Limits
 //!
@@ -33,6 +33,7 @@ use flame_wire::parent::HostKind;
 
 mod cache;
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use cache::{Cache, Executable};
@@ -104,7 +105,7 @@ pub enum SyncError {
     /// The executable can't be written.
     #[error(
         "the parent's executable ({len} bytes) can't be written into {}: {source}; make room \
-         there, or name another folder by FLAME_CODE_DIR", folder.display()
+         there, or name a folder that can be written by FLAME_CODE_DIR", folder.display()
     )]
     Write {
         /// The folder.
@@ -192,7 +193,7 @@ impl CodeSync {
                 // The parent loses nothing but a line of its log.
                 let _ = offered.taken().await;
                 let mark = format!("{}/{}", executable.hash(), self.runner);
-                Ok(Synced { executable, mark })
+                Ok(Synced { executable, mark, offered })
             }
             Err(error @ SyncError::Cut(_)) => Err(error),
             Err(error) => {
@@ -237,6 +238,8 @@ impl CodeSync {
 pub struct Synced {
     executable: Executable,
     mark: String,
+    /// Closed by the kernel when this process is another; open to say that it can't be.
+    offered: Offered,
 }
 
 impl Synced {
@@ -251,7 +254,9 @@ impl Synced {
             tries += 1;
             if !busy || tries == BUSY_TRIES {
                 let file = self.executable.path().to_owned();
-                return SyncError::Exec { file, source: error };
+                let error = SyncError::Exec { file, source: error };
+                self.offered.failed(&error.to_string()).await;
+                return error;
             }
             tokio::time::sleep(BUSY_PAUSE).await;
         }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flame_wire::code::{Offer, Wish};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::hello::{HelloError, patiently, read};
+use crate::hello::{HelloError, patiently, read_on};
 use crate::io::Io;
 
 /// What is read, hashed and written at a time, in bytes.
@@ -67,11 +67,12 @@ impl Offered {
         Ok(Some(chunk.freeze()))
     }
 
-    /// Tells the parent that this runner has the executable, and becomes it.
+    /// Tells the parent that this runner has the executable, and becomes it. If it then can't, it
+    /// [may say so](Self::failed) as long as the socket stands.
     ///
     /// # Errors
     /// [`HelloError`]: the socket broke. The runner can become it all the same.
-    pub async fn taken(mut self) -> Result<(), HelloError> {
+    pub async fn taken(&mut self) -> Result<(), HelloError> {
         say(&mut self.io, &Wish::Taken).await
     }
 
@@ -125,12 +126,16 @@ impl Offering {
     /// # Errors
     /// [`OfferError`].
     pub async fn hand_over(mut self, chunks: impl Chunks) -> Result<Wish, OfferError> {
-        match read(&mut self.io, Wish::decode).await? {
-            (Wish::Send, early) => self.io = self.io.with_early(early),
-            (outcome, _) => return Ok(outcome),
+        let mut input = BytesMut::new();
+        let wish = read_on(&mut self.io, &mut input, Wish::decode).await?;
+        if wish != Wish::Send {
+            return Ok(last_word(&mut self.io, &mut input, wish).await);
         }
         let (mut from, mut to) = tokio::io::split(self.io);
-        let heard = async { Ok(read(&mut from, Wish::decode).await?.0) };
+        let heard = async {
+            let wish = read_on(&mut from, &mut input, Wish::decode).await?;
+            Ok(last_word(&mut from, &mut input, wish).await)
+        };
         tokio::pin!(heard);
         // A runner whose disk is full says so long before it has all.
         let sent = tokio::select! {
@@ -147,8 +152,20 @@ impl Offering {
     }
 }
 
+/// What a runner said; or, if it then could not become what it had taken, that.
+async fn last_word(from: &mut (impl AsyncRead + Unpin), input: &mut BytesMut, said: Wish) -> Wish {
+    if said != Wish::Taken {
+        return said;
+    }
+    // The socket ends when it becomes another program.
+    match read_on(from, input, Wish::decode).await {
+        Ok(failed @ Wish::Failed(_)) => failed,
+        _ => said,
+    }
+}
+
 async fn send(
-    to: &mut (impl tokio::io::AsyncWrite + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
     mut chunks: impl Chunks,
 ) -> Result<(), OfferError> {
     while let Some(chunk) = chunks.next().await.map_err(OfferError::Source)? {
@@ -219,15 +236,33 @@ mod tests {
             }
             assert_eq!(came, len);
             offered.taken().await.unwrap();
+            drop(offered);
             assert_eq!(parent.await.unwrap().unwrap(), Wish::Taken);
         }
     }
 
     #[tokio::test]
+    async fn a_runner_that_could_not_become_what_it_had_taken_is_heard() {
+        for fetches in [false, true] {
+            let (offering, mut offered) = ends(3);
+            let parent = tokio::spawn(offering.hand_over(zeros(3)));
+            if fetches {
+                offered.ask().await.unwrap();
+                offered.chunk().await.unwrap();
+            }
+            offered.taken().await.unwrap();
+            offered.failed("no such loader").await;
+            let outcome = parent.await.unwrap().unwrap();
+            assert_eq!(outcome, Wish::Failed("no such loader".to_owned()));
+        }
+    }
+
+    #[tokio::test]
     async fn nothing_is_sent_to_a_runner_that_has_it() {
-        let (offering, offered) = ends(3_000_000);
+        let (offering, mut offered) = ends(3_000_000);
         let parent = tokio::spawn(offering.hand_over(Zeros { left: 1, breaks_at: Some(1) }));
         offered.taken().await.unwrap();
+        drop(offered);
         assert_eq!(parent.await.unwrap().unwrap(), Wish::Taken);
     }
 

@@ -131,16 +131,25 @@ impl Greeting {
     }
 }
 
-pub(crate) async fn read<T>(
-    io: &mut (impl AsyncRead + Unpin),
+async fn read<T>(
+    io: &mut Io,
     decode: impl Fn(&mut BytesMut) -> Result<Option<T>, DecodeError>,
 ) -> Result<(T, BytesMut), HelloError> {
     let mut input = BytesMut::new();
+    read_on(io, &mut input, decode).await.map(|value| (value, input))
+}
+
+/// The same, where some of it may have come already.
+pub(crate) async fn read_on<T>(
+    io: &mut (impl AsyncRead + Unpin),
+    input: &mut BytesMut,
+    decode: impl Fn(&mut BytesMut) -> Result<Option<T>, DecodeError>,
+) -> Result<T, HelloError> {
     loop {
-        if let Some(value) = decode(&mut input)? {
-            return Ok((value, input));
+        if let Some(value) = decode(input)? {
+            return Ok(value);
         }
-        if io.read_buf(&mut input).await? == 0 {
+        if io.read_buf(input).await? == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
     }

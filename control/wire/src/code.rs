@@ -5,6 +5,7 @@
 //! runner ── Wish::Send ──▶ parent                unless it has the bytes already
 //! runner ◀─ Offer::len bytes ── parent           as they are
 //! runner ── Wish::Taken, or Failed ──▶ parent    the socket closes; a runner that took it dials anew
+//! runner ── Wish::Failed ──▶ parent              or, if it could not become what it took
 //!
 //! Wish := as a hello: len u16, len bytes of MessagePack
 //! ```

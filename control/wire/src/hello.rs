@@ -159,8 +159,8 @@ pub enum NoSync {
     Host(HostKind),
     /// It has been given it, and is of another build still.
     #[error(
-        "it has fetched its parent's executable, and is of another build still: FLAME_BUILD_ID in \
-         its environment says so; unset it there, or set it alike for both"
+        "it has fetched its parent's executable, and is of another build still: FLAME_BUILD_ID is \
+         set for one of them; unset it there, or set it alike for both"
     )]
     Again,
     /// It was offered it again and again.

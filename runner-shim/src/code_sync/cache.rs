@@ -14,7 +14,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -62,13 +62,11 @@ impl Cache {
     pub(super) fn find(&self, offer: &Offer) -> Result<Option<Executable>, SyncError> {
         let path = self.path(&offer.hash);
         let failed = |source| SyncError::Folder { folder: self.folder.clone(), source };
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
+        match self.opened(&path, offer) {
+            Ok(Some(file)) => return Ok(Some(Executable { file, path, hash: offer.hash })),
+            Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
-        };
-        if self.holds(&mut file, offer).map_err(failed)? {
-            return Ok(Some(Executable { file, path, hash: offer.hash }));
         }
         tracing::warn!(file = %path.display(), "a fetched executable was altered, and is removed");
         match fs::remove_file(&path) {
@@ -104,10 +102,13 @@ impl Cache {
         }
         // Closed before it is executed: what is open for writing is not.
         drop(draft.file.take());
-        fs::rename(&draft.path, self.path(&offer.hash))
-            .map_err(|source| self.unwritten(&offer, source))?;
-        // Once more, from the disk and through the descriptor that will be executed.
-        self.find(&offer)?.ok_or_else(altered)
+        // Once more, from the disk and through the descriptor that will be executed; by the draft's
+        // name, which no other runner touches.
+        let unwritten = |source| self.unwritten(&offer, source);
+        let file = self.opened(&draft.path, &offer).map_err(unwritten)?.ok_or_else(altered)?;
+        let path = self.path(&offer.hash);
+        fs::rename(&draft.path, &path).map_err(unwritten)?;
+        Ok(Executable { file, path, hash: offer.hash })
     }
 
     /// Removes old executables and drafts that nobody will finish. That it can't is no failure: it
@@ -130,18 +131,19 @@ impl Cache {
         self.folder.join(hash.to_string())
     }
 
-    fn holds(&self, file: &mut File, offer: &Offer) -> io::Result<bool> {
+    /// The file, if it is what was offered, and nobody else's to change.
+    fn opened(&self, path: &Path, offer: &Offer) -> io::Result<Option<File>> {
+        let mut file = File::open(path)?;
         let about = file.metadata()?;
         let (owner, mode) = platform::owner_and_mode(&about);
         if !about.is_file() || about.len() != offer.len || exposed(owner, mode, self.user).is_some()
         {
-            return Ok(false);
+            return Ok(None);
         }
-        file.rewind()?;
         let (mut hasher, mut chunk) = (CodeHasher::default(), vec![0; CHUNK]);
         loop {
             match file.read(&mut chunk) {
-                Ok(0) => return Ok(hasher.finish() == offer.hash),
+                Ok(0) => return Ok((hasher.finish() == offer.hash).then_some(file)),
                 Ok(len) => hasher.update(chunk.get(..len).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -280,6 +282,9 @@ mod platform {
         #[cfg(target_os = "linux")]
         let program = {
             let _ = path;
+            if let Err(error) = is_for_this_machine(file) {
+                return error;
+            }
             format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file))
         };
         #[cfg(not(target_os = "linux"))]
@@ -294,6 +299,29 @@ mod platform {
         }
         command.args(arguments).env(MARK_ENV, mark).exec()
     }
+
+    /// What the kernel does not execute, the C library hands to a shell, and this process would
+    /// end as one that does not understand it. So it is looked at before.
+    #[cfg(target_os = "linux")]
+    fn is_for_this_machine(file: &File) -> io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        let (mut theirs, mut ours) = ([0; 20], [0; 20]);
+        // A shorter file leaves zeros.
+        file.read_at(&mut theirs, 0)?;
+        File::open("/proc/self/exe")?.read_at(&mut ours, 0)?;
+        if super::same_machine(&theirs, &ours) {
+            return Ok(());
+        }
+        Err(rustix::io::Errno::NOEXEC.into())
+    }
+}
+
+/// Whether two ELF files, of which these are the first bytes, are for the same kind of machine.
+#[cfg(target_os = "linux")]
+pub(super) fn same_machine(one: &[u8; 20], other: &[u8; 20]) -> bool {
+    // Word size, byte order; instruction set.
+    let machine = |head: &[u8; 20]| [head[4], head[5], head[18], head[19]];
+    one.starts_with(b"\x7fELF") && other.starts_with(b"\x7fELF") && machine(one) == machine(other)
 }
 
 #[cfg(not(unix))]

@@ -248,16 +248,39 @@ fn a_mark_counts_for_the_boot_that_it_names() {
 fn what_is_no_program_is_not_executed_and_says_what_must_match() {
     let folder = Folder::new();
     let cache = folder.cache();
-    // The kernel asks for permission first.
-    let kept = cache.keep(draft(&cache, &offer(b"text"), b"text")).unwrap();
-    std::fs::set_permissions(kept.path(), PermissionsExt::from_mode(0o600)).unwrap();
+    // A shell would take it for its own.
+    let kept = cache.keep(draft(&cache, &offer(b"exit 7"), b"exit 7")).unwrap();
     let source = kept.exec("a mark");
     let error = SyncError::Exec { file: kept.path().to_owned(), source }.to_string();
-    assert!(error.contains("noexec") && error.contains("FLAME_CODE_DIR"), "{error}");
-    for (kind, advice) in
-        [(io::ErrorKind::NotFound, "C library"), (io::ErrorKind::InvalidInput, "architecture")]
-    {
+    assert!(error.contains(kept.path().to_str().unwrap()), "{error}");
+    assert!(error.contains("architecture"), "{error}");
+}
+
+#[test]
+fn what_the_system_does_not_execute_says_why_it_may_be() {
+    for (kind, advice) in [
+        (io::ErrorKind::PermissionDenied, "noexec"),
+        (io::ErrorKind::NotFound, "C library"),
+        (io::ErrorKind::InvalidInput, "architecture"),
+    ] {
         let error = SyncError::Exec { file: PathBuf::new(), source: kind.into() }.to_string();
-        assert!(error.contains(advice), "{error}");
+        assert!(error.contains(advice) && error.contains("FLAME_CODE_DIR"), "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn executables_are_for_the_same_machine_or_not() {
+    use super::cache::same_machine;
+    let head = |word, order, machine: u16| {
+        let mut head = *b"\x7fELF................";
+        (head[4], head[5]) = (word, order);
+        head[18..].copy_from_slice(&machine.to_le_bytes());
+        head
+    };
+    let (x86_64, aarch64) = (head(2, 1, 62), head(2, 1, 183));
+    assert!(same_machine(&x86_64, &x86_64));
+    for other in [aarch64, head(1, 1, 62), head(2, 2, 62), *b"#!/bin/sh...........", [0; 20]] {
+        assert!(!same_machine(&other, &x86_64), "{other:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Runners of another build: refused, or, with `code_sync`, become their parent's executable.
+//! Runners of another build are refused; or, with `code_sync`, they become their parent's
+//! executable.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,10 +13,11 @@ use flame_aws::{BootFailure, BuildId, CallError, HostKind, PoolBuilder, RunnerRe
 use flame_link::{Chunks, Greeting, HelloError, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
 use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
-use flame_tests::process::{ends_clean, signal};
+use flame_tests::process::{ends_clean, is_gone, signal, until_gone};
+use flame_tests::program::{self, Program};
 use flame_tests::proxy::{Proxy, Weather, pool_behind};
-use flame_tests::{Folder, Test, demo, impostor, other_build, process_pool, program, tests, until};
-use flame_wire::code::{CodeHash, Offer, Wish, target};
+use flame_tests::{Folder, Test, demo, impostor, other_build, process_pool, tests, until};
+use flame_wire::code::{CodeHash, CodeHasher, Offer, Wish, target};
 use flame_wire::hello::{Proof, Refusal};
 use flame_wire::parent::{FlameParent, RunnerLimits};
 use flame_wire::token::Token;
@@ -34,9 +36,11 @@ pub(crate) fn tests() -> Vec<Test> {
         connections_that_are_cut_leave_no_half_file_and_the_next_one_brings_all,
         a_boot_that_takes_too_long_to_fetch_says_so,
         a_runner_that_gets_sigterm_while_it_fetches_ends_at_once,
+        a_killed_parent_leaves_no_runner_that_has_become_it,
         only_a_good_token_is_offered_the_executable,
         a_parent_that_sends_other_bytes_is_not_believed,
         an_executable_for_other_machines_is_not_fetched,
+        what_is_no_executable_is_not_handed_to_a_shell,
     ]
 }
 
@@ -276,6 +280,14 @@ async fn a_runner_that_gets_sigterm_while_it_fetches_ends_at_once() {
     assert!(whole.is_empty() && drafts.is_empty(), "{whole:?} {drafts:?}");
 }
 
+async fn a_killed_parent_leaves_no_runner_that_has_become_it() {
+    let mut parent = Program::start("synced", &[]);
+    let pids: Vec<u32> = parent.until_ready().await.into_iter().map(|(_, pid)| pid).collect();
+    assert!(pids.len() == 1 && !is_gone(pids[0]), "{pids:?}");
+    parent.kill().await;
+    until_gone(&pids).await;
+}
+
 async fn only_a_good_token_is_offered_the_executable() {
     let (folder, hold) = (Folder::new(), Folder::new());
     let backend = Process::new().env("DEMO_TELL", folder.path());
@@ -378,4 +390,18 @@ async fn an_executable_for_other_machines_is_not_fetched() {
     assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
     assert!(heard.contains("plan9-pdp11") && heard.contains(&target()), "{heard}");
     assert!(!folder.path().join("cache").exists());
+}
+
+async fn what_is_no_executable_is_not_handed_to_a_shell() {
+    let bytes = [b'x'; 1_000_000];
+    let mut hasher = CodeHasher::default();
+    hasher.update(&bytes);
+    let (build, hash) = (BuildId::new("b"), hasher.finish());
+    let offer = Offer { build, len: bytes.len() as u64, hash, target: target() };
+    let (output, heard, folder) = offered(offer).await;
+    assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
+    let file = folder.path().join("cache").join(hash.to_string());
+    for part in [file.to_str().unwrap(), "can't be executed", "architecture", "FLAME_CODE_DIR"] {
+        assert!(heard.contains(part), "{heard} says {part}");
+    }
 }

@@ -64,13 +64,15 @@ impl Code {
             // Its boot was given up.
             () = door.first.closed() => return,
         };
-        let away = match handed {
-            Ok(Ok(Wish::Failed(why))) => why,
-            Ok(Ok(_)) => {
-                let took = begun.elapsed();
-                tracing::info!(%runner, %build, ?took, "a runner of another build becomes this one");
-                return;
-            }
+        let away = match &handed {
+            Ok(Ok(handed)) => match &handed.outcome {
+                Wish::Failed(why) => why.clone(),
+                _ => {
+                    let took = begun.elapsed();
+                    tracing::info!(%runner, %build, ?took, "a runner of another build becomes this");
+                    return;
+                }
+            },
             Ok(Err(error @ OfferError::Source(_))) => error.to_string(),
             Ok(Err(error)) => {
                 tracing::debug!(%runner, %error, "a runner went before it had this executable");
@@ -81,6 +83,8 @@ impl Code {
         };
         tracing::warn!(%runner, %build, why = away, "a runner can't become this executable");
         let _ = door.first.send(Err(Away::NotSynced(away))).await;
+        // Not before: with its socket it ends, and the pool is to have its reason first.
+        drop(handed);
     }
 }
 

@@ -219,7 +219,7 @@ impl CodeSync {
         }
         tracing::info!(build = %offer.build, bytes = offer.len, "fetches its parent's executable");
         let at = cache.clone();
-        let mut draft = blocking(move || at.draft(&offer)).await?;
+        let (mut draft, _scrap) = blocking(move || at.draft(&offer)).await?;
         offered.ask().await.map_err(SyncError::Cut)?;
         while let Some(chunk) = offered.chunk().await.map_err(SyncError::Cut)? {
             draft = blocking(move || draft.add(&chunk)).await?;

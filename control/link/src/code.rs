@@ -114,27 +114,43 @@ pub enum OfferError {
     Runner(#[from] HelloError),
 }
 
+/// What became of an offer. A runner that has failed ends when this is dropped, or after 2 s.
+#[derive(Debug)]
+pub struct HandedOver {
+    /// [`Wish::Taken`], or [`Wish::Failed`].
+    pub outcome: Wish,
+    _io: Io,
+}
+
 impl Offering {
     pub(crate) fn new(io: Io) -> Self {
         Self { io }
     }
 
-    /// Sends the executable if the runner has it not; gives what became of it, which is
-    /// [`Wish::Taken`] or [`Wish::Failed`]. A runner may take its time to look into its cache: the
-    /// caller limits it.
+    /// Sends the executable if the runner has it not. A runner may take its time to look into its
+    /// cache: the caller limits it.
     ///
     /// # Errors
     /// [`OfferError`].
-    pub async fn hand_over(mut self, chunks: impl Chunks) -> Result<Wish, OfferError> {
+    pub async fn hand_over(mut self, chunks: impl Chunks) -> Result<HandedOver, OfferError> {
         let mut input = BytesMut::new();
         let wish = read_on(&mut self.io, &mut input, Wish::decode).await?;
-        if wish != Wish::Send {
-            return Ok(last_word(&mut self.io, &mut input, wish).await);
-        }
-        let (mut from, mut to) = tokio::io::split(self.io);
+        let outcome = match wish {
+            Wish::Send => self.send_all(&mut input, chunks).await?,
+            wish => last_word(&mut self.io, &mut input, wish).await,
+        };
+        Ok(HandedOver { outcome, _io: self.io })
+    }
+
+    async fn send_all(
+        &mut self,
+        input: &mut BytesMut,
+        chunks: impl Chunks,
+    ) -> Result<Wish, OfferError> {
+        let (mut from, mut to) = tokio::io::split(&mut self.io);
         let heard = async {
-            let wish = read_on(&mut from, &mut input, Wish::decode).await?;
-            Ok(last_word(&mut from, &mut input, wish).await)
+            let wish = read_on(&mut from, input, Wish::decode).await?;
+            Ok(last_word(&mut from, input, wish).await)
         };
         tokio::pin!(heard);
         // A runner whose disk is full says so long before it has all.
@@ -223,11 +239,19 @@ mod tests {
         (Offering::new(ours), Offered::new(offer, theirs))
     }
 
+    fn hands_over(
+        offering: Offering,
+        chunks: Zeros,
+    ) -> tokio::task::JoinHandle<Result<Wish, OfferError>> {
+        let handed = async { Ok(offering.hand_over(chunks).await?.outcome) };
+        tokio::spawn(handed)
+    }
+
     #[tokio::test]
     async fn as_many_bytes_come_as_were_offered_in_pieces() {
         for len in [0, 1, CHUNK as u64, 3_000_000] {
             let (offering, mut offered) = ends(len);
-            let parent = tokio::spawn(offering.hand_over(zeros(len)));
+            let parent = hands_over(offering, zeros(len));
             offered.ask().await.unwrap();
             let mut came = 0;
             while let Some(chunk) = offered.chunk().await.unwrap() {
@@ -245,7 +269,7 @@ mod tests {
     async fn a_runner_that_could_not_become_what_it_had_taken_is_heard() {
         for fetches in [false, true] {
             let (offering, mut offered) = ends(3);
-            let parent = tokio::spawn(offering.hand_over(zeros(3)));
+            let parent = hands_over(offering, zeros(3));
             if fetches {
                 offered.ask().await.unwrap();
                 offered.chunk().await.unwrap();
@@ -260,7 +284,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_sent_to_a_runner_that_has_it() {
         let (offering, mut offered) = ends(3_000_000);
-        let parent = tokio::spawn(offering.hand_over(Zeros { left: 1, breaks_at: Some(1) }));
+        let parent = hands_over(offering, Zeros { left: 1, breaks_at: Some(1) });
         offered.taken().await.unwrap();
         drop(offered);
         assert_eq!(parent.await.unwrap().unwrap(), Wish::Taken);
@@ -269,7 +293,7 @@ mod tests {
     #[tokio::test]
     async fn a_runner_that_fails_in_the_middle_is_heard_although_it_reads_no_more() {
         let (offering, mut offered) = ends(30_000_000);
-        let parent = tokio::spawn(offering.hand_over(zeros(30_000_000)));
+        let parent = hands_over(offering, zeros(30_000_000));
         offered.ask().await.unwrap();
         offered.chunk().await.unwrap();
         offered.failed("the disk is full").await;
@@ -280,14 +304,14 @@ mod tests {
     #[tokio::test]
     async fn a_socket_that_ends_in_the_middle_is_an_error_on_both_sides() {
         let (offering, mut offered) = ends(3_000_000);
-        let parent = tokio::spawn(offering.hand_over(zeros(3_000_000)));
+        let parent = hands_over(offering, zeros(3_000_000));
         offered.ask().await.unwrap();
         offered.chunk().await.unwrap();
         drop(offered);
         assert!(matches!(parent.await.unwrap(), Err(OfferError::Runner(_))));
 
         let (offering, mut offered) = ends(3_000_000);
-        let parent = tokio::spawn(offering.hand_over(zeros(1_000_000)));
+        let parent = hands_over(offering, zeros(1_000_000));
         offered.ask().await.unwrap();
         for _ in 0..3 {
             offered.chunk().await.unwrap();
@@ -301,7 +325,7 @@ mod tests {
     async fn an_executable_that_can_not_be_read_is_the_parents_error() {
         let (offering, mut offered) = ends(3_000_000);
         let broken = Zeros { left: 3_000_000, breaks_at: Some(1_000_000) };
-        let parent = tokio::spawn(offering.hand_over(broken));
+        let parent = hands_over(offering, broken);
         offered.ask().await.unwrap();
         while offered.chunk().await.is_ok_and(|chunk| chunk.is_some()) {}
         assert!(matches!(parent.await.unwrap(), Err(OfferError::Source(_))));

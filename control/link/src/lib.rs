@@ -25,7 +25,7 @@ mod tls;
 mod websocket;
 
 pub use accept::{AcceptError, accept};
-pub use code::{Chunks, OfferError, Offered, Offering};
+pub use code::{Chunks, HandedOver, OfferError, Offered, Offering};
 pub use dial::{DialError, dial};
 pub use driver::{Dial, Driver, Handler, LinkConfig, Sockets};
 pub use handle::{Link, LinkClosed, LinkEnd, Stream, StreamError};

@@ -75,39 +75,36 @@ impl Cache {
         }
     }
 
-    /// A file to write the executable to.
-    pub(super) fn draft(&self, offer: &Offer) -> Result<Draft, SyncError> {
+    /// A file to write the executable to, and what removes it.
+    pub(super) fn draft(&self, offer: &Offer) -> Result<(Draft, Scrap), SyncError> {
         let unique = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
         let path = self.folder.join(format!("{}.{unique}{DRAFT}", offer.hash));
         match platform::create(&path) {
-            Ok(file) => Ok(Draft {
-                file: Some(file),
-                hasher: CodeHasher::default(),
-                len: 0,
-                offer: offer.clone(),
-                path,
-            }),
+            Ok(file) => {
+                let (hasher, offer) = (CodeHasher::default(), offer.clone());
+                let scrap = Scrap(path.clone());
+                Ok((Draft { file, hasher, len: 0, offer, path }, scrap))
+            }
             Err(source) => Err(self.unwritten(offer, source)),
         }
     }
 
     /// Gives the draft its name, if it is what it should be.
-    pub(super) fn keep(&self, mut draft: Draft) -> Result<Executable, SyncError> {
-        let offer = draft.offer.clone();
+    pub(super) fn keep(&self, draft: Draft) -> Result<Executable, SyncError> {
+        let Draft { file, hasher, len, offer, path: drafted } = draft;
         let altered =
             || SyncError::Altered { folder: self.folder.clone(), len: offer.len, hash: offer.hash };
-        let hash = std::mem::take(&mut draft.hasher).finish();
-        if draft.len != offer.len || hash != offer.hash {
+        if len != offer.len || hasher.finish() != offer.hash {
             return Err(altered());
         }
         // Closed before it is executed: what is open for writing is not.
-        drop(draft.file.take());
+        drop(file);
         // Once more, from the disk and through the descriptor that will be executed; by the draft's
         // name, which no other runner touches.
         let unwritten = |source| self.unwritten(&offer, source);
-        let file = self.opened(&draft.path, &offer).map_err(unwritten)?.ok_or_else(altered)?;
+        let file = self.opened(&drafted, &offer).map_err(unwritten)?.ok_or_else(altered)?;
         let path = self.path(&offer.hash);
-        fs::rename(&draft.path, &path).map_err(unwritten)?;
+        fs::rename(&drafted, &path).map_err(unwritten)?;
         Ok(Executable { file, path, hash: offer.hash })
     }
 
@@ -156,10 +153,10 @@ impl Cache {
     }
 }
 
-/// An executable that is being written; dropped, it is removed.
+/// An executable that is being written.
 #[derive(Debug)]
 pub(super) struct Draft {
-    file: Option<File>,
+    file: File,
     hasher: CodeHasher,
     len: u64,
     offer: Offer,
@@ -169,11 +166,7 @@ pub(super) struct Draft {
 impl Draft {
     /// Writes the next bytes.
     pub(super) fn add(mut self, bytes: &[u8]) -> Result<Self, SyncError> {
-        let written = match &mut self.file {
-            Some(file) => file.write_all(bytes),
-            None => Ok(()),
-        };
-        if let Err(source) = written {
+        if let Err(source) = self.file.write_all(bytes) {
             let folder = self.path.parent().unwrap_or(&self.path).to_owned();
             return Err(SyncError::Write { folder, len: self.offer.len, source });
         }
@@ -183,10 +176,14 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+/// Removes a draft when it is dropped, unless that has got its name. Apart from the draft, which is
+/// with a blocking thread while it is written: a runner that is told to end does not wait for that.
+#[derive(Debug)]
+pub(super) struct Scrap(PathBuf);
+
+impl Drop for Scrap {
     fn drop(&mut self) {
-        // One that was given its name is not there any more.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use flame_wire::code::CodeHasher;
 use flame_wire::ids::BuildId;
 
-use super::cache::{ABANDONED, Draft, KEPT, exposed, surplus};
+use super::cache::{ABANDONED, KEPT, exposed, surplus};
 use super::*;
 
 const RUNNER: RunnerRef = RunnerRef::from_bytes([1; 16]);
@@ -52,9 +52,10 @@ fn offer(bytes: &[u8]) -> Offer {
     }
 }
 
-fn draft(cache: &Cache, offer: &Offer, bytes: &[u8]) -> Draft {
-    let draft = cache.draft(offer).unwrap();
-    bytes.chunks(3).fold(draft, |draft, chunk| draft.add(chunk).unwrap())
+/// Writes it, and gives it its name.
+fn keep(cache: &Cache, offer: &Offer, bytes: &[u8]) -> Result<Executable, SyncError> {
+    let (draft, _scrap) = cache.draft(offer).unwrap();
+    cache.keep(bytes.chunks(3).fold(draft, |draft, chunk| draft.add(chunk).unwrap()))
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn what_was_kept_is_found_and_nothing_else_is_there() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     assert!(cache.find(&offer).unwrap().is_none());
-    let kept = cache.keep(draft(&cache, &offer, b"executable")).unwrap();
+    let kept = keep(&cache, &offer, b"executable").unwrap();
     assert_eq!(kept.path(), folder.0.join(offer.hash.to_string()));
     assert_eq!(std::fs::metadata(kept.path()).unwrap().mode() & 0o777, 0o700);
     assert_eq!(cache.find(&offer).unwrap().unwrap().hash(), offer.hash);
@@ -74,7 +75,7 @@ fn other_bytes_fewer_and_more_are_refused_and_nothing_is_left() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     for came in [b"executabel".as_slice(), b"executabl", b"executables", b""] {
-        let error = cache.keep(draft(&cache, &offer, came)).unwrap_err();
+        let error = keep(&cache, &offer, came).unwrap_err();
         assert!(matches!(error, SyncError::Altered { len: 10, .. }), "{error}");
         assert!(folder.names().is_empty(), "{:?}", folder.names());
     }
@@ -84,10 +85,11 @@ fn other_bytes_fewer_and_more_are_refused_and_nothing_is_left() {
 fn a_draft_that_is_given_up_is_removed() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
-    let half = draft(&cache, &offer, b"exec");
+    let (draft, scrap) = cache.draft(&offer).unwrap();
+    let _half = draft.add(b"exec").unwrap();
     assert!(cache.find(&offer).unwrap().is_none(), "a draft does not have its name");
     assert_eq!(folder.names().len(), 1);
-    drop(half);
+    drop(scrap);
     assert!(folder.names().is_empty());
 }
 
@@ -103,7 +105,7 @@ fn a_file_that_was_altered_is_removed_and_not_found() {
         |path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o722)).unwrap(),
     ];
     for spoil in spoil {
-        cache.keep(draft(&cache, &offer, b"executable")).unwrap();
+        keep(&cache, &offer, b"executable").unwrap();
         spoil(&path);
         assert!(cache.find(&offer).unwrap().is_none());
         assert!(!path.exists());
@@ -114,9 +116,10 @@ fn a_file_that_was_altered_is_removed_and_not_found() {
 fn two_that_keep_the_same_at_once_both_have_it() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
-    let (one, two) = (draft(&cache, &offer, b"executable"), draft(&cache, &offer, b"executable"));
-    cache.keep(one).unwrap();
-    cache.keep(two).unwrap();
+    let (one, _scrap_of_one) = cache.draft(&offer).unwrap();
+    let (two, _scrap_of_two) = cache.draft(&offer).unwrap();
+    cache.keep(one.add(b"executable").unwrap()).unwrap();
+    cache.keep(two.add(b"executable").unwrap()).unwrap();
     assert!(cache.find(&offer).unwrap().is_some());
     assert_eq!(folder.names().len(), 1);
 }
@@ -213,7 +216,7 @@ fn a_folder_is_pruned_by_who_fetches() {
     for n in 0_u8..10 {
         let bytes = [n; 10];
         let offer = offer(&bytes);
-        let kept = cache.keep(draft(&cache, &offer, &bytes)).unwrap();
+        let kept = keep(&cache, &offer, &bytes).unwrap();
         cache.prune(&kept);
         assert!(kept.path().exists());
         assert!(folder.names().len() <= KEPT);
@@ -249,7 +252,7 @@ fn what_is_no_program_is_not_executed_and_says_what_must_match() {
     let folder = Folder::new();
     let cache = folder.cache();
     // A shell would take it for its own.
-    let kept = cache.keep(draft(&cache, &offer(b"exit 7"), b"exit 7")).unwrap();
+    let kept = keep(&cache, &offer(b"exit 7"), b"exit 7").unwrap();
     let source = kept.exec("a mark");
     let error = SyncError::Exec { file: kept.path().to_owned(), source }.to_string();
     assert!(error.contains(kept.path().to_str().unwrap()), "{error}");

@@ -354,7 +354,8 @@ impl Liar {
         let (tcp, _) = self.listener.accept().await.unwrap();
         let greeting = Greeting::read(accept(tcp, &self.key).await.unwrap()).await.unwrap();
         let bytes = Bytewise(offer.len);
-        greeting.offer(offer).await.unwrap().hand_over(bytes).await.unwrap()
+        let offering = greeting.offer(offer).await.unwrap();
+        offering.hand_over(bytes).await.unwrap().outcome
     }
 }
 

@@ -185,8 +185,8 @@ impl CodeSync {
     }
 
     /// Has the executable that was offered in the cache; what is to be done with it comes next.
-    /// The parent is told of it, and of failures. A future that is dropped leaves a draft at most,
-    /// which a later sync removes.
+    /// The parent is told of it, and of failures. A future that is dropped removes its draft; a
+    /// process that is killed leaves it to a later sync.
     pub(crate) async fn accept(&self, mut offered: Offered) -> Result<Synced, SyncError> {
         match self.have(&mut offered).await {
             Ok(executable) => {

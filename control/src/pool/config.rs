@@ -349,10 +349,11 @@ impl PoolBuilder {
     /// code 85.
     ///
     /// **What it means for security.** A runner executes only what comes from the parent whose key
-    /// is pinned in its FLAME_PARENT, so whoever can boot a runner with a FLAME_PARENT of his own
-    /// can run any code on its host, not only its remote functions. The runner decides that by its
-    /// environment alone: it follows the offer of whoever it was booted by. And whoever has a good
-    /// token can read this executable: keep secrets out of it.
+    /// is pinned in its FLAME_PARENT. This option is the parent's: a runner follows the offer of
+    /// whoever has booted it. So whoever can start the app with a FLAME_PARENT of his own can have
+    /// it run any code, not only its remote functions; who can set a process's environment mostly
+    /// can anyway. And whoever has a good token of a pool with this option can read this
+    /// executable: keep secrets out of it.
     ///
     /// ```no_run
     /// use std::time::Duration;

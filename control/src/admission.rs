@@ -5,6 +5,9 @@
 //!               │                                                ▲  │                │
 //!               │                  First(token): it was lost ────┘  │                │
 //!               └── forget ◀────────────────────────────────────────┴────────────────┴── Again(key)
+//!
+//! another build, its token good: refused; or, with `code_sync`, offered this executable. Then it
+//! comes again by the same token, of this build.
 //! ```
 //!
 //! Invariants: a token lets one runner in, once, before it expires; it is kept as a hash and
@@ -17,14 +20,29 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use flame_wire::hello::{Hello, PROTOCOL, Proof, Refusal};
+use flame_wire::hello::{Hello, NoSync, PROTOCOL, Proof, Refusal};
 use flame_wire::ids::{BuildId, RunnerRef};
 use flame_wire::token::TokenHash;
+
+/// How often one runner is offered the executable: each may cost a transfer, and a connection that
+/// is cut takes another.
+const MAX_OFFERS: u32 = 16;
+
+/// Who may come in, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Admitted<T> {
+    /// As a runner of the pool.
+    Runner(T),
+    /// To fetch this executable until `by`; its token stays unused.
+    Fetcher { keep: T, by: Instant },
+}
 
 /// The runners that a pool expects or has; `T` is what it keeps of each.
 #[derive(Debug)]
 pub(crate) struct Admission<T> {
     build: BuildId,
+    /// Whether a runner of another build may fetch this executable; else why not.
+    sync: Result<(), NoSync>,
     runners: HashMap<RunnerRef, Expected<T>>,
 }
 
@@ -40,13 +58,27 @@ pub(crate) struct Expected<T> {
     /// What the pool keeps of it.
     keep: T,
     progress: Progress,
+    /// How often it was offered this executable.
+    offers: u32,
     /// A socket of it has been handed on.
     arrived: bool,
 }
 
 impl<T> Expected<T> {
     pub(crate) fn new(token: TokenHash, resume: TokenHash, expires: Instant, keep: T) -> Self {
-        Self { token, resume, expires, keep, progress: Progress::Expected, arrived: false }
+        let progress = Progress::Expected;
+        Self { token, resume, expires, keep, progress, offers: 0, arrived: false }
+    }
+
+    /// Whether one of another build may fetch this executable once more.
+    fn may_fetch(&self, hello: &Hello) -> Result<(), NoSync> {
+        if hello.synced {
+            return Err(NoSync::Again);
+        }
+        if self.offers >= MAX_OFFERS {
+            return Err(NoSync::TooOften(self.offers));
+        }
+        Ok(())
     }
 }
 
@@ -62,8 +94,8 @@ enum Progress {
 }
 
 impl<T: Clone> Admission<T> {
-    pub(crate) fn new(build: BuildId) -> Self {
-        Self { build, runners: HashMap::new() }
+    pub(crate) fn new(build: BuildId, sync: Result<(), NoSync>) -> Self {
+        Self { build, sync, runners: HashMap::new() }
     }
 
     /// A runner is being booted.
@@ -81,6 +113,11 @@ impl<T: Clone> Admission<T> {
         self.runners.get(&runner).map(|expected| expected.keep.clone())
     }
 
+    /// Whether the runner was of another build when it came, and was offered this executable.
+    pub(crate) fn was_offered_code(&self, runner: RunnerRef) -> bool {
+        self.runners.get(&runner).is_some_and(|expected| expected.offers > 0)
+    }
+
     /// A socket of the runner is handed on: whether it is the first.
     pub(crate) fn arrives(&mut self, runner: RunnerRef) -> bool {
         let expected = self.runners.get_mut(&runner);
@@ -95,7 +132,7 @@ impl<T: Clone> Admission<T> {
     }
 
     /// Whether the one that says this may come in.
-    pub(crate) fn admit(&mut self, now: Instant, hello: &Hello) -> Result<T, Refusal> {
+    pub(crate) fn admit(&mut self, now: Instant, hello: &Hello) -> Result<Admitted<T>, Refusal> {
         if hello.protocol != PROTOCOL {
             return Err(Refusal::OtherProtocol { parent: PROTOCOL, runner: hello.protocol });
         }
@@ -112,21 +149,24 @@ impl<T: Clone> Admission<T> {
                     return Err(Refusal::ExpiredToken);
                 }
                 if hello.build != self.build {
-                    // Nobody shows this token again.
-                    expected.progress = Progress::Done;
-                    return Err(Refusal::OtherBuild {
-                        parent: self.build.clone(),
-                        runner: hello.build.clone(),
-                    });
+                    if let Err(sync) = self.sync.and_then(|()| expected.may_fetch(hello)) {
+                        // Nobody shows this token again.
+                        expected.progress = Progress::Done;
+                        let (parent, runner) = (self.build.clone(), hello.build.clone());
+                        return Err(Refusal::OtherBuild { parent, runner, sync });
+                    }
+                    expected.offers += 1;
+                    let (keep, by) = (expected.keep.clone(), expected.expires);
+                    return Ok(Admitted::Fetcher { keep, by });
                 }
                 expected.progress = Progress::Welcomed;
-                Ok(expected.keep.clone())
+                Ok(Admitted::Runner(expected.keep.clone()))
             }
             Proof::Again(key)
                 if expected.progress > Progress::Expected && expected.resume.matches(key) =>
             {
                 expected.progress = Progress::Done;
-                Ok(expected.keep.clone())
+                Ok(Admitted::Runner(expected.keep.clone()))
             }
             Proof::Again(_) => Err(Refusal::WrongToken),
         }
@@ -137,10 +177,12 @@ impl<T: Clone> Admission<T> {
 mod tests {
     use std::time::Duration;
 
+    use flame_wire::parent::HostKind;
     use flame_wire::token::Token;
 
     use super::*;
 
+    const IN: Admitted<u32> = Admitted::Runner(7);
     const RUNNER: RunnerRef = RunnerRef::from_bytes([1; 16]);
 
     fn token(byte: u8) -> Token {
@@ -156,12 +198,26 @@ mod tests {
             instance: "pid-1".to_owned(),
             pid: None,
             expires_in_ms: None,
+            synced: false,
         }
     }
 
+    fn of_another_build() -> Hello {
+        Hello { build: BuildId::new("other"), ..hello(Proof::First(token(1))) }
+    }
+
+    fn other_build(sync: NoSync) -> Result<Admitted<u32>, Refusal> {
+        let (parent, runner) = (BuildId::new("build"), BuildId::new("other"));
+        Err(Refusal::OtherBuild { parent, runner, sync })
+    }
+
     fn admission() -> (Instant, Admission<u32>) {
+        admission_with(Err(NoSync::Off))
+    }
+
+    fn admission_with(sync: Result<(), NoSync>) -> (Instant, Admission<u32>) {
         let now = tokio::time::Instant::now().into_std();
-        let mut admission = Admission::new(BuildId::new("build"));
+        let mut admission = Admission::new(BuildId::new("build"), sync);
         admission.expect(
             RUNNER,
             Expected::new(token(1).hash(), token(2).hash(), now + Duration::from_secs(10), 7),
@@ -172,9 +228,9 @@ mod tests {
     #[test]
     fn a_runner_comes_in_by_its_token_and_back_by_its_key() {
         let (now, mut admission) = admission();
-        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(7));
+        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(IN));
         assert!(admission.arrives(RUNNER), "it is the first");
-        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(7));
+        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(IN));
         assert!(!admission.arrives(RUNNER), "it is another");
     }
 
@@ -182,19 +238,19 @@ mod tests {
     fn a_runner_whose_welcome_was_lost_comes_in_by_its_token_once_more() {
         let (now, mut admission) = admission();
         let first = hello(Proof::First(token(1)));
-        assert_eq!(admission.admit(now, &first), Ok(7));
-        assert_eq!(admission.admit(now, &first), Ok(7), "the welcome could not be sent");
+        assert_eq!(admission.admit(now, &first), Ok(IN));
+        assert_eq!(admission.admit(now, &first), Ok(IN), "the welcome could not be sent");
         assert!(admission.arrives(RUNNER));
         let late = now + Duration::from_secs(10);
-        assert_eq!(admission.admit(late, &first), Ok(7), "it had come in time");
+        assert_eq!(admission.admit(late, &first), Ok(IN), "it had come in time");
         assert!(!admission.arrives(RUNNER));
     }
 
     #[test]
     fn a_runner_that_has_its_key_comes_back_although_its_first_socket_was_never_handed_on() {
         let (now, mut admission) = admission();
-        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(7));
-        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(7));
+        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(IN));
+        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(IN));
         assert!(admission.arrives(RUNNER), "this one is the first");
     }
 
@@ -233,12 +289,58 @@ mod tests {
 
     #[test]
     fn another_build_is_refused_with_both_and_its_token_is_spent() {
-        let (now, mut admission) = admission();
-        let other = Hello { build: BuildId::new("other"), ..hello(Proof::First(token(1))) };
-        let (parent, runner) = (BuildId::new("build"), BuildId::new("other"));
-        assert_eq!(admission.admit(now, &other), Err(Refusal::OtherBuild { parent, runner }));
-        let first = hello(Proof::First(token(1)));
-        assert_eq!(admission.admit(now, &first), Err(Refusal::UsedToken));
+        for sync in [NoSync::Off, NoSync::Host(HostKind::Lambda)] {
+            let (now, mut admission) = admission_with(Err(sync));
+            assert_eq!(admission.admit(now, &of_another_build()), other_build(sync));
+            assert!(!admission.was_offered_code(RUNNER));
+            let first = hello(Proof::First(token(1)));
+            assert_eq!(admission.admit(now, &first), Err(Refusal::UsedToken));
+        }
+    }
+
+    #[test]
+    fn another_build_may_fetch_the_code_and_comes_in_by_the_same_token() {
+        let (now, mut admission) = admission_with(Ok(()));
+        let by = now + Duration::from_secs(10);
+        let fetcher = admission.admit(now, &of_another_build());
+        assert_eq!(fetcher, Ok(Admitted::Fetcher { keep: 7, by }));
+        assert!(admission.was_offered_code(RUNNER));
+        let first = Hello { synced: true, ..hello(Proof::First(token(1))) };
+        assert_eq!(admission.admit(now, &first), Ok(IN));
+        assert!(admission.arrives(RUNNER), "no socket of it was handed on before");
+    }
+
+    #[test]
+    fn who_has_fetched_the_code_and_is_of_another_build_still_is_refused() {
+        let (now, mut admission) = admission_with(Ok(()));
+        assert!(admission.admit(now, &of_another_build()).is_ok());
+        let again = Hello { synced: true, ..of_another_build() };
+        assert_eq!(admission.admit(now, &again), other_build(NoSync::Again));
+        assert_eq!(admission.admit(now, &again), Err(Refusal::UsedToken));
+    }
+
+    #[test]
+    fn the_code_is_offered_so_often_and_no_more() {
+        let (now, mut admission) = admission_with(Ok(()));
+        for _ in 0..MAX_OFFERS {
+            assert!(admission.admit(now, &of_another_build()).is_ok());
+        }
+        let refused = admission.admit(now, &of_another_build());
+        assert_eq!(refused, other_build(NoSync::TooOften(MAX_OFFERS)));
+    }
+
+    #[test]
+    fn a_stranger_of_another_build_learns_no_more_than_any_other() {
+        let (now, mut admission) = admission_with(Ok(()));
+        let stranger = Hello { proof: Proof::First(token(9)), ..of_another_build() };
+        assert_eq!(admission.admit(now, &stranger), Err(Refusal::WrongToken));
+        let key = Hello { proof: Proof::Again(token(2)), ..of_another_build() };
+        assert_eq!(admission.admit(now, &key), Err(Refusal::WrongToken));
+        let late = now + Duration::from_secs(10);
+        assert_eq!(admission.admit(late, &of_another_build()), Err(Refusal::ExpiredToken));
+        admission.heard(RUNNER);
+        assert_eq!(admission.admit(now, &of_another_build()), Err(Refusal::UsedToken));
+        assert!(!admission.was_offered_code(RUNNER));
     }
 
     #[test]

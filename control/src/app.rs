@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::calling::{state, table};
+use flame_runner_shim::code_sync::EXIT_NOT_SYNCED;
 use flame_runner_shim::context::CallContext;
 use flame_runner_shim::host::{Host, ProcessHost};
 use flame_runner_shim::runner::{EXIT_REFUSED, Ended, IdlePredicate, Runner};
@@ -139,9 +140,13 @@ async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
             say(&format!("flame-aws: the parent refused this runner: {refusal}"));
             (EndReason::ParentLost, EXIT_REFUSED)
         }
+        Ended::NotSynced(error) => {
+            say(&format!("flame-aws: this runner can't become its parent's executable: {error}"));
+            (EndReason::ParentLost, EXIT_NOT_SYNCED)
+        }
         _ => (EndReason::ParentLost, EXIT_REFUSED),
     };
-    if code != 0 && code != EXIT_REFUSED {
+    if ![0, EXIT_REFUSED, EXIT_NOT_SYNCED].contains(&code) {
         say(&format!("flame-aws: the runner ends with exit code {code}: {reason}"));
     }
     host.shutdown(reason, code).await;

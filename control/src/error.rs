@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_runner_shim::calling::{CodecError, TableError};
+use flame_wire::code::MAX_CODE;
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::ParentError;
 
@@ -250,11 +251,32 @@ pub enum PoolError {
     /// The executable can't be told.
     #[error(transparent)]
     Build(&'static flame_runner_shim::build_id::BuildIdError),
+    /// With [`code_sync`](crate::PoolBuilder::code_sync): this executable can't be offered.
+    #[error(transparent)]
+    Code(#[from] CodeError),
     /// Pools are nested too deep.
     #[error("pools are nested {depth} deep already: a runner seems to boot runners without end")]
     DepthExceeded {
         /// How deep this process is.
         depth: u8,
+    },
+}
+
+/// Why runners can't fetch this process's executable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodeError {
+    /// It can't be read.
+    #[error("this executable can't be read, so `code_sync` can't offer it to runners: {0}")]
+    Unreadable(#[source] std::io::Error),
+    /// It is too large.
+    #[error(
+        "this executable has {len} bytes, but `code_sync` sends at most {MAX_CODE}: strip it of its \
+         debug information, or leave `code_sync` off"
+    )]
+    TooLarge {
+        /// Its length, in bytes.
+        len: u64,
     },
 }
 

@@ -105,6 +105,7 @@
 //! | 82 | its parent was gone, or out of reach for longer than the grace |
 //! | 83 | the shutdown window was over, and calls under way were ended |
 //! | 84 | the parent refused it; the last line that it prints says why |
+//! | 85 | it was to become its parent's executable (`code_sync`), and could not; that line says why |
 //! | 128 + n | signal n came a second time, and it went at once |
 //!
 //! SIGTERM and SIGINT ask a runner to end: it tells its parent, takes no new work once the parent
@@ -164,7 +165,9 @@
 //! # Checklist
 //!
 //! - `init` refuses every configuration that can't work, and names what is missing.
-//! - The copy is of the same build: the same executable, or one with the same `FLAME_BUILD_ID`.
+//! - The copy is of the same build: the same executable, or one with the same `FLAME_BUILD_ID`; or
+//!   the pool has [`code_sync`](crate::PoolBuilder::code_sync), and the platform lets a process
+//!   execute a file that it has written.
 //! - FLAME_PARENT arrives unchanged, and stands in no log, argument or tag.
 //! - The runner can reach the pool: [`listen`](crate::PoolBuilder::listen) on an address that it
 //!   sees, and [`advertise`](crate::PoolBuilder::advertise) that.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! accept ──▶ WebSocket, TLS (10 s each) ──▶ hello (10 s) ──▶ Admission ──▶ Door of the runner
+//!                                                                 └──▶ of another build: code.rs
 //! ```
 //!
 //! Strangers cost a task each, of which there are at most [`HANDSHAKES`] at a time: one more takes
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flame_link::{Greeting, HelloError, Io, ServerKey, accept, in_memory};
-use flame_wire::hello::{Hello, Refusal};
+use flame_wire::hello::{Hello, NoSync, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::token::Token;
 use tokio::net::TcpListener;
@@ -21,7 +22,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Admitted};
+use crate::code::Code;
 
 /// Sockets in their handshakes at a time.
 const HANDSHAKES: usize = 256;
@@ -33,10 +35,21 @@ const OUT_OF_SOCKETS: Duration = Duration::from_millis(100);
 pub(crate) struct Door {
     /// What its welcomes bring.
     pub(crate) resume: Token,
-    /// The first socket, and what was said on it; or why it was sent away.
-    pub(crate) first: mpsc::Sender<Result<(Io, Hello), Refusal>>,
+    /// The first socket, and what was said on it; or why there will be none.
+    pub(crate) first: mpsc::Sender<Result<(Io, Hello), Away>>,
     /// Those after it.
     pub(crate) again: mpsc::Sender<Io>,
+}
+
+/// Why a runner that has proved who it is does not come in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Away {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(
+        "the runner is of another build, and could not become this executable (`code_sync`): {0}"
+    )]
+    NotSynced(String),
 }
 
 /// The pool's ear to the network; clones share it.
@@ -44,11 +57,15 @@ pub(crate) struct Door {
 pub(crate) struct Listener {
     key: ServerKey,
     admission: Arc<Mutex<Admission<Door>>>,
+    code: Option<Code>,
 }
 
 impl Listener {
-    pub(crate) fn new(key: ServerKey, build: BuildId) -> Self {
-        Self { key, admission: Arc::new(Mutex::new(Admission::new(build))) }
+    /// `code` is what runners of another build may fetch, or why they may not.
+    pub(crate) fn new(key: ServerKey, build: BuildId, code: Result<Code, NoSync>) -> Self {
+        let sync = code.as_ref().map(|_| ()).map_err(|why| *why);
+        let admission = Arc::new(Mutex::new(Admission::new(build, sync)));
+        Self { key, admission, code: code.ok() }
     }
 
     pub(crate) fn key(&self) -> &ServerKey {
@@ -111,15 +128,24 @@ impl Listener {
         let admitted = self.admission().admit(now, &greeting.hello);
         let done = match admitted {
             // Its boot was given up, or its link is over: there is nothing to come back to.
-            Ok(door) if door.again.is_closed() => greeting.refuse(Refusal::UnknownRunner).await,
-            Ok(door) => self.let_in(greeting, door).await,
+            Ok(Admitted::Fetcher { keep: door, by }) => {
+                if let Some(code) = self.code.clone() {
+                    // Beyond the handshakes: strangers must not cut it off.
+                    tokio::spawn(code.hand_over(greeting, door, by.into()));
+                }
+                Ok(())
+            }
+            Ok(Admitted::Runner(door)) if door.again.is_closed() => {
+                greeting.refuse(Refusal::UnknownRunner).await
+            }
+            Ok(Admitted::Runner(door)) => self.let_in(greeting, door).await,
             Err(refusal) => {
                 let runner = greeting.hello.runner;
                 tracing::warn!(%runner, %refusal, "a runner is refused");
                 // It proved that it is ours, so this is why its boot has failed.
                 let door = self.admission().keep(runner);
                 if let (Refusal::OtherBuild { .. }, Some(door)) = (&refusal, door) {
-                    let _ = door.first.send(Err(refusal.clone())).await;
+                    let _ = door.first.send(Err(refusal.clone().into())).await;
                 }
                 greeting.refuse(refusal).await
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use flame_link::{Driver, Handler, Io, Link, LinkEnd, Sockets, Stream};
 use flame_runner_shim::runner::link_config;
-use flame_wire::hello::{Hello, Refusal};
+use flame_wire::hello::Hello;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::{ParentToRunner, RunnerToParent, Tag};
 use flame_wire::mux::{Message, Side};
@@ -28,7 +28,7 @@ use tracing::Instrument;
 use crate::admission::Expected;
 use crate::backend::{BootSpec, Death, Instance};
 use crate::error::BootFailure;
-use crate::listener::Door;
+use crate::listener::{Away, Door};
 use crate::log;
 use crate::pool::driver::{Shared, Up};
 use crate::pool::events::PoolEvent;
@@ -65,7 +65,7 @@ impl Command {
 }
 
 type Dead = SharedFuture<BoxFuture<'static, Death>>;
-type Arrival = Result<(Io, Hello), Refusal>;
+type Arrival = Result<(Io, Hello), Away>;
 
 /// Lives a runner's life, whatever happens; ends when nothing of it is left.
 pub(crate) async fn live(
@@ -96,7 +96,7 @@ pub(crate) async fn live(
     };
     over.instance = Some(instance.clone());
     let dead = pool.backend.watch(&instance).shared();
-    let arrived = arrival(&pool, by, &mut arrivals, dead.clone(), &mut commands)
+    let arrived = arrival(&pool, name, by, &mut arrivals, dead.clone(), &mut commands)
         .instrument(tracing::debug_span!("flame.connect", runner = %name));
     match arrived.await {
         Ok((io, hello)) => {
@@ -196,6 +196,7 @@ async fn boot(
 /// Waits until the runner has said hello, or will not.
 async fn arrival(
     pool: &Shared,
+    name: RunnerRef,
     by: Instant,
     arrivals: &mut mpsc::Receiver<Arrival>,
     dead: Dead,
@@ -212,8 +213,15 @@ async fn arrival(
     };
     match arrived {
         Ok(Some(Ok(arrived))) => Ok(arrived),
-        Ok(Some(Err(refusal))) => Err(BootFailure::new(refusal.to_string())),
+        Ok(Some(Err(away))) => Err(BootFailure::new(away.to_string())),
         Ok(None) => Err(BootFailure::new("the pool no longer expected the runner")),
+        Err(_) if pool.listener.admission().was_offered_code(name) => {
+            Err(BootFailure::new(format!(
+                "the runner dialled home, but had not become this executable (`code_sync`) within \
+                 the boot timeout of {limit:?}: raise `boot_timeout`, deploy the same build to \
+                 both, or see what slows its connection or its start"
+            )))
+        }
         Err(_) => Err(BootFailure::new(format!(
             "the runner did not dial home within the boot timeout of {limit:?}: raise \
              `boot_timeout`, or see what keeps its `main` from `App::run`, or it from this address"
@@ -224,7 +232,7 @@ async fn arrival(
 fn died_in_boot(death: Death, arrivals: &mut mpsc::Receiver<Arrival>) -> BootFailure {
     let failure = BootFailure::from(death);
     match arrivals.try_recv() {
-        Ok(Err(refusal)) => BootFailure { reason: refusal.to_string(), ..failure },
+        Ok(Err(away)) => BootFailure { reason: away.to_string(), ..failure },
         _ => failure,
     }
 }

@@ -1,9 +1,10 @@
-//! How a runner reaches its parent: the first time by its token, after a cut by the resume key.
+//! How a runner reaches its parent: the first time by its token, after a cut by the resume key; or
+//! how it becomes another program, which does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flame_link::{HelloError, Io, dial, greet};
+use flame_link::{Greeted, HelloError, Io, Offered, dial, greet};
 use flame_wire::hello::{Hello, Proof, Refusal};
 use flame_wire::parent::Fingerprint;
 use flame_wire::token::Token;
@@ -12,6 +13,7 @@ use rand::Rng;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::code_sync::{CodeSync, SyncError, Synced};
 use crate::terminator::Event;
 
 /// The first pause after a failed dial; it doubles up to [`LONGEST`], and each is jittered so that
@@ -46,10 +48,27 @@ impl std::fmt::Debug for Connect {
     }
 }
 
+/// Where dialling has led.
+pub(crate) enum Reached {
+    /// The runner is let in.
+    Parent(Io),
+    /// It is to become its parent's executable.
+    Code(Synced),
+}
+
+/// Why dialling is over.
+pub(crate) enum Unreached {
+    /// The parent refuses the runner.
+    Refused(Refusal),
+    /// The runner can't become what its parent offers.
+    NotSynced(SyncError),
+}
+
 #[derive(Clone)]
 pub(crate) struct Dialler {
     connect: Connect,
     hello: Hello,
+    sync: CodeSync,
     resume: Arc<Mutex<Option<Token>>>,
     events: mpsc::UnboundedSender<Event>,
 }
@@ -58,19 +77,21 @@ impl Dialler {
     pub(crate) fn new(
         connect: Connect,
         hello: Hello,
+        sync: CodeSync,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
-        Self { connect, hello, resume: Arc::default(), events }
+        Self { connect, hello, sync, resume: Arc::default(), events }
     }
 
-    /// Dials until the parent lets this runner in, or refuses it. Whoever calls this bounds it.
-    pub(crate) async fn reach(&self) -> Result<Io, Refusal> {
+    /// Dials until the parent lets this runner in, or refuses it, or has given it its executable.
+    /// Whoever calls this bounds it.
+    pub(crate) async fn reach(&self) -> Result<Reached, Unreached> {
         let mut pause = FIRST;
         let (since, mut complain) = (Instant::now(), COMPLAIN);
         loop {
             match self.attempt().await {
-                Ok(io) => return Ok(io),
-                Err(Failed::Refused(refusal)) => return Err(refusal),
+                Ok(reached) => return Ok(reached),
+                Err(Failed::For(why)) => return Err(why),
                 Err(Failed::Tried(why)) => {
                     tracing::debug!(why, "the parent is not reached yet");
                     let tried = since.elapsed();
@@ -87,7 +108,7 @@ impl Dialler {
         }
     }
 
-    async fn attempt(&self) -> Result<Io, Failed> {
+    async fn attempt(&self) -> Result<Reached, Failed> {
         let io = match &self.connect {
             Connect::Dial { address, fingerprint } => {
                 dial(address, *fingerprint).await.map_err(tried)?
@@ -101,12 +122,23 @@ impl Dialler {
         // Ahead of the hello, so that it is known before the hello is.
         let _ = self.events.send(Event::HelloSent);
         match greet(io, &hello).await {
-            Ok((io, resume)) => {
+            Ok(Greeted::In(io, resume)) => {
                 *self.key() = Some(resume);
-                Ok(io)
+                Ok(Reached::Parent(io))
             }
-            Err(HelloError::Refused(refusal)) => Err(Failed::Refused(refusal)),
+            Ok(Greeted::Offered(offered)) => self.sync(offered).await,
+            Err(HelloError::Refused(refusal)) => Err(Failed::For(Unreached::Refused(refusal))),
             Err(error) => Err(tried(error)),
+        }
+    }
+
+    async fn sync(&self, offered: Offered) -> Result<Reached, Failed> {
+        let _ = self.events.send(Event::CodeOffered);
+        match self.sync.accept(offered).await {
+            Ok(synced) => Ok(Reached::Code(synced)),
+            // The next dial may bring all of it.
+            Err(error @ SyncError::Cut(_)) => Err(tried(error)),
+            Err(error) => Err(Failed::For(Unreached::NotSynced(error))),
         }
     }
 
@@ -123,7 +155,7 @@ fn complaint(tried: Duration, why: &str) {
 }
 
 enum Failed {
-    Refused(Refusal),
+    For(Unreached),
     Tried(String),
 }
 

@@ -141,7 +141,7 @@ impl Signals {
 
 /// Flushes on a thread of its own: a full pipe that nobody reads blocks without end, and a runner
 /// must be able to go all the same.
-fn flush_stdio() {
+pub(crate) fn flush_stdio() {
     use std::io::Write;
     let (done, flushed) = std::sync::mpsc::channel();
     let flusher = std::thread::Builder::new().name("flame-flush".to_owned()).spawn(move || {

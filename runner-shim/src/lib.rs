@@ -4,11 +4,13 @@
 //!
 //! - [`calling`]: remote functions, works, channels, held values.
 //! - [`runner`]: one runner's life; [`terminator`] decides it, [`host`] ends it.
+//! - [`code_sync`]: a runner of another build becomes its parent's executable.
 //! - [`build_id`], [`lifeline`], [`log`], [`panics`]: what makes a copy of the app a good child.
 
 pub mod build_id;
 pub mod calling;
 mod calls;
+pub mod code_sync;
 pub mod context;
 mod dialling;
 mod holds;

@@ -22,7 +22,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::calls::{Calls, Ear};
-use crate::dialling::{Connect, Dialler};
+use crate::code_sync::{CodeSync, SyncError, Synced};
+use crate::dialling::{Connect, Dialler, Reached, Unreached};
 use crate::host::Host;
 use crate::starvation;
 use crate::terminator::{Action, Event, Limits, Terminator};
@@ -64,7 +65,7 @@ impl std::fmt::Debug for Runner {
 }
 
 /// How a runner ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Ended {
     /// In order, or by one of its timers.
@@ -76,6 +77,9 @@ pub enum Ended {
     },
     /// The parent would not have it.
     Refused(Refusal),
+    /// It was to become its parent's executable, and could not. Where it can, nothing ends: the
+    /// process goes on as another program.
+    NotSynced(SyncError),
 }
 
 impl Runner {
@@ -98,6 +102,7 @@ impl Runner {
                 single_use: limits.single_use,
             },
         );
+        let sync = CodeSync::of(self.parent.runner, self.host.kind());
         let hello = Hello {
             protocol: PROTOCOL,
             runner: self.parent.runner,
@@ -109,8 +114,9 @@ impl Runner {
                 .host
                 .expires_in()
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+            synced: sync.is_done(),
         };
-        let dialler = Dialler::new(self.connect.clone(), hello, events.clone());
+        let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
         Life {
             config: link_config(&self.parent),
             runner: self,
@@ -118,6 +124,7 @@ impl Runner {
             events,
             inbox,
             terminator,
+            synced: None,
             link: None,
             driver: None,
         }
@@ -166,6 +173,8 @@ struct Life {
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
     terminator: Terminator,
+    /// What this process becomes next.
+    synced: Option<Synced>,
     link: Option<Link>,
     driver: Option<JoinHandle<()>>,
 }
@@ -180,23 +189,34 @@ impl Life {
                     return ended;
                 }
             }
+            if let Some(synced) = self.synced.take() {
+                return Ended::NotSynced(synced.exec().await);
+            }
             let due = self.terminator.poll_timeout();
             let now = |event| (Instant::now().into_std(), event);
             let (at, event) = tokio::select! {
                 Some(event) = self.inbox.recv() => now(Some(event)),
                 Some(signal) = self.runner.signals.recv() => {
                     // What has happened before it counts: whether the hello is out, above all.
-                    while let Ok(event) = self.inbox.try_recv() {
-                        self.terminator.handle(Instant::now().into_std(), event);
-                    }
+                    self.take_events();
                     now(Some(Event::Signal(signal)))
                 }
                 reached = &mut first, if self.link.is_none() => match reached {
-                    Ok(io) => {
+                    Ok(Reached::Parent(io)) => {
                         self.start_link(io, dialler.clone());
                         continue;
                     }
-                    Err(refusal) => return Ended::Refused(refusal),
+                    Ok(Reached::Code(synced)) => {
+                        // Unless it was told to end: what it would become knows nothing of that.
+                        self.take_events();
+                        if let Ok(signal) = self.runner.signals.try_recv() {
+                            self.terminator.handle(Instant::now().into_std(), Event::Signal(signal));
+                        }
+                        self.synced = Some(synced);
+                        continue;
+                    }
+                    Err(Unreached::Refused(refusal)) => return Ended::Refused(refusal),
+                    Err(Unreached::NotSynced(error)) => return Ended::NotSynced(error),
                 },
                 () = sleep_until(due) => now(None),
             };
@@ -207,12 +227,26 @@ impl Life {
         }
     }
 
+    fn take_events(&mut self) {
+        while let Ok(event) = self.inbox.try_recv() {
+            self.terminator.handle(Instant::now().into_std(), event);
+        }
+    }
+
     fn start_link(&mut self, io: flame_link::Io, dialler: Dialler) {
         let ear = Ear(self.calls.clone());
         let (link, driver) = Driver::new(Side::Runner, self.config, |_| ear);
         let again: flame_link::Dial = Box::new(move || {
             let dialler = dialler.clone();
-            Box::pin(async move { dialler.reach().await.map_err(|refusal| refusal.to_string()) })
+            Box::pin(async move {
+                match dialler.reach().await {
+                    Ok(Reached::Parent(io)) => Ok(io),
+                    Err(Unreached::Refused(refusal)) => Err(refusal.to_string()),
+                    Err(Unreached::NotSynced(error)) => Err(error.to_string()),
+                    // Its link is of this process, and so are the calls on it.
+                    Ok(Reached::Code(_)) => Err("its parent is of another build now".to_owned()),
+                }
+            })
         });
         let events = self.events.clone();
         self.driver = Some(tokio::spawn(async move {

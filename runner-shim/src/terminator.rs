@@ -91,6 +91,9 @@ pub struct Limits {
 pub enum Event {
     /// The first hello goes out: from here on the parent may count on this runner.
     HelloSent,
+    /// The parent has not let this runner in, but offers it another executable to come back as:
+    /// nobody counts on it.
+    CodeOffered,
     /// The link to the parent stands: for the first time, or resumed.
     Connected,
     /// The socket was lost; the link may be resumed within the grace.
@@ -246,6 +249,7 @@ impl Terminator {
                     self.link = LinkState::Greeting;
                 }
             }
+            Event::CodeOffered => self.code_offered(),
             Event::Connected => self.connected(now),
             Event::Disconnected => self.disconnected(now),
             Event::LinkClosed => self.link_closed(),
@@ -331,6 +335,16 @@ impl Terminator {
     #[must_use]
     pub fn work(&self) -> usize {
         self.calls.saturating_add(self.holds)
+    }
+
+    fn code_offered(&mut self) {
+        if self.link == LinkState::Greeting {
+            self.link = LinkState::Dialling;
+            // It was told to end while it said hello. What it would become knows nothing of that.
+            if self.phase == Phase::Draining && self.work() == 0 {
+                self.exit(EXIT_OK, self.reason.unwrap_or(EndReason::DrainRequested));
+            }
+        }
     }
 
     fn connected(&mut self, now: Instant) {

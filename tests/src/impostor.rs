@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::BytesMut;
-use flame_link::{HelloError, Io, dial, greet};
+use flame_link::{Greeted, HelloError, Io, Offered, dial, greet};
 use flame_runner_shim::build_id::build_id;
 use flame_wire::hello::{Hello, PROTOCOL, Proof};
 use flame_wire::packet::Packet;
@@ -29,6 +29,7 @@ pub fn hello(parent: &FlameParent) -> Hello {
         instance: "an impostor".to_owned(),
         pid: None,
         expires_in_ms: None,
+        synced: false,
     }
 }
 
@@ -37,6 +38,24 @@ pub fn hello(parent: &FlameParent) -> Hello {
 /// # Errors
 /// What the parent thinks of it.
 pub async fn knock(parent: &FlameParent, hello: &Hello) -> Result<(Io, Token), HelloError> {
+    match greeted(parent, hello).await? {
+        Greeted::In(io, resume) => Ok((io, resume)),
+        Greeted::Offered(offered) => panic!("it is of this build: {offered:?}"),
+    }
+}
+
+/// The same for one of another build: what the parent offers it.
+///
+/// # Errors
+/// What the parent thinks of it.
+pub async fn knock_for_code(parent: &FlameParent, hello: &Hello) -> Result<Offered, HelloError> {
+    match greeted(parent, hello).await? {
+        Greeted::Offered(offered) => Ok(offered),
+        Greeted::In(..) => panic!("it is of another build, and was let in"),
+    }
+}
+
+async fn greeted(parent: &FlameParent, hello: &Hello) -> Result<Greeted, HelloError> {
     let io = dial(&parent.address, parent.fingerprint).await.expect("the parent listens");
     greet(io, hello).await
 }

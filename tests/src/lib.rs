@@ -16,6 +16,7 @@ pub mod front;
 mod harness;
 pub mod impostor;
 pub mod mischief;
+mod other_build;
 pub mod process;
 pub mod program;
 pub mod proxy;
@@ -24,5 +25,6 @@ mod temporary;
 mod watcher;
 
 pub use harness::{Backend, Test, on, pool, process_pool, suite, test, until};
+pub use other_build::other_build;
 pub use temporary::Folder;
 pub use watcher::Watcher;

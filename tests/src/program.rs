@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use flame_aws::{PoolEvent, Sender, channel};
+use flame_runner_shim::code_sync;
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -19,6 +20,7 @@ pub(crate) async fn run(name: &str) {
         "dynasty" => dynasty().await,
         "booting" => booting().await,
         "leaves" => leaves().await,
+        "synced" => synced().await,
         "talks" => talks().await,
         "traced" => traced().await,
         "hogs" => hogs().await,
@@ -88,6 +90,21 @@ async fn leaves() {
     let _booting = tokio::spawn(pool.call(demo::pid()));
     watcher.next(|event| matches!(event, PoolEvent::GrowStart { .. }).then_some(())).await;
     println!("leaves");
+}
+
+/// A child of another build that has become this one.
+async fn synced() {
+    let folder = crate::Folder::new();
+    let backend = flame_aws::backend::Process::new()
+        .program(crate::other_build(folder.path()))
+        .env(code_sync::FOLDER_ENV, folder.path().join("cache"));
+    let pool = process_pool("synced").max(1).backend(backend).code_sync(true);
+    let pool = pool.boot_timeout(std::time::Duration::from_secs(60)).start().await.unwrap();
+    tell("synced", pool.call(demo::pid()).await.unwrap());
+    // Its program is open already.
+    drop(folder);
+    println!("ready");
+    std::future::pending().await
 }
 
 /// A child that prints and logs. What is heard of it is this program's standard error.

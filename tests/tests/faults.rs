@@ -3,6 +3,8 @@
 
 #[path = "faults/boots.rs"]
 mod boots;
+#[path = "faults/builds.rs"]
+mod builds;
 #[path = "faults/fronts.rs"]
 mod fronts;
 #[path = "faults/losses.rs"]
@@ -21,6 +23,7 @@ fn main() -> std::process::ExitCode {
         parents::tests(),
         strangers::tests(),
         boots::tests(),
+        builds::tests(),
         fronts::tests(),
         losses::tests(),
         network::tests(),

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use flame_wire::code::Offer;
 use flame_wire::error::{DecodeError, EncodeError};
 use flame_wire::hello::{Answer, Hello, Refusal};
 use flame_wire::token::Token;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use crate::code::{Offered, Offering};
 use crate::io::Io;
 
 /// How long either side waits for the other's word.
@@ -34,11 +36,20 @@ pub enum HelloError {
     Timeout,
 }
 
-/// The runner's part: says hello, and gives the socket and the key to resume by.
+/// What a runner's hello led to.
+#[derive(Debug)]
+pub enum Greeted {
+    /// It is let in: the socket, and the key to resume by.
+    In(Io, Token),
+    /// It is of another build, and may become its parent's executable.
+    Offered(Offered),
+}
+
+/// The runner's part: says hello.
 ///
 /// # Errors
 /// [`HelloError`]; after [`HelloError::Refused`] dialling again is of no use.
-pub async fn greet(mut io: Io, hello: &Hello) -> Result<(Io, Token), HelloError> {
+pub async fn greet(mut io: Io, hello: &Hello) -> Result<Greeted, HelloError> {
     let mut out = BytesMut::new();
     hello.encode_to(&mut out)?;
     let (answer, early) = patiently(async {
@@ -48,7 +59,8 @@ pub async fn greet(mut io: Io, hello: &Hello) -> Result<(Io, Token), HelloError>
     })
     .await?;
     match answer {
-        Answer::Welcome { resume } => Ok((io.with_early(early), resume)),
+        Answer::Welcome { resume } => Ok(Greeted::In(io.with_early(early), resume)),
+        Answer::Offered(offer) => Ok(Greeted::Offered(Offered::new(offer, io.with_early(early)))),
         Answer::Refused(refusal) => Err(HelloError::Refused(refusal)),
     }
 }
@@ -99,6 +111,14 @@ impl Greeting {
         patiently(async { Ok(io.shutdown().await?) }).await
     }
 
+    /// Offers it this process's executable.
+    ///
+    /// # Errors
+    /// [`HelloError`]: it has gone meanwhile.
+    pub async fn offer(self, offer: Offer) -> Result<Offering, HelloError> {
+        self.answer(&Answer::Offered(offer)).await.map(Offering::new)
+    }
+
     async fn answer(mut self, answer: &Answer) -> Result<Io, HelloError> {
         let mut out = BytesMut::new();
         answer.encode_to(&mut out)?;
@@ -116,16 +136,27 @@ async fn read<T>(
     decode: impl Fn(&mut BytesMut) -> Result<Option<T>, DecodeError>,
 ) -> Result<(T, BytesMut), HelloError> {
     let mut input = BytesMut::new();
+    read_on(io, &mut input, decode).await.map(|value| (value, input))
+}
+
+/// The same, where some of it may have come already.
+pub(crate) async fn read_on<T>(
+    io: &mut (impl AsyncRead + Unpin),
+    input: &mut BytesMut,
+    decode: impl Fn(&mut BytesMut) -> Result<Option<T>, DecodeError>,
+) -> Result<T, HelloError> {
     loop {
-        if let Some(value) = decode(&mut input)? {
-            return Ok((value, input));
+        if let Some(value) = decode(input)? {
+            return Ok(value);
         }
-        if io.read_buf(&mut input).await? == 0 {
+        if io.read_buf(input).await? == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
     }
 }
 
-async fn patiently<T>(step: impl Future<Output = Result<T, HelloError>>) -> Result<T, HelloError> {
+pub(crate) async fn patiently<T>(
+    step: impl Future<Output = Result<T, HelloError>>,
+) -> Result<T, HelloError> {
     tokio::time::timeout(PATIENCE, step).await.map_err(|_| HelloError::Timeout)?
 }

@@ -14,6 +14,7 @@
 //! pure and live in `flame-wire`; this crate adds the socket, the task and the clock.
 
 mod accept;
+mod code;
 mod dial;
 mod driver;
 mod front;
@@ -25,10 +26,11 @@ mod tls;
 mod websocket;
 
 pub use accept::{AcceptError, accept};
+pub use code::{Chunks, HandedOver, OfferError, Offered, Offering};
 pub use dial::{DialError, dial};
 pub use driver::{Dial, Driver, Handler, LinkConfig, Sockets};
 pub use handle::{Link, LinkClosed, LinkEnd, Stream, StreamError};
-pub use hello::{Greeting, HelloError, greet};
+pub use hello::{Greeted, Greeting, HelloError, greet};
 pub use io::{Io, in_memory};
 pub use tls::{ServerKey, TlsError};
 

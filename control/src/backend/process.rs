@@ -75,7 +75,7 @@ impl Process {
     }
 
     /// Another program than this executable; it must be a copy of it, or be given the same
-    /// `FLAME_BUILD_ID`.
+    /// `FLAME_BUILD_ID`, or the pool has [`code_sync`](crate::PoolBuilder::code_sync).
     #[must_use]
     pub fn program(mut self, program: impl Into<OsString>) -> Self {
         self.program = Some(program.into());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flame_link::ServerKey;
 use flame_runner_shim::build_id::build_id;
+use flame_wire::hello::NoSync;
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::{Fingerprint, FlameParent, HostKind, MAX_POOL, RunnerLimits};
 use flame_wire::token::Token;
@@ -20,6 +21,7 @@ use super::state::{Backoff, Limits};
 use super::{Placement, Pool};
 use crate::app;
 use crate::backend::{Backend, PoolInfo, Process};
+use crate::code::Code;
 use crate::error::PoolError;
 use crate::listener::Listener;
 
@@ -136,6 +138,7 @@ pub struct PoolBuilder {
     backend: Option<Arc<dyn Backend>>,
     burst: Option<Arc<dyn Backend>>,
     burst_max: u32,
+    code_sync: bool,
     backoff: Backoff,
     callbacks: Callbacks,
 }
@@ -178,6 +181,7 @@ impl PoolBuilder {
             backend: None,
             burst: None,
             burst_max: 100,
+            code_sync: false,
             backoff: Backoff::default(),
             callbacks: Callbacks::default(),
         }
@@ -347,6 +351,64 @@ impl PoolBuilder {
         self
     }
 
+    /// Whether a runner of another build fetches this process's executable and becomes it, instead
+    /// of failing its boot. Default false.
+    ///
+    /// For a parent that is deployed ahead of its runners' image, or a laptop's build that calls
+    /// containers in which an older one is. Both sides must be of this version of flame-aws: it is
+    /// the runner's own build that fetches.
+    ///
+    /// The runner says hello, is of another build, and gets the executable's length and SHA-256
+    /// over the same encrypted connection. It looks into its cache, fetches what is not there (1
+    /// GiB at most), checks length and hash, and executes it, with the same process id, arguments
+    /// and environment. What its `main` did before [`App::run`](crate::App::run) is done again. A
+    /// boot does this once: one that is of another build even then, as by a `FLAME_BUILD_ID` in its
+    /// environment, is refused with both ids.
+    ///
+    /// **What it costs.** [`start`](Self::start) reads and hashes the executable, once for the
+    /// process. The first boot on a host sends all of it; each boot of another build hashes what
+    /// is in the cache, and starts the app twice. All of it is within
+    /// [`boot_timeout`](Self::boot_timeout): raise that for large executables or slow networks. On
+    /// the runner's disk the newest three are kept.
+    ///
+    /// **What must match.** Operating system and architecture, which is checked before anything is
+    /// sent; and the C library, which can't be: link statically, or use the same base image. Files
+    /// beside the executable are not sent.
+    ///
+    /// **Where.** On hosts of kind [`Process`](crate::HostKind::Process) and
+    /// [`Ecs`](crate::HostKind::Ecs), a backend of one's own included. A function of kind
+    /// [`Lambda`](crate::HostKind::Lambda) can't become another program: there another build fails
+    /// the boot as ever, and the failure says so. The cache is the folder that `FLAME_CODE_DIR`
+    /// names in the runner's environment, or `flame-code-<user id>` among the temporary ones. It is
+    /// made with mode 0700; one that another user owns or may write is refused, and one on a file
+    /// system that is mounted `noexec` does not do. What goes wrong is a
+    /// [`BootFailed`](crate::CallError::BootFailed) that says what to do; the runner ends with exit
+    /// code 85.
+    ///
+    /// **What it means for security.** A runner executes only what comes from the parent whose key
+    /// is pinned in its FLAME_PARENT. This option is the parent's: a runner follows the offer of
+    /// whoever has booted it. So whoever can start the app with a FLAME_PARENT of his own can have
+    /// it run any code, not only its remote functions; who can set a process's environment mostly
+    /// can anyway. And whoever has a good token of a pool with this option can read this
+    /// executable: keep secrets out of it.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn example() -> Result<(), flame_aws::PoolError> {
+    /// let pool = flame_aws::Pool::builder("thumbs")
+    ///     .code_sync(true)
+    ///     .boot_timeout(Duration::from_secs(60))
+    ///     .start()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn code_sync(mut self, sync: bool) -> Self {
+        self.code_sync = sync;
+        self
+    }
+
     /// The pace of boots after failures: the first pause, which doubles up to the longest.
     /// Default 250 ms and 30 s.
     pub fn boot_backoff(mut self, first: Duration, longest: Duration) -> Self {
@@ -409,7 +471,12 @@ impl PoolBuilder {
         if let Some(burst) = &self.burst {
             burst.init(&info).await?;
         }
-        let listener = Listener::new(ServerKey::generate()?, build);
+        let code = match backend.kind() {
+            _ if !self.code_sync => Err(NoSync::Off),
+            HostKind::Process | HostKind::Ecs => Ok(Code::own(&build).await?),
+            kind => Err(NoSync::Host(kind)),
+        };
+        let listener = Listener::new(ServerKey::generate()?, build, code);
         let accepting = tokio::spawn(listener.clone().run(socket));
         let callbacks = std::mem::take(&mut self.callbacks);
         let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout());

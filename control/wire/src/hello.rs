@@ -3,6 +3,7 @@
 //! ```text
 //! runner ── Hello ──▶ parent        inside TLS: the runner has already checked the parent's key
 //! runner ◀─ Answer ── parent        Welcome: the session goes on. Refused: both close.
+//!                                   Offered: it is of another build, see `code`.
 //!
 //! message := len u16, len bytes of MessagePack                 integers are little-endian
 //! ```
@@ -17,8 +18,10 @@ use bytes::{Buf, BufMut, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::code::Offer;
 use crate::error::{DecodeError, EncodeError};
 use crate::ids::{BuildId, RunnerRef};
+use crate::parent::HostKind;
 use crate::token::{self, Token};
 use crate::{pack, text};
 
@@ -51,6 +54,9 @@ pub struct Hello {
     /// In how many milliseconds its host will end it, if it knows.
     #[serde(default, with = "pack::maybe_millis")]
     pub expires_in_ms: Option<u64>,
+    /// Whether it has fetched its parent's executable for this boot, and is it now.
+    #[serde(default)]
+    pub synced: bool,
 }
 
 /// How a runner proves that it was sent by the parent it dials.
@@ -73,6 +79,8 @@ pub enum Answer {
     },
     /// The runner is not wanted; dialing again will not help.
     Refused(Refusal),
+    /// The runner is of another build, but may become the parent's executable and dial again.
+    Offered(Offer),
 }
 
 /// Why a parent does not let a runner in.
@@ -103,15 +111,14 @@ pub enum Refusal {
     )]
     UnknownRunner,
     /// The runner is of another build.
-    #[error(
-        "the runner is of build {runner}, its parent of build {parent}: deploy the same executable \
-         to both (or, for one image on several architectures, set FLAME_BUILD_ID alike)"
-    )]
+    #[error("the runner is of build {runner}, its parent of build {parent}: {sync}")]
     OtherBuild {
         /// The parent's build.
         parent: BuildId,
         /// The runner's build.
         runner: BuildId,
+        /// Why it was not given the parent's executable.
+        sync: NoSync,
     },
     /// The runner speaks another protocol.
     #[error(
@@ -132,6 +139,36 @@ pub enum Refusal {
         "the hello could not be understood: {0}; build both sides with the same version of flame-aws"
     )]
     Malformed(#[serde(serialize_with = "text::at_most::<_, MAX_MALFORMED>")] String),
+}
+
+/// Why a runner of another build is not given its parent's executable; displays what to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum NoSync {
+    /// Its pool does not do that.
+    #[error(
+        "deploy the same executable to both, or let runners fetch their parent's by `code_sync` \
+         (for one image on several architectures, set FLAME_BUILD_ID alike)"
+    )]
+    Off,
+    /// It runs where a process can't become another program.
+    #[error(
+        "deploy the same executable to both; `code_sync` is of no use here, since a runner of kind \
+         {0} can't become another program"
+    )]
+    Host(HostKind),
+    /// It has been given it, and is of another build still.
+    #[error(
+        "it has fetched its parent's executable, and is of another build still: FLAME_BUILD_ID is \
+         set for one of them; unset it there, or set it alike for both"
+    )]
+    Again,
+    /// It was offered it again and again.
+    #[error(
+        "it was offered its parent's executable {0} times and did not come back as it: see what \
+         cuts its connection, or deploy the same executable to both"
+    )]
+    TooOften(u32),
 }
 
 /// What a parent answers to a hello that it could not read.
@@ -203,11 +240,14 @@ fn read(message: &[u8]) -> Result<Hello, DecodeError> {
     })
 }
 
-fn unpack<T: DeserializeOwned>(what: &'static str, message: &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn unpack<T: DeserializeOwned>(
+    what: &'static str,
+    message: &[u8],
+) -> Result<T, DecodeError> {
     pack::decode(what, message, MAX_HELLO - PREFIX)
 }
 
-fn encode(
+pub(crate) fn encode(
     what: &'static str,
     value: &impl Serialize,
     out: &mut BytesMut,
@@ -220,7 +260,10 @@ fn encode(
 }
 
 /// Takes one message off `input`. Its length is refused before the rest of it is waited for.
-fn take(what: &'static str, input: &mut BytesMut) -> Result<Option<BytesMut>, DecodeError> {
+pub(crate) fn take(
+    what: &'static str,
+    input: &mut BytesMut,
+) -> Result<Option<BytesMut>, DecodeError> {
     let Some(&prefix) = input.first_chunk::<PREFIX>() else { return Ok(None) };
     let len = usize::from(u16::from_le_bytes(prefix));
     match len {

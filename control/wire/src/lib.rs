@@ -15,6 +15,7 @@ pub mod session;
 
 pub mod body;
 pub mod call;
+pub mod code;
 pub mod failure;
 pub mod hello;
 mod hex;

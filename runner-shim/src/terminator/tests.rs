@@ -162,6 +162,28 @@ fn a_signal_is_not_put_off_beyond_the_window_by_a_hello_without_an_answer() {
     assert_eq!(runner.wait(SHUTDOWN), [Action::RefuseNewCalls, end]);
 }
 
+#[test]
+fn a_signal_ends_a_runner_at_once_that_is_offered_its_parents_executable() {
+    let end = || Action::Exit { code: EXIT_OK, reason: EndReason::Signal(15) };
+    let mut before = Runner::booting(|_| limits());
+    assert_eq!(before.all(&[Event::HelloSent, Event::Signal(15)]), []);
+    assert_eq!(before.on(Event::CodeOffered), [end()]);
+    let mut while_it_fetches = Runner::booting(|_| limits());
+    assert_eq!(while_it_fetches.all(&[Event::HelloSent, Event::CodeOffered]), []);
+    assert_eq!(while_it_fetches.on(Event::Signal(15)), [end()]);
+}
+
+#[test]
+fn an_offer_does_not_put_the_failsafe_off_and_means_nothing_to_a_runner_that_serves() {
+    let mut runner = Runner::booting(|_| limits());
+    runner.wait(SECOND);
+    assert_eq!(runner.all(&[Event::HelloSent, Event::CodeOffered]), []);
+    assert_eq!(runner.due(), Some(FAILSAFE));
+    let mut serving = Runner::serving(limits());
+    assert_eq!(serving.on(Event::CodeOffered), []);
+    assert_eq!(serving.on(Event::Signal(15)), asks_to_go(EndReason::Signal(15)));
+}
+
 // The parent
 
 #[test]

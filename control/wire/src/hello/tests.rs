@@ -2,6 +2,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::code::CodeHash;
 use crate::testing::{Damage, arbitrary_bytes};
 
 fn hello() -> Hello {
@@ -13,7 +14,12 @@ fn hello() -> Hello {
         instance: "pid-9".into(),
         pid: Some(9),
         expires_in_ms: None,
+        synced: false,
     }
+}
+
+fn offer() -> Offer {
+    Offer { build: BuildId::new("b2"), len: 300, hash: CodeHash([5; 32]), target: "t-1".into() }
 }
 
 fn encoded(hello: &Hello) -> BytesMut {
@@ -39,7 +45,7 @@ fn framed(message: &[u8]) -> BytesMut {
 #[test]
 fn a_hello_has_these_bytes() {
     let want = [
-        b"\x91\x00\x87\xa8protocol\x01".as_slice(),
+        b"\x99\x00\x88\xa8protocol\x01".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5proof\x81\xa5First\xc4\x20",
         &[7; 32],
@@ -47,6 +53,7 @@ fn a_hello_has_these_bytes() {
         b"\xa8instance\xa5pid-9",
         b"\xa3pid\x09",
         b"\xadexpires_in_ms\xc0",
+        b"\xa6synced\xc2",
     ]
     .concat();
     let mut bytes = encoded(&hello());
@@ -60,6 +67,7 @@ fn answers_have_these_bytes() {
     let builds = |parent, runner| Refusal::OtherBuild {
         parent: BuildId::new(parent),
         runner: BuildId::new(runner),
+        sync: NoSync::Off,
     };
     for (answer, bytes) in [
         (
@@ -69,11 +77,25 @@ fn answers_have_these_bytes() {
         (Answer::Refused(Refusal::UsedToken), b"\x13\x00\x81\xa7Refused\xa9UsedToken".to_vec()),
         (
             Answer::Refused(builds("x", "y")),
-            b"\x28\x00\x81\xa7Refused\x81\xaaOtherBuild\x82\xa6parent\xa1x\xa6runner\xa1y".to_vec(),
+            [
+                b"\x31\x00\x81\xa7Refused\x81\xaaOtherBuild\x83".as_slice(),
+                b"\xa6parent\xa1x\xa6runner\xa1y\xa4sync\xa3Off",
+            ]
+            .concat(),
         ),
         (
             Answer::Refused(Refusal::Malformed("no".into())),
             b"\x17\x00\x81\xa7Refused\x81\xa9Malformed\xa2no".to_vec(),
+        ),
+        (
+            Answer::Offered(offer()),
+            [
+                b"\x4c\x00\x81\xa7Offered\x84\xa5build\xa2b2\xa3len\xcd\x01\x2c".as_slice(),
+                b"\xa4hash\xc4\x20",
+                &[5; 32],
+                b"\xa6target\xa3t-1",
+            ]
+            .concat(),
         ),
     ] {
         assert_eq!(encoded_answer(&answer), bytes, "{answer:?}");
@@ -182,13 +204,20 @@ fn debug_shows_no_token() {
 
 #[test]
 fn every_refusal_says_what_to_do_or_that_there_is_nothing_to_do() {
-    let (parent, runner) = (BuildId::new("p"), BuildId::new("r"));
+    let other_build = |sync| Refusal::OtherBuild {
+        parent: BuildId::new("the parent's"),
+        runner: BuildId::new("the runner's"),
+        sync,
+    };
     for (refusal, advice) in [
         (Refusal::WrongToken, "boot runners through their pool"),
         (Refusal::UsedToken, "do not restart, copy or retry a runner"),
         (Refusal::ExpiredToken, "raise it, or boot faster"),
         (Refusal::UnknownRunner, "the pool boots another"),
-        (Refusal::OtherBuild { parent, runner }, "deploy the same executable"),
+        (other_build(NoSync::Off), "by `code_sync`"),
+        (other_build(NoSync::Host(HostKind::Lambda)), "deploy the same executable"),
+        (other_build(NoSync::Again), "unset it there"),
+        (other_build(NoSync::TooOften(9)), "see what cuts its connection"),
         (Refusal::OtherProtocol { parent: 1, runner: 2 }, "the same version of flame-aws"),
         (Refusal::Draining, "nothing is wrong with this one"),
         (Refusal::Malformed("x".into()), "the same version of flame-aws"),
@@ -208,26 +237,31 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         "\\PC{0,40}",
         any::<Option<u32>>(),
         option::of(0..=pack::MAX_MS),
+        any::<bool>(),
     )
-        .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms)| Hello {
-            protocol,
-            runner,
-            proof,
-            build,
-            instance,
-            pid,
-            expires_in_ms,
+        .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms, synced)| {
+            Hello { protocol, runner, proof, build, instance, pid, expires_in_ms, synced }
         })
 }
 
 fn any_answer() -> impl Strategy<Value = Answer> {
     let build = || "\\PC{0,200}".prop_map(BuildId::new);
+    let sync = prop_oneof![
+        Just(NoSync::Off),
+        Just(NoSync::Host(HostKind::Lambda)),
+        Just(NoSync::Again),
+        any::<u32>().prop_map(NoSync::TooOften),
+    ];
     let refusal = prop_oneof![
         Just(Refusal::WrongToken),
         Just(Refusal::UsedToken),
         Just(Refusal::ExpiredToken),
         Just(Refusal::UnknownRunner),
-        (build(), build()).prop_map(|(parent, runner)| Refusal::OtherBuild { parent, runner }),
+        (build(), build(), sync).prop_map(|(parent, runner, sync)| Refusal::OtherBuild {
+            parent,
+            runner,
+            sync
+        }),
         any::<(u16, u16)>().prop_map(|(parent, runner)| Refusal::OtherProtocol { parent, runner }),
         Just(Refusal::Draining),
         "\\PC{0,80}".prop_map(Refusal::Malformed),
@@ -235,6 +269,11 @@ fn any_answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         any::<[u8; 32]>().prop_map(|key| Answer::Welcome { resume: Token::from_bytes(key) }),
         refusal.prop_map(Answer::Refused),
+        (build(), any::<u64>(), any::<[u8; 32]>(), "\\PC{0,16}").prop_map(
+            |(build, len, hash, target)| {
+                Answer::Offered(Offer { build, len, hash: CodeHash(hash), target })
+            }
+        ),
     ]
 }
 

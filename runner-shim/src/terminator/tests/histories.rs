@@ -39,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
     let time = || (0_u64..20_000).prop_map(Duration::from_millis);
     let event = prop_oneof![
         1 => Just(Event::HelloSent),
+        1 => Just(Event::CodeOffered),
         4 => Just(Event::Connected),
         2 => Just(Event::Disconnected),
         4 => Just(Event::CallStarted),

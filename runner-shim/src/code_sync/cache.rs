@@ -1,0 +1,353 @@
+//! The folder of fetched executables: one file each, named after the SHA-256 of its bytes.
+//!
+//! ```text
+//! flame-code-1000/                   of this user alone
+//!   <hash>                           whole when it has this name, and looked at again at each use
+//!   <hash>.<pid>-<random>.part       a draft; removed by whoever made it, or when it is old
+//! ```
+//!
+//! Runners share it without a lock: each writes a draft of its own, and a rename puts it in place.
+//! Two that fetch the same bytes replace one file by its equal; who has opened the first keeps it.
+//!
+//! A file is believed for what it holds, never for its name: it is opened, hashed through that
+//! descriptor, and executed through it.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use flame_wire::code::{CodeHash, CodeHasher, Offer};
+
+use super::SyncError;
+
+/// Executables that are kept: the newest.
+pub(super) const KEPT: usize = 3;
+/// When a draft is nobody's any more. No boot takes nearly as long.
+pub(super) const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
+const DRAFT: &str = ".part";
+const HASH_DIGITS: usize = 64;
+const CHUNK: usize = 256 * 1024;
+
+#[derive(Debug, Clone)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    user: u32,
+}
+
+impl Cache {
+    /// The folder of that name, or the default one; it is made if it is not there.
+    pub(super) fn open(folder: Option<OsString>) -> Result<Self, SyncError> {
+        let user = platform::user();
+        let folder = match folder {
+            Some(folder) => PathBuf::from(folder),
+            None => std::env::temp_dir().join(format!("flame-code-{user}")),
+        };
+        let failed = |source| SyncError::Folder { folder: folder.clone(), source };
+        platform::make_private(&folder).map_err(failed)?;
+        let about = fs::metadata(&folder).map_err(failed)?;
+        if !about.is_dir() {
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
+        }
+        let (owner, mode) = platform::owner_and_mode(&about);
+        match exposed(owner, mode, user) {
+            Some(why) => Err(SyncError::NotPrivate { folder, why, user }),
+            None => Ok(Self { folder, user }),
+        }
+    }
+
+    /// The executable, if it is there and is what it should be. One that is not is removed.
+    pub(super) fn find(&self, offer: &Offer) -> Result<Option<Executable>, SyncError> {
+        let path = self.path(&offer.hash);
+        let failed = |source| SyncError::Folder { folder: self.folder.clone(), source };
+        match self.opened(&path, offer) {
+            Ok(Some(file)) => return Ok(Some(Executable { file, path, hash: offer.hash })),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        }
+        tracing::warn!(file = %path.display(), "a fetched executable was altered, and is removed");
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A file to write the executable to, and what removes it.
+    pub(super) fn draft(&self, offer: &Offer) -> Result<(Draft, Scrap), SyncError> {
+        let unique = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
+        let path = self.folder.join(format!("{}.{unique}{DRAFT}", offer.hash));
+        match platform::create(&path) {
+            Ok(file) => {
+                let (hasher, offer) = (CodeHasher::default(), offer.clone());
+                let scrap = Scrap(path.clone());
+                Ok((Draft { file, hasher, len: 0, offer, path }, scrap))
+            }
+            Err(source) => Err(self.unwritten(offer, source)),
+        }
+    }
+
+    /// Gives the draft its name, if it is what it should be.
+    pub(super) fn keep(&self, draft: Draft) -> Result<Executable, SyncError> {
+        let Draft { file, hasher, len, offer, path: drafted } = draft;
+        let altered =
+            || SyncError::Altered { folder: self.folder.clone(), len: offer.len, hash: offer.hash };
+        if len != offer.len || hasher.finish() != offer.hash {
+            return Err(altered());
+        }
+        // Closed before it is executed: what is open for writing is not.
+        drop(file);
+        // Once more, from the disk and through the descriptor that will be executed; by the draft's
+        // name, which no other runner touches.
+        let unwritten = |source| self.unwritten(&offer, source);
+        let file = self.opened(&drafted, &offer).map_err(unwritten)?.ok_or_else(altered)?;
+        let path = self.path(&offer.hash);
+        fs::rename(&drafted, &path).map_err(unwritten)?;
+        Ok(Executable { file, path, hash: offer.hash })
+    }
+
+    /// Removes old executables and drafts that nobody will finish. That it can't is no failure: it
+    /// is tried again by the next that fetches one.
+    pub(super) fn prune(&self, newest: &Executable) {
+        let Ok(folder) = fs::read_dir(&self.folder) else { return };
+        let entries = folder.filter_map(|entry| {
+            let entry = entry.ok()?;
+            let modified = entry.metadata().ok()?.modified().ok()?;
+            Some((entry.file_name().into_string().ok()?, modified))
+        });
+        #[expect(clippy::disallowed_methods, reason = "compared with the times of files")]
+        let now = SystemTime::now();
+        for name in surplus(entries.collect(), &newest.hash.to_string(), now) {
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+    }
+
+    fn path(&self, hash: &CodeHash) -> PathBuf {
+        self.folder.join(hash.to_string())
+    }
+
+    /// The file, if it is what was offered, and nobody else's to change.
+    fn opened(&self, path: &Path, offer: &Offer) -> io::Result<Option<File>> {
+        let mut file = File::open(path)?;
+        let about = file.metadata()?;
+        let (owner, mode) = platform::owner_and_mode(&about);
+        if !about.is_file() || about.len() != offer.len || exposed(owner, mode, self.user).is_some()
+        {
+            return Ok(None);
+        }
+        let (mut hasher, mut chunk) = (CodeHasher::default(), vec![0; CHUNK]);
+        loop {
+            match file.read(&mut chunk) {
+                Ok(0) => return Ok((hasher.finish() == offer.hash).then_some(file)),
+                Ok(len) => hasher.update(chunk.get(..len).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn unwritten(&self, offer: &Offer, source: io::Error) -> SyncError {
+        SyncError::Write { folder: self.folder.clone(), len: offer.len, source }
+    }
+}
+
+/// An executable that is being written.
+#[derive(Debug)]
+pub(super) struct Draft {
+    file: File,
+    hasher: CodeHasher,
+    len: u64,
+    offer: Offer,
+    path: PathBuf,
+}
+
+impl Draft {
+    /// Writes the next bytes.
+    pub(super) fn add(mut self, bytes: &[u8]) -> Result<Self, SyncError> {
+        if let Err(source) = self.file.write_all(bytes) {
+            let folder = self.path.parent().unwrap_or(&self.path).to_owned();
+            return Err(SyncError::Write { folder, len: self.offer.len, source });
+        }
+        self.hasher.update(bytes);
+        self.len = self.len.saturating_add(bytes.len() as u64);
+        Ok(self)
+    }
+}
+
+/// Removes a draft when it is dropped, unless that has got its name. Apart from the draft, which is
+/// with a blocking thread while it is written: a runner that is told to end does not wait for that.
+#[derive(Debug)]
+pub(super) struct Scrap(PathBuf);
+
+impl Drop for Scrap {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A fetched executable, opened and found whole.
+#[derive(Debug)]
+pub(super) struct Executable {
+    file: File,
+    path: PathBuf,
+    hash: CodeHash,
+}
+
+impl Executable {
+    pub(super) fn hash(&self) -> CodeHash {
+        self.hash
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// This process becomes it; returns only where that fails.
+    pub(super) fn exec(&self, mark: &str) -> io::Error {
+        platform::exec(&self.file, &self.path, mark)
+    }
+}
+
+/// What lets others than the user change a file or a folder, if anything does.
+pub(super) fn exposed(owner: u32, mode: u32, user: u32) -> Option<String> {
+    if owner != user {
+        return Some(format!("belongs to another user (id {owner})"));
+    }
+    (mode & 0o022 != 0).then(|| format!("can be written by others (mode {:04o})", mode & 0o7777))
+}
+
+/// The entries to remove: all executables but the newest, and abandoned drafts. Whatever is neither
+/// is not ours.
+pub(super) fn surplus(
+    entries: Vec<(String, SystemTime)>,
+    in_use: &str,
+    now: SystemTime,
+) -> Vec<String> {
+    let is_hash = |name: &str| {
+        name.len() == HASH_DIGITS
+            && name.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
+    };
+    let (mut drafts, mut executables) = (Vec::new(), Vec::new());
+    for (name, modified) in entries {
+        let draft_of = name.strip_suffix(DRAFT).and_then(|rest| rest.get(..HASH_DIGITS));
+        if draft_of.is_some_and(is_hash) {
+            // One from the future has just been written, by a clock that was set back since.
+            let age = now.duration_since(modified).unwrap_or_default();
+            drafts.extend((age >= ABANDONED).then_some(name));
+        } else if is_hash(&name) && name != in_use {
+            executables.push((modified, name));
+        }
+    }
+    executables.sort_by(|a, b| b.cmp(a));
+    // The one in use is kept besides.
+    drafts.extend(executables.into_iter().skip(KEPT - 1).map(|(_, name)| name));
+    drafts
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+    use std::os::unix::process::CommandExt;
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::super::MARK_ENV;
+
+    pub(super) fn user() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    /// Makes the folder, unless it is there.
+    pub(super) fn make_private(folder: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    }
+
+    pub(super) fn owner_and_mode(about: &Metadata) -> (u32, u32) {
+        (about.uid(), about.mode())
+    }
+
+    pub(super) fn create(path: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).mode(0o700).open(path)
+    }
+
+    pub(super) fn exec(file: &File, path: &Path, mark: &str) -> io::Error {
+        // By its descriptor: whatever has become of the path, this is what was hashed.
+        #[cfg(target_os = "linux")]
+        let program = {
+            let _ = path;
+            if let Err(error) = is_for_this_machine(file) {
+                return error;
+            }
+            format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file))
+        };
+        #[cfg(not(target_os = "linux"))]
+        let program = {
+            let _ = file;
+            path
+        };
+        let mut arguments = std::env::args_os();
+        let mut command = Command::new(program);
+        if let Some(name) = arguments.next() {
+            command.arg0(name);
+        }
+        command.args(arguments).env(MARK_ENV, mark).exec()
+    }
+
+    /// What the kernel does not execute, the C library hands to a shell, and this process would
+    /// end as one that does not understand it. So it is looked at before.
+    #[cfg(target_os = "linux")]
+    fn is_for_this_machine(file: &File) -> io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        let (mut theirs, mut ours) = ([0; 20], [0; 20]);
+        // A shorter file leaves zeros.
+        file.read_at(&mut theirs, 0)?;
+        File::open("/proc/self/exe")?.read_at(&mut ours, 0)?;
+        if super::same_machine(&theirs, &ours) {
+            return Ok(());
+        }
+        Err(rustix::io::Errno::NOEXEC.into())
+    }
+}
+
+/// Whether two ELF files, of which these are the first bytes, are for the same kind of machine.
+#[cfg(target_os = "linux")]
+pub(super) fn same_machine(one: &[u8; 20], other: &[u8; 20]) -> bool {
+    // Word size, byte order; instruction set.
+    let machine = |head: &[u8; 20]| [head[4], head[5], head[18], head[19]];
+    one.starts_with(b"\x7fELF") && other.starts_with(b"\x7fELF") && machine(one) == machine(other)
+}
+
+#[cfg(not(unix))]
+mod platform {
+    use std::fs::{File, Metadata};
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn user() -> u32 {
+        0
+    }
+
+    pub(super) fn make_private(_: &Path) -> io::Result<()> {
+        Err(unsupported())
+    }
+
+    pub(super) fn owner_and_mode(_: &Metadata) -> (u32, u32) {
+        (0, 0)
+    }
+
+    pub(super) fn create(_: &Path) -> io::Result<File> {
+        Err(unsupported())
+    }
+
+    pub(super) fn exec(_: &File, _: &Path, _: &str) -> io::Error {
+        unsupported()
+    }
+
+    fn unsupported() -> io::Error {
+        io::Error::new(io::ErrorKind::Unsupported, "a process can't become another one here")
+    }
+}

@@ -107,6 +107,7 @@ impl Runner {
                 .host
                 .expires_in()
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+            life: rand::random(),
         };
         let dialler = Dialler::new(self.connect.clone(), hello, events.clone());
         Life {

@@ -29,6 +29,7 @@ pub fn hello(parent: &FlameParent) -> Hello {
         instance: "an impostor".to_owned(),
         pid: None,
         expires_in_ms: None,
+        life: 0,
     }
 }
 

@@ -51,6 +51,10 @@ pub struct Hello {
     /// In how many milliseconds its host will end it, if it knows.
     #[serde(default, with = "pack::maybe_millis")]
     pub expires_in_ms: Option<u64>,
+    /// Random, and the same each time that it says hello: a platform that delivers an order twice
+    /// starts two runners with one FLAME_PARENT, and only this tells them apart.
+    #[serde(default)]
+    pub life: u64,
 }
 
 /// How a runner proves that it was sent by the parent it dials.

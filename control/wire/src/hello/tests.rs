@@ -13,6 +13,7 @@ fn hello() -> Hello {
         instance: "pid-9".into(),
         pid: Some(9),
         expires_in_ms: None,
+        life: 3,
     }
 }
 
@@ -39,7 +40,7 @@ fn framed(message: &[u8]) -> BytesMut {
 #[test]
 fn a_hello_has_these_bytes() {
     let want = [
-        b"\x91\x00\x87\xa8protocol\x01".as_slice(),
+        b"\x97\x00\x88\xa8protocol\x01".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5proof\x81\xa5First\xc4\x20",
         &[7; 32],
@@ -47,6 +48,7 @@ fn a_hello_has_these_bytes() {
         b"\xa8instance\xa5pid-9",
         b"\xa3pid\x09",
         b"\xadexpires_in_ms\xc0",
+        b"\xa4life\x03",
     ]
     .concat();
     let mut bytes = encoded(&hello());
@@ -142,7 +144,7 @@ fn fields_of_the_future_are_passed_over_and_missing_options_are_none() {
         b"\xa3new\x93\x01\x02\x03",
     ]
     .concat();
-    let known = Hello { pid: None, ..hello() };
+    let known = Hello { pid: None, life: 0, ..hello() };
     assert_eq!(Hello::decode(&mut framed(&message)), Ok(Some(known)));
 }
 
@@ -208,15 +210,10 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         "\\PC{0,40}",
         any::<Option<u32>>(),
         option::of(0..=pack::MAX_MS),
+        any::<u64>(),
     )
-        .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms)| Hello {
-            protocol,
-            runner,
-            proof,
-            build,
-            instance,
-            pid,
-            expires_in_ms,
+        .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms, life)| {
+            Hello { protocol, runner, proof, build, instance, pid, expires_in_ms, life }
         })
 }
 

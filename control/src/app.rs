@@ -118,9 +118,7 @@ impl App {
 async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
     let text = text.to_str().ok_or(AppError::NotText)?;
     let parent = FlameParent::decode(text)?;
-    if parent.host != HostKind::Process {
-        return Err(AppError::Host(parent.host));
-    }
+    let host = host(parent.host).await?;
     // A parent that is gone already needs no runner.
     lifeline::hold();
     panics::install();
@@ -131,11 +129,10 @@ async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
     }
     let (signals, received) = mpsc::unbounded_channel();
     listen_for_signals(signals).map_err(AppError::Signals)?;
-    let host = ProcessHost;
     let runner = Runner {
         connect: Connect::Dial { address: parent.address.clone(), fingerprint: parent.fingerprint },
         parent,
-        host: Arc::new(host),
+        host: host.clone(),
         build: build_id().map_err(AppError::Build)?.clone(),
         idle_predicate: idle_predicate(),
         logs: Some(logs),
@@ -155,6 +152,16 @@ async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
     host.shutdown(reason, code).await;
     // The host's shutdown of a process does not return.
     std::process::exit(code)
+}
+
+/// Where this process is.
+async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
+    match kind {
+        HostKind::Process => Ok(Arc::new(ProcessHost)),
+        #[cfg(feature = "ecs")]
+        HostKind::Ecs => Ok(Arc::new(flame_runner_shim::host::ecs::EcsHost::discover().await?)),
+        kind => Err(AppError::Host(kind)),
+    }
 }
 
 /// The process is about to exit: its last line, where its parent keeps the last lines of a child.

@@ -13,6 +13,9 @@ use futures_util::future::BoxFuture;
 
 use crate::error::BootFailure;
 
+#[cfg(feature = "aws")]
+#[allow(dead_code, reason = "each backend uses its part")]
+mod aws;
 mod local;
 mod process;
 

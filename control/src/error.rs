@@ -279,7 +279,12 @@ pub enum AppError {
     Signals(#[source] std::io::Error),
     /// The kind of host in FLAME_PARENT is not one that this build can be.
     #[error(
-        "FLAME_PARENT asks for a runner of kind {0:?}, which this build of flame-aws is not made for"
+        "FLAME_PARENT asks for a runner of kind {0}, which this build of flame-aws is not made for: \
+         build the app with the feature of that name"
     )]
     Host(flame_wire::parent::HostKind),
+    /// This process was started as a runner on ECS, and can't tell which task it is.
+    #[cfg(feature = "ecs")]
+    #[error(transparent)]
+    Ecs(#[from] flame_runner_shim::host::ecs::MetadataError),
 }

@@ -9,6 +9,8 @@ use flame_wire::message::EndReason;
 use flame_wire::parent::HostKind;
 use futures_core::future::BoxFuture;
 
+#[cfg(feature = "ecs")]
+pub mod ecs;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 #[cfg(test)]

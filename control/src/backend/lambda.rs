@@ -121,7 +121,10 @@ impl Lambda {
         let variable = |name: &str| std::env::var(name).ok();
         let plan = self.options.plan(variable)?;
         plan.refuse_itself(crate::is_runner(), variable)?;
-        let config = sdk::load(&plan.overrides, Some(PATIENCE)).await;
+        let config = match self.options.sdk.clone() {
+            Some(config) => plan.overrides.apply(config),
+            None => sdk::load(&plan.overrides, Some(PATIENCE)).await,
+        };
         if config.region().is_none() {
             return Err(BackendError::new(
                 "no AWS region is set for the Lambda backend: set AWS_REGION, or give it one by \

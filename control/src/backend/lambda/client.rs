@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_lambda::config::StalledStreamProtectionConfig;
@@ -26,6 +27,8 @@ use crate::backend::aws::fault::Fault;
 /// A request waits for minutes without a byte, and what is in between forgets it: a NAT gateway
 /// after 350 s. So the kernel probes the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How long to wait for a connection.
+const CONNECT: Duration = Duration::from_secs(3);
 /// Beyond the function's timeout: until Lambda's answer to it.
 const LATER: Duration = Duration::from_secs(30);
 /// The longest timeout that a function can have (AWS documentation, Lambda quotas).
@@ -39,11 +42,24 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The SDK's retries are off in `config`: a second Invoke may be a second runner.
+    /// The SDK's retries are off, whatever `config` says: a second Invoke may be a second runner.
     pub(super) fn new(config: &SdkConfig, target: Target) -> Result<Self, BackendError> {
         let failed = |error: &dyn std::error::Error| {
             BackendError::new(format!("the HTTP client for Lambda can't be made: {error}"))
         };
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_timeout(super::PATIENCE)
+            .operation_attempt_timeout(super::PATIENCE);
+        let mut builder = aws_sdk_lambda::config::Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts.build())
+            // It takes a runner that serves for a connection that is stuck.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if config.http_client().is_some() {
+            let sdk = aws_sdk_lambda::Client::from_conf(builder.build());
+            return Ok(Self { sdk, target });
+        }
         let pool = ConnectionPool::builder()
             .tcp_keepalive(KEEP_ALIVE)
             .proxy_config(ProxyConfig::from_env())
@@ -51,12 +67,8 @@ impl Client {
             .build_https()
             .map_err(|error| failed(&error))?;
         let http = HttpClient::new(&pool).map_err(|error| failed(&error))?;
-        let config = aws_sdk_lambda::config::Builder::from(config)
-            .http_client(http)
-            // It takes a runner that serves for a connection that is stuck.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
-        Ok(Self { sdk: aws_sdk_lambda::Client::from_conf(config), target })
+        builder = builder.http_client(http);
+        Ok(Self { sdk: aws_sdk_lambda::Client::from_conf(builder.build()), target })
     }
 
     /// Where the requests go.

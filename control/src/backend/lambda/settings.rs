@@ -1,12 +1,14 @@
 //! What a backend on Lambda has to be told: by the app, or by its environment.
 
+use aws_config::SdkConfig;
+
 use super::super::aws::sdk::Overrides;
 use super::super::aws::settings::{Settings, Where};
 use super::{Invoked, Lambda, Target};
 use crate::backend::BackendError;
 
 const SECTION: &str = "lambda";
-const NAMES: &[&str] = &["function", "qualifier", "invocation", "region", "endpoint"];
+const NAMES: &[&str] = &["function", "qualifier", "invocation", "region", "endpoint_url"];
 
 /// The options of a [`Lambda`] backend. What is not set here is looked for in the environment: first
 /// in a variable of its own, such as `FLAME_LAMBDA_FUNCTION`, then in `FLAME_AWS`, which holds all
@@ -18,6 +20,7 @@ pub struct LambdaBuilder {
     qualifier: Option<String>,
     invocation: Option<Invoked>,
     overrides: Overrides,
+    pub(super) sdk: Option<SdkConfig>,
 }
 
 impl LambdaBuilder {
@@ -49,10 +52,18 @@ impl LambdaBuilder {
         self
     }
 
-    /// Where Lambda's API is, if it is not AWS's; `FLAME_LAMBDA_ENDPOINT`. Default: what the SDK
+    /// Where Lambda's API is, if it is not AWS's; `FLAME_LAMBDA_ENDPOINT_URL`. Default: what the SDK
     /// finds, as in `AWS_ENDPOINT_URL`.
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.overrides.endpoint = Some(endpoint.into());
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.overrides.endpoint = Some(url.into());
+        self
+    }
+
+    /// A configuration of the SDK, in place of what it finds by itself: credentials, region,
+    /// endpoint, HTTP client. Its retries and timeouts are not used: a second request could be a
+    /// second runner, and one lasts as long as a runner lives.
+    pub fn sdk_config(mut self, config: SdkConfig) -> Self {
+        self.sdk = Some(config);
         self
     }
 
@@ -101,7 +112,7 @@ impl LambdaBuilder {
             how: invocation,
             overrides: Overrides {
                 region: or(&self.overrides.region, "region"),
-                endpoint: or(&self.overrides.endpoint, "endpoint"),
+                endpoint: or(&self.overrides.endpoint, "endpoint_url"),
             },
         })
     }

@@ -103,7 +103,7 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, options: a
     config.keep_alive_timeout = 75
     config.h11_max_incomplete_size = 1 << 20
     config.errorlog = logging.getLogger("hypercorn")
-    await hypercorn(application, config, shutdown_trigger=ending(options.stay).wait)  # type: ignore[arg-type]
+    await hypercorn(application, config, shutdown_trigger=ending(options.stay).wait)
 
 
 def announce(endpoint: str) -> None:

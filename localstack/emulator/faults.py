@@ -1,7 +1,7 @@
 """Faults that tests ask for: answers, delays, cuts, and states of tasks.
 
-Rules are taken in the order in which they were given. A rule for an operation counts down and is
-gone; a rule for `task` holds until it is deleted, unless it has a count.
+Rules are taken in the order in which they were given. One for an operation counts down and is gone;
+one for `task` holds until it is deleted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Fault:
 
     target: str
     account: Optional[str] = None
-    count: Optional[int] = None
+    count: int = 1
     skip: int = 0
     delay_ms: int = 0
     status: Optional[int] = None
@@ -48,8 +48,6 @@ class Fault:
             raise BadFault('a fault with a "status" needs a "type", the name of the error')
         if fault.target == "task" and not (fault.hide_ms or fault.start_ms):
             raise BadFault('a fault of "task" needs "hide_ms" or "start_ms"')
-        if fault.target != "task" and fault.count is None:
-            fault.count = 1
         return fault
 
     def concerns(self, account: str, target: str) -> bool:
@@ -89,10 +87,9 @@ class Faults:
                 if rule.skip > 0:
                     rule.skip -= 1
                     continue
-                if rule.count is not None:
-                    rule.count -= 1
-                    if rule.count <= 0:
-                        self._rules.remove(rule)
+                rule.count -= 1
+                if rule.count <= 0:
+                    self._rules.remove(rule)
                 return rule
         return None
 

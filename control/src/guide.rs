@@ -42,7 +42,10 @@
 //! that name: how long an instance may take from its order until it dials home. Give what the
 //! platform needs on a bad day.
 //!
-//! [`init`] is called once, before everything else. Check here all that can be checked without
+//! [`address`] is for backends that know by which address runners reach this process, as where the
+//! platform tells it. A pool that listens on all addresses then tells its runners to dial that one.
+//!
+//! [`init`] is called once, before anything is booted. Check here all that can be checked without
 //! booting: that names are given, that the account may do what it has to, that the image is there.
 //! Give an error that names what is missing and what to do; the pool then does not start. Keep
 //! [`PoolInfo::output`] if the lines that instances print reach the backend: the pool puts them
@@ -175,6 +178,7 @@
 //!
 //! [`kind`]: crate::backend::Backend::kind
 //! [`boot_timeout`]: crate::backend::Backend::boot_timeout
+//! [`address`]: crate::backend::Backend::address
 //! [`init`]: crate::backend::Backend::init
 //! [`remote_boot`]: crate::backend::Backend::remote_boot
 //! [`watch`]: crate::backend::Backend::watch

@@ -298,7 +298,8 @@ impl PoolBuilder {
     }
 
     /// What runners are told to dial (`ws://host:port`), where it is not the listener's own
-    /// address. Default: that.
+    /// address. Default: that; or, where it listens on all addresses of the machine, the one that
+    /// the backend knows of ([`Backend::address`]).
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
@@ -364,15 +365,29 @@ impl PoolBuilder {
         let socket = TcpListener::bind(self.listen).await.map_err(listen)?;
         let address = match &self.advertise {
             Some(address) => address.clone(),
-            None => format!("ws://{}", socket.local_addr().map_err(listen)?),
+            None => {
+                let heard = socket.local_addr().map_err(listen)?;
+                // "Every address of this machine" is none that could be dialled.
+                let known =
+                    if heard.ip().is_unspecified() { backend.address().await } else { None };
+                format!("ws://{}", SocketAddr::new(known.unwrap_or(heard.ip()), heard.port()))
+            }
         };
+        let boot_timeout = *self.boot_timeout.get_or_insert_with(|| backend.boot_timeout());
         let output = super::output::sink(self.log);
-        let info = PoolInfo { name: self.name.clone(), output: output.clone().into_fn() };
+        let info = PoolInfo {
+            name: self.name.clone(),
+            address: address.clone(),
+            boot_timeout,
+            shutdown_timeout: self.shutdown_timeout,
+            lifetime: self.lifetime,
+            output: output.clone().into_fn(),
+        };
         backend.init(&info).await?;
         let listener = Listener::new(ServerKey::generate()?, build);
         let accepting = tokio::spawn(listener.clone().run(socket));
         let callbacks = std::mem::take(&mut self.callbacks);
-        let config = self.config(depth, backend.as_ref());
+        let config = self.config(depth, boot_timeout);
         let shared = Shared::new(config, backend, listener, address, accepting);
         output.attach(&shared);
         callbacks.listen(shared.events.subscribe());
@@ -411,8 +426,7 @@ impl PoolBuilder {
         Ok(())
     }
 
-    fn config(self, depth: u8, backend: &dyn Backend) -> Config {
-        let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout());
+    fn config(self, depth: u8, boot_timeout: Duration) -> Config {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let runner = RunnerLimits {
             // A runner that its parent has given up has nothing left to wait for.

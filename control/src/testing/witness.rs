@@ -1,5 +1,6 @@
 //! A backend around the one under test, that writes down what is booted.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,10 @@ impl Backend for Witness {
 
     fn boot_timeout(&self) -> Duration {
         self.backend.boot_timeout()
+    }
+
+    fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
+        self.backend.address()
     }
 
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {

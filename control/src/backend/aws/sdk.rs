@@ -16,6 +16,20 @@ pub(crate) struct Overrides {
     pub(crate) endpoint: Option<String>,
 }
 
+impl Overrides {
+    /// A configuration that an app has made, with these.
+    pub(crate) fn apply(&self, config: SdkConfig) -> SdkConfig {
+        let mut config = config.into_builder();
+        if let Some(region) = &self.region {
+            config.set_region(Region::new(region.clone()));
+        }
+        if let Some(endpoint) = &self.endpoint {
+            config.set_endpoint_url(Some(endpoint.clone()));
+        }
+        config.build()
+    }
+}
+
 /// Loads what the SDK finds: region, credentials, endpoint.
 ///
 /// The behaviour is pinned, so that an update of the SDK changes nothing behind our back. Retries

@@ -43,7 +43,7 @@ def environment() -> Path:
     Its folder is named after what is in it, so a change of the requirements does not pull the
     packages from under an emulator that runs.
     """
-    content = REQUIREMENTS.read_bytes() + sys.version.encode() + sys.prefix.encode()
+    content = REQUIREMENTS.read_bytes() + sys.version.encode() + sys.base_prefix.encode()
     folder = HOUSE / "venv" / hashlib.sha256(content).hexdigest()[:16]
     complete = folder / "complete"
     if complete.exists():

@@ -9,6 +9,8 @@ import sys
 import unittest
 from pathlib import Path
 
+from start import environment
+
 from .harness import START, Client, Emulator, alive, wait
 
 
@@ -75,6 +77,14 @@ time.sleep(100)
 """
 
 
+WRONG = """
+import ministack.services.ecs
+del ministack.services.ecs._tags
+from emulator import seams
+seams.check()
+"""
+
+
 class Starts(unittest.TestCase):
     def test_two_at_once_are_apart(self) -> None:
         one, two = Emulator(), Emulator()
@@ -91,6 +101,12 @@ class Starts(unittest.TestCase):
                                 stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(images.folder)})
         self.assertEqual(result.stdout.count(b"\n"), 1)
         self.assertEqual(list(Path(images.folder).glob("emulator-*")), [])
+
+    def test_a_ministack_of_another_version_is_named(self) -> None:
+        python = environment() / "bin" / "python"
+        result = subprocess.run([python, "-c", WRONG], cwd=START.parent, stderr=subprocess.PIPE, check=False)
+        self.assertIn(b"not the one pinned in requirements.txt", result.stderr)
+        self.assertIn(b"ministack.services.ecs._tags", result.stderr)
 
     def test_nothing_of_the_starters_environment_is_seen(self) -> None:
         os.environ["AWS_ACCESS_KEY_ID"] = "AKIANOTFORCHILDREN"

@@ -20,7 +20,7 @@ from typing import Iterator, NoReturn
 HERE = Path(__file__).resolve().parent
 HOUSE = HERE.parent / "target" / "emulator"
 REQUIREMENTS = HERE / "requirements.txt"
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON = (3, 11)
 # What the emulator gets of the environment that it is started in. It must not see credentials,
 # endpoints or settings of whoever starts it.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")

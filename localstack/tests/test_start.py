@@ -97,10 +97,14 @@ class Starts(unittest.TestCase):
     def test_stdout_has_one_line_and_the_temporary_folder_goes(self) -> None:
         images = Emulator()
         self.addCleanup(images.close)
-        result = subprocess.run([sys.executable, str(START), "--images", str(images.images)], input=b"", check=True,
-                                stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(images.folder)})
-        self.assertEqual(result.stdout.count(b"\n"), 1)
-        self.assertEqual(list(Path(images.folder).glob("emulator-*")), [])
+        emulator = subprocess.Popen([sys.executable, str(START), "--images", str(images.images)], stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(images.folder)})
+        assert emulator.stdout
+        self.assertIn(b"endpoint", emulator.stdout.readline())
+        self.assertEqual(len(list(images.folder.glob("emulator-*"))), 1)
+        rest, _ = emulator.communicate(b"")
+        self.assertEqual((rest, emulator.returncode), (b"", 0))
+        self.assertEqual(list(images.folder.glob("emulator-*")), [])
 
     def test_a_ministack_of_another_version_is_named(self) -> None:
         python = environment() / "bin" / "python"

@@ -48,11 +48,11 @@ def invalid(message: str) -> Refused:
 class Ecs:
     """The four operations."""
 
-    def __init__(self, fleet: Fleet, metadata: Metadata, endpoint: str, hidden: Callable[[Task], bool]) -> None:
+    def __init__(self, fleet: Fleet, metadata: Metadata, endpoint: str, hides: Callable[[str, float], bool]) -> None:
         self._fleet = fleet
         self._metadata = metadata
         self._endpoint = endpoint
-        self._hidden = hidden
+        self._hides = hides
         self._tokens: dict[tuple[str, str, str, str], tuple[str, list[str]]] = {}
         self._token_lock = threading.Lock()
         self._theirs = seams.module("services.ecs")
@@ -105,7 +105,7 @@ class Ecs:
         tasks, failures = [], []
         for reference in asked:
             task = self._find(cluster, reference)
-            if task is None or self._hidden(task):
+            if task is None or self._hides(task.account, time.time() - task.record["createdAt"]):
                 failures.append({"arn": _task_arn(cluster, reference), "reason": "MISSING"})
             else:
                 tasks.append(self._shown(task, with_tags))

@@ -98,10 +98,10 @@ class Faults:
         rule = self._of_tasks(account, "start_ms")
         return rule.start_ms if rule else 0
 
-    def hide_ms(self, account: str) -> int:
-        """How long a new task is not seen by DescribeTasks."""
+    def hides(self, account: str, age: float) -> bool:
+        """Whether DescribeTasks does not see a task of this age, in seconds, yet."""
         rule = self._of_tasks(account, "hide_ms")
-        return rule.hide_ms if rule else 0
+        return rule is not None and age * 1000 < rule.hide_ms
 
     def _of_tasks(self, account: str, name: str) -> Optional[Fault]:
         with self._lock:

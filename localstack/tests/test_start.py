@@ -9,6 +9,8 @@ import sys
 import unittest
 from pathlib import Path
 
+from start import environment
+
 from .harness import START, Client, Emulator, alive, wait
 
 
@@ -75,6 +77,14 @@ time.sleep(100)
 """
 
 
+WRONG = """
+import ministack.services.ecs
+del ministack.services.ecs._tags
+from emulator import seams
+seams.check()
+"""
+
+
 class Starts(unittest.TestCase):
     def test_two_at_once_are_apart(self) -> None:
         one, two = Emulator(), Emulator()
@@ -87,10 +97,20 @@ class Starts(unittest.TestCase):
     def test_stdout_has_one_line_and_the_temporary_folder_goes(self) -> None:
         images = Emulator()
         self.addCleanup(images.close)
-        result = subprocess.run([sys.executable, str(START), "--images", str(images.images)], input=b"", check=True,
-                                stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(images.folder)})
-        self.assertEqual(result.stdout.count(b"\n"), 1)
-        self.assertEqual(list(Path(images.folder).glob("emulator-*")), [])
+        emulator = subprocess.Popen([sys.executable, str(START), "--images", str(images.images)], stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(images.folder)})
+        assert emulator.stdout
+        self.assertIn(b"endpoint", emulator.stdout.readline())
+        self.assertEqual(len(list(images.folder.glob("emulator-*"))), 1)
+        rest, _ = emulator.communicate(b"")
+        self.assertEqual((rest, emulator.returncode), (b"", 0))
+        self.assertEqual(list(images.folder.glob("emulator-*")), [])
+
+    def test_a_ministack_of_another_version_is_named(self) -> None:
+        python = environment() / "bin" / "python"
+        result = subprocess.run([python, "-c", WRONG], cwd=START.parent, stderr=subprocess.PIPE, check=False)
+        self.assertIn(b"not the one pinned in requirements.txt", result.stderr)
+        self.assertIn(b"ministack.services.ecs._tags", result.stderr)
 
     def test_nothing_of_the_starters_environment_is_seen(self) -> None:
         os.environ["AWS_ACCESS_KEY_ID"] = "AKIANOTFORCHILDREN"

@@ -20,7 +20,7 @@ from typing import Iterator, NoReturn
 HERE = Path(__file__).resolve().parent
 HOUSE = HERE.parent / "target" / "emulator"
 REQUIREMENTS = HERE / "requirements.txt"
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON = (3, 11)
 # What the emulator gets of the environment that it is started in. It must not see credentials,
 # endpoints or settings of whoever starts it.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
@@ -43,7 +43,7 @@ def environment() -> Path:
     Its folder is named after what is in it, so a change of the requirements does not pull the
     packages from under an emulator that runs.
     """
-    content = REQUIREMENTS.read_bytes() + sys.version.encode() + sys.prefix.encode()
+    content = REQUIREMENTS.read_bytes() + sys.version.encode() + sys.base_prefix.encode()
     folder = HOUSE / "venv" / hashlib.sha256(content).hexdigest()[:16]
     complete = folder / "complete"
     if complete.exists():

@@ -15,13 +15,17 @@ use futures_util::future::BoxFuture;
 use crate::error::BootFailure;
 
 #[cfg(feature = "aws")]
-#[allow(dead_code, reason = "each backend uses its part")]
+#[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each backend uses its part"))]
 mod aws;
+#[cfg(feature = "ecs")]
+mod ecs;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
 mod process;
 
+#[cfg(feature = "ecs")]
+pub use ecs::{Ecs, EcsBuilder};
 #[cfg(feature = "lambda")]
 pub use lambda::{Invoked, Lambda, LambdaBuilder};
 pub use local::Local;

@@ -105,6 +105,8 @@ pub(crate) async fn live(
             serve(&pool, id, name, &instance, &parent, up, dead.clone(), &mut commands).await;
         }
         Err(failure) => {
+            // One that dials in even now finds nobody behind its door, and ends by itself.
+            drop((arrivals, sockets));
             pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
         }
     }

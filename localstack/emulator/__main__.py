@@ -13,36 +13,48 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, Optional
 
 from .keeper import Keeper
+from .processes import Spawner
 
 
 def main() -> None:
     """Serve until stdin ends, or a signal comes."""
     options = arguments()
     keeper = Keeper()
-    made = None if options.dir else tempfile.mkdtemp(prefix="emulator-")
-    folder = Path(options.dir or str(made)).resolve()
+    folder = Path(options.dir or tempfile.mkdtemp(prefix="emulator-")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
+    try:
+        listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
+    except OSError as error:
+        sys.exit(f"emulator: can't listen on port {options.port} of 127.0.0.1: {error}")
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     settle(folder, endpoint)
-    spawner = None
-    try:
-        from .processes import Spawner
+    spawner = Spawner(keeper)
+    temporary = None if options.dir else folder
 
-        spawner = Spawner(keeper)
-        asyncio.run(serve(listener, endpoint, folder, options, spawner))
-    finally:
-        if spawner:
-            spawner.kill_all()
-        if made:
-            shutil.rmtree(made, ignore_errors=True)
+    async def serve_until_over() -> None:
+        serving = asyncio.create_task(serve(listener, endpoint, folder, options.images.resolve(), spawner))
+        over = asyncio.create_task(ending(options.stay).wait())
+        await asyncio.wait([serving, over], return_when=asyncio.FIRST_COMPLETED)
+        # Without unwinding: whoever is connected has no more to say, and MiniStack's threads neither.
+        failure = serving.exception() if serving.done() else None
+        end(spawner, temporary, failure)
+
+    asyncio.run(serve_until_over())
+
+
+def end(spawner: Spawner, temporary: Optional[Path], failure: Optional[BaseException]) -> NoReturn:
+    """Kill every child, and leave."""
+    spawner.kill_all()
+    if temporary:
+        shutil.rmtree(temporary, ignore_errors=True)
+    if failure:
+        print(f"emulator: {failure}", file=sys.stderr)
     sys.stderr.flush()
-    os._exit(0)  # MiniStack's threads have nothing left to do
+    os._exit(1 if failure else 0)
 
 
 def arguments() -> argparse.Namespace:
@@ -52,7 +64,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dir", metavar="FOLDER", help="where logs and working folders are kept (a temporary one, deleted at the end)")
     parser.add_argument("--port", type=int, default=0, help="the port of 127.0.0.1 to listen on (0: a free one)")
     parser.add_argument("--stay", action="store_true", help="don't end when stdin ends")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not options.images.is_file():
+        parser.error(f"there is no table of images at {options.images}")
+    return options
 
 
 def settle(folder: Path, endpoint: str) -> None:
@@ -74,7 +89,7 @@ def settle(folder: Path, endpoint: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
 
 
-async def serve(listener: socket.socket, endpoint: str, folder: Path, options: argparse.Namespace, spawner: Any) -> None:
+async def serve(listener: socket.socket, endpoint: str, folder: Path, table: Path, spawner: Spawner) -> None:
     """Put the parts together, and serve."""
     from hypercorn.asyncio import serve as hypercorn
     from hypercorn.config import Config
@@ -88,9 +103,9 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, options: a
     from .tasks import Fleet, Ground
 
     seams.check()
-    images, faults, metadata = Images(options.images.resolve()), Faults(), Metadata(endpoint)
+    images, faults, metadata = Images(table), Faults(), Metadata(endpoint)
     fleet = Fleet(Ground(spawner, images, folder, faults.start_ms))
-    ecs = Ecs(fleet, metadata, endpoint, lambda task: time.time() * 1000 < task.record["createdAt"] * 1000 + faults.hide_ms(task.account))
+    ecs = Ecs(fleet, metadata, endpoint, faults.hides)
     lambdas = Lambdas(spawner, images, folder, endpoint)
     ecs.install()
     lambdas.install()
@@ -99,11 +114,10 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, options: a
                                   ready=lambda: announce(endpoint))
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
-    config.graceful_timeout = 0
     config.keep_alive_timeout = 75
     config.h11_max_incomplete_size = 1 << 20
     config.errorlog = logging.getLogger("hypercorn")
-    await hypercorn(application, config, shutdown_trigger=ending(options.stay).wait)  # type: ignore[arg-type]
+    await hypercorn(application, config, shutdown_trigger=asyncio.Event().wait)
 
 
 def announce(endpoint: str) -> None:

@@ -48,11 +48,11 @@ def invalid(message: str) -> Refused:
 class Ecs:
     """The four operations."""
 
-    def __init__(self, fleet: Fleet, metadata: Metadata, endpoint: str, hidden: Callable[[Task], bool]) -> None:
+    def __init__(self, fleet: Fleet, metadata: Metadata, endpoint: str, hides: Callable[[str, float], bool]) -> None:
         self._fleet = fleet
         self._metadata = metadata
         self._endpoint = endpoint
-        self._hidden = hidden
+        self._hides = hides
         self._tokens: dict[tuple[str, str, str, str], tuple[str, list[str]]] = {}
         self._token_lock = threading.Lock()
         self._theirs = seams.module("services.ecs")
@@ -105,11 +105,10 @@ class Ecs:
         tasks, failures = [], []
         for reference in asked:
             task = self._find(cluster, reference)
-            if task is None or self._hidden(task):
+            if task is None or self._hides(task.account, time.time() - task.record["createdAt"]):
                 failures.append({"arn": _task_arn(cluster, reference), "reason": "MISSING"})
             else:
-                tags = self._theirs._tags.get(task.arn, []) if with_tags else []
-                tasks.append({**task.snapshot(), "tags": tags})
+                tasks.append(self._shown(task, with_tags))
         return seams.ok({"tasks": tasks, "failures": failures})
 
     def list_tasks(self, data: Mapping[str, Any]) -> Answer:
@@ -121,7 +120,7 @@ class Ecs:
             # API reference, ListTasks: "it must be the only filter that you use".
             raise invalid("startedBy cannot be used with other filters.")
         arns = [task.arn for task in self._fleet.of(seams.account())
-                if task.region == seams.region() and _matches(task.snapshot(), cluster, data)]
+                if task.region == seams.region() and _matches(task.record, cluster, data)]
         start, size = int(data.get("nextToken") or 0), int(data.get("maxResults") or 100)
         page: Record = {"taskArns": arns[start:start + size]}
         if start + size < len(arns):
@@ -160,7 +159,8 @@ class Ecs:
         return definition
 
     def _find(self, cluster: Record, reference: str) -> Optional[Task]:
-        return self._fleet.find(_task_arn(cluster, reference))
+        task = self._fleet.find(_task_arn(cluster, reference))
+        return task if task and task.record["clusterArn"] == cluster["clusterArn"] else None
 
     # What RunTask refuses.
 
@@ -179,29 +179,36 @@ class Ecs:
 
     # Starting.
 
-    def _start_once(self, token: str, data: Mapping[str, Any], cluster: Record, definition: Record) -> list[Task]:
+    def _start_once(self, token: str, data: Mapping[str, Any], cluster: Record, definition: Record) -> list[Record]:
         key = (seams.account(), seams.region(), cluster["clusterName"], token)
         wanted = json.dumps(data, sort_keys=True)
         with self._token_lock:
             if key not in self._tokens:
                 tasks = self._start(data, cluster, definition)
-                self._tokens[key] = (wanted, [task.arn for task in tasks])
+                self._tokens[key] = (wanted, [task["taskArn"] for task in tasks])
                 return tasks
             before, arns = self._tokens[key]
         if before != wanted:
             raise Refused("ConflictException", "The RunTask request could not be processed due to conflicts. The "
                           "provided clientToken is already in use with a different RunTask request.", resourceIds=arns)
-        return [task for task in map(self._fleet.find, arns) if task is not None]
+        return [self._shown(task) for task in map(self._fleet.find, arns) if task is not None]
 
-    def _start(self, data: Mapping[str, Any], cluster: Record, definition: Record) -> list[Task]:
+    def _start(self, data: Mapping[str, Any], cluster: Record, definition: Record) -> list[Record]:
+        """Start the tasks. They are shown as they were before they began."""
         tasks = [self._make(data, cluster, definition) for _ in range(int(data.get("count", 1)))]
         for task in tasks:
             self._theirs._tasks[task.arn] = task.record
             tags = self._tags(data, definition)
             if tags:
                 self._theirs._tags[task.arn] = tags
+        shown = [self._shown(task) for task in tasks]
+        for task in tasks:
             self._fleet.add(task)
-        return tasks
+        return shown
+
+    def _shown(self, task: Task, with_tags: bool = True) -> Record:
+        tags = self._theirs._tags.get(task.arn, []) if with_tags else []
+        return {**task.snapshot(), "tags": tags}
 
     def _tags(self, data: Mapping[str, Any], definition: Record) -> list[Record]:
         propagated = data.get("propagateTags") == "TASK_DEFINITION"
@@ -395,6 +402,5 @@ def _pairs(definition: Mapping[str, Any]) -> dict[str, str]:
     return {one["name"]: str(one["value"]) for one in definition.get("environment") or []}
 
 
-def _started(tasks: list[Task]) -> Answer:
-    return seams.ok({"tasks": [{**task.snapshot(), "tags": seams.module("services.ecs")._tags.get(task.arn, [])}
-                               for task in tasks], "failures": []})
+def _started(tasks: list[Record]) -> Answer:
+    return seams.ok({"tasks": tasks, "failures": []})

@@ -1,7 +1,7 @@
 """Faults that tests ask for: answers, delays, cuts, and states of tasks.
 
-Rules are taken in the order in which they were given. A rule for an operation counts down and is
-gone; a rule for `task` holds until it is deleted, unless it has a count.
+Rules are taken in the order in which they were given. One for an operation counts down and is gone;
+one for `task` holds until it is deleted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Fault:
 
     target: str
     account: Optional[str] = None
-    count: Optional[int] = None
+    count: int = 1
     skip: int = 0
     delay_ms: int = 0
     status: Optional[int] = None
@@ -48,8 +48,6 @@ class Fault:
             raise BadFault('a fault with a "status" needs a "type", the name of the error')
         if fault.target == "task" and not (fault.hide_ms or fault.start_ms):
             raise BadFault('a fault of "task" needs "hide_ms" or "start_ms"')
-        if fault.target != "task" and fault.count is None:
-            fault.count = 1
         return fault
 
     def concerns(self, account: str, target: str) -> bool:
@@ -89,10 +87,9 @@ class Faults:
                 if rule.skip > 0:
                     rule.skip -= 1
                     continue
-                if rule.count is not None:
-                    rule.count -= 1
-                    if rule.count <= 0:
-                        self._rules.remove(rule)
+                rule.count -= 1
+                if rule.count <= 0:
+                    self._rules.remove(rule)
                 return rule
         return None
 
@@ -101,10 +98,10 @@ class Faults:
         rule = self._of_tasks(account, "start_ms")
         return rule.start_ms if rule else 0
 
-    def hide_ms(self, account: str) -> int:
-        """How long a new task is not seen by DescribeTasks."""
+    def hides(self, account: str, age: float) -> bool:
+        """Whether DescribeTasks does not see a task of this age, in seconds, yet."""
         rule = self._of_tasks(account, "hide_ms")
-        return rule.hide_ms if rule else 0
+        return rule is not None and age * 1000 < rule.hide_ms
 
     def _of_tasks(self, account: str, name: str) -> Optional[Fault]:
         with self._lock:

@@ -6,6 +6,7 @@ An ASGI application around MiniStack's own.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextvars
 import json
 import re
@@ -110,7 +111,8 @@ class Gateway:
     def _prepare_invoke(self, headers: Mapping[str, str], fault: Optional[Fault], send: Send) -> Send:
         """Hand MiniStack's executor what it is not told; the id of the invocation is that of the
         answer, as in AWS."""
-        call = Call(str(uuid.uuid4()), headers.get("x-amz-client-context"), bool(fault and fault.duplicate))
+        context = base64.b64decode(headers.get("x-amz-client-context", "")).decode("latin-1")
+        call = Call(str(uuid.uuid4()), context or None, bool(fault and fault.duplicate))
         CALL.set(call)
 
         async def with_id(message: Message) -> None:
@@ -167,13 +169,11 @@ CONTROL = ("/_faults", "/_spot", "/_calls", "/_running")
 
 def too_large(headers: Mapping[str, str], body: bytes) -> Optional[tuple[dict[str, str], bytes]]:
     """The refusal of a payload beyond the quota."""
-    is_event = headers.get("x-amz-invocation-type") == "Event"
-    limit = LARGEST_ASYNC if is_event else LARGEST_SYNC
+    limit = LARGEST_ASYNC if headers.get("x-amz-invocation-type") == "Event" else LARGEST_SYNC
     if len(body) <= limit:
         return None
-    operation = "InvokeAsync" if is_event else "Invoke"
     return protocols.error("rest-json", "RequestTooLargeException",
-                           f"Request must be smaller than {limit} bytes for the {operation} operation")
+                           f"Request must be smaller than {limit} bytes for the InvokeFunction operation")
 
 
 def account_of(headers: Mapping[str, str], query: str) -> str:
@@ -184,12 +184,12 @@ def account_of(headers: Mapping[str, str], query: str) -> str:
 
 async def read_body(receive: Receive) -> bytes:
     """All of a request's body."""
-    body = b""
+    chunks = []
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        chunks.append(message.get("body", b""))
         if message["type"] != "http.request" or not message.get("more_body"):
-            return body
+            return b"".join(chunks)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

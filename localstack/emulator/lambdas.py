@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextvars
 import json
+import subprocess
 import threading
 import time
+import types
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +72,9 @@ class Lambdas:
         seams.before(self._theirs, "invalidate_worker", self._forget)
         seams.before(self._theirs, "reset", self._clear)
         self._spawner.fork_lock = self._theirs._provided_code_lock
+        # MiniStack's own workers, of Python and Node, must not outlive the emulator either.
+        popen = types.SimpleNamespace(**{**vars(subprocess), "Popen": self._spawner.popen})
+        seams.replace(seams.module("core.lambda_runtime"), "subprocess", popen)
 
     def running(self, account: Optional[str]) -> list[dict[str, Any]]:
         """The environments that live, of an account or of all."""
@@ -126,10 +131,10 @@ class Lambdas:
         version = config.get("Version") or "$LATEST"
         group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
         stream = f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{version}]{uuid.uuid4().hex}"
-        env = {
-            "PATH": "/usr/local/bin:" + PATH,
-            "LANG": "en_US.UTF-8",
-            "TZ": ":UTC",
+        # The function's own variables replace the first, and not the second (AWS documentation,
+        # Lambda, reserved environment variables).
+        common = {"PATH": PATH, "LANG": "en_US.UTF-8", "TZ": ":UTC"}
+        reserved = {
             "LAMBDA_TASK_ROOT": str(folder),
             "_HANDLER": config.get("Handler") or "",
             "AWS_REGION": region,
@@ -146,7 +151,7 @@ class Lambdas:
         }
         own = {name: str(value) for name, value in ((config.get("Environment") or {}).get("Variables") or {}).items()}
         argv, image_env = self._command(func, config)
-        return Program(argv, {**image_env, **own, **env}, folder)
+        return Program(argv, {**common, **image_env, **own, **reserved}, folder)
 
     def _command(self, func: Mapping[str, Any], config: Config) -> tuple[list[str], dict[str, str]]:
         if config.get("PackageType") == "Image":

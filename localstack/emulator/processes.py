@@ -15,6 +15,7 @@ import signal
 import subprocess
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
@@ -30,6 +31,13 @@ class CannotStart(Exception):
     """The program is not there, or can't be executed."""
 
 
+@dataclass(frozen=True)
+class _Order:
+    argv: list[str]
+    options: dict[str, Any]
+    answer: queue.SimpleQueue[subprocess.Popen[Any] | Exception] = field(default_factory=queue.SimpleQueue)
+
+
 class Spawner:
     """Starts every process from one thread that never ends.
 
@@ -43,7 +51,7 @@ class Spawner:
         # child would inherit the file open for writing, and could not be executed (ETXTBSY).
         self.fork_lock: AbstractContextManager[Any] = nullcontext()
         self._setpriv = shutil.which("setpriv")
-        self._orders: queue.SimpleQueue[tuple[list[str], dict[str, Any], queue.SimpleQueue[Any]]] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._living: set[Process] = set()
         self._lock = threading.Lock()
         threading.Thread(target=self._serve, name="spawner", daemon=True).start()
@@ -56,25 +64,31 @@ class Spawner:
         program = argv[0] if argv else ""
         if shutil.which(program, path=env.get("PATH", PATH)) is None:
             raise CannotStart(f'exec: "{program}": executable file not found in $PATH')
-        answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        prefix = [self._setpriv, "--pdeathsig", "KILL", "--"] if self._setpriv else []
         read, write = os.pipe()
         try:
-            options = {"env": dict(env), "cwd": cwd, "stdin": subprocess.DEVNULL, "stdout": write,
-                       "stderr": write, "start_new_session": True}
-            self._orders.put(([*prefix, *argv], options, answer))
-            child = answer.get()
+            child = self.popen(argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
+                               start_new_session=True)
+        except OSError as error:
+            os.close(read)
+            raise CannotStart(str(error)) from error
         finally:
             os.close(write)
-        if isinstance(child, Exception):
-            os.close(read)
-            raise CannotStart(str(child)) from child
         process = Process(child, Output(read, sink), self._ended)
         with self._lock:
             self._living.add(process)
         self.keeper.add(process.pid)
         process.watch()
         return process
+
+    def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """`subprocess.Popen`, on the spawner's thread, of a child that the kernel kills with it."""
+        prefix = [self._setpriv, "--pdeathsig", "KILL", "--"] if self._setpriv else []
+        order = _Order([*prefix, *argv], options)
+        self._orders.put(order)
+        child = order.answer.get()
+        if isinstance(child, Exception):
+            raise child
+        return child
 
     def kill_all(self) -> None:
         """Kill every process that lives."""
@@ -90,12 +104,12 @@ class Spawner:
 
     def _serve(self) -> None:
         while True:
-            argv, options, answer = self._orders.get()
+            order = self._orders.get()
             try:
                 with self.fork_lock:
-                    answer.put(subprocess.Popen(argv, **options))
-            except Exception as error:  # told to whoever ordered it
-                answer.put(error)
+                    order.answer.put(subprocess.Popen(order.argv, **order.options))
+            except Exception as error:  # raised where it was ordered
+                order.answer.put(error)
 
 
 class Output:

@@ -28,6 +28,7 @@ USED: Mapping[str, Sequence[str]] = {
                                       "_event_invoke_config", "_provided_runtime_code_dir", "_provided_code_lock",
                                       "_resolve_name_and_qualifier", "_route_async_failure", "invalidate_worker",
                                       "invoke_async_with_retry", "reset"),
+    "hypercorn.asyncio.tcp_server": ("TCPServer",),
     "ministack.services.cloudwatch_logs": ("_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events"),
 }
 # What a replaced function is called with: its parameters, by name.
@@ -67,8 +68,8 @@ def module(name: str) -> Any:
     return importlib.import_module(f"ministack.{name}")
 
 
-def replace(owner: Any, name: str, replacement: Callable[..., Any]) -> None:
-    """Put ours in the place of a function of MiniStack's."""
+def replace(owner: Any, name: str, replacement: Any) -> None:
+    """Put ours in the place of what MiniStack has under this name."""
     setattr(owner, name, replacement)
 
 

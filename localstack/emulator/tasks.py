@@ -10,6 +10,7 @@ import copy
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -130,6 +131,7 @@ class Task:
             try:
                 if self._provision() and self._start_containers():
                     self._show("RUNNING", startedAt=time.time())
+                    self._watch_containers()
             except Exception as error:  # a bug of ours: the task must not look alive
                 self._fail(f"InternalError: {type(error).__name__}: {error}")
                 raise
@@ -189,8 +191,13 @@ class Task:
                 return False
             container.process = process
             self._change(container, lastStatus="RUNNING", runtimeId=f"{self.id}-{process.pid}")
-        process.when_exited(lambda: self._container_exited(container, process))
         return True
+
+    def _watch_containers(self) -> None:
+        """Learn of their exits; not sooner, so that a task of a quick program has been RUNNING."""
+        for container in self.containers:
+            if container.process:
+                container.process.when_exited(partial(self._container_exited, container, container.process))
 
     def _container_exited(self, container: Container, process: Process) -> None:
         with self._lock:

@@ -12,6 +12,7 @@
 )]
 
 pub mod demo;
+pub mod emulator;
 mod harness;
 pub mod impostor;
 pub mod mischief;
@@ -21,6 +22,6 @@ pub mod proxy;
 mod temporary;
 mod watcher;
 
-pub use harness::{Backend, Test, on, pool, process_pool, suite, test, until};
+pub use harness::{Backend, Test, on, pool, process_pool, suite, suite_with, test, trial, until};
 pub use temporary::Folder;
 pub use watcher::Watcher;

@@ -248,7 +248,7 @@ class Ecs:
             "version": 1,
             "containers": [container.record for container in containers],
             "attachments": [attachment] if attachment else [],
-            "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+            "attributes": [{"name": "ecs.cpu-architecture", "value": _architecture(definition)}],
             "availabilityZone": f"{region}a",
             "enableExecuteCommand": bool(data.get("enableExecuteCommand")),
             "healthStatus": "UNKNOWN",
@@ -369,6 +369,10 @@ def _capacity(data: Mapping[str, Any], cluster: Record) -> tuple[str, Optional[s
 def _size(data: Mapping[str, Any], definition: Record) -> tuple[Any, Any]:
     overrides = data.get("overrides") or {}
     return overrides.get("cpu") or definition.get("cpu"), overrides.get("memory") or definition.get("memory")
+
+
+def _architecture(definition: Record) -> str:
+    return str((definition.get("runtimePlatform") or {}).get("cpuArchitecture") or "X86_64").lower()
 
 
 def _network_attachment(data: Mapping[str, Any]) -> Optional[Record]:

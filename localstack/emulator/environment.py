@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import threading
 import time
 from pathlib import Path
@@ -225,7 +226,9 @@ class Environment:
         return body, failed
 
     def _kill_unless_asking(self, event: Event) -> None:
-        if self._serving is event or (self._serving and self._serving.request_id == event.request_id):
+        with self._changed:
+            stuck = self._serving is not None and self._serving.request_id == event.request_id
+        if stuck:
             self.kill()
 
     def _exited(self, process: Process) -> None:
@@ -240,7 +243,7 @@ class Environment:
         code = self._process.returncode if self._process else 0
         if code == 0:
             return Failure("Runtime.ExitError", "Runtime exited without providing a reason")
-        status = f"exit status {code}" if code > 0 else f"signal: {-code}"
+        status = f"exit status {code}" if code > 0 else f"signal: {(signal.strsignal(-code) or str(-code)).lower()}"
         return Failure("Runtime.ExitError", f"Runtime exited with error: {status}")
 
     def _note(self, line: str) -> None:

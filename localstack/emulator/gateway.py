@@ -112,7 +112,7 @@ class Gateway:
         """Hand MiniStack's executor what it is not told; the id of the invocation is that of the
         answer, as in AWS."""
         context = base64.b64decode(headers.get("x-amz-client-context", "")).decode("latin-1")
-        call = Call(str(uuid.uuid4()), context or None, bool(fault and fault.duplicate))
+        call = Call(str(uuid.uuid4()), context or None, headers.get("x-amzn-trace-id"), bool(fault and fault.duplicate))
         CALL.set(call)
 
         async def with_id(message: Message) -> None:

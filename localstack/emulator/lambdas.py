@@ -40,6 +40,7 @@ class Call:
 
     request_id: str
     client_context: Optional[str] = None
+    trace_id: Optional[str] = None
     duplicate: bool = False
 
 
@@ -90,7 +91,7 @@ class Lambdas:
         """What MiniStack's dispatcher gives: body, whether it is an error, log."""
         call = CALL.get() or Call(str(uuid.uuid4()))
         request = Event(call.request_id, json.dumps(event).encode(), config["FunctionArn"],
-                        client_context=call.client_context)
+                        client_context=call.client_context, trace_id=call.trace_id or _new_trace())
         try:
             environment = self._lease(func, config)
             if call.duplicate:
@@ -245,6 +246,11 @@ def _logs(program: Program) -> cloudwatch.Stream:
 def _no_program(sentence: str) -> dict[str, Any]:
     body = {"errorType": "Runtime.InvalidEntrypoint", "errorMessage": sentence}
     return {"body": json.dumps(body), "raw_payload": True, "error": True, "function_error": "Unhandled", "log": sentence}
+
+
+def _new_trace() -> str:
+    """As Lambda makes one for a call that brings none."""
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
 
 
 def _key(config: Config) -> str:

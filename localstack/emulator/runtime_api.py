@@ -8,6 +8,7 @@ import re
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any, Optional, Protocol
 
 NEXT = "/2018-06-01/runtime/invocation/next"
@@ -65,12 +66,18 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def server_bind(self) -> None:
+        """Without asking DNS for the name of this machine, as HTTPServer does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A process that was killed leaves broken sockets; nobody needs to hear of it."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     desk: Desk
 
     def do_GET(self) -> None:

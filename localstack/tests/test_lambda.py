@@ -83,11 +83,13 @@ class Environments(Invocations):
     def test_deadline_request_id_and_client_context(self) -> None:
         self.aws.create_function(Timeout=20)
         context = base64.b64encode(b'{"a": 1}').decode()
-        answer = self.aws.invoke({}, X_Amz_Client_Context=context)
+        answer = self.aws.invoke({}, X_Amz_Client_Context=context, X_Amzn_Trace_Id="Root=1-2-3")
         said = self.ok(answer)
         self.assertAlmostEqual(int(said["headers"]["Lambda-Runtime-Deadline-Ms"]), said["now_ms"] + 20_000, delta=2_000)
         self.assertEqual(said["headers"]["Lambda-Runtime-Aws-Request-Id"], answer.headers["x-amzn-requestid"])
         self.assertEqual(said["headers"]["Lambda-Runtime-Client-Context"], '{"a": 1}')
+        self.assertEqual(said["headers"]["Lambda-Runtime-Trace-Id"], "Root=1-2-3")
+        self.assertIn("Root=", self.ok(self.aws.invoke({}))["headers"]["Lambda-Runtime-Trace-Id"])
 
     def test_a_changed_or_deleted_function_leaves_no_process(self) -> None:
         self.aws.create_function()
@@ -135,7 +137,9 @@ class Failures(Invocations):
         wait(lambda: alive(pid), "the process")
         os.kill(pid, 9)
         thread.join()
-        self.assertEqual(self.failed(answers[0])["errorType"], "Runtime.ExitError")
+        said = self.failed(answers[0])
+        self.assertEqual(said["errorType"], "Runtime.ExitError")
+        self.assertIn("signal: killed", said["errorMessage"])
 
     def test_crash_at_start(self) -> None:
         self.aws.create_function(Environment={"Variables": {"INIT": "exit"}})

@@ -15,7 +15,9 @@
 //!
 //! A welcome may be lost with its socket, and then the runner has nothing but its token to come
 //! back with. So the token is used up when the runner is heard after its welcome, or shows the key
-//! that only the welcome brings: from then on it is worth nothing to anyone.
+//! that only the welcome brings: from then on it is worth nothing to anyone. Before that it is good
+//! for the one that showed it first: a platform that delivers an order twice starts two runners
+//! with one token, and the second must not take the first one's place.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -60,6 +62,8 @@ pub(crate) struct Expected<T> {
     progress: Progress,
     /// How often it was offered this executable.
     offers: u32,
+    /// Which of those that were started with the token has been welcomed.
+    life: Option<u64>,
     /// A socket of it has been handed on.
     arrived: bool,
 }
@@ -67,7 +71,7 @@ pub(crate) struct Expected<T> {
 impl<T> Expected<T> {
     pub(crate) fn new(token: TokenHash, resume: TokenHash, expires: Instant, keep: T) -> Self {
         let progress = Progress::Expected;
-        Self { token, resume, expires, keep, progress, offers: 0, arrived: false }
+        Self { token, resume, expires, keep, progress, offers: 0, life: None, arrived: false }
     }
 
     /// Whether one of another build may fetch this executable once more.
@@ -142,7 +146,8 @@ impl<T: Clone> Admission<T> {
                 if !expected.token.matches(token) {
                     return Err(Refusal::WrongToken);
                 }
-                if expected.progress == Progress::Done {
+                let other = expected.life.is_some_and(|life| life != hello.life);
+                if other || expected.progress == Progress::Done {
                     return Err(Refusal::UsedToken);
                 }
                 if !expected.arrived && now >= expected.expires {
@@ -160,6 +165,7 @@ impl<T: Clone> Admission<T> {
                     return Ok(Admitted::Fetcher { keep, by });
                 }
                 expected.progress = Progress::Welcomed;
+                expected.life = Some(hello.life);
                 Ok(Admitted::Runner(expected.keep.clone()))
             }
             Proof::Again(key)
@@ -199,6 +205,7 @@ mod tests {
             pid: None,
             expires_in_ms: None,
             synced: false,
+            life: 1,
         }
     }
 
@@ -244,6 +251,19 @@ mod tests {
         let late = now + Duration::from_secs(10);
         assert_eq!(admission.admit(late, &first), Ok(IN), "it had come in time");
         assert!(!admission.arrives(RUNNER));
+    }
+
+    #[test]
+    fn of_two_that_one_token_has_started_only_the_first_comes_in() {
+        let (now, mut admission) = admission();
+        let first = hello(Proof::First(token(1)));
+        let second = Hello { life: 2, ..first.clone() };
+        assert_eq!(admission.admit(now, &first), Ok(7));
+        // Not heard yet: its welcome may be lost, and the token is still good for it.
+        assert_eq!(admission.admit(now, &second), Err(Refusal::UsedToken));
+        assert_eq!(admission.admit(now, &first), Ok(7));
+        admission.heard(RUNNER);
+        assert_eq!(admission.admit(now, &second), Err(Refusal::UsedToken));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::calling::{state, table};
 use flame_runner_shim::code_sync::EXIT_NOT_SYNCED;
-use flame_runner_shim::context::CallContext;
+use flame_runner_shim::context::{CallContext, process_depth, set_process_depth};
 use flame_runner_shim::host::{Host, ProcessHost};
 use flame_runner_shim::runner::{EXIT_REFUSED, Ended, IdlePredicate, Runner};
 use flame_runner_shim::{Connect, lifeline, log, panics};
@@ -14,15 +14,20 @@ use flame_wire::message::EndReason;
 use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
 
+use self::role::Role;
 use crate::error::AppError;
+
+#[cfg(feature = "lambda")]
+mod lambda;
+mod role;
 
 /// Log records that wait for the link; more are dropped, and the log says how many.
 const LOG_BUFFER: usize = 1024;
 
 static IDLE: OnceLock<IdlePredicate> = OnceLock::new();
-static DEPTH: OnceLock<u8> = OnceLock::new();
 
-/// Whether this process is a runner: whether it was started with FLAME_PARENT.
+/// Whether this process is a runner: whether it was started with FLAME_PARENT, or, as a Lambda
+/// function of runners, with `FLAME_RUNNER=lambda`.
 ///
 /// Ask it where a copy of the app should do less: open fewer connections, skip the web server.
 ///
@@ -32,16 +37,12 @@ static DEPTH: OnceLock<u8> = OnceLock::new();
 /// ```
 #[must_use]
 pub fn is_runner() -> bool {
-    flame_parent().is_some()
-}
-
-fn flame_parent() -> Option<OsString> {
-    std::env::var_os(FlameParent::ENV)
+    role::is_runner()
 }
 
 /// How many parents are above this process, and calls above this task.
 pub(crate) fn depth() -> u8 {
-    let process = DEPTH.get().copied().unwrap_or(0);
+    let process = process_depth();
     CallContext::current().map_or(process, |call| process.max(call.depth.saturating_add(1)))
 }
 
@@ -91,8 +92,13 @@ impl App {
     ///
     /// # Errors
     /// What `main` gives; [`AppError`] where the remote functions lack state, or where this
-    /// process was started as a runner and can't be one. A process whose FLAME_PARENT is bad is
-    /// never silently a parent.
+    /// process was started as a runner and can't be one. A process whose FLAME_PARENT or
+    /// FLAME_RUNNER is bad is never silently a parent.
+    ///
+    /// # On Lambda
+    /// With `FLAME_RUNNER=lambda` in its environment, and the feature `lambda`, this serves the
+    /// invocations of the function whose `bootstrap` the executable is: each is one runner, and
+    /// what the app made before `run`, its state above all, stays warm for the next one.
     pub async fn run<T, E, F, Main>(self, main: Main) -> Result<T, E>
     where
         Main: FnOnce() -> F,
@@ -100,9 +106,11 @@ impl App {
         E: From<AppError>,
     {
         table::check().map_err(AppError::from)?;
-        match flame_parent() {
-            None => main().await,
-            Some(text) => match serve(text).await? {},
+        match Role::of_this_process()? {
+            Role::Parent => main().await,
+            Role::Runner(text) => match serve(text).await? {},
+            #[cfg(feature = "lambda")]
+            Role::Lambda => match lambda::serve().await? {},
         }
     }
 }
@@ -111,31 +119,28 @@ impl App {
 async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
     let text = text.to_str().ok_or(AppError::NotText)?;
     let parent = FlameParent::decode(text)?;
-    if parent.host != HostKind::Process {
-        return Err(AppError::Host(parent.host));
-    }
+    let host = host(parent.host).await?;
     // A parent that is gone already needs no runner.
     lifeline::hold();
     panics::install();
-    let _ = DEPTH.set(parent.depth);
+    set_process_depth(parent.depth);
     let (records, logs) = mpsc::channel(LOG_BUFFER);
     if parent.limits.log {
         log::install_if_unset(records);
     }
     let (signals, received) = mpsc::unbounded_channel();
     listen_for_signals(signals).map_err(AppError::Signals)?;
-    let host = ProcessHost;
     let runner = Runner {
         connect: Connect::Dial { address: parent.address.clone(), fingerprint: parent.fingerprint },
         parent,
-        host: Arc::new(host),
+        host: host.clone(),
         build: build_id().map_err(AppError::Build)?.clone(),
         idle_predicate: idle_predicate(),
         logs: Some(logs),
         signals: received,
     };
     let (reason, code) = match runner.run().await {
-        Ended::Done { code, reason } => (reason, code),
+        Ended::Done { code, reason, .. } => (reason, code),
         Ended::Refused(refusal) => {
             say(&format!("flame-aws: the parent refused this runner: {refusal}"));
             (EndReason::ParentLost, EXIT_REFUSED)
@@ -152,6 +157,16 @@ async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
     host.shutdown(reason, code).await;
     // The host's shutdown of a process does not return.
     std::process::exit(code)
+}
+
+/// Where this process is.
+async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
+    match kind {
+        HostKind::Process => Ok(Arc::new(ProcessHost)),
+        #[cfg(feature = "ecs")]
+        HostKind::Ecs => Ok(Arc::new(flame_runner_shim::host::ecs::EcsHost::discover().await?)),
+        kind => Err(AppError::Host(kind)),
+    }
 }
 
 /// The process is about to exit: its last line, where its parent keeps the last lines of a child.

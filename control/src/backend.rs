@@ -4,6 +4,7 @@
 //! backends. To write one, read [Implementing a backend](crate::guide).
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,20 @@ use futures_util::future::BoxFuture;
 
 use crate::error::BootFailure;
 
+#[cfg(feature = "aws")]
+#[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each backend uses its part"))]
+mod aws;
+#[cfg(feature = "ecs")]
+mod ecs;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod local;
 mod process;
 
+#[cfg(feature = "ecs")]
+pub use ecs::{Ecs, EcsBuilder};
+#[cfg(feature = "lambda")]
+pub use lambda::{Invoked, Lambda, LambdaBuilder};
 pub use local::Local;
 pub use process::Process;
 
@@ -52,7 +64,14 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
-    /// Called once, before all else: check the configuration, fail early, name what is missing.
+    /// The address of this machine that runners can dial, if the backend knows it. Asked once,
+    /// before `init`, and only where a pool listens on all addresses and
+    /// [`advertise`](crate::PoolBuilder::advertise) is not set. Default: none is known.
+    fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// Called once, before instances are asked for: check the configuration, fail early, name what is missing.
     ///
     /// # Errors
     /// [`BackendError`]; the pool does not start.
@@ -73,6 +92,20 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Completes when the instance has died, for whatever reason, also when it was stopped.
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death>;
+
+    /// What the instance has said on its link: for a platform that does not tell by itself what
+    /// became of an order, or when an instance ends. Must not block. Default: nothing is done.
+    fn heard(&self, _instance: &Instance, _what: Heard) {}
+}
+
+/// What a backend is told of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Heard {
+    /// It has dialled home: it lives.
+    Hello,
+    /// It has said goodbye, and its link is over: it is about to end.
+    Goodbye,
 }
 
 /// What a backend learns of the pool that it serves.
@@ -81,13 +114,24 @@ pub trait Backend: Send + Sync + 'static {
 pub struct PoolInfo {
     /// The pool's name.
     pub name: String,
+    /// What runners are told to dial: `ws://host:port`.
+    pub address: String,
+    /// From the order of an instance to its hello.
+    pub boot_timeout: Duration,
+    /// How long a runner that must end may take to finish its calls.
+    pub shutdown_timeout: Duration,
+    /// The longest life of a runner, if it is limited.
+    pub lifetime: Option<Duration>,
     /// Takes the lines that instances print.
     pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,
 }
 
 impl fmt::Debug for PoolInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolInfo").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("PoolInfo")
+            .field("name", &self.name)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 

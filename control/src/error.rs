@@ -293,6 +293,28 @@ pub enum AppError {
     /// FLAME_PARENT is not text.
     #[error("FLAME_PARENT is not UTF-8 text; it is set by the pool that boots a runner, unchanged")]
     NotText,
+    /// FLAME_RUNNER is not a kind of runner.
+    #[error(
+        "FLAME_RUNNER is {0:?}, which is no kind of runner: set it to `lambda` in the environment of \
+         a Lambda function whose invocations are to be runners, and unset it everywhere else"
+    )]
+    RunnerKind(String),
+    /// FLAME_RUNNER asks for what this build has not.
+    #[error(
+        "FLAME_RUNNER=lambda makes this process a runner on Lambda, but it was built without: give \
+         its dependency flame-aws the feature `lambda`, and deploy it anew"
+    )]
+    WithoutLambda,
+    /// FLAME_RUNNER and FLAME_PARENT are both set.
+    #[error(
+        "both FLAME_PARENT and FLAME_RUNNER are set, and each says in its own way that this process \
+         is a runner: on a Lambda function unset FLAME_PARENT, everywhere else FLAME_RUNNER"
+    )]
+    TwoRunners,
+    /// Invocations can't be served.
+    #[cfg(feature = "lambda")]
+    #[error(transparent)]
+    Lambda(#[from] flame_runner_shim::host::lambda::EnvironmentError),
     /// The executable can't be told.
     #[error(transparent)]
     Build(&'static flame_runner_shim::build_id::BuildIdError),
@@ -301,7 +323,12 @@ pub enum AppError {
     Signals(#[source] std::io::Error),
     /// The kind of host in FLAME_PARENT is not one that this build can be.
     #[error(
-        "FLAME_PARENT asks for a runner of kind {0:?}, which this build of flame-aws is not made for"
+        "FLAME_PARENT asks for a runner of kind {0}, which this build of flame-aws is not made for: \
+         build the app with the feature of that name"
     )]
     Host(flame_wire::parent::HostKind),
+    /// This process was started as a runner on ECS, and can't tell which task it is.
+    #[cfg(feature = "ecs")]
+    #[error(transparent)]
+    Ecs(#[from] flame_runner_shim::host::ecs::MetadataError),
 }

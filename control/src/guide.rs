@@ -46,7 +46,10 @@
 //! take on a fresh one. The pool refuses a call that may take longer. The time that is left to a
 //! runner comes with its hello, and calls that would be cut off go to another.
 //!
-//! [`init`] is called once, before everything else. Check here all that can be checked without
+//! [`address`] is for backends that know by which address runners reach this process, as where the
+//! platform tells it. A pool that listens on all addresses then tells its runners to dial that one.
+//!
+//! [`init`] is called once, before anything is booted. Check here all that can be checked without
 //! booting: that names are given, that the account may do what it has to, that the image is there.
 //! Give an error that names what is missing and what to do; the pool then does not start. Keep
 //! [`PoolInfo::output`] if the lines that instances print reach the backend: the pool puts them
@@ -183,6 +186,7 @@
 //! [`kind`]: crate::backend::Backend::kind
 //! [`boot_timeout`]: crate::backend::Backend::boot_timeout
 //! [`longest_call`]: crate::backend::Backend::longest_call
+//! [`address`]: crate::backend::Backend::address
 //! [`init`]: crate::backend::Backend::init
 //! [`remote_boot`]: crate::backend::Backend::remote_boot
 //! [`watch`]: crate::backend::Backend::watch

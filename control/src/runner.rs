@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
 use crate::admission::Expected;
-use crate::backend::{BootSpec, Death, Instance};
+use crate::backend::{BootSpec, Death, Heard, Instance};
 use crate::error::BootFailure;
 use crate::listener::{Away, Door};
 use crate::log;
@@ -100,10 +100,13 @@ pub(crate) async fn live(
         .instrument(tracing::debug_span!("flame.connect", runner = %name));
     match arrived.await {
         Ok((io, hello)) => {
+            pool.backend.heard(&instance, Heard::Hello);
             let up = (io, hello, sockets);
             serve(&pool, id, name, &instance, &parent, up, dead.clone(), &mut commands).await;
         }
         Err(mut failure) => {
+            // One that dials in even now finds nobody behind its door, and ends by itself.
+            drop((arrivals, sockets));
             if failure.log_tail.is_empty() {
                 failure.log_tail = last_words(&pool, &instance, dead.clone()).await;
             }
@@ -300,6 +303,7 @@ async fn serve(
         let _ = (&mut driver).await;
     }
     if sight.borrow().goodbye {
+        pool.backend.heard(instance, Heard::Goodbye);
         let _ = timeout(GONE_PATIENCE, dead).await;
         pool.handle(Event::RunnerGone { runner: id });
     }

@@ -49,6 +49,8 @@ pub(crate) struct Calls {
     holds: Arc<Holds>,
     /// To end a call from outside: the shutdown window is over.
     running: Mutex<HashMap<StreamId, Arc<Notify>>>,
+    /// A function has ended.
+    ended: Notify,
 }
 
 impl Calls {
@@ -65,6 +67,7 @@ impl Calls {
             done: AtomicU64::new(0),
             holds: Arc::default(),
             running: Mutex::default(),
+            ended: Notify::new(),
         })
     }
 
@@ -81,6 +84,24 @@ impl Calls {
     /// Calls that have ended so far.
     pub(crate) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// Functions that run. A plain one does also when its call has long been given up.
+    pub(crate) fn functions(&self) -> usize {
+        self.running().len()
+    }
+
+    /// Waits until no function runs. Cancel-safe.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.functions() == 0 {
+                return;
+            }
+            ended.await;
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Notify>>> {
@@ -180,6 +201,7 @@ impl CallScope for Alive {
 impl Drop for Alive {
     fn drop(&mut self) {
         self.calls.running().remove(&self.stream.id());
+        self.calls.ended.notify_waiters();
         self.calls.done.fetch_add(1, Ordering::Relaxed);
         self.calls.tell(Event::CallEnded);
     }

@@ -1,5 +1,6 @@
 //! What a function can know of the call that it serves.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use flame_wire::ids::{CallId, RunnerRef};
@@ -7,6 +8,20 @@ use flame_wire::trace::TraceContext;
 
 tokio::task_local! {
     static CALL: CallContext;
+}
+
+static DEPTH: AtomicU8 = AtomicU8::new(0);
+
+/// How many parents are above this process; 0 in one that is no runner.
+#[must_use]
+pub fn process_depth() -> u8 {
+    DEPTH.load(Ordering::Relaxed)
+}
+
+/// This process is a runner, so many parents deep. One that is a runner more than once may be at a
+/// different depth each time.
+pub fn set_process_depth(depth: u8) {
+    DEPTH.store(depth, Ordering::Relaxed);
 }
 
 /// The call that the present task, or blocking thread, serves.

@@ -9,8 +9,19 @@ use flame_wire::message::EndReason;
 use flame_wire::parent::HostKind;
 use futures_core::future::BoxFuture;
 
+#[cfg(feature = "ecs")]
+pub mod ecs;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(test)]
 mod tests;
+
+/// The variable that makes a process a runner without FLAME_PARENT in its environment: its platform
+/// hands it one after the other. It is set where the runners are deployed, never guessed: a process
+/// on the same platform may be a parent.
+pub const RUNNER_ENV: &str = "FLAME_RUNNER";
+/// What [`RUNNER_ENV`] says on a Lambda function whose invocations are runners.
+pub const RUNNER_ON_LAMBDA: &str = "lambda";
 
 /// How long standard output and error may take to be written out before the process ends. Whoever
 /// reads the other end of the pipe may have stopped to.
@@ -29,6 +40,13 @@ pub trait Host: Send + Sync {
     /// Default: `None`, no limit.
     fn expires_in(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether the process serves another runner after this one, as a Lambda environment does. Then
+    /// the runner ends all that it has started before it returns. Default: `false`, the process
+    /// ends with it.
+    fn is_reused(&self) -> bool {
+        false
     }
 
     /// Ends the instance. Called once, as the runner's last act; for a host that is a process of

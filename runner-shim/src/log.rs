@@ -1,8 +1,8 @@
 //! A runner's `tracing` events on their way to the parent's log.
 //!
 //! ```text
-//!   tracing event ─▶ RunnerLog: level, call id, text ── try_send ──▶ bounded channel ──▶ link
-//!                                                       full: count it, and say so in the next
+//!   tracing event ─▶ RunnerLog: level, call id, text ─▶ Sink ── try_send ──▶ bounded channel ──▶ link
+//!                                                        full: count it, and say so in the next
 //! ```
 //!
 //! # Invariants
@@ -17,11 +17,8 @@
 //! task that the function has spawned carries no call.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use flame_wire::message::{Level, LogRecord, MAX_LOG_TEXT};
-use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -30,9 +27,12 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use self::text::Text;
 use crate::context::CallContext;
 
+mod sink;
 #[cfg(test)]
 mod tests;
 mod text;
+
+pub use sink::{Attached, Sink};
 
 /// The variable that sets the lowest level that is sent: `error`, `warn`, `info`, `debug`, `trace`
 /// or `off`. Default: `info`.
@@ -82,7 +82,7 @@ fn level(name: &str) -> Result<LevelFilter, BadLevel> {
 ///
 /// The app's own subscriber is left alone: what it prints reaches the parent by way of the
 /// process's output.
-pub fn install_if_unset(sink: Sender<LogRecord>) -> bool {
+pub fn install_if_unset(sink: impl Into<Sink>) -> bool {
     if tracing::dispatcher::has_been_set() {
         return false;
     }
@@ -101,41 +101,20 @@ pub fn install_if_unset(sink: Sender<LogRecord>) -> bool {
 /// own: give it one with [`Layer::with_filter`].
 #[derive(Debug)]
 pub struct RunnerLog {
-    sink: Sender<LogRecord>,
-    /// Records dropped since the parent was last told.
-    dropped: AtomicU64,
+    sink: Sink,
 }
 
 impl RunnerLog {
     /// A layer that gives its records to `sink`, whose capacity bounds what may wait for the link.
     #[must_use]
-    pub fn new(sink: Sender<LogRecord>) -> Self {
-        Self { sink, dropped: AtomicU64::new(0) }
+    pub fn new(sink: impl Into<Sink>) -> Self {
+        Self { sink: sink.into() }
     }
 
     /// Records that were dropped and that the parent has not been told of yet.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    fn send(&self, record: LogRecord) {
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 && !self.offer(dropped_notice(dropped), dropped) {
-            // The notice found no room: neither would this.
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        self.offer(record, 1);
-    }
-
-    /// Offers a record that stands for `worth` events. Once nobody listens, nothing is counted.
-    fn offer(&self, record: LogRecord, worth: u64) -> bool {
-        let full = matches!(self.sink.try_send(record), Err(TrySendError::Full(_)));
-        if full {
-            self.dropped.fetch_add(worth, Ordering::Relaxed);
-        }
-        !full
+        self.sink.dropped()
     }
 }
 
@@ -146,12 +125,12 @@ impl<S: Subscriber> Layer<S> for RunnerLog {
             return;
         }
         let Some(_writing) = Writing::begin() else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.sink.dropped_one();
             return;
         };
         let mut text = Text::new(MAX_LOG_TEXT);
         event.record(&mut text);
-        self.send(LogRecord {
+        self.sink.send(LogRecord {
             call: CallContext::current().map(|context| context.call.0),
             level: wire_level(*metadata.level()),
             target: metadata.target().to_owned(),
@@ -184,15 +163,6 @@ thread_local! {
 fn is_sender(target: &str) -> bool {
     let name = target.split_once("::").map_or(target, |(name, _)| name);
     SENDERS.contains(&name)
-}
-
-fn dropped_notice(dropped: u64) -> LogRecord {
-    LogRecord {
-        call: None,
-        level: Level::Warn,
-        target: module_path!().to_owned(),
-        text: format!("{dropped} log records were dropped: the link did not keep up"),
-    }
 }
 
 fn wire_level(level: tracing::Level) -> Level {

@@ -36,6 +36,10 @@ const PREDICATE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a goodbye, and the answers before it, may take to get out; or as long as the shutdown
 /// window, if that is longer.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
+/// What is kept free before the host's deadline, to leave in order.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// How long functions may take to notice that their calls are over, where the process goes on.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// What the app says to "may this idle runner go?".
 pub type IdlePredicate = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -74,6 +78,11 @@ pub enum Ended {
         code: i32,
         /// Why.
         reason: EndReason,
+        /// Calls that it has served.
+        calls: u64,
+        /// Functions that run on although their calls are over; known only where the host
+        /// [is reused](Host::is_reused). They are plain ones, or block: nothing can stop them.
+        left: usize,
     },
     /// The parent would not have it.
     Refused(Refusal),
@@ -87,17 +96,21 @@ impl Runner {
     pub async fn run(self) -> Ended {
         let limits = &self.parent.limits;
         let _watch = self.watch();
+        let expires_in = self.host.expires_in();
+        let now = Instant::now();
+        let until = |margin| now.checked_add(expires_in?.saturating_sub(margin));
+        let margin = Duration::from_millis(limits.host_margin_ms);
         let (events, inbox) = mpsc::unbounded_channel();
         let calls = Calls::new(self.parent.runner, limits.max_depth, events.clone());
         let terminator = Terminator::new(
-            Instant::now().into_std(),
+            now.into_std(),
             Limits {
                 failsafe: Duration::from_millis(limits.failsafe_ms),
                 grace: Duration::from_millis(limits.grace_ms),
                 idle: limits.idle_ms.map(Duration::from_millis),
                 ask_predicate: self.idle_predicate.is_some(),
                 lifetime: limits.lifetime_ms.map(Duration::from_millis),
-                host_deadline: self.host_deadline(),
+                host_deadline: until(margin).map(Instant::into_std),
                 shutdown: Duration::from_millis(limits.shutdown_ms),
                 single_use: limits.single_use,
             },
@@ -110,11 +123,10 @@ impl Runner {
             build: self.build.clone(),
             instance: self.host.instance(),
             pid: Some(std::process::id()),
-            expires_in_ms: self
-                .host
-                .expires_in()
+            expires_in_ms: expires_in
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             synced: sync.is_done(),
+            life: rand::random(),
         };
         let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
         Life {
@@ -125,8 +137,10 @@ impl Runner {
             inbox,
             terminator,
             synced: None,
+            last_moment: until(LAST_MOMENT),
             link: None,
             driver: None,
+            forwarder: None,
         }
         .run(&dialler)
         .await
@@ -144,12 +158,6 @@ impl Runner {
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "flame: {complaint}");
         })
-    }
-
-    fn host_deadline(&self) -> Option<std::time::Instant> {
-        let margin = Duration::from_millis(self.parent.limits.host_margin_ms);
-        let left = self.host.expires_in()?.saturating_sub(margin);
-        Instant::now().into_std().checked_add(left)
     }
 }
 
@@ -175,12 +183,27 @@ struct Life {
     terminator: Terminator,
     /// What this process becomes next.
     synced: Option<Synced>,
+    /// When the host ends this life, or shortly before.
+    last_moment: Option<Instant>,
     link: Option<Link>,
     driver: Option<JoinHandle<()>>,
+    /// Passes the log on.
+    forwarder: Option<JoinHandle<()>>,
 }
 
 impl Life {
     async fn run(mut self, dialler: &Dialler) -> Ended {
+        let mut ended = self.live(dialler).await;
+        if self.runner.host.is_reused() {
+            self.clear_up().await;
+            if let Ended::Done { left, .. } = &mut ended {
+                *left = self.calls.functions();
+            }
+        }
+        ended
+    }
+
+    async fn live(&mut self, dialler: &Dialler) -> Ended {
         let first = dialler.reach();
         tokio::pin!(first);
         loop {
@@ -255,7 +278,7 @@ impl Life {
             let _ = events.send(Event::LinkClosed);
         }));
         if let Some(logs) = self.runner.logs.take() {
-            tokio::spawn(forward_logs(link.clone(), logs));
+            self.forwarder = Some(tokio::spawn(forward_logs(link.clone(), logs)));
         }
         self.link = Some(link);
     }
@@ -271,7 +294,9 @@ impl Life {
             Action::AnnounceDraining(reason) => self.say(&RunnerToParent::Draining { reason }),
             Action::FailRemaining => self.calls.abort_all(),
             Action::SayGoodbye(reason) => self.part(reason).await,
-            Action::Exit { code, reason } => return Some(Ended::Done { code, reason }),
+            Action::Exit { code, reason } => {
+                return Some(Ended::Done { code, reason, calls: self.calls.done(), left: 0 });
+            }
         }
         None
     }
@@ -279,10 +304,12 @@ impl Life {
     /// Lets the goodbye, and the answers before it, get out; unless the host wants it gone at once.
     async fn part(&mut self, reason: EndReason) {
         self.say(&RunnerToParent::Goodbye { reason });
-        let (Some(link), Some(driver)) = (&self.link, self.driver.take()) else { return };
+        let (Some(link), Some(driver)) = (&self.link, &mut self.driver) else { return };
         link.close();
         let window = Duration::from_millis(self.runner.parent.limits.shutdown_ms);
-        let patience = tokio::time::sleep(window.max(GOODBYE_PATIENCE));
+        let by = Instant::now().checked_add(window.max(GOODBYE_PATIENCE));
+        let by = by.into_iter().chain(self.last_moment).min();
+        let patience = sleep_until(by.map(Instant::into_std));
         let signals = &mut self.runner.signals;
         let insisted = async {
             // As everywhere, it is the second signal that insists.
@@ -294,9 +321,24 @@ impl Life {
             }
         };
         tokio::select! {
-            _ = driver => {}
+            _ = driver => self.driver = None,
             () = patience => {}
             () = insisted => {}
+        }
+    }
+
+    /// The process goes on, and nothing of this life may: neither its socket nor its tasks. With
+    /// the link go the calls; a function that does not notice is left.
+    async fn clear_up(&mut self) {
+        for task in [self.driver.take(), self.forwarder.take()].into_iter().flatten() {
+            task.abort();
+            // Over, or aborted: either way it is gone.
+            let _ = task.await;
+        }
+        let settled = tokio::time::timeout(SETTLING, self.calls.settled());
+        match self.last_moment {
+            Some(by) => drop(tokio::time::timeout_at(by + LAST_MOMENT / 2, settled).await),
+            None => drop(settled.await),
         }
     }
 

@@ -69,6 +69,11 @@ pub fn on(backend: Backend, tests: &[Test]) -> Vec<Test> {
 ///
 /// With `DEMO_TRACE` (a filter, such as `debug`) the suite, and each copy, logs what it does.
 pub fn suite(tests: Vec<Test>) -> std::process::ExitCode {
+    suite_with(tests, Vec::new)
+}
+
+/// The same, with trials of another kind; they are made where the tests are run, and not in copies.
+pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::process::ExitCode {
     if flame_aws::is_runner() {
         misbehave_in_boot();
     }
@@ -98,17 +103,31 @@ pub fn suite(tests: Vec<Test>) -> std::process::ExitCode {
         return std::process::ExitCode::SUCCESS;
     }
     let trials = tests.into_iter().map(|test| {
-        let trial = Trial::test(test.name, move || {
+        let trial = trial(test.name.to_owned(), move || {
             let run = BACKEND.scope(test.backend, (test.run)());
-            let ended = runtime().block_on(async { tokio::time::timeout(LIMIT, run).await });
-            ended.map_err(|_| format!("took longer than {LIMIT:?}").into())
+            Box::pin(async { Ok(run.await) })
         });
         match test.backend {
             Backend::Process => trial,
             Backend::Local => trial.with_kind("local"),
         }
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let trials = trials.chain(more()).collect();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    crate::emulator::end();
+    conclusion.exit_code()
+}
+
+/// A trial in a runtime of its own.
+pub fn trial(
+    name: String,
+    run: impl FnOnce() -> BoxFuture<'static, Result<(), String>> + Send + 'static,
+) -> Trial {
+    Trial::test(name, move || {
+        let ended = runtime().block_on(async { tokio::time::timeout(LIMIT, run()).await });
+        let ended = ended.unwrap_or_else(|_| Err(format!("took longer than {LIMIT:?}")));
+        ended.map_err(Into::into)
+    })
 }
 
 fn misbehave_in_boot() {

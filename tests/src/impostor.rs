@@ -30,6 +30,7 @@ pub fn hello(parent: &FlameParent) -> Hello {
         pid: None,
         expires_in_ms: None,
         synced: false,
+        life: 0,
     }
 }
 

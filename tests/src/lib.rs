@@ -12,6 +12,7 @@
 )]
 
 pub mod demo;
+pub mod emulator;
 pub mod front;
 mod harness;
 pub mod impostor;
@@ -24,7 +25,7 @@ pub mod spans;
 mod temporary;
 mod watcher;
 
-pub use harness::{Backend, Test, on, pool, process_pool, suite, test, until};
+pub use harness::{Backend, Test, on, pool, process_pool, suite, suite_with, test, trial, until};
 pub use other_build::other_build;
 pub use temporary::Folder;
 pub use watcher::Watcher;

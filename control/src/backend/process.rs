@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use flame_runner_shim::host::RUNNER_ENV;
 use flame_runner_shim::{host, lifeline};
 use flame_wire::parent::{FlameParent, HostKind};
 use futures_util::FutureExt;
@@ -107,6 +108,8 @@ impl Process {
         };
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.env(FlameParent::ENV, &spec.flame_parent);
+        // A parent that is a runner on Lambda has it, and its child is no such runner.
+        command.env_remove(RUNNER_ENV);
         command.env(lifeline::ENV, lifeline::value());
         Ok(command)
     }

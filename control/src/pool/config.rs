@@ -308,7 +308,9 @@ impl PoolBuilder {
 
     /// What runners are told to dial, where it is not the listener's own address: `ws://host:port`,
     /// or `wss://host` where a load balancer ends TLS in front of the listener. Its certificate is
-    /// checked against those that the runner's system trusts. Default: the listener's address.
+    /// checked against those that the runner's system trusts. Default: the listener's address; or,
+    /// where it listens on all addresses of the machine, the one that the backend knows of
+    /// ([`Backend::address`]).
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
@@ -463,12 +465,27 @@ impl PoolBuilder {
         let socket = TcpListener::bind(self.listen).await.map_err(listen)?;
         let address = match &self.advertise {
             Some(address) => address.clone(),
-            None => format!("ws://{}", socket.local_addr().map_err(listen)?),
+            None => {
+                let heard = socket.local_addr().map_err(listen)?;
+                // "Every address of this machine" is none that could be dialled.
+                let known =
+                    if heard.ip().is_unspecified() { backend.address().await } else { None };
+                format!("ws://{}", SocketAddr::new(known.unwrap_or(heard.ip()), heard.port()))
+            }
         };
+        let boot_timeout = *self.boot_timeout.get_or_insert_with(|| backend.boot_timeout());
         let output = super::output::sink(self.log);
-        let info = PoolInfo { name: self.name.clone(), output: output.clone().into_fn() };
+        let info = PoolInfo {
+            name: self.name.clone(),
+            address: address.clone(),
+            boot_timeout,
+            shutdown_timeout: self.shutdown_timeout,
+            lifetime: self.lifetime,
+            output: output.clone().into_fn(),
+        };
         backend.init(&info).await?;
         if let Some(burst) = &self.burst {
+            let info = PoolInfo { boot_timeout: burst.boot_timeout(), ..info.clone() };
             burst.init(&info).await?;
         }
         let code = match backend.kind() {
@@ -479,7 +496,6 @@ impl PoolBuilder {
         let listener = Listener::new(ServerKey::generate()?, build, code);
         let accepting = tokio::spawn(listener.clone().run(socket));
         let callbacks = std::mem::take(&mut self.callbacks);
-        let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout());
         let config = self.config(depth, self.limits(), boot_timeout);
         let shared = Shared::new(config, backend, listener, address, accepting);
         if let Some(backend) = self.burst.take() {

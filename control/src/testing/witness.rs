@@ -1,5 +1,6 @@
 //! A backend around the one under test, that writes down what is booted.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::backend::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
+use crate::backend::{Backend, BackendError, BootSpec, Death, Heard, Instance, PoolInfo};
 use crate::error::BootFailure;
 
 /// One that is led astray would wait so long before it ends by itself: longer than any check.
@@ -89,6 +90,10 @@ impl Backend for Witness {
         self.backend.longest_call()
     }
 
+    fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
+        self.backend.address()
+    }
+
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
         self.backend.init(pool)
     }
@@ -111,5 +116,9 @@ impl Backend for Witness {
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
         self.backend.watch(instance)
+    }
+
+    fn heard(&self, instance: &Instance, what: Heard) {
+        self.backend.heard(instance, what);
     }
 }

@@ -57,6 +57,10 @@ pub struct Hello {
     /// Whether it has fetched its parent's executable for this boot, and is it now.
     #[serde(default)]
     pub synced: bool,
+    /// Random, and the same each time that it says hello: a platform that delivers an order twice
+    /// starts two runners with one FLAME_PARENT, and only this tells them apart.
+    #[serde(default)]
+    pub life: u64,
 }
 
 /// How a runner proves that it was sent by the parent it dials.

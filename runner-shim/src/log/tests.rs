@@ -152,8 +152,27 @@ fn once_nobody_listens_nothing_is_counted() {
     let (sink, records) = channel(1);
     drop(records);
     let log = RunnerLog::new(sink);
-    log.send(dropped_notice(1));
+    log.sink.send(sink::dropped_notice(1));
     assert_eq!(log.dropped(), 0);
+}
+
+#[test]
+fn the_log_goes_to_the_runner_of_the_moment_and_nothing_of_the_one_before_to_the_next() {
+    let outlet = Sink::default();
+    with_default(Registry::default().with(RunnerLog::new(outlet.clone())), || {
+        info!(target: "app", "to nobody");
+        let (first, mut records) = channel(1);
+        let attached = outlet.attach(first);
+        info!(target: "app", "to the first");
+        info!(target: "app", "lost");
+        drop(attached);
+        info!(target: "app", "to nobody again");
+        assert_eq!(texts(&drain(&mut records)), ["to the first"]);
+        let (second, mut records) = channel(10);
+        let _attached = outlet.attach(second);
+        info!(target: "app", "to the second");
+        assert_eq!(texts(&drain(&mut records)), ["to the second"]);
+    });
 }
 
 #[test]

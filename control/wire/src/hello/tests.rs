@@ -15,6 +15,7 @@ fn hello() -> Hello {
         pid: Some(9),
         expires_in_ms: None,
         synced: false,
+        life: 3,
     }
 }
 
@@ -45,7 +46,7 @@ fn framed(message: &[u8]) -> BytesMut {
 #[test]
 fn a_hello_has_these_bytes() {
     let want = [
-        b"\x99\x00\x88\xa8protocol\x01".as_slice(),
+        b"\x9f\x00\x89\xa8protocol\x01".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5proof\x81\xa5First\xc4\x20",
         &[7; 32],
@@ -54,6 +55,7 @@ fn a_hello_has_these_bytes() {
         b"\xa3pid\x09",
         b"\xadexpires_in_ms\xc0",
         b"\xa6synced\xc2",
+        b"\xa4life\x03",
     ]
     .concat();
     let mut bytes = encoded(&hello());
@@ -164,7 +166,7 @@ fn fields_of_the_future_are_passed_over_and_missing_options_are_none() {
         b"\xa3new\x93\x01\x02\x03",
     ]
     .concat();
-    let known = Hello { pid: None, ..hello() };
+    let known = Hello { pid: None, life: 0, ..hello() };
     assert_eq!(Hello::decode(&mut framed(&message)), Ok(Some(known)));
 }
 
@@ -237,10 +239,11 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         "\\PC{0,40}",
         any::<Option<u32>>(),
         option::of(0..=pack::MAX_MS),
-        any::<bool>(),
+        (any::<bool>(), any::<u64>()),
     )
-        .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms, synced)| {
-            Hello { protocol, runner, proof, build, instance, pid, expires_in_ms, synced }
+        .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms, last)| {
+            let (synced, life) = last;
+            Hello { protocol, runner, proof, build, instance, pid, expires_in_ms, synced, life }
         })
 }
 

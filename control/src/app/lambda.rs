@@ -1,0 +1,32 @@
+//! A process whose platform makes it one runner after the other: the bootstrap of a Lambda function.
+
+use flame_runner_shim::build_id::build_id;
+use flame_runner_shim::host::lambda::{Environment, Left};
+use flame_runner_shim::log::Sink;
+use flame_runner_shim::terminator::{EXIT_OK, EXIT_WORK_ABORTED};
+use flame_runner_shim::{log, panics};
+use tokio::sync::mpsc;
+
+use super::{idle_predicate, listen_for_signals, say};
+use crate::error::AppError;
+
+/// Serves invocations, and exits.
+pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
+    panics::install();
+    let log = Sink::default();
+    log::install_if_unset(log.clone());
+    let (signals, received) = mpsc::unbounded_channel();
+    listen_for_signals(signals).map_err(AppError::Signals)?;
+    // The first runner should not wait for it.
+    let build = build_id().map_err(AppError::Build)?.clone();
+    let environment =
+        Environment { build, idle_predicate: idle_predicate(), log, signals: received };
+    let (why, code) = match environment.serve().await? {
+        Left::WorkLeft => {
+            ("a plain function of a runner that has ended still runs", EXIT_WORK_ABORTED)
+        }
+        _ => ("it was asked to end", EXIT_OK),
+    };
+    say(&format!("flame-aws: this Lambda environment ends: {why}"));
+    std::process::exit(code)
+}

@@ -1,0 +1,434 @@
+//! Runners as ECS tasks on Fargate.
+//!
+//! ```text
+//!  builder, environment, own task ──▶ plan ── init: does all fit? ──▶ Ecs
+//!
+//!  remote_boot ──▶ order ──▶ request ──▶ api: RunTask ──▶ fleet.insert
+//!                  (pure)    (pure)
+//!  watch, stop ──▶ fleet ──▶ poller ──▶ api: DescribeTasks, for all tasks at once
+//!                            (pure)
+//!  a timer ─────▶ sweeper ─▶ sweep ──▶ api: StopTask of orphans
+//!                            (pure)
+//! ```
+//!
+//! What RunTask's failures mean is in `classify`, how a task ended in `task`, which sizes there are
+//! in `fargate`. `api` is the only file with types of the SDK.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
+use flame_wire::parent::HostKind;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, sleep_until};
+
+use super::aws::class::{self, Class};
+use super::aws::fault::Fault;
+use super::aws::pace::Pace;
+use super::aws::sdk;
+use super::aws::settings::Settings;
+use super::process::until_dead;
+use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
+use crate::error::BootFailure;
+
+mod api;
+mod builder;
+mod classify;
+mod fargate;
+mod fleet;
+mod order;
+mod plan;
+mod poller;
+mod request;
+mod sweep;
+mod sweeper;
+mod task;
+
+use api::Api;
+pub use builder::EcsBuilder;
+use builder::Sweeping;
+use fleet::{Fleet, now};
+use order::{Heard, Order, Step};
+use plan::{Definition, Home, Plan};
+use poller::Every;
+use request::{Asker, Request};
+use sweep::Rule;
+use sweeper::wall_clock;
+
+/// The pauses of an order.
+const ORDER_PACE: Pace =
+    Pace { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
+/// The pauses, and the tries, of what is asked at a pool's start.
+const START_PACE: Pace =
+    Pace { first: Duration::from_millis(250), longest: Duration::from_secs(2) };
+const START_TRIES: u32 = 5;
+/// How often a task whose order was not answered is looked for: lists lag behind.
+const LOOKS: u32 = 3;
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Boots runners as tasks of Amazon ECS, on Fargate.
+#[derive(Clone)]
+pub struct Ecs {
+    builder: Arc<EcsBuilder>,
+    running: Arc<OnceLock<Running>>,
+}
+
+impl std::fmt::Debug for Ecs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ecs").field("builder", &self.builder).finish_non_exhaustive()
+    }
+}
+
+/// What there is once a pool has started.
+struct Running {
+    plan: Plan,
+    asker: Asker,
+    fleet: Arc<Fleet>,
+    boot_timeout: Duration,
+    /// From its order: the longest that a runner may live, if that is limited.
+    longest: Option<Duration>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.fleet.abandon();
+    }
+}
+
+impl Ecs {
+    /// Options; see [`EcsBuilder`].
+    pub fn builder() -> EcsBuilder {
+        EcsBuilder::default()
+    }
+
+    /// All from the environment: FLAME_ECS_CLUSTER and the others of [`EcsBuilder`], FLAME_AWS, and
+    /// the task that this process runs in, if it does.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::builder().build()
+    }
+
+    fn new(builder: EcsBuilder) -> Self {
+        Self { builder: Arc::new(builder), running: Arc::default() }
+    }
+
+    fn running(&self) -> Option<&Running> {
+        self.running.get()
+    }
+
+    async fn start(&self, pool: &PoolInfo) -> Result<(), BackendError> {
+        let settings = Settings::read("ecs", plan::NAMES, |name| std::env::var(name).ok())?;
+        let home = home().await;
+        let mut plan = Plan::resolve(&self.builder, &settings, home.as_ref())?;
+        let config = self.sdk_config(&settings).await;
+        if config.region().is_none() {
+            return Err(BackendError::new(
+                "the ECS backend can't boot: `region` is missing: set `.region(..)`, AWS_REGION, \
+                 or a region in the profile",
+            ));
+        }
+        let ecs_endpoint = std::env::var("AWS_ENDPOINT_URL_ECS").ok();
+        let endpoint = config.endpoint_url().map(str::to_owned).or(ecs_endpoint);
+        check_address(&pool.address, endpoint.as_deref())?;
+        let api = Api::new(&config, &plan.cluster);
+        check_cluster(&api, &plan.cluster).await?;
+        let definition = ask_definition(&api, &plan.task_definition).await?;
+        plan.fit(definition.as_ref(), pool.shutdown_timeout)?;
+
+        let family = definition.map_or_else(|| family_of(&plan.task_definition), |it| it.family);
+        let asker = Asker {
+            pool: request::plain(&pool.name),
+            parent: format!("p-{:032x}", rand::random::<u128>()),
+            task: home.map(|home| home.task),
+        };
+        let every = self
+            .builder
+            .every
+            .unwrap_or(Every { booting: Duration::from_secs(1), up: Duration::from_secs(5) });
+        let fleet = Fleet::new(api, plan.container.clone(), every);
+        let mut tasks = vec![tokio::spawn(fleet.clone().keep_watch())];
+        if let Sweeping::Every { every, age } = self.builder.sweep {
+            let (pool, parent) = (asker.pool.clone(), asker.parent.clone());
+            let rule = Rule { pool, parent, age, pause: every };
+            tasks.push(tokio::spawn(sweeper::keep_sweeping(fleet.clone(), family, rule)));
+        }
+        let longest = pool.lifetime.map(|life| pool.boot_timeout + life + pool.shutdown_timeout);
+        let boot_timeout = pool.boot_timeout;
+        let running = Running { plan, asker, fleet, boot_timeout, longest, tasks };
+        self.running.set(running).map_err(|_| {
+            BackendError::new("an ECS backend serves one pool: give each pool its own")
+        })
+    }
+
+    async fn sdk_config(&self, settings: &Settings) -> aws_config::SdkConfig {
+        let region = self.builder.region.clone().or_else(|| settings.text("region"));
+        let endpoint = self.builder.endpoint.clone().or_else(|| settings.text("endpoint_url"));
+        let overrides = sdk::Overrides { region, endpoint };
+        match self.builder.sdk.clone() {
+            Some(config) => overrides.apply(config),
+            None => sdk::load(&overrides, Some(api::ATTEMPT)).await,
+        }
+    }
+}
+
+impl Running {
+    async fn boot(&self, spec: &BootSpec) -> Result<Instance, BootFailure> {
+        // A task that is ordered at the very end of the boot's time could not dial home in it.
+        let mut order = Order::new(now() + self.boot_timeout * 3 / 4, ORDER_PACE);
+        let _ordered = self.fleet.order(spec.runner);
+        let ends_by = self
+            .longest
+            .and_then(|longest| wall_clock().checked_add(i64::try_from(longest.as_secs()).ok()?));
+        let mut step = order.begin();
+        loop {
+            let heard = match step {
+                Step::Ask { token } => {
+                    let (plan, asker) = (&self.plan, &self.asker);
+                    let parent = &spec.flame_parent;
+                    let request = Request::new(plan, asker, spec.runner, token, ends_by, parent);
+                    request.overrides.check().map_err(BootFailure::new)?;
+                    self.fleet.api.run_task(plan, request).await
+                }
+                Step::Wait(until) => {
+                    sleep_until(until.into()).await;
+                    Heard::Waited
+                }
+                Step::LookUp(known) => self.look_up(spec, known).await,
+                Step::Done(arn) => {
+                    self.fleet.insert(&arn);
+                    return Ok(Instance::new(arn));
+                }
+                Step::Fail(failure) => return Err(failure),
+            };
+            if let Heard::Fault(fault, _) = &heard {
+                tracing::debug!(runner = %spec.runner, %fault, "RunTask failed");
+            }
+            step = order.next(now(), heard, rand::random());
+        }
+    }
+
+    /// Looks for the task of an order, by its tag.
+    async fn look_up(&self, spec: &BootSpec, known: Vec<String>) -> Heard {
+        let runner = spec.runner.to_string();
+        for look in 0..LOOKS {
+            if look > 0 {
+                sleep(LOOK_PAUSE).await;
+            }
+            let arns = match known.is_empty() {
+                false => Ok(known.clone()),
+                true => self.fleet.api.started_by(&self.asker.started_by()).await,
+            };
+            let arns = match arns {
+                Ok(arns) => arns,
+                Err(fault) if look + 1 == LOOKS => return Heard::NotFound(fault),
+                Err(_) => continue,
+            };
+            for batch in arns.chunks(poller::BATCH) {
+                match self.fleet.api.describe(batch, true).await {
+                    Ok((tasks, _)) => {
+                        let is_its = |task: &&task::Task| {
+                            task.tags.get(sweep::RUNNER) == Some(&runner) && !task.is_over()
+                        };
+                        if let Some(task) = tasks.iter().find(is_its) {
+                            return Heard::Found(Some(task.arn.clone()));
+                        }
+                    }
+                    Err(fault) if look + 1 == LOOKS => return Heard::NotFound(fault),
+                    Err(_) => break,
+                }
+            }
+        }
+        Heard::Found(None)
+    }
+}
+
+/// The task that this process runs in. One that can't be read is none: what it would have told
+/// may be set, and is missed where it is not.
+async fn home() -> Option<Home> {
+    if !EcsTask::is_here() {
+        return None;
+    }
+    match (EcsTask::read().await, EcsContainer::read().await) {
+        (Ok(task), container) => Some(Home {
+            task_definition: task.definition(),
+            cluster: task.cluster,
+            task: task.arn,
+            container: container.ok().map(|container| container.name),
+        }),
+        (Err(error), _) => {
+            tracing::warn!(%error, "the defaults of this process's own ECS task are not known");
+            None
+        }
+    }
+}
+
+/// Whether tasks can dial that.
+fn check_address(address: &str, endpoint: Option<&str>) -> Result<(), BackendError> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let unspecified = authority.starts_with("0.0.0.0") || authority.starts_with("[::]");
+    let own_machine = sdk::is_loopback(authority) && !endpoint.is_some_and(sdk::is_local);
+    if !unspecified && !own_machine {
+        return Ok(());
+    }
+    Err(BackendError::new(format!(
+        "the pool tells its runners to dial {address}, which no ECS task can reach: let it \
+         `.listen(..)` on 0.0.0.0 and a port that its security group opens to theirs, and \
+         `.advertise(\"ws://<private address of this machine>:<port>\")`; where this process is \
+         an ECS task itself, the second is found by itself"
+    )))
+}
+
+async fn check_cluster(api: &Api, cluster: &str) -> Result<(), BackendError> {
+    match patiently(|| api.cluster_status()).await {
+        Ok(Some(status)) if status == "ACTIVE" => Ok(()),
+        Ok(Some(status)) => Err(BackendError::new(format!(
+            "the ECS cluster `{cluster}` is {status}, not ACTIVE: create it anew, or name another"
+        ))),
+        Ok(None) => Err(BackendError::new(format!(
+            "there is no ECS cluster `{cluster}` in this account and region: correct `cluster` \
+             (FLAME_ECS_CLUSTER), or the region (AWS_REGION)"
+        ))),
+        Err(fault) => tolerate_denial("the ECS cluster", "ecs:DescribeClusters", fault),
+    }
+}
+
+async fn ask_definition(api: &Api, name: &str) -> Result<Option<Definition>, BackendError> {
+    match patiently(|| api.definition(name)).await {
+        Ok(definition) => Ok(Some(definition)),
+        Err(fault) if fault.code.as_deref() == Some("ClientException") => {
+            Err(BackendError::new(format!(
+                "there is no task definition `{name}` in this account and region: correct \
+                 `task_definition` (FLAME_ECS_TASK_DEFINITION), or register it ({fault})"
+            )))
+        }
+        Err(fault) => {
+            tolerate_denial("the task definition", "ecs:DescribeTaskDefinition", fault)?;
+            Ok(None)
+        }
+    }
+}
+
+/// What may not be looked at is not checked.
+fn tolerate_denial(what: &str, action: &str, fault: Fault) -> Result<(), BackendError> {
+    if class::is_denied(&fault) {
+        tracing::warn!(%fault, "{what} is not checked before the first boot: allow {action}");
+        return Ok(());
+    }
+    let advice = classify::advice(classify::of_fault(&fault), &fault);
+    Err(BackendError::new(format!("{what} can't be looked at: {fault}; {advice}")))
+}
+
+/// Repeats what only looks, a few times.
+async fn patiently<T, F: Future<Output = Result<T, Fault>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, Fault> {
+    let mut failed = 0;
+    loop {
+        match ask().await {
+            Err(fault)
+                if matches!(classify::of_fault(&fault), Class::Throttled | Class::Transient)
+                    && failed + 1 < START_TRIES =>
+            {
+                failed += 1;
+                sleep(START_PACE.pause(failed, rand::random())).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// The family in `family`, `family:revision` or an ARN.
+fn family_of(definition: &str) -> String {
+    let name = definition.rsplit_once('/').map_or(definition, |(_, name)| name);
+    name.split_once(':').map_or(name, |(family, _)| family).to_owned()
+}
+
+impl Backend for Ecs {
+    fn kind(&self) -> HostKind {
+        HostKind::Ecs
+    }
+
+    /// 120 s: a large image takes a minute on a bad day.
+    fn boot_timeout(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
+    /// The private address of the task that this process runs in.
+    fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
+        async {
+            if !EcsTask::is_here() {
+                return None;
+            }
+            EcsContainer::read().await.ok()?.address.map(IpAddr::V4)
+        }
+        .boxed()
+    }
+
+    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.start(pool).boxed()
+    }
+
+    fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
+        async move {
+            match self.running() {
+                Some(running) => running.boot(&spec).await,
+                None => Err(BootFailure::new("the ECS backend was asked to boot before `init`")),
+            }
+        }
+        .boxed()
+    }
+
+    fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
+        async move {
+            match self.running() {
+                Some(running) => running.fleet.stop(&instance.id, "flame: its pool ends it").await,
+                None => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
+        until_dead(self.running().and_then(|running| running.fleet.death(&instance.id))).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_no_task_can_reach_is_refused_and_says_what_to_do() {
+        let aws = Some("https://ecs.eu-central-1.amazonaws.com");
+        for address in ["ws://127.0.0.1:4100", "ws://localhost:4100/x", "ws://[::1]:4100"] {
+            for endpoint in [None, aws] {
+                let error = check_address(address, endpoint).unwrap_err().to_string();
+                assert!(error.contains(".listen(") && error.contains(".advertise("), "{error}");
+            }
+            assert!(check_address(address, Some("http://127.0.0.1:4566")).is_ok(), "{address}");
+        }
+        assert!(check_address("ws://0.0.0.0:4100", Some("http://127.0.0.1:4566")).is_err());
+        for address in ["ws://10.0.0.7:4100", "wss://flame.example.com"] {
+            assert!(check_address(address, None).is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_family_is_found_in_every_way_to_name_a_task_definition() {
+        for name in ["app", "app:7", "arn:aws:ecs:eu-central-1:1:task-definition/app:7"] {
+            assert_eq!(family_of(name), "app", "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_backend_holds_nothing_of_its_environment() {
+        let backend = Ecs::builder().cluster("main").env("DB_PASSWORD", "hunter2").build();
+        assert!(!format!("{backend:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,159 @@
+//! One order of a task: asked for until it is there, or can't be, or time is up.
+//!
+//! ```text
+//!            ┌────────── throttled, or no answer: the SAME token ──────────┐
+//!            ▼                                                             │ pause
+//!   begin ─▶ Ask ──▶ a task ──▶ Done                                       │
+//!            ▲  ├──▶ no room: nothing was started, so the NEXT token ──────┘
+//!            │  ├──▶ conflict, or given up in doubt ──▶ LookUp ──▶ Done, or Fail
+//!            │  └──▶ wrong, not allowed, quota, out of time ──▶ Fail
+//! ```
+//!
+//! Invariants, which keep a boot from making two tasks:
+//! - A token is given up for another only after an answer that says that it started nothing.
+//! - After a request without an answer the order is in doubt. It does not fail in doubt: the task
+//!   is looked up first.
+//! - It ends: nothing is asked for after the deadline, and each pause is longer than nothing.
+
+use std::time::Instant;
+
+use super::classify::{self, Failure};
+use crate::backend::aws::class::Class;
+use crate::backend::aws::fault::Fault;
+use crate::backend::aws::pace::Pace;
+use crate::error::BootFailure;
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Call RunTask, with the token of that try.
+    Ask {
+        /// Counts the tokens, from 0.
+        token: u32,
+    },
+    /// Ask again then.
+    Wait(Instant),
+    /// Look whether there is a task of this order; the ARNs that are known to have its token.
+    LookUp(Vec<String>),
+    /// This is the task.
+    Done(String),
+    /// There is none.
+    Fail(BootFailure),
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub(super) enum Heard {
+    /// RunTask gave a task.
+    Task(String),
+    /// RunTask gave none.
+    Failures(Vec<Failure>),
+    /// RunTask failed; what a conflict says of who has the token.
+    Fault(Fault, Vec<String>),
+    /// The pause is over.
+    Waited,
+    /// What looking up has found.
+    Found(Option<String>),
+    /// Looking up has failed.
+    NotFound(Fault),
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Order {
+    deadline: Instant,
+    pace: Pace,
+    token: u32,
+    failed: u32,
+    in_doubt: bool,
+    why: Option<BootFailure>,
+}
+
+impl Order {
+    /// One for which nothing is asked after `deadline`.
+    pub(super) fn new(deadline: Instant, pace: Pace) -> Self {
+        Self { deadline, pace, token: 0, failed: 0, in_doubt: false, why: None }
+    }
+
+    /// The first step.
+    pub(super) fn begin(&self) -> Step {
+        Step::Ask { token: self.token }
+    }
+
+    /// The step after that; `share`, in 0..1, is the jitter of pauses.
+    pub(super) fn next(&mut self, now: Instant, heard: Heard, share: f64) -> Step {
+        match heard {
+            Heard::Task(arn) | Heard::Found(Some(arn)) => Step::Done(arn),
+            Heard::Waited => Step::Ask { token: self.token },
+            Heard::Failures(failures) => {
+                // An answer: this token has started nothing, whatever was in doubt before.
+                self.in_doubt = false;
+                let first = failures.first().cloned().unwrap_or_else(|| Failure {
+                    reason: "neither a task nor a reason why there is none".to_owned(),
+                    ..Failure::default()
+                });
+                let class = classify::of_failure(&first);
+                let said: Vec<_> = failures.iter().map(ToString::to_string).collect();
+                self.why = Some(failure(
+                    format!("RunTask started no task: {}", classify::advice_on_failure(class)),
+                    if said.is_empty() { first.to_string() } else { said.join("; ") },
+                ));
+                self.after(now, class, share)
+            }
+            Heard::Fault(fault, known) => {
+                let class = classify::of_fault(&fault);
+                let advice = classify::advice(class, &fault);
+                self.why = Some(failure(format!("RunTask failed: {advice}"), fault.to_string()));
+                if class == Class::Conflict {
+                    return Step::LookUp(known);
+                }
+                self.in_doubt |= class == Class::Transient;
+                self.after(now, class, share)
+            }
+            Heard::Found(None) => Step::Fail(self.reason()),
+            Heard::NotFound(fault) => {
+                let mut why = self.reason();
+                why.reason = format!(
+                    "{}. Whether it started a task all the same could not be found out ({fault}): \
+                     a task that nobody waits for is refused by its parent, and ends by itself",
+                    why.reason
+                );
+                Step::Fail(why)
+            }
+        }
+    }
+
+    fn after(&mut self, now: Instant, class: Class, share: f64) -> Step {
+        self.failed = self.failed.saturating_add(1);
+        let again = now + self.pace.pause(self.failed, share);
+        let may = match class {
+            Class::Throttled | Class::Transient => true,
+            // Only an answer that nothing was started frees the order for another token.
+            Class::Capacity if !self.in_doubt => {
+                self.token = self.token.saturating_add(1);
+                true
+            }
+            Class::Capacity => true,
+            Class::Quota | Class::Conflict | Class::Config => false,
+        };
+        if may && again < self.deadline {
+            Step::Wait(again)
+        } else if self.in_doubt {
+            Step::LookUp(Vec::new())
+        } else {
+            Step::Fail(self.reason())
+        }
+    }
+
+    fn reason(&mut self) -> BootFailure {
+        self.why.take().unwrap_or_else(|| BootFailure::new("RunTask was not called"))
+    }
+}
+
+fn failure(reason: String, said: String) -> BootFailure {
+    BootFailure { stopped_reason: Some(said), ..BootFailure::new(reason) }
+}
+
+#[cfg(test)]
+#[path = "order/tests.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use super::*;
+use crate::backend::aws::fault::Got;
+
+const SECOND: Duration = Duration::from_secs(1);
+const PACE: Pace = Pace { first: SECOND, longest: Duration::from_secs(8) };
+
+#[expect(clippy::disallowed_methods, reason = "a start for instants that tests add to")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn order(now: Instant) -> Order {
+    Order::new(now + SECOND * 60, PACE)
+}
+
+fn task() -> Heard {
+    Heard::Task("task/1".to_owned())
+}
+
+fn refused(code: &str, message: &str) -> Heard {
+    Heard::Fault(fault(Got::Refused, Some(code), message), Vec::new())
+}
+
+fn no_answer() -> Heard {
+    Heard::Fault(fault(Got::NoAnswer, None, "connection reset"), Vec::new())
+}
+
+fn fault(got: Got, code: Option<&str>, message: &str) -> Fault {
+    let code = code.map(str::to_owned);
+    Fault { got, code, message: message.to_owned(), status: None, request_id: None }
+}
+
+fn no_room() -> Heard {
+    let reason = "RESOURCE:FARGATE".to_owned();
+    Heard::Failures(vec![Failure { reason, ..Failure::default() }])
+}
+
+fn failed(step: Step) -> BootFailure {
+    let Step::Fail(failure) = step else { panic!("{step:?}") };
+    failure
+}
+
+#[test]
+fn a_task_ends_the_order() {
+    let now = start();
+    let mut order = order(now);
+    assert_eq!(order.begin(), Step::Ask { token: 0 });
+    assert_eq!(order.next(now, task(), 0.0), Step::Done("task/1".to_owned()));
+}
+
+#[test]
+fn a_throttled_order_is_repeated_ever_later_with_the_same_token() {
+    let mut now = start();
+    let mut order = order(now);
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        let Step::Wait(until) = order.next(now, refused("ThrottlingException", ""), 1.0) else {
+            panic!("it is repeated")
+        };
+        pauses.push((until - now).as_secs());
+        now = until;
+        assert_eq!(order.next(now, Heard::Waited, 0.0), Step::Ask { token: 0 });
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 8]);
+    assert_eq!(order.next(now, task(), 0.0), Step::Done("task/1".to_owned()));
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_with_the_same_token_so_nothing_boots_twice() {
+    let now = start();
+    let mut order = order(now);
+    assert!(matches!(order.next(now, no_answer(), 0.0), Step::Wait(_)));
+    assert_eq!(order.next(now, Heard::Waited, 0.0), Step::Ask { token: 0 });
+    // Even where there is no room: the first request may have started a task.
+    let no_room = refused("ClientException", "Capacity is unavailable at this time.");
+    assert!(matches!(order.next(now, no_room, 0.0), Step::Wait(_)));
+    assert_eq!(order.next(now, Heard::Waited, 0.0), Step::Ask { token: 0 });
+}
+
+#[test]
+fn an_order_that_started_nothing_for_lack_of_room_is_repeated_with_the_next_token() {
+    let now = start();
+    let mut order = order(now);
+    for token in 1..4 {
+        assert!(matches!(order.next(now, no_room(), 0.0), Step::Wait(_)));
+        assert_eq!(order.next(now, Heard::Waited, 0.0), Step::Ask { token });
+    }
+    assert!(matches!(order.next(now, no_answer(), 0.0), Step::Wait(_)));
+    assert_eq!(order.next(now, Heard::Waited, 0.0), Step::Ask { token: 3 });
+    // The answer to that token ends the doubt.
+    assert!(matches!(order.next(now, no_room(), 0.0), Step::Wait(_)));
+    assert_eq!(order.next(now, Heard::Waited, 0.0), Step::Ask { token: 4 });
+}
+
+#[test]
+fn what_is_wrong_fails_at_once_and_says_what_to_do() {
+    let wrong = [
+        ("ClusterNotFoundException", "Cluster not found.", "`cluster`"),
+        ("InvalidParameterException", "Unknown container", "task definition"),
+        ("AccessDeniedException", "not authorized: ecs:RunTask", "permission"),
+        ("ClientException", "limit on the number of vCPUs", "quota"),
+    ];
+    for (code, message, advice) in wrong {
+        let now = start();
+        let failure = failed(order(now).next(now, refused(code, message), 0.0));
+        assert!(failure.reason.contains(advice), "{failure}");
+        let said = failure.stopped_reason.unwrap();
+        assert!(said.contains(code) && said.contains(message), "{said}");
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_after_the_deadline_and_the_last_reason_is_told() {
+    let begin = start();
+    let mut now = begin;
+    let mut order = order(begin);
+    let failure = loop {
+        match order.next(now, no_room(), 0.5) {
+            Step::Wait(until) => now = until,
+            step => break failed(step),
+        }
+    };
+    assert!(now < begin + SECOND * 60);
+    assert!(now > begin + SECOND * 50, "it is tried for as long as there is time");
+    assert!(failure.reason.contains("capacity provider"), "{failure}");
+    assert_eq!(failure.stopped_reason.as_deref(), Some("RESOURCE:FARGATE"));
+}
+
+#[test]
+fn an_order_that_is_given_up_in_doubt_is_looked_up_first() {
+    let now = start();
+    let mut late = Order::new(now, PACE);
+    assert_eq!(late.next(now, no_answer(), 0.0), Step::LookUp(Vec::new()));
+    let found = Heard::Found(Some("task/2".to_owned()));
+    assert_eq!(late.next(now, found, 0.0), Step::Done("task/2".to_owned()));
+
+    let mut denied = order(now);
+    denied.next(now, no_answer(), 0.0);
+    let step = denied.next(now, refused("ExpiredTokenException", "expired"), 0.0);
+    assert_eq!(step, Step::LookUp(Vec::new()));
+    let failure = failed(denied.next(now, Heard::Found(None), 0.0));
+    assert!(failure.reason.contains("credentials"), "{failure}");
+}
+
+#[test]
+fn an_order_whose_doubt_can_not_be_cleared_says_that_there_may_be_a_task() {
+    let now = start();
+    let mut late = Order::new(now, PACE);
+    late.next(now, no_answer(), 0.0);
+    let lost = Heard::NotFound(fault(Got::NoAnswer, None, "connection reset"));
+    let failure = failed(late.next(now, lost, 0.0));
+    assert!(failure.reason.contains("ends by itself"), "{failure}");
+}
+
+#[test]
+fn a_conflict_is_looked_up_and_never_given_a_second_token() {
+    let now = start();
+    let mut taken = order(now);
+    let known = vec!["task/9".to_owned()];
+    let conflict = Heard::Fault(
+        fault(Got::Refused, Some("ConflictException"), "with different parameters"),
+        known.clone(),
+    );
+    assert_eq!(taken.next(now, conflict, 0.0), Step::LookUp(known));
+    let failure = failed(taken.next(now, Heard::Found(None), 0.0));
+    assert!(failure.stopped_reason.unwrap().contains("ConflictException"));
+}
+
+#[test]
+fn an_answer_with_neither_task_nor_reason_fails_with_words() {
+    let now = start();
+    let failure = failed(order(now).next(now, Heard::Failures(Vec::new()), 0.0));
+    assert!(failure.to_string().contains("neither a task"), "{failure}");
+}

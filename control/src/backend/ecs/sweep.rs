@@ -1,0 +1,153 @@
+//! Which tasks are orphans: runners of this pool that nobody will ever stop.
+//!
+//! A runner ends by itself: when it can't reach its parent, when it lost it for longer than the
+//! grace, when its lifetime is over. What is left is one that hangs before it gets so far, or whose
+//! process no longer moves. ECS has no timeout of tasks, so somebody else must end it.
+//!
+//! A task is an orphan only where one of these is certain:
+//!
+//! 1. **Stray.** It is of *this* parent and pool, by the tag `flame:parent`, and this backend does
+//!    not know it: the answer to its order was lost, and the order was given up.
+//! 2. **Its parent is dead.** The tag `flame:parent-task` names the ECS task that its parent ran
+//!    in, and ECS says that this task has stopped, or does not know it any more.
+//! 3. **Overdue.** The tag `flame:ends-by` names the latest time, in seconds of Unix time, at which
+//!    its pool's `lifetime` and shutdown window were over, and that is [`SKEW`] ago.
+//!
+//! Everything else is left alone: a task without the tags of this pool; one whose parent runs
+//! elsewhere than on ECS, lives, or can't be asked for. It may well be another parent's, and live.
+//!
+//! Even an orphan is only marked at first. It is stopped when it is older than the age floor, and
+//! was found an orphan again, by the next look, at least [`pause`](Rule::pause) later. One look at
+//! which it is none takes the mark away.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use super::task::Task;
+
+/// The pool, as text that a tag may have.
+pub(super) const POOL: &str = "flame:pool";
+/// The runner's ref.
+pub(super) const RUNNER: &str = "flame:runner";
+/// The parent: one id for each start of a pool.
+pub(super) const PARENT: &str = "flame:parent";
+/// The parent's own task, if it runs on ECS.
+pub(super) const PARENT_TASK: &str = "flame:parent-task";
+/// When the runner must be gone, if its life is limited.
+pub(super) const ENDS_BY: &str = "flame:ends-by";
+
+/// How far the clocks of two machines, and of AWS, may be apart.
+pub(super) const SKEW: Duration = Duration::from_secs(300);
+
+/// What a parent's task is known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ParentTask {
+    /// It runs, or may yet.
+    Alive,
+    /// It has stopped, or is not known any more.
+    Dead,
+}
+
+/// What a look goes by.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    /// This pool, as its tag says.
+    pub(super) pool: String,
+    /// This parent.
+    pub(super) parent: String,
+    /// No younger task is stopped.
+    pub(super) age: Duration,
+    /// Between the look that marks and the one that stops.
+    pub(super) pause: Duration,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Sweep {
+    rule: Rule,
+    marked: BTreeMap<String, Instant>,
+}
+
+/// What one look has to go by.
+pub(super) struct Look<'a> {
+    pub(super) now: Instant,
+    /// The wall clock, in seconds of Unix time: what AWS and other parents write is that.
+    pub(super) unix: i64,
+    /// The tasks of the family, with their tags.
+    pub(super) tasks: &'a [Task],
+    /// Those that this backend knows, or has an order under way for, by their ARN.
+    pub(super) known: &'a dyn Fn(&Task) -> bool,
+    /// The tasks of parents, as far as they could be asked for.
+    pub(super) parents: &'a HashMap<String, ParentTask>,
+}
+
+impl Sweep {
+    pub(super) fn new(rule: Rule) -> Self {
+        Self { rule, marked: BTreeMap::new() }
+    }
+
+    /// The tasks of other parents that must be asked for before a [`look`](Self::look).
+    pub(super) fn parents_of(&self, tasks: &[Task]) -> Vec<String> {
+        let of_others = tasks.iter().filter(|task| self.is_candidate(task));
+        let mut parents: Vec<_> = of_others
+            .filter(|task| task.tags.get(PARENT) != Some(&self.rule.parent))
+            .filter_map(|task| task.tags.get(PARENT_TASK).cloned())
+            .collect();
+        parents.sort();
+        parents.dedup();
+        parents
+    }
+
+    /// Marks orphans; gives those to be stopped, each with the reason.
+    pub(super) fn look(&mut self, look: &Look<'_>) -> Vec<(String, &'static str)> {
+        let mut marked = BTreeMap::new();
+        let mut stop = Vec::new();
+        for task in look.tasks.iter().filter(|task| self.is_candidate(task)) {
+            let Some(why) = self.why_orphan(task, look) else { continue };
+            let since = self.marked.get(&task.arn).copied().unwrap_or(look.now);
+            let seen_again = look.now.saturating_duration_since(since) >= self.rule.pause
+                && self.marked.contains_key(&task.arn);
+            if seen_again && self.is_old(task, look.unix) {
+                stop.push((task.arn.clone(), why));
+            }
+            marked.insert(task.arn.clone(), since);
+        }
+        self.marked = marked;
+        stop
+    }
+
+    fn is_candidate(&self, task: &Task) -> bool {
+        task.tags.get(POOL) == Some(&self.rule.pool)
+            && task.tags.contains_key(RUNNER)
+            && !task.is_ending()
+    }
+
+    fn why_orphan(&self, task: &Task, look: &Look<'_>) -> Option<&'static str> {
+        if (look.known)(task) {
+            return None;
+        }
+        if task.tags.get(PARENT)? == &self.rule.parent {
+            return Some("flame: a stray, whose order was given up");
+        }
+        let parent = task.tags.get(PARENT_TASK).and_then(|arn| look.parents.get(arn));
+        if parent == Some(&ParentTask::Dead) {
+            return Some("flame: an orphan, whose parent's task has stopped");
+        }
+        let ends_by: i64 = task.tags.get(ENDS_BY)?.parse().ok()?;
+        let overdue = look.unix.saturating_sub(ends_by) > seconds(SKEW);
+        overdue.then_some("flame: an orphan, which outlives its lifetime")
+    }
+
+    fn is_old(&self, task: &Task, unix: i64) -> bool {
+        // One that does not say when it was made is not old.
+        task.created.is_some_and(|created| unix.saturating_sub(created) >= seconds(self.rule.age))
+    }
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "sweep/tests.rs"]
+mod tests;

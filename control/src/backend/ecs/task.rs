@@ -1,0 +1,231 @@
+//! A task as DescribeTasks shows it, and how it ended.
+
+use std::collections::BTreeMap;
+
+use crate::backend::Death;
+
+/// What is looked at of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Task {
+    pub(super) arn: String,
+    /// PROVISIONING, PENDING, ACTIVATING, RUNNING, DEACTIVATING, STOPPING, DEPROVISIONING, STOPPED.
+    pub(super) status: String,
+    /// Where it is going: RUNNING or STOPPED.
+    pub(super) desired: String,
+    pub(super) stop_code: Option<String>,
+    pub(super) stopped_reason: Option<String>,
+    /// In seconds of Unix time, by the clock of AWS.
+    pub(super) created: Option<i64>,
+    pub(super) containers: Vec<Container>,
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// A container of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Container {
+    pub(super) name: String,
+    pub(super) exit_code: Option<i32>,
+    pub(super) reason: Option<String>,
+}
+
+impl Task {
+    /// Whether nothing of it runs any more. While it is deprovisioned, its network interface is
+    /// taken away, after it has stopped (AWS documentation, "Amazon ECS task lifecycle").
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.status.as_str(), "DEPROVISIONING" | "STOPPED" | "DELETED")
+    }
+
+    /// Whether it has ended, or is about to without anyone's doing.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_over() || self.desired == "STOPPED"
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.status == "RUNNING" && self.desired != "STOPPED"
+    }
+
+    /// How it ended: in words, with what to do where a person must do something.
+    pub(super) fn death(&self, container: &str) -> Death {
+        let own = self.containers.iter().find(|own| own.name == container);
+        let code = own.and_then(|own| own.exit_code);
+        // What a container could not do is said there, and in other words at the task.
+        let told = own.and_then(|own| own.reason.clone());
+        let stopped = self.stopped_reason.clone().filter(|reason| !reason.is_empty());
+        let said = match (&stopped, &told) {
+            (Some(task), Some(container)) if !task.contains(container.as_str()) => {
+                Some(format!("{task}; {container}"))
+            }
+            (None, Some(container)) => Some(container.clone()),
+            (stopped, _) => stopped.clone(),
+        };
+        let said_so = said.as_deref().unwrap_or_default();
+        let reason = match self.stop_code.as_deref() {
+            Some("TaskFailedToStart") => {
+                format!("the ECS task failed to start: {}", why_not_started(said_so))
+            }
+            Some("EssentialContainerExited") => {
+                format!("the ECS task ended by itself: {}", why_it_exited(code, said_so))
+            }
+            Some("SpotInterruption") => "the ECS task was ended because Fargate took its Spot \
+                capacity back: this is what Spot is; use FARGATE, or give it a share by a second \
+                capacity provider, where it must not be"
+                .to_owned(),
+            Some("UserInitiated") => "the ECS task was stopped by StopTask".to_owned(),
+            Some("TerminationNotice" | "InfrastructureHealth" | "ServiceSchedulerInitiated") => {
+                "the ECS task was ended by AWS: its host retires, or is ill".to_owned()
+            }
+            Some(code) => format!("the ECS task was stopped: {code}"),
+            None => format!("the ECS task ended: {}", why_it_exited(code, said_so)),
+        };
+        Death { reason, stopped_reason: said, exit_code: code, log_tail: Vec::new() }
+    }
+}
+
+fn why_not_started(said: &str) -> &'static str {
+    let says = |text: &str| said.contains(text);
+    if says("CannotPullContainerError") || says("CannotPullImageManifestError") {
+        "its image can't be pulled; look whether image and tag of the task definition exist, \
+         whether the execution role may pull from the registry, and whether the subnets reach it \
+         (NAT, a public address, or VPC endpoints for ECR and S3)"
+    } else if says("ResourceInitializationError") {
+        "its secrets, logs or network could not be set up; look at the execution role, and \
+         whether the subnets reach Secrets Manager, SSM, ECR and CloudWatch Logs (NAT, a public \
+         address, or VPC endpoints)"
+    } else if says("CannotStartContainerError") || says("ContainerRuntimeError") {
+        "its container can't be started; look at the entry point and the platform (x86 or ARM) \
+         of the image"
+    } else if says("CannotCreateVolumeError") || says("EFS") {
+        "its volume can't be mounted; look at the volumes of the task definition"
+    } else if says("Capacity is unavailable") || says("RESOURCE:") {
+        "Fargate has no room at the moment; add subnets in other availability zones, or another \
+         capacity provider"
+    } else if says("Timeout waiting for network interface") || says("ENI") {
+        "its network interface could not be attached; look whether the subnets have addresses left"
+    } else {
+        "see what ECS says of it"
+    }
+}
+
+fn why_it_exited(code: Option<i32>, said: &str) -> String {
+    if said.contains("OutOfMemory") {
+        return "it used more memory than it has; raise `memory`, or give a runner fewer calls"
+            .to_owned();
+    }
+    match code {
+        Some(0) => "in good order".to_owned(),
+        Some(81) => "it never reached its parent; look whether the parent's security group takes \
+            the runners' on the pool's port, and at the address that the pool advertises"
+            .to_owned(),
+        Some(82) => "its parent was out of reach for longer than the grace".to_owned(),
+        Some(83) => "its shutdown window was over, and calls under way were ended".to_owned(),
+        Some(84) => "its parent refused it; its log says why".to_owned(),
+        Some(137) => "it was killed (137); where nobody did so, it used too much memory: raise \
+            `memory`"
+            .to_owned(),
+        Some(143) => "it was told to go at once (143)".to_owned(),
+        Some(code) => format!("its container exited with code {code}; see its log"),
+        None => "see what ECS says of it".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopped(code: &str, reason: &str, container: Container) -> Task {
+        Task {
+            arn: "arn:aws:ecs:eu-central-1:1:task/main/1".to_owned(),
+            status: "STOPPED".to_owned(),
+            desired: "STOPPED".to_owned(),
+            stop_code: Some(code.to_owned()),
+            stopped_reason: Some(reason.to_owned()),
+            containers: vec![
+                Container { name: "logs".to_owned(), exit_code: Some(1), reason: None },
+                container,
+            ],
+            ..Task::default()
+        }
+    }
+
+    fn app(exit_code: Option<i32>, reason: Option<&str>) -> Container {
+        Container { name: "app".to_owned(), exit_code, reason: reason.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_task_is_over_when_nothing_of_it_runs_and_ending_before_that() {
+        let at = |status: &str, desired: &str| Task {
+            status: status.to_owned(),
+            desired: desired.to_owned(),
+            ..Task::default()
+        };
+        for status in ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING"] {
+            let task = at(status, "RUNNING");
+            assert!(!task.is_over() && !task.is_ending(), "{status}");
+            assert!(at(status, "STOPPED").is_ending() && !at(status, "STOPPED").is_running());
+        }
+        for status in ["DEACTIVATING", "STOPPING"] {
+            assert!(!at(status, "STOPPED").is_over() && at(status, "STOPPED").is_ending());
+        }
+        for status in ["DEPROVISIONING", "STOPPED"] {
+            assert!(at(status, "STOPPED").is_over(), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_exit_is_told_with_the_code_of_the_apps_own_container() {
+        let task = stopped(
+            "EssentialContainerExited",
+            "Essential container in task exited",
+            app(Some(7), None),
+        );
+        let death = task.death("app");
+        assert_eq!(death.exit_code, Some(7));
+        assert!(death.reason.contains("code 7"), "{}", death.reason);
+        assert_eq!(death.stopped_reason.as_deref(), Some("Essential container in task exited"));
+    }
+
+    #[test]
+    fn an_image_that_can_not_be_pulled_says_where_to_look() {
+        let why = "CannotPullContainerError: pull image manifest has been retried 5 time(s)";
+        let task = stopped("TaskFailedToStart", why, app(None, Some(why)));
+        let death = task.death("app");
+        assert!(death.reason.contains("execution role"), "{}", death.reason);
+        assert_eq!(death.stopped_reason.as_deref(), Some(why), "said once");
+        assert_eq!(death.exit_code, None);
+    }
+
+    #[test]
+    fn memory_spot_and_a_parent_out_of_reach_each_have_their_words() {
+        let exited = "EssentialContainerExited";
+        let killed = stopped(
+            exited,
+            "Essential container in task exited",
+            app(Some(137), Some("OutOfMemoryError: Container killed due to memory usage")),
+        );
+        let death = killed.death("app");
+        assert!(death.reason.contains("raise `memory`"), "{}", death.reason);
+        assert!(death.stopped_reason.unwrap().contains("OutOfMemoryError"));
+        let spot =
+            stopped("SpotInterruption", "Your Spot Task was interrupted.", app(Some(0), None));
+        assert!(spot.death("app").reason.contains("Spot"));
+        let lost = stopped(exited, "", app(Some(81), None)).death("app");
+        assert!(lost.reason.contains("security group"), "{}", lost.reason);
+        assert_eq!(lost.stopped_reason, None);
+    }
+
+    #[test]
+    fn every_stop_code_has_a_reason() {
+        for code in [
+            "TaskFailedToStart",
+            "EssentialContainerExited",
+            "UserInitiated",
+            "ServiceSchedulerInitiated",
+            "SpotInterruption",
+            "TerminationNotice",
+            "SomethingNew",
+        ] {
+            assert!(!stopped(code, "", app(None, None)).death("app").reason.is_empty());
+        }
+        assert!(!Task::default().death("app").reason.is_empty());
+    }
+}

@@ -1,0 +1,274 @@
+//! Runners as invocations of a Lambda function whose code is the app itself.
+//!
+//! ```text
+//! remote_boot ──▶ a task: Invoke ── 429: later; no answer: once more ──▶ Lambda ──▶ runner
+//!                   │                                                        │
+//!                   └◀── the answer, when the invocation has ended: its death ┘
+//! invocation.rs decides    outcome.rs says what answers mean    function.rs looks at the function
+//! driver.rs carries out    client.rs asks Lambda                settings.rs is told by the app
+//! ```
+//!
+//! Invariants:
+//! - No runner is booted twice: the SDK retries nothing, and what is repeated here has a token that
+//!   lets one runner in.
+//! - Each invocation is seen to its end, or given up by name; none is waited for without end.
+//! - FLAME_PARENT is in the event alone: in no name, log line or `Debug`.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use flame_runner_shim::host::lambda as runner;
+use flame_wire::parent::{FlameParent, HostKind};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::aws::class::{Class, is_denied};
+use super::aws::fault::Fault;
+use super::aws::pace::Pace;
+use super::aws::sdk;
+use super::{Backend, BackendError, BootSpec, Death, Heard, Instance, PoolInfo};
+use crate::error::BootFailure;
+
+mod client;
+mod driver;
+mod function;
+mod invocation;
+mod outcome;
+mod settings;
+
+use client::Client;
+use driver::{Invocations, Order};
+use function::Seen;
+use invocation::{Event, Invocation};
+use settings::Plan;
+
+pub use settings::LambdaBuilder;
+
+/// For one request of the pool's start.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked, and how long to wait in between.
+const LOOKS: u32 = 4;
+const PACE: Pace = Pace { first: Duration::from_millis(250), longest: Duration::from_secs(2) };
+
+/// How Lambda is asked for a runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Invoked {
+    /// By a request that is answered when the invocation ends. The default: a throttle is known at
+    /// once, and the answer tells of the runner's end.
+    #[default]
+    RequestResponse,
+    /// By an event that Lambda queues. No connection is held, but a crash is known only when the
+    /// link is lost for the pool's `grace`, and Lambda may deliver an event late, or twice.
+    Event,
+}
+
+/// Which function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    /// A name, or an ARN.
+    function: String,
+    /// A version, or an alias.
+    qualifier: Option<String>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the Lambda function `{}", self.function)?;
+        match &self.qualifier {
+            Some(qualifier) => write!(f, ":{qualifier}`"),
+            None => f.write_str("`"),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Lambda {
+    options: LambdaBuilder,
+    ready: Arc<OnceLock<Ready>>,
+    invocations: Arc<Invocations>,
+}
+
+/// What `init` has made.
+struct Ready {
+    client: Client,
+    how: Invoked,
+    /// For people.
+    function: String,
+    timeout: Option<Duration>,
+}
+
+impl fmt::Debug for Lambda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lambda").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Lambda {
+    /// A backend whose settings are those of the environment.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::builder().build()
+    }
+
+    /// The options of a backend; what is not set comes from the environment.
+    pub fn builder() -> LambdaBuilder {
+        LambdaBuilder::default()
+    }
+
+    async fn prepare(&self, pool: &PoolInfo) -> Result<Ready, BackendError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let plan = self.options.plan(variable)?;
+        plan.refuse_itself(crate::is_runner(), variable)?;
+        let config = match self.options.sdk.clone() {
+            Some(config) => plan.overrides.apply(config),
+            None => sdk::load(&plan.overrides, Some(PATIENCE)).await,
+        };
+        if config.region().is_none() {
+            return Err(BackendError::new(
+                "no AWS region is set for the Lambda backend: set AWS_REGION, or give it one by \
+                 `Lambda::builder().region(..)`",
+            ));
+        }
+        let endpoint = config.endpoint_url().unwrap_or_default().to_owned();
+        refuse_loopback(&pool.address, &endpoint)?;
+        let Plan { target, how, .. } = plan;
+        let function = target.to_string();
+        let client = Client::new(&config, target)?;
+        let timeout = match look(&client).await {
+            Ok(seen) => self.judge(&function, &seen)?,
+            Err(fault) if is_denied(&fault) => {
+                tracing::warn!(
+                    "{function} can't be looked at ({fault}), so what is wrong with it shows at \
+                     the first boot; give this process `lambda:GetFunctionConfiguration`"
+                );
+                None
+            }
+            Err(fault) => {
+                let refusal = outcome::Refusal { fault, throttle: None };
+                let region = client.region().unwrap_or_default();
+                let why = refusal.death(&function, 1).reason;
+                return Err(BackendError::new(format!("{why} (region {region})")));
+            }
+        };
+        Ok(Ready { client, how, function, timeout })
+    }
+
+    fn judge(&self, function: &str, seen: &Seen) -> Result<Option<Duration>, BackendError> {
+        let found = function::check(seen);
+        for warning in &found.warnings {
+            tracing::warn!("{function}: {warning}");
+        }
+        if found.errors.is_empty() {
+            return Ok(seen.timeout);
+        }
+        let errors = found.errors.join("; and ");
+        Err(BackendError::new(format!("{function} can't be a runner: {errors}")))
+    }
+}
+
+/// Asks for the function's configuration, again where that may help.
+async fn look(client: &Client) -> Result<Seen, Fault> {
+    let mut looks = 1;
+    loop {
+        match client.function().await {
+            Ok(seen) => return Ok(seen),
+            Err(fault) => {
+                let passes = matches!(
+                    Class::of(&fault),
+                    Class::Throttled | Class::Transient | Class::Capacity
+                );
+                if !passes || looks == LOOKS {
+                    return Err(fault);
+                }
+                tokio::time::sleep(PACE.pause(looks, rand::random())).await;
+                looks += 1;
+            }
+        }
+    }
+}
+
+/// A runner on Lambda that is told to dial 127.0.0.1 dials itself.
+fn refuse_loopback(address: &str, endpoint: &str) -> Result<(), BackendError> {
+    let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
+    if (sdk::is_loopback(authority) || authority.starts_with("0.0.0.0")) && !sdk::is_local(endpoint)
+    {
+        return Err(BackendError::new(format!(
+            "runners on Lambda can't reach this pool at {address}, which is this machine to itself \
+             alone: let it `.listen(\"0.0.0.0:4000\".parse()?)`, and `.advertise(\"ws://<private \
+             address>:4000\")` where the function's VPC reaches it"
+        )));
+    }
+    Ok(())
+}
+
+impl Backend for Lambda {
+    fn kind(&self) -> HostKind {
+        HostKind::Lambda
+    }
+
+    fn boot_timeout(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
+        async move {
+            let ready = self.prepare(pool).await?;
+            self.ready.set(ready).map_err(|_| {
+                BackendError::new("a Lambda backend serves one pool: give each pool its own")
+            })
+        }
+        .boxed()
+    }
+
+    /// Returns at once; whatever Lambda says to the request is the instance's death.
+    fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
+        async move {
+            let Some(ready) = self.ready.get() else {
+                return Err(BootFailure::new("the Lambda backend was not initialised by a pool"));
+            };
+            let failed = |error: &dyn std::error::Error| BootFailure::new(error.to_string());
+            let parent = FlameParent::decode(&spec.flame_parent).map_err(|e| failed(&e))?;
+            let event = runner::Event::new(spec.flame_parent);
+            let event = serde_json::to_vec(&event).map_err(|e| failed(&e))?;
+            let instance = Instance::new(runner::instance_of(spec.runner));
+            let boot_time = Duration::from_millis(parent.limits.failsafe_ms);
+            let by_itself = by_itself(&parent, ready.timeout);
+            let invocation = Invocation::new(now(), &ready.function, boot_time, by_itself);
+            let client = ready.client.clone();
+            let order = Order { client, how: ready.how, event, timeout: ready.timeout };
+            self.invocations.begin(instance.clone(), order, invocation);
+            Ok(instance)
+        }
+        .boxed()
+    }
+
+    fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.invocations.tell(instance, Event::Stop);
+        async { Ok(()) }.boxed()
+    }
+
+    fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
+        super::process::until_dead(self.invocations.death(instance)).boxed()
+    }
+
+    fn heard(&self, instance: &Instance, what: Heard) {
+        self.invocations.tell(instance, Event::Heard(what));
+    }
+}
+
+/// How a runner ends that nobody can stop.
+fn by_itself(parent: &FlameParent, timeout: Option<Duration>) -> String {
+    let limits = &parent.limits;
+    let alone = Duration::from_millis(limits.failsafe_ms.max(limits.grace_ms));
+    let timeout = timeout.unwrap_or(client::LONGEST);
+    format!(
+        "it ends by itself: when it dials and is refused, or after {alone:?} without its parent, at \
+         the latest at the function's timeout, {timeout:?} after it began"
+    )
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,174 @@
+//! Lambda's API, as far as the backend needs it, without the SDK's types.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{Region, SdkConfig};
+use aws_sdk_lambda::config::StalledStreamProtectionConfig;
+use aws_sdk_lambda::error::SdkError;
+use aws_sdk_lambda::operation::RequestId as _;
+use aws_sdk_lambda::operation::invoke::InvokeError;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{InvocationType, LogType};
+use aws_smithy_http_client::pool::{Client as HttpClient, ConnectionPool};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::function::{Seen, Variables};
+use super::outcome::{Refusal, Reply};
+use super::{Invoked, Target};
+use crate::backend::BackendError;
+use crate::backend::aws::fault::Fault;
+
+/// A request waits for minutes without a byte, and what is in between forgets it: a NAT gateway
+/// after 350 s. So the kernel probes the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How long to wait for a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Beyond the function's timeout: until Lambda's answer to it.
+const LATER: Duration = Duration::from_secs(30);
+/// The longest timeout that a function can have (AWS documentation, Lambda quotas).
+pub(super) const LONGEST: Duration = Duration::from_secs(900);
+
+/// A client for one function.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    sdk: aws_sdk_lambda::Client,
+    target: Target,
+}
+
+impl Client {
+    /// The SDK's retries are off, whatever `config` says: a second Invoke may be a second runner.
+    pub(super) fn new(config: &SdkConfig, target: Target) -> Result<Self, BackendError> {
+        let failed = |error: &dyn std::error::Error| {
+            BackendError::new(format!("the HTTP client for Lambda can't be made: {error}"))
+        };
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_timeout(super::PATIENCE)
+            .operation_attempt_timeout(super::PATIENCE);
+        let mut builder = aws_sdk_lambda::config::Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts.build())
+            // It takes a runner that serves for a connection that is stuck.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if config.http_client().is_some() {
+            let sdk = aws_sdk_lambda::Client::from_conf(builder.build());
+            return Ok(Self { sdk, target });
+        }
+        let pool = ConnectionPool::builder()
+            .tcp_keepalive(KEEP_ALIVE)
+            .proxy_config(ProxyConfig::from_env())
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .build_https()
+            .map_err(|error| failed(&error))?;
+        let http = HttpClient::new(&pool).map_err(|error| failed(&error))?;
+        builder = builder.http_client(http);
+        Ok(Self { sdk: aws_sdk_lambda::Client::from_conf(builder.build()), target })
+    }
+
+    /// Where the requests go.
+    pub(super) fn region(&self) -> Option<&str> {
+        self.sdk.config().region().map(Region::as_ref)
+    }
+
+    /// Invokes the function; takes as long as the invocation, whose own limit is `timeout`.
+    pub(super) async fn invoke(
+        &self,
+        how: Invoked,
+        event: Vec<u8>,
+        timeout: Option<Duration>,
+    ) -> Result<Reply, Refusal> {
+        let limit = timeout.unwrap_or(LONGEST).min(LONGEST) + LATER;
+        let timeouts =
+            TimeoutConfig::builder().operation_timeout(limit).operation_attempt_timeout(limit);
+        let patient = aws_sdk_lambda::config::Builder::new().timeout_config(timeouts.build());
+        let how = match how {
+            Invoked::RequestResponse => InvocationType::RequestResponse,
+            Invoked::Event => InvocationType::Event,
+        };
+        let request = self
+            .sdk
+            .invoke()
+            .function_name(&self.target.function)
+            .set_qualifier(self.target.qualifier.clone())
+            .invocation_type(how)
+            .log_type(LogType::Tail)
+            .payload(Blob::new(event))
+            .customize()
+            .config_override(patient);
+        let output = request.send().await.map_err(|error| refusal(&error))?;
+        Ok(Reply {
+            status: u16::try_from(output.status_code()).unwrap_or_default(),
+            function_error: output.function_error().map(str::to_owned),
+            payload: output.payload().map(|blob| blob.as_ref().to_vec()).unwrap_or_default(),
+            log: output.log_result().map(lines).unwrap_or_default(),
+            request_id: output.request_id().map(str::to_owned),
+        })
+    }
+
+    /// The function's configuration.
+    pub(super) async fn function(&self) -> Result<Seen, Fault> {
+        let request = self
+            .sdk
+            .get_function_configuration()
+            .function_name(&self.target.function)
+            .set_qualifier(self.target.qualifier.clone());
+        let output = request.send().await.map_err(|error| Fault::of(&error))?;
+        let hidden = output.environment().and_then(|environment| environment.error());
+        let variables = match hidden {
+            Some(error) => {
+                Variables::Hidden(error.message().or(error.error_code()).unwrap_or("?").to_owned())
+            }
+            None => {
+                let variables = output.environment().and_then(|found| found.variables()).cloned();
+                Variables::Known(variables.unwrap_or_default())
+            }
+        };
+        Ok(Seen {
+            state: output.state().map(|state| state.as_str().to_owned()),
+            state_reason: output.state_reason().map(str::to_owned),
+            timeout: output
+                .timeout()
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .map(Duration::from_secs),
+            variables,
+        })
+    }
+}
+
+fn refusal(
+    error: &SdkError<InvokeError, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
+) -> Refusal {
+    let throttle = match error.as_service_error() {
+        Some(InvokeError::TooManyRequestsException(throttled)) => {
+            throttled.reason().map(|reason| reason.as_str().to_owned())
+        }
+        _ => None,
+    };
+    Refusal { fault: Fault::of(error), throttle }
+}
+
+/// The lines of a LogResult.
+fn lines(encoded: &str) -> Vec<String> {
+    let decoded = STANDARD.decode(encoded).unwrap_or_default();
+    let text = String::from_utf8_lossy(&decoded).into_owned();
+    text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_tail_is_lines_and_one_that_is_broken_is_none() {
+        let encoded = STANDARD.encode("START RequestId: 1\n\nit began\r\nEND \u{fffd}\n");
+        assert_eq!(lines(&encoded), ["START RequestId: 1", "it began", "END \u{fffd}"]);
+        assert!(lines("%%%").is_empty());
+        assert_eq!(lines(&STANDARD.encode(b"\xff\xfe cut")).len(), 1);
+    }
+}

@@ -1,0 +1,198 @@
+//! What a pool's start can see of its function, and what must be so. Pure.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use flame_runner_shim::host::{RUNNER_ENV, RUNNER_ON_LAMBDA};
+use flame_wire::parent::FlameParent;
+
+/// Below this, a runner would have to drain as soon as it is up: it begins 10 s before the deadline.
+pub(super) const SHORTEST: Duration = Duration::from_secs(15);
+/// Below this, most of what is paid for is starting and ending.
+const SHORT: Duration = Duration::from_secs(60);
+
+/// A function's configuration.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// `Active`, `Pending`, `Inactive`, `Failed`.
+    pub(super) state: Option<String>,
+    pub(super) state_reason: Option<String>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) variables: Variables,
+}
+
+/// Its environment.
+#[derive(Debug, Clone)]
+pub(super) enum Variables {
+    Known(HashMap<String, String>),
+    /// Not to be seen, and why.
+    Hidden(String),
+}
+
+impl Default for Variables {
+    fn default() -> Self {
+        Variables::Known(HashMap::new())
+    }
+}
+
+/// What is wrong with a function.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Findings {
+    /// No runner can be booted.
+    pub(super) errors: Vec<String>,
+    /// It works, but perhaps not as it is meant.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Looks at a function.
+pub(super) fn check(seen: &Seen) -> Findings {
+    let mut found = Findings::default();
+    let why = seen.state_reason.as_deref().unwrap_or("no reason is given");
+    match seen.state.as_deref() {
+        // Emulators leave it out.
+        None | Some("Active") => {}
+        Some("Inactive") => found.warnings.push(
+            "it is Inactive, since nobody has invoked it for long: its first boots may be refused \
+             while Lambda wakes it"
+                .to_owned(),
+        ),
+        Some("Pending") => found.errors.push(format!(
+            "its state is Pending ({why}): wait until it is Active, as by `aws lambda wait \
+             function-active-v2`"
+        )),
+        Some(state) => {
+            found.errors.push(format!("its state is {state} ({why}): deploy it anew"));
+        }
+    }
+    check_timeout(seen.timeout, &mut found);
+    match &seen.variables {
+        Variables::Known(variables) => check_variables(variables, &mut found),
+        Variables::Hidden(why) => found.warnings.push(format!(
+            "its environment can't be seen ({why}): look by yourself that it has \
+             {RUNNER_ENV}={RUNNER_ON_LAMBDA}"
+        )),
+    }
+    found
+}
+
+fn check_timeout(timeout: Option<Duration>, found: &mut Findings) {
+    match timeout {
+        Some(timeout) if timeout < SHORTEST => found.errors.push(format!(
+            "its timeout is {timeout:?} (Lambda's default is 3 s), and a runner drains 10 s before \
+             it: set it to 900 s, which costs nothing, or at least to {SHORTEST:?}"
+        )),
+        Some(timeout) if timeout < SHORT => found.warnings.push(format!(
+            "its timeout is {timeout:?}, so each runner serves but a little: 900 s costs nothing"
+        )),
+        _ => {}
+    }
+}
+
+/// A copy that does not know that it is a runner would be one more parent, and boot copies.
+fn check_variables(variables: &HashMap<String, String>, found: &mut Findings) {
+    match variables.get(RUNNER_ENV).map(String::as_str) {
+        Some(RUNNER_ON_LAMBDA) => {}
+        None => found.errors.push(format!(
+            "{RUNNER_ENV} is not set on it, so a copy of the app would be a parent there, and boot \
+             copies of its own: set {RUNNER_ENV}={RUNNER_ON_LAMBDA} in the function's environment"
+        )),
+        Some(other) => found
+            .errors
+            .push(format!("{RUNNER_ENV} is {other:?} on it: set it to `{RUNNER_ON_LAMBDA}`")),
+    }
+    if variables.contains_key(FlameParent::ENV) {
+        found.errors.push(format!(
+            "{} is set on it: remove it, each invocation brings its own",
+            FlameParent::ENV
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Seen {
+        Seen {
+            state: Some("Active".to_owned()),
+            state_reason: None,
+            timeout: Some(Duration::from_secs(900)),
+            variables: with(&[("FLAME_RUNNER", "lambda"), ("OTHER", "x")]),
+        }
+    }
+
+    fn with(variables: &[(&str, &str)]) -> Variables {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Variables::Known(variables.iter().map(owned).collect())
+    }
+
+    fn error(seen: &Seen) -> String {
+        let found = check(seen);
+        assert_eq!(found.errors.len(), 1, "{found:?}");
+        found.errors[0].clone()
+    }
+
+    #[test]
+    fn a_function_of_runners_is_fine() {
+        assert_eq!(check(&good()), Findings::default());
+        assert_eq!(check(&Seen { state: None, timeout: None, ..good() }), Findings::default());
+    }
+
+    #[test]
+    fn a_function_that_would_be_a_parent_is_refused() {
+        for variables in [with(&[]), Variables::default()] {
+            let error = error(&Seen { variables, ..good() });
+            assert!(error.contains("set FLAME_RUNNER=lambda"), "{error}");
+            assert!(error.contains("copies of its own"), "{error}");
+        }
+        let error = error(&Seen { variables: with(&[("FLAME_RUNNER", "yes")]), ..good() });
+        assert!(error.contains("\"yes\""), "{error}");
+    }
+
+    #[test]
+    fn a_function_with_a_flame_parent_of_its_own_is_refused() {
+        let variables = with(&[("FLAME_RUNNER", "lambda"), ("FLAME_PARENT", "flame1.secret")]);
+        let error = error(&Seen { variables, ..good() });
+        assert!(error.contains("remove it") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn an_environment_that_can_not_be_seen_is_only_warned_of() {
+        let seen = Seen { variables: Variables::Hidden("kms".to_owned()), ..good() };
+        let found = check(&seen);
+        assert!(found.errors.is_empty());
+        assert!(found.warnings[0].contains("FLAME_RUNNER=lambda"), "{found:?}");
+    }
+
+    #[test]
+    fn lambdas_default_timeout_is_refused_and_a_short_one_is_warned_of() {
+        let timeout = |seconds| Seen { timeout: Some(Duration::from_secs(seconds)), ..good() };
+        assert!(error(&timeout(3)).contains("900 s"));
+        assert_eq!(check(&timeout(30)).warnings.len(), 1);
+        assert_eq!(check(&timeout(60)), Findings::default());
+    }
+
+    #[test]
+    fn a_function_that_is_not_active_is_refused_with_lambdas_reason() {
+        let state = |state: &str| Seen {
+            state: Some(state.to_owned()),
+            state_reason: Some("the image is gone".to_owned()),
+            ..good()
+        };
+        for name in ["Pending", "Failed", "Deactivating"] {
+            let error = error(&state(name));
+            assert!(error.contains(name) && error.contains("the image is gone"), "{error}");
+        }
+        assert_eq!(check(&state("Inactive")).warnings.len(), 1);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let seen = Seen {
+            state: Some("Failed".to_owned()),
+            timeout: Some(Duration::from_secs(3)),
+            ..Seen::default()
+        };
+        assert_eq!(check(&seen).errors.len(), 3);
+    }
+}

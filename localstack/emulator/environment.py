@@ -1,0 +1,277 @@
+"""One execution environment of a function: a process that serves one event at a time.
+
+Between events it is frozen: every process of its group is stopped, from the moment in which it asks
+for the next event until there is one. It ends by SIGKILL alone: Lambda sends no SIGTERM to a
+function without extensions (AWS documentation, Lambda execution environment, shutdown phase).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Mapping, Optional
+
+from .processes import CannotStart, Process, Spawner
+from .runtime_api import Event, RuntimeApi
+
+# AWS documentation, Lambda execution environment: the init phase is limited to 10 s, after which it
+# is run again within the timeout of the function.
+INIT_LIMIT = 10.0
+# How long an answer is held back for the process to ask for the next event, as it does at once.
+SETTLING = 0.1
+# AWS documentation, Lambda quotas: the payload of an answer, in bytes.
+LARGEST_ANSWER = 6 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What an environment runs."""
+
+    argv: list[str]
+    env: Mapping[str, str]
+    folder: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of an event. `failed` is what makes an answer a function error."""
+
+    body: bytes
+    failed: bool
+    lines: list[str]
+
+
+class Failure(Exception):
+    """An environment that could not answer, with what the caller is told."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def body(self, request_id: str) -> bytes:
+        """The payload of the function error."""
+        return json.dumps({"errorType": self.kind, "errorMessage": f"RequestId: {request_id} Error: {self}"}).encode()
+
+
+class Environment:
+    """One environment, leased for one event after another."""
+
+    def __init__(self, spawner: Spawner, program: Program, keep_line: Callable[[str], None]) -> None:
+        self._spawner = spawner
+        self.program = program
+        self._keep_line = keep_line
+        self._changed = threading.Condition()
+        self._leased = True
+        self._asking = False  # the process waits for an event
+        self._dead = False
+        self._retired = False
+        self._pending: Optional[Event] = None
+        self._serving: Optional[Event] = None
+        self._answer: Optional[tuple[bytes, bool]] = None
+        self._init_error: Optional[bytes] = None
+        self._timeout = 0.0
+        self._lines: list[str] = []
+        self._process: Optional[Process] = None
+        self._api: Optional[RuntimeApi] = None
+
+    @property
+    def pid(self) -> Optional[int]:
+        """The process, while it lives."""
+        return self._process.pid if self._process and not self._dead else None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is stopped between two events."""
+        return self._asking and self._pending is None and not self._dead
+
+    @property
+    def dead(self) -> bool:
+        """Whether it can serve no more."""
+        return self._dead
+
+    def lease(self) -> bool:
+        """Take it for one event. False when it is not free."""
+        with self._changed:
+            if self._leased or self._dead or not self._asking:
+                return False
+            self._leased = True
+            return True
+
+    def retire(self) -> None:
+        """End it once it has served what it serves."""
+        with self._changed:
+            self._retired = True
+            busy = self._leased
+        if not busy:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it now."""
+        with self._changed:
+            self._dead = True
+            self._changed.notify_all()
+        if self._process:
+            self._process.kill()
+        if self._api:
+            self._api.close()
+
+    def invoke(self, event: Event, timeout: float) -> Outcome:
+        """Serve one event, as whoever leased it. Waits for the answer, or for what stands in its
+        place: a crash, or the timeout in seconds."""
+        begun = time.time()
+        try:
+            if self._process is None:
+                self._initialise(timeout)
+            body, failed = self._serve(event, timeout)
+        except Failure as failure:
+            body, failed = failure.body(event.request_id), True
+            self._note(str(failure) if failure.kind == "Sandbox.Timedout" else body.decode())
+            self.kill()
+        finally:
+            with self._changed:
+                self._leased = False
+                retired = self._retired
+            if retired:
+                self.kill()
+        return Outcome(body, failed, self._collect(event, begun))
+
+    # What the process asks for.
+
+    def next_event(self) -> Optional[Event]:
+        """See Desk."""
+        with self._changed:
+            self._asking, self._serving = True, None
+            self._changed.notify_all()
+            if self._pending is None and self._process and not self._dead:
+                self._process.freeze()
+            while self._pending is None and not self._dead:
+                self._changed.wait()
+            if self._dead or self._pending is None:
+                return None
+            event = dataclasses.replace(self._pending, deadline_ms=int((time.time() + self._timeout) * 1000))
+            self._pending, self._serving, self._asking = None, event, False
+            self._changed.notify_all()
+            return event
+
+    def answered(self, request_id: str, failed: bool, body: bytes) -> bool:
+        """See Desk."""
+        with self._changed:
+            if self._serving is None or self._serving.request_id != request_id or self._answer is not None:
+                return False
+            self._answer = (body, failed)
+            self._changed.notify_all()
+            return True
+
+    def init_failed(self, body: bytes) -> None:
+        """See Desk."""
+        with self._changed:
+            self._init_error = body
+            self._changed.notify_all()
+
+    # One event.
+
+    def _initialise(self, timeout: float) -> None:
+        """Start the process, and wait until it asks for an event."""
+        for limit in (INIT_LIMIT, timeout):
+            self._start()
+            with self._changed:
+                self._changed.wait_for(lambda: self._asking or self._dead or self._init_error is not None, limit)
+                if self._asking:
+                    return
+                if self._init_error is not None:
+                    raise _reported(self._init_error)
+                if self._dead:
+                    raise self._crash()
+            self._abandon()
+        raise _timed_out(timeout)
+
+    def _start(self) -> None:
+        self._api = RuntimeApi(self)
+        env = {**self.program.env, "AWS_LAMBDA_RUNTIME_API": self._api.address}
+        try:
+            with self._changed:
+                process = self._spawner.spawn(self.program.argv, env, self.program.folder, self._note)
+                self._process = process
+        except CannotStart as error:
+            raise Failure("Runtime.InvalidEntrypoint", str(error)) from error
+        process.when_exited(lambda: self._exited(process))
+
+    def _abandon(self) -> None:
+        """Give up a process that did not initialise in time."""
+        process, api, self._process, self._api = self._process, self._api, None, None
+        if process and api:
+            process.kill()
+            api.close()
+
+    def _serve(self, event: Event, timeout: float) -> tuple[bytes, bool]:
+        with self._changed:
+            self._timeout, self._answer, self._pending = timeout, None, event
+            if self._process:
+                self._process.thaw()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._answer is not None or self._dead, timeout)
+            if self._answer is None:
+                raise self._crash() if self._dead else _timed_out(timeout)
+            body, failed = self._answer
+            if not self._changed.wait_for(lambda: self._asking or self._dead, SETTLING):
+                # It has answered, and does something else. It may, until its time is over.
+                threading.Timer(timeout, self._kill_unless_asking, [event]).start()
+        if len(body) > LARGEST_ANSWER and not failed:
+            message = f"Response payload size ({len(body)} bytes) exceeded maximum allowed payload size ({LARGEST_ANSWER} bytes)."
+            return json.dumps({"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}).encode(), True
+        return body, failed
+
+    def _kill_unless_asking(self, event: Event) -> None:
+        with self._changed:
+            stuck = self._serving is not None and self._serving.request_id == event.request_id
+        if stuck:
+            self.kill()
+
+    def _exited(self, process: Process) -> None:
+        with self._changed:
+            if process is self._process:
+                self._dead = True
+                self._changed.notify_all()
+        if self._dead and self._api:
+            self._api.close()
+
+    def _crash(self) -> Failure:
+        code = self._process.returncode if self._process else 0
+        if code == 0:
+            return Failure("Runtime.ExitError", "Runtime exited without providing a reason")
+        status = f"exit status {code}" if code > 0 else f"signal: {(signal.strsignal(-code) or str(-code)).lower()}"
+        return Failure("Runtime.ExitError", f"Runtime exited with error: {status}")
+
+    def _note(self, line: str) -> None:
+        self._lines.append(line)
+        self._keep_line(line)
+
+    def _collect(self, event: Event, begun: float) -> list[str]:
+        """What was printed for this event, in the frame that Lambda puts around it."""
+        if self._process:
+            self._process.output.drain()
+        lines, self._lines = self._lines, []
+        took = (time.time() - begun) * 1000
+        version = self.program.env.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        size = self.program.env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        return [f"START RequestId: {event.request_id} Version: {version}", *lines,
+                f"END RequestId: {event.request_id}",
+                f"REPORT RequestId: {event.request_id}\tDuration: {took:.2f} ms\tBilled Duration: {int(took) + 1} ms\t"
+                f"Memory Size: {size} MB\tMax Memory Used: {size} MB"]
+
+
+def _timed_out(timeout: float) -> Failure:
+    return Failure("Sandbox.Timedout", f"Task timed out after {timeout:.2f} seconds")
+
+
+def _reported(body: bytes) -> Failure:
+    """What the process said about its own failure to start."""
+    try:
+        said: Any = json.loads(body)
+        return Failure(said.get("errorType") or "Runtime.Unknown", said.get("errorMessage") or "")
+    except (ValueError, AttributeError):
+        return Failure("Runtime.Unknown", body.decode(errors="replace"))

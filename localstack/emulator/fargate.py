@@ -1,0 +1,41 @@
+"""Sizes that Fargate has (AWS documentation, task definition parameters for Fargate, task size)."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+GIB = 1024
+# CPU units, and the memory in MiB that goes with each.
+SIZES: dict[int, list[int]] = {
+    256: [512, 1 * GIB, 2 * GIB],
+    512: [gib * GIB for gib in range(1, 5)],
+    1024: [gib * GIB for gib in range(2, 9)],
+    2048: [gib * GIB for gib in range(4, 17)],
+    4096: [gib * GIB for gib in range(8, 31)],
+    8192: [gib * GIB for gib in range(16, 61, 4)],
+    16384: [gib * GIB for gib in range(32, 121, 8)],
+}
+
+
+def cpu_units(value: Any) -> Optional[int]:
+    """`"1024"`, `"1 vCPU"` or `"1vcpu"` as units."""
+    return _amount(value, "vcpu", 1024)
+
+
+def memory_mib(value: Any) -> Optional[int]:
+    """`"2048"`, `"2 GB"` or `"2GB"` as MiB."""
+    return _amount(value, "gb", GIB)
+
+
+def has(cpu: Any, memory: Any) -> bool:
+    """Whether there is a size of this CPU and memory."""
+    units, mib = cpu_units(cpu), memory_mib(memory)
+    return units is not None and mib in SIZES.get(units, [])
+
+
+def _amount(value: Any, unit: str, factor: int) -> Optional[int]:
+    text = str(value).lower().replace(" ", "")
+    try:
+        return int(float(text[: -len(unit)]) * factor) if text.endswith(unit) else int(text)
+    except ValueError:
+        return None

@@ -1,0 +1,250 @@
+"""One emulator for all tests, and a small client of the AWS protocols that it is asked in."""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import http.client
+import io
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any, Callable, Mapping, Optional
+
+START = Path(__file__).resolve().parent.parent / "start.py"
+BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap.py"
+# How long a test waits for what must come. Long, as it is met only by failures.
+PATIENCE = 30.0
+
+NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+SHELL = {"entrypoint": ["/bin/sh", "-c"], "cmd": ["exit 0"], "env": {"FROM_IMAGE": "image"}}
+IMAGES: dict[str, Any] = {
+    "shell:1": SHELL,
+    "slow:1": {**SHELL, "pull_ms": 60_000},
+    "missing-program:1": {"entrypoint": ["/nowhere/program"]},
+    "function:1": {"entrypoint": [sys.executable, str(BOOTSTRAP)], "env": {"FROM_IMAGE": "image"}},
+}
+
+
+class Emulator:
+    """One emulator process."""
+
+    def __init__(self, folder: Optional[Path] = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="emulator-test-"))
+        self.images = self.folder / "images.json"
+        self.images.write_text(json.dumps(IMAGES))
+        self.process = subprocess.Popen(
+            [sys.executable, str(START), "--images", str(self.images), "--dir", str(self.folder / "run")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout
+        self.first_line = self.process.stdout.readline()
+        self.endpoint = str(json.loads(self.first_line)["endpoint"])
+
+    def close(self) -> int:
+        """End its stdin, and wait for it. Its exit code."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.close()
+        code = self.process.wait(PATIENCE)
+        self.process.stdout.close()
+        return code
+
+
+class Answer:
+    """An answer of HTTP."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self) -> Any:
+        """Its body."""
+        return json.loads(self.body)
+
+
+class AwsError(Exception):
+    """What AWS refused."""
+
+    def __init__(self, answer: Answer) -> None:
+        said = answer.json()
+        self.status = answer.status
+        self.kind = str(said["__type"]).rsplit("#", 1)[-1]
+        self.message = said.get("message", "")
+        self.body = said
+        super().__init__(f"{self.kind}: {self.message}")
+
+
+_accounts = itertools.count(1)
+_emulator: list[Emulator] = []
+
+
+def emulator() -> Emulator:
+    """The emulator that tests share."""
+    if not _emulator:
+        _emulator.append(Emulator())
+        atexit.register(_emulator[0].close)
+    return _emulator[0]
+
+
+class Client:
+    """Asks in the name of an account."""
+
+    def __init__(self, endpoint: str, account: Optional[str] = None) -> None:
+        self.endpoint = endpoint
+        self.account = account or f"{next(_accounts):012d}"
+
+    def request(self, method: str, path: str, body: bytes = b"", service: str = "lambda", **headers: str) -> Answer:
+        """One request."""
+        credential = f"{self.account}/20260101/us-east-1/{service}/aws4_request"
+        request = urllib.request.Request(self.endpoint + path, body or None, {
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0",
+            **{name.replace("_", "-"): value for name, value in headers.items()}}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def ecs(self, action: str, **body: Any) -> Any:
+        """One operation of ECS. Raises AwsError."""
+        return self.json("ecs", "AmazonEC2ContainerServiceV20141113", action, body)
+
+    def logs(self, action: str, **body: Any) -> Any:
+        """One operation of CloudWatch Logs. Raises AwsError."""
+        return self.json("logs", "Logs_20140328", action, body)
+
+    def json(self, service: str, target: str, action: str, body: Any) -> Any:
+        """One operation of the JSON 1.1 protocol. Raises AwsError."""
+        answer = self.request("POST", "/", json.dumps(body).encode(), service,
+                              X_Amz_Target=f"{target}.{action}", Content_Type="application/x-amz-json-1.1")
+        if answer.status != 200:
+            raise AwsError(answer)
+        return answer.json()
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """The emulator's own paths."""
+        answer = self.request(method, f"{path}?account={self.account}", b"" if body is None else json.dumps(body).encode())
+        if answer.status != 200:
+            raise AssertionError(f"{method} {path}: {answer.status} {answer.body.decode()}")
+        return answer.json()
+
+    def fault(self, **rule: Any) -> None:
+        """One fault, for this account alone."""
+        self.control("POST", "/_faults", [{"account": self.account, **rule}])
+
+    # Tasks.
+
+    def prepare(self, image: str = "shell:1", cluster: str = "c", **container: Any) -> None:
+        """A cluster, and a task definition `family` with one container `app`."""
+        self.ecs("CreateCluster", clusterName=cluster, capacityProviders=["FARGATE", "FARGATE_SPOT"])
+        self.register(containerDefinitions=[{"name": "app", "image": image, **container}])
+
+    def register(self, **fields: Any) -> Any:
+        """A task definition that Fargate takes."""
+        return self.ecs("RegisterTaskDefinition", **{
+            "family": "family", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+            "memory": "512", "containerDefinitions": [{"name": "app", "image": "shell:1"}], **fields})
+
+    def run(self, script: Optional[str] = None, **fields: Any) -> str:
+        """One task, that runs a script of the shell. Its ARN."""
+        overrides = {} if script is None else {"containerOverrides": [{"name": "app", "command": [script]}]}
+        return str(self.run_task(**{"overrides": overrides, **fields})["tasks"][0]["taskArn"])
+
+    def run_task(self, **fields: Any) -> Any:
+        """RunTask with what it needs, which fields can replace; None leaves a field out."""
+        request = {"cluster": "c", "taskDefinition": "family", "launchType": "FARGATE",
+                   "networkConfiguration": NETWORK, **fields}
+        return self.ecs("RunTask", **{name: value for name, value in request.items() if value is not None})
+
+    def task(self, arn: str, **fields: Any) -> Any:
+        """DescribeTasks of one."""
+        return self.ecs("DescribeTasks", cluster="c", tasks=[arn], **fields)["tasks"][0]
+
+    def until(self, arn: str, status: str) -> Any:
+        """The task, once it has this status."""
+        return wait(lambda: (lambda task: task if task["lastStatus"] == status else None)(self.task(arn)),
+                    f"{arn} to be {status}")
+
+    def log(self, arn: str) -> str:
+        """What a task has printed."""
+        path = emulator().folder / "run" / arn.rsplit("/", 1)[-1] / "log"
+        return path.read_text() if path.exists() else ""
+
+    # Functions.
+
+    def create_function(self, name: str = "f", image: Optional[str] = "function:1", **fields: Any) -> None:
+        """A function with an image, or with the bootstrap of the tests as its code."""
+        what: dict[str, Any] = {"PackageType": "Image", "Code": {"ImageUri": image}}
+        if image is None:
+            what = {"Runtime": "provided.al2023", "Handler": "bootstrap", "Code": {"ZipFile": bootstrap_zip()}}
+        answer = self.request("POST", "/2015-03-31/functions", json.dumps({
+            "FunctionName": name, "Role": "arn:aws:iam::000000000000:role/r", **what, **fields}).encode(),
+            Content_Type="application/json")
+        if answer.status != 201:
+            raise AwsError(answer)
+
+    def invoke(self, event: Any, name: str = "f", **headers: str) -> Answer:
+        """Invoke."""
+        return self.request("POST", f"/2015-03-31/functions/{name}/invocations", json.dumps(event).encode(), **headers)
+
+
+def bootstrap_zip() -> str:
+    """The bootstrap of the tests as a deployment package."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        info = zipfile.ZipInfo("bootstrap")
+        info.external_attr = 0o755 << 16
+        archive.writestr(info, f"#!{sys.executable}\n" + BOOTSTRAP.read_text())
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+def wait(what: Callable[[], Any], name: str) -> Any:
+    """What comes of `what`, once it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        result = what()
+        if result:
+            return result
+        time.sleep(0.01)
+    raise AssertionError(f"waited {PATIENCE} s for {name}")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process lives; one that waits to be reaped does not."""
+    return state(pid) not in ("", "Z", "X")
+
+
+def state(pid: int) -> str:
+    """The letter of a process's state, or nothing."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+class Case(unittest.TestCase):
+    """A test with an account of its own."""
+
+    def setUp(self) -> None:
+        self.aws = Client(emulator().endpoint)
+
+    def refused(self, kind: str, call: Callable[[], Any]) -> AwsError:
+        """Check that a call is refused with an error of this kind."""
+        with self.assertRaises(AwsError) as caught:
+            call()
+        self.assertEqual(caught.exception.kind, kind, str(caught.exception))
+        return caught.exception
+
+    def cut_off(self, call: Callable[[], Any]) -> None:
+        """Check that a call gets no answer."""
+        with self.assertRaises((ConnectionError, http.client.HTTPException, urllib.error.URLError)):
+            call()

@@ -1,0 +1,69 @@
+//! What an invocation answers when its runner has ended: the death that the parent learns of.
+
+use std::fmt;
+
+use flame_wire::hello::Refusal;
+use flame_wire::message::EndReason;
+use serde::{Deserialize, Serialize};
+
+use crate::runner::Ended;
+
+/// How an invocation's runner ended. Small: Lambda bounds answers, and bills what they carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "flame", rename_all = "snake_case")]
+pub enum Answer {
+    /// In order, or by one of its timers.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// What a process would have exited with.
+        code: i32,
+        /// Calls that it has served.
+        calls: u64,
+        /// Plain functions that still run; the environment ends because of them.
+        #[serde(default, skip_serializing_if = "none_is_left")]
+        left: usize,
+    },
+    /// Its parent did not want it.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn none_is_left(left: &usize) -> bool {
+    *left == 0
+}
+
+impl Answer {
+    /// What is told of a runner that has ended so.
+    #[must_use]
+    pub fn of(ended: Ended) -> Self {
+        match ended {
+            Ended::Done { code, reason, calls, left } => Self::Ended { reason, code, calls, left },
+            Ended::Refused(refusal) => Self::Refused { refusal },
+        }
+    }
+
+    /// Whether a function still runs in the environment, which must not be used again.
+    #[must_use]
+    pub fn leaves_work(&self) -> bool {
+        matches!(self, Answer::Ended { left, .. } if *left > 0)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Ended { reason, calls, left, .. } => {
+                write!(f, "the runner ended after {calls} calls: {reason}")?;
+                if *left > 0 {
+                    write!(f, "; {left} plain functions still ran, so its environment ended too")?;
+                }
+                Ok(())
+            }
+            Answer::Refused { refusal } => write!(f, "the parent refused the runner: {refusal}"),
+        }
+    }
+}

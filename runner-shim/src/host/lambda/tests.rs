@@ -1,0 +1,140 @@
+use flame_wire::hello::Refusal;
+use flame_wire::ids::BuildId;
+use flame_wire::parent::{Fingerprint, FlameParent, RunnerLimits};
+use flame_wire::token::Token;
+use proptest::prelude::*;
+
+use super::event::Payload;
+use super::*;
+
+const RUNNER: RunnerRef = RunnerRef::from_bytes([0xab; 16]);
+
+fn parent(host: HostKind) -> FlameParent {
+    FlameParent {
+        address: "ws://10.0.0.7:4000".to_owned(),
+        runner: RUNNER,
+        token: Token::from_bytes([7; 32]),
+        expires_unix_ms: None,
+        fingerprint: Fingerprint([1; 32]),
+        host,
+        pool: "thumbs".to_owned(),
+        depth: 1,
+        limits: RunnerLimits::default(),
+    }
+}
+
+fn read(event: &str) -> Result<FlameParent, BadEvent> {
+    serde_json::from_str::<Payload>(event).expect("any JSON is an event").parent()
+}
+
+#[test]
+fn an_event_is_this_json() {
+    let event = serde_json::to_string(&Event::new("flame1.x")).unwrap();
+    assert_eq!(event, r#"{"FLAME_PARENT":"flame1.x","v":1}"#);
+}
+
+#[test]
+fn an_event_brings_its_flame_parent() {
+    let parent = parent(HostKind::Lambda);
+    let event = serde_json::to_string(&Event::new(parent.encode().unwrap())).unwrap();
+    assert_eq!(read(&event), Ok(parent));
+}
+
+#[test]
+fn what_is_no_event_of_a_pool_is_refused_with_what_to_do() {
+    let others = [
+        "null",
+        "7",
+        r#""flame1.x""#,
+        "[]",
+        "{}",
+        r#"{"Records":[{"eventSource":"aws:s3"}]}"#,
+        r#"{"FLAME_PARENT":7,"v":1}"#,
+        r#"{"FLAME_PARENT":"flame1.x"}"#,
+        r#"{"FLAME_PARENT":"flame1.x","v":-1}"#,
+    ];
+    for event in others {
+        let error = read(event).unwrap_err();
+        assert_eq!(error, BadEvent::NotOurs, "{event}");
+        assert!(error.to_string().contains("remove triggers"), "{error}");
+    }
+    let error = read(r#"{"FLAME_PARENT":"flame1.x","v":2}"#).unwrap_err();
+    assert!(error.to_string().contains("version 2"), "{error}");
+    let error = read(r#"{"FLAME_PARENT":"nonsense","v":1}"#).unwrap_err();
+    assert!(matches!(error, BadEvent::Parent(_)), "{error}");
+    let error = Event::new(parent(HostKind::Process).encode().unwrap()).parent().unwrap_err();
+    assert!(error.to_string().contains("the Lambda backend"), "{error}");
+}
+
+#[test]
+fn every_error_has_a_type_by_which_the_backend_knows_it() {
+    let errors = [
+        BadEvent::NotOurs,
+        BadEvent::Version { found: 2 },
+        BadEvent::Parent(flame_wire::parent::ParentError::Empty),
+        BadEvent::Host(HostKind::Ecs),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        let diagnostic = lambda_runtime::Diagnostic::from(error);
+        assert!(diagnostic.error_type.starts_with("Flame."), "{diagnostic:?}");
+        assert_eq!(diagnostic.error_message, text);
+    }
+}
+
+#[test]
+fn debug_shows_no_flame_parent() {
+    let event = Event::new("flame1.secret");
+    assert!(!format!("{event:?}").contains("secret"));
+}
+
+#[test]
+fn answers_are_these_json() {
+    let ended = Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left: 0 };
+    let left = Answer::Ended { reason: EndReason::Signal(15), code: 83, calls: 1, left: 2 };
+    let used = Answer::Refused { refusal: Refusal::UsedToken };
+    let (parent, runner) = (BuildId::new("p"), BuildId::new("r"));
+    let other = Answer::Refused { refusal: Refusal::OtherBuild { parent, runner } };
+    for (answer, json) in [
+        (ended, r#"{"flame":"ended","reason":"Idle","code":0,"calls":3}"#),
+        (left, r#"{"flame":"ended","reason":{"Signal":15},"code":83,"calls":1,"left":2}"#),
+        (used, r#"{"flame":"refused","refusal":"UsedToken"}"#),
+        (other, r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r"}}}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&answer).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Answer>(json).unwrap(), answer);
+        assert!(!answer.to_string().is_empty());
+    }
+}
+
+#[test]
+fn an_environment_is_spent_only_when_a_function_still_runs_in_it() {
+    let ended = |left| Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left };
+    assert!(!ended(0).leaves_work());
+    assert!(ended(1).leaves_work() && ended(1).to_string().contains("environment"));
+    assert!(!Answer::Refused { refusal: Refusal::UsedToken }.leaves_work());
+}
+
+#[test]
+fn a_host_states_the_name_that_its_backend_knows_and_the_whole_time_that_is_left() {
+    let host = LambdaHost::new(RUNNER, wall_clock() + Duration::from_secs(900));
+    assert_eq!(host.kind(), HostKind::Lambda);
+    assert_eq!(host.instance(), "lambda-f-abababababababababababababababab");
+    assert!(host.is_reused());
+    let left = host.expires_in().unwrap();
+    assert!(left > Duration::from_secs(890) && left <= Duration::from_secs(900), "{left:?}");
+}
+
+#[test]
+fn a_deadline_that_has_passed_leaves_nothing() {
+    let host = LambdaHost::new(RUNNER, SystemTime::UNIX_EPOCH);
+    assert_eq!(host.expires_in(), Some(Duration::ZERO));
+}
+
+proptest! {
+    #[test]
+    fn any_json_is_read_as_an_event_without_panic(text in "\\PC{0,40}", v in any::<i64>()) {
+        let event = serde_json::json!({ "FLAME_PARENT": text, "v": v });
+        prop_assert!(read(&event.to_string()).is_err());
+    }
+}

@@ -1,0 +1,162 @@
+//! An app on ECS: a cluster, and a task definition whose container is the suite.
+
+use std::time::Duration;
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::{
+    Compatibility, ContainerDefinition, KeyValuePair, LaunchType, NetworkConfiguration,
+    NetworkMode, Task, TaskField,
+};
+use flame_aws::PoolBuilder;
+use flame_aws::backend::{Ecs, EcsBuilder};
+
+use super::{Account, IMAGE};
+
+/// A cluster with a task definition, in an account of its own.
+#[derive(Debug, Clone)]
+pub struct EcsApp {
+    /// The account.
+    pub account: Account,
+    /// A client of its ECS.
+    pub client: Client,
+}
+
+impl EcsApp {
+    /// The cluster's name.
+    pub const CLUSTER: &'static str = "main";
+    /// The family of the task definition.
+    pub const FAMILY: &'static str = "app";
+    /// The container in it.
+    pub const CONTAINER: &'static str = "app";
+    /// The subnet of its tasks.
+    pub const SUBNET: &'static str = "subnet-0a";
+
+    /// Makes all of it.
+    pub async fn new() -> Self {
+        let account = Account::new().await;
+        let app = Self::of(account).await;
+        let cluster = app.client.create_cluster().cluster_name(Self::CLUSTER).send().await;
+        cluster.expect("a cluster");
+        app.define(Self::FAMILY, |container| container).await;
+        app
+    }
+
+    /// The one that is there already.
+    pub async fn of(account: Account) -> Self {
+        let client = Client::new(&account.sdk().await);
+        Self { account, client }
+    }
+
+    /// Registers a task definition with one container, the suite.
+    pub async fn define(
+        &self,
+        family: &str,
+        change: impl FnOnce(
+            aws_sdk_ecs::types::builders::ContainerDefinitionBuilder,
+        ) -> aws_sdk_ecs::types::builders::ContainerDefinitionBuilder,
+    ) {
+        let container = ContainerDefinition::builder()
+            .name(Self::CONTAINER)
+            .image(IMAGE)
+            .essential(true)
+            .stop_timeout(30);
+        let defined = self.client.register_task_definition().family(family);
+        let defined = defined
+            .network_mode(NetworkMode::Awsvpc)
+            .requires_compatibilities(Compatibility::Fargate)
+            .cpu("256")
+            .memory("512")
+            .container_definitions(change(container).build());
+        defined.send().await.expect("a task definition");
+    }
+
+    /// A backend for it that is in a hurry.
+    pub async fn backend(&self) -> EcsBuilder {
+        Self::backend_with(self.account.sdk().await)
+    }
+
+    /// The same, by another configuration of the SDK.
+    pub fn backend_with(config: aws_config::SdkConfig) -> EcsBuilder {
+        Ecs::builder()
+            .cluster(Self::CLUSTER)
+            .task_definition(Self::FAMILY)
+            .container(Self::CONTAINER)
+            .subnets([Self::SUBNET])
+            .sdk_config(config)
+            .poll_every(Duration::from_millis(100), Duration::from_millis(250))
+            .no_sweep()
+    }
+
+    /// A small pool over it.
+    pub async fn pool(&self, name: &str) -> PoolBuilder {
+        self.pool_of(name, self.backend().await)
+    }
+
+    /// A small pool over that backend.
+    pub fn pool_of(&self, name: &str, backend: EcsBuilder) -> PoolBuilder {
+        flame_aws::Pool::builder(name).max(2).max_concurrency(4).backend(backend.build())
+    }
+
+    /// All tasks of the cluster, in any state, with their tags.
+    pub async fn tasks(&self) -> Vec<Task> {
+        let mut arns = Vec::new();
+        for status in ["RUNNING", "STOPPED"] {
+            let listed = self.client.list_tasks().cluster(Self::CLUSTER);
+            let listed = listed.desired_status(status.into()).send().await.expect("a list");
+            arns.extend_from_slice(listed.task_arns());
+        }
+        if arns.is_empty() {
+            return Vec::new();
+        }
+        let call = self.client.describe_tasks().cluster(Self::CLUSTER).include(TaskField::Tags);
+        let answer = call.set_tasks(Some(arns)).send().await.expect("a description");
+        answer.tasks.unwrap_or_default()
+    }
+
+    /// Waits until the only task there was has stopped; it.
+    pub async fn until_stopped(&self, arn: &str) -> Task {
+        let waiting = async {
+            loop {
+                let tasks = self.tasks().await;
+                let task = tasks.into_iter().find(|task| task.task_arn() == Some(arn));
+                match task {
+                    Some(task) if task.last_status() == Some("STOPPED") => return task,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let stopped = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+        stopped.unwrap_or_else(|_| panic!("{arn} has not stopped"))
+    }
+
+    /// Runs a task of the family as somebody else would, with these variables; its ARN.
+    pub async fn run(&self, variables: &[(&str, &str)], tags: &[(&str, &str)]) -> String {
+        use aws_sdk_ecs::types::{AwsVpcConfiguration, ContainerOverride, Tag, TaskOverride};
+        let variable = |(name, value): &(&str, &str)| {
+            KeyValuePair::builder().name(*name).value(*value).build()
+        };
+        let container = ContainerOverride::builder()
+            .name(Self::CONTAINER)
+            .set_environment(Some(variables.iter().map(variable).collect()))
+            .build();
+        let network =
+            AwsVpcConfiguration::builder().subnets(Self::SUBNET).build().expect("subnets");
+        let tag = |(key, value): &(&str, &str)| Tag::builder().key(*key).value(*value).build();
+        let ran = self
+            .client
+            .run_task()
+            .cluster(Self::CLUSTER)
+            .task_definition(Self::FAMILY)
+            .launch_type(LaunchType::Fargate)
+            .network_configuration(
+                NetworkConfiguration::builder().awsvpc_configuration(network).build(),
+            )
+            .overrides(TaskOverride::builder().container_overrides(container).build())
+            .set_tags(Some(tags.iter().map(tag).collect()).filter(|tags: &Vec<_>| !tags.is_empty()))
+            .send()
+            .await
+            .expect("a task");
+        let task = ran.tasks().first().expect("one task");
+        task.task_arn().expect("an ARN").to_owned()
+    }
+}

@@ -1,7 +1,9 @@
 //! The suite as a program of its own: small parents that a test can kill, and whose log it reads.
 
 use std::process::Stdio;
+use std::time::Duration;
 
+use flame_aws::backend::Lambda;
 use flame_aws::{PoolEvent, Sender, channel};
 use flame_runner_shim::code_sync;
 use rustix::process::Signal;
@@ -24,6 +26,8 @@ pub(crate) async fn run(name: &str) {
         "talks" => talks().await,
         "traced" => traced().await,
         "hogs" => hogs().await,
+        "parent_on_lambda" => parent_on_lambda().await,
+        "talks_on_lambda" => talks_on_lambda().await,
         name => panic!("there is no program {name}"),
     }
 }
@@ -157,6 +161,35 @@ async fn traced() {
     let plain = pool.call(demo::traces_plainly()).await.unwrap();
     let told = Traced { spans, levels, given, plain };
     println!("{}", serde_json::to_string(&told).expect("text"));
+    pool.drain().await;
+}
+
+/// A pool on Lambda, as the environment has it.
+fn lambda_pool() -> flame_aws::PoolBuilder {
+    flame_aws::Pool::builder("test").max(2).max_concurrency(1).backend(Lambda::from_env())
+}
+
+/// Two invocations, one idle and one busy, that end soon when this program is gone.
+async fn parent_on_lambda() {
+    let pool = lambda_pool().timeout(None).grace(Duration::from_secs(1)).start().await.unwrap();
+    let idle = pool.call(demo::nap(Duration::ZERO)).await.unwrap();
+    let (mut gate, begun, open) = mischief::Gate::new();
+    let _busy = tokio::spawn(pool.call(mischief::gated(begun, open)));
+    let busy = gate.entered().await;
+    // It has the slot of the first one, so a second one boots.
+    let other = pool.call(demo::pid()).await.unwrap();
+    assert_eq!(idle, busy);
+    tell("busy", busy);
+    tell("idle", other);
+    println!("ready");
+    std::future::pending().await
+}
+
+/// An invocation that logs.
+async fn talks_on_lambda() {
+    let pool = lambda_pool().max(1).start().await.unwrap();
+    pool.call(mischief::logs("logged")).await.unwrap();
+    println!("runner {}", pool.snapshot().runners[0].runner);
     pool.drain().await;
 }
 

@@ -1,0 +1,119 @@
+//! A Lambda function whose code is the suite.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{Environment, FunctionCode, ImageConfig, PackageType, State};
+use flame_aws::backend::{Lambda, LambdaBuilder};
+
+use super::{Account, IMAGE};
+use crate::process::is_stopped;
+
+/// A function in an account of its own.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// The account.
+    pub account: Account,
+    /// A client of its Lambda.
+    pub client: aws_sdk_lambda::Client,
+}
+
+impl Function {
+    /// Its name.
+    pub const NAME: &'static str = "runners";
+
+    /// A function whose invocations are runners.
+    pub async fn of_runners() -> Self {
+        Self::with(Duration::from_secs(60), &[("FLAME_RUNNER", "lambda")]).await
+    }
+
+    /// A function with this timeout and these variables. Should it not take itself for a runner, it
+    /// lists the suite's tests and ends.
+    pub async fn with(timeout: Duration, variables: &[(&str, &str)]) -> Self {
+        let account = Account::new().await;
+        let client = aws_sdk_lambda::Client::new(&account.sdk().await);
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables: HashMap<String, String> = variables.iter().map(owned).collect();
+        let made = client
+            .create_function()
+            .function_name(Self::NAME)
+            .package_type(PackageType::Image)
+            .code(FunctionCode::builder().image_uri(IMAGE).build())
+            .image_config(ImageConfig::builder().entry_point(suite()).command("--list").build())
+            .role(format!("arn:aws:iam::{}:role/runners", account.id))
+            .timeout(i32::try_from(timeout.as_secs()).expect("a timeout of Lambda's"))
+            .memory_size(512)
+            .environment(Environment::builder().set_variables(Some(variables)).build());
+        made.send().await.expect("the function is made");
+        let function = Self { account, client };
+        function.until_active().await;
+        function
+    }
+
+    async fn until_active(&self) {
+        let active = async {
+            loop {
+                let asked = self.client.get_function_configuration().function_name(Self::NAME);
+                let found = asked.send().await.expect("the function is there");
+                if found.state() == Some(&State::Active) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), active).await.expect("it becomes active");
+    }
+
+    /// A backend over it.
+    pub async fn backend(&self) -> LambdaBuilder {
+        Lambda::builder().function(Self::NAME).sdk_config(self.account.sdk().await)
+    }
+
+    /// A small pool over it.
+    pub async fn pool(&self) -> flame_aws::PoolBuilder {
+        self.pool_of(self.backend().await)
+    }
+
+    /// A small pool over that backend.
+    pub fn pool_of(&self, backend: LambdaBuilder) -> flame_aws::PoolBuilder {
+        flame_aws::Pool::builder("test").max(2).max_concurrency(4).backend(backend.build())
+    }
+
+    /// The variables by which a parent in another process finds it.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = self.account.variables().to_vec();
+        variables.push(("FLAME_AWS", format!(r#"{{"lambda": {{"function": "{}"}}}}"#, Self::NAME)));
+        variables
+    }
+
+    /// Waits until no invocation is under way: each environment is frozen, or gone. Those that are.
+    pub async fn until_quiet(&self) -> Vec<u32> {
+        let quiet = async {
+            loop {
+                let environments = self.account.running().await;
+                if environments.iter().all(|pid| is_stopped(*pid)) {
+                    return environments;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), quiet).await;
+        waited.expect("every invocation ends")
+    }
+
+    /// Invokes it as something else than a pool would: whether it failed, and its answer.
+    pub async fn invoke(&self, event: &str) -> (bool, String) {
+        let asked = self.client.invoke().function_name(Self::NAME).payload(Blob::new(event));
+        let answer = asked.send().await.expect("it is invoked");
+        let payload = answer.payload().map(|payload| payload.as_ref().to_vec()).unwrap_or_default();
+        let payload = String::from_utf8(payload).expect("an answer is text");
+        (answer.function_error().is_some(), payload)
+    }
+}
+
+fn suite() -> String {
+    let suite = std::env::current_exe().expect("the suite knows its executable");
+    suite.into_os_string().into_string().expect("its path is text")
+}

@@ -1,0 +1,236 @@
+//! Boots that fail, or nearly: each says what to do, and none is repeated that must not be.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use flame_aws::backend::{Invoked, Lambda};
+use flame_aws::{BootFailure, CallError, PoolBuilder, PoolError};
+use flame_tests::emulator::Function;
+use flame_tests::{Test, demo, tests};
+use serde_json::json;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        a_throttled_invoke_is_repeated_until_it_is_taken,
+        a_function_without_concurrency_is_a_failure_that_names_the_limit,
+        a_request_that_was_lost_is_repeated_once,
+        a_lambda_that_can_not_be_reached_is_a_failure,
+        an_event_that_is_delivered_twice_is_one_runner,
+        a_crash_at_init_is_told_with_code_and_log,
+        a_function_that_never_serves_is_ended_by_its_timeout,
+        a_function_that_would_be_a_parent_is_refused_at_the_start,
+        a_function_that_would_be_a_parent_fails_where_it_can_not_be_looked_at,
+        a_function_with_another_flame_runner_says_so,
+        lambdas_refusals_are_told_with_what_to_do,
+        a_function_that_is_not_there_is_named_at_the_start,
+        a_start_without_settings_names_them,
+        a_start_that_is_throttled_asks_again,
+        a_pool_that_lambda_can_not_reach_is_refused_at_the_start,
+    ]
+}
+
+/// Makes one boot, which fails.
+async fn failure(pool: PoolBuilder) -> BootFailure {
+    let pool = pool.boot_breaker(1, Duration::from_secs(3600)).start().await;
+    let pool = pool.unwrap_or_else(|error| panic!("{}", whole(&error)));
+    match pool.call(demo::pid()).await {
+        Err(CallError::BootFailed(failure)) => {
+            pool.drain().await;
+            (*failure).clone()
+        }
+        other => panic!("the boot fails: {other:?}"),
+    }
+}
+
+/// Starts a pool, which fails.
+async fn refused(pool: PoolBuilder) -> String {
+    let error = pool.start().await.expect_err("the pool does not start");
+    assert!(matches!(error, PoolError::Backend(_)), "{error:?}");
+    whole(&error)
+}
+
+fn whole(error: &PoolError) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The pool's start can't see the function.
+async fn hide(function: &Function) {
+    let denied = json!({
+        "target": "GetFunctionConfiguration", "status": 403, "type": "AccessDeniedException",
+        "message": "not authorized to perform: lambda:GetFunctionConfiguration",
+    });
+    function.account.fault(denied).await;
+}
+
+async fn throttle(function: &Function, count: u32) {
+    let throttled = json!({
+        "target": "Invoke", "count": count, "status": 429, "type": "TooManyRequestsException",
+        "message": "Rate Exceeded.",
+    });
+    function.account.fault(throttled).await;
+}
+
+async fn a_throttled_invoke_is_repeated_until_it_is_taken() {
+    let function = Function::of_runners().await;
+    throttle(&function, 3).await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
+    assert_eq!(function.account.count("Invoke").await, 4);
+    pool.drain().await;
+}
+
+async fn a_function_without_concurrency_is_a_failure_that_names_the_limit() {
+    let function = Function::of_runners().await;
+    let none = function.client.put_function_concurrency().function_name(Function::NAME);
+    none.reserved_concurrent_executions(0).send().await.unwrap();
+    let failure = failure(function.pool().await.boot_timeout(Duration::from_secs(3))).await;
+    assert!(failure.reason.contains("did not run"), "{failure}");
+    assert!(failure.reason.contains("concurrency"), "{failure}");
+    let stopped = failure.stopped_reason.as_deref().unwrap_or_default();
+    assert!(stopped.contains("TooManyRequestsException"), "{failure}");
+    assert!((2..10).contains(&function.account.count("Invoke").await), "it is bounded");
+}
+
+async fn a_request_that_was_lost_is_repeated_once() {
+    let function = Function::of_runners().await;
+    function.account.fault(json!({ "target": "Invoke", "reset": true })).await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
+    assert_eq!(function.account.count("Invoke").await, 2);
+    pool.drain().await;
+    assert_eq!(function.until_quiet().await.len(), 1);
+}
+
+async fn a_lambda_that_can_not_be_reached_is_a_failure() {
+    let function = Function::of_runners().await;
+    function.account.fault(json!({ "target": "Invoke", "reset": true, "count": 9 })).await;
+    let failure = failure(function.pool().await).await;
+    assert!(
+        failure.reason.contains("no answer") && failure.reason.contains("2 times"),
+        "{failure}"
+    );
+    assert!(failure.reason.contains("AWS_ENDPOINT_URL"), "{failure}");
+    assert_eq!(function.account.count("Invoke").await, 2, "it is not repeated again and again");
+}
+
+async fn an_event_that_is_delivered_twice_is_one_runner() {
+    for how in [Invoked::RequestResponse, Invoked::Event] {
+        let function = Function::of_runners().await;
+        function.account.fault(json!({ "target": "Invoke", "duplicate": true })).await;
+        let backend = function.backend().await.invocation(how);
+        let pool = function.pool_of(backend).max(1).start().await.unwrap();
+        let there = pool.call(demo::pid()).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(pool.call(demo::pid()).await.unwrap(), there);
+        }
+        let begun = function.account.running().await;
+        assert_eq!(begun.len(), 2, "the event was delivered twice");
+        let other = begun.into_iter().find(|pid| *pid != there).unwrap();
+        flame_tests::until("the other one is refused, and has answered", || {
+            flame_tests::process::is_stopped(other)
+        })
+        .await;
+        assert_eq!(pool.call(demo::pid()).await.unwrap(), there);
+        pool.drain().await;
+        function.until_quiet().await;
+    }
+}
+
+async fn a_crash_at_init_is_told_with_code_and_log() {
+    let variables = [("FLAME_RUNNER", "lambda"), ("DEMO_EXIT_IN_BOOT", "7")];
+    let function = Function::with(Duration::from_secs(60), &variables).await;
+    let failure = failure(function.pool().await).await;
+    assert_eq!(failure.exit_code, Some(7), "{failure}");
+    assert!(failure.log_tail.iter().any(|line| line == "the database is not there"), "{failure}");
+    assert_eq!(failure.stopped_reason.as_deref(), Some("Unhandled: Runtime.ExitError"));
+    assert_eq!(function.account.count("Invoke").await, 1);
+}
+
+async fn a_function_that_never_serves_is_ended_by_its_timeout() {
+    let variables = [("FLAME_RUNNER", "lambda"), ("DEMO_HANG_IN_BOOT", "1")];
+    let function = Function::with(Duration::from_secs(1), &variables).await;
+    hide(&function).await;
+    let failure = failure(function.pool().await.timeout(Duration::from_secs(60))).await;
+    assert!(failure.reason.contains("Task timed out after 1.00 seconds"), "{failure}");
+    assert!(failure.reason.contains("900 s") && failure.reason.contains("App::run"), "{failure}");
+    assert!(function.until_quiet().await.is_empty());
+}
+
+async fn a_function_that_would_be_a_parent_is_refused_at_the_start() {
+    let function = Function::with(Duration::from_secs(3), &[("OTHER", "x")]).await;
+    let error = refused(function.pool().await).await;
+    assert!(error.contains("set FLAME_RUNNER=lambda in the function's environment"), "{error}");
+    assert!(error.contains("its timeout is 3s"), "all that is wrong: {error}");
+    assert_eq!(function.account.count("Invoke").await, 0);
+}
+
+async fn a_function_that_would_be_a_parent_fails_where_it_can_not_be_looked_at() {
+    let function = Function::with(Duration::from_secs(60), &[]).await;
+    hide(&function).await;
+    let failure = failure(function.pool().await).await;
+    assert!(failure.reason.contains("FLAME_RUNNER=lambda"), "{failure}");
+    assert_eq!(function.account.count("Invoke").await, 1);
+}
+
+async fn a_function_with_another_flame_runner_says_so() {
+    let function = Function::with(Duration::from_secs(60), &[("FLAME_RUNNER", "yes")]).await;
+    hide(&function).await;
+    let failure = failure(function.pool().await).await;
+    let said = failure.log_tail.join("\n");
+    assert!(said.contains("FLAME_RUNNER is \"yes\""), "{failure}");
+}
+
+async fn lambdas_refusals_are_told_with_what_to_do() {
+    for (status, code, advice) in [
+        (403, "AccessDeniedException", "lambda:InvokeFunction"),
+        (400, "RecursiveInvocationException", "max_depth"),
+        (502, "KMSAccessDeniedException", "kms:Decrypt"),
+        (413, "RequestTooLargeException", "a limit of its own"),
+        (404, "ResourceNotFoundException", "FLAME_LAMBDA_FUNCTION"),
+    ] {
+        let function = Function::of_runners().await;
+        let fault = json!({ "target": "Invoke", "status": status, "type": code, "message": "No." });
+        function.account.fault(fault).await;
+        let failure = failure(function.pool().await).await;
+        assert!(failure.reason.contains(advice), "{code}: {failure}");
+        assert_eq!(failure.stopped_reason.as_deref(), Some(code), "{failure}");
+        assert_eq!(function.account.count("Invoke").await, 1, "{code} is not repeated");
+    }
+}
+
+async fn a_function_that_is_not_there_is_named_at_the_start() {
+    let function = Function::of_runners().await;
+    let backend = function.backend().await.function("elsewhere").qualifier("live");
+    let error = refused(function.pool_of(backend)).await;
+    for part in ["`elsewhere:live`", "FLAME_LAMBDA_QUALIFIER", "region eu-central-1"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+async fn a_start_without_settings_names_them() {
+    let pool = flame_aws::Pool::builder("test").backend(Lambda::builder().build());
+    let error = refused(pool).await;
+    assert!(error.contains("FLAME_LAMBDA_FUNCTION") && error.contains("FLAME_AWS"), "{error}");
+}
+
+async fn a_start_that_is_throttled_asks_again() {
+    let function = Function::of_runners().await;
+    let before = function.account.count("GetFunctionConfiguration").await;
+    let throttled = json!({
+        "target": "GetFunctionConfiguration", "count": 2, "status": 429,
+        "type": "TooManyRequestsException", "message": "Rate Exceeded.",
+    });
+    function.account.fault(throttled).await;
+    let pool = function.pool().await.start().await.unwrap();
+    assert_eq!(function.account.count("GetFunctionConfiguration").await - before, 3);
+    pool.drain().await;
+}
+
+async fn a_pool_that_lambda_can_not_reach_is_refused_at_the_start() {
+    let function = Function::of_runners().await;
+    // An endpoint that is not on this machine: so runners aren't, either.
+    let backend =
+        function.backend().await.endpoint_url("https://lambda.eu-central-1.amazonaws.com");
+    let error = refused(function.pool_of(backend)).await;
+    assert!(error.contains("127.0.0.1") && error.contains(".advertise("), "{error}");
+}

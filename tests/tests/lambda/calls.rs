@@ -1,0 +1,115 @@
+//! All that can be asked of a pool, of runners in invocations.
+
+use std::collections::BTreeSet;
+
+use flame_aws::channel;
+use flame_tests::emulator::Function;
+use flame_tests::mischief::Gate;
+use flame_tests::{Test, demo, mischief, tests};
+use futures_util::TryStreamExt;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        calls_streams_and_maps_run_in_an_invocation,
+        a_child_is_fed_by_channels_and_a_cast_is_taken,
+        a_held_value_stays_in_its_invocation,
+        large_values_pass_beside_lambdas_limits,
+        many_invocations_are_runners_at_the_same_time,
+        an_event_boots_a_runner_as_a_request_does,
+    ]
+}
+
+async fn calls_streams_and_maps_run_in_an_invocation() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    let there = pool.call(demo::pid()).await.unwrap();
+    assert_ne!(there, std::process::id());
+    assert_eq!(function.account.running().await, [there]);
+    assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
+    assert_eq!(pool.call(demo::ask("who?")).await.unwrap(), "who? demo");
+    let items: Vec<u32> = pool.stream(demo::count(1000)).try_collect().await.unwrap();
+    assert_eq!(items, (0..1000).collect::<Vec<_>>());
+    let doubled: Vec<u32> = pool.map((0..200).map(demo::double)).try_collect().await.unwrap();
+    assert_eq!(doubled, (0..200).map(|n| 2 * n).collect::<Vec<_>>());
+    pool.drain().await;
+    assert_eq!(function.until_quiet().await, [there], "frozen, and warm");
+    assert_eq!(function.account.count("Invoke").await, 1);
+}
+
+async fn a_child_is_fed_by_channels_and_a_cast_is_taken() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    let (numbers, rx) = channel(8);
+    let (tx, mut out) = channel(8);
+    let child = pool.place_child(demo::squares(rx, tx)).await.unwrap();
+    for n in 0..20 {
+        numbers.send(n).await.unwrap();
+        assert_eq!(out.recv().await.unwrap(), Some(n * n));
+    }
+    drop(numbers);
+    assert_eq!(child.join().await.unwrap().unwrap(), 20);
+    let (tx, mut out) = channel(1);
+    let (numbers, rx) = channel(1);
+    pool.cast(demo::squares(rx, tx)).await.unwrap();
+    numbers.send(3).await.unwrap();
+    assert_eq!(out.recv().await.unwrap(), Some(9));
+    drop(numbers);
+    pool.drain().await;
+}
+
+async fn a_held_value_stays_in_its_invocation() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max_concurrency(1).start().await.unwrap();
+    let counter = pool.call(demo::counter(5)).await.unwrap();
+    let (first, pid) = pool.at(&counter).try_call(demo::next(counter.clone())).await.unwrap();
+    let (second, same) = pool.at(&counter).try_call(demo::next(counter.clone())).await.unwrap();
+    assert_eq!((first, second, pid), (5, 6, same));
+    assert_ne!(pool.call(demo::pid()).await.unwrap(), pid, "its slot is taken");
+    drop(counter);
+    pool.drain().await;
+    assert_eq!(function.until_quiet().await.len(), 2);
+}
+
+async fn large_values_pass_beside_lambdas_limits() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    // Lambda takes events and gives answers of 6 MB.
+    let blob = demo::bytes(16 << 20);
+    assert_eq!(pool.call(demo::echo(blob.clone())).await.unwrap(), blob);
+    pool.drain().await;
+}
+
+async fn many_invocations_are_runners_at_the_same_time() {
+    const MANY: usize = 12;
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(MANY as u32).max_concurrency(1).start().await.unwrap();
+    let mut calls = Vec::new();
+    let mut gates = Vec::new();
+    for _ in 0..MANY {
+        let (gate, begun, open) = Gate::new();
+        calls.push(tokio::spawn(pool.call(mischief::gated(begun, open))));
+        gates.push(gate);
+    }
+    let mut pids = BTreeSet::new();
+    for gate in &mut gates {
+        pids.insert(gate.entered().await);
+    }
+    assert_eq!(pids.len(), MANY, "each call has an invocation for itself");
+    gates.into_iter().for_each(Gate::open);
+    for call in calls {
+        call.await.unwrap().unwrap().unwrap();
+    }
+    pool.drain().await;
+    assert_eq!(function.until_quiet().await.len(), MANY);
+}
+
+async fn an_event_boots_a_runner_as_a_request_does() {
+    let function = Function::of_runners().await;
+    let backend = function.backend().await.invocation(flame_aws::backend::Invoked::Event);
+    let pool = function.pool_of(backend).max(1).start().await.unwrap();
+    let there = pool.call(demo::pid()).await.unwrap();
+    assert_eq!(function.account.running().await, [there]);
+    // Nothing but its goodbye tells of its end.
+    pool.drain().await;
+    assert_eq!(function.until_quiet().await, [there]);
+}

@@ -1,0 +1,26 @@
+//! The conformance suite, on Lambda.
+
+use flame_aws::testing::Conformance;
+use flame_tests::emulator::Function;
+use flame_tests::{Test, tests};
+use futures_util::future::join_all;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![it_keeps_what_a_pool_relies_on]
+}
+
+/// All checks at once, each with a backend of its own over one function.
+async fn it_keeps_what_a_pool_relies_on() {
+    let function = Function::of_runners().await;
+    let options = function.backend().await;
+    let nameless = options.clone().function(" ");
+    let suite = Conformance::of(move || options.clone().build())
+        .refuses("a function without a name", move || nameless.clone().build());
+    let checks = suite.checks();
+    assert!(checks.len() > 10);
+    let run = checks.iter().map(async |check| (check.name(), check.run().await));
+    let unfit: Vec<_> =
+        join_all(run).await.into_iter().filter(|(_, outcome)| outcome.is_err()).collect();
+    assert!(unfit.is_empty(), "{unfit:#?}");
+    function.until_quiet().await;
+}

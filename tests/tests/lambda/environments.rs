@@ -1,0 +1,163 @@
+//! Environments: one process, one runner after the other, frozen in between.
+
+use std::time::Duration;
+
+use flame_aws::{CallError, PoolEvent, ShrinkReason};
+use flame_tests::emulator::Function;
+use flame_tests::mischief::Gate;
+use flame_tests::process::{is_gone, signal, until_gone};
+use flame_tests::program::Program;
+use flame_tests::{Test, Watcher, demo, mischief, tests};
+use rustix::process::Signal;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again,
+        the_log_of_a_second_runner_reaches_its_own_parent,
+        a_plain_function_that_runs_on_ends_its_environment,
+        a_runner_drains_before_its_deadline_and_no_call_is_lost,
+        a_killed_parents_invocations_end_by_themselves,
+        sigterm_lets_a_runner_finish_and_ends_its_environment,
+        an_event_that_is_no_pools_is_an_error_and_the_environment_lives_on,
+    ]
+}
+
+async fn an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again() {
+    let function = Function::of_runners().await;
+    let idle = Duration::from_millis(300);
+    let pool = function.pool().await.max(1).idle_shutdown_after(idle).start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    let (count, _) = pool.call(demo::tally(7, demo::bytes(1))).await.unwrap();
+    assert_eq!(count, 1);
+    let first = pool.call(demo::pid()).await.unwrap();
+    let held = pool.call(demo::counter(5)).await.unwrap();
+    drop(held);
+    let reason = watcher.next(|event| match event {
+        PoolEvent::Shrink { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(reason.await, ShrinkReason::Idle);
+    assert_eq!(function.until_quiet().await, [first], "it is frozen");
+    // The same pool, a new runner: what the app keeps is there, and a warm boot is a boot.
+    let (count, _) = pool.call(demo::tally(7, demo::bytes(1))).await.unwrap();
+    assert_eq!(count, 2, "a static of the app");
+    assert_eq!(pool.call(demo::ask("who?")).await.unwrap(), "who? demo");
+    let (call, depth, _) = pool.call(demo::context()).await.unwrap().unwrap();
+    assert!(call < 20 && depth == 1, "calls are counted anew: {call} at {depth}");
+    pool.drain().await;
+    // Another parent, the same environment.
+    let other = function.pool().await.max(1).start().await.unwrap();
+    assert_eq!(other.call(demo::pid()).await.unwrap(), first);
+    other.drain().await;
+    assert_eq!(function.until_quiet().await, [first]);
+    assert_eq!(function.account.count("Invoke").await, 3);
+}
+
+async fn the_log_of_a_second_runner_reaches_its_own_parent() {
+    let function = Function::of_runners().await;
+    let variables = function.variables();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for round in 0..2 {
+        let (printed, log) = Program::start("talks_on_lambda", &variables).finish().await;
+        let runner = printed.trim().strip_prefix("runner ").expect("it tells");
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("logged answer=42")).collect();
+        assert_eq!(lines.len(), 1, "round {round}: {log}");
+        assert!(lines[0].starts_with(&format!("[{runner} c-")), "round {round}: {log}");
+        assert_eq!(function.until_quiet().await.len(), 1, "round {round}");
+    }
+}
+
+async fn a_plain_function_that_runs_on_ends_its_environment() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1).shutdown_timeout(Duration::from_millis(300));
+    let pool = pool.start().await.unwrap();
+    let first = pool.call(demo::pid()).await.unwrap();
+    pool.cast(mischief::spins()).await.unwrap();
+    pool.drain().await;
+    until_gone(&[first]).await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    assert_ne!(pool.call(demo::pid()).await.unwrap(), first);
+    pool.drain().await;
+}
+
+async fn a_runner_drains_before_its_deadline_and_no_call_is_lost() {
+    // Of 16 s the last ten are the margin, and of the six the runner serves three.
+    let timeout = Duration::from_secs(16);
+    let function = Function::with(timeout, &[("FLAME_RUNNER", "lambda")]).await;
+    let pool = function.pool().await.start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    let served = async {
+        loop {
+            pool.call(demo::nap(Duration::from_millis(100))).await.expect("no call is lost");
+        }
+    };
+    let replaced = async {
+        for _ in 0..2 {
+            watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        () = replaced => {}
+    }
+    let lost = watcher.seen.iter().find(|event| matches!(event, PoolEvent::RunnerLost { .. }));
+    assert!(lost.is_none(), "{lost:?}");
+    pool.drain().await;
+    function.until_quiet().await;
+}
+
+async fn a_killed_parents_invocations_end_by_themselves() {
+    let function = Function::of_runners().await;
+    let variables = function.variables();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut parent = Program::start("parent_on_lambda", &variables);
+    let runners = parent.until_ready().await;
+    assert_eq!(runners.len(), 2);
+    assert_eq!(function.account.running().await.len(), 2);
+    parent.kill().await;
+    let mut left = function.until_quiet().await;
+    left.sort_unstable();
+    let mut pids: Vec<u32> = runners.iter().map(|(_, pid)| *pid).collect();
+    pids.sort_unstable();
+    assert_eq!(left, pids, "both have answered, and are warm");
+}
+
+async fn sigterm_lets_a_runner_finish_and_ends_its_environment() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.start().await.unwrap();
+    let (mut gate, begun, open) = Gate::new();
+    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+    let first = gate.entered().await;
+    let mut watcher = Watcher::new(&pool);
+    signal(first, Signal::TERM);
+    // Another runner takes over while the first one finishes.
+    while pool.call(demo::pid()).await.unwrap() == first {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!is_gone(first), "a call is under way");
+    gate.open();
+    assert_eq!(call.await.unwrap().unwrap().unwrap(), first);
+    watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
+    until_gone(&[first]).await;
+    pool.drain().await;
+}
+
+async fn an_event_that_is_no_pools_is_an_error_and_the_environment_lives_on() {
+    let function = Function::of_runners().await;
+    for (event, kind, advice) in [
+        (r#"{"Records":[]}"#, "Flame.NotAPoolsEvent", "remove triggers"),
+        ("[1]", "Flame.NotAPoolsEvent", "let a pool invoke it"),
+        (r#"{"FLAME_PARENT":"flame1.x","v":9}"#, "Flame.OtherVersion", "the same build"),
+        (r#"{"FLAME_PARENT":"nonsense","v":1}"#, "Flame.BadParent", "unchanged"),
+    ] {
+        let (failed, answer) = function.invoke(event).await;
+        assert!(failed && answer.contains(kind) && answer.contains(advice), "{answer}");
+    }
+    let environments = function.until_quiet().await;
+    assert_eq!(environments.len(), 1, "it has outlived them");
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    assert_eq!(pool.call(demo::pid()).await.unwrap(), environments[0]);
+    let late = pool.call(demo::forever().timeout(Duration::from_millis(50))).await;
+    assert!(matches!(late, Err(CallError::Timeout { .. })), "{late:?}");
+    pool.drain().await;
+}

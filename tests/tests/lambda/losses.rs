@@ -1,0 +1,78 @@
+//! What is lost while a runner serves, and what is given up.
+
+use std::time::Duration;
+
+use flame_aws::backend::Invoked;
+use flame_aws::{CallError, PoolEvent};
+use flame_tests::emulator::Function;
+use flame_tests::process::{kill, signal};
+use flame_tests::{Test, Watcher, demo, mischief, tests};
+use rustix::process::Signal;
+use serde_json::json;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        a_runner_that_dies_is_known_at_once_by_its_answer,
+        a_runner_that_dies_is_known_by_its_link_where_it_was_an_event,
+        a_lost_answer_costs_nothing,
+        a_runner_that_hangs_is_given_up,
+    ]
+}
+
+async fn a_runner_that_dies_is_known_at_once_by_its_answer() {
+    let function = Function::of_runners().await;
+    let grace = Duration::from_secs(600);
+    let pool = function.pool().await.max(1).grace(grace).start().await.unwrap();
+    let first = pool.call(demo::pid()).await.unwrap();
+    let lost = pool.call(mischief::dies()).await;
+    let Err(CallError::RunnerLost { started: true, reason, .. }) = lost else { panic!("{lost:?}") };
+    assert!(reason.contains("Runtime exited"), "{reason}");
+    assert_ne!(pool.call(demo::pid()).await.unwrap(), first);
+    pool.drain().await;
+}
+
+async fn a_runner_that_dies_is_known_by_its_link_where_it_was_an_event() {
+    let function = Function::of_runners().await;
+    let backend = function.backend().await.invocation(Invoked::Event);
+    let grace = Duration::from_millis(500);
+    let pool = function.pool_of(backend).max(1).grace(grace).start().await.unwrap();
+    let lost = pool.call(mischief::dies()).await;
+    assert!(matches!(lost, Err(CallError::RunnerLost { started: true, .. })), "{lost:?}");
+    assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
+    pool.drain().await;
+}
+
+async fn a_lost_answer_costs_nothing() {
+    let function = Function::of_runners().await;
+    function.account.fault(json!({ "target": "Invoke", "reset_after": true })).await;
+    let idle = Duration::from_millis(300);
+    let pool = function.pool().await.max(1).idle_shutdown_after(idle).start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
+    watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
+    pool.drain().await;
+    let wrong = watcher
+        .seen
+        .iter()
+        .find(|event| matches!(event, PoolEvent::RunnerLost { .. } | PoolEvent::StopFailed { .. }));
+    assert!(wrong.is_none(), "{wrong:?}");
+    assert_eq!(function.account.count("Invoke").await, 1, "it is not asked for again");
+}
+
+async fn a_runner_that_hangs_is_given_up() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1);
+    let pool = pool.silence(Duration::from_millis(600)).grace(Duration::from_millis(300));
+    let pool = pool.start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    let pid = pool.call(demo::pid()).await.unwrap();
+    signal(pid, Signal::STOP);
+    let lost = pool.call(demo::double(1).timeout(None)).await;
+    assert!(matches!(lost, Err(CallError::RunnerLost { .. })), "{lost:?}");
+    // The pool does not wait for what nobody can end.
+    tokio::time::timeout(Duration::from_secs(20), pool.drain()).await.expect("it is given up");
+    watcher.drained().await;
+    let failed = watcher.seen.iter().find(|event| matches!(event, PoolEvent::StopFailed { .. }));
+    assert!(failed.is_none(), "{failed:?}");
+    kill(pid);
+}

@@ -45,6 +45,13 @@ pub trait Backend: Send + Sync + 'static {
     /// The default of the pool's `boot_timeout`.
     fn boot_timeout(&self) -> Duration;
 
+    /// The most time that a call can have on an instance, where the platform ends each one after a
+    /// fixed time; a call that may take longer is refused. Asked at each call, after `init`.
+    /// Default: `None`, no limit.
+    fn longest_call(&self) -> Option<Duration> {
+        None
+    }
+
     /// Called once, before all else: check the configuration, fail early, name what is missing.
     ///
     /// # Errors
@@ -163,6 +170,13 @@ impl Death {
     /// A death with nothing but a reason.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), ..Self::default() }
+    }
+}
+
+/// In a line, without what it printed.
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::error::end(f, &self.reason, self.exit_code, self.stopped_reason.as_deref())
     }
 }
 

@@ -57,13 +57,7 @@ impl BootFailure {
 
 impl fmt::Display for BootFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)?;
-        if let Some(code) = self.exit_code {
-            write!(f, " (exit code {code})")?;
-        }
-        if let Some(stopped) = &self.stopped_reason {
-            write!(f, "; {stopped}")?;
-        }
+        end(f, &self.reason, self.exit_code, self.stopped_reason.as_deref())?;
         if !self.log_tail.is_empty() {
             write!(f, "; it printed last:\n  {}", self.log_tail.join("\n  "))?;
         }
@@ -72,6 +66,23 @@ impl fmt::Display for BootFailure {
 }
 
 impl std::error::Error for BootFailure {}
+
+/// Writes how an instance ended, in a line.
+pub(crate) fn end(
+    f: &mut fmt::Formatter<'_>,
+    reason: &str,
+    exit_code: Option<i32>,
+    stopped_reason: Option<&str>,
+) -> fmt::Result {
+    f.write_str(reason)?;
+    if let Some(code) = exit_code {
+        write!(f, " (exit code {code})")?;
+    }
+    if let Some(stopped) = stopped_reason {
+        write!(f, "; {stopped}")?;
+    }
+    Ok(())
+}
 
 /// Why a call has no result. The function's own `Result` is not among these: it comes back as
 /// itself.
@@ -152,6 +163,17 @@ pub enum CallError {
     QueueFull {
         /// The pool's `max_queue`.
         limit: usize,
+    },
+    /// The call may take longer than its pool's runners last. It was not started.
+    #[error(
+        "the call may take {after:?}, and the pool's runners last {limit:?} at most: give it less \
+         time by `.timeout(..)`, or a pool whose backend's instances last longer"
+    )]
+    TooLong {
+        /// The time that the call has in all.
+        after: Duration,
+        /// The most that a call can have there.
+        limit: Duration,
     },
     /// The pool, or the runner, takes no more calls. The call was not started.
     #[error("the pool is draining and takes no more calls")]

@@ -42,6 +42,10 @@
 //! that name: how long an instance may take from its order until it dials home. Give what the
 //! platform needs on a bad day.
 //!
+//! [`longest_call`] is for platforms that end each instance after a fixed time: how long a call can
+//! take on a fresh one. The pool refuses a call that may take longer. The time that is left to a
+//! runner comes with its hello, and calls that would be cut off go to another.
+//!
 //! [`init`] is called once, before everything else. Check here all that can be checked without
 //! booting: that names are given, that the account may do what it has to, that the image is there.
 //! Give an error that names what is missing and what to do; the pool then does not start. Keep
@@ -178,6 +182,7 @@
 //!
 //! [`kind`]: crate::backend::Backend::kind
 //! [`boot_timeout`]: crate::backend::Backend::boot_timeout
+//! [`longest_call`]: crate::backend::Backend::longest_call
 //! [`init`]: crate::backend::Backend::init
 //! [`remote_boot`]: crate::backend::Backend::remote_boot
 //! [`watch`]: crate::backend::Backend::watch

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+mod burst;
 mod callbacks;
 mod config;
 pub(crate) mod driver;
@@ -66,7 +67,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.handle(Event::Drain);
+        self.shared.all().for_each(|pool| pool.handle(Event::Drain));
     }
 }
 
@@ -110,15 +111,19 @@ impl Pool {
     /// and the runners end. Returns when nothing is left of them. Cancel-safe, in that draining
     /// goes on without the future.
     pub async fn drain(&self) {
-        self.shared().handle(Event::Drain);
-        self.shared().end_after_window();
-        let mut status = self.shared().status.subscribe();
-        let _ = status.wait_for(|status| status.drained).await;
-        self.shared().emptied().await;
+        for pool in self.shared().all() {
+            pool.handle(Event::Drain);
+            pool.end_after_window();
+        }
+        for pool in self.shared().all() {
+            let mut status = pool.status.subscribe();
+            let _ = status.wait_for(|status| status.drained).await;
+            pool.emptied().await;
+        }
     }
 
-    /// Changes limits while the pool runs. A lower `max` drains idle runners first, and busy ones
-    /// as their calls end.
+    /// Changes limits while the pool runs; not those of its burst backend. A lower `max` drains idle
+    /// runners first, and busy ones as their calls end.
     ///
     /// # Errors
     /// [`PoolError::Option`](crate::PoolError::Option), and nothing is changed.
@@ -151,7 +156,7 @@ impl Pool {
     #[must_use]
     pub fn explain(&self) -> Explanation {
         let now = Instant::now().into_std();
-        Explanation(self.shared().read(|state| state.explain(now)))
+        view::explain(self.shared(), now)
     }
 
     /// What the pool does from now on.

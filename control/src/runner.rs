@@ -38,8 +38,8 @@ use crate::pool::state::{Event, RunnerId};
 const GONE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a backend may take, beyond the boot timeout, to say what became of its order.
 const LATE_BOOT: Duration = Duration::from_secs(60);
-/// How long what a dead runner sent may take to be read.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long what a runner sent or printed before its end may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How often a stop is tried, and how long each may take.
 const STOP_TRIES: u32 = 5;
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -103,7 +103,10 @@ pub(crate) async fn live(
             let up = (io, hello, sockets);
             serve(&pool, id, name, &instance, &parent, up, dead.clone(), &mut commands).await;
         }
-        Err(failure) => {
+        Err(mut failure) => {
+            if failure.log_tail.is_empty() {
+                failure.log_tail = last_words(&pool, &instance, dead.clone()).await;
+            }
             pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
         }
     }
@@ -178,7 +181,8 @@ async fn boot(
     );
     let flame_parent = parent.encode().map_err(|error| BootFailure::new(error.to_string()))?;
     let expires = by.into_std();
-    let expected = Expected::new(token.hash(), door.resume.hash(), expires, door);
+    let expected = Expected::new(token.hash(), door.resume.hash(), expires, door)
+        .sync(pool.listener.may_sync(pool.backend.kind()));
     pool.listener.admission().expect(name, expected);
     let listener = pool.listener.clone();
     let in_memory = Arc::new(move || {
@@ -221,7 +225,7 @@ async fn arrival(
         }
         Err(_) => Err(BootFailure::new(format!(
             "the runner did not dial home within the boot timeout of {limit:?}: raise \
-             `boot_timeout`, or see what keeps its `main` from `App::run`"
+             `boot_timeout`, or see what keeps its `main` from `App::run`, or it from this address"
         ))),
     }
 }
@@ -249,7 +253,12 @@ async fn serve(
     let ear = Ear { pool: pool.clone(), id, name, seen };
     let (link, driver) = Driver::new(Side::Parent, link_config(parent), |_| ear);
     let mut driver = tokio::spawn(driver.run(io, Sockets::Accepted(sockets)));
-    let up = Up { link: link.clone(), instance: instance.id.clone(), pid: hello.pid };
+    let up = Up {
+        link: link.clone(),
+        instance: instance.id.clone(),
+        pid: hello.pid,
+        expires: expires(&hello, parent),
+    };
     pool.runner_up(id, up);
 
     let mut goodbye = sight.clone();
@@ -266,7 +275,7 @@ async fn serve(
             death = dead.clone() => {
                 // What it sent before it died is still to be read; then its socket is at its end.
                 let _ = timeout(LAST_WORDS, until(&mut sight, |seen| !seen.socket)).await;
-                break Some(death.reason);
+                break Some(death.to_string());
             }
             () = out_of_time => break Some("it did not end when it was told to".to_owned()),
             changed = commands.changed() => match *commands.borrow_and_update() {
@@ -295,6 +304,24 @@ async fn serve(
         let _ = timeout(GONE_PATIENCE, dead).await;
         pool.handle(Event::RunnerGone { runner: id });
     }
+}
+
+/// Stops an instance that did not become a runner, and gives what it printed last, if that is known
+/// soon: it may have said why.
+async fn last_words(pool: &Shared, instance: &Instance, dead: Dead) -> Vec<String> {
+    let words = async {
+        // A stop that fails is tried again, and told, by whoever sees the instance off.
+        let _ = pool.backend.stop(instance).await;
+        dead.await.log_tail
+    };
+    timeout(LAST_WORDS, words).await.unwrap_or_default()
+}
+
+/// Until when calls can run on it: it drains by itself before its platform ends it.
+fn expires(hello: &Hello, parent: &FlameParent) -> Option<std::time::Instant> {
+    let left = hello.expires_in_ms?.saturating_sub(parent.limits.host_margin_ms);
+    // A time beyond what the clock can tell is no limit.
+    Instant::now().into_std().checked_add(Duration::from_millis(left))
 }
 
 /// Stops an instance, and sees it dead.

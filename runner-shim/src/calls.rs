@@ -29,6 +29,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::calling::{Arguments, CallScope, EncodedReply, Invocation, Invoked, table};
 use crate::calling::{CodecError, HeldValue};
@@ -166,11 +167,13 @@ struct Alive {
     stream: Arc<Stream>,
     context: CallContext,
     panics: Arc<PanicScope>,
+    span: tracing::Span,
 }
 
 impl CallScope for Alive {
     fn enter(&self, function: &mut dyn FnMut()) {
-        self.context.around_blocking(|| self.panics.enter(function));
+        let within = || self.span.in_scope(|| self.panics.enter(function));
+        self.context.around_blocking(within);
     }
 }
 
@@ -205,17 +208,21 @@ impl Call {
         body: Bytes,
         channels: Vec<Option<Stream>>,
     ) {
+        let (call, trace) = (self.context.call, header.trace.map(tracing::field::display));
+        let function = entry.name;
+        let span = tracing::debug_span!("flame.serve", function, %call, traceparent = trace);
         let alive: Arc<dyn CallScope> = Arc::new(Alive {
             calls: self.calls.clone(),
             stream: self.stream.clone(),
             context: self.context,
             panics: self.panics.clone(),
+            span: span.clone(),
         });
         if header.ack {
             let _ = self.stream.send_now(Tag::Accepted.into(), Bytes::new().into(), false);
         }
         let stream = self.stream.clone();
-        let serve = self.serve(entry, body, channels, alive);
+        let serve = self.serve(entry, body, channels, alive).instrument(span);
         match serve.await {
             Ok(()) => {}
             Err(Stop::Cancelled) => {}

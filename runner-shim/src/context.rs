@@ -23,7 +23,7 @@ pub struct CallContext {
     pub max_depth: u8,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
-    /// The trace that the caller's span belongs to.
+    /// The trace, and in it the span of this call; calls made from here are below it.
     pub trace: Option<TraceContext>,
 }
 

@@ -11,6 +11,7 @@ use flame_wire::token::Token;
 use futures_util::future::BoxFuture;
 use rand::Rng;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::code_sync::{CodeSync, SyncError, Synced};
 use crate::terminator::Event;
@@ -20,12 +21,16 @@ use crate::terminator::Event;
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// A runner that is not let in complains after so long, and then each time that has doubled. What
+/// it prints last is what its parent shows when it gives the boot up.
+const COMPLAIN: Duration = Duration::from_secs(1);
+
 /// Where a runner's sockets come from.
 #[derive(Clone)]
 pub enum Connect {
     /// Dial the parent's listener.
     Dial {
-        /// `ws://host:port`.
+        /// `ws://host:port`, or `wss://`.
         address: String,
         /// The parent's key.
         fingerprint: Fingerprint,
@@ -82,11 +87,19 @@ impl Dialler {
     /// Whoever calls this bounds it.
     pub(crate) async fn reach(&self) -> Result<Reached, Unreached> {
         let mut pause = FIRST;
+        let (since, mut complain) = (Instant::now(), COMPLAIN);
         loop {
             match self.attempt().await {
                 Ok(reached) => return Ok(reached),
                 Err(Failed::For(why)) => return Err(why),
-                Err(Failed::Tried(why)) => tracing::debug!(why, "the parent is not reached yet"),
+                Err(Failed::Tried(why)) => {
+                    tracing::debug!(why, "the parent is not reached yet");
+                    let tried = since.elapsed();
+                    if tried >= complain && self.key().is_none() {
+                        complaint(tried, &why);
+                        complain = 2 * tried;
+                    }
+                }
             }
             // Half of each pause is chance.
             let jitter = rand::rng().random_range(0.5..1.0);
@@ -132,6 +145,13 @@ impl Dialler {
     fn key(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
         self.resume.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Nobody else is there to be told: the log goes to the parent.
+fn complaint(tried: Duration, why: &str) {
+    use std::io::Write;
+    let tried = tried.as_secs();
+    let _ = writeln!(std::io::stderr(), "flame: not with the parent after {tried} s: {why}");
 }
 
 enum Failed {

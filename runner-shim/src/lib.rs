@@ -20,6 +20,7 @@ pub mod log;
 pub mod panics;
 pub mod pump;
 pub mod runner;
+mod starvation;
 pub mod terminator;
 
 pub use dialling::Connect;

@@ -16,7 +16,7 @@ use flame_wire::hello::{Hello, PROTOCOL, Proof, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::message::{EndReason, LogRecord, RunnerToParent, Tag};
 use flame_wire::mux::{MuxConfig, Side};
-use flame_wire::parent::FlameParent;
+use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ use crate::calls::{Calls, Ear};
 use crate::code_sync::{CodeSync, SyncError, Synced};
 use crate::dialling::{Connect, Dialler, Reached, Unreached};
 use crate::host::Host;
+use crate::starvation;
 use crate::terminator::{Action, Event, Limits, Terminator};
 
 /// Exit code: the parent refused this runner; see its message.
@@ -85,6 +86,7 @@ impl Runner {
     /// Lives. The caller shuts the host down after it.
     pub async fn run(self) -> Ended {
         let limits = &self.parent.limits;
+        let _watch = self.watch();
         let (events, inbox) = mpsc::unbounded_channel();
         let calls = Calls::new(self.parent.runner, limits.max_depth, events.clone());
         let terminator = Terminator::new(
@@ -128,6 +130,20 @@ impl Runner {
         }
         .run(&dialler)
         .await
+    }
+
+    /// Watches the runtime, where it is the runner's own.
+    fn watch(&self) -> Option<starvation::Watch> {
+        if self.host.kind() == HostKind::Local {
+            return None;
+        }
+        // Long before the parent gives up, and never for what is only a little late.
+        let silence = Duration::from_millis(self.parent.limits.silence_ms);
+        let limit = (silence / 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
+        starvation::watch(limit, |complaint| {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "flame: {complaint}");
+        })
     }
 
     fn host_deadline(&self) -> Option<std::time::Instant> {

@@ -250,6 +250,30 @@ pub async fn context() -> Option<(u64, u8, Option<String>)> {
     Some((call.call.0, call.depth, call.trace.map(|trace| trace.to_string())))
 }
 
+/// Where the caller stands in a trace, `deep` copies of copies down, the deepest first: the name of
+/// its span and its `traceparent`.
+#[remote]
+pub async fn traces(deep: u8) -> Result<Vec<(String, String)>, RemoteError> {
+    let span = tracing::Span::current().metadata().map_or("none", |span| span.name());
+    let trace = flame_aws::CallContext::current().and_then(|call| call.trace);
+    let here = (span.to_owned(), trace.map(|trace| trace.to_string()).unwrap_or_default());
+    let mut all = Vec::new();
+    if deep > 0 {
+        let pool = crate::process_pool("traces").max(1).start().await;
+        let pool = pool.map_err(|error| RemoteError::new(&error))?;
+        let called = pool.call(traces(deep - 1)).await;
+        all = called.map_err(|error| RemoteError::new(&error))??;
+    }
+    all.push(here);
+    Ok(all)
+}
+
+/// The same of a plain function.
+#[remote]
+pub fn traces_plainly() -> String {
+    tracing::Span::current().metadata().map_or("none", |span| span.name()).to_owned()
+}
+
 /// Some bytes.
 #[must_use]
 pub fn bytes(len: usize) -> Blob {

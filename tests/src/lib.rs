@@ -12,6 +12,7 @@
 )]
 
 pub mod demo;
+pub mod front;
 mod harness;
 pub mod impostor;
 pub mod mischief;
@@ -19,6 +20,7 @@ mod other_build;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod spans;
 mod temporary;
 mod watcher;
 

@@ -24,6 +24,13 @@ pub fn spins() {
     }
 }
 
+/// Keeps every worker of its runner's runtime for a while.
+#[remote]
+pub async fn hogs() {
+    let hog = || tokio::spawn(async { std::thread::sleep(Duration::from_millis(600)) });
+    futures_util::future::join_all((0..4).map(|_| hog())).await;
+}
+
 /// Starts a program that holds this process's output open, and gives its pid.
 #[remote]
 pub async fn leaves_a_grandchild() -> anyhow::Result<u32> {

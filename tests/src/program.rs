@@ -22,6 +22,8 @@ pub(crate) async fn run(name: &str) {
         "leaves" => leaves().await,
         "synced" => synced().await,
         "talks" => talks().await,
+        "traced" => traced().await,
+        "hogs" => hogs().await,
         name => panic!("there is no program {name}"),
     }
 }
@@ -116,6 +118,45 @@ async fn talks() {
     pool.call(mischief::logs("logged")).await.unwrap();
     println!("runner {}", pool.snapshot().runners[0].runner);
     // With the child's process ends its output: then all of it has been heard.
+    pool.drain().await;
+}
+
+/// A child whose functions do not yield.
+async fn hogs() {
+    let pool = process_pool("hogs").max(1).silence(std::time::Duration::from_secs(1));
+    let pool = pool.start().await.unwrap();
+    pool.call(mischief::hogs()).await.unwrap();
+    pool.drain().await;
+}
+
+/// What [`traced`](self) tells.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Traced {
+    /// The spans of the parent.
+    pub spans: Vec<crate::spans::Opened>,
+    /// [`demo::traces`], one copy of a copy down.
+    pub levels: Vec<(String, String)>,
+    /// The same of a call that was given a trace.
+    pub given: Vec<(String, String)>,
+    /// [`demo::traces_plainly`].
+    pub plain: String,
+}
+
+/// The trace that [`Traced::given`] was given.
+pub const GIVEN_TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// Writes its spans down while it makes calls.
+async fn traced() {
+    let spans = crate::spans::Spans::record();
+    let debugs = flame_aws::backend::Process::new().env("FLAME_LOG", "debug");
+    let pool = process_pool("traced").max(1).backend(debugs).start().await.unwrap();
+    let levels = pool.call(demo::traces(1)).await.unwrap().unwrap();
+    let spans = spans.opened();
+    let given = demo::traces(0).trace(GIVEN_TRACE.parse().unwrap());
+    let given = pool.call(given).await.unwrap().unwrap();
+    let plain = pool.call(demo::traces_plainly()).await.unwrap();
+    let told = Traced { spans, levels, given, plain };
+    println!("{}", serde_json::to_string(&told).expect("text"));
     pool.drain().await;
 }
 

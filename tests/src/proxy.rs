@@ -109,15 +109,31 @@ impl Proxy {
 
 /// Starts a pool whose runners dial through a proxy.
 pub async fn pool_behind(make: impl Fn() -> PoolBuilder, seed: u64) -> (Pool, Proxy) {
+    at_free_address(|address| {
+        let pool = make().listen(address);
+        async move {
+            let proxy = Proxy::start(address, seed).await;
+            Ok((pool.advertise(proxy.address()).start().await?, proxy))
+        }
+    })
+    .await
+}
+
+/// Starts a pool that listens at an address of its own, known before it does.
+///
+/// # Panics
+/// If the pool does not start.
+pub async fn at_free_address<T, F>(start: impl Fn(SocketAddr) -> F) -> T
+where
+    F: Future<Output = Result<T, PoolError>>,
+{
     loop {
-        // An address of its own for the listener, on which nobody else asks for any port.
+        // An address on which nobody else asks for any port.
         let free = std::net::TcpListener::bind("127.0.0.2:0").expect("a port for the pool");
         let address = free.local_addr().expect("it is bound");
         drop(free);
-        let proxy = Proxy::start(address, seed).await;
-        let pool = make().listen(address).advertise(proxy.address()).start().await;
-        match pool {
-            Ok(pool) => return (pool, proxy),
+        match start(address).await {
+            Ok(started) => return started,
             // Another test was faster.
             Err(PoolError::Listen { .. }) => {}
             Err(error) => panic!("the pool does not start: {error}"),

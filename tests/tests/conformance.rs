@@ -27,13 +27,15 @@ fn main() -> ExitCode {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }
+    let process = Conformance::of(Process::new)
+        .refuses("a program that is not there", || Process::new().program("/nowhere/app"))
+        .refuses("a program that is not in path", || Process::new().program("nowhere-app"))
+        .refuses("a program that is not executable", || {
+            Process::new().program(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        });
     let own = Conformance::of(OwnBackend::new)
         .refuses("a program that is not there", || OwnBackend::new().program("/nowhere/app"));
-    let trials = [
-        ("local", Conformance::of(Local::new)),
-        ("process", Conformance::of(Process::new)),
-        ("own", own),
-    ];
+    let trials = [("local", Conformance::of(Local::new)), ("process", process), ("own", own)];
     let trials = trials.into_iter().flat_map(|(backend, suite)| {
         suite.checks().into_iter().map(move |check| trial(backend, check))
     });

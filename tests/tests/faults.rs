@@ -5,6 +5,8 @@
 mod boots;
 #[path = "faults/builds.rs"]
 mod builds;
+#[path = "faults/fronts.rs"]
+mod fronts;
 #[path = "faults/losses.rs"]
 mod losses;
 #[path = "faults/network.rs"]
@@ -22,6 +24,7 @@ fn main() -> std::process::ExitCode {
         strangers::tests(),
         boots::tests(),
         builds::tests(),
+        fronts::tests(),
         losses::tests(),
         network::tests(),
         orphans::tests(),

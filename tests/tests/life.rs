@@ -1,5 +1,7 @@
 //! How a pool lives, on real processes and, where that is the same, on the local backend.
 
+#[path = "life/burst.rs"]
+mod burst;
 #[path = "life/calls.rs"]
 mod calls;
 #[path = "life/capacity.rs"]
@@ -12,15 +14,19 @@ mod ends;
 mod idle;
 #[path = "life/logs.rs"]
 mod logs;
+#[path = "life/traces.rs"]
+mod traces;
 
 use flame_tests::{Backend, on};
 
 fn main() -> std::process::ExitCode {
     let on_both = [calls::tests(), capacity::tests()].concat();
     let tests = [
+        burst::tests(),
         idle::tests(),
         ends::tests(),
         logs::tests(),
+        traces::tests(),
         embedding::tests(),
         on(Backend::Process, &on_both),
         on(Backend::Local, &on_both),

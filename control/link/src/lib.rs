@@ -17,6 +17,7 @@ mod accept;
 mod code;
 mod dial;
 mod driver;
+mod front;
 mod handle;
 mod hello;
 mod io;

@@ -29,6 +29,7 @@ use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
 use crate::error::BootFailure;
 
 mod output;
+mod program;
 mod supervisor;
 
 use output::Output;
@@ -98,7 +99,7 @@ impl Process {
     fn command(&self, spec: &BootSpec) -> std::io::Result<std::process::Command> {
         let mut command = match &self.program {
             Some(program) => std::process::Command::new(program),
-            None => own_executable()?,
+            None => program::own()?,
         };
         match &self.args {
             Some(args) => command.args(args),
@@ -109,21 +110,6 @@ impl Process {
         command.env(lifeline::ENV, lifeline::value());
         Ok(command)
     }
-}
-
-/// The running executable, also after a rebuild has replaced its file.
-fn own_executable() -> std::io::Result<std::process::Command> {
-    #[cfg(target_os = "linux")]
-    let program = std::path::PathBuf::from("/proc/self/exe");
-    #[cfg(not(target_os = "linux"))]
-    let program = std::env::current_exe()?;
-    #[cfg_attr(not(unix), expect(unused_mut))]
-    let mut command = std::process::Command::new(program);
-    #[cfg(unix)]
-    if let Some(name) = std::env::args_os().next() {
-        std::os::unix::process::CommandExt::arg0(&mut command, name);
-    }
-    Ok(command)
 }
 
 #[derive(Default)]
@@ -152,9 +138,12 @@ impl Backend for Process {
 
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
         async move {
-            own_executable().map_err(|error| {
-                BackendError::new(format!("this executable is not found: {error}"))
-            })?;
+            match &self.program {
+                Some(program) => program::check(program)?,
+                None => program::own().map(drop).map_err(|error| {
+                    BackendError::new(format!("this executable is not found: {error}"))
+                })?,
+            }
             self.pool.set(pool.clone()).map_err(|_| {
                 BackendError::new("a process backend serves one pool: give each pool its own")
             })

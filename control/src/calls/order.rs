@@ -63,8 +63,7 @@ impl Order {
         default_timeout: Option<Duration>,
     ) -> Self {
         if let Ok(Encoded { options, .. }) = &mut encoded {
-            let of_caller = || CallContext::current().and_then(|caller| caller.trace);
-            options.trace = Some(options.trace.or_else(of_caller).unwrap_or_else(new_trace));
+            options.trace = Some(options.trace.unwrap_or_else(next_span));
         }
         let after = match &encoded {
             Ok(encoded) => encoded.options.timeout.or(default_timeout),
@@ -106,7 +105,8 @@ impl Order {
         let place = match &order.at {
             Some(held) => Place::beside(held)?,
             None => {
-                let waiting = order.pool.check_out(order.deadline.map(Instant::into_std));
+                let until = order.work_deadline().map(Instant::into_std);
+                let waiting = order.pool.check_out(order.deadline.map(Instant::into_std), until);
                 let queue = tracing::debug_span!(parent: &span, "flame.queue");
                 let lease = waiting.instrument(queue).await;
                 Place::on(lease.map_err(|refusal| refused(refusal, order.after))?)
@@ -124,6 +124,12 @@ impl Inner {
         if self.depth > limit {
             return Err(CallError::DepthExceeded { limit });
         }
+        if let (Some(limit), Some(_), Some(after)) =
+            (self.pool.backend.longest_call(), self.work_deadline(), self.after)
+            && after > limit
+        {
+            return Err(CallError::TooLong { after, limit });
+        }
         if encoded.ends.len() > MAX_CHANNELS {
             let what = format!("a call has at most {MAX_CHANNELS} channels");
             return Err(CallError::Codec { what, source: None });
@@ -133,17 +139,23 @@ impl Inner {
         Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
     }
 
+    /// When the work itself is over at the latest, where that is known.
+    fn work_deadline(&self) -> Option<Instant> {
+        let of_pool = |encoded: &Encoded| encoded.options.timeout == Timeout::OfPool;
+        let lent = self.own_time && self.encoded.as_ref().is_ok_and(of_pool);
+        if lent { None } else { self.deadline }
+    }
+
     /// Sends the call to its place.
     fn open(self: Box<Self>, place: Place, span: tracing::Span) -> Result<Sent, CallError> {
-        let Inner { pool, encoded, after, deadline, depth, own_time, ack, .. } = *self;
+        let work_deadline = self.work_deadline();
+        let Inner { pool, encoded, after, deadline, depth, ack, .. } = *self;
         let Encoded { function, name, body, ends, helds, options, .. } = encoded?;
         let Place { link, runner, guard } = place;
         if helds.iter().any(|held| held.runner() != key(runner)) {
             let what = "an argument is held by another runner: call it by `pool.at(&held)`";
             return Err(CallError::Codec { what: what.to_owned(), source: None });
         }
-        let lent = own_time && options.timeout == Timeout::OfPool;
-        let work_deadline = if lent { None } else { deadline };
         let left = work_deadline.map(|by| by.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Err(timeout(Phase::Queue, after));
@@ -334,7 +346,11 @@ fn lost(error: StreamError, started: bool, runner: RunnerRef) -> CallError {
     }
 }
 
-/// The root of a trace of its own.
-fn new_trace() -> TraceContext {
-    TraceContext { trace_id: rand::random(), span_id: rand::random(), flags: 0 }
+/// The place of a call in a trace: below the call that is served here, or at the root of its own.
+fn next_span() -> TraceContext {
+    let span_id = rand::random();
+    match CallContext::current().and_then(|caller| caller.trace) {
+        Some(caller) => TraceContext { span_id, ..caller },
+        None => TraceContext { trace_id: rand::random(), span_id, flags: 0 },
+    }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use flame_link::ServerKey;
 use flame_runner_shim::build_id::build_id;
-use flame_wire::hello::NoSync;
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::{Fingerprint, FlameParent, HostKind, MAX_POOL, RunnerLimits};
 use flame_wire::token::Token;
 use tokio::net::TcpListener;
 
+use super::burst::{Burst, Policy};
 use super::callbacks::Callbacks;
 use super::driver::{self, Shared};
 use super::events::PoolEvent;
@@ -136,6 +136,8 @@ pub struct PoolBuilder {
     advertise: Option<String>,
     backend: Option<Arc<dyn Backend>>,
     code_sync: bool,
+    burst: Option<Arc<dyn Backend>>,
+    burst_max: u32,
     backoff: Backoff,
     callbacks: Callbacks,
 }
@@ -177,6 +179,8 @@ impl PoolBuilder {
             advertise: None,
             backend: None,
             code_sync: false,
+            burst: None,
+            burst_max: 100,
             backoff: Backoff::default(),
             callbacks: Callbacks::default(),
         }
@@ -301,8 +305,9 @@ impl PoolBuilder {
         self
     }
 
-    /// What runners are told to dial (`ws://host:port`), where it is not the listener's own
-    /// address. Default: that.
+    /// What runners are told to dial, where it is not the listener's own address: `ws://host:port`,
+    /// or `wss://host` where a load balancer ends TLS in front of the listener. Its certificate is
+    /// checked against those that the runner's system trusts. Default: the listener's address.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
@@ -372,6 +377,37 @@ impl PoolBuilder {
         self
     }
 
+    /// A second backend, for what finds no slot on a runner of the first: it serves a sudden demand
+    /// at once, while the first boots for it. New calls then go to the first again, and the burst's
+    /// runners idle out. For Lambda above Fargate, above all. Default none.
+    ///
+    /// A call that may take longer than a burst runner lasts, or that has no time limit of its own
+    /// ([`cast`](Pool::cast), [`place_child`](Pool::place_child)), waits for the first backend. So
+    /// does each call where the burst can't boot. The options of the pool hold for both, but `min`,
+    /// `spare`, `max` ([`burst_max`](Self::burst_max) here) and `boot_timeout`, of which the burst
+    /// has its backend's own.
+    ///
+    /// ```no_run
+    /// use flame_aws::Pool;
+    /// use flame_aws::backend::{Local, Process};
+    ///
+    /// # async fn example() -> Result<(), flame_aws::PoolError> {
+    /// // The first calls run in this process, and in children as soon as these are up.
+    /// let pool = Pool::builder("thumbs").backend(Process::new()).burst(Local::new()).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn burst(mut self, backend: impl Backend) -> Self {
+        self.burst = Some(Arc::new(backend));
+        self
+    }
+
+    /// The most instances of the burst backend at a time. Default 100.
+    pub fn burst_max(mut self, max: u32) -> Self {
+        self.burst_max = max;
+        self
+    }
+
     /// The pace of boots after failures: the first pause, which doubles up to the longest.
     /// Default 250 ms and 30 s.
     pub fn boot_backoff(mut self, first: Duration, longest: Duration) -> Self {
@@ -431,21 +467,34 @@ impl PoolBuilder {
         let output = super::output::sink(self.log);
         let info = PoolInfo { name: self.name.clone(), output: output.clone().into_fn() };
         backend.init(&info).await?;
-        let code = match backend.kind() {
-            _ if !self.code_sync => Err(NoSync::Off),
-            HostKind::Process | HostKind::Ecs => Ok(Code::own(&build).await?),
-            kind => Err(NoSync::Host(kind)),
-        };
+        if let Some(burst) = &self.burst {
+            burst.init(&info).await?;
+        }
+        let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
         let listener = Listener::new(ServerKey::generate()?, build, code);
         let accepting = tokio::spawn(listener.clone().run(socket));
         let callbacks = std::mem::take(&mut self.callbacks);
-        let config = self.config(depth, backend.as_ref());
+        let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout());
+        let config = self.config(depth, self.limits(), boot_timeout);
         let shared = Shared::new(config, backend, listener, address, accepting);
+        if let Some(backend) = self.burst.take() {
+            self.start_burst(&shared, depth, backend);
+        }
         output.attach(&shared);
         callbacks.listen(shared.events.subscribe());
         shared.start();
         tokio::spawn(driver::keep_time(shared.clone()));
         Ok(Pool::new(shared))
+    }
+
+    fn start_burst(&self, first: &Arc<Shared>, depth: u8, backend: Arc<dyn Backend>) {
+        let limits = Limits { min: 0, spare: 0, max: self.burst_max, ..self.limits() };
+        let config = self.config(depth, limits, backend.boot_timeout());
+        let policy = Policy { longest: backend.longest_call() };
+        let pool = first.new_burst(config, backend);
+        tokio::spawn(driver::keep_time(pool.clone()));
+        // The pool is new: it has none.
+        let _ = first.burst.set(Burst { pool, policy });
     }
 
     fn check(&self) -> Result<(), PoolError> {
@@ -457,6 +506,7 @@ impl PoolBuilder {
         must("max", self.max >= 1)?;
         must("max_concurrency", self.max_concurrency >= 1)?;
         must("max_queue", self.max_queue >= 1)?;
+        must("burst_max", self.burst_max >= 1)?;
         must("max_message", self.max_message >= 1)?;
         must("boot_breaker", self.backoff.breaker_after >= 1)?;
         if self.min > self.max {
@@ -478,8 +528,21 @@ impl PoolBuilder {
         Ok(())
     }
 
-    fn config(self, depth: u8, backend: &dyn Backend) -> Config {
-        let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout());
+    fn limits(&self) -> Limits {
+        Limits {
+            min: self.min,
+            max: self.max,
+            max_concurrency: self.max_concurrency,
+            max_queue: self.max_queue,
+            spare: self.spare,
+            single_use: self.single_use,
+            placement: self.placement,
+            min_idle_shutdown_after: self.min_idle.limit(),
+            boot_backoff: self.backoff,
+        }
+    }
+
+    fn config(&self, depth: u8, limits: Limits, boot_timeout: Duration) -> Config {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let runner = RunnerLimits {
             // A runner that its parent has given up has nothing left to wait for.
@@ -497,18 +560,8 @@ impl PoolBuilder {
             ..RunnerLimits::default()
         };
         Config {
-            name: self.name,
-            limits: Limits {
-                min: self.min,
-                max: self.max,
-                max_concurrency: self.max_concurrency,
-                max_queue: self.max_queue,
-                spare: self.spare,
-                single_use: self.single_use,
-                placement: self.placement,
-                min_idle_shutdown_after: self.min_idle.limit(),
-                boot_backoff: self.backoff,
-            },
+            name: self.name.clone(),
+            limits,
             timeout: self.timeout,
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,

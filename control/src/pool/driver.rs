@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use flame_link::Link;
@@ -13,10 +13,11 @@ use flame_wire::ids::{CallId, RunnerRef};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::burst::{Burst, Elsewhere, Way};
 use super::config::Config;
 use super::events::{self, PoolEvent};
 use super::lease::Lease;
-use super::state::{Action, Event, LeaseId, Note, PoolState, Refusal, RunnerId, WaiterId};
+use super::state::{Action, Event, LeaseId, Note, PoolState, Refusal, Room, RunnerId, WaiterId};
 use crate::backend::Backend;
 use crate::error::BootFailure;
 use crate::listener::Listener;
@@ -33,8 +34,12 @@ pub(crate) struct Shared {
     pub(crate) address: String,
     /// Where the pool's tasks run, also when a handle is used, or dropped, elsewhere.
     pub(crate) runtime: tokio::runtime::Handle,
-    /// Takes sockets; ends with the pool.
-    _accepting: AbortOnDrop,
+    /// Takes sockets; ends with the pool, and its burst backend.
+    accepting: Arc<AbortOnDrop>,
+    /// A second backend, for what this one has no slot for yet.
+    pub(crate) burst: OnceLock<Burst>,
+    /// Whether this is one.
+    is_burst: bool,
     core: Mutex<Core>,
     /// The timer's task looks again.
     rearm: Notify,
@@ -67,6 +72,8 @@ struct Core {
     waiters: HashMap<WaiterId, oneshot::Sender<Answer>>,
     /// For when the timer's task is asleep.
     armed: Option<Instant>,
+    /// Calls on the burst backend.
+    elsewhere: u64,
 }
 
 /// What the driver keeps of a runner.
@@ -82,6 +89,8 @@ pub(crate) struct Up {
     pub(crate) link: Link,
     pub(crate) instance: String,
     pub(crate) pid: Option<u32>,
+    /// Until when its platform lets it work.
+    pub(crate) expires: Option<Instant>,
 }
 
 /// Actions that must wait until the lock is released.
@@ -104,20 +113,43 @@ impl Shared {
         address: String,
         accepting: JoinHandle<()>,
     ) -> Arc<Self> {
-        let state = PoolState::new(now(), config.limits.clone(), rand::random());
         let events = broadcast::Sender::new(config.event_buffer);
+        let accepting = Arc::new(AbortOnDrop(accepting));
+        Self::make(config, backend, listener, address, accepting, events, false)
+    }
+
+    /// The burst backend of this pool: a pool of its own, behind the same listener.
+    pub(crate) fn new_burst(&self, config: Config, backend: Arc<dyn Backend>) -> Arc<Self> {
+        let (listener, address) = (self.listener.clone(), self.address.clone());
+        let (accepting, events) = (self.accepting.clone(), self.events.clone());
+        Self::make(config, backend, listener, address, accepting, events, true)
+    }
+
+    fn make(
+        config: Config,
+        backend: Arc<dyn Backend>,
+        listener: Listener,
+        address: String,
+        accepting: Arc<AbortOnDrop>,
+        events: broadcast::Sender<PoolEvent>,
+        is_burst: bool,
+    ) -> Arc<Self> {
+        let state = PoolState::new(now(), config.limits.clone(), rand::random());
         Arc::new_cyclic(|me| Self {
             config,
             backend,
             listener,
             address,
             runtime: tokio::runtime::Handle::current(),
-            _accepting: AbortOnDrop(accepting),
+            is_burst,
+            accepting,
+            burst: OnceLock::new(),
             core: Mutex::new(Core {
                 state,
                 runners: HashMap::new(),
                 waiters: HashMap::new(),
                 armed: None,
+                elsewhere: 0,
             }),
             rearm: Notify::new(),
             gone: Notify::new(),
@@ -126,6 +158,11 @@ impl Shared {
             me: me.clone(),
             next_waiter: AtomicU64::new(0),
         })
+    }
+
+    /// This, and the burst backend.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.burst.get().map(|burst| burst.pool.as_ref()))
     }
 
     /// Boots what the pool starts with.
@@ -141,10 +178,11 @@ impl Shared {
     /// A runner is up: known to the state only together with its link.
     pub(crate) fn runner_up(&self, runner: RunnerId, up: Up) {
         self.step(|core| {
+            let expires = up.expires;
             if let Some(entry) = core.runners.get_mut(&runner) {
                 entry.up = Some(up);
             }
-            core.state.handle(now(), Event::RunnerUp { runner });
+            core.state.handle(now(), Event::RunnerUp { runner, expires });
         });
     }
 
@@ -196,18 +234,85 @@ impl Shared {
 
     /// The call that a runner serves, if it is just one.
     pub(crate) fn only_call_on(&self, name: RunnerRef) -> Option<CallId> {
-        let core = self.lock();
-        let up = core.runners.values().find(|entry| entry.name == name)?.up.clone()?;
-        drop(core);
-        up.link.only_stream().map(|stream| CallId(stream.0))
+        let on =
+            |pool: &Self| pool.lock().runners.values().find(|entry| entry.name == name)?.up.clone();
+        self.all().find_map(on)?.link.only_stream().map(|stream| CallId(stream.0))
     }
 
-    /// Asks for a slot. Cancel-safe: dropped, it gives up its place, or the lease it was granted.
-    pub(crate) async fn check_out(&self, deadline: Option<Instant>) -> Answer {
-        let waiter = WaiterId(self.next_waiter.fetch_add(1, Ordering::Relaxed));
+    /// Asks for a slot until `deadline`, for work that is over by `until`. Cancel-safe: dropped, it
+    /// gives up its place, or the lease it was granted.
+    pub(crate) async fn check_out(
+        &self,
+        deadline: Option<Instant>,
+        until: Option<Instant>,
+    ) -> Answer {
+        if let Some(burst) = self.burst.get() {
+            if let Some(answer) = self.take_free(deadline, until) {
+                return answer;
+            }
+            if let Some(answer) = self.burst_out(burst, deadline, until).await {
+                return answer;
+            }
+        }
+        self.line_up(deadline, until).await
+    }
+
+    /// A slot of the burst backend; `None` where this is not the way.
+    async fn burst_out(
+        &self,
+        burst: &Burst,
+        deadline: Option<Instant>,
+        until: Option<Instant>,
+    ) -> Option<Answer> {
+        let now = now();
+        let work = until.map(|until| until.saturating_duration_since(now));
+        if burst.policy.way(work, burst.pool.read(|state| state.room(now))) == Way::First {
+            return None;
+        }
+        let elsewhere = Elsewhere::begin(self.me.clone());
+        match burst.pool.line_up(deadline, until).await {
+            Ok(lease) => Some(Ok(lease.elsewhere(elsewhere))),
+            Err(timeout @ Refusal::Timeout { .. }) => Some(Err(timeout)),
+            // It was not run, and the first backend may have what the burst has not.
+            Err(Refusal::BootFailed(_) | Refusal::QueueFull { .. } | Refusal::Draining) => None,
+        }
+    }
+
+    /// A slot that is free at once.
+    fn take_free(&self, deadline: Option<Instant>, until: Option<Instant>) -> Option<Answer> {
+        let waiter = self.new_waiter();
+        let mut core = self.lock();
+        if core.state.room(now()) != Room::Slot {
+            return None;
+        }
+        core.state.handle(now(), Event::Checkout { waiter, deadline, until });
+        // Without effect where it was answered.
+        core.state.handle(now(), Event::CancelCheckout { waiter });
+        let mut effects = core.effects(self, Some(waiter));
+        drop(core);
+        let answer = effects.own.take();
+        self.carry_out(effects);
+        answer
+    }
+
+    fn new_waiter(&self) -> WaiterId {
+        WaiterId(self.next_waiter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The number of calls that the burst backend serves changes.
+    pub(crate) fn count_elsewhere(&self, change: impl FnOnce(u64) -> u64) {
+        self.step(|core| {
+            core.elsewhere = change(core.elsewhere);
+            core.state.handle(now(), Event::Elsewhere { calls: core.elsewhere });
+        });
+    }
+
+    /// Takes a slot of this backend, or a place in its queue.
+    async fn line_up(&self, deadline: Option<Instant>, until: Option<Instant>) -> Answer {
+        let waiter = self.new_waiter();
         let answer = {
             let (sender, receiver) = oneshot::channel();
-            let event = Event::Checkout { waiter, deadline };
+            let event = Event::Checkout { waiter, deadline, until };
             let mut core = self.lock();
             core.state.handle(now(), event);
             let mut effects = core.effects(self, Some(waiter));
@@ -383,6 +488,10 @@ impl Core {
                 status.ready |= matches!(note, Note::Ready);
                 status.drained |= matches!(note, Note::Drained);
             });
+        }
+        // The pool has drained, and is ready, as a whole.
+        if shared.is_burst && matches!(note, Note::Ready | Note::Drained) {
+            return;
         }
         let name = |runner| self.runners.get(&runner).map(|entry| entry.name);
         if let Some(event) = events::of(note, name) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flame_link::Link;
 use flame_wire::ids::RunnerRef;
 
+use super::burst::Elsewhere;
 use super::driver::Shared;
 use super::state::{Event, LeaseId};
 
@@ -16,6 +17,8 @@ pub(crate) struct Lease {
     lease: LeaseId,
     name: RunnerRef,
     link: Link,
+    /// Dropped after the slot is given back.
+    _elsewhere: Option<Elsewhere>,
 }
 
 impl fmt::Debug for Lease {
@@ -26,7 +29,14 @@ impl fmt::Debug for Lease {
 
 impl Lease {
     pub(crate) fn new(pool: Arc<Shared>, lease: LeaseId, name: RunnerRef, link: Link) -> Self {
-        Self { pool, lease, name, link }
+        Self { pool, lease, name, link, _elsewhere: None }
+    }
+
+    /// The same, as a slot of the burst backend.
+    pub(super) fn elsewhere(self, elsewhere: Elsewhere) -> Self {
+        let mut lease = self;
+        lease._elsewhere = Some(elsewhere);
+        lease
     }
 
     pub(crate) fn runner(&self) -> RunnerRef {

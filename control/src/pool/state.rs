@@ -18,7 +18,8 @@
 //!    held, those on their way out included.
 //! 2. Each waiter is answered exactly once, unless it cancels first.
 //! 3. Unmet demand implies a boot under way, or `max` reached, or a back-off running.
-//! 4. A runner that is draining, retiring, spent or lost is never leased.
+//! 4. A runner that is draining, retiring, spent or lost is never leased, nor one that its platform
+//!    ends before the call is over.
 //! 5. `min` is kept, with back-off, without blocking anything.
 //! 6. Every runner that was booted is seen gone, or stopped.
 //!
@@ -67,6 +68,8 @@ pub(crate) struct PoolState<F> {
     kept_min: u32,
     fleet: Fleet,
     queue: Queue,
+    /// Calls that are served elsewhere for want of a slot.
+    elsewhere: u64,
     ladder: Ladder,
     /// The last boot that failed, if none has come up since.
     last_failure: Option<F>,
@@ -76,6 +79,17 @@ pub(crate) struct PoolState<F> {
     /// Whether `Ready` has been noted for the present `min`.
     ready_noted: bool,
     actions: VecDeque<Action<F>>,
+}
+
+/// How soon a pool could serve one more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Room {
+    /// A slot is free.
+    Slot,
+    /// A boot that is under way, or would be, has a slot for it.
+    Boot,
+    /// Others have to end first, or boots to work again.
+    Full,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +107,7 @@ impl<F: Clone> PoolState<F> {
             kept_min: limits.min,
             fleet: Fleet::new(limits.slots_per_runner()),
             queue: Queue::default(),
+            elsewhere: 0,
             ladder: Ladder::new(seed),
             last_failure: None,
             retry: None,
@@ -109,15 +124,18 @@ impl<F: Clone> PoolState<F> {
     pub(crate) fn handle(&mut self, now: Instant, event: Event<F>) {
         self.expire(now);
         match event {
-            Event::Checkout { waiter, deadline } => self.checkout(now, waiter, deadline),
+            Event::Checkout { waiter, deadline, until } => {
+                self.checkout(now, waiter, deadline, until);
+            }
             Event::CancelCheckout { waiter } => self.queue.cancel(waiter),
             Event::CheckIn { lease } => self.check_in(lease),
-            Event::RunnerUp { runner } => self.runner_up(now, runner),
+            Event::RunnerUp { runner, expires } => self.runner_up(now, runner, expires),
             Event::BootFailed { runner, failure } => self.boot_failed(now, runner, failure),
             Event::RunnerLost { runner } => self.runner_lost(now, runner),
             Event::RunnerDraining { runner } => self.runner_draining(now, runner),
             Event::IdleProposed { runner, idle_for } => self.idle_proposed(runner, idle_for),
             Event::RunnerGone { runner } => self.runner_gone(now, runner),
+            Event::Elsewhere { calls } => self.elsewhere = calls,
             Event::Resize { change } => self.resize(&change),
             Event::Drain => self.drain_pool(),
         }
@@ -160,12 +178,34 @@ impl<F: Clone> PoolState<F> {
         self.is_draining() && self.fleet.is_empty()
     }
 
+    /// How soon the pool could serve one more.
+    pub(crate) fn room(&self, now: Instant) -> Room {
+        let coming = u64::from(self.fleet.booting()) * u64::from(self.limits.slots_per_runner());
+        let may_boot = self.fleet.occupied() < self.limits.max
+            && matches!(self.ladder.gate(now), Gate::Open | Gate::Trial);
+        if self.is_draining() {
+            Room::Full
+        } else if self.fleet.free() > 0 {
+            Room::Slot
+        } else if coming > self.queue.len() as u64 || may_boot {
+            Room::Boot
+        } else {
+            Room::Full
+        }
+    }
+
     /// What bounds the pool now.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    fn checkout(&mut self, now: Instant, waiter: WaiterId, deadline: Option<Instant>) {
+    fn checkout(
+        &mut self,
+        now: Instant,
+        waiter: WaiterId,
+        deadline: Option<Instant>,
+        until: Option<Instant>,
+    ) {
         if self.queue.contains(waiter) {
             return;
         }
@@ -178,7 +218,7 @@ impl<F: Clone> PoolState<F> {
             return self.refuse(waiter, Refusal::Timeout { phase, last_failure });
         }
         self.kept_min = self.limits.min;
-        if self.grant(waiter) {
+        if self.grant(now, waiter, until) {
             return;
         }
         if let Some((_, failure)) = self.hopeless(now) {
@@ -188,7 +228,7 @@ impl<F: Clone> PoolState<F> {
         if self.queue.len() >= limit {
             return self.refuse(waiter, Refusal::QueueFull { limit });
         }
-        self.queue.push(waiter, deadline);
+        self.queue.push(waiter, deadline, until);
         self.note(Note::Queued { waiter });
     }
 
@@ -202,19 +242,26 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Leases a free slot to `waiter`; `false` if there is none.
-    fn grant(&mut self, waiter: WaiterId) -> bool {
-        let Some((runner, lease)) = self.fleet.lease(self.limits.placement) else { return false };
-        self.act(Action::Grant { waiter, runner, lease });
-        if self.limits.single_use {
-            self.retire(runner, ShrinkReason::SingleUse);
+    /// Leases a free slot to `waiter`, whose work is over by `until`; `false` if there is none.
+    fn grant(&mut self, now: Instant, waiter: WaiterId, until: Option<Instant>) -> bool {
+        while let Some(runner) = self.fleet.pick(self.limits.placement) {
+            if self.fleet.get(runner).is_some_and(|runner| !runner.lasts(until)) {
+                self.retire_expiring(now, runner);
+                continue;
+            }
+            let Some(lease) = self.fleet.lease(runner) else { return false };
+            self.act(Action::Grant { waiter, runner, lease });
+            if self.limits.single_use {
+                self.retire(runner, ShrinkReason::SingleUse);
+            }
+            return true;
         }
-        true
+        false
     }
 
     /// Brings the pool to rest after any change.
     fn settle(&mut self, now: Instant) {
-        self.serve();
+        self.serve(now);
         if !self.queue.is_empty()
             && let Some((_, failure)) = self.hopeless(now)
         {
@@ -225,11 +272,12 @@ impl<F: Clone> PoolState<F> {
     }
 
     /// Gives free slots to those who wait, in their order.
-    fn serve(&mut self) {
+    fn serve(&mut self, now: Instant) {
         while self.fleet.free() > 0
-            && let Some(waiter) = self.queue.pop()
+            && let Some((waiter, until)) = self.queue.first()
+            && self.grant(now, waiter, until)
         {
-            self.grant(waiter);
+            self.queue.pop();
         }
     }
 

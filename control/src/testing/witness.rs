@@ -85,6 +85,10 @@ impl Backend for Witness {
         self.backend.boot_timeout()
     }
 
+    fn longest_call(&self) -> Option<Duration> {
+        self.backend.longest_call()
+    }
+
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
         self.backend.init(pool)
     }

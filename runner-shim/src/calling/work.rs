@@ -87,7 +87,12 @@ macro_rules! common {
                 self
             }
 
-            /// Makes the call part of this trace, in place of the current span's.
+            /// Makes the call part of this trace: the runner gets it as it is, in
+            /// [`CallContext::trace`](crate::context::CallContext::trace). Without it, a call that a
+            /// function makes on its runner belongs to the trace of the call that the function
+            /// serves, and any other call begins a trace.
+            ///
+            /// An app that exports its traces gives the context of its current span.
             pub fn trace(mut self, trace: TraceContext) -> Self {
                 self.0.options.trace = Some(trace);
                 self

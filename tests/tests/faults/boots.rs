@@ -15,7 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_pool_whose_boots_work_again_closes_the_breaker,
         a_runner_that_hangs_in_boot_fails_its_callers_and_is_killed,
         a_call_whose_time_runs_out_in_a_boot_says_so,
-        a_program_that_is_not_there_is_a_failed_boot,
+        a_program_that_vanishes_is_a_failed_boot,
         a_program_that_is_no_runner_is_a_failed_boot,
         a_pool_that_drains_in_a_boot_ends_the_child,
         a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped,
@@ -150,9 +150,13 @@ async fn a_call_whose_time_runs_out_in_a_boot_says_so() {
     ends_clean(&pool, &[]).await;
 }
 
-async fn a_program_that_is_not_there_is_a_failed_boot() {
-    let backend = Process::new().program("/nowhere/to/be/found");
+async fn a_program_that_vanishes_is_a_failed_boot() {
+    let folder = Folder::new();
+    let program = folder.path().join("program");
+    std::fs::copy("/bin/true", &program).unwrap();
+    let backend = Process::new().program(&program);
     let pool = process_pool("test").backend(backend).start().await.unwrap();
+    std::fs::remove_file(&program).unwrap();
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert!(failure.reason.contains("could not be started"), "{failure}");

@@ -121,7 +121,7 @@ async fn a_function_that_exits_is_a_lost_runner() {
     for code in [0, 3] {
         let error = pool.call(demo::exits(code)).await.unwrap_err();
         let CallError::RunnerLost { started: true, reason, .. } = error else { panic!("{error}") };
-        assert!(reason.contains(&format!("exit status: {code}")), "{reason}");
+        assert!(reason.contains(&format!("by itself (exit code {code})")), "{reason}");
         assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     }
     ends_clean(&pool, &[]).await;

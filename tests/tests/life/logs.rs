@@ -8,6 +8,7 @@ pub(crate) fn tests() -> Vec<Test> {
         without_a_subscriber_a_runners_words_are_on_the_parents_standard_error,
         with_a_subscriber_a_runners_words_are_events_with_runner_and_call,
         a_pool_can_be_deaf_to_its_runners,
+        a_runner_whose_functions_never_yield_complains,
     ]
 }
 
@@ -53,4 +54,10 @@ async fn a_pool_can_be_deaf_to_its_runners() {
     let deaf = [("DEMO_DEAF", "1"), ("DEMO_SUBSCRIBER", "1")];
     let (_, log) = Program::start("talks", &deaf).finish().await;
     assert!(!log.contains("printed") && !log.contains("logged"), "{log}");
+}
+
+async fn a_runner_whose_functions_never_yield_complains() {
+    let (_, log) = Program::start("hogs", &[]).finish().await;
+    let complaint = line(&log, "every worker of this runner's runtime");
+    assert!(complaint.contains("plain function"), "it says what to do: {complaint}");
 }

@@ -119,6 +119,8 @@ fn obituary(status: io::Result<std::process::ExitStatus>, was_killed: bool) -> D
     };
     let reason = if was_killed {
         "the child process was stopped by its pool".to_owned()
+    } else if status.code().is_some() {
+        "the child process ended by itself".to_owned()
     } else {
         format!("the child process ended by itself: {status}")
     };

@@ -12,14 +12,18 @@ use super::limits::LimitsChange;
 pub(crate) enum Event<F> {
     /// A caller asks for a slot. Each checkout has a `waiter` of its own; one that is still queued
     /// under the same id makes the second a duplicate, which is ignored.
-    Checkout { waiter: WaiterId, deadline: Option<Instant> },
+    ///
+    /// It waits until `deadline`. Its work is over by `until`, where that is known, and goes to no
+    /// runner that expires before.
+    Checkout { waiter: WaiterId, deadline: Option<Instant>, until: Option<Instant> },
     /// The caller no longer waits; it gets no answer. Without effect once the waiter is answered:
     /// a lease granted to a caller that has left comes back by [`Event::CheckIn`].
     CancelCheckout { waiter: WaiterId },
     /// A lease is over.
     CheckIn { lease: LeaseId },
-    /// A booted runner has dialled home and proved itself.
-    RunnerUp { runner: RunnerId },
+    /// A booted runner has dialled home and proved itself. Its platform lets it work until
+    /// `expires`; `None`: without end.
+    RunnerUp { runner: RunnerId, expires: Option<Instant> },
     /// A boot did not make it: refused by the backend, died, or past its boot timeout.
     BootFailed { runner: RunnerId, failure: F },
     /// A runner is lost: its link beyond the grace, or its instance. Its leases are void.
@@ -31,6 +35,9 @@ pub(crate) enum Event<F> {
     IdleProposed { runner: RunnerId, idle_for: Duration },
     /// The runner has said goodbye and its instance is seen stopped.
     RunnerGone { runner: RunnerId },
+    /// So many calls wait or run elsewhere only because there was no slot here: boots are owed to
+    /// them as to waiters, but no slots.
+    Elsewhere { calls: u64 },
     /// The limits change.
     Resize { change: LimitsChange },
     /// The whole pool ends: nothing new, leases finish. For good.
@@ -152,6 +159,8 @@ pub enum ShrinkReason {
     Resize,
     /// It announced its end by itself.
     Announced,
+    /// Its platform ends it before the next call would be over.
+    Expiring,
     /// The pool drains.
     PoolDrain,
 }

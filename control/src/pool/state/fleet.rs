@@ -41,10 +41,21 @@ pub(super) struct Runner {
     pub(super) returned: u64,
     /// The rung of the back-off its boot was tried from.
     pub(super) rung: u32,
+    /// Until when it may work.
+    expires: Option<Instant>,
     up_since: Option<Instant>,
 }
 
 impl Runner {
+    /// Whether work that is over by `until` can end on it. What has no known end may be cut off
+    /// anywhere.
+    pub(super) fn lasts(&self, until: Option<Instant>) -> bool {
+        match (self.expires, until) {
+            (Some(expires), Some(until)) => until <= expires,
+            _ => true,
+        }
+    }
+
     /// Whether its end says that booting another is likely in vain: it came up, was of no use to
     /// anyone, and is ending within `probation`.
     pub(super) fn is_stillborn(&self, now: Instant, probation: Duration) -> bool {
@@ -128,14 +139,17 @@ impl Fleet {
         let id = RunnerId(self.next_runner);
         self.next_runner += 1;
         let phase = Phase::Booting;
-        self.runners.insert(id, Runner { phase, leases: 0, returned: 0, rung, up_since: None });
+        let (expires, up_since) = (None, None);
+        let runner = Runner { phase, leases: 0, returned: 0, rung, expires, up_since };
+        self.runners.insert(id, runner);
         self.booting += 1;
         id
     }
 
     /// A booting runner is up. Boots under way start from a clean record: boots work.
-    pub(super) fn came_up(&mut self, id: RunnerId, now: Instant) {
+    pub(super) fn came_up(&mut self, id: RunnerId, now: Instant, expires: Option<Instant>) {
         if let Some(runner) = self.runners.get_mut(&id) {
+            runner.expires = expires;
             runner.up_since = Some(now);
         }
         self.turn(id, Phase::Up);
@@ -153,9 +167,13 @@ impl Fleet {
         self.enter(id, phase, load);
     }
 
-    /// Leases a slot of the runner that placement picks; `None` if no slot is free.
-    pub(super) fn lease(&mut self, placement: Placement) -> Option<(RunnerId, LeaseId)> {
-        let id = self.index.pick(placement)?;
+    /// The runner with a free slot that placement picks; `None` if no slot is free.
+    pub(super) fn pick(&self, placement: Placement) -> Option<RunnerId> {
+        self.index.pick(placement)
+    }
+
+    /// Leases a slot of a runner that was picked.
+    pub(super) fn lease(&mut self, id: RunnerId) -> Option<LeaseId> {
         let runner = self.runners.get_mut(&id)?;
         self.index.take(id, runner.leases);
         runner.leases += 1;
@@ -163,7 +181,7 @@ impl Fleet {
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
         self.leases.insert(lease, id);
-        Some((id, lease))
+        Some(lease)
     }
 
     /// Ends a lease; `None` if it is unknown or void.

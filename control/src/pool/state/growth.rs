@@ -4,7 +4,7 @@
 //! anything happens, so a delayed retry never acts on what was true when it was delayed.
 //!
 //! ```text
-//!   short  = waiters + spare - free slots - slots of boots under way
+//!   short  = waiters + elsewhere + spare - free slots - slots of boots under way
 //!   wanted = max(ceil(short / slots per runner), min - up - booting)
 //!   boots  = min(wanted, max - every instance held), as far as the back-off lets them
 //! ```
@@ -63,9 +63,9 @@ impl<F: Clone> PoolState<F> {
         if self.is_draining() {
             return Plan::Hold(Hold::Draining);
         }
-        let waiting = self.queue.len() as u64;
+        let waiting = (self.queue.len() as u64).saturating_add(self.elsewhere);
         let for_demand = self.boots_for(waiting);
-        let for_spare = self.boots_for(waiting + u64::from(self.limits.spare));
+        let for_spare = self.boots_for(waiting.saturating_add(u64::from(self.limits.spare)));
         let for_min = self.kept_min.saturating_sub(self.fleet.up() + self.fleet.booting());
         let wanted = for_spare.max(for_min);
         let room = self.limits.max.saturating_sub(self.fleet.occupied());

@@ -47,6 +47,7 @@ pub(super) struct ModelRunner {
     pub(super) leases: BTreeSet<LeaseId>,
     ever_leased: bool,
     up_at: Option<Instant>,
+    expires: Option<Instant>,
 }
 
 pub(super) struct Model {
@@ -56,6 +57,10 @@ pub(super) struct Model {
     pub(super) runners: BTreeMap<RunnerId, ModelRunner>,
     /// Who waits, in order, until when.
     pub(super) waiting: Vec<(WaiterId, Option<Instant>)>,
+    /// Calls that are served elsewhere.
+    elsewhere: usize,
+    /// When the works of those who wait are over.
+    over_by: BTreeMap<WaiterId, Instant>,
     pub(super) draining: bool,
     drained_noted: u32,
     /// Every runner ever booted.
@@ -84,6 +89,8 @@ impl Model {
             limits,
             runners: BTreeMap::new(),
             waiting: Vec::new(),
+            elsewhere: 0,
+            over_by: BTreeMap::new(),
             draining: false,
             drained_noted: 0,
             booted: BTreeSet::new(),
@@ -128,7 +135,7 @@ impl Model {
 
     /// Whether slots are missing for waiters and spare, boots under way counted in.
     fn is_short(&self) -> bool {
-        let wanted = self.waiting.len() + self.limits.spare as usize;
+        let wanted = self.waiting.len() + self.elsewhere + self.limits.spare as usize;
         wanted > self.free() + self.count(Life::Booting) * self.slots()
     }
 
@@ -155,7 +162,9 @@ impl Model {
         self.phase = if boot { WaitPhase::Boot } else { WaitPhase::Queue };
         self.newcomer = None;
         match event {
-            Some(Event::Checkout { waiter, deadline }) => self.comes(*waiter, *deadline),
+            Some(Event::Checkout { waiter, deadline, until }) => {
+                self.comes(*waiter, *deadline, *until);
+            }
             Some(Event::CancelCheckout { waiter }) => {
                 let expired = |at: Option<Instant>| at.is_some_and(|at| at <= now);
                 self.waiting.retain(|(w, deadline)| w != waiter || expired(*deadline));
@@ -165,7 +174,7 @@ impl Model {
                     runner.leases.remove(lease);
                 }
             }
-            Some(Event::RunnerUp { runner }) => self.comes_up(*runner),
+            Some(Event::RunnerUp { runner, expires }) => self.comes_up(*runner, *expires),
             Some(Event::BootFailed { runner, .. }) => {
                 let failed = self.life(*runner) == Some(Life::Booting) && self.leaves(*runner);
                 self.owed_stops.extend(failed.then_some(*runner));
@@ -191,6 +200,7 @@ impl Model {
                     self.proposal = Some((*runner, *idle_for));
                 }
             }
+            Some(Event::Elsewhere { calls }) => self.elsewhere = *calls as usize,
             Some(Event::Resize { change }) => self.resizes(change),
             Some(Event::Drain) => {
                 self.draining = true;
@@ -204,21 +214,24 @@ impl Model {
         self.runners.get(&runner).map(|runner| runner.life)
     }
 
-    fn comes(&mut self, waiter: WaiterId, deadline: Option<Instant>) {
+    fn comes(&mut self, waiter: WaiterId, deadline: Option<Instant>, until: Option<Instant>) {
         if self.waiting.iter().any(|&(w, at)| w == waiter && at.is_none_or(|at| at > self.now)) {
             return;
         }
         self.newcomer = Some(waiter);
         self.waiting.push((waiter, deadline));
+        self.over_by.remove(&waiter);
+        self.over_by.extend(until.map(|until| (waiter, until)));
         if !self.draining && deadline.is_none_or(|at| at > self.now) {
             self.kept_min = self.limits.min;
         }
     }
 
-    fn comes_up(&mut self, id: RunnerId) {
+    fn comes_up(&mut self, id: RunnerId, expires: Option<Instant>) {
         let now = self.now;
         match self.runners.get_mut(&id) {
             Some(runner) if runner.life == Life::Booting => {
+                runner.expires = expires;
                 runner.life = Life::Up;
                 runner.up_at = Some(now);
                 self.on_trial = false;
@@ -309,6 +322,9 @@ impl Model {
                 self.check(MinKept, !self.may_idle_out(*runner, proposed), ("kept up", runner));
                 self.check(MinKept, *again_in != Some(Duration::ZERO), "proposes in a circle");
             }
+            Action::Note(Note::Draining { runner, reason: ShrinkReason::Expiring }) => {
+                self.sees_expiry(*runner);
+            }
             Action::Note(Note::Drained) => self.drained_noted += 1,
             Action::Note(Note::Queued { .. }) => {
                 let within = self.waiting.len() <= self.limits.max_queue;
@@ -332,6 +348,7 @@ impl Model {
         );
         self.check(NeverLeased, runner.life == Life::Up, ("leased", id, runner.life));
         self.check(NeverLeased, !self.draining, ("leased by a draining pool", id));
+        self.check(NeverLeased, self.lasts(&runner, waiter), ("leased, to be cut off", id, waiter));
         self.check(NeverLeased, !self.is_spent(&runner), ("leased again, single use", id));
         let open = self.runners.values().filter(|runner| self.has_slot(runner));
         let loads = open.map(|runner| runner.leases.len());
@@ -344,6 +361,25 @@ impl Model {
             runner.ever_leased = true;
             runner.leases.insert(lease);
         }
+    }
+
+    /// Whether the waiter's work can end on this runner.
+    fn lasts(&self, runner: &ModelRunner, waiter: WaiterId) -> bool {
+        let over_by = self.over_by.get(&waiter);
+        runner.expires.is_none_or(|expires| over_by.is_none_or(|over_by| *over_by <= expires))
+    }
+
+    /// A runner retires early only for whoever is next, and has a slot that is of no use to them.
+    fn sees_expiry(&mut self, id: RunnerId) {
+        let Some(runner) = self.runners.get(&id).cloned() else {
+            return self.fault(NeverLeased, ("expires, but not there", id));
+        };
+        let next = self.waiting.first().map(|&(waiter, _)| waiter);
+        let in_the_way = next.is_some_and(|next| !self.lasts(&runner, next));
+        let called_for = in_the_way && self.has_slot(&runner);
+        self.check(MinKept, called_for, ("retired before its time", id, next));
+        self.minds_end_of(id);
+        self.runners.entry(id).and_modify(|runner| runner.life = Life::Leaving);
     }
 
     fn sees_refusal(&mut self, waiter: WaiterId, error: &Refusal<Failure>) {
@@ -375,7 +411,8 @@ impl Model {
         self.check(NoneForgotten, fresh, ("booted twice", id));
         let life = Life::Booting;
         let leases = BTreeSet::new();
-        self.runners.insert(id, ModelRunner { life, leases, ever_leased: false, up_at: None });
+        let (ever_leased, up_at, expires) = (false, None, None);
+        self.runners.insert(id, ModelRunner { life, leases, ever_leased, up_at, expires });
     }
 
     fn sees_drain(&mut self, id: RunnerId) {
@@ -403,7 +440,8 @@ impl Model {
         };
         let long_enough = self.limits.min_idle_shutdown_after.is_some_and(|at| idle_for >= at);
         let kept = self.serving() > self.kept_min as usize || long_enough;
-        let spared = self.free() >= self.limits.spare as usize + self.slots();
+        let wanted = self.limits.spare as usize + self.elsewhere;
+        let spared = self.free() >= wanted + self.slots();
         runner.life == Life::Up && runner.leases.is_empty() && kept && spared
     }
 

@@ -19,18 +19,22 @@ struct Whom {
 
 #[derive(Clone, Debug)]
 enum Step {
+    /// Waits so long, for work that takes so long.
     Checkout {
         within: Option<u64>,
+        takes: Option<u64>,
     },
     CheckoutAgain(Whom),
     Cancel(Whom),
     CheckIn(Whom),
-    Up(Whom),
+    /// Comes up, for so long.
+    Up(Whom, Option<u64>),
     Fail(Whom),
     Lose(Whom),
     Announce(Whom),
     Idle(Whom, u64),
     Gone(Whom),
+    Elsewhere(u64),
     Resize(LimitsChange),
     Drain,
     /// Time passes and the driver's timer fires, maybe late.
@@ -47,16 +51,18 @@ fn whom() -> impl Strategy<Value = Whom> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        24 => prop::option::of(0..60_u64).prop_map(|within| Step::Checkout { within }),
+        24 => (prop::option::of(0..60_u64), prop::option::of(0..60_u64))
+            .prop_map(|(within, takes)| Step::Checkout { within, takes }),
         1 => whom().prop_map(Step::CheckoutAgain),
         4 => whom().prop_map(Step::Cancel),
         14 => whom().prop_map(Step::CheckIn),
-        12 => whom().prop_map(Step::Up),
+        12 => (whom(), prop::option::of(0..200_u64)).prop_map(|(whom, life)| Step::Up(whom, life)),
         6 => whom().prop_map(Step::Fail),
         3 => whom().prop_map(Step::Lose),
         2 => whom().prop_map(Step::Announce),
         6 => (whom(), 0..80_u64).prop_map(|(whom, idle)| Step::Idle(whom, idle)),
         6 => whom().prop_map(Step::Gone),
+        2 => (0..5_u64).prop_map(Step::Elsewhere),
         2 => change().prop_map(Step::Resize),
         1 => prop::bool::weighted(0.2).prop_map(|now| {
             if now { Step::Drain } else { Step::Sleep }
@@ -190,11 +196,15 @@ impl History {
         }
     }
 
-    fn checkout(&mut self, within: Option<u64>) {
+    fn checkout(&mut self, within: Option<u64>, takes: Option<u64>) {
         let waiter = WaiterId(self.waiters);
         self.waiters += 1;
-        let deadline = within.map(|within| self.now + Duration::from_millis(within));
-        self.event(Event::Checkout { waiter, deadline });
+        let (deadline, until) = (self.after(within), self.after(takes));
+        self.event(Event::Checkout { waiter, deadline, until });
+    }
+
+    fn after(&self, ms: Option<u64>) -> Option<Instant> {
+        ms.map(|ms| self.now + Duration::from_millis(ms))
     }
 
     fn sleep(&mut self) {
@@ -206,13 +216,13 @@ impl History {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Checkout { within } => self.checkout(within),
+            Step::Checkout { within, takes } => self.checkout(within, takes),
             Step::CheckoutAgain(whom) => {
                 let waits = |at: Option<Instant>| at.is_none_or(|at| at > self.now);
                 let waiting = self.model.waiting.iter().filter(|&&(_, at)| waits(at));
                 let waiting: Vec<_> = waiting.map(|&(waiter, _)| waiter).collect();
                 if let Some(&waiter) = waiting.get(whom.nth % waiting.len().max(1)) {
-                    self.event(Event::Checkout { waiter, deadline: None });
+                    self.event(Event::Checkout { waiter, deadline: None, until: None });
                 }
             }
             Step::Cancel(whom) => {
@@ -223,9 +233,10 @@ impl History {
                 let lease = self.lease(whom);
                 self.event(Event::CheckIn { lease });
             }
-            Step::Up(whom) => {
+            Step::Up(whom, life) => {
                 let runner = self.runner(whom, |runner| runner.life == Life::Booting);
-                self.event(Event::RunnerUp { runner });
+                let expires = self.after(life);
+                self.event(Event::RunnerUp { runner, expires });
             }
             Step::Fail(whom) => {
                 let runner = self.runner(whom, |runner| runner.life == Life::Booting);
@@ -249,6 +260,7 @@ impl History {
                 let runner = self.runner(whom, |runner| runner.life == Life::Ending);
                 self.event(Event::RunnerGone { runner });
             }
+            Step::Elsewhere(calls) => self.event(Event::Elsewhere { calls }),
             Step::Resize(change) => self.event(Event::Resize { change }),
             Step::Drain => self.event(Event::Drain),
             Step::Advance(ms) => {
@@ -275,7 +287,7 @@ impl History {
             } else if let Some(runner) = ending {
                 self.event(Event::RunnerGone { runner });
             } else if let Some(runner) = booting {
-                self.event(Event::RunnerUp { runner });
+                self.event(Event::RunnerUp { runner, expires: None });
             } else if self.pool.poll_timeout().is_some() {
                 self.sleep();
             } else {
@@ -298,7 +310,7 @@ impl History {
             let waiting = format!("left waiting: {:?}", history.model.waiting);
             history.model.faults.push((Invariant::AnsweredOnce, waiting));
         }
-        history.checkout(None);
+        history.checkout(None, None);
         history.play_along();
         let min = history.model.limits.min as usize;
         if !history.model.draining && history.model.serving() < min {

@@ -22,6 +22,7 @@ pub(super) struct Queue {
 struct Waiting {
     waiter: WaiterId,
     deadline: Option<Instant>,
+    until: Option<Instant>,
 }
 
 impl Queue {
@@ -37,15 +38,25 @@ impl Queue {
         self.places.contains_key(&waiter)
     }
 
-    /// Puts a waiter, which is not in the line, at its end.
-    pub(super) fn push(&mut self, waiter: WaiterId, deadline: Option<Instant>) {
+    /// Puts a waiter, which is not in the line, at its end. Its work is over by `until`.
+    pub(super) fn push(
+        &mut self,
+        waiter: WaiterId,
+        deadline: Option<Instant>,
+        until: Option<Instant>,
+    ) {
         let place = self.next_place;
         self.next_place += 1;
-        self.line.insert(place, Waiting { waiter, deadline });
+        self.line.insert(place, Waiting { waiter, deadline, until });
         self.places.insert(waiter, place);
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, place));
         }
+    }
+
+    /// The one who has waited longest, and when its work is over.
+    pub(super) fn first(&self) -> Option<(WaiterId, Option<Instant>)> {
+        self.line.first_key_value().map(|(_, first)| (first.waiter, first.until))
     }
 
     /// Takes the one who has waited longest.
@@ -72,7 +83,7 @@ impl Queue {
     }
 
     fn take(&mut self, place: u64) -> Option<WaiterId> {
-        let Waiting { waiter, deadline } = self.line.remove(&place)?;
+        let Waiting { waiter, deadline, .. } = self.line.remove(&place)?;
         self.places.remove(&waiter);
         if let Some(deadline) = deadline {
             self.deadlines.remove(&(deadline, place));

@@ -15,10 +15,10 @@ use super::ids::RunnerId;
 use super::limits::LimitsChange;
 
 impl<F: Clone> PoolState<F> {
-    pub(super) fn runner_up(&mut self, now: Instant, runner: RunnerId) {
+    pub(super) fn runner_up(&mut self, now: Instant, runner: RunnerId, expires: Option<Instant>) {
         match self.fleet.phase(runner) {
             Some(Phase::Booting) => {
-                self.fleet.came_up(runner, now);
+                self.fleet.came_up(runner, now, expires);
                 self.last_failure = None;
                 self.note(Note::GrowEnd { runner, outcome: GrowOutcome::Up });
                 if self.ladder.came_up(now, &self.limits.boot_backoff) {
@@ -91,6 +91,18 @@ impl<F: Clone> PoolState<F> {
         self.mind_stillborn(now, &runner);
     }
 
+    /// A call can't end on this runner: it makes room for one that lasts.
+    ///
+    /// It might still serve shorter calls. But then a slot would be free while someone waits, and
+    /// nobody would be owed a boot.
+    pub(super) fn retire_expiring(&mut self, now: Instant, id: RunnerId) {
+        let Some(&runner) = self.fleet.get(id) else { return };
+        let reason = ShrinkReason::Expiring;
+        self.note(Note::Draining { runner: id, reason });
+        self.retire(id, reason);
+        self.mind_stillborn(now, &runner);
+    }
+
     /// The runner offers to end. Whichever is first wins: a lease, or the drain.
     pub(super) fn idle_proposed(&mut self, id: RunnerId, idle_for: Duration) {
         let Some(&runner) = self.fleet.get(id) else { return };
@@ -114,10 +126,12 @@ impl<F: Clone> PoolState<F> {
         self.act(Action::StayUp { runner: id, again_in });
     }
 
-    /// Whether `spare` slots would no longer be free without one idle runner.
+    /// Whether `spare` slots would no longer be free without one idle runner, or another would be
+    /// booted in its place.
     fn spare_needs_one_more(&self) -> bool {
         let slots = u64::from(self.limits.slots_per_runner());
-        self.fleet.free() < u64::from(self.limits.spare) + slots
+        let wanted = u64::from(self.limits.spare).saturating_add(self.elsewhere);
+        self.fleet.free() < wanted.saturating_add(slots)
     }
 
     pub(super) fn resize(&mut self, change: &LimitsChange) {
@@ -182,8 +196,8 @@ impl<F: Clone> PoolState<F> {
     /// Tells an empty runner to end.
     pub(super) fn drain_runner(&mut self, runner: RunnerId, reason: ShrinkReason) {
         self.fleet.turn(runner, Phase::Draining(reason));
-        // What announced its end was noted then.
-        if reason != ShrinkReason::Announced {
+        // These were noted when they retired.
+        if !matches!(reason, ShrinkReason::Announced | ShrinkReason::Expiring) {
             self.note(Note::Draining { runner, reason });
         }
         self.act(Action::DrainRunner { runner });

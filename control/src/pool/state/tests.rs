@@ -2,6 +2,8 @@
 
 mod boots;
 mod defects;
+mod elsewhere;
+mod expiry;
 mod leases;
 mod life;
 pub(super) mod sim;

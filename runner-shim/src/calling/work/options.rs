@@ -12,7 +12,8 @@ pub struct Options {
     pub timeout: Timeout,
     /// Whether it runs on when its caller goes away. Default: no.
     pub detached: bool,
-    /// The trace it belongs to. Default: the current span's, if there is one.
+    /// The caller's place in a trace, sent as it is. Default: a span of its own in the trace of
+    /// the call that is served where it is made; outside of one, a trace of its own.
     pub trace: Option<TraceContext>,
 }
 

@@ -72,12 +72,19 @@ impl Sim {
     }
 
     pub(super) fn checkout(&mut self, waiter: u64) -> Vec<Action<Failure>> {
-        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline: None })
+        let (deadline, until) = (None, None);
+        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline, until })
+    }
+
+    /// Waits without end, for a slot for that long.
+    pub(super) fn checkout_for(&mut self, waiter: u64, ms: u64) -> Vec<Action<Failure>> {
+        let until = Some(self.now + Duration::from_millis(ms));
+        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline: None, until })
     }
 
     pub(super) fn checkout_within(&mut self, waiter: u64, ms: u64) -> Vec<Action<Failure>> {
         let deadline = Some(self.now + Duration::from_millis(ms));
-        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline })
+        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline, until: deadline })
     }
 
     pub(super) fn cancel(&mut self, waiter: u64) -> Vec<Action<Failure>> {
@@ -89,7 +96,13 @@ impl Sim {
     }
 
     pub(super) fn up(&mut self, runner: u64) -> Vec<Action<Failure>> {
-        self.event(Event::RunnerUp { runner: RunnerId(runner) })
+        self.event(Event::RunnerUp { runner: RunnerId(runner), expires: None })
+    }
+
+    /// A runner that its platform ends after that long.
+    pub(super) fn up_for(&mut self, runner: u64, ms: u64) -> Vec<Action<Failure>> {
+        let expires = Some(self.now + Duration::from_millis(ms));
+        self.event(Event::RunnerUp { runner: RunnerId(runner), expires })
     }
 
     pub(super) fn fail(&mut self, runner: u64, failure: Failure) -> Vec<Action<Failure>> {
@@ -111,6 +124,14 @@ impl Sim {
 
     pub(super) fn gone(&mut self, runner: u64) -> Vec<Action<Failure>> {
         self.event(Event::RunnerGone { runner: RunnerId(runner) })
+    }
+
+    pub(super) fn elsewhere(&mut self, calls: u64) -> Vec<Action<Failure>> {
+        self.event(Event::Elsewhere { calls })
+    }
+
+    pub(super) fn room(&self) -> Room {
+        self.pool.room(self.now)
     }
 
     pub(super) fn resize(&mut self, change: LimitsChange) -> Vec<Action<Failure>> {

@@ -1,0 +1,63 @@
+//! Which program a child runs.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::super::BackendError;
+
+/// The running executable, also after a rebuild has replaced its file.
+pub(super) fn own() -> std::io::Result<std::process::Command> {
+    #[cfg(target_os = "linux")]
+    let program = std::path::PathBuf::from("/proc/self/exe");
+    #[cfg(not(target_os = "linux"))]
+    let program = std::env::current_exe()?;
+    #[cfg_attr(not(unix), expect(unused_mut))]
+    let mut command = std::process::Command::new(program);
+    #[cfg(unix)]
+    if let Some(name) = std::env::args_os().next() {
+        std::os::unix::process::CommandExt::arg0(&mut command, name);
+    }
+    Ok(command)
+}
+
+/// Whether a program that is named can be started, as far as can be seen without doing it. A name
+/// without a slash is looked for in `PATH`, as it is when it is started.
+pub(super) fn check(program: &OsStr) -> Result<(), BackendError> {
+    let path = Path::new(program);
+    let shown = path.display();
+    if path.components().count() > 1 {
+        if !path.is_file() {
+            return Err(BackendError::new(format!(
+                "`program` is {shown}, and no such file is there"
+            )));
+        }
+        if !may_be_executed(path) {
+            let what = format!("`program` is {shown}, which is not executable: chmod +x it");
+            return Err(BackendError::new(what));
+        }
+        return Ok(());
+    }
+    if !in_path(program).any(|file| file.is_file() && may_be_executed(&file)) {
+        let what =
+            format!("`program` is {shown}, and no folder in PATH has it: give its whole path");
+        return Err(BackendError::new(what));
+    }
+    Ok(())
+}
+
+fn in_path(name: &OsStr) -> impl Iterator<Item = PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let files: Vec<_> = std::env::split_paths(&folders).map(|folder| folder.join(name)).collect();
+    files.into_iter()
+}
+
+#[cfg(unix)]
+fn may_be_executed(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|about| about.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn may_be_executed(_: &Path) -> bool {
+    true
+}

@@ -43,8 +43,6 @@ pub(crate) enum Admitted<T> {
 #[derive(Debug)]
 pub(crate) struct Admission<T> {
     build: BuildId,
-    /// Whether a runner of another build may fetch this executable; else why not.
-    sync: Result<(), NoSync>,
     runners: HashMap<RunnerRef, Expected<T>>,
 }
 
@@ -60,7 +58,9 @@ pub(crate) struct Expected<T> {
     /// What the pool keeps of it.
     keep: T,
     progress: Progress,
-    /// How often it was offered this executable.
+    /// Whether it may fetch this executable if it is of another build; else why not.
+    sync: Result<(), NoSync>,
+    /// How often it was offered that.
     offers: u32,
     /// Which of those that were started with the token has been welcomed.
     life: Option<u64>,
@@ -71,11 +71,27 @@ pub(crate) struct Expected<T> {
 impl<T> Expected<T> {
     pub(crate) fn new(token: TokenHash, resume: TokenHash, expires: Instant, keep: T) -> Self {
         let progress = Progress::Expected;
-        Self { token, resume, expires, keep, progress, offers: 0, life: None, arrived: false }
+        Self {
+            token,
+            resume,
+            expires,
+            keep,
+            progress,
+            sync: Err(NoSync::Off),
+            offers: 0,
+            life: None,
+            arrived: false,
+        }
+    }
+
+    /// What becomes of it if it is of another build. Default: it is refused, [`NoSync::Off`].
+    pub(crate) fn sync(self, sync: Result<(), NoSync>) -> Self {
+        Self { sync, ..self }
     }
 
     /// Whether one of another build may fetch this executable once more.
     fn may_fetch(&self, hello: &Hello) -> Result<(), NoSync> {
+        self.sync?;
         if hello.synced {
             return Err(NoSync::Again);
         }
@@ -98,8 +114,8 @@ enum Progress {
 }
 
 impl<T: Clone> Admission<T> {
-    pub(crate) fn new(build: BuildId, sync: Result<(), NoSync>) -> Self {
-        Self { build, sync, runners: HashMap::new() }
+    pub(crate) fn new(build: BuildId) -> Self {
+        Self { build, runners: HashMap::new() }
     }
 
     /// A runner is being booted.
@@ -154,7 +170,7 @@ impl<T: Clone> Admission<T> {
                     return Err(Refusal::ExpiredToken);
                 }
                 if hello.build != self.build {
-                    if let Err(sync) = self.sync.and_then(|()| expected.may_fetch(hello)) {
+                    if let Err(sync) = expected.may_fetch(hello) {
                         // Nobody shows this token again.
                         expected.progress = Progress::Done;
                         let (parent, runner) = (self.build.clone(), hello.build.clone());
@@ -224,10 +240,11 @@ mod tests {
 
     fn admission_with(sync: Result<(), NoSync>) -> (Instant, Admission<u32>) {
         let now = tokio::time::Instant::now().into_std();
-        let mut admission = Admission::new(BuildId::new("build"), sync);
+        let mut admission = Admission::new(BuildId::new("build"));
         admission.expect(
             RUNNER,
-            Expected::new(token(1).hash(), token(2).hash(), now + Duration::from_secs(10), 7),
+            Expected::new(token(1).hash(), token(2).hash(), now + Duration::from_secs(10), 7)
+                .sync(sync),
         );
         (now, admission)
     }

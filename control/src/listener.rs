@@ -16,6 +16,7 @@ use std::time::Duration;
 use flame_link::{Greeting, HelloError, Io, ServerKey, accept, in_memory};
 use flame_wire::hello::{Hello, NoSync, Refusal};
 use flame_wire::ids::BuildId;
+use flame_wire::parent::HostKind;
 use flame_wire::token::Token;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -61,11 +62,18 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// `code` is what runners of another build may fetch, or why they may not.
-    pub(crate) fn new(key: ServerKey, build: BuildId, code: Result<Code, NoSync>) -> Self {
-        let sync = code.as_ref().map(|_| ()).map_err(|why| *why);
-        let admission = Arc::new(Mutex::new(Admission::new(build, sync)));
-        Self { key, admission, code: code.ok() }
+    /// `code` is what runners of another build may fetch, if they may.
+    pub(crate) fn new(key: ServerKey, build: BuildId, code: Option<Code>) -> Self {
+        Self { key, admission: Arc::new(Mutex::new(Admission::new(build))), code }
+    }
+
+    /// Whether a runner of this kind may fetch this executable; else why not.
+    pub(crate) fn may_sync(&self, kind: HostKind) -> Result<(), NoSync> {
+        match kind {
+            _ if self.code.is_none() => Err(NoSync::Off),
+            HostKind::Process | HostKind::Ecs => Ok(()),
+            kind => Err(NoSync::Host(kind)),
+        }
     }
 
     pub(crate) fn key(&self) -> &ServerKey {

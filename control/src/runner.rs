@@ -184,7 +184,8 @@ async fn boot(
     );
     let flame_parent = parent.encode().map_err(|error| BootFailure::new(error.to_string()))?;
     let expires = by.into_std();
-    let expected = Expected::new(token.hash(), door.resume.hash(), expires, door);
+    let expected = Expected::new(token.hash(), door.resume.hash(), expires, door)
+        .sync(pool.listener.may_sync(pool.backend.kind()));
     pool.listener.admission().expect(name, expected);
     let listener = pool.listener.clone();
     let in_memory = Arc::new(move || {

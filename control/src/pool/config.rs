@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use flame_link::ServerKey;
 use flame_runner_shim::build_id::build_id;
-use flame_wire::hello::NoSync;
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::{Fingerprint, FlameParent, HostKind, MAX_POOL, RunnerLimits};
 use flame_wire::token::Token;
@@ -488,11 +487,7 @@ impl PoolBuilder {
             let info = PoolInfo { boot_timeout: burst.boot_timeout(), ..info.clone() };
             burst.init(&info).await?;
         }
-        let code = match backend.kind() {
-            _ if !self.code_sync => Err(NoSync::Off),
-            HostKind::Process | HostKind::Ecs => Ok(Code::own(&build).await?),
-            kind => Err(NoSync::Host(kind)),
-        };
+        let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
         let listener = Listener::new(ServerKey::generate()?, build, code);
         let accepting = tokio::spawn(listener.clone().run(socket));
         let callbacks = std::mem::take(&mut self.callbacks);

@@ -29,6 +29,11 @@ pub enum Answer {
         /// Why.
         refusal: Refusal,
     },
+    /// It was offered its parent's executable, which a function can't become.
+    NotSynced {
+        /// What it was told.
+        what: String,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -43,6 +48,7 @@ impl Answer {
         match ended {
             Ended::Done { code, reason, calls, left } => Self::Ended { reason, code, calls, left },
             Ended::Refused(refusal) => Self::Refused { refusal },
+            Ended::NotSynced(error) => Self::NotSynced { what: error.to_string() },
         }
     }
 
@@ -64,6 +70,7 @@ impl fmt::Display for Answer {
                 Ok(())
             }
             Answer::Refused { refusal } => write!(f, "the parent refused the runner: {refusal}"),
+            Answer::NotSynced { what } => write!(f, "the runner is of another build: {what}"),
         }
     }
 }

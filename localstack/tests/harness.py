@@ -8,6 +8,7 @@ import http.client
 import io
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,8 +38,9 @@ IMAGES: dict[str, Any] = {
 class Emulator:
     """One emulator process."""
 
-    def __init__(self, folder: Optional[Path] = None) -> None:
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="emulator-test-"))
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="emulator-test-"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.images = self.folder / "images.json"
         self.images.write_text(json.dumps(IMAGES))
         self.process = subprocess.Popen(

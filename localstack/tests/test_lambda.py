@@ -68,10 +68,10 @@ class Environments(Invocations):
     def test_frozen_between_invocations(self) -> None:
         self.aws.create_function()
         pid = self.ok(self.aws.invoke({}))["pid"]
-        self.assertEqual(state(pid), "T")
+        wait(lambda: state(pid) == "T", "the process to be stopped")
         self.assertEqual(self.environments(), [{"account": self.aws.account, "function": "f", "pid": pid, "frozen": True}])
         self.assertEqual(self.ok(self.aws.invoke({}))["pid"], pid)
-        self.assertEqual(state(pid), "T")
+        wait(lambda: state(pid) == "T", "the process to be stopped")
 
     def test_one_environment_for_each_concurrent_invocation(self) -> None:
         self.aws.create_function()

@@ -228,8 +228,8 @@ class Process:
         with self._lock:
             self.returncode = self._child.wait()
             self._gone = True
-        self.output.finish(1.0)
         self._ended(self)
+        self.output.finish(1.0)
         with self._lock:
             self.exited.set()
             listeners, self._listeners = self._listeners, []

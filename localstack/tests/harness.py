@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Optional
 
 START = Path(__file__).resolve().parent.parent / "start.py"
 BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap.py"
@@ -62,7 +62,7 @@ class Emulator:
 class Answer:
     """An answer of HTTP."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
         self.status = status
         self.headers = headers
         self.body = body

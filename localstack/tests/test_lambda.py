@@ -65,6 +65,16 @@ class Environments(Invocations):
         first, second = (self.ok(self.aws.invoke({}))["pid"] for _ in range(2))
         self.assertEqual(first, second)
 
+    def test_an_answer_in_chunks(self) -> None:
+        self.aws.create_function()
+        self.assertIn("pid", self.ok(self.aws.invoke({"chunked": True})))
+
+    def test_an_initialisation_that_hangs_is_run_again_within_the_timeout(self) -> None:
+        self.aws.create_function(Environment={"Variables": {"INIT": "hang"}}, Timeout=1)
+        said = self.failed(self.aws.invoke({}))  # after the 10 s that an initialisation has, and 1 s
+        self.assertEqual(said["errorType"], "Sandbox.Timedout")
+        self.assertEqual(self.environments(), [])
+
     def test_frozen_between_invocations(self) -> None:
         self.aws.create_function()
         pid = self.ok(self.aws.invoke({}))["pid"]

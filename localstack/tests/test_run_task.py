@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .harness import NETWORK, Case, Client, emulator
 
 
@@ -25,7 +27,7 @@ class Refusals(Case):
     def test_awsvpc_needs_a_network(self) -> None:
         refused = self.refused("InvalidParameterException", lambda: self.aws.run_task(networkConfiguration=None))
         self.assertIn("awsvpc", refused.message)
-        empty = {"awsvpcConfiguration": {"subnets": []}}
+        empty: Any = {"awsvpcConfiguration": {"subnets": []}}
         self.refused("InvalidParameterException", lambda: self.aws.run_task(networkConfiguration=empty))
 
     def test_override_of_an_unknown_container(self) -> None:

@@ -274,7 +274,7 @@ fn ended(answer: &Answer, request: &str) -> Death {
              its security group through to the parent's port",
         ),
         Answer::Ended { code, .. } => (Some(*code), ""),
-        Answer::Refused { .. } => (None, ""),
+        Answer::Refused { .. } | Answer::NotSynced { .. } => (None, ""),
     };
     let mut death = Death::new(format!("{answer}{request}{advice}"));
     death.exit_code = code;

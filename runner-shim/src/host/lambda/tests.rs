@@ -1,4 +1,4 @@
-use flame_wire::hello::Refusal;
+use flame_wire::hello::{NoSync, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::parent::{Fingerprint, FlameParent, RunnerLimits};
 use flame_wire::token::Token;
@@ -93,13 +93,16 @@ fn answers_are_these_json() {
     let ended = Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left: 0 };
     let left = Answer::Ended { reason: EndReason::Signal(15), code: 83, calls: 1, left: 2 };
     let used = Answer::Refused { refusal: Refusal::UsedToken };
-    let (parent, runner) = (BuildId::new("p"), BuildId::new("r"));
-    let other = Answer::Refused { refusal: Refusal::OtherBuild { parent, runner } };
+    let (parent, runner, sync) = (BuildId::new("p"), BuildId::new("r"), NoSync::Off);
+    let other = Answer::Refused { refusal: Refusal::OtherBuild { parent, runner, sync } };
     for (answer, json) in [
         (ended, r#"{"flame":"ended","reason":"Idle","code":0,"calls":3}"#),
         (left, r#"{"flame":"ended","reason":{"Signal":15},"code":83,"calls":1,"left":2}"#),
         (used, r#"{"flame":"refused","refusal":"UsedToken"}"#),
-        (other, r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r"}}}"#),
+        (
+            other,
+            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Off"}}}"#,
+        ),
     ] {
         assert_eq!(serde_json::to_string(&answer).unwrap(), json);
         assert_eq!(serde_json::from_str::<Answer>(json).unwrap(), answer);

@@ -61,6 +61,20 @@ pub async fn pid() -> u32 {
     std::process::id()
 }
 
+/// A variable of the runner's environment.
+#[remote]
+pub async fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What a runner on ECS calls its instance.
+#[remote]
+pub async fn ecs_instance() -> Result<String, RemoteError> {
+    use flame_runner_shim::host::{Host, ecs::EcsHost};
+    let host = EcsHost::discover().await.map_err(|error| RemoteError::new(&error))?;
+    Ok(host.instance())
+}
+
 /// That many bytes, and the process that made them.
 #[remote]
 pub async fn large_with_pid(len: usize) -> (Blob, u32) {

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::emulator::EcsApp;
 use crate::{demo, mischief, process, process_pool};
 
 /// The variable that says which program the suite is.
@@ -24,6 +25,9 @@ pub(crate) async fn run(name: &str) {
         "talks" => talks().await,
         "parent_on_lambda" => parent_on_lambda().await,
         "talks_on_lambda" => talks_on_lambda().await,
+        "ecs_family" => ecs_family().await,
+        "ecs_parent" => ecs_parent().await,
+        "sleeps" => std::future::pending().await,
         name => panic!("there is no program {name}"),
     }
 }
@@ -133,6 +137,35 @@ async fn talks_on_lambda() {
     pool.call(mischief::logs("logged")).await.unwrap();
     println!("runner {}", pool.snapshot().runners[0].runner);
     pool.drain().await;
+}
+
+/// Tasks, one idle and one busy, whose grace is short. The account is that of the environment.
+async fn ecs_family() {
+    let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
+    let pool = |name: &str| {
+        let backend = EcsApp::backend_with(config.clone()).build();
+        let pool = flame_aws::Pool::builder(name).max(1).timeout(None).backend(backend);
+        pool.grace(std::time::Duration::from_secs(1))
+    };
+    let idle = pool("idle").min(1).start().await.unwrap();
+    idle.ready().await;
+    tell("idle", process::pids(&idle)[0]);
+    let busy = pool("busy").start().await.unwrap();
+    tell("busy", busy.call(demo::pid()).await.unwrap());
+    let _spinning = tokio::spawn(busy.call(mischief::spins()));
+    println!("ready");
+    std::future::pending().await
+}
+
+/// A parent that is an ECS task, and has a runner that hangs: nothing but subnets is set.
+async fn ecs_parent() {
+    let backend = flame_aws::backend::Ecs::builder().env("DEMO_HANG_IN_BOOT", "1");
+    let pool = flame_aws::Pool::builder("swept").min(1).max(1).backend(backend.build());
+    let pool = pool.listen("0.0.0.0:0".parse().unwrap()).start().await;
+    let _pool = pool.unwrap_or_else(|error| {
+        panic!("{:?}", std::error::Error::source(&error).map(ToString::to_string))
+    });
+    std::future::pending().await
 }
 
 fn tell(what: &str, pid: u32) {

@@ -96,7 +96,10 @@ struct Ready {
     how: Invoked,
     /// For people.
     function: String,
+    /// The function's, if it is known.
     timeout: Option<Duration>,
+    /// The pool's.
+    boot_timeout: Duration,
 }
 
 impl fmt::Debug for Lambda {
@@ -152,7 +155,7 @@ impl Lambda {
                 return Err(BackendError::new(format!("{why} (region {region})")));
             }
         };
-        Ok(Ready { client, how, function, timeout })
+        Ok(Ready { client, how, function, timeout, boot_timeout: pool.boot_timeout })
     }
 
     fn judge(&self, function: &str, seen: &Seen) -> Result<Option<Duration>, BackendError> {
@@ -233,9 +236,8 @@ impl Backend for Lambda {
             let event = runner::Event::new(spec.flame_parent);
             let event = serde_json::to_vec(&event).map_err(|e| failed(&e))?;
             let instance = Instance::new(runner::instance_of(spec.runner));
-            let boot_time = Duration::from_millis(parent.limits.failsafe_ms);
             let by_itself = by_itself(&parent, ready.timeout);
-            let invocation = Invocation::new(now(), &ready.function, boot_time, by_itself);
+            let invocation = Invocation::new(now(), &ready.function, ready.boot_timeout, by_itself);
             let client = ready.client.clone();
             let order = Order { client, how: ready.how, event, timeout: ready.timeout };
             self.invocations.begin(instance.clone(), order, invocation);

@@ -35,8 +35,9 @@ impl EcsApp {
     pub async fn new() -> Self {
         let account = Account::new().await;
         let app = Self::of(account).await;
-        let cluster = app.client.create_cluster().cluster_name(Self::CLUSTER).send().await;
-        cluster.expect("a cluster");
+        let cluster = app.client.create_cluster().cluster_name(Self::CLUSTER);
+        let cluster = cluster.capacity_providers("FARGATE").capacity_providers("FARGATE_SPOT");
+        cluster.send().await.expect("a cluster");
         app.define(Self::FAMILY, |container| container).await;
         app
     }

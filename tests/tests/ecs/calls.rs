@@ -6,7 +6,11 @@ use flame_tests::{Test, demo, tests};
 use futures_util::TryStreamExt;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![a_call_a_cast_and_a_map_run_in_a_task, a_stream_a_child_and_a_held_value_live_in_a_task,]
+    tests![
+        a_call_a_cast_and_a_map_run_in_a_task,
+        a_stream_a_child_and_a_held_value_live_in_a_task,
+        a_runner_calls_its_instance_as_its_backend_does_by_the_tasks_arn,
+    ]
 }
 
 async fn a_call_a_cast_and_a_map_run_in_a_task() {
@@ -47,4 +51,14 @@ async fn a_stream_a_child_and_a_held_value_live_in_a_task() {
     drop(held);
     pool.drain().await;
     app.account.until_nothing_runs().await;
+}
+
+async fn a_runner_calls_its_instance_as_its_backend_does_by_the_tasks_arn() {
+    let app = EcsApp::new().await;
+    let pool = app.pool("names").await.max(1).start().await.unwrap();
+    let named = pool.call(demo::ecs_instance()).await.unwrap().unwrap();
+    let instance = pool.snapshot().runners[0].instance.clone();
+    assert_eq!(instance.as_deref(), Some(named.as_str()));
+    assert!(named.starts_with("arn:aws:ecs:"), "{named}");
+    pool.drain().await;
 }

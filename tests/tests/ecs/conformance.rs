@@ -1,0 +1,33 @@
+//! The conformance suite, on ECS.
+
+use flame_aws::backend::{Ecs, EcsBuilder};
+use flame_aws::testing::Conformance;
+use flame_tests::emulator::EcsApp;
+use libtest_mimic::Trial;
+
+/// The checks. They begin with an account of theirs, so they must be made outside of a runtime.
+pub(crate) fn trials() -> Vec<Trial> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let config = runtime.expect("a runtime").block_on(async {
+        let app = EcsApp::new().await;
+        app.account.sdk().await
+    });
+    let make = move |change: fn(EcsBuilder) -> EcsBuilder| {
+        let config = config.clone();
+        move || -> Ecs { change(EcsApp::backend_with(config.clone())).build() }
+    };
+    let suite = Conformance::of(make(|backend| backend))
+        .refuses("an unknown cluster", make(|backend| backend.cluster("nowhere")))
+        .refuses("an unknown task definition", make(|backend| backend.task_definition("none")))
+        .refuses("an unknown container", make(|backend| backend.container("other")))
+        .refuses("no subnet", make(|backend| backend.subnets([""; 0])))
+        .refuses("a size that there is not", make(|backend| backend.cpu(256).memory(4_096)))
+        .refuses("too long overrides", make(|backend| backend.env("BIG", "x".repeat(8_000))));
+    let trials = suite.checks().into_iter().map(|check| {
+        let name = format!("conformance::{}", check.name());
+        flame_tests::trial(name, move || {
+            Box::pin(async move { check.run().await.map_err(|unfit| unfit.to_string()) })
+        })
+    });
+    trials.collect()
+}

@@ -1,0 +1,184 @@
+//! Lives of tasks: many at once, to zero and back, signals, and what all of it costs in requests.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use flame_aws::{CallError, Idle};
+use flame_tests::emulator::EcsApp;
+use flame_tests::mischief::{self, Gate};
+use flame_tests::program::Program;
+use flame_tests::{Test, Watcher, demo, process, tests};
+use serde_json::json;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        fifty_runners_boot_at_once_and_cost_less_than_four_requests_each,
+        an_idle_runner_ends_by_itself_and_the_pool_comes_back_from_zero,
+        a_runner_that_crashes_is_seen_with_its_exit_code,
+        a_runner_that_is_killed_is_lost_and_replaced,
+        a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere,
+        a_killed_parent_leaves_no_task_beyond_the_grace,
+        a_pool_that_drains_in_a_boot_leaves_no_task,
+        throttled_looks_do_not_stop_the_poller,
+        a_stop_that_is_throttled_is_repeated,
+    ]
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn fifty_runners_boot_at_once_and_cost_less_than_four_requests_each() {
+    const RUNNERS: u32 = 50;
+    let app = EcsApp::new().await;
+    // As often as it is by default.
+    let backend = app.backend().await.poll_every(SECOND, SECOND * 5);
+    let pool = app.pool_of("fifty", backend).min(RUNNERS).max(RUNNERS).max_concurrency(1);
+    let pool = pool.start().await.unwrap();
+    pool.ready().await;
+    let pids: BTreeSet<_> = process::pids(&pool).into_iter().collect();
+    assert_eq!(pids.len(), RUNNERS as usize);
+    assert_eq!(app.account.running().await.into_iter().collect::<BTreeSet<_>>(), pids);
+    pool.drain().await;
+    app.account.until_nothing_runs().await;
+    let calls = app.account.calls().await;
+    let count = |name: &str| calls.get(name).copied().unwrap_or(0);
+    assert_eq!(count("RunTask"), u64::from(RUNNERS));
+    assert_eq!(count("StopTask"), 0, "they ended by themselves");
+    let life = ["RunTask", "DescribeTasks", "StopTask", "ListTasks"].map(count).iter().sum::<u64>();
+    assert!(life < u64::from(4 * RUNNERS), "{calls:?}");
+}
+
+async fn an_idle_runner_ends_by_itself_and_the_pool_comes_back_from_zero() {
+    let app = EcsApp::new().await;
+    let pool = app.pool("idle").await.max(1).idle_shutdown_after(Duration::from_millis(300));
+    let pool = pool.start().await.unwrap();
+    let first = pool.call(demo::pid()).await.unwrap();
+    let arn = pool.snapshot().runners[0].instance.clone().unwrap();
+    let task = app.until_stopped(&arn).await;
+    assert_eq!(task.stop_code().map(|code| code.as_str()), Some("EssentialContainerExited"));
+    assert_eq!(task.containers()[0].exit_code(), Some(0));
+    flame_tests::until("the pool is empty", || pool.snapshot().runners.is_empty()).await;
+    assert_eq!(app.account.count("StopTask").await, 0);
+    let second = pool.call(demo::pid()).await.unwrap();
+    assert_ne!(first, second);
+    pool.drain().await;
+    app.account.until_nothing_runs().await;
+}
+
+async fn a_runner_that_crashes_is_seen_with_its_exit_code() {
+    let app = EcsApp::new().await;
+    let pool = app.pool("crashes").await.max(1).start().await.unwrap();
+    match pool.call(demo::exits(7)).await {
+        Err(CallError::RunnerLost { started: true, reason, .. }) => {
+            assert!(reason.contains("code 7"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
+    pool.drain().await;
+}
+
+async fn a_runner_that_is_killed_is_lost_and_replaced() {
+    let app = EcsApp::new().await;
+    let pool = app.pool("killed").await.max(1).start().await.unwrap();
+    let pid = pool.call(demo::pid()).await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    process::kill(pid);
+    assert_eq!(watcher.lost().await, 0);
+    assert_ne!(pool.call(demo::pid()).await.unwrap(), pid);
+    pool.drain().await;
+    app.account.until_nothing_runs().await;
+}
+
+async fn a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere() {
+    let app = EcsApp::new().await;
+    let backend = app.backend().await.capacity_provider("FARGATE_SPOT", 1);
+    let pool = app.pool_of("spot", backend).timeout(None).start().await.unwrap();
+    let (mut gate, begun, open) = Gate::new();
+    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+    let pid = gate.entered().await;
+    let arn = pool.snapshot().runners[0].instance.clone().unwrap();
+    let tasks = app.tasks().await;
+    let task = tasks.iter().find(|task| task.task_arn() == Some(&arn)).unwrap();
+    assert_eq!(task.capacity_provider_name(), Some("FARGATE_SPOT"));
+
+    app.account.post("_spot", json!({ "task": arn })).await;
+    // It is told, says so, and takes nothing new.
+    let mut watcher = Watcher::new(&pool);
+    let elsewhere = async {
+        loop {
+            let other = pool.call(demo::pid()).await.unwrap();
+            if other != pid {
+                return other;
+            }
+        }
+    };
+    elsewhere.await;
+    gate.open();
+    assert_eq!(call.await.unwrap().unwrap().unwrap(), pid, "the call has run to its end");
+    let task = app.until_stopped(&arn).await;
+    assert_eq!(task.stop_code().map(|code| code.as_str()), Some("SpotInterruption"));
+    assert_eq!(task.containers()[0].exit_code(), Some(0), "it left in good order");
+    pool.drain().await;
+    watcher.drained().await;
+}
+
+async fn a_killed_parent_leaves_no_task_beyond_the_grace() {
+    let app = EcsApp::new().await;
+    let variables = app.account.variables();
+    let variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let mut parent = Program::start("ecs_family", &variables);
+    let children = parent.until_ready().await;
+    let kinds: Vec<&str> = children.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["idle", "busy"]);
+    let running = app.account.running().await;
+    assert!(children.iter().all(|(_, pid)| running.contains(pid)), "{children:?} {running:?}");
+    parent.kill().await;
+    app.account.until_nothing_runs().await;
+    let tasks = app.tasks().await;
+    let codes: Vec<_> = tasks.iter().map(|task| task.containers()[0].exit_code()).collect();
+    assert!(codes.iter().all(|code| *code == Some(82)), "they found their parent lost: {codes:?}");
+    assert_eq!(app.account.count("StopTask").await, 0, "nobody else ended them");
+}
+
+async fn a_pool_that_drains_in_a_boot_leaves_no_task() {
+    let app = EcsApp::new().await;
+    app.account.fault(json!({ "target": "task", "start_ms": 300 })).await;
+    let pool = app.pool("drains").await.min(2).start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    let call = tokio::spawn(pool.call(demo::double(1)));
+    while app.account.count("RunTask").await < 2 {
+        tokio::task::yield_now().await;
+    }
+    pool.drain().await;
+    assert!(matches!(call.await.unwrap(), Err(CallError::Draining)));
+    watcher.drained().await;
+    app.account.until_nothing_runs().await;
+    let tasks = app.tasks().await;
+    assert_eq!(tasks.len(), 2);
+    assert!(tasks.iter().all(|task| task.last_status() == Some("STOPPED")));
+}
+
+async fn throttled_looks_do_not_stop_the_poller() {
+    let app = EcsApp::new().await;
+    let pool = app.pool("throttled").await.max(1).idle_shutdown_after(Idle::Never);
+    let pool = pool.start().await.unwrap();
+    let pid = pool.call(demo::pid()).await.unwrap();
+    app.account.fails("DescribeTasks", 2, "ThrottlingException", "Rate exceeded").await;
+    app.account.fails("DescribeTasks", 1, "ServerException", "").await;
+    let mut watcher = Watcher::new(&pool);
+    process::kill(pid);
+    assert_eq!(watcher.lost().await, 0, "its death is seen all the same");
+    pool.drain().await;
+}
+
+async fn a_stop_that_is_throttled_is_repeated() {
+    let app = EcsApp::new().await;
+    let backend = app.backend().await.env("DEMO_HANG_IN_BOOT", "1");
+    let pool = app.pool_of("stops", backend).max(1).boot_timeout(SECOND).start().await.unwrap();
+    app.account.fails("StopTask", 2, "ThrottlingException", "Rate exceeded").await;
+    let failed = pool.call(demo::double(1)).await;
+    assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
+    pool.drain().await;
+    app.account.until_nothing_runs().await;
+    assert!(app.account.count("StopTask").await >= 3);
+}

@@ -1,0 +1,112 @@
+//! Pools that start, or do not, and say why.
+
+use std::error::Error;
+use std::time::Duration;
+
+use flame_aws::backend::EcsBuilder;
+use flame_aws::{Pool, PoolError};
+use flame_tests::emulator::EcsApp;
+use flame_tests::{Test, demo, tests};
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        what_is_not_there_is_named_with_where_to_set_it,
+        a_pool_that_no_task_can_reach_does_not_start,
+        a_shutdown_window_beyond_the_stop_timeout_does_not_start,
+        what_may_not_be_looked_at_is_not_checked,
+        a_start_that_is_throttled_is_repeated,
+        another_size_is_set_for_the_task_and_its_container,
+        a_backend_serves_one_pool,
+    ]
+}
+
+/// What the backend says against starting.
+fn refusal(started: Result<Pool, PoolError>) -> String {
+    match started {
+        Err(error @ PoolError::Backend(_)) => error.source().unwrap().to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn start(app: &EcsApp, backend: EcsBuilder) -> Result<Pool, PoolError> {
+    app.pool_of("setup", backend).start().await
+}
+
+async fn what_is_not_there_is_named_with_where_to_set_it() {
+    let app = EcsApp::new().await;
+    let backend = app.backend().await;
+    let wrong = [
+        (backend.clone().cluster("nowhere"), ["`nowhere`", "FLAME_ECS_CLUSTER"]),
+        (backend.clone().task_definition("none:3"), ["`none:3`", "FLAME_ECS_TASK_DEFINITION"]),
+        (backend.clone().container("other"), ["has app", "FLAME_ECS_CONTAINER"]),
+        (backend.clone().cpu(512).memory(512), ["512 MiB", "1024 to 4096"]),
+        (backend.clone().memory(8_192), ["8192 MiB", "with `cpu` 256"]),
+        (backend.clone().env("BIG", "x".repeat(8_192)), ["8192", "task definition"]),
+    ];
+    for (backend, parts) in wrong {
+        let refusal = refusal(start(&app, backend).await);
+        assert!(parts.iter().all(|part| refusal.contains(part)), "{refusal}");
+    }
+    assert_eq!(app.account.count("RunTask").await, 0);
+}
+
+async fn a_pool_that_no_task_can_reach_does_not_start() {
+    let app = EcsApp::new().await;
+    let pool = app.pool("setup").await.listen("0.0.0.0:0".parse().unwrap());
+    let refusal = refusal(pool.start().await);
+    assert!(refusal.contains("ws://0.0.0.0:") && refusal.contains(".advertise("), "{refusal}");
+}
+
+async fn a_shutdown_window_beyond_the_stop_timeout_does_not_start() {
+    let app = EcsApp::new().await;
+    let window = Duration::from_secs(100);
+    let refusal = refusal(app.pool("setup").await.shutdown_timeout(window).start().await);
+    assert!(refusal.contains("`stopTimeout`, which is 30 s"), "{refusal}");
+    app.define("patient", |container| container.stop_timeout(120)).await;
+    let backend = app.backend().await.task_definition("patient");
+    let pool = app.pool_of("setup", backend).shutdown_timeout(window).start().await.unwrap();
+    pool.drain().await;
+}
+
+async fn what_may_not_be_looked_at_is_not_checked() {
+    let app = EcsApp::new().await;
+    for action in ["DescribeClusters", "DescribeTaskDefinition"] {
+        app.account.fails(action, 1_000, "AccessDeniedException", "not authorized").await;
+    }
+    let pool = start(&app, app.backend().await).await.unwrap();
+    assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
+    pool.drain().await;
+}
+
+async fn a_start_that_is_throttled_is_repeated() {
+    let app = EcsApp::new().await;
+    app.account.fails("DescribeClusters", 2, "ThrottlingException", "Rate exceeded").await;
+    let pool = start(&app, app.backend().await).await.unwrap();
+    pool.drain().await;
+    app.account.fails("DescribeClusters", 1_000, "ThrottlingException", "Rate exceeded").await;
+    let refusal = refusal(start(&app, app.backend().await).await);
+    assert!(refusal.contains("Rate exceeded"), "{refusal}");
+}
+
+async fn another_size_is_set_for_the_task_and_its_container() {
+    let app = EcsApp::new().await;
+    let backend = app.backend().await.cpu(512).memory(2_048).ephemeral_storage(30);
+    let pool = start(&app, backend).await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    let tasks = app.tasks().await;
+    assert_eq!((tasks[0].cpu(), tasks[0].memory()), (Some("512"), Some("2048")));
+    let overrides = tasks[0].overrides().unwrap();
+    let container = &overrides.container_overrides()[0];
+    assert_eq!((container.cpu(), container.memory()), (Some(512), Some(2_048)));
+    assert_eq!(overrides.ephemeral_storage().map(|storage| storage.size_in_gib()), Some(30));
+    pool.drain().await;
+}
+
+async fn a_backend_serves_one_pool() {
+    let app = EcsApp::new().await;
+    let backend = app.backend().await.build();
+    let pool = Pool::builder("one").backend(backend.clone()).start().await.unwrap();
+    let refusal = refusal(Pool::builder("two").backend(backend).start().await);
+    assert!(refusal.contains("each pool its own"), "{refusal}");
+    pool.drain().await;
+}

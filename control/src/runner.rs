@@ -216,7 +216,8 @@ async fn arrival(
         Ok(None) => Err(BootFailure::new("the pool no longer expected the runner")),
         Err(_) => Err(BootFailure::new(format!(
             "the runner did not dial home within the boot timeout of {limit:?}: raise \
-             `boot_timeout`, or see what keeps its `main` from `App::run`"
+             `boot_timeout`, see what keeps its `main` from `App::run`, or whether it can reach {}",
+            pool.address
         ))),
     }
 }

@@ -85,6 +85,10 @@
 //! pool ends before the pool does, nobody is left to wait: `stop` is then polled once, so do what
 //! can be done before the first `await`.
 //!
+//! [`heard`] tells what a runner has said on its link: hello, and goodbye. It is for platforms that
+//! don't tell by themselves whether an order was carried out, or when an instance ends; most
+//! backends leave it as it is.
+//!
 //! All of them may be called at the same time. When the last handle of a pool is dropped, its
 //! instances drain and end as ever. When the backend itself is dropped, end what is left.
 //!
@@ -100,6 +104,11 @@
 //!   that the process ends with an error. It is never silently a parent.
 //!
 //! So whatever `main` does before `run` happens on a runner, too, and takes boot time.
+//!
+//! A process can be one runner after the other, where its platform hands it one FLAME_PARENT after
+//! the other: that is what `FLAME_RUNNER=lambda` makes of a Lambda function. A process with
+//! FLAME_RUNNER is never a parent, and one with both variables ends with an error; so a backend that
+//! passes its own environment on to a copy leaves FLAME_RUNNER out.
 //!
 //! | exit code | what it means |
 //! |---|---|
@@ -190,6 +199,7 @@
 //! [`init`]: crate::backend::Backend::init
 //! [`remote_boot`]: crate::backend::Backend::remote_boot
 //! [`watch`]: crate::backend::Backend::watch
+//! [`heard`]: crate::backend::Backend::heard
 //! [`stop`]: crate::backend::Backend::stop
 //! [`PoolInfo::output`]: crate::backend::PoolInfo::output
 //! [`BootSpec::flame_parent`]: crate::backend::BootSpec::flame_parent

@@ -228,7 +228,8 @@ async fn arrival(
         }
         Err(_) => Err(BootFailure::new(format!(
             "the runner did not dial home within the boot timeout of {limit:?}: raise \
-             `boot_timeout`, or see what keeps its `main` from `App::run`, or it from this address"
+             `boot_timeout`, see what keeps its `main` from `App::run`, or whether it can reach {}",
+            pool.address
         ))),
     }
 }

@@ -27,11 +27,12 @@ pub(crate) async fn run(name: &str) {
         "talks" => talks().await,
         "traced" => traced().await,
         "hogs" => hogs().await,
-        "ecs_family" => ecs_family().await,
-        "ecs_parent" => ecs_parent().await,
-        "sleeps" => std::future::pending().await,
         "parent_on_lambda" => parent_on_lambda().await,
         "talks_on_lambda" => talks_on_lambda().await,
+        "ecs_family" => ecs_family().await,
+        "ecs_secret" => ecs_secret().await,
+        "ecs_parent" => ecs_parent().await,
+        "sleeps" => std::future::pending().await,
         name => panic!("there is no program {name}"),
     }
 }
@@ -213,6 +214,17 @@ async fn ecs_family() {
     let _spinning = tokio::spawn(busy.call(mischief::spins()));
     println!("ready");
     std::future::pending().await
+}
+
+/// A runner's FLAME_PARENT, printed; what is logged meanwhile is this program's standard error.
+async fn ecs_secret() {
+    let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
+    let backend = EcsApp::backend_with(config).build();
+    let pool = flame_aws::Pool::builder("secret").max(1).backend(backend);
+    let pool = pool.start().await.unwrap();
+    let secret = pool.call(demo::variable("FLAME_PARENT")).await.unwrap();
+    println!("{}", secret.unwrap());
+    pool.drain().await;
 }
 
 /// A parent that is an ECS task, and has a runner that hangs: nothing but subnets is set.

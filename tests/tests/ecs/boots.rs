@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flame_aws::{BootFailure, CallError, Pool};
 use flame_tests::emulator::EcsApp;
+use flame_tests::program::Program;
 use flame_tests::{Test, demo, tests};
 use serde_json::json;
 
@@ -26,6 +27,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_cluster_that_is_gone_after_the_start_is_a_failed_boot,
         a_task_that_is_not_seen_right_after_its_order_is_pending,
         flame_parent_stands_in_no_tag_and_no_argument_of_a_task,
+        flame_parent_stands_in_no_log_at_any_level,
     ]
 }
 
@@ -251,4 +253,16 @@ async fn flame_parent_stands_in_no_tag_and_no_argument_of_a_task() {
     assert!(overrides.container_overrides()[0].command().is_empty(), "the command is the image's");
     assert!(!format!("{task:?}").contains(&secret), "nor in what is shown of it");
     ends_clean(&pool, &app).await;
+}
+
+async fn flame_parent_stands_in_no_log_at_any_level() {
+    let app = EcsApp::new().await;
+    let variables = app.account.variables();
+    let mut variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    variables.push(("DEMO_TRACE", "trace"));
+    let (printed, logged) = Program::start("ecs_secret", &variables).finish().await;
+    let secret = printed.trim();
+    assert!(secret.starts_with("flame1."), "{printed}");
+    assert!(logged.contains("ECS.RunTask"), "the SDK has logged the order");
+    assert!(!logged.contains(secret));
 }

@@ -19,6 +19,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_program_that_is_no_runner_is_a_failed_boot,
         a_pool_that_drains_in_a_boot_ends_the_child,
         a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped,
+        a_runner_that_dials_in_after_its_boot_was_given_up_ends_by_itself,
     ]
 }
 
@@ -234,5 +235,53 @@ async fn a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped()
     // As many as there can have been orders: what they make is nobody's, and is seen dead.
     go.add_permits(100);
     pool.drain().await;
+    assert!(pool.snapshot().runners.is_empty());
+}
+
+/// A backend whose stop lets a child that hangs in its boot go on, and does nothing else.
+#[derive(Clone)]
+struct Gentle {
+    inner: Process,
+    hang: std::path::PathBuf,
+}
+
+impl Backend for Gentle {
+    fn kind(&self) -> HostKind {
+        self.inner.kind()
+    }
+
+    fn boot_timeout(&self) -> Duration {
+        MINUTE
+    }
+
+    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.inner.init(pool)
+    }
+
+    fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
+        self.inner.remote_boot(spec)
+    }
+
+    fn stop<'a>(&'a self, _: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
+        let _ = std::fs::remove_file(&self.hang);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
+        self.inner.watch(instance)
+    }
+}
+
+async fn a_runner_that_dials_in_after_its_boot_was_given_up_ends_by_itself() {
+    let folder = Folder::new();
+    let (hang, told) = (folder.path().join("hang"), Folder::new());
+    std::fs::write(&hang, "").unwrap();
+    let inner = Process::new().env("DEMO_HANG_WHILE", &hang).env("DEMO_TELL", told.path());
+    let pool = process_pool("test").min(1).backend(Gentle { inner, hang }).start().await.unwrap();
+    flame_tests::until("the child boots", || !told.files().is_empty()).await;
+    let began = tokio::time::Instant::now();
+    pool.drain().await;
+    // Without anyone's doing, and not after the shutdown window of 30 s.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert!(pool.snapshot().runners.is_empty());
 }

@@ -22,5 +22,5 @@ async fn it_keeps_what_a_pool_relies_on() {
     let unfit: Vec<_> =
         join_all(run).await.into_iter().filter(|(_, outcome)| outcome.is_err()).collect();
     assert!(unfit.is_empty(), "{unfit:#?}");
-    function.until_quiet().await;
+    // What the checks have led astray runs on to the function's timeout: nobody can end it.
 }

@@ -43,7 +43,7 @@ async fn an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again
     assert_eq!(count, 2, "a static of the app");
     assert_eq!(pool.call(demo::ask("who?")).await.unwrap(), "who? demo");
     let (call, depth, _) = pool.call(demo::context()).await.unwrap().unwrap();
-    assert!(call < 20 && depth == 1, "calls are counted anew: {call} at {depth}");
+    assert!(call < 20 && depth == 0, "calls are counted anew: {call} at {depth}");
     pool.drain().await;
     // Another parent, the same environment.
     let other = function.pool().await.max(1).start().await.unwrap();

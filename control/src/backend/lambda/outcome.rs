@@ -77,6 +77,8 @@ impl Refusal {
         let code = self.fault.code.as_deref().unwrap_or_default();
         match Class::of(&self.fault) {
             _ if PASSING.contains(&code) => Verdict::Later,
+            // By name, since Lambda gives 502 where a key or a subnet is wrong.
+            _ if own_advice(code).is_some() => Verdict::Never,
             Class::Throttled | Class::Capacity => Verdict::Later,
             // Lambda's own trouble: whether it had begun is not said.
             Class::Transient => Verdict::Unclear,

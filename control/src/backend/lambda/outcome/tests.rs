@@ -125,6 +125,9 @@ fn only_what_was_surely_not_run_is_tried_again_at_will() {
     for code in ["AccessDeniedException", "ResourceNotFoundException", "NewException"] {
         assert_eq!(refused(code, 400).verdict(), Verdict::Never, "{code}");
     }
+    for code in ["KMSDisabledException", "InvalidSubnetIDException", "InvalidZipFileException"] {
+        assert_eq!(refused(code, 502).verdict(), Verdict::Never, "its name says more: {code}");
+    }
 }
 
 #[test]

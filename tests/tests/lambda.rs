@@ -3,6 +3,8 @@
 
 #[path = "lambda/boots.rs"]
 mod boots;
+#[path = "lambda/bursts.rs"]
+mod bursts;
 #[path = "lambda/calls.rs"]
 mod calls;
 #[path = "lambda/conforms.rs"]
@@ -13,7 +15,13 @@ mod environments;
 mod losses;
 
 fn main() -> std::process::ExitCode {
-    let tests =
-        [calls::tests(), environments::tests(), boots::tests(), losses::tests(), conforms::tests()];
+    let tests = [
+        calls::tests(),
+        environments::tests(),
+        boots::tests(),
+        losses::tests(),
+        conforms::tests(),
+        bursts::tests(),
+    ];
     flame_tests::suite(tests.concat())
 }

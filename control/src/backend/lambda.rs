@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use flame_runner_shim::host::lambda as runner;
-use flame_wire::parent::{FlameParent, HostKind};
+use flame_wire::parent::{FlameParent, HostKind, RunnerLimits};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -49,6 +49,8 @@ pub use settings::LambdaBuilder;
 
 /// For one request of the pool's start.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// From an invocation's start until its runner is with the pool, on a bad day.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// How often it is asked, and how long to wait in between.
 const LOOKS: u32 = 4;
 const PACE: Pace = Pace { first: Duration::from_millis(250), longest: Duration::from_secs(2) };
@@ -225,9 +227,10 @@ impl fmt::Display for Target {
 ///
 /// # Limits
 /// 15 minutes for a runner. 1,000 concurrent invocations in an account by default; a function may get
-/// 1,000 more every 10 s. 10 GB of memory, 6 vCPUs. (AWS documentation, Lambda quotas.) A call that
-/// takes longer than its runner has left is cut off at the deadline: for long work use Fargate. Lambda
-/// stops functions that call each other in a circle, after about 16 rounds (from memory), which
+/// 1,000 more every 10 s. 10 GB of memory, 6 vCPUs. (AWS documentation, Lambda quotas.) A call goes
+/// to no runner that may end before it, and one whose timeout is longer than a fresh runner has gets
+/// [`TooLong`](crate::CallError::TooLong); what has no time limit (a cast, a placed child) is cut off
+/// at the deadline. For long work use Fargate. Lambda stops functions that call each other in a circle, after about 16 rounds (from memory), which
 /// nested pools look like: [`max_depth`](crate::PoolBuilder::max_depth) is 8. Lambda Managed Instances are not made use
 /// of: an environment serves one invocation at a time.
 ///
@@ -368,6 +371,13 @@ impl Backend for Lambda {
 
     fn boot_timeout(&self) -> Duration {
         Duration::from_secs(30)
+    }
+
+    /// What a fresh invocation has until its runner drains, less a little for its way to the pool.
+    fn longest_call(&self) -> Option<Duration> {
+        let timeout = self.ready.get()?.timeout.unwrap_or(client::LONGEST);
+        let margin = Duration::from_millis(RunnerLimits::default().host_margin_ms);
+        Some(timeout.saturating_sub(margin + ON_ITS_WAY))
     }
 
     /// Of a parent that is an ECS task itself.

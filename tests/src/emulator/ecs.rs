@@ -31,9 +31,13 @@ impl EcsApp {
     /// The subnet of its tasks.
     pub const SUBNET: &'static str = "subnet-0a";
 
-    /// Makes all of it.
+    /// Makes all of it, in an account of its own.
     pub async fn new() -> Self {
-        let account = Account::new().await;
+        Self::make(Account::new().await).await
+    }
+
+    /// Makes all of it in this account.
+    pub async fn make(account: Account) -> Self {
         let app = Self::of(account).await;
         let cluster = app.client.create_cluster().cluster_name(Self::CLUSTER);
         let cluster = cluster.capacity_providers("FARGATE").capacity_providers("FARGATE_SPOT");
@@ -96,6 +100,12 @@ impl EcsApp {
     /// A small pool over that backend.
     pub fn pool_of(&self, name: &str, backend: EcsBuilder) -> PoolBuilder {
         flame_aws::Pool::builder(name).max(2).max_concurrency(4).backend(backend.build())
+    }
+
+    /// How many tasks of the cluster run.
+    pub async fn count_running(&self) -> usize {
+        let tasks = self.tasks().await;
+        tasks.iter().filter(|task| task.last_status() == Some("RUNNING")).count()
     }
 
     /// All tasks of the cluster, in any state, with their tags.

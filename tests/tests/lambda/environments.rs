@@ -86,9 +86,13 @@ async fn a_runner_drains_before_its_deadline_and_no_call_is_lost() {
     let function = Function::with(timeout, &[("FLAME_RUNNER", "lambda")]).await;
     let pool = function.pool().await.start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
+    let second = Duration::from_secs(1);
+    let too_long = pool.call(demo::pid()).await.unwrap_err();
+    assert!(matches!(too_long, CallError::TooLong { .. }), "it has 30 s by default: {too_long}");
     let served = async {
         loop {
-            pool.call(demo::nap(Duration::from_millis(100))).await.expect("no call is lost");
+            let nap = demo::nap(Duration::from_millis(100)).timeout(second);
+            pool.call(nap).await.expect("no call is lost");
         }
     };
     let replaced = async {

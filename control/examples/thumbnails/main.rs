@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example thumbnails -- [FOLDER] [--out DIR] [--runners N] [--no-compare]
+//!     [--backend process|ecs|lambda|burst] [--emulated]
 //! ```
 //!
 //! Every photograph is developed in six looks, each a call of its own: `develop` (in `develop.rs`)
@@ -15,10 +16,18 @@
 //!                      jobs -----await--> develop (right here)  ----------->
 //! ```
 
+#[cfg(all(feature = "ecs", feature = "lambda"))]
+mod aws;
+#[cfg(not(all(feature = "ecs", feature = "lambda")))]
+#[path = "without_aws.rs"]
+mod aws;
 mod develop;
+#[cfg(all(feature = "ecs", feature = "lambda"))]
+mod emulated;
 mod looks;
 mod options;
 mod photos;
+mod place;
 mod progress;
 mod report;
 mod sheet;
@@ -29,14 +38,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use flame_aws::{App, Pool, Work};
+use flame_aws::{App, Work};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
+use crate::aws::Aws;
 use crate::develop::{Developed, SIZES, develop};
 use crate::looks::Look;
 use crate::options::{Options, Request};
 use crate::photos::Photo;
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::{Outcome, Report};
 
@@ -72,11 +83,17 @@ async fn parent() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
+    if options.place != Place::Process && !aws::IS_BUILT {
+        return build_and_run();
+    }
     let found = photos::find(&options.input)?;
     found.announce(&options.input);
     let sheet_path = prepare_output(&options.out)?;
 
-    let there = in_runners(&found.photos, &options).await?;
+    let there = {
+        let aws = Aws::start(&options).await?;
+        in_runners(&found.photos, &options, &aws).await?
+    };
     if there.developed().next().is_none() {
         there.announce_failures();
         bail!("no photograph could be developed");
@@ -102,9 +119,10 @@ fn jobs(photos: &[Photo]) -> impl Iterator<Item = Work<'static, anyhow::Result<D
 }
 
 /// Develops everything in runners, with a live line of what they are doing.
-async fn in_runners(photos: &[Photo], options: &Options) -> anyhow::Result<Outcome> {
+async fn in_runners(photos: &[Photo], options: &Options, aws: &Aws) -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let pool = Pool::builder("thumbnails")
+    let pool = aws
+        .pool(options)
         .max(options.runners)
         .max_concurrency(CALLS_PER_RUNNER)
         .start()
@@ -147,6 +165,22 @@ async fn in_this_process(photos: &[Photo]) -> Outcome {
     outcome.took = started.elapsed();
     progress.finish();
     outcome
+}
+
+/// Builds the example once more, with the AWS backends, and runs that with the same arguments.
+fn build_and_run() -> anyhow::Result<ExitCode> {
+    eprintln!("building the example with the AWS backends: some minutes the first time");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command.args(["run", "--quiet", "--features", "ecs,lambda", "--example", "thumbnails"]);
+    command.args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let ended = command.arg("--").args(std::env::args_os().skip(1)).status();
+    let ended = ended.context("cargo, which is to build it, can't be started")?;
+    let code = ended.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Makes sure that the output can be written before any work is done; gives the sheet's path.

@@ -1,12 +1,16 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::place::Place;
+
 pub(crate) const HELP: &str = "\
 usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
+                  [--backend WHERE [--emulated | --listen ADDRESS]]
 
   FOLDER         a folder of photographs (JPEG or PNG), or one photograph;
                  default: the photographs that come with this example
@@ -14,6 +18,11 @@ usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
   --runners N    how many copies of this program may work, 1 to 64;
                  default: as many as there are cores, but at least 2
   --no-compare   don't do the same work here afterwards
+  --backend W    where the copies run: process, the default; ecs, lambda, or
+                 burst, which is both
+  --emulated     AWS is emulated on this machine; else the environment says
+                 which cluster and function it is (FLAME_ECS_CLUSTER, ...)
+  --listen A     where runners on AWS dial in, such as 0.0.0.0:4000
 ";
 
 /// More copies than this would only get into each other's way on one machine.
@@ -32,6 +41,9 @@ pub(crate) struct Options {
     pub(crate) out: PathBuf,
     pub(crate) runners: u32,
     pub(crate) compare: bool,
+    pub(crate) place: Place,
+    pub(crate) emulated: bool,
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 impl Default for Options {
@@ -43,6 +55,9 @@ impl Default for Options {
             out: PathBuf::from("target/thumbnails"),
             runners: cores.clamp(2, MOST_RUNNERS),
             compare: true,
+            place: Place::Process,
+            emulated: false,
+            listen: None,
         }
     }
 }
@@ -61,11 +76,17 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
                     _ => Err(format!("--runners wants a number from 1 to {MOST_RUNNERS}")),
                 })?;
             }
+            Arg::Long("backend") => options.place = parser.value()?.parse()?,
+            Arg::Long("emulated") => options.emulated = true,
+            Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
             Arg::Long("no-compare") => options.compare = false,
             Arg::Long("help") | Arg::Short('h') => return Ok(Request::Help),
             Arg::Value(path) if input.is_none() => input = Some(PathBuf::from(path)),
             other => return Err(other.unexpected()),
         }
+    }
+    if options.emulated && options.place == Place::Process {
+        return Err("--emulated goes with --backend ecs, lambda or burst".into());
     }
     options.input = input.unwrap_or(options.input);
     Ok(Request::Make(options))
@@ -87,9 +108,17 @@ mod tests {
 
     #[test]
     fn every_option_is_read() {
-        let expected =
-            Options { input: "holiday".into(), out: "small".into(), runners: 3, compare: false };
-        let line = "--out small holiday --runners=3 --no-compare";
+        let expected = Options {
+            input: "holiday".into(),
+            out: "small".into(),
+            runners: 3,
+            compare: false,
+            place: Place::Burst,
+            emulated: true,
+            listen: Some(([127, 0, 0, 1], 4000).into()),
+        };
+        let line = "--out small holiday --runners=3 --no-compare --backend burst --emulated \
+                    --listen 127.0.0.1:4000";
         assert_eq!(parse_text(line), Ok(Request::Make(expected)));
         assert_eq!(parse_text("holiday --help"), Ok(Request::Help));
     }
@@ -104,6 +133,9 @@ mod tests {
             ("--out", "--out"),
             ("one two", "two"),
             ("--fast", "--fast"),
+            ("--backend moon", "process, ecs, lambda or burst"),
+            ("--emulated", "goes with --backend"),
+            ("--listen nowhere", "nowhere"),
         ] {
             let error = parse_text(line).unwrap_err();
             assert!(error.contains(reason), "{line}: {error}");

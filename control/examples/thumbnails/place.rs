@@ -1,0 +1,28 @@
+//! Where the runners are.
+
+/// Where the copies of this program run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// As children of this process.
+    Process,
+    /// As tasks of Amazon ECS, on Fargate.
+    Ecs,
+    /// As invocations of a Lambda function.
+    Lambda,
+    /// On Lambda while tasks start, then on Fargate.
+    Burst,
+}
+
+impl std::str::FromStr for Place {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "process" => Self::Process,
+            "ecs" => Self::Ecs,
+            "lambda" => Self::Lambda,
+            "burst" => Self::Burst,
+            _ => return Err("--backend wants process, ecs, lambda or burst".to_owned()),
+        })
+    }
+}

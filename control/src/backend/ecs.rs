@@ -388,7 +388,7 @@ impl Running {
             };
             let arns = match arns {
                 Ok(arns) => arns,
-                Err(fault) if look + 1 == LOOKS => return Heard::NotFound(fault),
+                Err(fault) if look + 1 == LOOKS => return Heard::LookUpFailed(fault),
                 Err(_) => continue,
             };
             for batch in arns.chunks(poller::BATCH) {
@@ -401,7 +401,7 @@ impl Running {
                             return Heard::Found(Some(task.arn.clone()));
                         }
                     }
-                    Err(fault) if look + 1 == LOOKS => return Heard::NotFound(fault),
+                    Err(fault) if look + 1 == LOOKS => return Heard::LookUpFailed(fault),
                     Err(_) => break,
                 }
             }

@@ -13,9 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, NoReturn
+from typing import NoReturn
 
 HERE = Path(__file__).resolve().parent
 HOUSE = HERE.parent / "target" / "emulator"
@@ -29,7 +30,9 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 def main() -> None:
     """Find or make the virtual environment, then become the emulator."""
     if sys.version_info < OLDEST_PYTHON:
-        fail(f"the emulator needs Python {'.'.join(map(str, OLDEST_PYTHON))} or newer; this is {sys.version.split()[0]}")
+        fail(
+            f"the emulator needs Python {'.'.join(map(str, OLDEST_PYTHON))} or newer; this is {sys.version.split()[0]}"
+        )
     python = environment() / "bin" / "python"
     env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     env["PYTHONPATH"] = str(HERE)
@@ -59,17 +62,30 @@ def environment() -> Path:
 def make(folder: Path) -> None:
     """Make a virtual environment with the requirements in `folder`."""
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
-        fail("this Python can't make virtual environments; install its venv module (Debian, Ubuntu: apt-get install python3-venv)")
+        fail(
+            "this Python can't make virtual environments; install its venv module "
+            "(Debian, Ubuntu: apt-get install python3-venv)"
+        )
     say(f"making a virtual environment in {folder}, once")
     run([sys.executable, "-m", "venv", str(folder)])
     # Each package is pinned, so none is looked for beyond the list.
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+    pip = [
+        str(folder / "bin" / "python"),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-deps",
+    ]
     run([*pip, "--requirement", str(REQUIREMENTS)])
 
 
 def run(command: list[str]) -> None:
     """Run a command, its output to stderr; end with what it said when it fails."""
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     if result.returncode != 0:
         sys.stderr.write(result.stdout.decode(errors="replace"))
         fail(f"this command failed with code {result.returncode}: {' '.join(command)}")

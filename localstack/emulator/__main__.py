@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import NoReturn, Optional
+from typing import NoReturn
 
 from .keeper import Keeper
 from .processes import Spawner
@@ -46,7 +46,7 @@ def main() -> None:
     asyncio.run(serve_until_over())
 
 
-def end(spawner: Spawner, temporary: Optional[Path], failure: Optional[BaseException]) -> NoReturn:
+def end(spawner: Spawner, temporary: Path | None, failure: BaseException | None) -> NoReturn:
     """Kill every child, and leave."""
     spawner.kill_all()
     if temporary:
@@ -59,9 +59,13 @@ def end(spawner: Spawner, temporary: Optional[Path], failure: Optional[BaseExcep
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="start.py", description="An AWS emulator whose containers and functions are real processes.")
+    parser = argparse.ArgumentParser(
+        prog="start.py", description="An AWS emulator whose containers and functions are real processes."
+    )
     parser.add_argument("--images", type=Path, required=True, metavar="FILE", help="the table of images, JSON")
-    parser.add_argument("--dir", metavar="FOLDER", help="where logs and working folders are kept (a temporary one, deleted at the end)")
+    parser.add_argument(
+        "--dir", metavar="FOLDER", help="where logs and working folders are kept (a temporary one, deleted at the end)"
+    )
     parser.add_argument("--port", type=int, default=0, help="the port of 127.0.0.1 to listen on (0: a free one)")
     parser.add_argument("--stay", action="store_true", help="don't end when stdin ends")
     options = parser.parse_args()
@@ -75,15 +79,17 @@ def settle(folder: Path, endpoint: str) -> None:
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)
     tempfile.tempdir = str(temporary)
-    os.environ.update({
-        "TMPDIR": str(temporary),
-        "GATEWAY_PORT": endpoint.rsplit(":", 1)[-1],
-        "AWS_ENDPOINT_URL": endpoint,
-        "MINISTACK_HOST": "127.0.0.1",
-        "LOG_LEVEL": "WARNING",
-        # There is no Docker here, even where there is one on this machine.
-        "DOCKER_HOST": f"unix://{temporary}/none",
-    })
+    os.environ.update(
+        {
+            "TMPDIR": str(temporary),
+            "GATEWAY_PORT": endpoint.rsplit(":", 1)[-1],
+            "AWS_ENDPOINT_URL": endpoint,
+            "MINISTACK_HOST": "127.0.0.1",
+            "LOG_LEVEL": "WARNING",
+            # There is no Docker here, even where there is one on this machine.
+            "DOCKER_HOST": f"unix://{temporary}/none",
+        }
+    )
     # No line on stdout but ours, whoever prints.
     sys.stdout = sys.stderr
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
@@ -110,8 +116,9 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, table: Pat
     ecs.install()
     lambdas.install()
     gateway.watch_connections()
-    application = gateway.Gateway(seams.module("app").app, faults, fleet, ecs, lambdas, metadata,
-                                  ready=lambda: announce(endpoint))
+    application = gateway.Gateway(
+        seams.module("app").app, faults, fleet, ecs, lambdas, metadata, ready=lambda: announce(endpoint)
+    )
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75

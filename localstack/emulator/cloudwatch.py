@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any
 
 from . import seams
 from .processes import LineSink
@@ -42,7 +43,9 @@ class Stream:
         with self._lock, seams.scope(*self._where):
             if self._ready or self._prepare(logs):
                 now = int(time.time() * 1000)
-                logs._put_log_events({**self._names, "logEvents": [{"timestamp": now, "message": line} for line in lines]})
+                logs._put_log_events(
+                    {**self._names, "logEvents": [{"timestamp": now, "message": line} for line in lines]}
+                )
 
     def _prepare(self, logs: Any) -> bool:
         group = self._names["logGroupName"]
@@ -56,7 +59,7 @@ class Stream:
         return True
 
 
-def awslogs(definition: Mapping[str, Any], task_id: str, account: str, region: str) -> Optional[Stream]:
+def awslogs(definition: Mapping[str, Any], task_id: str, account: str, region: str) -> Stream | None:
     """The stream of a container whose definition asks for the awslogs driver with a stream prefix
     (required on Fargate)."""
     config = definition.get("logConfiguration") or {}
@@ -71,7 +74,9 @@ def awslogs(definition: Mapping[str, Any], task_id: str, account: str, region: s
 
 def fan_out(sinks: Sequence[LineSink]) -> LineSink:
     """One sink of several."""
+
     def sink(line: str) -> None:
         for one in sinks:
             one(line)
+
     return sink

@@ -12,7 +12,8 @@ import re
 import threading
 import time
 import uuid
-from typing import Any, Callable, Mapping, Optional
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from . import fargate, seams
 from .metadata import Metadata
@@ -65,7 +66,10 @@ class Ecs:
             "StopTask": ("_stop_task", self.stop_task),
             "DescribeTasks": ("_describe_tasks", self.describe_tasks),
             "ListTasks": ("_list_tasks", self.list_tasks),
-            "RegisterTaskDefinition": ("_register_task_definition", lambda data: check_definition(data) or register(data)),
+            "RegisterTaskDefinition": (
+                "_register_task_definition",
+                lambda data: check_definition(data) or register(data),
+            ),
         }
         for action, (name, function) in ours.items():
             handler = _answering(function)
@@ -114,20 +118,24 @@ class Ecs:
     def list_tasks(self, data: Mapping[str, Any]) -> Answer:
         """ListTasks, by family, startedBy, desiredStatus, launchType or service."""
         cluster = self._cluster(data)
-        filters = {name for name in ("family", "startedBy", "desiredStatus", "launchType", "serviceName")
-                   if data.get(name)}
+        filters = {
+            name for name in ("family", "startedBy", "desiredStatus", "launchType", "serviceName") if data.get(name)
+        }
         if "startedBy" in filters and len(filters) > 1:
             # API reference, ListTasks: "it must be the only filter that you use".
             raise invalid("startedBy cannot be used with other filters.")
-        arns = [task.arn for task in self._fleet.of(seams.account())
-                if task.region == seams.region() and _matches(task.record, cluster, data)]
+        arns = [
+            task.arn
+            for task in self._fleet.of(seams.account())
+            if task.region == seams.region() and _matches(task.record, cluster, data)
+        ]
         start, size = int(data.get("nextToken") or 0), int(data.get("maxResults") or 100)
-        page: Record = {"taskArns": arns[start:start + size]}
+        page: Record = {"taskArns": arns[start : start + size]}
         if start + size < len(arns):
             page["nextToken"] = str(start + size)
         return seams.ok(page)
 
-    def spot(self, arn: str, kill_ms: Optional[int]) -> bool:
+    def spot(self, arn: str, kill_ms: int | None) -> bool:
         """Interrupt a task as Spot does: SIGTERM now, SIGKILL after so long, or after each
         container's stopTimeout. False when there is no such task."""
         task = self._fleet.find(arn)
@@ -144,21 +152,21 @@ class Ecs:
 
     def _cluster(self, data: Mapping[str, Any]) -> Record:
         name = self._theirs._resolve_cluster_name(data.get("cluster") or "default")
-        cluster: Optional[Record] = self._theirs._clusters.get(name) if name else None
+        cluster: Record | None = self._theirs._clusters.get(name) if name else None
         if cluster is None or cluster["status"] != "ACTIVE":
             raise Refused("ClusterNotFoundException", "Cluster not found.")
         return cluster
 
     def _definition(self, data: Mapping[str, Any]) -> Record:
         reference = data.get("taskDefinition") or ""
-        definition: Optional[Record] = self._theirs._task_defs.get(self._theirs._resolve_td_key(reference))
+        definition: Record | None = self._theirs._task_defs.get(self._theirs._resolve_td_key(reference))
         if definition is None:
             raise Refused("ClientException", "TaskDefinition not found.")
         if definition.get("status") == "INACTIVE":
             raise Refused("ClientException", "TaskDefinition is inactive.")
         return definition
 
-    def _find(self, cluster: Record, reference: str) -> Optional[Task]:
+    def _find(self, cluster: Record, reference: str) -> Task | None:
         task = self._fleet.find(_task_arn(cluster, reference))
         return task if task and task.record["clusterArn"] == cluster["clusterArn"] else None
 
@@ -189,8 +197,12 @@ class Ecs:
                 return tasks
             before, arns = self._tokens[key]
         if before != wanted:
-            raise Refused("ConflictException", "The RunTask request could not be processed due to conflicts. The "
-                          "provided clientToken is already in use with a different RunTask request.", resourceIds=arns)
+            raise Refused(
+                "ConflictException",
+                "The RunTask request could not be processed due to conflicts. The "
+                "provided clientToken is already in use with a different RunTask request.",
+                resourceIds=arns,
+            )
         return [self._shown(task) for task in map(self._fleet.find, arns) if task is not None]
 
     def _start(self, data: Mapping[str, Any], cluster: Record, definition: Record) -> list[Record]:
@@ -225,8 +237,10 @@ class Ecs:
         attachment = _network_attachment(data)
         overrides = data.get("overrides") or {}
         by_name = {override["name"]: override for override in overrides.get("containerOverrides") or []}
-        containers = [self._container(one, by_name.get(one["name"], {}), arn, attachment)
-                      for one in definition["containerDefinitions"]]
+        containers = [
+            self._container(one, by_name.get(one["name"], {}), arn, attachment)
+            for one in definition["containerDefinitions"]
+        ]
         record: Record = {
             "taskArn": arn,
             "clusterArn": cluster["clusterArn"],
@@ -248,7 +262,7 @@ class Ecs:
             "version": 1,
             "containers": [container.record for container in containers],
             "attachments": [attachment] if attachment else [],
-            "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+            "attributes": [{"name": "ecs.cpu-architecture", "value": _architecture(definition)}],
             "availabilityZone": f"{region}a",
             "enableExecuteCommand": bool(data.get("enableExecuteCommand")),
             "healthStatus": "UNKNOWN",
@@ -262,7 +276,7 @@ class Ecs:
             self._metadata.seat(token, task, container)
         return task
 
-    def _container(self, definition: Record, override: Record, task_arn: str, attachment: Optional[Record]) -> Container:
+    def _container(self, definition: Record, override: Record, task_arn: str, attachment: Record | None) -> Container:
         container_arn = task_arn.replace(":task/", ":container/") + f"/{uuid.uuid4()}"
         record: Record = {
             "containerArn": container_arn,
@@ -296,7 +310,7 @@ class Ecs:
         }
 
 
-def check_definition(data: Mapping[str, Any]) -> Optional[Answer]:
+def check_definition(data: Mapping[str, Any]) -> Answer | None:
     """What RegisterTaskDefinition refuses beyond MiniStack: sizes that Fargate does not have."""
     if "FARGATE" in (data.get("requiresCompatibilities") or []):
         if not data.get("cpu") or not data.get("memory"):
@@ -312,6 +326,7 @@ def _answering(function: Callable[[Mapping[str, Any]], Answer]) -> Callable[[Map
             return function(data)
         except Refused as refused:
             return refused.answer()
+
     return handler
 
 
@@ -335,17 +350,23 @@ def _check_overrides(data: Mapping[str, Any], definition: Record) -> None:
     names = {container["name"] for container in definition["containerDefinitions"]}
     for override in overrides.get("containerOverrides") or []:
         if override.get("name") not in names:
-            raise invalid(f"Override for container named {override.get('name')} is not a container in the TaskDefinition.")
+            raise invalid(
+                f"Override for container named {override.get('name')} is not a container in the TaskDefinition."
+            )
 
 
 def _check_launch(data: Mapping[str, Any], cluster: Record, definition: Record) -> None:
     strategy, launch_type = data.get("capacityProviderStrategy"), data.get("launchType")
     if strategy and launch_type:
-        raise invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
+        raise invalid(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
+        )
     for item in strategy or []:
         if item.get("capacityProvider") not in (cluster.get("capacityProviders") or []):
-            raise invalid("The specified capacity provider strategy cannot contain a capacity provider that is not "
-                          "associated with the cluster. Associate the capacity provider with the cluster and try again.")
+            raise invalid(
+                "The specified capacity provider strategy cannot contain a capacity provider that is not "
+                "associated with the cluster. Associate the capacity provider with the cluster and try again."
+            )
     launch_type, _ = _capacity(data, cluster)
     if launch_type == "FARGATE":
         if "FARGATE" not in (definition.get("requiresCompatibilities") or ["FARGATE"]):
@@ -355,11 +376,12 @@ def _check_launch(data: Mapping[str, Any], cluster: Record, definition: Record) 
         raise invalid("No Container Instances were found in your cluster.")
 
 
-def _capacity(data: Mapping[str, Any], cluster: Record) -> tuple[str, Optional[str]]:
+def _capacity(data: Mapping[str, Any], cluster: Record) -> tuple[str, str | None]:
     """Launch type and capacity provider. EC2 where neither the call nor the cluster says anything."""
     launch_type = data.get("launchType")
     strategy = data.get("capacityProviderStrategy") or (
-        None if launch_type else cluster.get("defaultCapacityProviderStrategy"))
+        None if launch_type else cluster.get("defaultCapacityProviderStrategy")
+    )
     if not strategy:
         return launch_type or "EC2", None
     chosen = max(strategy, key=lambda item: (item.get("base", 0), item.get("weight", 0)))["capacityProvider"]
@@ -371,14 +393,25 @@ def _size(data: Mapping[str, Any], definition: Record) -> tuple[Any, Any]:
     return overrides.get("cpu") or definition.get("cpu"), overrides.get("memory") or definition.get("memory")
 
 
-def _network_attachment(data: Mapping[str, Any]) -> Optional[Record]:
+def _architecture(definition: Record) -> str:
+    return str((definition.get("runtimePlatform") or {}).get("cpuArchitecture") or "X86_64").lower()
+
+
+def _network_attachment(data: Mapping[str, Any]) -> Record | None:
     network = (data.get("networkConfiguration") or {}).get("awsvpcConfiguration")
     if not network:
         return None
-    details = {"subnetId": network["subnets"][0], "networkInterfaceId": f"eni-{uuid.uuid4().hex[:17]}",
-               "privateIPv4Address": "127.0.0.1"}
-    return {"id": str(uuid.uuid4()), "type": "ElasticNetworkInterface", "status": "ATTACHED",
-            "details": [{"name": name, "value": value} for name, value in details.items()]}
+    details = {
+        "subnetId": network["subnets"][0],
+        "networkInterfaceId": f"eni-{uuid.uuid4().hex[:17]}",
+        "privateIPv4Address": "127.0.0.1",
+    }
+    return {
+        "id": str(uuid.uuid4()),
+        "type": "ElasticNetworkInterface",
+        "status": "ATTACHED",
+        "details": [{"name": name, "value": value} for name, value in details.items()],
+    }
 
 
 def _task_arn(cluster: Record, reference: str) -> str:
@@ -390,12 +423,14 @@ def _task_arn(cluster: Record, reference: str) -> str:
 
 def _matches(record: Record, cluster: Record, data: Mapping[str, Any]) -> bool:
     family = record["taskDefinitionArn"].rsplit("/", 1)[-1].rsplit(":", 1)[0]
-    return (record["clusterArn"] == cluster["clusterArn"]
-            and record["desiredStatus"] == (data.get("desiredStatus") or "RUNNING")
-            and data.get("family") in (None, "", family)
-            and data.get("startedBy") in (None, "", record.get("startedBy"))
-            and data.get("launchType") in (None, "", record["launchType"])
-            and (not data.get("serviceName") or record["group"] == f"service:{data['serviceName']}"))
+    return (
+        record["clusterArn"] == cluster["clusterArn"]
+        and record["desiredStatus"] == (data.get("desiredStatus") or "RUNNING")
+        and data.get("family") in (None, "", family)
+        and data.get("startedBy") in (None, "", record.get("startedBy"))
+        and data.get("launchType") in (None, "", record["launchType"])
+        and (not data.get("serviceName") or record["group"] == f"service:{data['serviceName']}")
+    )
 
 
 def _pairs(definition: Mapping[str, Any]) -> dict[str, str]:

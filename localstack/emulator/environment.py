@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional
+from typing import Any
 
 from .processes import CannotStart, Process, Spawner
 from .runtime_api import Event, RuntimeApi
@@ -68,17 +70,17 @@ class Environment:
         self._asking = False  # the process waits for an event
         self._dead = False
         self._retired = False
-        self._pending: Optional[Event] = None
-        self._serving: Optional[Event] = None
-        self._answer: Optional[tuple[bytes, bool]] = None
-        self._init_error: Optional[bytes] = None
+        self._pending: Event | None = None
+        self._serving: Event | None = None
+        self._answer: tuple[bytes, bool] | None = None
+        self._init_error: bytes | None = None
         self._timeout = 0.0
         self._lines: list[str] = []
-        self._process: Optional[Process] = None
-        self._api: Optional[RuntimeApi] = None
+        self._process: Process | None = None
+        self._api: RuntimeApi | None = None
 
     @property
-    def pid(self) -> Optional[int]:
+    def pid(self) -> int | None:
         """The process, while it lives."""
         return self._process.pid if self._process and not self._dead else None
 
@@ -140,7 +142,7 @@ class Environment:
 
     # What the process asks for.
 
-    def next_event(self) -> Optional[Event]:
+    def next_event(self) -> Event | None:
         """See Desk."""
         with self._changed:
             self._asking, self._serving = True, None
@@ -220,12 +222,16 @@ class Environment:
                 # It has answered, and does something else. It may, until its time is over.
                 threading.Timer(timeout, self._kill_unless_asking, [event]).start()
         if len(body) > LARGEST_ANSWER and not failed:
-            message = f"Response payload size ({len(body)} bytes) exceeded maximum allowed payload size ({LARGEST_ANSWER} bytes)."
+            message = (
+                f"Response payload size ({len(body)} bytes) exceeded maximum allowed size ({LARGEST_ANSWER} bytes)."
+            )
             return json.dumps({"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}).encode(), True
         return body, failed
 
     def _kill_unless_asking(self, event: Event) -> None:
-        if self._serving is event or (self._serving and self._serving.request_id == event.request_id):
+        with self._changed:
+            stuck = self._serving is not None and self._serving.request_id == event.request_id
+        if stuck:
             self.kill()
 
     def _exited(self, process: Process) -> None:
@@ -240,7 +246,7 @@ class Environment:
         code = self._process.returncode if self._process else 0
         if code == 0:
             return Failure("Runtime.ExitError", "Runtime exited without providing a reason")
-        status = f"exit status {code}" if code > 0 else f"signal: {-code}"
+        status = f"exit status {code}" if code > 0 else f"signal: {(signal.strsignal(-code) or str(-code)).lower()}"
         return Failure("Runtime.ExitError", f"Runtime exited with error: {status}")
 
     def _note(self, line: str) -> None:
@@ -255,10 +261,13 @@ class Environment:
         took = (time.time() - begun) * 1000
         version = self.program.env.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         size = self.program.env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-        return [f"START RequestId: {event.request_id} Version: {version}", *lines,
-                f"END RequestId: {event.request_id}",
-                f"REPORT RequestId: {event.request_id}\tDuration: {took:.2f} ms\tBilled Duration: {int(took) + 1} ms\t"
-                f"Memory Size: {size} MB\tMax Memory Used: {size} MB"]
+        return [
+            f"START RequestId: {event.request_id} Version: {version}",
+            *lines,
+            f"END RequestId: {event.request_id}",
+            f"REPORT RequestId: {event.request_id}\tDuration: {took:.2f} ms\tBilled Duration: {int(took) + 1} ms\t"
+            f"Memory Size: {size} MB\tMax Memory Used: {size} MB",
+        ]
 
 
 def _timed_out(timeout: float) -> Failure:

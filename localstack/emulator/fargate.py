@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 GIB = 1024
 # CPU units, and the memory in MiB that goes with each.
@@ -17,12 +17,12 @@ SIZES: dict[int, list[int]] = {
 }
 
 
-def cpu_units(value: Any) -> Optional[int]:
+def cpu_units(value: Any) -> int | None:
     """`"1024"`, `"1 vCPU"` or `"1vcpu"` as units."""
     return _amount(value, "vcpu", 1024)
 
 
-def memory_mib(value: Any) -> Optional[int]:
+def memory_mib(value: Any) -> int | None:
     """`"2048"`, `"2 GB"` or `"2GB"` as MiB."""
     return _amount(value, "gb", GIB)
 
@@ -33,7 +33,7 @@ def has(cpu: Any, memory: Any) -> bool:
     return units is not None and mib in SIZES.get(units, [])
 
 
-def _amount(value: Any, unit: str, factor: int) -> Optional[int]:
+def _amount(value: Any, unit: str, factor: int) -> int | None:
     text = str(value).lower().replace(" ", "")
     try:
         return int(float(text[: -len(unit)]) * factor) if text.endswith(unit) else int(text)

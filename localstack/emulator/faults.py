@@ -7,8 +7,9 @@ one for `task` holds until it is deleted.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Optional, Sequence
+from typing import Any
 
 
 class BadFault(Exception):
@@ -20,12 +21,12 @@ class Fault:
     """One rule. See README.md for what each field means."""
 
     target: str
-    account: Optional[str] = None
+    account: str | None = None
     count: int = 1
     skip: int = 0
     delay_ms: int = 0
-    status: Optional[int] = None
-    type: Optional[str] = None
+    status: int | None = None
+    type: str | None = None
     message: str = ""
     body: Any = None
     reset: bool = False
@@ -68,17 +69,17 @@ class Faults:
         with self._lock:
             self._rules += parsed
 
-    def clear(self, account: Optional[str]) -> None:
+    def clear(self, account: str | None) -> None:
         """Delete the rules of one account, or all."""
         with self._lock:
             self._rules = [] if account is None else [rule for rule in self._rules if rule.account != account]
 
-    def show(self, account: Optional[str]) -> list[dict[str, Any]]:
+    def show(self, account: str | None) -> list[dict[str, Any]]:
         """The rules in force, with what is left of their counts."""
         with self._lock:
             return [asdict(rule) for rule in self._rules if account is None or rule.account in (None, account)]
 
-    def take(self, account: str, target: str) -> Optional[Fault]:
+    def take(self, account: str, target: str) -> Fault | None:
         """The rule for this call, which is counted down."""
         with self._lock:
             for rule in self._rules:
@@ -103,6 +104,6 @@ class Faults:
         rule = self._of_tasks(account, "hide_ms")
         return rule is not None and age * 1000 < rule.hide_ms
 
-    def _of_tasks(self, account: str, name: str) -> Optional[Fault]:
+    def _of_tasks(self, account: str, name: str) -> Fault | None:
         with self._lock:
             return next((rule for rule in self._rules if rule.concerns(account, "task") and getattr(rule, name)), None)

@@ -14,7 +14,8 @@ import socket
 import struct
 import uuid
 from collections import Counter
-from typing import Any, Awaitable, Callable, Mapping, MutableMapping, Optional
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
 from urllib.parse import parse_qs
 
 from . import protocols, seams
@@ -39,8 +40,16 @@ CONNECTION: contextvars.ContextVar[Any] = contextvars.ContextVar("connection")
 class Gateway:
     """The application that is served."""
 
-    def __init__(self, inner: App, faults: Faults, fleet: Fleet, ecs: Ecs, lambdas: Lambdas, metadata: Metadata,
-                 ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        inner: App,
+        faults: Faults,
+        fleet: Fleet,
+        ecs: Ecs,
+        lambdas: Lambdas,
+        metadata: Metadata,
+        ready: Callable[[], None],
+    ) -> None:
         self._inner = inner
         self._faults = faults
         self._fleet = fleet
@@ -67,6 +76,7 @@ class Gateway:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 self._ready()
+
         return telling
 
     async def _serve_metadata(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,19 +118,23 @@ class Gateway:
             headers, body = protocols.success(operation.protocol, fault.body)
             await respond(send, 200, headers, body)
 
-    def _prepare_invoke(self, headers: Mapping[str, str], fault: Optional[Fault], send: Send) -> Send:
+    def _prepare_invoke(self, headers: Mapping[str, str], fault: Fault | None, send: Send) -> Send:
         """Hand MiniStack's executor what it is not told; the id of the invocation is that of the
         answer, as in AWS."""
         context = base64.b64decode(headers.get("x-amz-client-context", "")).decode("latin-1")
-        call = Call(str(uuid.uuid4()), context or None, bool(fault and fault.duplicate))
+        call = Call(str(uuid.uuid4()), context or None, headers.get("x-amzn-trace-id"), bool(fault and fault.duplicate))
         CALL.set(call)
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                others = [(name, value) for name, value in message.get("headers", [])
-                          if name.lower() not in (b"x-amzn-requestid", b"x-amz-request-id")]
+                others = [
+                    (name, value)
+                    for name, value in message.get("headers", [])
+                    if name.lower() not in (b"x-amzn-requestid", b"x-amz-request-id")
+                ]
                 message = {**message, "headers": [*others, (b"x-amzn-requestid", call.request_id.encode())]}
             await send(message)
+
         return with_id
 
     # Control.
@@ -145,35 +159,41 @@ class Gateway:
             status, answer = 400, {"message": f"{type(error).__name__}: {error}"}
         await respond(send, status, {"content-type": "application/json"}, json.dumps(answer).encode())
 
-    def _control_faults(self, method: str, rules: Any, account: Optional[str]) -> Any:
+    def _control_faults(self, method: str, rules: Any, account: str | None) -> Any:
         if method == "POST":
             self._faults.add(rules if isinstance(rules, list) else [rules])
         elif method == "DELETE":
             self._faults.clear(account)
         return self._faults.show(account)
 
-    def _counts(self, account: Optional[str]) -> Any:
+    def _counts(self, account: str | None) -> Any:
         counts: dict[str, dict[str, int]] = {}
         for (caller, name), count in self._calls.items():
             counts.setdefault(caller, {})[name] = count
         return counts if account is None else counts.get(account, {})
 
-    def _running(self, account: Optional[str]) -> Any:
-        containers = [{"account": task.account, "task": task.arn, "container": name, "pid": pid}
-                      for task in self._fleet.of(account) for name, pid in task.pids()]
+    def _running(self, account: str | None) -> Any:
+        containers = [
+            {"account": task.account, "task": task.arn, "container": name, "pid": pid}
+            for task in self._fleet.of(account)
+            for name, pid in task.pids()
+        ]
         return {"containers": containers, "environments": self._lambdas.running(account)}
 
 
 CONTROL = ("/_faults", "/_spot", "/_calls", "/_running")
 
 
-def too_large(headers: Mapping[str, str], body: bytes) -> Optional[tuple[dict[str, str], bytes]]:
+def too_large(headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes] | None:
     """The refusal of a payload beyond the quota."""
     limit = LARGEST_ASYNC if headers.get("x-amz-invocation-type") == "Event" else LARGEST_SYNC
     if len(body) <= limit:
         return None
-    return protocols.error("rest-json", "RequestTooLargeException",
-                           f"Request must be smaller than {limit} bytes for the InvokeFunction operation")
+    return protocols.error(
+        "rest-json",
+        "RequestTooLargeException",
+        f"Request must be smaller than {limit} bytes for the InvokeFunction operation",
+    )
 
 
 def account_of(headers: Mapping[str, str], query: str) -> str:
@@ -202,14 +222,20 @@ def replay(body: bytes, receive: Receive) -> Receive:
             return await receive()
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
+
     return again
 
 
 async def respond(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """A whole answer."""
     named = {"x-amzn-requestid": str(uuid.uuid4()), **headers, "content-length": str(len(body))}
-    await send({"type": "http.response.start", "status": status,
-                "headers": [(name.encode(), value.encode()) for name, value in named.items()]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 

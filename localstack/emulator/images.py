@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 
 class BadTable(Exception):
@@ -33,7 +32,7 @@ class Images:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def find(self, name: str) -> Optional[Image]:
+    def find(self, name: str) -> Image | None:
         """The image of this name. Raises BadTable."""
         try:
             table = json.loads(self._path.read_text())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 
 class Keeper:
@@ -42,9 +43,7 @@ def _keep(pipe: int) -> None:
             for line in lines:
                 (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
         for group in groups:
-            try:
+            with suppress(OSError):
                 os.killpg(group, signal.SIGKILL)
-            except OSError:
-                pass
     finally:
         os._exit(0)

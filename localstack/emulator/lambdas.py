@@ -13,9 +13,10 @@ import threading
 import time
 import types
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Any
 
 from . import cloudwatch, seams
 from .environment import Environment, Outcome, Program
@@ -39,11 +40,12 @@ class Call:
     """What the gateway knows of an Invoke, and MiniStack does not pass on."""
 
     request_id: str
-    client_context: Optional[str] = None
+    client_context: str | None = None
+    trace_id: str | None = None
     duplicate: bool = False
 
 
-CALL: contextvars.ContextVar[Optional[Call]] = contextvars.ContextVar("call", default=None)
+CALL: contextvars.ContextVar[Call | None] = contextvars.ContextVar("call", default=None)
 
 
 class Lambdas:
@@ -76,21 +78,30 @@ class Lambdas:
         popen = types.SimpleNamespace(**{**vars(subprocess), "Popen": self._spawner.popen})
         seams.replace(seams.module("core.lambda_runtime"), "subprocess", popen)
 
-    def running(self, account: Optional[str]) -> list[dict[str, Any]]:
+    def running(self, account: str | None) -> list[dict[str, Any]]:
         """The environments that live, of an account or of all."""
         with self._lock:
             pools = [(key.split(":"), list(pool)) for key, pool in self._pools.items()]
-        return [{"account": key[0], "function": key[2], "pid": environment.pid, "frozen": environment.frozen}
-                for key, pool in pools if account in (None, key[0])
-                for environment in pool if environment.pid is not None]
+        return [
+            {"account": key[0], "function": key[2], "pid": environment.pid, "frozen": environment.frozen}
+            for key, pool in pools
+            if account in (None, key[0])
+            for environment in pool
+            if environment.pid is not None
+        ]
 
     # One invocation.
 
     def _execute(self, func: Mapping[str, Any], config: Config, event: Any) -> dict[str, Any]:
         """What MiniStack's dispatcher gives: body, whether it is an error, log."""
         call = CALL.get() or Call(str(uuid.uuid4()))
-        request = Event(call.request_id, json.dumps(event).encode(), config["FunctionArn"],
-                        client_context=call.client_context)
+        request = Event(
+            call.request_id,
+            json.dumps(event).encode(),
+            config["FunctionArn"],
+            client_context=call.client_context,
+            trace_id=call.trace_id or _new_trace(),
+        )
         try:
             environment = self._lease(func, config)
             if call.duplicate:
@@ -101,8 +112,14 @@ class Lambdas:
         except _NoProgram as error:
             return _no_program(str(error))
         outcome = self._run(environment, request, config)
-        return {"body": outcome.body.decode(errors="replace"), "raw_payload": True, "error": outcome.failed,
-                "function_error": "Unhandled", "log": "\n".join(outcome.lines), "log_source": "rie"}
+        return {
+            "body": outcome.body.decode(errors="replace"),
+            "raw_payload": True,
+            "error": outcome.failed,
+            "function_error": "Unhandled",
+            "log": "\n".join(outcome.lines),
+            "log_source": "rie",
+        }
 
     def _run(self, environment: Environment, request: Event, config: Config) -> Outcome:
         outcome = environment.invoke(request, float(config.get("Timeout") or 3))
@@ -183,8 +200,12 @@ class Lambdas:
         config: Config = func.get("config") or func
         _, _, _, region, account, _, name, *qualifier = config["FunctionArn"].split(":")
         with seams.scope(account, region):
-            settings = self._theirs._event_invoke_config(
-                self._theirs._functions.get(name) or func, qualifier[0] if qualifier else None) or {}
+            settings = (
+                self._theirs._event_invoke_config(
+                    self._theirs._functions.get(name) or func, qualifier[0] if qualifier else None
+                )
+                or {}
+            )
             retries = settings.get("MaximumRetryAttempts")
             left = 2 if retries is None else int(retries)
             gives_up = time.monotonic() + float(settings.get("MaximumEventAgeInSeconds") or 21600)
@@ -206,14 +227,22 @@ class Lambdas:
 
     # Environments that are no longer needed.
 
-    def _forget(self, func_name: str, qualifier: Optional[str] = None, account: Optional[str] = None,
-                region: Optional[str] = None) -> None:
+    def _forget(
+        self,
+        func_name: str,
+        qualifier: str | None = None,
+        account: str | None = None,
+        region: str | None = None,
+    ) -> None:
         """A function was changed or deleted: end its environments that serve nothing; the others
         end their event first, as no later event finds them."""
         wanted = (account or seams.account(), region or seams.region(), func_name)
         with self._lock:
-            keys = [key for key in self._pools if tuple(key.split(":")[:3]) == wanted
-                    and qualifier in (None, key.split(":")[3])]
+            keys = [
+                key
+                for key in self._pools
+                if tuple(key.split(":")[:3]) == wanted and qualifier in (None, key.split(":")[3])
+            ]
             doomed = [environment for key in keys for environment in self._pools.pop(key)]
         for environment in doomed:
             environment.retire()
@@ -238,13 +267,29 @@ def is_ours(config: Config) -> bool:
 def _logs(program: Program) -> cloudwatch.Stream:
     """The stream of an environment, which it knows itself by its variables."""
     env = program.env
-    return cloudwatch.Stream(env["AWS_ACCESS_KEY_ID"], env["AWS_REGION"], env["AWS_LAMBDA_LOG_GROUP_NAME"],
-                             env["AWS_LAMBDA_LOG_STREAM_NAME"], create_group=True)
+    return cloudwatch.Stream(
+        env["AWS_ACCESS_KEY_ID"],
+        env["AWS_REGION"],
+        env["AWS_LAMBDA_LOG_GROUP_NAME"],
+        env["AWS_LAMBDA_LOG_STREAM_NAME"],
+        create_group=True,
+    )
 
 
 def _no_program(sentence: str) -> dict[str, Any]:
     body = {"errorType": "Runtime.InvalidEntrypoint", "errorMessage": sentence}
-    return {"body": json.dumps(body), "raw_payload": True, "error": True, "function_error": "Unhandled", "log": sentence}
+    return {
+        "body": json.dumps(body),
+        "raw_payload": True,
+        "error": True,
+        "function_error": "Unhandled",
+        "log": sentence,
+    }
+
+
+def _new_trace() -> str:
+    """As Lambda makes one for a call that brings none."""
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
 
 
 def _key(config: Config) -> str:

@@ -4,8 +4,8 @@ Amazon ECS task metadata endpoint version 4 for tasks on Fargate)."""
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timezone
-from typing import Any, Optional
+from datetime import UTC, datetime
+from typing import Any
 
 from . import fargate
 from .tasks import Container, Record, Task
@@ -27,7 +27,7 @@ class Metadata:
         """Let this token read this container's documents."""
         self._seats[token] = (task, container)
 
-    def get(self, path: str) -> Optional[Record]:
+    def get(self, path: str) -> Record | None:
         """The document at a path, or None where there is none."""
         token, _, rest = path.removeprefix("/v4/").partition("/")
         seat = self._seats.get(token)
@@ -86,7 +86,7 @@ def _container(record: Record, container: Container) -> Record:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _time(seconds: Any) -> Optional[str]:
+def _time(seconds: Any) -> str | None:
     if not isinstance(seconds, float):
         return None
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

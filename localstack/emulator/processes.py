@@ -14,10 +14,11 @@ import shutil
 import signal
 import subprocess
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from .keeper import Keeper
 
@@ -66,8 +67,15 @@ class Spawner:
             raise CannotStart(f'exec: "{program}": executable file not found in $PATH')
         read, write = os.pipe()
         try:
-            child = self.popen(argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
-                               start_new_session=True)
+            child = self.popen(
+                argv,
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=write,
+                stderr=write,
+                start_new_session=True,
+            )
         except OSError as error:
             os.close(read)
             raise CannotStart(str(error)) from error
@@ -215,10 +223,8 @@ class Process:
     def _signal_group(self, number: signal.Signals) -> None:
         with self._lock:
             if not self._gone:
-                try:
+                with suppress(ProcessLookupError):
                     os.killpg(self.pid, number)
-                except ProcessLookupError:
-                    pass
 
     def _wait(self) -> None:
         # Not reaped yet: so its number is still its own when the rest of the group is killed. With
@@ -228,8 +234,8 @@ class Process:
         with self._lock:
             self.returncode = self._child.wait()
             self._gone = True
-        self.output.finish(1.0)
         self._ended(self)
+        self.output.finish(1.0)
         with self._lock:
             self.exited.set()
             listeners, self._listeners = self._listeners, []

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 CBOR_PATH = re.compile(r"/service/([^/]+)/operation/([^/]+)$")
 # Operations of Lambda, which have no name on the wire but method and path.
-LAMBDA = [(method, re.compile(pattern), name) for method, pattern, name in (
-    ("POST", r"/2015-03-31/functions/[^/]+/invocations", "Invoke"),
-    ("POST", r"/2015-03-31/functions", "CreateFunction"),
-    ("GET", r"/2015-03-31/functions", "ListFunctions"),
-    ("GET", r"/2015-03-31/functions/[^/]+", "GetFunction"),
-    ("DELETE", r"/2015-03-31/functions/[^/]+", "DeleteFunction"),
-    ("GET", r"/2015-03-31/functions/[^/]+/configuration", "GetFunctionConfiguration"),
-    ("PUT", r"/2015-03-31/functions/[^/]+/configuration", "UpdateFunctionConfiguration"),
-    ("PUT", r"/2015-03-31/functions/[^/]+/code", "UpdateFunctionCode"),
-    ("POST", r"/2015-03-31/functions/[^/]+/versions", "PublishVersion"),
-    ("POST", r"/2015-03-31/functions/[^/]+/aliases", "CreateAlias"),
-    ("GET", r"/2015-03-31/functions/[^/]+/aliases/[^/]+", "GetAlias"),
-    ("PUT", r"/2017-10-31/functions/[^/]+/concurrency", "PutFunctionConcurrency"),
-    ("PUT", r"/2019-09-25/functions/[^/]+/event-invoke-config", "PutFunctionEventInvokeConfig"),
-    ("GET", r"/2019-09-25/functions/[^/]+/event-invoke-config", "GetFunctionEventInvokeConfig"),
-)]
+LAMBDA = [
+    (method, re.compile(pattern), name)
+    for method, pattern, name in (
+        ("POST", r"/2015-03-31/functions/[^/]+/invocations", "Invoke"),
+        ("POST", r"/2015-03-31/functions", "CreateFunction"),
+        ("GET", r"/2015-03-31/functions", "ListFunctions"),
+        ("GET", r"/2015-03-31/functions/[^/]+", "GetFunction"),
+        ("DELETE", r"/2015-03-31/functions/[^/]+", "DeleteFunction"),
+        ("GET", r"/2015-03-31/functions/[^/]+/configuration", "GetFunctionConfiguration"),
+        ("PUT", r"/2015-03-31/functions/[^/]+/configuration", "UpdateFunctionConfiguration"),
+        ("PUT", r"/2015-03-31/functions/[^/]+/code", "UpdateFunctionCode"),
+        ("POST", r"/2015-03-31/functions/[^/]+/versions", "PublishVersion"),
+        ("POST", r"/2015-03-31/functions/[^/]+/aliases", "CreateAlias"),
+        ("GET", r"/2015-03-31/functions/[^/]+/aliases/[^/]+", "GetAlias"),
+        ("PUT", r"/2017-10-31/functions/[^/]+/concurrency", "PutFunctionConcurrency"),
+        ("PUT", r"/2019-09-25/functions/[^/]+/event-invoke-config", "PutFunctionEventInvokeConfig"),
+        ("GET", r"/2019-09-25/functions/[^/]+/event-invoke-config", "GetFunctionEventInvokeConfig"),
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,10 @@ def error(protocol: str, kind: str, message: str) -> tuple[dict[str, str], bytes
     """Headers and body of an error."""
     body = {"__type": kind, "message": message}
     if protocol == "query":
-        xml = (f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(kind)}</Code>"
-               f"<Message>{escape(message)}</Message></Error></ErrorResponse>")
+        xml = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(kind)}</Code>"
+            f"<Message>{escape(message)}</Message></Error></ErrorResponse>"
+        )
         return {"content-type": "text/xml"}, xml.encode()
     headers, encoded = success(protocol, body)
     if protocol == "rest-json":

@@ -8,7 +8,8 @@ import re
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Optional, Protocol
+from socketserver import TCPServer
+from typing import Any, Protocol
 
 NEXT = "/2018-06-01/runtime/invocation/next"
 INIT_ERROR = "/2018-06-01/runtime/init/error"
@@ -23,14 +24,14 @@ class Event:
     payload: bytes
     arn: str
     deadline_ms: int = 0
-    client_context: Optional[str] = None
-    trace_id: Optional[str] = None
+    client_context: str | None = None
+    trace_id: str | None = None
 
 
 class Desk(Protocol):
     """Whom the server asks: the environment."""
 
-    def next_event(self) -> Optional[Event]:
+    def next_event(self) -> Event | None:
         """Wait for an event; None when the environment is gone."""
 
     def answered(self, request_id: str, failed: bool, body: bytes) -> bool:
@@ -65,12 +66,18 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def server_bind(self) -> None:
+        """Without asking DNS for the name of this machine, as HTTPServer does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A process that was killed leaves broken sockets; nobody needs to hear of it."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     desk: Desk
 
     def do_GET(self) -> None:
@@ -111,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         return body
 
-    def _respond(self, status: int, body: bytes, headers: Optional[dict[str, str]] = None) -> None:
+    def _respond(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any
 
 from . import cloudwatch, seams
 from .images import BadTable, Image, Images
@@ -31,7 +32,7 @@ class Ending:
 
     code: str
     reason: str
-    kill_after: Optional[float] = None
+    kill_after: float | None = None
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Container:
     override: Record
     record: Record
     env: dict[str, str]
-    process: Optional[Process] = None
+    process: Process | None = None
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ class Task:
         self.account = account
         self.region = region
         self._ground = ground
-        self._ending: Optional[Ending] = None
+        self._ending: Ending | None = None
         self._ended = threading.Event()
         self._lock = threading.RLock()
         self._folder = ground.folder / self.id
@@ -109,20 +110,25 @@ class Task:
             if self._ending is not None:
                 return
             self._ending = ending
-            self._change(desiredStatus="STOPPED", stoppingAt=time.time(), stopCode=ending.code,
-                         stoppedReason=ending.reason)
+            self._change(
+                desiredStatus="STOPPED", stoppingAt=time.time(), stopCode=ending.code, stoppedReason=ending.reason
+            )
         self._ended.set()
 
     def snapshot(self) -> Record:
         """The record at this moment, as the API shows it."""
         with self._lock:
-            return copy.deepcopy({key: value for key, value in self.record.items()
-                                  if value is not None and not key.startswith("_")})
+            return copy.deepcopy(
+                {key: value for key, value in self.record.items() if value is not None and not key.startswith("_")}
+            )
 
     def pids(self) -> list[tuple[str, int]]:
         """The containers that live: names and process ids."""
-        return [(container.name, container.process.pid) for container in self.containers
-                if container.process and not container.process.exited.is_set()]
+        return [
+            (container.name, container.process.pid)
+            for container in self.containers
+            if container.process and not container.process.exited.is_set()
+        ]
 
     # What follows runs on the task's own thread.
 
@@ -157,9 +163,11 @@ class Task:
                 return False
             images.append(image)
         self._change(pullStoppedAt=time.time())
-        return all(self._start_container(container, image) for container, image in zip(self.containers, images))
+        return all(
+            self._start_container(container, image) for container, image in zip(self.containers, images, strict=True)
+        )
 
-    def _pull(self, container: Container) -> Optional[Image]:
+    def _pull(self, container: Container) -> Image | None:
         name = container.definition["image"]
         try:
             image = self._ground.images.find(name)
@@ -168,8 +176,11 @@ class Task:
             return None
         if image is None:
             # The words of AWS where a registry does not know the image (from memory).
-            self._fail(f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve "
-                       f"ref {name}: {name}: not found", container)
+            self._fail(
+                f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve "
+                f"ref {name}: {name}: not found",
+                container,
+            )
             return None
         return None if self._ended.wait(image.pull_ms / 1000) else image
 
@@ -184,10 +195,14 @@ class Task:
             stream = cloudwatch.awslogs(container.definition, self.id, self.account, self.region)
             try:
                 process = self._ground.spawner.spawn(
-                    argv, env, self._folder, cloudwatch.fan_out([*sinks, *([stream] if stream else [])]))
+                    argv, env, self._folder, cloudwatch.fan_out([*sinks, *([stream] if stream else [])])
+                )
             except CannotStart as error:
-                self._fail(f"CannotStartContainerError: failed to create task: OCI runtime create failed: {error}",
-                           container, "Task failed to start")
+                self._fail(
+                    f"CannotStartContainerError: failed to create task: OCI runtime create failed: {error}",
+                    container,
+                    "Task failed to start",
+                )
                 return False
             container.process = process
             self._change(container, lastStatus="RUNNING", runtimeId=f"{self.id}-{process.pid}")
@@ -228,7 +243,7 @@ class Task:
                 container.record["lastStatus"] = "STOPPED"
             self._show("STOPPED", stoppedAt=time.time(), connectivity="DISCONNECTED")
 
-    def _fail(self, reason: str, container: Optional[Container] = None, stopped_reason: Optional[str] = None) -> None:
+    def _fail(self, reason: str, container: Container | None = None, stopped_reason: str | None = None) -> None:
         if container is not None:
             self._change(container, reason=reason)
         self.end(Ending("TaskFailedToStart", stopped_reason or reason))
@@ -240,7 +255,7 @@ class Task:
             self._change(lastStatus=status, **fields)
         seams.module("services.ecs")._recount_cluster(self.record["clusterArn"].rsplit("/", 1)[-1])
 
-    def _change(self, container: Optional[Container] = None, **fields: Any) -> None:
+    def _change(self, container: Container | None = None, **fields: Any) -> None:
         with self._lock:
             (container.record if container else self.record).update(fields)
             self.record["version"] += 1
@@ -258,11 +273,11 @@ class Fleet:
         self._tasks[task.arn] = task
         task.start()
 
-    def find(self, arn: str) -> Optional[Task]:
+    def find(self, arn: str) -> Task | None:
         """The task of this ARN."""
         return self._tasks.get(arn)
 
-    def of(self, account: Optional[str]) -> list[Task]:
+    def of(self, account: str | None) -> list[Task]:
         """The tasks of an account, or of all."""
         return [task for task in list(self._tasks.values()) if account in (None, task.account)]
 

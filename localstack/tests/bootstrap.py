@@ -1,8 +1,9 @@
 """A custom runtime for tests: does what the event says.
 
-{"do": "echo"}: its pid, its environment, and the headers of the event; "sleep": for `seconds`; "exit"
-with `code`; "fail": report an error; "print": `text`, then null; "big": an answer of `size` bytes; "touch": append a line to `file`.
-INIT=exit, INIT=error and INIT=hang spoil the start.
+"do" is "sleep" for `seconds`, "exit" with `code`, "fail": report an error, "print" a `text`, or "big": an
+answer of `size` bytes. Then it appends its pid to `file`, fails if told to `then_fail`, and answers with
+its pid, its environment and the headers of the event, `chunked` if so told. INIT=exit, INIT=error and
+INIT=hang spoil the start.
 """
 
 import json
@@ -10,15 +11,19 @@ import os
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
+from typing import Any
 
 BASE = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime"
 
 
-def post(path: str, body: object) -> None:
-    urllib.request.urlopen(urllib.request.Request(f"{BASE}/{path}", json.dumps(body).encode())).read()
+def post(path: str, body: object, chunked: bool = False) -> None:
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(f"{BASE}/{path}", iter([data[:10], data[10:]]) if chunked else data)
+    urllib.request.urlopen(request).read()
 
 
-def serve(event: dict, headers: dict) -> object:
+def serve(event: Any, headers: Mapping[str, str]) -> object:
     do = event.get("do", "echo")
     if do == "sleep":
         time.sleep(event["seconds"])
@@ -58,7 +63,7 @@ def main() -> None:
         except RuntimeError as error:
             post(f"invocation/{request_id}/error", {"errorType": "App.Error", "errorMessage": str(error)})
         else:
-            post(f"invocation/{request_id}/response", result)
+            post(f"invocation/{request_id}/response", result, event.get("chunked", False))
 
 
 main()

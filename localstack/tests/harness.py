@@ -8,6 +8,7 @@ import http.client
 import io
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,8 +17,9 @@ import unittest
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional
+from typing import Any
 
 START = Path(__file__).resolve().parent.parent / "start.py"
 BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap.py"
@@ -37,13 +39,16 @@ IMAGES: dict[str, Any] = {
 class Emulator:
     """One emulator process."""
 
-    def __init__(self, folder: Optional[Path] = None) -> None:
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="emulator-test-"))
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="emulator-test-"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.images = self.folder / "images.json"
         self.images.write_text(json.dumps(IMAGES))
         self.process = subprocess.Popen(
             [sys.executable, str(START), "--images", str(self.images), "--dir", str(self.folder / "run")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         assert self.process.stdout
         self.first_line = self.process.stdout.readline()
         self.endpoint = str(json.loads(self.first_line)["endpoint"])
@@ -60,7 +65,7 @@ class Emulator:
 class Answer:
     """An answer of HTTP."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
         self.status = status
         self.headers = headers
         self.body = body
@@ -97,16 +102,22 @@ def emulator() -> Emulator:
 class Client:
     """Asks in the name of an account."""
 
-    def __init__(self, endpoint: str, account: Optional[str] = None) -> None:
+    def __init__(self, endpoint: str, account: str | None = None) -> None:
         self.endpoint = endpoint
         self.account = account or f"{next(_accounts):012d}"
 
     def request(self, method: str, path: str, body: bytes = b"", service: str = "lambda", **headers: str) -> Answer:
         """One request."""
         credential = f"{self.account}/20260101/us-east-1/{service}/aws4_request"
-        request = urllib.request.Request(self.endpoint + path, body or None, {
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0",
-            **{name.replace("_", "-"): value for name, value in headers.items()}}, method=method)
+        request = urllib.request.Request(
+            self.endpoint + path,
+            body or None,
+            {
+                "Authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0",
+                **{name.replace("_", "-"): value for name, value in headers.items()},
+            },
+            method=method,
+        )
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
@@ -124,15 +135,23 @@ class Client:
 
     def json(self, service: str, target: str, action: str, body: Any) -> Any:
         """One operation of the JSON 1.1 protocol. Raises AwsError."""
-        answer = self.request("POST", "/", json.dumps(body).encode(), service,
-                              X_Amz_Target=f"{target}.{action}", Content_Type="application/x-amz-json-1.1")
+        answer = self.request(
+            "POST",
+            "/",
+            json.dumps(body).encode(),
+            service,
+            X_Amz_Target=f"{target}.{action}",
+            Content_Type="application/x-amz-json-1.1",
+        )
         if answer.status != 200:
             raise AwsError(answer)
         return answer.json()
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """The emulator's own paths."""
-        answer = self.request(method, f"{path}?account={self.account}", b"" if body is None else json.dumps(body).encode())
+        answer = self.request(
+            method, f"{path}?account={self.account}", b"" if body is None else json.dumps(body).encode()
+        )
         if answer.status != 200:
             raise AssertionError(f"{method} {path}: {answer.status} {answer.body.decode()}")
         return answer.json()
@@ -150,19 +169,33 @@ class Client:
 
     def register(self, **fields: Any) -> Any:
         """A task definition that Fargate takes."""
-        return self.ecs("RegisterTaskDefinition", **{
-            "family": "family", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
-            "memory": "512", "containerDefinitions": [{"name": "app", "image": "shell:1"}], **fields})
+        return self.ecs(
+            "RegisterTaskDefinition",
+            **{
+                "family": "family",
+                "networkMode": "awsvpc",
+                "requiresCompatibilities": ["FARGATE"],
+                "cpu": "256",
+                "memory": "512",
+                "containerDefinitions": [{"name": "app", "image": "shell:1"}],
+                **fields,
+            },
+        )
 
-    def run(self, script: Optional[str] = None, **fields: Any) -> str:
+    def run(self, script: str | None = None, **fields: Any) -> str:
         """One task, that runs a script of the shell. Its ARN."""
         overrides = {} if script is None else {"containerOverrides": [{"name": "app", "command": [script]}]}
         return str(self.run_task(**{"overrides": overrides, **fields})["tasks"][0]["taskArn"])
 
     def run_task(self, **fields: Any) -> Any:
         """RunTask with what it needs, which fields can replace; None leaves a field out."""
-        request = {"cluster": "c", "taskDefinition": "family", "launchType": "FARGATE",
-                   "networkConfiguration": NETWORK, **fields}
+        request = {
+            "cluster": "c",
+            "taskDefinition": "family",
+            "launchType": "FARGATE",
+            "networkConfiguration": NETWORK,
+            **fields,
+        }
         return self.ecs("RunTask", **{name: value for name, value in request.items() if value is not None})
 
     def task(self, arn: str, **fields: Any) -> Any:
@@ -171,8 +204,10 @@ class Client:
 
     def until(self, arn: str, status: str) -> Any:
         """The task, once it has this status."""
-        return wait(lambda: (lambda task: task if task["lastStatus"] == status else None)(self.task(arn)),
-                    f"{arn} to be {status}")
+        return wait(
+            lambda: (lambda task: task if task["lastStatus"] == status else None)(self.task(arn)),
+            f"{arn} to be {status}",
+        )
 
     def log(self, arn: str) -> str:
         """What a task has printed."""
@@ -181,14 +216,17 @@ class Client:
 
     # Functions.
 
-    def create_function(self, name: str = "f", image: Optional[str] = "function:1", **fields: Any) -> None:
+    def create_function(self, name: str = "f", image: str | None = "function:1", **fields: Any) -> None:
         """A function with an image, or with the bootstrap of the tests as its code."""
         what: dict[str, Any] = {"PackageType": "Image", "Code": {"ImageUri": image}}
         if image is None:
             what = {"Runtime": "provided.al2023", "Handler": "bootstrap", "Code": {"ZipFile": bootstrap_zip()}}
-        answer = self.request("POST", "/2015-03-31/functions", json.dumps({
-            "FunctionName": name, "Role": "arn:aws:iam::000000000000:role/r", **what, **fields}).encode(),
-            Content_Type="application/json")
+        answer = self.request(
+            "POST",
+            "/2015-03-31/functions",
+            json.dumps({"FunctionName": name, "Role": "arn:aws:iam::000000000000:role/r", **what, **fields}).encode(),
+            Content_Type="application/json",
+        )
         if answer.status != 201:
             raise AwsError(answer)
 

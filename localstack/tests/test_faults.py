@@ -23,13 +23,21 @@ class Answers(Case):
         self.aws.create_function()
         self.aws.fault(target="Invoke", status=500, type="ServiceException", message="oh")
         answer = self.aws.invoke({})
-        self.assertEqual((answer.status, answer.headers["x-amzn-errortype"], answer.json()["message"]),
-                         (500, "ServiceException", "oh"))
+        self.assertEqual(
+            (answer.status, answer.headers["x-amzn-errortype"], answer.json()["message"]),
+            (500, "ServiceException", "oh"),
+        )
 
     def test_an_error_in_cbor(self) -> None:
         self.aws.fault(target="PutMetricData", status=400, type="ThrottlingException", message="m")
-        answer = self.aws.request("POST", "/service/GraniteServiceVersion20100801/operation/PutMetricData", b"\xa0",
-                                  "monitoring", Smithy_Protocol="rpc-v2-cbor", Content_Type="application/cbor")
+        answer = self.aws.request(
+            "POST",
+            "/service/GraniteServiceVersion20100801/operation/PutMetricData",
+            b"\xa0",
+            "monitoring",
+            Smithy_Protocol="rpc-v2-cbor",
+            Content_Type="application/cbor",
+        )
         self.assertEqual((answer.status, answer.headers["smithy-protocol"]), (400, "rpc-v2-cbor"))
         self.assertIn(b"ThrottlingException", answer.body)
 
@@ -75,8 +83,13 @@ class Answers(Case):
         self.assertEqual(other.control("GET", "/_faults"), [])
 
     def test_faults_that_say_nothing_are_refused(self) -> None:
-        for rule in ({}, {"target": "RunTask", "staus": 400}, {"target": "RunTask", "status": 400},
-                     {"target": "task"}, "RunTask"):
+        for rule in (
+            {},
+            {"target": "RunTask", "staus": 400},
+            {"target": "RunTask", "status": 400},
+            {"target": "task"},
+            "RunTask",
+        ):
             answer = self.aws.request("POST", "/_faults", json.dumps([rule]).encode())
             self.assertEqual(answer.status, 400, rule)
 
@@ -123,8 +136,9 @@ class Counts(Case):
         self.aws.fault(target="ListTasks", reset=True)
         self.cut_off(lambda: self.aws.ecs("ListTasks", cluster="c"))
         self.aws.ecs("ListTasks", cluster="c")
-        self.assertEqual(self.aws.control("GET", "/_calls"),
-                         {"CreateCluster": 1, "RegisterTaskDefinition": 1, "ListTasks": 2})
+        self.assertEqual(
+            self.aws.control("GET", "/_calls"), {"CreateCluster": 1, "RegisterTaskDefinition": 1, "ListTasks": 2}
+        )
 
     def test_unknown_task_of_spot(self) -> None:
         self.assertEqual(self.aws.request("POST", "/_spot", b'{"task": "nothing"}').status, 404)

@@ -55,8 +55,15 @@ class Environments(Invocations):
         self.aws.create_function(Environment={"Variables": {"MINE": "1"}}, MemorySize=512)
         env = self.ok(self.aws.invoke({}))["env"]
         self.assertEqual((env["MINE"], env["FROM_IMAGE"]), ("1", "image"))
-        self.assertEqual((env["AWS_LAMBDA_FUNCTION_NAME"], env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
-                          env["AWS_LAMBDA_FUNCTION_VERSION"], env["AWS_REGION"]), ("f", "512", "$LATEST", "us-east-1"))
+        self.assertEqual(
+            (
+                env["AWS_LAMBDA_FUNCTION_NAME"],
+                env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
+                env["AWS_LAMBDA_FUNCTION_VERSION"],
+                env["AWS_REGION"],
+            ),
+            ("f", "512", "$LATEST", "us-east-1"),
+        )
         self.assertEqual((env["AWS_ENDPOINT_URL"], env["AWS_ACCESS_KEY_ID"]), (emulator().endpoint, self.aws.account))
         self.assertEqual(set(env) & {"GATEWAY_PORT", "PYTHONPATH", "TMPDIR", "LOG_LEVEL", "HOME"}, set())
 
@@ -65,13 +72,25 @@ class Environments(Invocations):
         first, second = (self.ok(self.aws.invoke({}))["pid"] for _ in range(2))
         self.assertEqual(first, second)
 
+    def test_an_answer_in_chunks(self) -> None:
+        self.aws.create_function()
+        self.assertIn("pid", self.ok(self.aws.invoke({"chunked": True})))
+
+    def test_an_initialisation_that_hangs_is_run_again_within_the_timeout(self) -> None:
+        self.aws.create_function(Environment={"Variables": {"INIT": "hang"}}, Timeout=1)
+        said = self.failed(self.aws.invoke({}))  # after the 10 s that an initialisation has, and 1 s
+        self.assertEqual(said["errorType"], "Sandbox.Timedout")
+        self.assertEqual(self.environments(), [])
+
     def test_frozen_between_invocations(self) -> None:
         self.aws.create_function()
         pid = self.ok(self.aws.invoke({}))["pid"]
-        self.assertEqual(state(pid), "T")
-        self.assertEqual(self.environments(), [{"account": self.aws.account, "function": "f", "pid": pid, "frozen": True}])
+        wait(lambda: state(pid) == "T", "the process to be stopped")
+        self.assertEqual(
+            self.environments(), [{"account": self.aws.account, "function": "f", "pid": pid, "frozen": True}]
+        )
         self.assertEqual(self.ok(self.aws.invoke({}))["pid"], pid)
-        self.assertEqual(state(pid), "T")
+        wait(lambda: state(pid) == "T", "the process to be stopped")
 
     def test_one_environment_for_each_concurrent_invocation(self) -> None:
         self.aws.create_function()
@@ -83,11 +102,13 @@ class Environments(Invocations):
     def test_deadline_request_id_and_client_context(self) -> None:
         self.aws.create_function(Timeout=20)
         context = base64.b64encode(b'{"a": 1}').decode()
-        answer = self.aws.invoke({}, X_Amz_Client_Context=context)
+        answer = self.aws.invoke({}, X_Amz_Client_Context=context, X_Amzn_Trace_Id="Root=1-2-3")
         said = self.ok(answer)
         self.assertAlmostEqual(int(said["headers"]["Lambda-Runtime-Deadline-Ms"]), said["now_ms"] + 20_000, delta=2_000)
         self.assertEqual(said["headers"]["Lambda-Runtime-Aws-Request-Id"], answer.headers["x-amzn-requestid"])
         self.assertEqual(said["headers"]["Lambda-Runtime-Client-Context"], '{"a": 1}')
+        self.assertEqual(said["headers"]["Lambda-Runtime-Trace-Id"], "Root=1-2-3")
+        self.assertIn("Root=", self.ok(self.aws.invoke({}))["headers"]["Lambda-Runtime-Trace-Id"])
 
     def test_a_changed_or_deleted_function_leaves_no_process(self) -> None:
         self.aws.create_function()
@@ -102,8 +123,12 @@ class Environments(Invocations):
     def test_versions_and_aliases(self) -> None:
         self.aws.create_function()
         self.aws.request("POST", "/2015-03-31/functions/f/versions", b"{}", Content_Type="application/json")
-        self.aws.request("POST", "/2015-03-31/functions/f/aliases", json.dumps(
-            {"Name": "live", "FunctionVersion": "1"}).encode(), Content_Type="application/json")
+        self.aws.request(
+            "POST",
+            "/2015-03-31/functions/f/aliases",
+            json.dumps({"Name": "live", "FunctionVersion": "1"}).encode(),
+            Content_Type="application/json",
+        )
         said = self.ok(self.aws.invoke({}, name="f:live"))
         self.assertEqual(said["env"]["AWS_LAMBDA_FUNCTION_VERSION"], "1")
         self.assertTrue(said["headers"]["Lambda-Runtime-Invoked-Function-Arn"].endswith(":function:f:live"))
@@ -135,7 +160,9 @@ class Failures(Invocations):
         wait(lambda: alive(pid), "the process")
         os.kill(pid, 9)
         thread.join()
-        self.assertEqual(self.failed(answers[0])["errorType"], "Runtime.ExitError")
+        said = self.failed(answers[0])
+        self.assertEqual(said["errorType"], "Runtime.ExitError")
+        self.assertIn("signal: killed", said["errorMessage"])
 
     def test_crash_at_start(self) -> None:
         self.aws.create_function(Environment={"Variables": {"INIT": "exit"}})
@@ -154,8 +181,9 @@ class Failures(Invocations):
     def test_reported_error_keeps_the_environment(self) -> None:
         self.aws.create_function()
         pid = self.ok(self.aws.invoke({}))["pid"]
-        self.assertEqual(self.failed(self.aws.invoke({"do": "fail"})),
-                         {"errorType": "App.Error", "errorMessage": "told to fail"})
+        self.assertEqual(
+            self.failed(self.aws.invoke({"do": "fail"})), {"errorType": "App.Error", "errorMessage": "told to fail"}
+        )
         self.assertEqual(self.ok(self.aws.invoke({}))["pid"], pid)
 
     def test_an_image_that_is_not_there(self) -> None:
@@ -185,8 +213,10 @@ class Failures(Invocations):
         self.assertEqual(status(1 * megabyte + 1, X_Amz_Invocation_Type="Event"), 413)
         refused = self.aws.invoke({"x": "y" * 6 * megabyte})
         self.assertEqual((refused.status, refused.json()["__type"]), (413, "RequestTooLargeException"))
-        self.assertEqual(self.failed(self.aws.invoke({"do": "big", "size": 6 * megabyte}))["errorType"],
-                         "Function.ResponseSizeTooLarge")
+        self.assertEqual(
+            self.failed(self.aws.invoke({"do": "big", "size": 6 * megabyte}))["errorType"],
+            "Function.ResponseSizeTooLarge",
+        )
 
 
 class Logs(Invocations):
@@ -196,8 +226,10 @@ class Logs(Invocations):
         answer = self.aws.invoke({"do": "print", "text": "hello again"}, X_Amz_Log_Type="Tail")
         lines = base64.b64decode(answer.headers["X-Amz-Log-Result"]).decode().splitlines()
         request_id = answer.headers["x-amzn-requestid"]
-        self.assertEqual(lines[:3], [f"START RequestId: {request_id} Version: $LATEST", "hello again",
-                                     f"END RequestId: {request_id}"])
+        self.assertEqual(
+            lines[:3],
+            [f"START RequestId: {request_id} Version: $LATEST", "hello again", f"END RequestId: {request_id}"],
+        )
         self.assertTrue(lines[3].startswith(f"REPORT RequestId: {request_id}\t"))
 
     def test_tail_is_4_kb(self) -> None:
@@ -241,11 +273,19 @@ class Events(Invocations):
     def test_retries_of_an_alias(self) -> None:
         self.aws.create_function()
         self.aws.request("POST", "/2015-03-31/functions/f/versions", b"{}", Content_Type="application/json")
-        self.aws.request("POST", "/2015-03-31/functions/f/aliases", json.dumps(
-            {"Name": "live", "FunctionVersion": "1"}).encode(), Content_Type="application/json")
+        self.aws.request(
+            "POST",
+            "/2015-03-31/functions/f/aliases",
+            json.dumps({"Name": "live", "FunctionVersion": "1"}).encode(),
+            Content_Type="application/json",
+        )
         self.put("/2019-09-25/functions/f/event-invoke-config?Qualifier=live", {"MaximumRetryAttempts": 0})
-        self.aws.request("POST", f"/2015-03-31/functions/{quote('f:live')}/invocations", json.dumps(
-            {"file": str(self.scratch()), "then_fail": True}).encode(), X_Amz_Invocation_Type="Event")
+        self.aws.request(
+            "POST",
+            f"/2015-03-31/functions/{quote('f:live')}/invocations",
+            json.dumps({"file": str(self.scratch()), "then_fail": True}).encode(),
+            X_Amz_Invocation_Type="Event",
+        )
         wait(lambda: len(self.pids()) == 1, "the event to run")
         begun = time.monotonic()
         self.ok(self.aws.invoke({"do": "sleep", "seconds": 2}))

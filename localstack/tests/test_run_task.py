@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .harness import NETWORK, Case, Client, emulator
 
 
@@ -25,12 +27,14 @@ class Refusals(Case):
     def test_awsvpc_needs_a_network(self) -> None:
         refused = self.refused("InvalidParameterException", lambda: self.aws.run_task(networkConfiguration=None))
         self.assertIn("awsvpc", refused.message)
-        empty = {"awsvpcConfiguration": {"subnets": []}}
+        empty: Any = {"awsvpcConfiguration": {"subnets": []}}
         self.refused("InvalidParameterException", lambda: self.aws.run_task(networkConfiguration=empty))
 
     def test_override_of_an_unknown_container(self) -> None:
-        refused = self.refused("InvalidParameterException", lambda: self.aws.run_task(
-            overrides={"containerOverrides": [{"name": "other"}]}))
+        refused = self.refused(
+            "InvalidParameterException",
+            lambda: self.aws.run_task(overrides={"containerOverrides": [{"name": "other"}]}),
+        )
         self.assertIn("other", refused.message)
 
     def test_overrides_are_limited_to_8192_characters_with_their_json(self) -> None:
@@ -39,7 +43,9 @@ class Refusals(Case):
 
         frame = len('{"containerOverrides":[{"name":"app","environment":[{"name":"V","value":""}]}]}')
         self.aws.run_task(overrides=overrides(8192 - frame))
-        refused = self.refused("InvalidParameterException", lambda: self.aws.run_task(overrides=overrides(8193 - frame)))
+        refused = self.refused(
+            "InvalidParameterException", lambda: self.aws.run_task(overrides=overrides(8193 - frame))
+        )
         self.assertIn("8192", refused.message)
 
     def test_sizes_that_fargate_does_not_have(self) -> None:
@@ -56,8 +62,10 @@ class Refusals(Case):
     def test_a_strategy_needs_a_provider_of_the_cluster(self) -> None:
         self.aws.ecs("CreateCluster", clusterName="bare")
         strategy = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
-        refused = self.refused("InvalidParameterException", lambda: self.aws.run_task(
-            cluster="bare", launchType=None, capacityProviderStrategy=strategy))
+        refused = self.refused(
+            "InvalidParameterException",
+            lambda: self.aws.run_task(cluster="bare", launchType=None, capacityProviderStrategy=strategy),
+        )
         self.assertIn("not associated", refused.message)
 
     def test_without_a_launch_type_it_is_ec2_which_has_no_instances(self) -> None:
@@ -114,17 +122,25 @@ class GivenBack(Case):
         self.assertEqual((task["capacityProviderName"], task["launchType"]), ("FARGATE_SPOT", "FARGATE"))
 
     def test_default_strategy_of_the_cluster(self) -> None:
-        self.aws.ecs("PutClusterCapacityProviders", cluster="c", capacityProviders=["FARGATE_SPOT"],
-                     defaultCapacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}])
+        self.aws.ecs(
+            "PutClusterCapacityProviders",
+            cluster="c",
+            capacityProviders=["FARGATE_SPOT"],
+            defaultCapacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
+        )
         self.assertEqual(self.aws.run_task(launchType=None)["tasks"][0]["capacityProviderName"], "FARGATE_SPOT")
 
     def test_tags_when_asked_for(self) -> None:
         arn = self.aws.run("sleep 100", tags=[{"key": "flame", "value": "ref"}])
         self.assertEqual(self.aws.task(arn)["tags"], [])
         self.assertEqual(self.aws.task(arn, include=["TAGS"])["tags"], [{"key": "flame", "value": "ref"}])
-        self.aws.ecs("TagResource", resourceArn=arn, tags=[{"key": "flame", "value": "other"}, {"key": "k", "value": "v"}])
-        self.assertEqual(self.aws.task(arn, include=["TAGS"])["tags"],
-                         [{"key": "flame", "value": "other"}, {"key": "k", "value": "v"}])
+        self.aws.ecs(
+            "TagResource", resourceArn=arn, tags=[{"key": "flame", "value": "other"}, {"key": "k", "value": "v"}]
+        )
+        self.assertEqual(
+            self.aws.task(arn, include=["TAGS"])["tags"],
+            [{"key": "flame", "value": "other"}, {"key": "k", "value": "v"}],
+        )
         self.aws.ecs("UntagResource", resourceArn=arn, tagKeys=["flame"])
         self.assertEqual(self.aws.ecs("ListTagsForResource", resourceArn=arn)["tags"], [{"key": "k", "value": "v"}])
 
@@ -165,8 +181,10 @@ class Listing(Case):
         unknown = arn[:-4] + "0000"
         answer = self.aws.ecs("DescribeTasks", cluster="c", tasks=[arn, unknown, "bare-id"])
         self.assertEqual([task["taskArn"] for task in answer["tasks"]], [arn])
-        self.assertEqual([(failure["arn"], failure["reason"]) for failure in answer["failures"]],
-                         [(unknown, "MISSING"), (arn.rsplit("/", 1)[0] + "/bare-id", "MISSING")])
+        self.assertEqual(
+            [(failure["arn"], failure["reason"]) for failure in answer["failures"]],
+            [(unknown, "MISSING"), (arn.rsplit("/", 1)[0] + "/bare-id", "MISSING")],
+        )
 
     def test_describe_at_most_100(self) -> None:
         arn = self.aws.run("sleep 100")
@@ -183,5 +201,7 @@ class Listing(Case):
 
     def test_a_bridge_definition_takes_no_network(self) -> None:
         self.aws.register(family="bridge", networkMode="bridge", requiresCompatibilities=["EC2"])
-        self.refused("InvalidParameterException", lambda: self.aws.run_task(
-            taskDefinition="bridge", networkConfiguration=NETWORK))
+        self.refused(
+            "InvalidParameterException",
+            lambda: self.aws.run_task(taskDefinition="bridge", networkConfiguration=NETWORK),
+        )

@@ -59,7 +59,9 @@ class Ends(unittest.TestCase):
         """A starter that is killed with -9: its end of the pipe is closed by the kernel."""
         images = Emulator()
         self.addCleanup(images.close)
-        starter = subprocess.Popen([sys.executable, "-c", STARTER, str(START), str(images.images)], stdout=subprocess.PIPE)
+        starter = subprocess.Popen(
+            [sys.executable, "-c", STARTER, str(START), str(images.images)], stdout=subprocess.PIPE
+        )
         assert starter.stdout
         pid = int(starter.stdout.readline())
         starter.kill()
@@ -70,7 +72,8 @@ class Ends(unittest.TestCase):
 
 STARTER = """
 import subprocess, sys, time
-emulator = subprocess.Popen([sys.executable, sys.argv[1], "--images", sys.argv[2]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+command = [sys.executable, sys.argv[1], "--images", sys.argv[2]]
+emulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 emulator.stdout.readline()
 print(emulator.pid, flush=True)
 time.sleep(100)
@@ -97,8 +100,12 @@ class Starts(unittest.TestCase):
     def test_stdout_has_one_line_and_the_temporary_folder_goes(self) -> None:
         images = Emulator()
         self.addCleanup(images.close)
-        emulator = subprocess.Popen([sys.executable, str(START), "--images", str(images.images)], stdin=subprocess.PIPE,
-                                    stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(images.folder)})
+        emulator = subprocess.Popen(
+            [sys.executable, str(START), "--images", str(images.images)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(images.folder)},
+        )
         assert emulator.stdout
         self.assertIn(b"endpoint", emulator.stdout.readline())
         self.assertEqual(len(list(images.folder.glob("emulator-*"))), 1)

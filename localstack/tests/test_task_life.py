@@ -15,11 +15,23 @@ class Ends(Case):
     def test_exit_code_of_the_process(self) -> None:
         self.aws.prepare()
         task = self.aws.until(self.aws.run("exit 3"), "STOPPED")
-        self.assertEqual((task["stopCode"], task["stoppedReason"]),
-                         ("EssentialContainerExited", "Essential container in task exited"))
+        self.assertEqual(
+            (task["stopCode"], task["stoppedReason"]),
+            ("EssentialContainerExited", "Essential container in task exited"),
+        )
         self.assertEqual(task["containers"][0]["exitCode"], 3)
-        times = [task[name] for name in ("createdAt", "pullStartedAt", "pullStoppedAt", "startedAt", "stoppingAt",
-                                         "executionStoppedAt", "stoppedAt")]
+        times = [
+            task[name]
+            for name in (
+                "createdAt",
+                "pullStartedAt",
+                "pullStoppedAt",
+                "startedAt",
+                "stoppingAt",
+                "executionStoppedAt",
+                "stoppedAt",
+            )
+        ]
         self.assertEqual(times, sorted(times))
 
     def test_killed_from_outside(self) -> None:
@@ -69,17 +81,23 @@ class Ends(Case):
 
     def test_other_containers_are_stopped_with_the_essential_one(self) -> None:
         self.aws.prepare()
-        self.aws.register(containerDefinitions=[
-            {"name": "app", "image": "shell:1", "command": ["sleep 0.1; exit 4"]},
-            {"name": "aside", "image": "shell:1", "command": ["exec sleep 100"], "essential": False}])
+        self.aws.register(
+            containerDefinitions=[
+                {"name": "app", "image": "shell:1", "command": ["sleep 0.1; exit 4"]},
+                {"name": "aside", "image": "shell:1", "command": ["exec sleep 100"], "essential": False},
+            ]
+        )
         task = self.aws.until(self.aws.run(), "STOPPED")
         self.assertEqual({one["name"]: one["exitCode"] for one in task["containers"]}, {"app": 4, "aside": 143})
 
     def test_a_container_that_is_not_essential_may_end(self) -> None:
         self.aws.prepare()
-        self.aws.register(containerDefinitions=[
-            {"name": "app", "image": "shell:1", "command": ["sleep 100"]},
-            {"name": "aside", "image": "shell:1", "command": ["exit 5"], "essential": False}])
+        self.aws.register(
+            containerDefinitions=[
+                {"name": "app", "image": "shell:1", "command": ["sleep 100"]},
+                {"name": "aside", "image": "shell:1", "command": ["exit 5"], "essential": False},
+            ]
+        )
         arn = self.aws.run()
         wait(lambda: self.aws.task(arn)["containers"][1].get("exitCode") == 5, "the second container to end")
         self.assertEqual(self.aws.until(arn, "RUNNING")["desiredStatus"], "RUNNING")
@@ -89,7 +107,9 @@ class Ends(Case):
         arn = self.up("trap 'echo noticed' TERM; echo up; while :; do sleep 0.05; done")
         self.aws.control("POST", "/_spot", {"task": arn, "kill_ms": 500})
         task = self.aws.until(arn, "STOPPED")
-        self.assertEqual((task["stopCode"], task["stoppedReason"]), ("SpotInterruption", "Your Spot Task was interrupted."))
+        self.assertEqual(
+            (task["stopCode"], task["stoppedReason"]), ("SpotInterruption", "Your Spot Task was interrupted.")
+        )
         self.assertEqual(task["containers"][0]["exitCode"], 137)
         self.assertIn("noticed", self.aws.log(arn))
 
@@ -139,9 +159,13 @@ class Starts(Case):
 
     def test_fifty_at_once(self) -> None:
         self.aws.prepare()
-        arns = [task["taskArn"] for _ in range(5)
-                for task in self.aws.run_task(count=10, overrides={"containerOverrides": [
-                    {"name": "app", "command": ["exec sleep 100"]}]})["tasks"]]
+        arns = [
+            task["taskArn"]
+            for _ in range(5)
+            for task in self.aws.run_task(
+                count=10, overrides={"containerOverrides": [{"name": "app", "command": ["exec sleep 100"]}]}
+            )["tasks"]
+        ]
 
         def states() -> set[str]:
             return {task["lastStatus"] for task in self.aws.ecs("DescribeTasks", cluster="c", tasks=arns)["tasks"]}
@@ -155,8 +179,9 @@ class Starts(Case):
 
 class Inside(Case):
     def environment(self, **override: object) -> dict[str, str]:
-        arn = self.aws.run_task(overrides={"containerOverrides": [
-            {"name": "app", "command": ["env; exec sleep 100"], **override}]})["tasks"][0]["taskArn"]
+        arn = self.aws.run_task(
+            overrides={"containerOverrides": [{"name": "app", "command": ["env; exec sleep 100"], **override}]}
+        )["tasks"][0]["taskArn"]
         wait(lambda: "PWD=" in self.aws.log(arn) and "PATH=" in self.aws.log(arn), "the environment")
         self.arn = arn
         return dict(line.split("=", 1) for line in self.aws.log(arn).splitlines() if "=" in line)
@@ -200,10 +225,20 @@ class Inside(Case):
             self.assertEqual(self.aws.log(arn), printed)
 
     def test_lines_go_to_cloudwatch_logs(self) -> None:
-        self.aws.prepare(logConfiguration={"logDriver": "awslogs", "options": {
-            "awslogs-group": "/g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p",
-            "awslogs-create-group": "true"}})
+        self.aws.prepare(
+            logConfiguration={
+                "logDriver": "awslogs",
+                "options": {
+                    "awslogs-group": "/g",
+                    "awslogs-region": "us-east-1",
+                    "awslogs-stream-prefix": "p",
+                    "awslogs-create-group": "true",
+                },
+            }
+        )
         arn = self.aws.run("echo one; echo two >&2")
         self.aws.until(arn, "STOPPED")
-        events = self.aws.logs("GetLogEvents", logGroupName="/g", logStreamName=f"p/app/{arn.rsplit('/', 1)[-1]}")["events"]
+        events = self.aws.logs("GetLogEvents", logGroupName="/g", logStreamName=f"p/app/{arn.rsplit('/', 1)[-1]}")[
+            "events"
+        ]
         self.assertEqual([event["message"] for event in events], ["one", "two"])

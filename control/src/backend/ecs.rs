@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until};
 
 use super::aws::class::{self, Class};
+use super::aws::ec2;
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
@@ -96,8 +97,8 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// # }
 /// ```
 ///
-/// Elsewhere than on ECS, set [`cluster`](EcsBuilder::cluster),
-/// [`task_definition`](EcsBuilder::task_definition) and
+/// Elsewhere than on ECS, set [`cluster`](EcsBuilder::cluster) and
+/// [`task_definition`](EcsBuilder::task_definition); elsewhere than on ECS and EC2 also
 /// [`advertise`](crate::PoolBuilder::advertise). Each pool needs a backend of its own. The settings
 /// are checked when the pool starts, and all that is missing or wrong is named at once.
 ///
@@ -300,6 +301,9 @@ impl Ecs {
         let definition = ask_definition(&api, &plan.task_definition).await?;
         plan.fit(definition.as_ref(), pool.shutdown_timeout)?;
 
+        let mut containers = definition.iter().flat_map(|definition| &definition.containers);
+        let own = containers.find(|own| own.name == plan.container);
+        let log = own.and_then(|own| own.log.clone());
         let family = definition.map_or_else(|| family_of(&plan.task_definition), |it| it.family);
         let asker = Asker {
             pool: request::plain(&pool.name),
@@ -310,7 +314,7 @@ impl Ecs {
             .builder
             .every
             .unwrap_or(Every { booting: Duration::from_secs(1), up: Duration::from_secs(5) });
-        let fleet = Fleet::new(api, plan.container.clone(), every);
+        let fleet = Fleet::new(api, plan.container.clone(), log, every);
         let mut tasks = vec![tokio::spawn(fleet.clone().keep_watch())];
         if let Sweeping::Every { every, age } = self.builder.sweep {
             let (pool, parent) = (asker.pool.clone(), asker.parent.clone());
@@ -385,7 +389,7 @@ impl Running {
             };
             let arns = match arns {
                 Ok(arns) => arns,
-                Err(fault) if look + 1 == LOOKS => return Heard::NotFound(fault),
+                Err(fault) if look + 1 == LOOKS => return Heard::LookUpFailed(fault),
                 Err(_) => continue,
             };
             for batch in arns.chunks(poller::BATCH) {
@@ -398,7 +402,7 @@ impl Running {
                             return Heard::Found(Some(task.arn.clone()));
                         }
                     }
-                    Err(fault) if look + 1 == LOOKS => return Heard::NotFound(fault),
+                    Err(fault) if look + 1 == LOOKS => return Heard::LookUpFailed(fault),
                     Err(_) => break,
                 }
             }
@@ -439,8 +443,8 @@ fn check_address(address: &str, endpoint: Option<&str>) -> Result<(), BackendErr
     Err(BackendError::new(format!(
         "the pool tells its runners to dial {address}, which no ECS task can reach: let it \
          `.listen(..)` on 0.0.0.0 and a port that its security group opens to theirs, and \
-         `.advertise(\"ws://<private address of this machine>:<port>\")`; where this process is \
-         an ECS task itself, the second is found by itself"
+         `.advertise(\"ws://<private address of this machine>:<port>\")`; on ECS, with the network \
+         mode `awsvpc`, and on EC2 the second is found by itself"
     )))
 }
 
@@ -519,11 +523,11 @@ impl Backend for Ecs {
         Duration::from_secs(120)
     }
 
-    /// The private address of the task that this process runs in.
+    /// The private address of the task, or of the EC2 instance, that this process runs in.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
         async {
             if !EcsTask::is_here() {
-                return None;
+                return ec2::private_address().await;
             }
             EcsContainer::read().await.ok()?.address.map(IpAddr::V4)
         }

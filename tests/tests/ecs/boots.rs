@@ -18,6 +18,8 @@ pub(crate) fn tests() -> Vec<Test> {
         fargate_without_room_for_good_fails_with_what_to_do,
         a_spot_provider_without_room_is_followed_by_the_next,
         a_burst_of_throttling_is_waited_out,
+        a_fault_of_aws_is_repeated_and_boots_nothing_twice,
+        a_provider_that_the_cluster_has_not_is_an_error_that_says_so,
         a_request_that_was_cut_off_is_repeated,
         a_lost_answer_boots_nothing_twice,
         a_task_whose_order_was_never_answered_is_found_by_its_tag,
@@ -50,11 +52,21 @@ async fn ends_clean(pool: &Pool, app: &EcsApp) {
 
 async fn a_runner_that_exits_in_boot_is_told_with_its_code() {
     let app = EcsApp::new().await;
-    let backend = app.backend().await.env("DEMO_EXIT_IN_BOOT", "7");
+    let logs = aws_sdk_ecs::types::LogConfiguration::builder()
+        .log_driver(aws_sdk_ecs::types::LogDriver::Awslogs)
+        .options("awslogs-group", "/flame/app")
+        .options("awslogs-stream-prefix", "run")
+        .build()
+        .unwrap();
+    app.define("logs", |container| container.log_configuration(logs)).await;
+    let backend = app.backend().await.task_definition("logs").env("DEMO_EXIT_IN_BOOT", "7");
     let pool = app.pool_of("exits", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
     assert_eq!(failure.exit_code, Some(7));
-    assert!(failure.reason.contains("see its log"), "{failure}");
+    assert!(
+        failure.reason.contains("see its log (CloudWatch Logs: /flame/app, run/app/"),
+        "{failure}"
+    );
     ends_clean(&pool, &app).await;
 }
 
@@ -144,6 +156,25 @@ async fn a_burst_of_throttling_is_waited_out() {
     let pool = app.pool("burst").await.max(1).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     assert_eq!(app.account.count("RunTask").await, 4, "the SDK adds none of its own");
+    ends_clean(&pool, &app).await;
+}
+
+async fn a_fault_of_aws_is_repeated_and_boots_nothing_twice() {
+    let app = EcsApp::new().await;
+    app.account.fails("RunTask", 2, "ServerException", "Service unavailable").await;
+    let pool = app.pool("fault").await.max(1).start().await.unwrap();
+    assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
+    assert_eq!(app.account.count("RunTask").await, 3);
+    ends_clean(&pool, &app).await;
+    assert_eq!(app.tasks().await.len(), 1);
+}
+
+async fn a_provider_that_the_cluster_has_not_is_an_error_that_says_so() {
+    let app = EcsApp::new().await;
+    let backend = app.backend().await.capacity_provider("OTHER", 1);
+    let pool = app.pool_of("providers", backend).max(1).start().await.unwrap();
+    let failure = failure(&pool).await;
+    assert!(failure.reason.contains("associate the capacity provider"), "{failure}");
     ends_clean(&pool, &app).await;
 }
 

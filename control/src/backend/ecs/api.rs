@@ -14,16 +14,16 @@ use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::BuildError;
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ClusterField, Compatibility,
-    ContainerOverride, EphemeralStorage, KeyValuePair, LaunchType, NetworkConfiguration, Tag,
-    TaskDefinitionStatus, TaskField, TaskOverride,
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, Compatibility,
+    ContainerOverride, EphemeralStorage, KeyValuePair, LaunchType, LogDriver, NetworkConfiguration,
+    Tag, TaskDefinitionStatus, TaskField, TaskOverride,
 };
 
 use super::classify::Failure;
 use super::order::Heard;
 use super::plan::{ContainerDefinition, Definition, Plan};
 use super::request::{Overrides, Request};
-use super::task::{Container, Task};
+use super::task::{Container, Log, Task};
 use crate::backend::aws::bucket::Meter;
 use crate::backend::aws::fault::{Fault, Got};
 
@@ -203,7 +203,6 @@ impl Api {
     pub(super) async fn cluster_status(&self) -> Result<Option<String>, Fault> {
         self.meters.look.pass().await;
         let call = self.client.describe_clusters().clusters(&self.cluster);
-        let call = call.include(ClusterField::Tags);
         let answer = call.send().await.map_err(|error| Fault::of(&error))?;
         let cluster = answer.clusters().first();
         Ok(cluster.map(|cluster| cluster.status().unwrap_or_default().to_owned()))
@@ -283,6 +282,14 @@ fn task(task: &aws_sdk_ecs::types::Task) -> Task {
     }
 }
 
+fn log(log: &aws_sdk_ecs::types::LogConfiguration) -> Option<Log> {
+    let option = |name| log.options().and_then(|options| options.get(name)).cloned();
+    if *log.log_driver() != LogDriver::Awslogs {
+        return None;
+    }
+    Some(Log { group: option("awslogs-group")?, prefix: option("awslogs-stream-prefix")? })
+}
+
 fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
     let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
     let positive = |number: i32| u32::try_from(number).unwrap_or(0);
@@ -293,6 +300,7 @@ fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
             cpu: positive(container.cpu()),
             memory: positive(memory.unwrap_or(0)),
             stop_timeout: container.stop_timeout().map(positive),
+            log: container.log_configuration().and_then(log),
         }
     });
     // What it asks for; where it asks for nothing, ECS takes what fits.

@@ -24,6 +24,22 @@ pub fn spins() {
     }
 }
 
+/// Blocks every worker of its runtime without end, as no async function should.
+#[remote]
+pub async fn hogs() {
+    let workers = tokio::runtime::Handle::current().metrics().num_workers();
+    for _ in 1..workers {
+        tokio::spawn(async { spin() });
+    }
+    spin()
+}
+
+fn spin() {
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
 /// Starts a program that holds this process's output open, and gives its pid.
 #[remote]
 pub async fn leaves_a_grandchild() -> anyhow::Result<u32> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flame_aws::backend::{Invoked, Lambda};
 use flame_aws::{BootFailure, CallError, PoolBuilder, PoolError};
 use flame_tests::emulator::Function;
+use flame_tests::program::copy;
 use flame_tests::{Test, demo, tests};
 use serde_json::json;
 
@@ -18,6 +19,8 @@ pub(crate) fn tests() -> Vec<Test> {
         an_event_that_is_delivered_twice_is_one_runner,
         a_crash_at_init_is_told_with_code_and_log,
         a_function_that_never_serves_is_ended_by_its_timeout,
+        a_function_with_lambdas_default_timeout_says_so,
+        a_process_elsewhere_that_is_to_be_a_runner_on_lambda_says_so,
         a_function_that_would_be_a_parent_is_refused_at_the_start,
         a_function_that_would_be_a_parent_fails_where_it_can_not_be_looked_at,
         a_function_with_another_flame_runner_says_so,
@@ -154,6 +157,33 @@ async fn a_function_that_never_serves_is_ended_by_its_timeout() {
     assert!(failure.reason.contains("Task timed out after 1.00 seconds"), "{failure}");
     assert!(failure.reason.contains("900 s") && failure.reason.contains("App::run"), "{failure}");
     assert!(function.until_quiet().await.is_empty());
+}
+
+async fn a_function_with_lambdas_default_timeout_says_so() {
+    let function = Function::with(Duration::from_secs(3), &[("FLAME_RUNNER", "lambda")]).await;
+    let error = refused(function.pool().await).await;
+    assert!(error.contains("its timeout is 3s") && error.contains("900 s"), "{error}");
+    // Where it can't be looked at, its runners end before they serve.
+    hide(&function).await;
+    let failure = failure(function.pool().await).await;
+    assert!(failure.reason.contains("no time to serve"), "{failure}");
+    assert!(failure.reason.contains("900 s"), "{failure}");
+}
+
+async fn a_process_elsewhere_that_is_to_be_a_runner_on_lambda_says_so() {
+    for (variables, told) in [
+        (vec![("FLAME_RUNNER", "lambda")], "AWS_LAMBDA_RUNTIME_API"),
+        (vec![("FLAME_RUNNER", "fargate")], "FLAME_RUNNER is \"fargate\""),
+        (
+            vec![("FLAME_RUNNER", "lambda"), ("FLAME_PARENT", "x")],
+            "both FLAME_PARENT and FLAME_RUNNER",
+        ),
+    ] {
+        let output = copy().envs(variables).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "it is never silently a parent");
+        assert!(said.contains(told) && said.contains("unset"), "{said}");
+    }
 }
 
 async fn a_function_that_would_be_a_parent_is_refused_at_the_start() {

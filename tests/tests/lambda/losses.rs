@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_runner_that_dies_is_known_at_once_by_its_answer,
         a_runner_that_dies_is_known_by_its_link_where_it_was_an_event,
+        a_runner_that_blocks_is_ended_by_lambda_at_its_deadline,
         a_lost_answer_costs_nothing,
         a_runner_that_hangs_is_given_up,
     ]
@@ -38,6 +39,17 @@ async fn a_runner_that_dies_is_known_by_its_link_where_it_was_an_event() {
     let pool = function.pool_of(backend).max(1).grace(grace).start().await.unwrap();
     let lost = pool.call(mischief::dies()).await;
     assert!(matches!(lost, Err(CallError::RunnerLost { started: true, .. })), "{lost:?}");
+    assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
+    pool.drain().await;
+}
+
+async fn a_runner_that_blocks_is_ended_by_lambda_at_its_deadline() {
+    let timeout = Duration::from_secs(15);
+    let function = Function::with(timeout, &[("FLAME_RUNNER", "lambda")]).await;
+    let pool = function.pool().await.max(1).timeout(None).start().await.unwrap();
+    let lost = pool.call(mischief::hogs()).await;
+    let Err(CallError::RunnerLost { started: true, reason, .. }) = lost else { panic!("{lost:?}") };
+    assert!(reason.contains("Task timed out after 15.00 seconds"), "{reason}");
     assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
     pool.drain().await;
 }

@@ -105,7 +105,10 @@ pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::p
     let trials = tests.into_iter().map(|test| {
         let trial = trial(test.name.to_owned(), move || {
             let run = BACKEND.scope(test.backend, (test.run)());
-            Box::pin(async { Ok(run.await) })
+            Box::pin(async {
+                run.await;
+                Ok(())
+            })
         });
         match test.backend {
             Backend::Process => trial,

@@ -27,6 +27,7 @@ pub(crate) async fn run(name: &str) {
         "talks_on_lambda" => talks_on_lambda().await,
         "ecs_family" => ecs_family().await,
         "ecs_secret" => ecs_secret().await,
+        "ecs_app" => ecs_app().await,
         "ecs_parent" => ecs_parent().await,
         "sleeps" => std::future::pending().await,
         name => panic!("there is no program {name}"),
@@ -166,6 +167,16 @@ async fn ecs_secret() {
     let pool = pool.start().await.unwrap();
     let secret = pool.call(demo::variable("FLAME_PARENT")).await.unwrap();
     println!("{}", secret.unwrap());
+    pool.drain().await;
+}
+
+/// A parent that is an ECS task. All its settings are those of its environment and of its task;
+/// it ends in order if a call gives what it should.
+async fn ecs_app() {
+    let backend = flame_aws::backend::Ecs::from_env();
+    let pool = flame_aws::Pool::builder("app").max(1).backend(backend);
+    let pool = pool.listen("0.0.0.0:0".parse().unwrap()).start().await.unwrap();
+    assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
     pool.drain().await;
 }
 

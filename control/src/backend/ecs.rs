@@ -70,6 +70,166 @@ const LOOKS: u32 = 3;
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Boots runners as tasks of Amazon ECS, on Fargate.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use flame_aws::Pool;
+/// use flame_aws::backend::Ecs;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// // On ECS all that is missing here is taken from this process's own task: cluster, task
+/// // definition, container, and the address that runners dial.
+/// let backend = Ecs::builder()
+///     .subnets(["subnet-0a", "subnet-0b"])
+///     .security_groups(["sg-runners"])
+///     .capacity_provider("FARGATE_SPOT", 1)
+///     .capacity_provider("FARGATE", 0) // where Spot has no room
+///     .build();
+/// let pool = Pool::builder("thumbs")
+///     .backend(backend)
+///     .listen("0.0.0.0:4100".parse()?)
+///     .timeout(Duration::from_secs(300)) // a call that waits for a boot waits for a minute
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Elsewhere than on ECS, set [`cluster`](EcsBuilder::cluster),
+/// [`task_definition`](EcsBuilder::task_definition) and
+/// [`advertise`](crate::PoolBuilder::advertise). Each pool needs a backend of its own. The settings
+/// are checked when the pool starts, and all that is missing or wrong is named at once.
+///
+/// # What it needs
+///
+/// **The same build.** The task definition's image has the same executable as this process, and its
+/// container begins with it: no command is set. Its `main` calls [`App::run`](crate::App::run).
+///
+/// **A way from runner to parent.** The parent's security group lets the runners' group in, on the
+/// port that the pool listens on. Runners need no rule for traffic that comes in. The pool listens
+/// on `0.0.0.0` and a fixed port.
+///
+/// **`stopTimeout`.** Set 120 in the container's definition, the most that Fargate takes; the
+/// default is 30 s (AWS documentation, ContainerDefinition). A runner that is told to end by
+/// SIGTERM has so long until SIGKILL: by StopTask, or by Spot, two minutes ahead. The pool's
+/// `shutdown_timeout` must not be longer, or the pool does not start. The app is process 1 of its
+/// container: until `App::run` it hears no SIGTERM unless it handles it, so a copy that hangs in
+/// its boot ends by SIGKILL.
+///
+/// **Subnets from which the image can be pulled**: by a NAT, a public address
+/// ([`assign_public_ip`](EcsBuilder::assign_public_ip)) or VPC endpoints.
+///
+/// **Permissions of the parent** (its task role; TASK_ROLE and EXECUTION_ROLE are those of the task
+/// definition that is run). The last two statements are for the checks at the start: without them a
+/// warning is logged, and [`container`](EcsBuilder::container) must be set.
+///
+/// ```json
+/// {
+///   "Version": "2012-10-17",
+///   "Statement": [
+///     {
+///       "Effect": "Allow",
+///       "Action": "ecs:RunTask",
+///       "Resource": "arn:aws:ecs:REGION:ACCOUNT:task-definition/FAMILY:*",
+///       "Condition": {
+///         "ArnEquals": { "ecs:cluster": "arn:aws:ecs:REGION:ACCOUNT:cluster/CLUSTER" }
+///       }
+///     },
+///     {
+///       "Effect": "Allow",
+///       "Action": ["ecs:StopTask", "ecs:DescribeTasks"],
+///       "Resource": "arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/*"
+///     },
+///     {
+///       "Effect": "Allow",
+///       "Action": "ecs:ListTasks",
+///       "Resource": "*",
+///       "Condition": {
+///         "ArnEquals": { "ecs:cluster": "arn:aws:ecs:REGION:ACCOUNT:cluster/CLUSTER" }
+///       }
+///     },
+///     {
+///       "Effect": "Allow",
+///       "Action": "ecs:TagResource",
+///       "Resource": "arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/*",
+///       "Condition": { "StringEquals": { "ecs:CreateAction": "RunTask" } }
+///     },
+///     {
+///       "Effect": "Allow",
+///       "Action": "iam:PassRole",
+///       "Resource": [
+///         "arn:aws:iam::ACCOUNT:role/TASK_ROLE",
+///         "arn:aws:iam::ACCOUNT:role/EXECUTION_ROLE"
+///       ],
+///       "Condition": { "StringEquals": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } }
+///     },
+///     {
+///       "Effect": "Allow",
+///       "Action": "ecs:DescribeClusters",
+///       "Resource": "arn:aws:ecs:REGION:ACCOUNT:cluster/CLUSTER"
+///     },
+///     { "Effect": "Allow", "Action": "ecs:DescribeTaskDefinition", "Resource": "*" }
+///   ]
+/// }
+/// ```
+///
+/// **Permissions of the runner**: none for this. It ends by the exit of its container.
+///
+/// # What it costs
+///
+/// An estimate, at the prices of us-east-1 in US dollars, second-hand: look at AWS's own page.
+///
+/// ```text
+/// a runner = max(seconds, 60) / 3600 * (vCPU * 0.04048 + GB * 0.004445)     x86
+///                                      (vCPU * 0.03238 + GB * 0.00356)      ARM
+/// ```
+///
+/// So 1 vCPU with 2 GB costs 0.05 an hour; Spot is up to 70 % less. Billed is by the second, one
+/// minute at least. Requests to ECS cost nothing. They are few: one RunTask for a runner, one
+/// DescribeTasks a second for up to 100 runners of the pool while any of them boots or ends, one in
+/// 5 s while all are up; no StopTask for a runner that ends by itself, as idle ones do. All pools
+/// of a process together keep within AWS's rates: 40 changes and 20 looks a second, after a burst
+/// of 100 each.
+///
+/// # How long a boot takes
+///
+/// 15 to 60 s; the size of the image dominates, and Fargate keeps no images (AWS's
+/// containers-roadmap, issue 696). The default of `boot_timeout` is 120 s. Calls wait within their
+/// own `timeout`, which is 30 s by default: raise it, or keep runners up by `min` or `spare`.
+///
+/// # Failures
+///
+/// Each is a [`BootFailure`] that says what to do, with ECS's own words in `stopped_reason`.
+///
+/// | what happens | what is done |
+/// |---|---|
+/// | throttled | the order is repeated, ever later, within three quarters of the boot's time |
+/// | no room (`RESOURCE:..`, capacity) | the same, with the next capacity provider if there are several |
+/// | no answer, or a fault of AWS | repeated with the same `clientToken`, so nothing boots twice; given up, the task is looked for by its tag, and taken if it is there |
+/// | another order has the token | that one's task is looked up; a second token is never tried |
+/// | vCPU quota, a wrong parameter, no permission | the boot fails at once |
+/// | the task fails to start, or ends before it dials home | the boot fails, with stop code, exit code and reason |
+/// | the task does not dial home in time | the boot fails, and the task is stopped |
+///
+/// `log_tail` is empty: what a task prints goes where its log driver takes it, and what it logs
+/// comes to the parent over the link, once that is up. For `awslogs`, set `mode` and
+/// `max-buffer-size`: since June 2025 the default drops lines when it can't keep up.
+///
+/// # Nothing is left running
+///
+/// A runner whose parent is gone ends when the pool's `grace` is over; one that never reached it,
+/// when the boot timeout is over. A task that hangs before it gets so far has no such timers, and
+/// ECS knows no time limit for tasks. So every 5 min each pool looks for orphans: tasks with the
+/// tags of this pool whose order this process has given up, whose parent was an ECS task that has
+/// stopped, or whose `lifetime` was over long ago. One is stopped only if it is older than 10 min
+/// and was an orphan at two looks in a row. A task whose parent lives, or runs elsewhere than on
+/// ECS, is never touched. See [`sweep`](EcsBuilder::sweep).
+///
+/// # Secrets
+///
+/// FLAME_PARENT stands in the task's environment, which who may describe tasks can read. Its token
+/// lets one runner in, once, within the boot timeout.
 #[derive(Clone)]
 pub struct Ecs {
     builder: Arc<EcsBuilder>,

@@ -111,6 +111,8 @@ struct Container {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Network {
+    #[serde(default)]
+    network_mode: String,
     #[serde(rename = "IPv4Addresses", default)]
     addresses: Vec<Ipv4Addr>,
 }
@@ -122,9 +124,14 @@ impl EcsContainer {
     /// [`MetadataError`].
     pub async fn read() -> Result<Self, MetadataError> {
         let Container { name, networks } = ask(&endpoint().ok_or(MetadataError::NotOnEcs)?).await?;
-        let address = networks.into_iter().flat_map(|network| network.addresses).next();
-        Ok(Self { name, address })
+        Ok(Self { name, address: own_address(networks) })
     }
+}
+
+/// An address that others in the VPC can dial: that of a bridge is known to its host alone.
+fn own_address(networks: Vec<Network>) -> Option<Ipv4Addr> {
+    let own = networks.into_iter().filter(|network| network.network_mode == "awsvpc");
+    own.flat_map(|network| network.addresses).next()
 }
 
 fn endpoint() -> Option<String> {

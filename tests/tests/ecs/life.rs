@@ -43,6 +43,7 @@ async fn fifty_runners_boot_at_once_and_cost_less_than_four_requests_each() {
     let count = |name: &str| calls.get(name).copied().unwrap_or(0);
     assert_eq!(count("RunTask"), u64::from(RUNNERS));
     assert_eq!(count("StopTask"), 0, "they ended by themselves");
+    assert_eq!(count("RegisterTaskDefinition"), 1, "that of the test: none at run time");
     let life = ["RunTask", "DescribeTasks", "StopTask", "ListTasks"].map(count).iter().sum::<u64>();
     assert!(life < u64::from(4 * RUNNERS), "{calls:?}");
 }

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use flame_aws::backend::EcsBuilder;
-use flame_aws::{Pool, PoolError};
+use flame_aws::{HostKind, Pool, PoolError};
 use flame_tests::emulator::EcsApp;
+use flame_tests::program;
 use flame_tests::{Test, demo, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -17,6 +18,8 @@ pub(crate) fn tests() -> Vec<Test> {
         a_start_that_is_throttled_is_repeated,
         another_size_is_set_for_the_task_and_its_container,
         a_backend_serves_one_pool,
+        a_parent_on_ecs_needs_nothing_but_subnets,
+        a_runner_that_can_not_tell_its_task_says_so_and_ends,
     ]
 }
 
@@ -109,4 +112,35 @@ async fn a_backend_serves_one_pool() {
     let refusal = refusal(Pool::builder("two").backend(backend).start().await);
     assert!(refusal.contains("each pool its own"), "{refusal}");
     pool.drain().await;
+}
+
+async fn a_parent_on_ecs_needs_nothing_but_subnets() {
+    let app = EcsApp::new().await;
+    let settings = format!(r#"{{"ecs": {{"subnets": ["{}"]}}, "lambda": {{}}}}"#, EcsApp::SUBNET);
+    let variables = [("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", settings.as_str())];
+    let parent = app.run(&variables, &[]).await;
+    let task = app.until_stopped(&parent).await;
+    assert_eq!(task.containers()[0].exit_code(), Some(0), "its call was answered");
+    let tasks = app.tasks().await;
+    let runner = tasks.iter().find(|task| task.task_arn() != Some(&parent)).unwrap();
+    let of_parent = |tag: &aws_sdk_ecs::types::Tag| {
+        tag.key() == Some("flame:parent-task") && tag.value() == Some(&parent)
+    };
+    assert!(runner.tags().iter().any(of_parent), "{:?}", runner.tags());
+    assert_eq!(runner.task_definition_arn(), task.task_definition_arn(), "the same revision");
+    app.account.until_nothing_runs().await;
+}
+
+async fn a_runner_that_can_not_tell_its_task_says_so_and_ends() {
+    let app = EcsApp::new().await;
+    let pool = app.pool("nowhere").await.max(1).start().await.unwrap();
+    let text = pool.call(demo::variable("FLAME_PARENT")).await.unwrap().unwrap();
+    pool.drain().await;
+    let parent = flame_wire::parent::FlameParent::decode(&text).unwrap();
+    assert_eq!(parent.host, HostKind::Ecs);
+    // The same document in a process that is no container of a task.
+    let child = program::copy().env("FLAME_PARENT", text).output().await.unwrap();
+    assert_eq!(child.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert!(said.contains("ECS_CONTAINER_METADATA_URI_V4 is not set"), "{said}");
 }

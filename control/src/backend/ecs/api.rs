@@ -14,7 +14,7 @@ use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::BuildError;
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ClusterField, Compatibility,
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, Compatibility,
     ContainerOverride, EphemeralStorage, KeyValuePair, LaunchType, NetworkConfiguration, Tag,
     TaskDefinitionStatus, TaskField, TaskOverride,
 };
@@ -203,7 +203,6 @@ impl Api {
     pub(super) async fn cluster_status(&self) -> Result<Option<String>, Fault> {
         self.meters.look.pass().await;
         let call = self.client.describe_clusters().clusters(&self.cluster);
-        let call = call.include(ClusterField::Tags);
         let answer = call.send().await.map_err(|error| Fault::of(&error))?;
         let cluster = answer.clusters().first();
         Ok(cluster.map(|cluster| cluster.status().unwrap_or_default().to_owned()))

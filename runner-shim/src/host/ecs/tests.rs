@@ -46,7 +46,17 @@ async fn a_task_knows_its_cluster_its_name_and_its_definition() {
 async fn a_container_knows_its_name_and_its_address() {
     let container: Container = ask(&endpoint(&[(200, CONTAINER)]).await).await.unwrap();
     assert_eq!(container.name, "app");
-    assert_eq!(container.networks[0].addresses, ["10.0.2.106".parse::<Ipv4Addr>().unwrap()]);
+    assert_eq!(own_address(container.networks), Some(Ipv4Addr::new(10, 0, 2, 106)));
+}
+
+#[test]
+fn an_address_behind_a_bridge_is_none_that_runners_could_dial() {
+    let network = |network_mode: &str| Network {
+        network_mode: network_mode.to_owned(),
+        addresses: vec![Ipv4Addr::new(172, 17, 0, 2)],
+    };
+    assert_eq!(own_address(vec![network("bridge")]), None);
+    assert!(own_address(vec![network("bridge"), network("awsvpc")]).is_some());
 }
 
 #[tokio::test]

@@ -163,11 +163,13 @@ async fn a_function_with_lambdas_default_timeout_says_so() {
     let function = Function::with(Duration::from_secs(3), &[("FLAME_RUNNER", "lambda")]).await;
     let error = refused(function.pool().await).await;
     assert!(error.contains("its timeout is 3s") && error.contains("900 s"), "{error}");
-    // Where it can't be looked at, its runners end before they serve.
+    // Where it can't be looked at, its runners end before they serve, if not before they are up.
     hide(&function).await;
-    let failure = failure(function.pool().await).await;
-    assert!(failure.reason.contains("no time to serve"), "{failure}");
-    assert!(failure.reason.contains("900 s"), "{failure}");
+    let pool = function.pool().await.boot_breaker(1, Duration::from_secs(3600));
+    let pool = pool.start().await.unwrap();
+    let error = pool.call(demo::pid()).await.expect_err("no runner lives for a call").to_string();
+    assert!(error.contains("no time to serve") && error.contains("900 s"), "{error}");
+    pool.drain().await;
 }
 
 async fn a_process_elsewhere_that_is_to_be_a_runner_on_lambda_says_so() {

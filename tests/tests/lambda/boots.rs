@@ -88,9 +88,9 @@ async fn a_function_without_concurrency_is_a_failure_that_names_the_limit() {
     none.reserved_concurrent_executions(0).send().await.unwrap();
     let failure = failure(function.pool().await.boot_timeout(Duration::from_secs(3))).await;
     assert!(failure.reason.contains("did not run"), "{failure}");
-    assert!(failure.reason.contains("concurrency"), "{failure}");
-    let stopped = failure.stopped_reason.as_deref().unwrap_or_default();
-    assert!(stopped.contains("TooManyRequestsException"), "{failure}");
+    assert!(failure.reason.contains("0 switches a function off"), "{failure}");
+    let limit = "TooManyRequestsException: ReservedFunctionConcurrentInvocationLimitExceeded";
+    assert_eq!(failure.stopped_reason.as_deref(), Some(limit), "{failure}");
     assert!((2..10).contains(&function.account.count("Invoke").await), "it is bounded");
 }
 

@@ -300,6 +300,9 @@ impl Ecs {
         let definition = ask_definition(&api, &plan.task_definition).await?;
         plan.fit(definition.as_ref(), pool.shutdown_timeout)?;
 
+        let mut containers = definition.iter().flat_map(|definition| &definition.containers);
+        let own = containers.find(|own| own.name == plan.container);
+        let log = own.and_then(|own| own.log.clone());
         let family = definition.map_or_else(|| family_of(&plan.task_definition), |it| it.family);
         let asker = Asker {
             pool: request::plain(&pool.name),
@@ -310,7 +313,7 @@ impl Ecs {
             .builder
             .every
             .unwrap_or(Every { booting: Duration::from_secs(1), up: Duration::from_secs(5) });
-        let fleet = Fleet::new(api, plan.container.clone(), every);
+        let fleet = Fleet::new(api, plan.container.clone(), log, every);
         let mut tasks = vec![tokio::spawn(fleet.clone().keep_watch())];
         if let Sweeping::Every { every, age } = self.builder.sweep {
             let (pool, parent) = (asker.pool.clone(), asker.parent.clone());
@@ -385,7 +388,7 @@ impl Running {
             };
             let arns = match arns {
                 Ok(arns) => arns,
-                Err(fault) if look + 1 == LOOKS => return Heard::NotFound(fault),
+                Err(fault) if look + 1 == LOOKS => return Heard::LookUpFailed(fault),
                 Err(_) => continue,
             };
             for batch in arns.chunks(poller::BATCH) {
@@ -398,7 +401,7 @@ impl Running {
                             return Heard::Found(Some(task.arn.clone()));
                         }
                     }
-                    Err(fault) if look + 1 == LOOKS => return Heard::NotFound(fault),
+                    Err(fault) if look + 1 == LOOKS => return Heard::LookUpFailed(fault),
                     Err(_) => break,
                 }
             }

@@ -50,11 +50,21 @@ async fn ends_clean(pool: &Pool, app: &EcsApp) {
 
 async fn a_runner_that_exits_in_boot_is_told_with_its_code() {
     let app = EcsApp::new().await;
-    let backend = app.backend().await.env("DEMO_EXIT_IN_BOOT", "7");
+    let logs = aws_sdk_ecs::types::LogConfiguration::builder()
+        .log_driver(aws_sdk_ecs::types::LogDriver::Awslogs)
+        .options("awslogs-group", "/flame/app")
+        .options("awslogs-stream-prefix", "run")
+        .build()
+        .unwrap();
+    app.define("logs", |container| container.log_configuration(logs)).await;
+    let backend = app.backend().await.task_definition("logs").env("DEMO_EXIT_IN_BOOT", "7");
     let pool = app.pool_of("exits", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
     assert_eq!(failure.exit_code, Some(7));
-    assert!(failure.reason.contains("see its log"), "{failure}");
+    assert!(
+        failure.reason.contains("see its log (CloudWatch Logs: /flame/app, run/app/"),
+        "{failure}"
+    );
     ends_clean(&pool, &app).await;
 }
 

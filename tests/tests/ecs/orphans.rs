@@ -8,6 +8,7 @@ use flame_tests::{Test, demo, tests};
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         an_orphan_is_swept_when_its_parents_task_has_stopped_and_nothing_else_is,
+        a_stray_of_this_parent_and_one_beyond_its_lifetime_are_swept,
         a_sweep_that_is_not_allowed_hurts_nothing,
     ]
 }
@@ -93,4 +94,35 @@ async fn a_sweep_that_is_not_allowed_hurts_nothing() {
     assert_eq!(pool.call(demo::double(4)).await.unwrap(), 8);
     pool.drain().await;
     assert_eq!(app.account.count("ListTasks").await, 1, "it is not tried again");
+}
+
+async fn a_stray_of_this_parent_and_one_beyond_its_lifetime_are_swept() {
+    let app = EcsApp::new().await;
+    let backend = app.backend().await.sweep(EVERY, Duration::from_secs(1));
+    let pool = app.pool_of("swept", backend).max(1).start().await.unwrap();
+    let own = pool.call(demo::pid()).await.unwrap();
+    let tasks = app.tasks().await;
+    let tags = tasks[0].tags();
+    let parent = tags.iter().find(|tag| tag.key() == Some("flame:parent")).unwrap();
+    let parent = parent.value().unwrap();
+
+    let hangs = [("DEMO_PROGRAM", "sleeps")];
+    let of_pool = ("flame:pool", "swept");
+    let runner = ("flame:runner", "f-00000000000000000000000000000000");
+    let stray = app.run(&hangs, &[of_pool, runner, ("flame:parent", parent)]).await;
+    let others = [of_pool, runner, ("flame:parent", "p-somebody-elses")];
+    let overdue = [others.as_slice(), &[("flame:ends-by", "1")]].concat();
+    let overdue = app.run(&hangs, &overdue).await;
+    let unknown = app.run(&hangs, &others).await;
+
+    let stopped = app.until_stopped(&stray).await;
+    assert!(stopped.stopped_reason().unwrap().contains("stray"), "{stopped:?}");
+    let stopped = app.until_stopped(&overdue).await;
+    assert!(stopped.stopped_reason().unwrap().contains("lifetime"), "{stopped:?}");
+    assert_eq!(status(&app, &unknown).await, "RUNNING", "its parent may live");
+    assert_eq!(pool.call(demo::pid()).await.unwrap(), own);
+    pool.drain().await;
+    let stopped = app.client.stop_task().cluster(EcsApp::CLUSTER).task(unknown).send().await;
+    stopped.unwrap();
+    app.account.until_nothing_runs().await;
 }

@@ -15,15 +15,15 @@ use aws_sdk_ecs::error::BuildError;
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, Compatibility,
-    ContainerOverride, EphemeralStorage, KeyValuePair, LaunchType, NetworkConfiguration, Tag,
-    TaskDefinitionStatus, TaskField, TaskOverride,
+    ContainerOverride, EphemeralStorage, KeyValuePair, LaunchType, LogDriver, NetworkConfiguration,
+    Tag, TaskDefinitionStatus, TaskField, TaskOverride,
 };
 
 use super::classify::Failure;
 use super::order::Heard;
 use super::plan::{ContainerDefinition, Definition, Plan};
 use super::request::{Overrides, Request};
-use super::task::{Container, Task};
+use super::task::{Container, Log, Task};
 use crate::backend::aws::bucket::Meter;
 use crate::backend::aws::fault::{Fault, Got};
 
@@ -282,6 +282,14 @@ fn task(task: &aws_sdk_ecs::types::Task) -> Task {
     }
 }
 
+fn log(log: &aws_sdk_ecs::types::LogConfiguration) -> Option<Log> {
+    let option = |name| log.options().and_then(|options| options.get(name)).cloned();
+    if *log.log_driver() != LogDriver::Awslogs {
+        return None;
+    }
+    Some(Log { group: option("awslogs-group")?, prefix: option("awslogs-stream-prefix")? })
+}
+
 fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
     let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
     let positive = |number: i32| u32::try_from(number).unwrap_or(0);
@@ -292,6 +300,7 @@ fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
             cpu: positive(container.cpu()),
             memory: positive(memory.unwrap_or(0)),
             stop_timeout: container.stop_timeout().map(positive),
+            log: container.log_configuration().and_then(log),
         }
     });
     // What it asks for; where it asks for nothing, ECS takes what fits.

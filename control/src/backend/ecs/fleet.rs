@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::api::Api;
 use super::classify;
 use super::poller::{End, Every, Poller};
-use super::task::Task;
+use super::task::{Log, Task};
 use crate::backend::aws::class::Class;
 use crate::backend::aws::fault::Fault;
 use crate::backend::aws::pace::Pace;
@@ -30,6 +30,7 @@ pub(super) struct Fleet {
     pub(super) api: Api,
     /// The container whose exit is told.
     container: String,
+    log: Option<Log>,
     core: Mutex<Core>,
     /// The poller's time has changed.
     wake: Notify,
@@ -47,12 +48,13 @@ struct Core {
 
 impl Fleet {
     /// An empty one, whose tasks run on the current runtime.
-    pub(super) fn new(api: Api, container: String, every: Every) -> Arc<Self> {
+    pub(super) fn new(api: Api, container: String, log: Option<Log>, every: Every) -> Arc<Self> {
         let poller = Poller::new(every);
         let core = Core { poller, deaths: HashMap::new(), ordered: HashSet::new() };
         Arc::new(Self {
             api,
             container,
+            log,
             core: Mutex::new(core),
             wake: Notify::new(),
             answers: watch::Sender::default(),
@@ -126,7 +128,7 @@ impl Fleet {
         };
         for (arn, end) in ended {
             let death = match end {
-                End::Seen(task) => task.death(&self.container),
+                End::Seen(task) => task.death(&self.container, self.log.as_ref()),
                 End::Unknown => Death::new("the ECS task is gone: ECS does not know it any more"),
             };
             if let Some(watchers) = core.deaths.remove(&arn) {

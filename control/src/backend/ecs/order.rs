@@ -55,7 +55,7 @@ pub(super) enum Heard {
     /// What looking up has found.
     Found(Option<String>),
     /// Looking up has failed.
-    NotFound(Fault),
+    LookUpFailed(Fault),
 }
 
 /// See the [module](self).
@@ -111,7 +111,7 @@ impl Order {
                 self.after(now, class, share)
             }
             Heard::Found(None) => Step::Fail(self.reason()),
-            Heard::NotFound(fault) => {
+            Heard::LookUpFailed(fault) => {
                 let mut why = self.reason();
                 why.reason = format!(
                     "{}. Whether it started a task all the same could not be found out ({fault}): \

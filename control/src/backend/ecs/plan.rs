@@ -10,6 +10,7 @@ use flame_wire::parent::FlameParent;
 use super::builder::EcsBuilder;
 use super::fargate;
 use super::request;
+use super::task::Log;
 use crate::backend::BackendError;
 use crate::backend::aws::settings::{Settings, Where};
 
@@ -98,6 +99,7 @@ pub(super) struct ContainerDefinition {
     /// Its limit, or else what is reserved for it.
     pub(super) memory: u32,
     pub(super) stop_timeout: Option<u32>,
+    pub(super) log: Option<Log>,
 }
 
 impl Plan {

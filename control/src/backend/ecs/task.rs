@@ -28,6 +28,21 @@ pub(super) struct Container {
     pub(super) reason: Option<String>,
 }
 
+/// Where a container's output goes, if that is CloudWatch Logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Log {
+    pub(super) group: String,
+    pub(super) prefix: String,
+}
+
+impl Log {
+    /// The stream of a task (AWS documentation, "awslogs log driver": `prefix/container/task id`).
+    fn stream(&self, container: &str, arn: &str) -> String {
+        let id = arn.rsplit_once('/').map_or(arn, |(_, id)| id);
+        format!("{}/{container}/{id}", self.prefix)
+    }
+}
+
 impl Task {
     /// Whether nothing of it runs any more. While it is deprovisioned, its network interface is
     /// taken away, after it has stopped (AWS documentation, "Amazon ECS task lifecycle").
@@ -45,7 +60,16 @@ impl Task {
     }
 
     /// How it ended: in words, with what to do where a person must do something.
-    pub(super) fn death(&self, container: &str) -> Death {
+    pub(super) fn death(&self, container: &str, log: Option<&Log>) -> Death {
+        let mut death = self.end_of(container);
+        if let (Some(log), Some(1..)) = (log, death.exit_code) {
+            let stream = log.stream(container, &self.arn);
+            death.reason += &format!(" (CloudWatch Logs: {}, {stream})", log.group);
+        }
+        death
+    }
+
+    fn end_of(&self, container: &str) -> Death {
         let own = self.containers.iter().find(|own| own.name == container);
         let code = own.and_then(|own| own.exit_code);
         // What a container could not do is said there, and in other words at the task.
@@ -178,7 +202,7 @@ mod tests {
             "Essential container in task exited",
             app(Some(7), None),
         );
-        let death = task.death("app");
+        let death = task.death("app", None);
         assert_eq!(death.exit_code, Some(7));
         assert!(death.reason.contains("code 7"), "{}", death.reason);
         assert_eq!(death.stopped_reason.as_deref(), Some("Essential container in task exited"));
@@ -188,7 +212,7 @@ mod tests {
     fn an_image_that_can_not_be_pulled_says_where_to_look() {
         let why = "CannotPullContainerError: pull image manifest has been retried 5 time(s)";
         let task = stopped("TaskFailedToStart", why, app(None, Some(why)));
-        let death = task.death("app");
+        let death = task.death("app", None);
         assert!(death.reason.contains("execution role"), "{}", death.reason);
         assert_eq!(death.stopped_reason.as_deref(), Some(why), "said once");
         assert_eq!(death.exit_code, None);
@@ -202,15 +226,27 @@ mod tests {
             "Essential container in task exited",
             app(Some(137), Some("OutOfMemoryError: Container killed due to memory usage")),
         );
-        let death = killed.death("app");
+        let death = killed.death("app", None);
         assert!(death.reason.contains("raise `memory`"), "{}", death.reason);
         assert!(death.stopped_reason.unwrap().contains("OutOfMemoryError"));
         let spot =
             stopped("SpotInterruption", "Your Spot Task was interrupted.", app(Some(0), None));
-        assert!(spot.death("app").reason.contains("Spot"));
-        let lost = stopped(exited, "", app(Some(81), None)).death("app");
+        assert!(spot.death("app", None).reason.contains("Spot"));
+        let lost = stopped(exited, "", app(Some(81), None)).death("app", None);
         assert!(lost.reason.contains("security group"), "{}", lost.reason);
         assert_eq!(lost.stopped_reason, None);
+    }
+
+    #[test]
+    fn an_exit_names_the_log_where_that_is_known() {
+        let log = Log { group: "/app".to_owned(), prefix: "run".to_owned() };
+        let exited = |code| stopped("EssentialContainerExited", "", app(code, None));
+        let reason = exited(Some(7)).death("app", Some(&log)).reason;
+        assert!(reason.contains("/app, run/app/1"), "{reason}");
+        for code in [Some(0), None] {
+            let reason = exited(code).death("app", Some(&log)).reason;
+            assert!(!reason.contains("/app"), "{reason}");
+        }
     }
 
     #[test]
@@ -224,8 +260,8 @@ mod tests {
             "TerminationNotice",
             "SomethingNew",
         ] {
-            assert!(!stopped(code, "", app(None, None)).death("app").reason.is_empty());
+            assert!(!stopped(code, "", app(None, None)).death("app", None).reason.is_empty());
         }
-        assert!(!Task::default().death("app").reason.is_empty());
+        assert!(!Task::default().death("app", None).reason.is_empty());
     }
 }

@@ -149,7 +149,7 @@ fn an_order_whose_doubt_can_not_be_cleared_says_that_there_may_be_a_task() {
     let now = start();
     let mut late = Order::new(now, PACE);
     late.next(now, no_answer(), 0.0);
-    let lost = Heard::NotFound(fault(Got::NoAnswer, None, "connection reset"));
+    let lost = Heard::LookUpFailed(fault(Got::NoAnswer, None, "connection reset"));
     let failure = failed(late.next(now, lost, 0.0));
     assert!(failure.reason.contains("ends by itself"), "{failure}");
 }
@@ -173,4 +173,90 @@ fn an_answer_with_neither_task_nor_reason_fails_with_words() {
     let now = start();
     let failure = failed(order(now).next(now, Heard::Failures(Vec::new()), 0.0));
     assert!(failure.to_string().contains("neither a task"), "{failure}");
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What ECS may say to a RunTask.
+    fn answer() -> impl Strategy<Value = Heard> {
+        let refusals = [
+            ("ThrottlingException", ""),
+            ("ServerException", ""),
+            ("ConflictException", ""),
+            ("ClientException", "Capacity is unavailable at this time."),
+            ("ClientException", "limit on vCPUs"),
+            ("InvalidParameterException", "no"),
+        ];
+        prop_oneof![
+            1 => Just(task()),
+            6 => Just(no_answer()),
+            4 => Just(no_room()),
+            8 => proptest::sample::select(refusals.to_vec()).prop_map(|(code, said)| {
+                refused(code, said)
+            }),
+        ]
+    }
+
+    /// Whether an answer leaves open if the token has started a task.
+    fn leaves_doubt(heard: &Heard) -> bool {
+        matches!(heard, Heard::Fault(fault, _) if classify::of_fault(fault) == Class::Transient)
+    }
+
+    fn says_nothing_was_started(heard: &Heard) -> bool {
+        let refused_for_room = |fault: &Fault| classify::of_fault(fault) == Class::Capacity;
+        matches!(heard, Heard::Failures(_))
+            || matches!(heard, Heard::Fault(fault, _) if refused_for_room(fault))
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_ends_and_never_risks_a_second_task(
+            answers in prop::collection::vec(answer(), 400),
+            shares in prop::collection::vec(0.0..1.0_f64, 400),
+        ) {
+            let begin = start();
+            let (mut now, mut doubt) = (begin, false);
+            let mut order = order(begin);
+            let mut step = order.begin();
+            let mut last_token = 0;
+            let mut may_change = false;
+            for (heard, share) in answers.into_iter().zip(shares) {
+                match step {
+                    Step::Ask { token } => {
+                        prop_assert!(now < begin + SECOND * 60);
+                        prop_assert!(token == last_token || may_change);
+                        if token != last_token {
+                            prop_assert!(!doubt, "a token in doubt is not given up");
+                        }
+                        last_token = token;
+                        match &heard {
+                            Heard::Failures(_) => doubt = false,
+                            heard => doubt |= leaves_doubt(heard),
+                        }
+                        may_change = says_nothing_was_started(&heard);
+                        step = order.next(now, heard, share);
+                    }
+                    Step::Wait(until) => {
+                        prop_assert!(until > now);
+                        now = until;
+                        step = order.next(now, Heard::Waited, share);
+                    }
+                    Step::LookUp(_) => {
+                        doubt = false;
+                        step = order.next(now, Heard::Found(None), share);
+                    }
+                    Step::Done(_) => return Ok(()),
+                    Step::Fail(failure) => {
+                        prop_assert!(!doubt, "it does not fail in doubt");
+                        prop_assert!(!failure.reason.is_empty());
+                        return Ok(());
+                    }
+                }
+            }
+            prop_assert!(false, "it does not end");
+        }
+    }
 }

@@ -151,7 +151,7 @@ fn the_container_gets_what_the_others_of_its_task_leave() {
         name: "logs".to_owned(),
         cpu: 128,
         memory: 256,
-        stop_timeout: None,
+        ..ContainerDefinition::default()
     });
     let plan = fitted(built().cpu(1_024).memory(2_048), &with_sidecar).ok().unwrap();
     assert_eq!((plan.cpu, plan.memory), (Some(1_024), Some(2_048)));

@@ -237,3 +237,100 @@ fn a_task_that_was_told_to_stop_is_looked_at_more_often() {
     poller.told_to_stop(&arn(1));
     assert!(poller.poll_timeout(now).unwrap() <= now + SECOND);
 }
+
+mod properties {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Insert(usize),
+        LookAt(usize),
+        ToldToStop(usize),
+        /// Time passes, and ECS answers so, if it was asked.
+        Pass {
+            millis: u64,
+            answer: Answer,
+        },
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Answer {
+        All(&'static str),
+        Stopped(usize),
+        Unknown,
+        Fails,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let n = 0..230_usize;
+        let answer = prop_oneof![
+            4 => proptest::sample::select(vec!["PENDING", "RUNNING"]).prop_map(Answer::All),
+            2 => n.clone().prop_map(Answer::Stopped),
+            1 => Just(Answer::Unknown),
+            1 => Just(Answer::Fails),
+        ];
+        prop_oneof![
+            2 => n.clone().prop_map(Op::Insert),
+            1 => n.clone().prop_map(Op::LookAt),
+            1 => n.prop_map(Op::ToldToStop),
+            4 => (0..40_000_u64, answer).prop_map(|(millis, answer)| Op::Pass { millis, answer }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn each_task_is_watched_until_it_is_dead_and_each_death_is_told_once(
+            ops in prop::collection::vec(op(), 1..200),
+        ) {
+            let mut now = start();
+            let mut poller = Poller::new(EVERY);
+            // Ordered, and never ordered again: an ARN is not given twice.
+            let (mut live, mut ever) = (BTreeSet::new(), BTreeSet::new());
+            for op in ops {
+                match op {
+                    Op::Insert(n) if ever.insert(arn(n)) => {
+                        live.insert(arn(n));
+                        poller.insert(now, arn(n));
+                    }
+                    Op::Insert(_) => {}
+                    Op::LookAt(n) => poller.look_at(&arn(n)),
+                    Op::ToldToStop(n) => poller.told_to_stop(&arn(n)),
+                    Op::Pass { millis, answer } => {
+                        now += Duration::from_millis(millis);
+                        let Some(batch) = poller.next_batch(now) else { continue };
+                        prop_assert!((1..=BATCH).contains(&batch.len()));
+                        prop_assert!(batch.iter().all(|arn| ever.contains(arn)));
+                        prop_assert_eq!(poller.next_batch(now), None, "one at a time");
+                        let dead = match answer {
+                            Answer::Fails => {
+                                poller.failed(now, 0.5);
+                                Vec::new()
+                            }
+                            Answer::Unknown => poller.answered(now, Vec::new(), &batch),
+                            Answer::All(status) => {
+                                let all = batch.iter().map(|arn| task(arn, status)).collect();
+                                poller.answered(now, all, &[])
+                            }
+                            Answer::Stopped(n) => {
+                                let state = |a: &String| {
+                                    task(a, if *a == arn(n) { "STOPPED" } else { "RUNNING" })
+                                };
+                                poller.answered(now, batch.iter().map(state).collect(), &[])
+                            }
+                        };
+                        for (arn, _) in dead {
+                            prop_assert!(live.remove(&arn), "{arn} dies twice");
+                        }
+                    }
+                }
+                let watched: BTreeSet<_> = poller.tasks().map(str::to_owned).collect();
+                prop_assert_eq!(&watched, &live);
+                prop_assert_eq!(poller.poll_timeout(now).is_some(), !live.is_empty());
+            }
+        }
+    }
+}

@@ -28,16 +28,14 @@ pub fn spins() {
 #[remote]
 pub async fn hogs() {
     let workers = tokio::runtime::Handle::current().metrics().num_workers();
-    for _ in 1..workers {
-        tokio::spawn(async { spin() });
+    for _ in 0..workers {
+        tokio::spawn(async {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
     }
-    spin()
-}
-
-fn spin() {
-    loop {
-        std::thread::sleep(Duration::from_secs(1));
-    }
+    std::future::pending().await
 }
 
 /// Starts a program that holds this process's output open, and gives its pid.

@@ -175,7 +175,8 @@
 //! - The copy is of the same build: the same executable, or one with the same `FLAME_BUILD_ID`.
 //! - FLAME_PARENT arrives unchanged, and stands in no log, argument or tag.
 //! - The runner can reach the pool: [`listen`](crate::PoolBuilder::listen) on an address that it
-//!   sees, and [`advertise`](crate::PoolBuilder::advertise) that.
+//!   sees, and [`advertise`](crate::PoolBuilder::advertise) that. Where `init` can tell that
+//!   [`PoolInfo::address`](crate::backend::PoolInfo::address) is out of reach, it says so.
 //! - `remote_boot` has a time limit of its own, works side by side, and retries only what is
 //!   idempotent.
 //! - Each instance has a name of its own.

@@ -43,13 +43,20 @@ static EMULATOR: Mutex<Option<Result<Emulator, String>>> = Mutex::new(None);
 /// # Panics
 /// If it can't be started: with a sentence that says why. A suite that needs it is never skipped.
 pub async fn endpoint() -> String {
-    let started = tokio::task::spawn_blocking(|| {
-        let mut emulator = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner);
-        let emulator = emulator.get_or_insert_with(Emulator::start);
-        emulator.as_ref().map(|emulator| emulator.endpoint.clone()).map_err(Clone::clone)
-    });
-    let started = started.await.expect("starting the emulator does not panic");
-    started.unwrap_or_else(|why| panic!("this test needs the emulator of AWS: {why}"))
+    let started = tokio::task::spawn_blocking(try_endpoint).await;
+    started.expect("starting the emulator does not panic").unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The same, for where no test runs yet. Blocks.
+///
+/// # Errors
+/// The sentence.
+pub fn try_endpoint() -> Result<String, String> {
+    let mut emulator = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    match emulator.get_or_insert_with(Emulator::start) {
+        Ok(emulator) => Ok(emulator.endpoint.clone()),
+        Err(why) => Err(format!("this needs the emulator of AWS: {why}")),
+    }
 }
 
 /// Ends the emulator, if one was started. For the end of a suite.
@@ -80,7 +87,7 @@ impl Emulator {
             .stderr(log)
             .spawn()
             .map_err(|error| {
-                format!("`python3` can't be started ({error}): install Python 3.10 or newer")
+                format!("`python3` can't be started ({error}): install Python 3.11 or newer")
             })?;
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");

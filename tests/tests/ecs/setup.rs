@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_shutdown_window_beyond_the_stop_timeout_does_not_start,
         what_may_not_be_looked_at_is_not_checked,
         a_start_that_is_throttled_is_repeated,
+        a_start_without_credentials_says_so_at_once,
         another_size_is_set_for_the_task_and_its_container,
         a_backend_serves_one_pool,
         a_parent_on_ecs_needs_nothing_but_subnets,
@@ -89,6 +90,17 @@ async fn a_start_that_is_throttled_is_repeated() {
     app.account.fails("DescribeClusters", 1_000, "ThrottlingException", "Rate exceeded").await;
     let refusal = refusal(start(&app, app.backend().await).await);
     assert!(refusal.contains("Rate exceeded"), "{refusal}");
+}
+
+async fn a_start_without_credentials_says_so_at_once() {
+    let app = EcsApp::new().await;
+    let nobody = aws_config::profile::ProfileFileCredentialsProvider::builder()
+        .profile_name("nobody-has-this-profile")
+        .build();
+    let nobody = aws_sdk_ecs::config::SharedCredentialsProvider::new(nobody);
+    let config = app.account.sdk().await.into_builder().credentials_provider(nobody).build();
+    let refusal = refusal(start(&app, EcsApp::backend_with(config)).await);
+    assert!(refusal.contains("look at the credentials"), "{refusal}");
 }
 
 async fn another_size_is_set_for_the_task_and_its_container() {

@@ -40,7 +40,9 @@ impl Fault {
     {
         let (got, status) = match error {
             SdkError::ConstructionFailure(_) => (Got::Nowhere, None),
-            SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => {
+            SdkError::DispatchFailure(failure)
+                if failure.is_user() || (failure.is_other() && is_about_credentials(error)) =>
+            {
                 (Got::Nowhere, None)
             }
             SdkError::ServiceError(failure) => {
@@ -76,6 +78,12 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Whether there were no credentials to sign with. The SDK has no kind for it: it is an "other"
+/// failure, as is a connection that was closed before the answer, by when the request was out.
+fn is_about_credentials(error: &dyn Error) -> bool {
+    whole(error).to_lowercase().contains("credential")
+}
+
 /// An error and all that is behind it, in one line: the SDK's outer errors say next to nothing.
 fn whole(error: &dyn Error) -> String {
     let mut said = error.to_string();
@@ -89,4 +97,57 @@ fn whole(error: &dyn Error) -> String {
         cause = error.source();
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+    use aws_smithy_types::retry::ErrorKind;
+
+    use super::*;
+
+    type Failure = SdkError<ErrorMetadata, HttpResponse>;
+
+    fn dispatch(error: ConnectorError) -> Fault {
+        Fault::of(&Failure::dispatch_failure(error))
+    }
+
+    #[test]
+    fn a_connection_that_ends_before_its_answer_may_have_carried_the_request() {
+        let kinds = [
+            ConnectorError::io("connection reset".into()),
+            ConnectorError::timeout("too slow".into()),
+            // What hyper says of a connection that was closed in good order.
+            ConnectorError::other("incomplete message".into(), Some(ErrorKind::TransientError)),
+            ConnectorError::other("something new".into(), None),
+        ];
+        for error in kinds {
+            let fault = dispatch(error);
+            assert_eq!(fault.got, Got::NoAnswer, "{fault}");
+        }
+        assert_eq!(Fault::of(&Failure::timeout_error("10 s")).got, Got::NoAnswer);
+    }
+
+    #[test]
+    fn a_request_that_could_not_be_made_was_not_sent() {
+        let unsigned = ConnectorError::other("no providers in chain gave credentials".into(), None);
+        let unmade = ConnectorError::user("no body".into());
+        for fault in [dispatch(unsigned), dispatch(unmade)] {
+            assert_eq!(fault.got, Got::Nowhere, "{fault}");
+        }
+        let fault = Fault::of(&Failure::construction_failure("no region"));
+        assert_eq!(fault.got, Got::Nowhere);
+        assert!(fault.to_string().contains("no region"), "{fault}");
+    }
+
+    #[test]
+    fn what_the_service_says_is_told_with_its_name() {
+        let told = ErrorMetadata::builder().code("ClientException").message("no such thing");
+        let raw = HttpResponse::new(400.try_into().unwrap(), SdkBody::empty());
+        let fault = Fault::of(&Failure::service_error(told.build(), raw));
+        assert_eq!((fault.got, fault.status), (Got::Refused, Some(400)));
+        assert_eq!(fault.to_string(), "ClientException: no such thing");
+    }
 }

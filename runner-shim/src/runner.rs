@@ -195,9 +195,9 @@ impl Life {
     async fn run(mut self, dialler: &Dialler) -> Ended {
         let mut ended = self.live(dialler).await;
         if self.runner.host.is_reused() {
-            self.clear_up().await;
+            let remains = self.clear_up().await;
             if let Ended::Done { left, .. } = &mut ended {
-                *left = self.calls.functions();
+                *left = remains;
             }
         }
         ended
@@ -328,17 +328,23 @@ impl Life {
     }
 
     /// The process goes on, and nothing of this life may: neither its socket nor its tasks. With
-    /// the link go the calls; a function that does not notice is left.
-    async fn clear_up(&mut self) {
-        for task in [self.driver.take(), self.forwarder.take()].into_iter().flatten() {
-            task.abort();
-            // Over, or aborted: either way it is gone.
-            let _ = task.await;
-        }
-        let settled = tokio::time::timeout(SETTLING, self.calls.settled());
-        match self.last_moment {
-            Some(by) => drop(tokio::time::timeout_at(by + LAST_MOMENT / 2, settled).await),
-            None => drop(settled.await),
+    /// the link go the calls. What does not notice is left, and counted: plain functions, and async
+    /// ones that block, which may hold up the link's task as well.
+    async fn clear_up(&mut self) -> usize {
+        let tasks = [self.driver.take(), self.forwarder.take()];
+        let gone = async {
+            for task in tasks.into_iter().flatten() {
+                task.abort();
+                // Over, or aborted: either way it is gone.
+                let _ = task.await;
+            }
+            self.calls.settled().await;
+        };
+        let latest = self.last_moment.map(|moment| moment + LAST_MOMENT / 2);
+        let by = latest.into_iter().chain([Instant::now() + SETTLING]).min();
+        tokio::select! {
+            () = gone => 0,
+            () = sleep_until(by.map(Instant::into_std)) => self.calls.functions().max(1),
         }
     }
 

@@ -26,9 +26,23 @@ pub fn spins() {
 
 /// Keeps every worker of its runner's runtime for a while.
 #[remote]
-pub async fn hogs() {
+pub async fn hogs_for_a_while() {
     let hog = || tokio::spawn(async { std::thread::sleep(Duration::from_millis(600)) });
     futures_util::future::join_all((0..4).map(|_| hog())).await;
+}
+
+/// Blocks every worker of its runtime without end, as no async function should.
+#[remote]
+pub async fn hogs() {
+    let workers = tokio::runtime::Handle::current().metrics().num_workers();
+    for _ in 0..workers {
+        tokio::spawn(async {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+    }
+    std::future::pending().await
 }
 
 /// Starts a program that holds this process's output open, and gives its pid.

@@ -135,7 +135,7 @@ async fn talks() {
 async fn hogs() {
     let pool = process_pool("hogs").max(1).silence(Duration::from_secs(1));
     let pool = pool.start().await.unwrap();
-    pool.call(mischief::hogs()).await.unwrap();
+    pool.call(mischief::hogs_for_a_while()).await.unwrap();
     pool.drain().await;
 }
 

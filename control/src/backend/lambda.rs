@@ -156,7 +156,7 @@ impl fmt::Display for Target {
 /// | [`function`](LambdaBuilder::function) | `FLAME_LAMBDA_FUNCTION` | `lambda.function` | must be set |
 /// | [`qualifier`](LambdaBuilder::qualifier) | `FLAME_LAMBDA_QUALIFIER` | `lambda.qualifier` | `$LATEST` |
 /// | [`invocation`](LambdaBuilder::invocation) | `FLAME_LAMBDA_INVOCATION` | `lambda.invocation` | `request-response` |
-/// | [`region`](LambdaBuilder::region) | `FLAME_LAMBDA_REGION` | `lambda.region` | the SDK's, `AWS_REGION` |
+/// | [`region`](LambdaBuilder::region) | `FLAME_LAMBDA_REGION` | `lambda.region` | the ARN's, or the SDK's, `AWS_REGION` |
 /// | [`endpoint_url`](LambdaBuilder::endpoint_url) | `FLAME_LAMBDA_ENDPOINT_URL` | `lambda.endpointUrl` | the SDK's, `AWS_ENDPOINT_URL` |
 ///
 /// # Permissions

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flame_aws::backend::{Invoked, Lambda};
 use flame_aws::{BootFailure, CallError, PoolBuilder, PoolError};
 use flame_tests::emulator::Function;
+use flame_tests::program::copy;
 use flame_tests::{Test, demo, tests};
 use serde_json::json;
 
@@ -18,6 +19,8 @@ pub(crate) fn tests() -> Vec<Test> {
         an_event_that_is_delivered_twice_is_one_runner,
         a_crash_at_init_is_told_with_code_and_log,
         a_function_that_never_serves_is_ended_by_its_timeout,
+        a_function_with_lambdas_default_timeout_says_so,
+        a_process_elsewhere_that_is_to_be_a_runner_on_lambda_says_so,
         a_function_that_would_be_a_parent_is_refused_at_the_start,
         a_function_that_would_be_a_parent_fails_where_it_can_not_be_looked_at,
         a_function_with_another_flame_runner_says_so,
@@ -85,9 +88,9 @@ async fn a_function_without_concurrency_is_a_failure_that_names_the_limit() {
     none.reserved_concurrent_executions(0).send().await.unwrap();
     let failure = failure(function.pool().await.boot_timeout(Duration::from_secs(3))).await;
     assert!(failure.reason.contains("did not run"), "{failure}");
-    assert!(failure.reason.contains("concurrency"), "{failure}");
-    let stopped = failure.stopped_reason.as_deref().unwrap_or_default();
-    assert!(stopped.contains("TooManyRequestsException"), "{failure}");
+    assert!(failure.reason.contains("0 switches a function off"), "{failure}");
+    let limit = "TooManyRequestsException: ReservedFunctionConcurrentInvocationLimitExceeded";
+    assert_eq!(failure.stopped_reason.as_deref(), Some(limit), "{failure}");
     assert!((2..10).contains(&function.account.count("Invoke").await), "it is bounded");
 }
 
@@ -154,6 +157,35 @@ async fn a_function_that_never_serves_is_ended_by_its_timeout() {
     assert!(failure.reason.contains("Task timed out after 1.00 seconds"), "{failure}");
     assert!(failure.reason.contains("900 s") && failure.reason.contains("App::run"), "{failure}");
     assert!(function.until_quiet().await.is_empty());
+}
+
+async fn a_function_with_lambdas_default_timeout_says_so() {
+    let function = Function::with(Duration::from_secs(3), &[("FLAME_RUNNER", "lambda")]).await;
+    let error = refused(function.pool().await).await;
+    assert!(error.contains("its timeout is 3s") && error.contains("900 s"), "{error}");
+    // Where it can't be looked at, its runners end before they serve, if not before they are up.
+    hide(&function).await;
+    let pool = function.pool().await.boot_breaker(1, Duration::from_secs(3600));
+    let pool = pool.start().await.unwrap();
+    let error = pool.call(demo::pid()).await.expect_err("no runner lives for a call").to_string();
+    assert!(error.contains("no time to serve") && error.contains("900 s"), "{error}");
+    pool.drain().await;
+}
+
+async fn a_process_elsewhere_that_is_to_be_a_runner_on_lambda_says_so() {
+    for (variables, told) in [
+        (vec![("FLAME_RUNNER", "lambda")], "AWS_LAMBDA_RUNTIME_API"),
+        (vec![("FLAME_RUNNER", "fargate")], "FLAME_RUNNER is \"fargate\""),
+        (
+            vec![("FLAME_RUNNER", "lambda"), ("FLAME_PARENT", "x")],
+            "both FLAME_PARENT and FLAME_RUNNER",
+        ),
+    ] {
+        let output = copy().envs(variables).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "it is never silently a parent");
+        assert!(said.contains(told) && said.contains("unset"), "{said}");
+    }
 }
 
 async fn a_function_that_would_be_a_parent_is_refused_at_the_start() {

@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         large_values_pass_beside_lambdas_limits,
         many_invocations_are_runners_at_the_same_time,
         an_event_boots_a_runner_as_a_request_does,
+        a_runner_in_an_invocation_boots_children_of_its_own,
     ]
 }
 
@@ -112,4 +113,15 @@ async fn an_event_boots_a_runner_as_a_request_does() {
     // Nothing but its goodbye tells of its end.
     pool.drain().await;
     assert_eq!(function.until_quiet().await, [there]);
+}
+
+async fn a_runner_in_an_invocation_boots_children_of_its_own() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    let pids = pool.call(demo::nested(1)).await.unwrap().unwrap();
+    // The child has FLAME_PARENT, and not the FLAME_RUNNER of its parent.
+    assert_eq!(pids.len(), 2);
+    assert_eq!(function.account.running().await, [pids[1]]);
+    pool.drain().await;
+    function.until_quiet().await;
 }

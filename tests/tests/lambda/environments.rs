@@ -144,6 +144,12 @@ async fn sigterm_lets_a_runner_finish_and_ends_its_environment() {
     watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
     until_gone(&[first]).await;
     pool.drain().await;
+    // Between two runners there is nothing to wait for: Lambda thaws an environment to end it.
+    let warm = function.until_quiet().await;
+    assert_eq!(warm.len(), 1);
+    signal(warm[0], Signal::TERM);
+    signal(warm[0], Signal::CONT);
+    until_gone(&warm).await;
 }
 
 async fn an_event_that_is_no_pools_is_an_error_and_the_environment_lives_on() {

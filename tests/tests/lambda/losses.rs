@@ -14,7 +14,9 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_runner_that_dies_is_known_at_once_by_its_answer,
         a_runner_that_dies_is_known_by_its_link_where_it_was_an_event,
+        a_runner_that_blocks_is_ended_by_lambda_at_its_deadline,
         a_lost_answer_costs_nothing,
+        the_connection_of_an_invocation_is_probed_by_the_kernel,
         a_runner_that_hangs_is_given_up,
     ]
 }
@@ -42,6 +44,17 @@ async fn a_runner_that_dies_is_known_by_its_link_where_it_was_an_event() {
     pool.drain().await;
 }
 
+async fn a_runner_that_blocks_is_ended_by_lambda_at_its_deadline() {
+    let timeout = Duration::from_secs(15);
+    let function = Function::with(timeout, &[("FLAME_RUNNER", "lambda")]).await;
+    let pool = function.pool().await.max(1).timeout(None).start().await.unwrap();
+    let lost = pool.call(mischief::hogs()).await;
+    let Err(CallError::RunnerLost { started: true, reason, .. }) = lost else { panic!("{lost:?}") };
+    assert!(reason.contains("Task timed out after 15.00 seconds"), "{reason}");
+    assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
+    pool.drain().await;
+}
+
 async fn a_lost_answer_costs_nothing() {
     let function = Function::of_runners().await;
     function.account.fault(json!({ "target": "Invoke", "reset_after": true })).await;
@@ -57,6 +70,23 @@ async fn a_lost_answer_costs_nothing() {
         .find(|event| matches!(event, PoolEvent::RunnerLost { .. } | PoolEvent::StopFailed { .. }));
     assert!(wrong.is_none(), "{wrong:?}");
     assert_eq!(function.account.count("Invoke").await, 1, "it is not asked for again");
+}
+
+async fn the_connection_of_an_invocation_is_probed_by_the_kernel() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    pool.call(demo::pid()).await.unwrap();
+    let (_, port) = function.account.endpoint.rsplit_once(':').expect("an endpoint has a port");
+    let to_lambda = format!("0100007F:{:04X}", port.parse::<u16>().expect("a port"));
+    // Of proc(5): remote address, state (01 is established), and the timer (02 is keep-alive).
+    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells of sockets");
+    let probed = sockets.lines().any(|socket| {
+        let fields: Vec<_> = socket.split_whitespace().collect();
+        let [_, _, remote, state, _, timer, ..] = fields[..] else { return false };
+        remote == to_lambda && state == "01" && timer.starts_with("02:")
+    });
+    assert!(probed, "a NAT gateway forgets a connection that is silent for 350 s:\n{sockets}");
+    pool.drain().await;
 }
 
 async fn a_runner_that_hangs_is_given_up() {

@@ -83,7 +83,7 @@ impl Client {
         event: Vec<u8>,
         timeout: Option<Duration>,
     ) -> Result<Reply, Refusal> {
-        let limit = timeout.unwrap_or(LONGEST).min(LONGEST) + LATER;
+        let limit = patience(timeout);
         let timeouts =
             TimeoutConfig::builder().operation_timeout(limit).operation_attempt_timeout(limit);
         let patient = aws_sdk_lambda::config::Builder::new().timeout_config(timeouts.build());
@@ -141,6 +141,11 @@ impl Client {
     }
 }
 
+/// How long to wait for the answer: longer than the invocation can last, or it would be lost.
+fn patience(timeout: Option<Duration>) -> Duration {
+    timeout.unwrap_or(LONGEST).min(LONGEST) + LATER
+}
+
 fn refusal(
     error: &SdkError<InvokeError, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
 ) -> Refusal {
@@ -163,6 +168,13 @@ fn lines(encoded: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_waited_for_longer_than_an_invocation_can_last() {
+        assert!(patience(Some(Duration::from_secs(60))) > Duration::from_secs(60));
+        assert!(patience(Some(LONGEST)) > LONGEST);
+        assert!(patience(None) > LONGEST);
+    }
 
     #[test]
     fn a_log_tail_is_lines_and_one_that_is_broken_is_none() {

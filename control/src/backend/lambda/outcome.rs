@@ -9,6 +9,7 @@
 use flame_runner_shim::host::lambda::Answer;
 use flame_runner_shim::terminator::EXIT_NEVER_CONNECTED;
 use flame_wire::hello::Refusal as Unwanted;
+use flame_wire::message::EndReason;
 use serde::Deserialize;
 
 use super::super::aws::class::{Class, advice};
@@ -274,6 +275,10 @@ fn ended(answer: &Answer, request: &str) -> Death {
             Some(EXIT_NEVER_CONNECTED),
             "; the function must reach the pool's address: put it into the parent's VPC, and let \
              its security group through to the parent's port",
+        ),
+        Answer::Ended { code, reason: EndReason::HostDeadline, calls: 0, .. } => (
+            Some(*code),
+            "; it had no time to serve: set the function's timeout to 900 s, which costs nothing",
         ),
         Answer::Ended { code, .. } => (Some(*code), ""),
         Answer::Refused { .. } | Answer::NotSynced { .. } => (None, ""),

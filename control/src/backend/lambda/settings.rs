@@ -46,7 +46,8 @@ impl LambdaBuilder {
         self
     }
 
-    /// The function's region; `FLAME_LAMBDA_REGION`. Default: what the SDK finds, as in `AWS_REGION`.
+    /// The function's region; `FLAME_LAMBDA_REGION`. Default: that of the function's ARN, or what the
+    /// SDK finds, as in `AWS_REGION`.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.overrides.region = Some(region.into());
         self
@@ -107,13 +108,13 @@ impl LambdaBuilder {
             let wrong = wrong.join("; and ");
             return Err(BackendError::new(format!("the Lambda backend can't be used: {wrong}")));
         }
+        // An ARN says where its function is, and Lambda's API of another region does not know it.
+        let of_arn = function.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2));
+        let region = or(&self.overrides.region, "region").or_else(|| of_arn.map(str::to_owned));
         Ok(Plan {
             target: Target { function, qualifier: or(&self.qualifier, "qualifier") },
             how: invocation,
-            overrides: Overrides {
-                region: or(&self.overrides.region, "region"),
-                endpoint: or(&self.overrides.endpoint, "endpoint_url"),
-            },
+            overrides: Overrides { region, endpoint: or(&self.overrides.endpoint, "endpoint_url") },
         })
     }
 }
@@ -200,9 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn an_arn_is_a_function() {
+    fn an_arn_is_a_function_and_says_its_region() {
         let arn = "arn:aws:lambda:eu-central-1:123456789012:function:thumbs";
-        assert!(Lambda::builder().function(arn).plan(|_| None).is_ok());
+        let plan = Lambda::builder().function(arn).plan(|_| None).unwrap();
+        assert_eq!(plan.overrides.region.as_deref(), Some("eu-central-1"));
+        let plan = Lambda::builder().function(arn).region("eu-west-1").plan(|_| None).unwrap();
+        assert_eq!(plan.overrides.region.as_deref(), Some("eu-west-1"), "it was said");
     }
 
     #[test]

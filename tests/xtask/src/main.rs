@@ -13,6 +13,7 @@
 mod audit;
 mod cargo;
 mod counts;
+mod emulator;
 mod forbidden;
 mod plan;
 mod run;

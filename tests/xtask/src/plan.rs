@@ -19,8 +19,12 @@ pub(crate) struct Step {
 pub(crate) enum Action {
     /// Runs cargo; the step fails when cargo does.
     Cargo(CargoCall),
+    /// Runs cargo several times; the step fails with the first that does.
+    CargoEach(Vec<CargoCall>),
     /// Runs cargo on tests: the `test result:` lines are counted, and no test at all is a failure.
     CargoTests(CargoCall),
+    /// Runs the tests of the emulator of AWS, which are Python's.
+    EmulatorTests,
     /// Fails when the package is anywhere in the workspace's dependency tree.
     Forbid { package: &'static str },
 }
@@ -94,6 +98,9 @@ fn all_steps() -> Vec<Step> {
         .needs(Component::Clippy);
     let doc =
         CargoCall::new("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings");
+    // All other steps build with all features, since the tests of the workspace ask for them.
+    let features = ["", " --features ecs", " --features lambda"]
+        .map(|features| CargoCall::new(&format!("check --package flame-aws --locked{features}")));
     let examples = CargoCall::new("build --workspace --examples --locked");
     // Not --all-targets: that would run the benchmarks too. Clippy has compiled them by now.
     let tests =
@@ -108,7 +115,17 @@ fn all_steps() -> Vec<Step> {
             shows: "one cryptography in the tree: `ring` is not",
             action: Action::Forbid { package: "ring" },
         },
+        Step {
+            name: "features",
+            shows: "the crate builds without features, and with each alone",
+            action: Action::CargoEach(features.to_vec()),
+        },
         Step { name: "examples", shows: "the examples build", action: Action::Cargo(examples) },
+        Step {
+            name: "emulator",
+            shows: "the emulator of AWS does what the suites rely on",
+            action: Action::EmulatorTests,
+        },
         Step {
             name: "tests",
             shows: "unit, property, integration and compile-fail tests",
@@ -135,7 +152,10 @@ mod tests {
         let steps = test(&[]).unwrap();
         assert_eq!(
             names_of(&steps),
-            ["fmt", "clippy", "doc", "ring", "examples", "tests", "doctests"]
+            [
+                "fmt", "clippy", "doc", "ring", "features", "examples", "emulator", "tests",
+                "doctests"
+            ]
         );
     }
 

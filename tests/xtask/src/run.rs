@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cargo;
 use crate::counts::{Counter, Counts};
+use crate::emulator;
 use crate::forbidden;
 use crate::plan::{Action, CargoCall, Step};
 
@@ -39,6 +40,13 @@ fn act(action: &Action, counts: &mut Counts) -> Result<(), String> {
             prepare(call)?;
             let status = command(call).status().map_err(|error| not_started(call, &error))?;
             judge(call, status)
+        }
+        Action::CargoEach(calls) => {
+            calls.iter().try_for_each(|call| act(&Action::Cargo(call.clone()), counts))
+        }
+        Action::EmulatorTests => {
+            *counts += emulator::test()?;
+            Ok(())
         }
         Action::CargoTests(call) => {
             prepare(call)?;

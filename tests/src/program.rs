@@ -170,8 +170,8 @@ async fn ecs_secret() {
     pool.drain().await;
 }
 
-/// A parent that is an ECS task. All its settings are those of its environment and of its task;
-/// it ends in order if a call gives what it should.
+/// A parent on ECS or EC2. All its settings are those of its environment, or of its task; it ends
+/// in order if a call gives what it should.
 async fn ecs_app() {
     let backend = flame_aws::backend::Ecs::from_env();
     let pool = flame_aws::Pool::builder("app").max(1).backend(backend);

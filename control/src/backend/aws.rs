@@ -4,6 +4,7 @@
 //! settings   builder, environment variables, FLAME_AWS       fault   what an SDK's error says
 //! sdk        the SDK's configuration, its retries off        class   what to do about it
 //! bucket     requests per second                             pace    pauses between tries
+//! ec2        the instance that this process may be on
 //! ```
 //!
 //! The SDK retries nothing by itself: what is safe to repeat, and for how long, depends on the
@@ -11,6 +12,7 @@
 
 pub(crate) mod bucket;
 pub(crate) mod class;
+pub(crate) mod ec2;
 pub(crate) mod fault;
 pub(crate) mod pace;
 pub(crate) mod sdk;

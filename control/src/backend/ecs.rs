@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until};
 
 use super::aws::class::{self, Class};
+use super::aws::ec2;
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
@@ -96,8 +97,8 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// # }
 /// ```
 ///
-/// Elsewhere than on ECS, set [`cluster`](EcsBuilder::cluster),
-/// [`task_definition`](EcsBuilder::task_definition) and
+/// Elsewhere than on ECS, set [`cluster`](EcsBuilder::cluster) and
+/// [`task_definition`](EcsBuilder::task_definition); elsewhere than on ECS and EC2 also
 /// [`advertise`](crate::PoolBuilder::advertise). Each pool needs a backend of its own. The settings
 /// are checked when the pool starts, and all that is missing or wrong is named at once.
 ///
@@ -442,8 +443,8 @@ fn check_address(address: &str, endpoint: Option<&str>) -> Result<(), BackendErr
     Err(BackendError::new(format!(
         "the pool tells its runners to dial {address}, which no ECS task can reach: let it \
          `.listen(..)` on 0.0.0.0 and a port that its security group opens to theirs, and \
-         `.advertise(\"ws://<private address of this machine>:<port>\")`; where this process is \
-         an ECS task itself, the second is found by itself"
+         `.advertise(\"ws://<private address of this machine>:<port>\")`; on ECS, with the network \
+         mode `awsvpc`, and on EC2 the second is found by itself"
     )))
 }
 
@@ -522,11 +523,11 @@ impl Backend for Ecs {
         Duration::from_secs(120)
     }
 
-    /// The private address of the task that this process runs in.
+    /// The private address of the task, or of the EC2 instance, that this process runs in.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
         async {
             if !EcsTask::is_here() {
-                return None;
+                return ec2::private_address().await;
             }
             EcsContainer::read().await.ok()?.address.map(IpAddr::V4)
         }

@@ -18,6 +18,8 @@ pub(crate) fn tests() -> Vec<Test> {
         fargate_without_room_for_good_fails_with_what_to_do,
         a_spot_provider_without_room_is_followed_by_the_next,
         a_burst_of_throttling_is_waited_out,
+        a_fault_of_aws_is_repeated_and_boots_nothing_twice,
+        a_provider_that_the_cluster_has_not_is_an_error_that_says_so,
         a_request_that_was_cut_off_is_repeated,
         a_lost_answer_boots_nothing_twice,
         a_task_whose_order_was_never_answered_is_found_by_its_tag,
@@ -154,6 +156,25 @@ async fn a_burst_of_throttling_is_waited_out() {
     let pool = app.pool("burst").await.max(1).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     assert_eq!(app.account.count("RunTask").await, 4, "the SDK adds none of its own");
+    ends_clean(&pool, &app).await;
+}
+
+async fn a_fault_of_aws_is_repeated_and_boots_nothing_twice() {
+    let app = EcsApp::new().await;
+    app.account.fails("RunTask", 2, "ServerException", "Service unavailable").await;
+    let pool = app.pool("fault").await.max(1).start().await.unwrap();
+    assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
+    assert_eq!(app.account.count("RunTask").await, 3);
+    ends_clean(&pool, &app).await;
+    assert_eq!(app.tasks().await.len(), 1);
+}
+
+async fn a_provider_that_the_cluster_has_not_is_an_error_that_says_so() {
+    let app = EcsApp::new().await;
+    let backend = app.backend().await.capacity_provider("OTHER", 1);
+    let pool = app.pool_of("providers", backend).max(1).start().await.unwrap();
+    let failure = failure(&pool).await;
+    assert!(failure.reason.contains("associate the capacity provider"), "{failure}");
     ends_clean(&pool, &app).await;
 }
 

@@ -8,6 +8,8 @@ use flame_aws::{HostKind, Pool, PoolError};
 use flame_tests::emulator::EcsApp;
 use flame_tests::program;
 use flame_tests::{Test, demo, tests};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
@@ -20,6 +22,7 @@ pub(crate) fn tests() -> Vec<Test> {
         another_size_is_set_for_the_task_and_its_container,
         a_backend_serves_one_pool,
         a_parent_on_ecs_needs_nothing_but_subnets,
+        a_parent_on_ec2_is_dialled_at_its_private_address,
         a_runner_that_can_not_tell_its_task_says_so_and_ends,
     ]
 }
@@ -56,7 +59,7 @@ async fn what_is_not_there_is_named_with_where_to_set_it() {
 
 async fn a_pool_that_no_task_can_reach_does_not_start() {
     let app = EcsApp::new().await;
-    let pool = app.pool("setup").await.listen("0.0.0.0:0".parse().unwrap());
+    let pool = app.pool("setup").await.advertise("ws://0.0.0.0:4100");
     let refusal = refusal(pool.start().await);
     assert!(refusal.contains("ws://0.0.0.0:") && refusal.contains(".advertise("), "{refusal}");
 }
@@ -141,6 +144,46 @@ async fn a_parent_on_ecs_needs_nothing_but_subnets() {
     assert!(runner.tags().iter().any(of_parent), "{:?}", runner.tags());
     assert_eq!(runner.task_definition_arn(), task.task_definition_arn(), "the same revision");
     app.account.until_nothing_runs().await;
+}
+
+/// The metadata service of an instance whose private address is that of this machine to itself.
+async fn instance_metadata() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let len = socket.read(&mut request).await.unwrap_or(0);
+            let asks_for_address = String::from_utf8_lossy(&request[..len])
+                .starts_with("GET /latest/meta-data/local-ipv4");
+            let body = if asks_for_address { "127.0.0.1" } else { "token" };
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\
+                 x-aws-ec2-metadata-token-ttl-seconds: 60\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    format!("http://{address}")
+}
+
+async fn a_parent_on_ec2_is_dialled_at_its_private_address() {
+    let app = EcsApp::new().await;
+    let metadata = instance_metadata().await;
+    let variables = app.account.variables();
+    let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+    let settings = [
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.as_str()),
+        ("FLAME_ECS_CLUSTER", EcsApp::CLUSTER),
+        ("FLAME_ECS_TASK_DEFINITION", EcsApp::FAMILY),
+        ("FLAME_ECS_SUBNETS", EcsApp::SUBNET),
+    ];
+    let variables: Vec<_> = variables.chain(settings).collect();
+    // It ends in order if its call was answered: so the runner has found it.
+    program::Program::start("ecs_app", &variables).finish().await;
+    assert_eq!(app.tasks().await.len(), 1);
 }
 
 async fn a_runner_that_can_not_tell_its_task_says_so_and_ends() {

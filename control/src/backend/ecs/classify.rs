@@ -68,6 +68,10 @@ pub(super) fn advice(class: Class, fault: &Fault) -> String {
         (_, "ClusterNotFoundException") => {
             "look at `cluster` (FLAME_ECS_CLUSTER) and at the region"
         }
+        (_, "InvalidParameterException") if is_about_providers(fault) => {
+            "associate the capacity provider with the cluster (PutClusterCapacityProviders), or \
+             name another"
+        }
         (_, "BlockedException") => "AWS has blocked the account: ask its support",
         (_, "PlatformUnknownException" | "PlatformTaskDefinitionIncompatibilityException") => {
             "look at `platform_version`, or leave it out"
@@ -81,6 +85,10 @@ pub(super) fn advice(class: Class, fault: &Fault) -> String {
         _ => class::advice(fault).unwrap_or("AWS had a fault of its own: call again"),
     };
     advice.to_owned()
+}
+
+fn is_about_providers(fault: &Fault) -> bool {
+    fault.message.contains("capacity provider")
 }
 
 /// What a person can do about a task that was not placed.

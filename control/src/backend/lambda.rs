@@ -203,8 +203,10 @@ impl fmt::Display for Target {
 /// - All else fails the boot at once: no permission, no such function, keys, VPC, recursion.
 ///
 /// A cold start is Lambda's, with that of the app's `main` up to [`App::run`](crate::App::run); an
-/// environment that a runner has left is warm for the next, often for minutes. Build with
-/// `AWS_LC_SYS_NO_JITTER_ENTROPY=1`: see the README.
+/// environment that a runner has left is warm for the next, often for minutes. A `main` that takes
+/// more than 10 s until then is ended, and run once more as part of the invocation (AWS
+/// documentation, Lambda execution environment). Build with `AWS_LC_SYS_NO_JITTER_ENTROPY=1`: see
+/// the README.
 ///
 /// # Stopping
 /// Lambda has no way to end an invocation. A runner that is let go ends at once, and so does one whose

@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_function_that_is_not_there_is_named_at_the_start,
         a_start_without_settings_names_them,
         a_start_that_is_throttled_asks_again,
+        a_backend_serves_one_pool,
         a_pool_that_lambda_can_not_reach_is_refused_at_the_start,
     ]
 }
@@ -256,6 +257,15 @@ async fn a_start_that_is_throttled_asks_again() {
     let pool = function.pool().await.start().await.unwrap();
     assert_eq!(function.account.count("GetFunctionConfiguration").await - before, 3);
     pool.drain().await;
+}
+
+async fn a_backend_serves_one_pool() {
+    let function = Function::of_runners().await;
+    let backend = function.backend().await.build();
+    let pool = || flame_aws::Pool::builder("test").backend(backend.clone());
+    let first = pool().start().await.unwrap();
+    assert!(refused(pool()).await.contains("give each pool its own"));
+    first.drain().await;
 }
 
 async fn a_pool_that_lambda_can_not_reach_is_refused_at_the_start() {

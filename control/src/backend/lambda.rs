@@ -15,7 +15,6 @@
 //! - FLAME_PARENT is in the event alone: in no name, log line or `Debug`.
 
 use std::fmt;
-#[cfg(feature = "ecs")]
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -26,6 +25,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::aws::class::{Class, is_denied};
+use super::aws::ec2;
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
@@ -122,7 +122,7 @@ impl fmt::Display for Target {
 ///         .max(50)
 ///         .max_concurrency(1) // a function has the cores of its memory for itself
 ///         .listen((Ipv4Addr::UNSPECIFIED, 4000).into())
-///         .advertise("ws://10.0.1.7:4000")
+///         .advertise("ws://10.0.1.7:4000") // found by itself on EC2, and on ECS
 ///         .backend(Lambda::from_env())
 ///         .start()
 ///         .await?;
@@ -357,7 +357,8 @@ fn refuse_loopback(address: &str, endpoint: &str) -> Result<(), BackendError> {
         return Err(BackendError::new(format!(
             "the pool tells its runners to dial {address}, which no Lambda function can reach: let \
              it `.listen(..)` on 0.0.0.0 and a port that its security group opens to the \
-             function's, and `.advertise(\"ws://<private address of this machine>:<port>\")`"
+             function's, and `.advertise(\"ws://<private address of this machine>:<port>\")`; on EC2, and \
+             with the feature `ecs` on ECS, the second is found by itself"
         )));
     }
     Ok(())
@@ -372,15 +373,18 @@ impl Backend for Lambda {
         Duration::from_secs(30)
     }
 
-    /// Of a parent that is an ECS task itself.
-    #[cfg(feature = "ecs")]
+    /// The private address of the EC2 instance that this process runs in, or, with the feature
+    /// `ecs`, of its task.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
-        use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
         async {
-            if !EcsTask::is_here() {
-                return None;
+            #[cfg(feature = "ecs")]
+            {
+                use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
+                if EcsTask::is_here() {
+                    return EcsContainer::read().await.ok()?.address.map(IpAddr::V4);
+                }
             }
-            EcsContainer::read().await.ok()?.address.map(IpAddr::V4)
+            ec2::private_address().await
         }
         .boxed()
     }

@@ -15,7 +15,6 @@
 //! - FLAME_PARENT is in the event alone: in no name, log line or `Debug`.
 
 use std::fmt;
-#[cfg(feature = "ecs")]
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -26,6 +25,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::aws::class::{Class, is_denied};
+use super::aws::ec2;
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
@@ -87,162 +87,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Boots runners as invocations of an AWS Lambda function. Needs the feature `lambda`.
-///
-/// The function's code is the app itself: the same executable, as the image's entry point, or as the
-/// `bootstrap` of a zip for `provided.al2023`. One invocation is one runner, for as long as it lives:
-/// up to 15 minutes. It dials the pool as every runner does, so arguments and results don't pass
-/// through Lambda, and have none of its limits.
-///
-/// # Example
-/// One `main` for the parent, its children on this machine, and the bootstrap on Lambda:
-///
-/// ```no_run
-/// use std::net::Ipv4Addr;
-///
-/// use flame_aws::backend::Lambda;
-/// use flame_aws::{App, Pool, remote};
-///
-/// #[derive(Clone)]
-/// struct Db;
-///
-/// #[remote]
-/// async fn thumbnails(video: String, #[state] db: Db) -> Vec<String> {
-///     # let _ = (video, db);
-///     Vec::new()
-/// }
-///
-/// #[tokio::main]
-/// async fn main() -> anyhow::Result<()> {
-///     let db = Db; // on Lambda made once for an environment, and warm for the runners after the first
-///     App::new().state(db).run(parent).await
-/// }
-///
-/// async fn parent() -> anyhow::Result<()> {
-///     // FLAME_LAMBDA_FUNCTION=thumbs in its environment
-///     let pool = Pool::builder("thumbs")
-///         .max(50)
-///         .max_concurrency(1) // a function has the cores of its memory for itself
-///         .listen((Ipv4Addr::UNSPECIFIED, 4000).into())
-///         .advertise("ws://10.0.1.7:4000")
-///         .backend(Lambda::from_env())
-///         .start()
-///         .await?;
-///     pool.call(thumbnails("cat.mp4".to_owned())).await?;
-///     Ok(())
-/// }
-/// ```
-///
-/// # The function
-/// - **`FLAME_RUNNER=lambda`** in its environment. Nothing else makes it a runner: a function without
-///   it is a parent, wherever it runs. A pool's start looks whether it is there.
-/// - **Timeout** 900 s, the most there is; it costs nothing. Lambda's default of 3 s is refused, since
-///   a runner drains before its deadline: it begins `shutdown_timeout` and 10 s before, with a short
-///   timeout in the second half of what is left. Another runner takes its place, and no call is lost.
-/// - **Memory**: CPU comes with it, one vCPU at 1,769 MB.
-/// - **Network**: it must reach the address that the pool advertises. In the parent's VPC this takes
-///   subnets for the function, and two rules: the parent's security group lets the function's in, on
-///   the pool's one port, and the function's lets it out.
-/// - **Build**: the same executable as the parent, or both with the same `FLAME_BUILD_ID`.
-/// - **No triggers**, function URL or schedule: an event that is not a pool's ends with an error.
-/// - For [`Invoked::Event`] set `MaximumRetryAttempts` 0 and `MaximumEventAgeInSeconds` 60: a late or
-///   repeated event does no harm, since its token is spent, but it costs an invocation.
-///
-/// # Settings
-/// By [`Lambda::builder`], or else by variables of their own, or else in the JSON of `FLAME_AWS`.
-///
-/// | builder | variable | in `FLAME_AWS` | default |
-/// |---|---|---|---|
-/// | [`function`](LambdaBuilder::function) | `FLAME_LAMBDA_FUNCTION` | `lambda.function` | must be set |
-/// | [`qualifier`](LambdaBuilder::qualifier) | `FLAME_LAMBDA_QUALIFIER` | `lambda.qualifier` | `$LATEST` |
-/// | [`invocation`](LambdaBuilder::invocation) | `FLAME_LAMBDA_INVOCATION` | `lambda.invocation` | `request-response` |
-/// | [`region`](LambdaBuilder::region) | `FLAME_LAMBDA_REGION` | `lambda.region` | the ARN's, or the SDK's, `AWS_REGION` |
-/// | [`endpoint_url`](LambdaBuilder::endpoint_url) | `FLAME_LAMBDA_ENDPOINT_URL` | `lambda.endpointUrl` | the SDK's, `AWS_ENDPOINT_URL` |
-///
-/// # Permissions
-/// Of the parent's role, with the function's ARN, and that of its alias where a qualifier is set:
-///
-/// ```json
-/// {
-///   "Version": "2012-10-17",
-///   "Statement": [
-///     {
-///       "Effect": "Allow",
-///       "Action": ["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
-///       "Resource": [
-///         "arn:aws:lambda:eu-central-1:123456789012:function:thumbs",
-///         "arn:aws:lambda:eu-central-1:123456789012:function:thumbs:live"
-///       ]
-///     }
-///   ]
-/// }
-/// ```
-///
-/// `lambda:GetFunctionConfiguration` is for the checks at the pool's start; without it the start
-/// warns, and what is wrong shows at the first boot. The function's own role needs
-/// `AWSLambdaVPCAccessExecutionRole` for a VPC, and what the app needs; nothing for flame-aws. Whoever
-/// may invoke the function can have it call any remote function: see the README, Security.
-///
-/// # Starting
-/// [`init`](Backend::init) refuses, with what to do: missing or wrong settings, all at once; a pool
-/// that advertises an address which nobody but this machine can dial; a function that is not there,
-/// not `Active`, without `FLAME_RUNNER=lambda`, with a `FLAME_PARENT` of its own, or with a timeout
-/// under 15 s; and a parent that is the function itself. The last four would be a parent that boots
-/// parents, or a runner that never serves.
-///
-/// # Boots
-/// A boot is one Invoke. What Lambda says to it is the death of the instance, so the failures of a
-/// boot and the end of a runner are told in the same place, with Lambda's reason, the request id, the
-/// exit code, and the last 4 KB that the function printed.
-///
-/// - A throttle (429, with the limit that was hit) or a function that is not ready yet is tried again
-///   with back-off for two thirds of `boot_timeout` (30 s by default): it was not run.
-/// - A request whose answer is lost before the runner's hello is sent once more. The token lets one
-///   runner in; if both requests were carried out, the second runner is refused and ends at once.
-/// - An answer that is lost while the runner serves is not missed: its link tells of its end.
-/// - All else fails the boot at once: no permission, no such function, keys, VPC, recursion.
-///
-/// A cold start is Lambda's, with that of the app's `main` up to [`App::run`](crate::App::run); an
-/// environment that a runner has left is warm for the next, often for minutes. A `main` that takes
-/// more than 10 s until then is ended, and run once more as part of the invocation (AWS
-/// documentation, Lambda execution environment). Build with `AWS_LC_SYS_NO_JITTER_ENTROPY=1`: see
-/// the README.
-///
-/// # Stopping
-/// Lambda has no way to end an invocation. A runner that is let go ends at once, and so does one whose
-/// pool gives it up: it loses its link, dials, and is refused. One that hangs, or is cut off, can't be
-/// stopped. It is given up 3 s after [`stop`](Backend::stop), which its death says, and ends when its
-/// grace or failsafe is over, at the latest when Lambda ends it at its timeout. It takes up the
-/// function's concurrency until then, but no longer the pool's `max`.
-///
-/// # Environments
-/// Lambda freezes an environment when its runner has answered, and thaws it for another one, of any
-/// parent. The runner leaves nothing behind: link and calls are ended before the answer. What the app
-/// keeps stays: state, statics, connections. So a connection that was open may have been closed by
-/// the other side meanwhile, and a task that a function has spawned stops in mid-air, and goes on in
-/// another runner's time. A plain function that still runs when its runner must go can't be stopped;
-/// then the environment ends behind the answer, and is not used again.
-///
-/// What functions print, and the log of an app that has set a `tracing` subscriber of its own, is in
-/// the function's CloudWatch log; without one, `tracing` events are forwarded to the parent. At level
-/// TRACE Lambda's runtime crate logs events whole, with the token in them, which is spent by then.
-///
-/// # Limits
-/// 15 minutes for a runner. 1,000 concurrent invocations in an account by default; a function may get
-/// 1,000 more every 10 s. 10 GB of memory, 6 vCPUs. (AWS documentation, Lambda quotas.) A call goes
-/// to no runner that may end before it, and one whose timeout is longer than a fresh runner has gets
-/// [`TooLong`](crate::CallError::TooLong); what has no time limit (a cast, a placed child) is cut off
-/// at the deadline. For long work use Fargate. Lambda stops functions that call each other in a circle, after about 16 rounds (from memory), which
-/// nested pools look like: [`max_depth`](crate::PoolBuilder::max_depth) is 8. Lambda Managed Instances are not made use
-/// of: an environment serves one invocation at a time.
-///
-/// # Cost
-/// An estimate, us-east-1, x86: `seconds × GB × 0.0000166667 USD + invocations × 0.0000002 USD`; on
-/// ARM 0.0000133334 a GB-second. Each runner is paid from its start to its end, idle or not, so it
-/// should not idle long: [`idle_shutdown_after`](crate::PoolBuilder::idle_shutdown_after) of a few
-/// seconds, and `min` 0. A second of 1,769 MB is about twice a second of 1 vCPU and 2 GB on Fargate;
-/// what is busy for more than about half of the time, or for longer than a minute at a stretch, is
-/// cheaper there.
+#[doc = include_str!("lambda/README.md")]
 #[derive(Clone)]
 pub struct Lambda {
     options: LambdaBuilder,
@@ -360,7 +205,8 @@ fn refuse_loopback(address: &str, endpoint: &str) -> Result<(), BackendError> {
         return Err(BackendError::new(format!(
             "the pool tells its runners to dial {address}, which no Lambda function can reach: let \
              it `.listen(..)` on 0.0.0.0 and a port that its security group opens to the \
-             function's, and `.advertise(\"ws://<private address of this machine>:<port>\")`"
+             function's, and `.advertise(\"ws://<private address of this machine>:<port>\")`; on EC2, and \
+             with the feature `ecs` on ECS, the second is found by itself"
         )));
     }
     Ok(())
@@ -382,15 +228,18 @@ impl Backend for Lambda {
         Some(timeout.saturating_sub(margin + ON_ITS_WAY))
     }
 
-    /// Of a parent that is an ECS task itself.
-    #[cfg(feature = "ecs")]
+    /// The private address of the EC2 instance that this process runs in, or, with the feature
+    /// `ecs`, of its task.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
-        use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
         async {
-            if !EcsTask::is_here() {
-                return None;
+            #[cfg(feature = "ecs")]
+            {
+                use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
+                if EcsTask::is_here() {
+                    return EcsContainer::read().await.ok()?.address.map(IpAddr::V4);
+                }
             }
-            EcsContainer::read().await.ok()?.address.map(IpAddr::V4)
+            ec2::private_address().await
         }
         .boxed()
     }

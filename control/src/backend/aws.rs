@@ -4,12 +4,13 @@
 //! settings   builder, environment variables, FLAME_AWS       fault   what an SDK's error says
 //! sdk        the SDK's configuration, its retries off        class   what to do about it
 //! bucket     requests per second                             pace    pauses between tries
-//! ec2        the instance that this process may be on
+//! address    what runners can dial                           ec2     the instance, if it is one
 //! ```
 //!
 //! The SDK retries nothing by itself: what is safe to repeat, and for how long, depends on the
 //! request, so the backends do that, and nothing multiplies.
 
+pub(crate) mod address;
 pub(crate) mod bucket;
 pub(crate) mod class;
 pub(crate) mod ec2;

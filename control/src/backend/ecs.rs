@@ -25,8 +25,8 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until};
 
+use super::aws::address;
 use super::aws::class::{self, Class};
-use super::aws::ec2;
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
@@ -135,7 +135,7 @@ impl Ecs {
         }
         let ecs_endpoint = std::env::var("AWS_ENDPOINT_URL_ECS").ok();
         let endpoint = config.endpoint_url().map(str::to_owned).or(ecs_endpoint);
-        check_address(&pool.address, endpoint.as_deref())?;
+        address::check(&pool.address, endpoint.as_deref(), "ECS task")?;
         let api = Api::new(&config, &plan.cluster);
         check_cluster(&api, &plan.cluster).await?;
         let definition = ask_definition(&api, &plan.task_definition).await?;
@@ -271,23 +271,6 @@ async fn home() -> Option<Home> {
     }
 }
 
-/// Whether tasks can dial that.
-fn check_address(address: &str, endpoint: Option<&str>) -> Result<(), BackendError> {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let unspecified = authority.starts_with("0.0.0.0") || authority.starts_with("[::]");
-    let own_machine = sdk::is_loopback(authority) && !endpoint.is_some_and(sdk::is_local);
-    if !unspecified && !own_machine {
-        return Ok(());
-    }
-    Err(BackendError::new(format!(
-        "the pool tells its runners to dial {address}, which no ECS task can reach: let it \
-         `.listen(..)` on 0.0.0.0 and a port that its security group opens to theirs, and \
-         `.advertise(\"ws://<private address of this machine>:<port>\")`; on ECS, with the network \
-         mode `awsvpc`, and on EC2 the second is found by itself"
-    )))
-}
-
 async fn check_cluster(api: &Api, cluster: &str) -> Result<(), BackendError> {
     match patiently(|| api.cluster_status()).await {
         Ok(Some(status)) if status == "ACTIVE" => Ok(()),
@@ -365,13 +348,7 @@ impl Backend for Ecs {
 
     /// The private address of the task, or of the EC2 instance, that this process runs in.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
-        async {
-            if !EcsTask::is_here() {
-                return ec2::private_address().await;
-            }
-            EcsContainer::read().await.ok()?.address.map(IpAddr::V4)
-        }
-        .boxed()
+        address::of_this_process().boxed()
     }
 
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
@@ -406,22 +383,6 @@ impl Backend for Ecs {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_that_no_task_can_reach_is_refused_and_says_what_to_do() {
-        let aws = Some("https://ecs.eu-central-1.amazonaws.com");
-        for address in ["ws://127.0.0.1:4100", "ws://localhost:4100/x", "ws://[::1]:4100"] {
-            for endpoint in [None, aws] {
-                let error = check_address(address, endpoint).unwrap_err().to_string();
-                assert!(error.contains(".listen(") && error.contains(".advertise("), "{error}");
-            }
-            assert!(check_address(address, Some("http://127.0.0.1:4566")).is_ok(), "{address}");
-        }
-        assert!(check_address("ws://0.0.0.0:4100", Some("http://127.0.0.1:4566")).is_err());
-        for address in ["ws://10.0.0.7:4100", "wss://flame.example.com"] {
-            assert!(check_address(address, None).is_ok(), "{address}");
-        }
-    }
 
     #[test]
     fn a_family_is_found_in_every_way_to_name_a_task_definition() {

@@ -24,8 +24,8 @@ use flame_wire::parent::{FlameParent, HostKind, RunnerLimits};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::aws::address;
 use super::aws::class::{Class, is_denied};
-use super::aws::ec2;
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
@@ -140,7 +140,7 @@ impl Lambda {
             ));
         }
         let endpoint = config.endpoint_url().unwrap_or_default().to_owned();
-        refuse_loopback(&pool.address, &endpoint)?;
+        address::check(&pool.address, Some(&endpoint), "Lambda function")?;
         let Plan { target, how, .. } = plan;
         let function = target.to_string();
         let client = Client::new(&config, target)?;
@@ -197,21 +197,6 @@ async fn look(client: &Client) -> Result<Seen, Fault> {
     }
 }
 
-/// A runner on Lambda that is told to dial 127.0.0.1 dials itself.
-fn refuse_loopback(address: &str, endpoint: &str) -> Result<(), BackendError> {
-    let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let unspecified = authority.starts_with("0.0.0.0") || authority.starts_with("[::]");
-    if unspecified || (sdk::is_loopback(authority) && !sdk::is_local(endpoint)) {
-        return Err(BackendError::new(format!(
-            "the pool tells its runners to dial {address}, which no Lambda function can reach: let \
-             it `.listen(..)` on 0.0.0.0 and a port that its security group opens to the \
-             function's, and `.advertise(\"ws://<private address of this machine>:<port>\")`; on EC2, and \
-             with the feature `ecs` on ECS, the second is found by itself"
-        )));
-    }
-    Ok(())
-}
-
 impl Backend for Lambda {
     fn kind(&self) -> HostKind {
         HostKind::Lambda
@@ -231,17 +216,7 @@ impl Backend for Lambda {
     /// The private address of the EC2 instance that this process runs in, or, with the feature
     /// `ecs`, of its task.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
-        async {
-            #[cfg(feature = "ecs")]
-            {
-                use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
-                if EcsTask::is_here() {
-                    return EcsContainer::read().await.ok()?.address.map(IpAddr::V4);
-                }
-            }
-            ec2::private_address().await
-        }
-        .boxed()
+        address::of_this_process().boxed()
     }
 
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {

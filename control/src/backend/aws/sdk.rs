@@ -49,34 +49,3 @@ pub(crate) async fn load(overrides: &Overrides, attempt: Option<Duration>) -> Sd
     }
     loader.load().await
 }
-
-/// Whether an endpoint is on this machine, as an emulator's is.
-pub(crate) fn is_local(endpoint: &str) -> bool {
-    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    is_loopback(authority)
-}
-
-/// Whether the host in `host`, `host:port` or `[host]:port` is this machine to itself.
-pub(crate) fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_emulators_endpoint_is_local_and_awss_is_not() {
-        for local in ["http://127.0.0.1:4566", "http://localhost:4566/x", "http://[::1]:80"] {
-            assert!(is_local(local), "{local}");
-        }
-        for remote in ["https://ecs.eu-central-1.amazonaws.com", "http://10.0.0.7:4566"] {
-            assert!(!is_local(remote), "{remote}");
-        }
-    }
-}

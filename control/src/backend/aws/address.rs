@@ -1,0 +1,88 @@
+//! Where runners on AWS dial: an address of this process that they can reach.
+
+use std::net::IpAddr;
+
+use super::ec2;
+use crate::backend::BackendError;
+
+/// The private address of the ECS task that this process runs in (with the feature `ecs`), or of the
+/// EC2 instance.
+pub(crate) async fn of_this_process() -> Option<IpAddr> {
+    #[cfg(feature = "ecs")]
+    {
+        use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
+        if EcsTask::is_here() {
+            return EcsContainer::read().await.ok()?.address.map(IpAddr::V4);
+        }
+    }
+    ec2::private_address().await
+}
+
+/// Refuses what no runner on AWS can dial: one that is told to dial 127.0.0.1 dials itself. Where the
+/// endpoint is an emulator's on this machine, so are the runners.
+pub(crate) fn check(
+    address: &str,
+    endpoint: Option<&str>,
+    runner: &str,
+) -> Result<(), BackendError> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let unspecified = authority.starts_with("0.0.0.0") || authority.starts_with("[::]");
+    let own_machine = is_loopback(authority) && !endpoint.is_some_and(is_local);
+    if !unspecified && !own_machine {
+        return Ok(());
+    }
+    Err(BackendError::new(format!(
+        "the pool tells its runners to dial {address}, which no {runner} can reach: let it \
+         `.listen(..)` on 0.0.0.0 and a port that its security group opens to theirs, and \
+         `.advertise(\"ws://<private address of this machine>:<port>\")`; on EC2, and with the \
+         feature `ecs` on ECS with the network mode `awsvpc`, the second is found by itself"
+    )))
+}
+
+/// Whether an endpoint is on this machine, as an emulator's is.
+fn is_local(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    is_loopback(authority)
+}
+
+/// Whether the host in `host`, `host:port` or `[host]:port` is this machine to itself.
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emulators_endpoint_is_local_and_awss_is_not() {
+        for local in ["http://127.0.0.1:4566", "http://localhost:4566/x", "http://[::1]:80"] {
+            assert!(is_local(local), "{local}");
+        }
+        for remote in ["https://ecs.eu-central-1.amazonaws.com", "http://10.0.0.7:4566"] {
+            assert!(!is_local(remote), "{remote}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_no_runner_can_reach_is_refused_and_says_what_to_do() {
+        let aws = Some("https://ecs.eu-central-1.amazonaws.com");
+        for address in ["ws://127.0.0.1:4100", "ws://localhost:4100/x", "ws://[::1]:4100"] {
+            for endpoint in [None, aws] {
+                let error = check(address, endpoint, "task").unwrap_err().to_string();
+                assert!(error.contains(".listen(") && error.contains(".advertise("), "{error}");
+            }
+            assert!(check(address, Some("http://127.0.0.1:4566"), "task").is_ok(), "{address}");
+        }
+        assert!(check("ws://0.0.0.0:4100", Some("http://127.0.0.1:4566"), "task").is_err());
+        for address in ["ws://10.0.0.7:4100", "wss://flame.example.com"] {
+            assert!(check(address, None, "task").is_ok(), "{address}");
+        }
+    }
+}

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
             Err(unknown) => return usage_error(&unknown.to_string()),
         },
         "audit" if rest.is_empty() => audit::audit(),
-        "bench" => run::plain(&plan::bench(rest)),
+        "bench" => plan::bench(rest).iter().try_for_each(run::plain),
         "help" | "--help" | "-h" => {
             println!("{}\nSteps of the test: {}", USAGE, plan::names());
             return ExitCode::SUCCESS;

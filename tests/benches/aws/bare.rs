@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flame_tests::emulator::{EcsApp, Function};
 use tokio::net::TcpListener;
@@ -79,7 +79,7 @@ pub(crate) async fn function() -> Function {
 
 /// One Invoke of it, to its answer.
 pub(crate) async fn invoke(function: &Function) -> Duration {
-    let start: Instant = now();
+    let start = now();
     let (failed, answer) = function.invoke("{}").await;
     let took = start.elapsed();
     assert!(!failed && answer == "{}", "a bare function answers: {answer}");

@@ -75,10 +75,15 @@ fn main() -> ExitCode {
 
 async fn measure(effort: Effort) -> Report {
     let mut report = Report::new(effort);
+    report.measuring("one task");
     report.extend(one::on_ecs(effort).await);
+    report.measuring("one invocation, cold");
     report.extend(one::on_lambda(effort).await);
+    report.measuring("one invocation, warm");
     report.extend(one::on_warm_lambda(effort).await);
+    report.measuring("many tasks at once");
     report.extend(fleet::on_ecs(effort).await);
+    report.measuring("many invocations at once");
     report.extend(fleet::on_lambda(effort).await);
     report
 }

@@ -11,7 +11,7 @@ use flame_tests::emulator::{EcsApp, Function};
 
 use crate::bare::{self, Port};
 use crate::functions::process_id;
-use crate::report::{Aim, Figure};
+use crate::report::Figure;
 use crate::sample::{Effort, Samples, now};
 
 const ROUNDS: usize = 25;
@@ -105,7 +105,7 @@ async fn first_call(pool: &Pool) -> (Duration, u32) {
 }
 
 /// Leaves no frozen environment behind to be carried through the rest.
-async fn delete(function: &Function) {
+pub(crate) async fn delete(function: &Function) {
     let asked = function.client.delete_function().function_name(Function::NAME);
     asked.send().await.expect("the function is deleted");
 }
@@ -115,6 +115,6 @@ fn beside(host: &str, bare: &Samples, first: &Samples) -> Vec<Figure> {
     vec![
         Figure::new(format!("{host}_first_call_ms"), ours, rounds)
             .beside(format!("{host}_bare_start_ms"), floor),
-        Figure::new(format!("{host}_boot_overhead_ms"), ours - floor, rounds).aim(Aim::None),
+        Figure::new(format!("{host}_boot_overhead_ms"), ours - floor, rounds),
     ]
 }

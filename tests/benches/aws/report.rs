@@ -62,9 +62,13 @@ impl Report {
         Self { figures: Vec::new(), effort, load_before: load() }
     }
 
+    /// Says what comes next: it takes minutes.
+    pub(crate) fn measuring(&self, what: &str) {
+        eprintln!("measuring {what} (load {})", load());
+    }
+
     pub(crate) fn extend(&mut self, figures: Vec<Figure>) {
         self.figures.extend(figures);
-        eprintln!("  {} figures (load {})", self.figures.len(), load());
     }
 
     /// Writes the figures into `target/bench.json` of the workspace, beside those that are there.

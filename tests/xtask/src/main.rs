@@ -3,7 +3,7 @@
 //! ```text
 //! cargo xtask test [STEP...]      every test of the project, or only the named steps
 //! cargo xtask audit               licences, sources and banned packages (builds cargo-deny first)
-//! cargo xtask bench [-- ARGS...]  the benchmarks
+//! cargo xtask bench [-- ARGS...]  the benchmarks, `aws` or other groups alone where they are named
 //! ```
 //!
 //! A command is a typed plan ([`plan`]) and a runner ([`run`]) that carries it out step by step;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             Err(unknown) => return usage_error(&unknown.to_string()),
         },
         "audit" if rest.is_empty() => audit::audit(),
-        "bench" => run::plain(&plan::bench(rest)),
+        "bench" => plan::bench(rest).iter().try_for_each(run::plain),
         "help" | "--help" | "-h" => {
             println!("{}\nSteps of the test: {}", USAGE, plan::names());
             return ExitCode::SUCCESS;

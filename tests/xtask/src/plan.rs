@@ -81,15 +81,36 @@ pub(crate) fn names() -> String {
     all_steps().iter().map(|step| step.name).collect::<Vec<_>>().join(", ")
 }
 
+/// The group of figures that needs the emulator of AWS, and has a benchmark of its own.
+const AWS: &str = "aws";
+
 /// The plan of `cargo xtask bench`; a leading `--` only separates the arguments from ours.
-pub(crate) fn bench(arguments: &[String]) -> Step {
-    let mut call = CargoCall::new("bench --locked --package flame-aws --bench flame --");
+///
+/// With names of groups, only those named. AWS comes last: it adds its figures to the file that the
+/// other writes anew.
+pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     let arguments = match arguments.split_first() {
         Some((first, rest)) if first == "--" => rest,
         _ => arguments,
     };
-    call.args.extend(arguments.iter().cloned());
-    Step { name: "bench", shows: "each figure beside its floor", action: Action::Cargo(call) }
+    let (options, groups): (Vec<_>, Vec<_>) =
+        arguments.iter().partition(|argument| argument.starts_with('-'));
+    let others: Vec<_> = groups.iter().copied().filter(|group| *group != AWS).collect();
+
+    let mut steps = Vec::new();
+    if groups.is_empty() || !others.is_empty() {
+        let mut call = CargoCall::new("bench --locked --package flame-aws --bench flame --");
+        call.args.extend(others.iter().chain(&options).map(|argument| (*argument).clone()));
+        let shows = "each figure beside its floor";
+        steps.push(Step { name: "bench", shows, action: Action::Cargo(call) });
+    }
+    if groups.is_empty() || others.len() < groups.len() {
+        let mut call = CargoCall::new("bench --locked --package flame-tests --bench aws --");
+        call.args.extend(options.iter().map(|argument| (*argument).clone()));
+        let shows = "runners on AWS, emulated, beside the emulator's own";
+        steps.push(Step { name: AWS, shows, action: Action::Cargo(call) });
+    }
+    steps
 }
 
 fn all_steps() -> Vec<Step> {
@@ -190,12 +211,36 @@ mod tests {
         }
     }
 
+    fn calls_of_bench(arguments: &[&str]) -> Vec<String> {
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        let line = |step: Step| match step.action {
+            Action::Cargo(call) => call.args[3..].join(" "),
+            other => panic!("a cargo call, not {other:?}"),
+        };
+        bench(&arguments).into_iter().map(line).collect()
+    }
+
     #[test]
     fn bench_hands_its_arguments_on_with_and_without_the_separator() {
-        for arguments in [vec!["--", "warm", "--quick"], vec!["warm", "--quick"]] {
-            let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
-            let Action::Cargo(call) = bench(&arguments).action else { panic!("a cargo call") };
-            assert!(call.args.ends_with(&["--".into(), "warm".into(), "--quick".into()]));
+        for arguments in [&["--", "warm", "--quick"][..], &["warm", "--quick"]] {
+            assert_eq!(calls_of_bench(arguments), ["flame-aws --bench flame -- warm --quick"]);
         }
+    }
+
+    #[test]
+    fn bench_without_names_measures_all_and_aws_last() {
+        assert_eq!(
+            calls_of_bench(&["--quick"]),
+            ["flame-aws --bench flame -- --quick", "flame-tests --bench aws -- --quick"]
+        );
+    }
+
+    #[test]
+    fn bench_measures_aws_alone_or_beside_others_where_it_is_named() {
+        assert_eq!(calls_of_bench(&["aws"]), ["flame-tests --bench aws --"]);
+        assert_eq!(
+            calls_of_bench(&["aws", "boot"]),
+            ["flame-aws --bench flame -- boot", "flame-tests --bench aws --"]
+        );
     }
 }

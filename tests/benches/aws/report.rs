@@ -1,0 +1,160 @@
+//! The table that a person reads, and the figures' way into the file of the whole benchmark.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::sample::Effort;
+
+/// What a figure is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Aim {
+    None,
+    Below(f64),
+}
+
+/// A median, and what it stands beside; the unit is in the key.
+#[derive(Debug)]
+pub(crate) struct Figure {
+    key: String,
+    value: f64,
+    rounds: usize,
+    floor: Option<(String, f64)>,
+    aim: Aim,
+}
+
+impl Figure {
+    /// The median of so many rounds.
+    pub(crate) fn new(key: impl Into<String>, value: f64, rounds: usize) -> Self {
+        Self { key: key.into(), value, rounds, floor: None, aim: Aim::None }
+    }
+
+    /// What was measured beside it, in as many rounds.
+    pub(crate) fn beside(mut self, key: impl Into<String>, value: f64) -> Self {
+        self.floor = Some((key.into(), value));
+        self
+    }
+
+    pub(crate) fn aim(mut self, aim: Aim) -> Self {
+        self.aim = aim;
+        self
+    }
+
+    fn is_met(&self) -> Option<bool> {
+        match self.aim {
+            Aim::None => None,
+            Aim::Below(limit) => Some(self.value < limit),
+        }
+    }
+}
+
+pub(crate) struct Report {
+    figures: Vec<Figure>,
+    effort: Effort,
+    load_before: String,
+}
+
+impl Report {
+    /// An empty one, at the beginning of the measurements.
+    pub(crate) fn new(effort: Effort) -> Self {
+        Self { figures: Vec::new(), effort, load_before: load() }
+    }
+
+    /// Says what comes next: it takes minutes.
+    pub(crate) fn measuring(&self, what: &str) {
+        eprintln!("measuring {what} (load {})", load());
+    }
+
+    pub(crate) fn extend(&mut self, figures: Vec<Figure>) {
+        self.figures.extend(figures);
+    }
+
+    /// Writes the figures into `target/bench.json` of the workspace, beside those that are there.
+    ///
+    /// # Errors
+    /// Those of the file system; or the file is there, and not an object of JSON.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        let path = path();
+        let mut all: Map<String, Value> = match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Map::new(),
+            Err(error) => return Err(error),
+        };
+        self.merge_into(&mut all);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(&path, format!("{:#}\n", Value::Object(all)))
+    }
+
+    fn merge_into(&self, all: &mut Map<String, Value>) {
+        let missed = all.entry("aims_missed").or_insert_with(|| json!([]));
+        if let Some(missed) = missed.as_array_mut() {
+            missed.retain(|key| self.figures.iter().all(|figure| key != &figure.key));
+            let ours = self.figures.iter().filter(|figure| figure.is_met() == Some(false));
+            missed.extend(ours.map(|figure| json!(figure.key)));
+        }
+        all.insert("aws_load_before".to_owned(), json!(self.load_before));
+        all.insert("aws_load_after".to_owned(), json!(load()));
+        all.insert("aws_quick".to_owned(), json!(self.effort == Effort::Quick));
+        for figure in &self.figures {
+            all.insert(figure.key.clone(), thousandths(figure.value));
+            all.insert(format!("{}_n", figure.key), json!(figure.rounds));
+            if let Some((key, value)) = &figure.floor {
+                all.insert(key.clone(), thousandths(*value));
+            }
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["measured", "floor", "ratio", "n"];
+        writeln!(
+            f,
+            "{:<32}{:>11}{:>11}{:>8}{:>5}  {:<8}met",
+            "figure, on AWS emulated", head[0], head[1], head[2], head[3], "aim"
+        )?;
+        for figure in &self.figures {
+            let floor = figure.floor.as_ref().map(|(_, value)| *value);
+            let ratio = floor.map(|floor| format!("{:.2}", figure.value / floor));
+            let aim = match figure.aim {
+                Aim::None => String::new(),
+                Aim::Below(limit) => format!("< {limit}"),
+            };
+            let met = match figure.is_met() {
+                None => "",
+                Some(true) => "yes",
+                Some(false) => "NO",
+            };
+            writeln!(
+                f,
+                "{:<32}{:>11.2}{:>11}{:>8}{:>5}  {aim:<8}{met}",
+                figure.key,
+                figure.value,
+                floor.map(|floor| format!("{floor:.2}")).unwrap_or_default(),
+                ratio.unwrap_or_default(),
+                figure.rounds,
+            )?;
+        }
+        let quick = if self.effort == Effort::Quick { ", --quick: not to be kept" } else { "" };
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        write!(f, "\n{cpus} CPUs, load {} before and {} after{quick}", self.load_before, load())
+    }
+}
+
+/// Three digits behind the point; what is no number is none in JSON either.
+fn thousandths(value: f64) -> Value {
+    json!((value * 1e3).round() / 1e3)
+}
+
+/// Runnable processes, averaged over the last minute, as the system has it.
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
+}
+
+fn path() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).join("target/bench.json")
+}

@@ -52,8 +52,9 @@ fn podman() -> Result<(), String> {
     }
     if !is_root() {
         return Err(
-            "containers are tested by root alone: podman is to use the host's network and \
-                    cgroups; run it as root, in a virtual machine if you like"
+            "containers are tested by root alone, as podman is to use the host's network and \
+                    cgroups: run it as root, in a virtual machine if you like; podman and runc are \
+                    then installed where they are missing"
                 .to_owned(),
         );
     }

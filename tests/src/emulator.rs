@@ -3,7 +3,7 @@
 //! A suite starts one, with the first test that asks for it, and ends it in its `main`; should the
 //! suite be killed, the emulator ends with it. Each test has an [`Account`] of its own in it, so
 //! tests see nothing of each other. The image [`IMAGE`] is the suite itself: what AWS starts of it
-//! is a copy of the suite.
+//! is a copy of the suite, as a process or, where that is asked for, in a [container](containers).
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -16,11 +16,13 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecs::config::Credentials;
 use serde_json::{Value, json};
 
-use crate::Folder;
+use crate::{Folder, process};
 
+pub mod containers;
 mod ecs;
 mod lambda;
 
+use containers::Containers;
 pub use ecs::EcsApp;
 pub use lambda::Function;
 
@@ -34,6 +36,7 @@ struct Emulator {
     endpoint: String,
     /// The table of images, and what the emulator says.
     folder: Folder,
+    containers: Option<Containers>,
 }
 
 static EMULATOR: Mutex<Option<Result<Emulator, String>>> = Mutex::new(None);
@@ -60,12 +63,15 @@ pub fn try_endpoint() -> Result<String, String> {
 }
 
 /// Ends the emulator, if one was started. For the end of a suite.
-pub fn end() {
+///
+/// # Errors
+/// A container is left: with a sentence that names it.
+pub fn end() -> Result<(), String> {
     let emulator = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(Ok(mut emulator)) = emulator {
-        drop(emulator.child.stdin.take());
-        let _ = emulator.child.wait();
-    }
+    let Some(Ok(mut emulator)) = emulator else { return Ok(()) };
+    drop(emulator.child.stdin.take());
+    let _ = emulator.child.wait();
+    emulator.containers.map_or(Ok(()), Containers::end)
 }
 
 impl Emulator {
@@ -73,7 +79,13 @@ impl Emulator {
         let folder = Folder::new();
         let images = folder.path().join("images.json");
         let suite = std::env::current_exe().map_err(|error| error.to_string())?;
-        let table = json!({ IMAGE: { "entrypoint": [suite] } });
+        let (containers, entry) = if containers::asked_for() {
+            let (made, entry) = Containers::make(folder.path().join("podman"), &suite)?;
+            (Some(made), entry)
+        } else {
+            (None, json!({ "entrypoint": [suite] }))
+        };
+        let table = json!({ IMAGE: entry });
         std::fs::write(&images, table.to_string()).map_err(|error| error.to_string())?;
         let said = folder.path().join("said");
         let log = std::fs::File::create(&said).map_err(|error| error.to_string())?;
@@ -95,7 +107,7 @@ impl Emulator {
         let told: Option<Value> = read.ok().and_then(|_| serde_json::from_str(&line).ok());
         let endpoint = told.as_ref().and_then(|told| told["endpoint"].as_str());
         match endpoint {
-            Some(endpoint) => Ok(Self { child, endpoint: endpoint.to_owned(), folder }),
+            Some(endpoint) => Ok(Self { child, endpoint: endpoint.to_owned(), folder, containers }),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -193,6 +205,22 @@ impl Account {
         let all = ["containers", "environments"].map(|kind| running[kind].as_array().cloned());
         let pids = all.into_iter().flatten().flatten().filter_map(|one| one["pid"].as_u64());
         pids.map(|pid| u32::try_from(pid).expect("a pid")).collect()
+    }
+
+    /// Whether a runner that calls itself by this process id is what runs. In a container it is
+    /// the first process, and sees no other.
+    pub async fn runs(&self, pid: u32) -> bool {
+        let running = self.running().await;
+        if containers::asked_for() {
+            pid == 1 && !running.is_empty()
+        } else {
+            running.contains(&pid)
+        }
+    }
+
+    /// Ends all that runs with -9. A container ends with its process.
+    pub async fn kill(&self) {
+        self.running().await.into_iter().for_each(process::kill);
     }
 
     /// Waits until nothing of this account runs.

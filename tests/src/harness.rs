@@ -117,7 +117,10 @@ pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::p
     });
     let trials = trials.chain(more()).collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    crate::emulator::end();
+    if let Err(left) = crate::emulator::end() {
+        eprintln!("{left}");
+        return std::process::ExitCode::FAILURE;
+    }
     conclusion.exit_code()
 }
 

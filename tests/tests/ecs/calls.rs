@@ -18,7 +18,7 @@ async fn a_call_a_cast_and_a_map_run_in_a_task() {
     let pool = app.pool("calls").await.start().await.unwrap();
     assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
     let pid = pool.call(demo::pid()).await.unwrap();
-    assert!(app.account.running().await.contains(&pid), "it is the container");
+    assert!(app.account.runs(pid).await, "it is the container");
     pool.cast(demo::prints("cast")).await.unwrap();
     let doubled: Vec<u32> = pool.map((0..20).map(demo::double)).try_collect().await.unwrap();
     assert_eq!(doubled, (0..20).map(|n| n * 2).collect::<Vec<_>>());
@@ -46,7 +46,7 @@ async fn a_stream_a_child_and_a_held_value_live_in_a_task() {
     for n in 7..10 {
         let (seen, pid) = pool.at(&held).call(demo::next(held.clone())).await.unwrap().unwrap();
         assert_eq!(seen, n);
-        assert!(app.account.running().await.contains(&pid));
+        assert!(app.account.runs(pid).await);
     }
     drop(held);
     pool.drain().await;

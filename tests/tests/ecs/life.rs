@@ -7,7 +7,7 @@ use flame_aws::{CallError, Idle};
 use flame_tests::emulator::EcsApp;
 use flame_tests::mischief::{self, Gate};
 use flame_tests::program::Program;
-use flame_tests::{Test, Watcher, demo, process, tests};
+use flame_tests::{Test, Watcher, demo, tests};
 use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -34,9 +34,10 @@ async fn fifty_runners_boot_at_once_and_cost_less_than_four_requests_each() {
     let pool = app.pool_of("fifty", backend).min(RUNNERS).max(RUNNERS).max_concurrency(1);
     let pool = pool.start().await.unwrap();
     pool.ready().await;
-    let pids: BTreeSet<_> = process::pids(&pool).into_iter().collect();
-    assert_eq!(pids.len(), RUNNERS as usize);
-    assert_eq!(app.account.running().await.into_iter().collect::<BTreeSet<_>>(), pids);
+    let runners = pool.snapshot().runners;
+    let instances: BTreeSet<_> = runners.iter().filter_map(|it| it.instance.as_ref()).collect();
+    assert_eq!(instances.len(), RUNNERS as usize);
+    assert_eq!(app.account.running().await.len(), RUNNERS as usize);
     pool.drain().await;
     app.account.until_nothing_runs().await;
     let calls = app.account.calls().await;
@@ -52,15 +53,15 @@ async fn an_idle_runner_ends_by_itself_and_the_pool_comes_back_from_zero() {
     let app = EcsApp::new().await;
     let pool = app.pool("idle").await.max(1).idle_shutdown_after(Duration::from_millis(300));
     let pool = pool.start().await.unwrap();
-    let first = pool.call(demo::pid()).await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
     let arn = pool.snapshot().runners[0].instance.clone().unwrap();
     let task = app.until_stopped(&arn).await;
     assert_eq!(task.stop_code().map(|code| code.as_str()), Some("EssentialContainerExited"));
+    assert_eq!(task.stopped_reason(), Some("Essential container in task exited"));
     assert_eq!(task.containers()[0].exit_code(), Some(0));
     flame_tests::until("the pool is empty", || pool.snapshot().runners.is_empty()).await;
     assert_eq!(app.account.count("StopTask").await, 0);
-    let second = pool.call(demo::pid()).await.unwrap();
-    assert_ne!(first, second);
+    assert_ne!(pool.call(demo::ecs_instance()).await.unwrap().unwrap(), arn);
     pool.drain().await;
     app.account.until_nothing_runs().await;
 }
@@ -81,11 +82,13 @@ async fn a_runner_that_crashes_is_seen_with_its_exit_code() {
 async fn a_runner_that_is_killed_is_lost_and_replaced() {
     let app = EcsApp::new().await;
     let pool = app.pool("killed").await.max(1).start().await.unwrap();
-    let pid = pool.call(demo::pid()).await.unwrap();
+    let killed = pool.call(demo::ecs_instance()).await.unwrap().unwrap();
     let mut watcher = Watcher::new(&pool);
-    process::kill(pid);
+    app.account.kill().await;
     assert_eq!(watcher.lost().await, 0);
-    assert_ne!(pool.call(demo::pid()).await.unwrap(), pid);
+    let task = app.until_stopped(&killed).await;
+    assert_eq!(task.containers()[0].exit_code(), Some(137));
+    assert_ne!(pool.call(demo::ecs_instance()).await.unwrap().unwrap(), killed);
     pool.drain().await;
     app.account.until_nothing_runs().await;
 }
@@ -107,9 +110,8 @@ async fn a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere() {
     let mut watcher = Watcher::new(&pool);
     let elsewhere = async {
         loop {
-            let other = pool.call(demo::pid()).await.unwrap();
-            if other != pid {
-                return other;
+            if pool.call(demo::ecs_instance()).await.unwrap().unwrap() != arn {
+                return;
             }
         }
     };
@@ -131,8 +133,10 @@ async fn a_killed_parent_leaves_no_task_beyond_the_grace() {
     let children = parent.until_ready().await;
     let kinds: Vec<&str> = children.iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["idle", "busy"]);
-    let running = app.account.running().await;
-    assert!(children.iter().all(|(_, pid)| running.contains(pid)), "{children:?} {running:?}");
+    assert_eq!(app.account.running().await.len(), 2);
+    for (_, pid) in &children {
+        assert!(app.account.runs(*pid).await, "{children:?}");
+    }
     parent.kill().await;
     app.account.until_nothing_runs().await;
     let tasks = app.tasks().await;
@@ -163,11 +167,11 @@ async fn throttled_looks_do_not_stop_the_poller() {
     let app = EcsApp::new().await;
     let pool = app.pool("throttled").await.max(1).idle_shutdown_after(Idle::Never);
     let pool = pool.start().await.unwrap();
-    let pid = pool.call(demo::pid()).await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
     app.account.fails("DescribeTasks", 2, "ThrottlingException", "Rate exceeded").await;
     app.account.fails("DescribeTasks", 1, "ServerException", "").await;
     let mut watcher = Watcher::new(&pool);
-    process::kill(pid);
+    app.account.kill().await;
     assert_eq!(watcher.lost().await, 0, "its death is seen all the same");
     pool.drain().await;
 }

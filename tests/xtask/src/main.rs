@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo xtask test [STEP...]      every test of the project, or only the named steps
+//! cargo xtask test --containers   the ECS suite alone, with tasks that are real containers
 //! cargo xtask audit               licences, sources and banned packages (builds cargo-deny first)
 //! cargo xtask bench [-- ARGS...]  the benchmarks, `aws` or other groups alone where they are named
 //! ```
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test [STEP...]      run every test of the project, or only the named steps
+cargo xtask test --containers   run the ECS suite alone, its tasks being containers of podman
 cargo xtask audit               check licences, sources and banned packages with cargo-deny
 cargo xtask bench [-- ARGS...]  run the benchmarks; they write target/bench.json
 cargo xtask help                print this text
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "test" => match plan::test(rest) {
             Ok(steps) => return run::test(&steps),
-            Err(unknown) => return usage_error(&unknown.to_string()),
+            Err(wrong) => return usage_error(&wrong.to_string()),
         },
         "audit" if rest.is_empty() => audit::audit(),
         "bench" => plan::bench(rest).iter().try_for_each(run::plain),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::tools::Component;
+use crate::tools::Tool;
 
 /// One step of a plan: a name to call it by, a sentence for its heading, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub(crate) enum Action {
 pub(crate) struct CargoCall {
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(&'static str, &'static str)>,
-    /// The toolchain's component which the call needs.
-    pub(crate) needs: Option<Component>,
+    /// What the call needs, and a machine may lack.
+    pub(crate) needs: Option<Tool>,
 }
 
 impl CargoCall {
@@ -48,29 +48,47 @@ impl CargoCall {
         self
     }
 
-    fn needs(mut self, component: Component) -> Self {
-        self.needs = Some(component);
+    fn needs(mut self, tool: Tool) -> Self {
+        self.needs = Some(tool);
         self
     }
 }
 
-/// A step was asked for that no plan has.
+/// Arguments of the test that make no plan.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct UnknownStep(String);
+pub(crate) enum NoPlan {
+    /// A step was asked for that no plan has.
+    UnknownStep(String),
+    /// The containers were asked for beside something else.
+    ContainersAndMore,
+}
 
-impl fmt::Display for UnknownStep {
+impl fmt::Display for NoPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the test has no step `{}`", self.0)
+        match self {
+            Self::UnknownStep(name) => write!(f, "the test has no step `{name}`"),
+            Self::ContainersAndMore => {
+                write!(f, "`{CONTAINERS}` takes no steps: it is one by itself")
+            }
+        }
     }
 }
 
+/// The argument of the test that is a plan of its own.
+const CONTAINERS: &str = "--containers";
+
 /// The plan of `cargo xtask test`: the quick and likely failures first, the tests last.
 ///
-/// With names, only the steps named, still in the plan's order.
-pub(crate) fn test(only: &[String]) -> Result<Vec<Step>, UnknownStep> {
+/// With names, only the steps named, still in the plan's order. With `--containers` another plan,
+/// which nothing else has a part of: it needs more than a machine should have to have.
+pub(crate) fn test(only: &[String]) -> Result<Vec<Step>, NoPlan> {
+    if only.iter().any(|argument| argument == CONTAINERS) {
+        let alone = only.len() == 1;
+        return if alone { Ok(vec![containers()]) } else { Err(NoPlan::ContainersAndMore) };
+    }
     let all = all_steps();
     if let Some(name) = only.iter().find(|name| all.iter().all(|step| step.name != name.as_str())) {
-        return Err(UnknownStep(name.clone()));
+        return Err(NoPlan::UnknownStep(name.clone()));
     }
     let wanted = |step: &Step| only.is_empty() || only.iter().any(|name| name == step.name);
     Ok(all.into_iter().filter(wanted).collect())
@@ -113,10 +131,29 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     steps
 }
 
+/// The ECS suite in containers. The image has no libc in it, so the suite must be static; with
+/// `--target` that does not hold for macros and build scripts, which could not be. Flags of their
+/// own need a folder of their own, or each step would build all that another has built.
+fn containers() -> Step {
+    let suite = CargoCall::new(
+        "test --locked --package flame-tests --test ecs --target x86_64-unknown-linux-gnu \
+         --target-dir target/containers",
+    );
+    let suite = suite
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("FLAME_TEST_CONTAINERS", "1")
+        .needs(Tool::Podman);
+    Step {
+        name: "containers",
+        shows: "the ECS suite, with tasks that are real containers",
+        action: Action::CargoTests(suite),
+    }
+}
+
 fn all_steps() -> Vec<Step> {
-    let fmt = CargoCall::new("fmt --all --check").needs(Component::Rustfmt);
+    let fmt = CargoCall::new("fmt --all --check").needs(Tool::Rustfmt);
     let clippy = CargoCall::new("clippy --workspace --all-targets --locked -- -D warnings")
-        .needs(Component::Clippy);
+        .needs(Tool::Clippy);
     let doc =
         CargoCall::new("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings");
     // All other steps build with all features, since the tests of the workspace ask for them.
@@ -190,6 +227,33 @@ mod tests {
     fn an_unknown_step_is_refused_by_name() {
         let error = test(&["fmt".into(), "tset".into()]).unwrap_err();
         assert_eq!(error.to_string(), "the test has no step `tset`");
+    }
+
+    #[test]
+    fn containers_are_a_plan_of_their_own_with_a_static_suite_in_a_folder_of_its_own() {
+        let steps = test(&["--containers".into()]).unwrap();
+        assert_eq!(names_of(&steps), ["containers"]);
+        let Action::CargoTests(call) = &steps[0].action else { panic!("tests, that are counted") };
+        assert_eq!(call.needs, Some(Tool::Podman));
+        let (flags, value) = call.env[0];
+        assert_eq!(value, "-C target-feature=+crt-static");
+        // The flags are for the target that is named, and for no other.
+        let at = |name| {
+            call.args.iter().position(|arg| arg == name).map(|at| call.args[at + 1].as_str())
+        };
+        let triple = at("--target").unwrap().to_uppercase().replace('-', "_");
+        assert_eq!(flags, format!("CARGO_TARGET_{triple}_RUSTFLAGS"));
+        assert_eq!(at("--target-dir"), Some("target/containers"));
+        assert_eq!(at("--test"), Some("ecs"));
+        assert!(call.env.contains(&("FLAME_TEST_CONTAINERS", "1")));
+        assert!(call.args.iter().any(|arg| arg == "--locked"));
+    }
+
+    #[test]
+    fn nothing_runs_the_containers_that_does_not_ask_for_them_alone() {
+        assert!(!names_of(&all_steps()).contains(&"containers"));
+        let error = test(&["--containers".into(), "fmt".into()]).unwrap_err();
+        assert_eq!(error.to_string(), "`--containers` takes no steps: it is one by itself");
     }
 
     #[test]

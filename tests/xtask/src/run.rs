@@ -9,6 +9,7 @@ use crate::counts::{Counter, Counts};
 use crate::emulator;
 use crate::forbidden;
 use crate::plan::{Action, CargoCall, Step};
+use crate::tools::Tool;
 
 /// Runs the steps until one fails, then prints the table of times and, last of all, the counts.
 pub(crate) fn test(steps: &[Step]) -> ExitCode {
@@ -63,7 +64,7 @@ fn act(action: &Action, counts: &mut Counts) -> Result<(), String> {
 }
 
 fn prepare(call: &CargoCall) -> Result<(), String> {
-    call.needs.map_or(Ok(()), |component| component.ensure())?;
+    call.needs.map_or(Ok(()), Tool::ensure)?;
     println!("$ {}", line(call));
     Ok(())
 }

@@ -4,49 +4,105 @@ use std::process::{Command, Stdio};
 
 use crate::cargo;
 
-/// A component of the Rust toolchain that is not in every installation.
+/// Something that is not on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Component {
+pub(crate) enum Tool {
+    /// A component of the Rust toolchain.
     Rustfmt,
+    /// The other one.
     Clippy,
+    /// podman and runc, of the system.
+    Podman,
 }
 
-impl Component {
-    /// Its name for rustup, and the subcommand of cargo that comes with it.
-    fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Rustfmt => ("rustfmt", "fmt"),
-            Self::Clippy => ("clippy", "clippy"),
-        }
-    }
-
-    /// Makes sure that it is there, through rustup if it is not.
+impl Tool {
+    /// Makes sure that it is there: installs it if it is not.
     pub(crate) fn ensure(self) -> Result<(), String> {
-        let (component, subcommand) = self.names();
-        if answers(subcommand) {
-            return Ok(());
-        }
-        println!("`cargo {subcommand}` is missing: rustup component add {component}");
-        let added = Command::new("rustup").args(["component", "add", component]).status();
-        match added {
-            Ok(status) if status.success() && answers(subcommand) => Ok(()),
-            Ok(_) => Err(format!(
-                "`cargo {subcommand}` is missing, and `rustup component add {component}` did not help"
-            )),
-            Err(error) => Err(format!(
-                "`cargo {subcommand}` is missing, and rustup can't be started to add it ({error}): \
-                 install the component {component} of this Rust toolchain"
-            )),
+        match self {
+            Self::Rustfmt => component("rustfmt", "fmt"),
+            Self::Clippy => component("clippy", "clippy"),
+            Self::Podman => podman(),
         }
     }
 }
 
-fn answers(subcommand: &str) -> bool {
-    cargo::command()
-        .args([subcommand, "--version"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+/// A component by its name for rustup, and the subcommand of cargo that comes with it.
+fn component(component: &str, subcommand: &str) -> Result<(), String> {
+    if is_subcommand(subcommand) {
+        return Ok(());
+    }
+    println!("`cargo {subcommand}` is missing: rustup component add {component}");
+    let added = Command::new("rustup").args(["component", "add", component]).status();
+    match added {
+        Ok(status) if status.success() && is_subcommand(subcommand) => Ok(()),
+        Ok(_) => Err(format!(
+            "`cargo {subcommand}` is missing, and `rustup component add {component}` did not help"
+        )),
+        Err(error) => Err(format!(
+            "`cargo {subcommand}` is missing, and rustup can't be started to add it ({error}): \
+             install the component {component} of this Rust toolchain"
+        )),
+    }
+}
+
+/// podman and runc, by apt where this is root's machine.
+fn podman() -> Result<(), String> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err("containers are tested on Linux on x86_64 alone".to_owned());
+    }
+    if !is_root() {
+        return Err(
+            "containers are tested by root alone, as podman is to use the host's network and \
+                    cgroups: run it as root, in a virtual machine if you like; podman and runc are \
+                    then installed where they are missing"
+                .to_owned(),
+        );
+    }
+    let missing = missing_programs();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(" and ");
+    let by_hand = "install both, on Debian and Ubuntu with `apt-get install \
+                   --no-install-recommends podman runc`";
+    for arguments in
+        [["update"].as_slice(), &["install", "--yes", "--no-install-recommends", "podman", "runc"]]
+    {
+        println!("{missing} can't be found: apt-get {}", arguments.join(" "));
+        let mut apt = Command::new("apt-get");
+        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        match apt.status() {
+            Ok(status) if status.success() => {}
+            Ok(status) => {
+                let called = arguments.join(" ");
+                return Err(format!("`apt-get {called}` ended with {status}: {by_hand}"));
+            }
+            Err(error) => {
+                return Err(format!("apt-get can't be started ({error}): {by_hand}"));
+            }
+        }
+    }
+    match missing_programs().as_slice() {
+        [] => Ok(()),
+        still => Err(format!("{} can't be started, though installed", still.join(" and "))),
+    }
+}
+
+fn missing_programs() -> Vec<&'static str> {
+    let programs = ["podman", "runc"].into_iter();
+    programs.filter(|program| !answers(Command::new(program).arg("--version"))).collect()
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").stdin(Stdio::null()).output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn is_subcommand(subcommand: &str) -> bool {
+    answers(cargo::command().args([subcommand, "--version"]))
+}
+
+fn answers(command: &mut Command) -> bool {
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    silent.status().is_ok_and(|status| status.success())
 }

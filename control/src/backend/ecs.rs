@@ -123,6 +123,7 @@ impl Ecs {
     }
 
     async fn start(&self, pool: &PoolInfo) -> Result<(), BackendError> {
+        sdk::check_roots(self.builder.sdk.as_ref()).await?;
         let settings = Settings::read("ecs", plan::NAMES, |name| std::env::var(name).ok())?;
         let home = home().await;
         let mut plan = Plan::resolve(&self.builder, &settings, home.as_ref())?;

@@ -129,6 +129,7 @@ impl Lambda {
         let variable = |name: &str| std::env::var(name).ok();
         let plan = self.options.plan(variable)?;
         plan.refuse_itself(crate::is_runner(), variable)?;
+        sdk::check_roots(self.options.sdk.as_ref()).await?;
         let config = match self.options.sdk.clone() {
             Some(config) => plan.overrides.apply(config),
             None => sdk::load(&plan.overrides, Some(PATIENCE)).await,

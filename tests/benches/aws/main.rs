@@ -55,7 +55,9 @@ fn main() -> ExitCode {
         let report = tokio::spawn(measure(effort)).await;
         Ok::<_, AppError>(report.expect("a measurement without a panic"))
     }));
-    emulator::end();
+    if let Err(left) = emulator::end() {
+        eprintln!("{left}");
+    }
     let report = match ran {
         Ok(report) => report,
         Err(error) => {

@@ -7,7 +7,7 @@ use flame_aws::backend::EcsBuilder;
 use flame_aws::{HostKind, Pool, PoolError};
 use flame_tests::emulator::EcsApp;
 use flame_tests::program;
-use flame_tests::{Test, demo, tests};
+use flame_tests::{Folder, Test, demo, tests};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -19,6 +19,7 @@ pub(crate) fn tests() -> Vec<Test> {
         what_may_not_be_looked_at_is_not_checked,
         a_start_that_is_throttled_is_repeated,
         a_start_without_credentials_says_so_at_once,
+        a_start_without_root_certificates_says_so,
         another_size_is_set_for_the_task_and_its_container,
         a_backend_serves_one_pool,
         a_parent_on_ecs_needs_nothing_but_subnets,
@@ -198,4 +199,18 @@ async fn a_runner_that_can_not_tell_its_task_says_so_and_ends() {
     assert_eq!(child.status.code(), Some(1));
     let said = String::from_utf8_lossy(&child.stderr);
     assert!(said.contains("ECS_CONTAINER_METADATA_URI_V4 is not set"), "{said}");
+}
+
+/// As in an image FROM scratch, where AWS's SDK would panic.
+async fn a_start_without_root_certificates_says_so() {
+    let account = EcsApp::new().await.account;
+    let folder = Folder::new();
+    let empty = folder.path().join("roots.pem");
+    std::fs::write(&empty, "").unwrap();
+    let mut parent = program::copy();
+    parent.env(program::ENV, "ecs_parent").envs(account.variables()).env_remove("SSL_CERT_DIR");
+    let ended = parent.env("SSL_CERT_FILE", empty).output().await.unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("no root certificate is trusted here"), "{said}");
+    assert!(said.contains("ca-certificates"), "it says what to do: {said}");
 }

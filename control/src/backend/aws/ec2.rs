@@ -6,6 +6,8 @@ use std::time::Duration;
 use aws_config::imds::Client;
 use tokio::time::timeout;
 
+use super::sdk;
+
 /// How long one step may take: where there is no instance, nobody answers.
 const STEP: Duration = Duration::from_millis(500);
 /// How long all may take.
@@ -20,6 +22,8 @@ pub(crate) async fn private_address() -> Option<IpAddr> {
     if disabled.eq_ignore_ascii_case("true") {
         return None;
     }
+    // Without them the client can't be made; the start of the backend says so.
+    sdk::check_roots(None).await.ok()?;
     let client = Client::builder().max_attempts(1).connect_timeout(STEP).read_timeout(STEP);
     let client = client.build();
     let told = timeout(PATIENCE, client.get(PRIVATE_ADDRESS)).await;

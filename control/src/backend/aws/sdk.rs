@@ -6,6 +6,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
+use crate::backend::BackendError;
+
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -27,6 +29,26 @@ impl Overrides {
             config.set_endpoint_url(Some(endpoint.clone()));
         }
         config.build()
+    }
+}
+
+/// That the SDK's client can be made: it panics at its first use where no root certificate is found,
+/// whatever it is to speak to. An app that has given a client of its own knows better.
+pub(crate) async fn check_roots(given: Option<&SdkConfig>) -> Result<(), BackendError> {
+    if given.is_some_and(|config| config.http_client().is_some()) {
+        return Ok(());
+    }
+    let found = tokio::task::spawn_blocking(|| {
+        let found = rustls_native_certs::load_native_certs();
+        rustls::RootCertStore::empty().add_parsable_certificates(found.certs).0
+    });
+    match found.await {
+        Ok(0) => Err(BackendError::new(
+            "no root certificate is trusted here, and AWS's SDK does not start without: put \
+             ca-certificates into the parent's image, or name a file with them in SSL_CERT_FILE; \
+             runners need none",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -250,7 +250,8 @@ impl Shared {
             if let Some(answer) = self.take_free(deadline, until) {
                 return answer;
             }
-            if let Some(answer) = self.burst_out(burst, deadline, until).await {
+            // Boxed: a call that waits in a pool without a burst would hold the room for it, too.
+            if let Some(answer) = Box::pin(self.burst_out(burst, deadline, until)).await {
                 return answer;
             }
         }

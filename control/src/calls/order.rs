@@ -105,8 +105,8 @@ impl Order {
         let place = match &order.at {
             Some(held) => Place::beside(held)?,
             None => {
-                let until = order.work_deadline().map(Instant::into_std);
-                let waiting = order.pool.check_out(order.deadline.map(Instant::into_std), until);
+                let deadline = order.deadline.map(Instant::into_std);
+                let waiting = order.pool.check_out(deadline, order.work_deadline().is_some());
                 let queue = tracing::debug_span!(parent: &span, "flame.queue");
                 let lease = waiting.instrument(queue).await;
                 Place::on(lease.map_err(|refusal| refused(refusal, order.after))?)

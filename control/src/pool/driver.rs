@@ -239,23 +239,19 @@ impl Shared {
         self.all().find_map(on)?.link.only_stream().map(|stream| CallId(stream.0))
     }
 
-    /// Asks for a slot until `deadline`, for work that is over by `until`. Cancel-safe: dropped, it
-    /// gives up its place, or the lease it was granted.
-    pub(crate) async fn check_out(
-        &self,
-        deadline: Option<Instant>,
-        until: Option<Instant>,
-    ) -> Answer {
+    /// Asks for a slot until `deadline`, which may bound the work, too. Cancel-safe: dropped, it gives
+    /// up its place, or the lease it was granted.
+    pub(crate) async fn check_out(&self, deadline: Option<Instant>, bounded: bool) -> Answer {
         if let Some(burst) = self.burst.get() {
-            if let Some(answer) = self.take_free(deadline, until) {
+            if let Some(answer) = self.take_free(deadline, bounded) {
                 return answer;
             }
             // Boxed: a call that waits in a pool without a burst would hold the room for it, too.
-            if let Some(answer) = Box::pin(self.burst_out(burst, deadline, until)).await {
+            if let Some(answer) = Box::pin(self.burst_out(burst, deadline, bounded)).await {
                 return answer;
             }
         }
-        self.line_up(deadline, until).await
+        self.line_up(deadline, bounded).await
     }
 
     /// A slot of the burst backend; `None` where this is not the way.
@@ -263,15 +259,15 @@ impl Shared {
         &self,
         burst: &Burst,
         deadline: Option<Instant>,
-        until: Option<Instant>,
+        bounded: bool,
     ) -> Option<Answer> {
         let now = now();
-        let work = until.map(|until| until.saturating_duration_since(now));
+        let work = deadline.filter(|_| bounded).map(|until| until.saturating_duration_since(now));
         if burst.policy.way(work, burst.pool.read(|state| state.room(now))) == Way::First {
             return None;
         }
         let elsewhere = Elsewhere::begin(self.me.clone());
-        match burst.pool.line_up(deadline, until).await {
+        match burst.pool.line_up(deadline, bounded).await {
             Ok(lease) => Some(Ok(lease.elsewhere(elsewhere))),
             Err(timeout @ Refusal::Timeout { .. }) => Some(Err(timeout)),
             // It was not run, and the first backend may have what the burst has not.
@@ -280,13 +276,13 @@ impl Shared {
     }
 
     /// A slot that is free at once.
-    fn take_free(&self, deadline: Option<Instant>, until: Option<Instant>) -> Option<Answer> {
+    fn take_free(&self, deadline: Option<Instant>, bounded: bool) -> Option<Answer> {
         let waiter = self.new_waiter();
         let mut core = self.lock();
         if core.state.room(now()) != Room::Slot {
             return None;
         }
-        core.state.handle(now(), Event::Checkout { waiter, deadline, until });
+        core.state.handle(now(), Event::Checkout { waiter, deadline, bounded });
         // Without effect where it was answered.
         core.state.handle(now(), Event::CancelCheckout { waiter });
         let mut effects = core.effects(self, Some(waiter));
@@ -309,11 +305,11 @@ impl Shared {
     }
 
     /// Takes a slot of this backend, or a place in its queue.
-    async fn line_up(&self, deadline: Option<Instant>, until: Option<Instant>) -> Answer {
+    async fn line_up(&self, deadline: Option<Instant>, bounded: bool) -> Answer {
         let waiter = self.new_waiter();
         let answer = {
             let (sender, receiver) = oneshot::channel();
-            let event = Event::Checkout { waiter, deadline, until };
+            let event = Event::Checkout { waiter, deadline, bounded };
             let mut core = self.lock();
             core.state.handle(now(), event);
             let mut effects = core.effects(self, Some(waiter));

@@ -124,8 +124,8 @@ impl<F: Clone> PoolState<F> {
     pub(crate) fn handle(&mut self, now: Instant, event: Event<F>) {
         self.expire(now);
         match event {
-            Event::Checkout { waiter, deadline, until } => {
-                self.checkout(now, waiter, deadline, until);
+            Event::Checkout { waiter, deadline, bounded } => {
+                self.checkout(now, waiter, deadline, bounded);
             }
             Event::CancelCheckout { waiter } => self.queue.cancel(waiter),
             Event::CheckIn { lease } => self.check_in(lease),
@@ -204,7 +204,7 @@ impl<F: Clone> PoolState<F> {
         now: Instant,
         waiter: WaiterId,
         deadline: Option<Instant>,
-        until: Option<Instant>,
+        bounded: bool,
     ) {
         if self.queue.contains(waiter) {
             return;
@@ -218,7 +218,7 @@ impl<F: Clone> PoolState<F> {
             return self.refuse(waiter, Refusal::Timeout { phase, last_failure });
         }
         self.kept_min = self.limits.min;
-        if self.grant(now, waiter, until) {
+        if self.grant(now, waiter, deadline.filter(|_| bounded)) {
             return;
         }
         if let Some((_, failure)) = self.hopeless(now) {
@@ -228,7 +228,7 @@ impl<F: Clone> PoolState<F> {
         if self.queue.len() >= limit {
             return self.refuse(waiter, Refusal::QueueFull { limit });
         }
-        self.queue.push(waiter, deadline, until);
+        self.queue.push(waiter, deadline, bounded);
         self.note(Note::Queued { waiter });
     }
 

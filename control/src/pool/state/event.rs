@@ -13,9 +13,9 @@ pub(crate) enum Event<F> {
     /// A caller asks for a slot. Each checkout has a `waiter` of its own; one that is still queued
     /// under the same id makes the second a duplicate, which is ignored.
     ///
-    /// It waits until `deadline`. Its work is over by `until`, where that is known, and goes to no
-    /// runner that expires before.
-    Checkout { waiter: WaiterId, deadline: Option<Instant>, until: Option<Instant> },
+    /// It waits until `deadline`. Where that bounds its work, too, it goes to no runner that expires
+    /// before.
+    Checkout { waiter: WaiterId, deadline: Option<Instant>, bounded: bool },
     /// The caller no longer waits; it gets no answer. Without effect once the waiter is answered:
     /// a lease granted to a caller that has left comes back by [`Event::CheckIn`].
     CancelCheckout { waiter: WaiterId },

@@ -162,8 +162,8 @@ impl Model {
         self.phase = if boot { WaitPhase::Boot } else { WaitPhase::Queue };
         self.newcomer = None;
         match event {
-            Some(Event::Checkout { waiter, deadline, until }) => {
-                self.comes(*waiter, *deadline, *until);
+            Some(Event::Checkout { waiter, deadline, bounded }) => {
+                self.comes(*waiter, *deadline, *bounded);
             }
             Some(Event::CancelCheckout { waiter }) => {
                 let expired = |at: Option<Instant>| at.is_some_and(|at| at <= now);
@@ -214,14 +214,14 @@ impl Model {
         self.runners.get(&runner).map(|runner| runner.life)
     }
 
-    fn comes(&mut self, waiter: WaiterId, deadline: Option<Instant>, until: Option<Instant>) {
+    fn comes(&mut self, waiter: WaiterId, deadline: Option<Instant>, bounded: bool) {
         if self.waiting.iter().any(|&(w, at)| w == waiter && at.is_none_or(|at| at > self.now)) {
             return;
         }
         self.newcomer = Some(waiter);
         self.waiting.push((waiter, deadline));
         self.over_by.remove(&waiter);
-        self.over_by.extend(until.map(|until| (waiter, until)));
+        self.over_by.extend(deadline.filter(|_| bounded).map(|over_by| (waiter, over_by)));
         if !self.draining && deadline.is_none_or(|at| at > self.now) {
             self.kept_min = self.limits.min;
         }

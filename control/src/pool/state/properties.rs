@@ -19,10 +19,10 @@ struct Whom {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Waits so long, for work that takes so long.
+    /// Waits so long, for work that may take longer.
     Checkout {
         within: Option<u64>,
-        takes: Option<u64>,
+        bounded: bool,
     },
     CheckoutAgain(Whom),
     Cancel(Whom),
@@ -51,8 +51,8 @@ fn whom() -> impl Strategy<Value = Whom> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        24 => (prop::option::of(0..60_u64), prop::option::of(0..60_u64))
-            .prop_map(|(within, takes)| Step::Checkout { within, takes }),
+        24 => (prop::option::of(0..60_u64), any::<bool>())
+            .prop_map(|(within, bounded)| Step::Checkout { within, bounded }),
         1 => whom().prop_map(Step::CheckoutAgain),
         4 => whom().prop_map(Step::Cancel),
         14 => whom().prop_map(Step::CheckIn),
@@ -196,11 +196,11 @@ impl History {
         }
     }
 
-    fn checkout(&mut self, within: Option<u64>, takes: Option<u64>) {
+    fn checkout(&mut self, within: Option<u64>, bounded: bool) {
         let waiter = WaiterId(self.waiters);
         self.waiters += 1;
-        let (deadline, until) = (self.after(within), self.after(takes));
-        self.event(Event::Checkout { waiter, deadline, until });
+        let deadline = self.after(within);
+        self.event(Event::Checkout { waiter, deadline, bounded });
     }
 
     fn after(&self, ms: Option<u64>) -> Option<Instant> {
@@ -216,13 +216,13 @@ impl History {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Checkout { within, takes } => self.checkout(within, takes),
+            Step::Checkout { within, bounded } => self.checkout(within, bounded),
             Step::CheckoutAgain(whom) => {
                 let waits = |at: Option<Instant>| at.is_none_or(|at| at > self.now);
                 let waiting = self.model.waiting.iter().filter(|&&(_, at)| waits(at));
                 let waiting: Vec<_> = waiting.map(|&(waiter, _)| waiter).collect();
                 if let Some(&waiter) = waiting.get(whom.nth % waiting.len().max(1)) {
-                    self.event(Event::Checkout { waiter, deadline: None, until: None });
+                    self.event(Event::Checkout { waiter, deadline: None, bounded: false });
                 }
             }
             Step::Cancel(whom) => {
@@ -310,7 +310,7 @@ impl History {
             let waiting = format!("left waiting: {:?}", history.model.waiting);
             history.model.faults.push((Invariant::AnsweredOnce, waiting));
         }
-        history.checkout(None, None);
+        history.checkout(None, false);
         history.play_along();
         let min = history.model.limits.min as usize;
         if !history.model.draining && history.model.serving() < min {

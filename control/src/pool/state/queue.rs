@@ -22,7 +22,8 @@ pub(super) struct Queue {
 struct Waiting {
     waiter: WaiterId,
     deadline: Option<Instant>,
-    until: Option<Instant>,
+    /// Whether the deadline bounds its work, too.
+    bounded: bool,
 }
 
 impl Queue {
@@ -38,25 +39,21 @@ impl Queue {
         self.places.contains_key(&waiter)
     }
 
-    /// Puts a waiter, which is not in the line, at its end. Its work is over by `until`.
-    pub(super) fn push(
-        &mut self,
-        waiter: WaiterId,
-        deadline: Option<Instant>,
-        until: Option<Instant>,
-    ) {
+    /// Puts a waiter, which is not in the line, at its end.
+    pub(super) fn push(&mut self, waiter: WaiterId, deadline: Option<Instant>, bounded: bool) {
         let place = self.next_place;
         self.next_place += 1;
-        self.line.insert(place, Waiting { waiter, deadline, until });
+        self.line.insert(place, Waiting { waiter, deadline, bounded });
         self.places.insert(waiter, place);
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, place));
         }
     }
 
-    /// The one who has waited longest, and when its work is over.
+    /// The one who has waited longest, and when its work is over, where that is known.
     pub(super) fn first(&self) -> Option<(WaiterId, Option<Instant>)> {
-        self.line.first_key_value().map(|(_, first)| (first.waiter, first.until))
+        let (_, first) = self.line.first_key_value()?;
+        Some((first.waiter, first.deadline.filter(|_| first.bounded)))
     }
 
     /// Takes the one who has waited longest.

@@ -6,17 +6,17 @@ use crate::pool::state::*;
 #[test]
 fn a_call_that_ends_in_time_is_granted() {
     let mut sim = Sim::new(limits(1, 2));
-    assert_eq!(sim.checkout_for(1, 100), [boot(0)]);
+    assert_eq!(sim.checkout_within(1, 100), [boot(0)]);
     assert_eq!(sim.up_for(0, 100), [grant(1, 0, 0)]);
 }
 
 #[test]
 fn a_call_that_would_be_cut_off_waits_for_a_runner_that_lasts() {
     let mut sim = Sim::new(limits(2, 2));
-    assert_eq!(sim.checkout_for(1, 100), [boot(0)]);
+    assert_eq!(sim.checkout_within(1, 100), [boot(0)]);
     assert_eq!(sim.up_for(0, 1_000), [grant(1, 0, 0)]);
     sim.advance(901);
-    assert_eq!(sim.checkout_for(2, 100), [boot(1)], "it has 99 ms left");
+    assert_eq!(sim.checkout_within(2, 100), [boot(1)], "it has 99 ms left");
     assert_eq!(sim.check_in(0), [drain_runner(0)], "it goes with its last call");
     assert_eq!(sim.up_for(1, 1_000), [grant(2, 1, 1)]);
 }
@@ -24,11 +24,11 @@ fn a_call_that_would_be_cut_off_waits_for_a_runner_that_lasts() {
 #[test]
 fn an_empty_runner_without_enough_time_makes_room_at_once() {
     let mut sim = Sim::with_up(limits(1, 1), 0);
-    assert_eq!(sim.checkout_for(1, 10), [boot(0)]);
+    assert_eq!(sim.checkout_within(1, 10), [boot(0)]);
     assert_eq!(sim.up_for(0, 2_000), [grant(1, 0, 0)]);
     sim.check_in(0);
     sim.advance(1_950);
-    assert_eq!(sim.checkout_for(2, 100), [drain_runner(0)], "max is reached");
+    assert_eq!(sim.checkout_within(2, 100), [drain_runner(0)], "max is reached");
     assert_eq!(sim.gone(0), [boot(1)]);
     assert_eq!(sim.up_for(1, 2_000), [grant(2, 1, 1)]);
 }
@@ -43,10 +43,10 @@ fn a_call_without_a_known_end_goes_where_there_is_a_slot() {
 #[test]
 fn those_behind_a_call_that_must_wait_keep_their_turn() {
     let mut sim = Sim::with_up(limits(2, 1), 0);
-    assert_eq!(sim.checkout_for(1, 10), [boot(0)]);
+    assert_eq!(sim.checkout_within(1, 10), [boot(0)]);
     assert_eq!(sim.up_for(0, 100), [grant(1, 0, 0)]);
-    assert_eq!(sim.checkout_for(2, 5_000), [boot(1)]);
-    assert_eq!(sim.checkout_for(3, 10), []);
+    assert_eq!(sim.checkout_within(2, 5_000), [boot(1)]);
+    assert_eq!(sim.checkout_within(3, 10), []);
     // The first in line can't use the slot that comes free, and the runner goes.
     assert_eq!(sim.check_in(0), [drain_runner(0)]);
     assert_eq!(sim.up_for(1, 10_000), [grant(2, 1, 1)]);
@@ -55,7 +55,7 @@ fn those_behind_a_call_that_must_wait_keep_their_turn() {
 #[test]
 fn runners_that_never_last_long_enough_are_booted_at_the_pace_of_failed_boots() {
     let mut sim = Sim::new(limits(4, 1));
-    assert_eq!(sim.checkout_for(1, 60_000), [boot(0)]);
+    assert_eq!(sim.checkout_within(1, 60_000), [boot(0)]);
     assert_eq!(sim.up_for(0, 1_000), [drain_runner(0)]);
     assert!(matches!(sim.growth(), Growth::BackingOff { .. }), "{:?}", sim.growth());
     assert_eq!(sim.sleep(), [boot(1)]);
@@ -64,11 +64,11 @@ fn runners_that_never_last_long_enough_are_booted_at_the_pace_of_failed_boots() 
 #[test]
 fn its_end_is_told_with_its_reason() {
     let mut sim = Sim::with_up(limits(1, 1), 0);
-    sim.checkout_for(1, 10);
+    sim.checkout_within(1, 10);
     sim.up_for(0, 100);
     sim.check_in(0);
     sim.notes.clear();
-    sim.checkout_for(2, 1_000);
+    sim.checkout_within(2, 1_000);
     let (runner, reason) = (RunnerId(0), ShrinkReason::Expiring);
     assert!(sim.notes.contains(&Note::Draining { runner, reason }), "{:?}", sim.notes);
     sim.gone(0);

@@ -72,19 +72,13 @@ impl Sim {
     }
 
     pub(super) fn checkout(&mut self, waiter: u64) -> Vec<Action<Failure>> {
-        let (deadline, until) = (None, None);
-        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline, until })
-    }
-
-    /// Waits without end, for a slot for that long.
-    pub(super) fn checkout_for(&mut self, waiter: u64, ms: u64) -> Vec<Action<Failure>> {
-        let until = Some(self.now + Duration::from_millis(ms));
-        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline: None, until })
+        let (waiter, deadline) = (WaiterId(waiter), None);
+        self.event(Event::Checkout { waiter, deadline, bounded: false })
     }
 
     pub(super) fn checkout_within(&mut self, waiter: u64, ms: u64) -> Vec<Action<Failure>> {
         let deadline = Some(self.now + Duration::from_millis(ms));
-        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline, until: deadline })
+        self.event(Event::Checkout { waiter: WaiterId(waiter), deadline, bounded: true })
     }
 
     pub(super) fn cancel(&mut self, waiter: u64) -> Vec<Action<Failure>> {

@@ -9,8 +9,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
+mod builder;
 mod burst;
 mod callbacks;
 mod config;
@@ -21,7 +20,7 @@ mod output;
 pub(crate) mod state;
 mod view;
 
-pub use config::{Idle, PoolBuilder};
+pub use builder::{Idle, PoolBuilder};
 pub use events::{Events, GrowReason, Missed, PoolEvent, ShrinkReason};
 pub(crate) use lease::Lease;
 pub use state::{LimitsChange, Placement};
@@ -155,8 +154,7 @@ impl Pool {
     /// Why the pool grows, or does not, at this moment.
     #[must_use]
     pub fn explain(&self) -> Explanation {
-        let now = Instant::now().into_std();
-        view::explain(self.shared(), now)
+        view::explain(self.shared(), driver::now())
     }
 
     /// What the pool does from now on.

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flame_link::{Link, Stream, StreamError};
 use flame_runner_shim::calling::{CodecError, Encoded, HeldGuard, Timeout};
@@ -14,14 +14,13 @@ use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
 use flame_wire::mux::{Message, Payload, SendError};
 use flame_wire::trace::TraceContext;
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::held::{HeldStream, key};
 use crate::app;
 use crate::error::{CallError, Phase};
 use crate::pool::Lease;
-use crate::pool::driver::Shared;
+use crate::pool::driver::{Shared, Wanted, now};
 use crate::pool::events::PoolEvent;
 use crate::pool::state::{Refusal, WaitPhase};
 
@@ -32,10 +31,8 @@ struct Inner {
     pool: Arc<Shared>,
     encoded: Result<Encoded, CodecError>,
     after: Option<Duration>,
-    deadline: Option<Instant>,
+    wanted: Wanted,
     depth: u8,
-    /// The pool's time bounds only the handing over: the work has what it asked for by itself.
-    own_time: bool,
     /// The runner must say when it has taken the call.
     ack: bool,
     /// It goes to the runner that holds this.
@@ -73,18 +70,21 @@ impl Order {
             pool: pool.clone(),
             encoded,
             after,
-            // A deadline beyond what the clock can tell is none.
-            deadline: after.and_then(|after| Instant::now().checked_add(after)),
+            wanted: Wanted {
+                // A deadline beyond what the clock can tell is none.
+                deadline: after.and_then(|after| now().checked_add(after)),
+                bounded: true,
+            },
             depth: app::depth(),
-            own_time: false,
             ack: false,
             at: None,
         }))
     }
 
-    /// The pool's timeout bounds the handing over, not the work.
+    /// The pool's timeout bounds the handing over, not the work: that has what it asked for by itself.
     pub(super) fn without_pool_budget(mut self) -> Self {
-        self.0.own_time = true;
+        let of_pool = |encoded: &Encoded| encoded.options.timeout == Timeout::OfPool;
+        self.0.wanted.bounded = !self.0.encoded.as_ref().is_ok_and(of_pool);
         self
     }
 
@@ -105,10 +105,8 @@ impl Order {
         let place = match &order.at {
             Some(held) => Place::beside(held)?,
             None => {
-                let deadline = order.deadline.map(Instant::into_std);
-                let waiting = order.pool.check_out(deadline, order.work_deadline().is_some());
                 let queue = tracing::debug_span!(parent: &span, "flame.queue");
-                let lease = waiting.instrument(queue).await;
+                let lease = order.pool.check_out(&order.wanted).instrument(queue).await;
                 Place::on(lease.map_err(|refusal| refused(refusal, order.after))?)
             }
         };
@@ -141,22 +139,20 @@ impl Inner {
 
     /// When the work itself is over at the latest, where that is known.
     fn work_deadline(&self) -> Option<Instant> {
-        let of_pool = |encoded: &Encoded| encoded.options.timeout == Timeout::OfPool;
-        let lent = self.own_time && self.encoded.as_ref().is_ok_and(of_pool);
-        if lent { None } else { self.deadline }
+        self.wanted.deadline.filter(|_| self.wanted.bounded)
     }
 
     /// Sends the call to its place.
     fn open(self: Box<Self>, place: Place, span: tracing::Span) -> Result<Sent, CallError> {
         let work_deadline = self.work_deadline();
-        let Inner { pool, encoded, after, deadline, depth, ack, .. } = *self;
+        let Inner { pool, encoded, after, wanted: Wanted { deadline, .. }, depth, ack, .. } = *self;
         let Encoded { function, name, body, ends, helds, options, .. } = encoded?;
         let Place { link, runner, guard } = place;
         if helds.iter().any(|held| held.runner() != key(runner)) {
             let what = "an argument is held by another runner: call it by `pool.at(&held)`";
             return Err(CallError::Codec { what: what.to_owned(), source: None });
         }
-        let left = work_deadline.map(|by| by.saturating_duration_since(Instant::now()));
+        let left = work_deadline.map(|by| by.saturating_duration_since(now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Err(timeout(Phase::Queue, after));
         }
@@ -228,7 +224,7 @@ impl Sent {
                 tokio::select! {
                     biased;
                     received = self.stream.receive() => received,
-                    () = tokio::time::sleep_until(deadline) => {
+                    () = tokio::time::sleep_until(deadline.into()) => {
                         let replying = self.stream.is_receiving();
                         let phase = if replying { Phase::Reply } else { Phase::Run };
                         return Err(timeout(phase, self.after));
@@ -301,7 +297,7 @@ struct Finished {
 impl Finished {
     fn begin(pool: Arc<Shared>, runner: RunnerRef, function: &'static str) -> Self {
         // Nobody listens on the fast path.
-        let since = (pool.events.receiver_count() > 0).then(Instant::now);
+        let since = (pool.events.receiver_count() > 0).then(now);
         if since.is_some() {
             pool.tell(PoolEvent::CallStarted { runner, function });
         }
@@ -313,7 +309,12 @@ impl Drop for Finished {
     fn drop(&mut self) {
         if let Some(since) = self.since {
             let Self { runner, function, ok, .. } = *self;
-            self.pool.tell(PoolEvent::CallFinished { runner, function, took: since.elapsed(), ok });
+            self.pool.tell(PoolEvent::CallFinished {
+                runner,
+                function,
+                took: now().saturating_duration_since(since),
+                ok,
+            });
         }
     }
 }

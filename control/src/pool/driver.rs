@@ -4,7 +4,6 @@
 //! that finds a free slot takes it without a task switch. All decisions are the state's.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
@@ -13,15 +12,19 @@ use flame_wire::ids::{CallId, RunnerRef};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::burst::{Burst, Elsewhere, Way};
+use super::burst::Burst;
 use super::config::Config;
 use super::events::{self, PoolEvent};
 use super::lease::Lease;
-use super::state::{Action, Event, LeaseId, Note, PoolState, Refusal, Room, RunnerId, WaiterId};
+use super::state::{Action, Event, LeaseId, Note, PoolState, Refusal, RunnerId, WaiterId};
 use crate::backend::Backend;
 use crate::error::BootFailure;
 use crate::listener::Listener;
 use crate::runner::{self, Command};
+
+mod checkout;
+
+pub(crate) use checkout::Wanted;
 
 pub(crate) type Failure = Arc<BootFailure>;
 pub(crate) type Answer = Result<Lease, Refusal<Failure>>;
@@ -48,7 +51,6 @@ pub(crate) struct Shared {
     pub(crate) events: broadcast::Sender<PoolEvent>,
     pub(crate) status: watch::Sender<Status>,
     me: Weak<Shared>,
-    next_waiter: AtomicU64,
 }
 
 /// What `ready()` and `drain()` wait for.
@@ -70,6 +72,8 @@ struct Core {
     state: PoolState<Failure>,
     runners: HashMap<RunnerId, Entry>,
     waiters: HashMap<WaiterId, oneshot::Sender<Answer>>,
+    /// The waiters that there have been.
+    asked: u64,
     /// For when the timer's task is asleep.
     armed: Option<Instant>,
     /// Calls on the burst backend.
@@ -148,6 +152,7 @@ impl Shared {
                 state,
                 runners: HashMap::new(),
                 waiters: HashMap::new(),
+                asked: 0,
                 armed: None,
                 elsewhere: 0,
             }),
@@ -156,7 +161,6 @@ impl Shared {
             events,
             status: watch::Sender::default(),
             me: me.clone(),
-            next_waiter: AtomicU64::new(0),
         })
     }
 
@@ -239,95 +243,12 @@ impl Shared {
         self.all().find_map(on)?.link.only_stream().map(|stream| CallId(stream.0))
     }
 
-    /// Asks for a slot until `deadline`, which may bound the work, too. Cancel-safe: dropped, it gives
-    /// up its place, or the lease it was granted.
-    pub(crate) async fn check_out(&self, deadline: Option<Instant>, bounded: bool) -> Answer {
-        if let Some(burst) = self.burst.get() {
-            if let Some(answer) = self.take_free(deadline, bounded) {
-                return answer;
-            }
-            // Boxed: a call that waits in a pool without a burst would hold the room for it, too.
-            if let Some(answer) = Box::pin(self.burst_out(burst, deadline, bounded)).await {
-                return answer;
-            }
-        }
-        self.line_up(deadline, bounded).await
-    }
-
-    /// A slot of the burst backend; `None` where this is not the way.
-    async fn burst_out(
-        &self,
-        burst: &Burst,
-        deadline: Option<Instant>,
-        bounded: bool,
-    ) -> Option<Answer> {
-        let now = now();
-        let work = deadline.filter(|_| bounded).map(|until| until.saturating_duration_since(now));
-        if burst.policy.way(work, burst.pool.read(|state| state.room(now))) == Way::First {
-            return None;
-        }
-        let elsewhere = Elsewhere::begin(self.me.clone());
-        match burst.pool.line_up(deadline, bounded).await {
-            Ok(lease) => Some(Ok(lease.elsewhere(elsewhere))),
-            Err(timeout @ Refusal::Timeout { .. }) => Some(Err(timeout)),
-            // It was not run, and the first backend may have what the burst has not.
-            Err(Refusal::BootFailed(_) | Refusal::QueueFull { .. } | Refusal::Draining) => None,
-        }
-    }
-
-    /// A slot that is free at once.
-    fn take_free(&self, deadline: Option<Instant>, bounded: bool) -> Option<Answer> {
-        let waiter = self.new_waiter();
-        let mut core = self.lock();
-        if core.state.room(now()) != Room::Slot {
-            return None;
-        }
-        core.state.handle(now(), Event::Checkout { waiter, deadline, bounded });
-        // Without effect where it was answered.
-        core.state.handle(now(), Event::CancelCheckout { waiter });
-        let mut effects = core.effects(self, Some(waiter));
-        drop(core);
-        let answer = effects.own.take();
-        self.carry_out(effects);
-        answer
-    }
-
-    fn new_waiter(&self) -> WaiterId {
-        WaiterId(self.next_waiter.fetch_add(1, Ordering::Relaxed))
-    }
-
     /// The number of calls that the burst backend serves changes.
     pub(crate) fn count_elsewhere(&self, change: impl FnOnce(u64) -> u64) {
         self.step(|core| {
             core.elsewhere = change(core.elsewhere);
             core.state.handle(now(), Event::Elsewhere { calls: core.elsewhere });
         });
-    }
-
-    /// Takes a slot of this backend, or a place in its queue.
-    async fn line_up(&self, deadline: Option<Instant>, bounded: bool) -> Answer {
-        let waiter = self.new_waiter();
-        let answer = {
-            let (sender, receiver) = oneshot::channel();
-            let event = Event::Checkout { waiter, deadline, bounded };
-            let mut core = self.lock();
-            core.state.handle(now(), event);
-            let mut effects = core.effects(self, Some(waiter));
-            if let Some(answer) = effects.own.take() {
-                drop(core);
-                self.carry_out(effects);
-                return answer;
-            }
-            core.waiters.insert(waiter, sender);
-            drop(core);
-            self.carry_out(effects);
-            receiver
-        };
-        let mut guard = Waiting { shared: self, waiter, answered: false };
-        let answer = answer.await;
-        guard.answered = true;
-        // The sender is dropped only with the pool.
-        answer.unwrap_or(Err(Refusal::Draining))
     }
 
     fn step(&self, change: impl FnOnce(&mut Core)) {
@@ -499,25 +420,7 @@ impl Core {
     }
 }
 
-/// Gives a waiter's place up when its future is dropped.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    waiter: WaiterId,
-    answered: bool,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if !self.answered {
-            let waiter = self.waiter;
-            self.shared.step(|core| {
-                core.waiters.remove(&waiter);
-                core.state.handle(now(), Event::CancelCheckout { waiter });
-            });
-        }
-    }
-}
-
-fn now() -> Instant {
+/// By the runtime's clock, which a test can stop.
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -11,7 +11,8 @@ pub(crate) struct RunnerId(pub(crate) u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct LeaseId(pub(crate) u64);
 
-/// One caller that asks for a slot. Given by the driver, a fresh one for each checkout.
+/// One caller that asks for a slot. Given by the driver, for each checkout a higher one than before:
+/// callers are served in this order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct WaiterId(pub(crate) u64);
 

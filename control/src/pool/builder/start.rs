@@ -1,0 +1,168 @@
+//! The options, checked once, make a pool.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_link::ServerKey;
+use flame_runner_shim::build_id::build_id;
+use flame_wire::parent::{MAX_POOL, RunnerLimits};
+use tokio::net::TcpListener;
+
+use super::PoolBuilder;
+use crate::app;
+use crate::backend::{Backend, PoolInfo, Process};
+use crate::code::Code;
+use crate::error::PoolError;
+use crate::listener::Listener;
+use crate::pool::Pool;
+use crate::pool::burst::{Burst, Policy};
+use crate::pool::config::Config;
+use crate::pool::driver::{self, Shared};
+use crate::pool::state::Limits;
+
+impl PoolBuilder {
+    /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
+    ///
+    /// # Errors
+    /// [`PoolError`]; nothing was started.
+    pub async fn start(mut self) -> Result<Pool, PoolError> {
+        // FLAME's runners start their pools empty, too: otherwise each copy would boot copies.
+        if app::is_runner() {
+            self.min = 0;
+            self.spare = 0;
+        }
+        let depth = app::depth();
+        if depth >= self.max_depth {
+            return Err(PoolError::DepthExceeded { depth });
+        }
+        self.check()?;
+        let build = build_id().map_err(PoolError::Build)?.clone();
+        let backend = self.backend.take().unwrap_or_else(|| Arc::new(Process::new()));
+        let listen = |source| PoolError::Listen { address: self.listen.to_string(), source };
+        let socket = TcpListener::bind(self.listen).await.map_err(listen)?;
+        let address = match &self.advertise {
+            Some(address) => address.clone(),
+            None => {
+                let heard = socket.local_addr().map_err(listen)?;
+                // "Every address of this machine" is none that could be dialled.
+                let known =
+                    if heard.ip().is_unspecified() { backend.address().await } else { None };
+                format!("ws://{}", SocketAddr::new(known.unwrap_or(heard.ip()), heard.port()))
+            }
+        };
+        let boot_timeout = *self.boot_timeout.get_or_insert_with(|| backend.boot_timeout());
+        let output = crate::pool::output::sink(self.log);
+        let info = PoolInfo {
+            name: self.name.clone(),
+            address: address.clone(),
+            boot_timeout,
+            shutdown_timeout: self.shutdown_timeout,
+            lifetime: self.lifetime,
+            output: output.clone().into_fn(),
+        };
+        backend.init(&info).await?;
+        if let Some(burst) = &self.burst {
+            let info = PoolInfo { boot_timeout: burst.boot_timeout(), ..info.clone() };
+            burst.init(&info).await?;
+        }
+        let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
+        let listener = Listener::new(ServerKey::generate()?, build, code);
+        let accepting = tokio::spawn(listener.clone().run(socket));
+        let callbacks = std::mem::take(&mut self.callbacks);
+        let config = self.config(depth, self.limits(), boot_timeout);
+        let shared = Shared::new(config, backend, listener, address, accepting);
+        if let Some(backend) = self.burst.take() {
+            self.start_burst(&shared, depth, backend);
+        }
+        output.attach(&shared);
+        callbacks.listen(shared.events.subscribe());
+        shared.start();
+        tokio::spawn(driver::keep_time(shared.clone()));
+        Ok(Pool::new(shared))
+    }
+
+    fn start_burst(&self, first: &Arc<Shared>, depth: u8, backend: Arc<dyn Backend>) {
+        let limits = Limits { min: 0, spare: 0, max: self.burst_max, ..self.limits() };
+        let config = self.config(depth, limits, backend.boot_timeout());
+        let policy = Policy { longest: backend.longest_call() };
+        let pool = first.new_burst(config, backend);
+        tokio::spawn(driver::keep_time(pool.clone()));
+        // The pool is new: it has none.
+        let _ = first.burst.set(Burst { pool, policy });
+    }
+
+    fn check(&self) -> Result<(), PoolError> {
+        let bad = |option, why: String| Err(PoolError::Option { option, why });
+        let must = |option, at_least_one| match at_least_one {
+            true => Ok(()),
+            false => bad(option, "must be at least 1".to_owned()),
+        };
+        must("max", self.max >= 1)?;
+        must("max_concurrency", self.max_concurrency >= 1)?;
+        must("max_queue", self.max_queue >= 1)?;
+        must("burst_max", self.burst_max >= 1)?;
+        must("max_message", self.max_message >= 1)?;
+        must("boot_breaker", self.backoff.breaker_after >= 1)?;
+        if self.min > self.max {
+            let (min, max) = (self.min, self.max);
+            return bad(
+                "min",
+                format!("is {min}, above `max`, which is {max}: lower it or raise max"),
+            );
+        }
+        if self.name.is_empty() || self.name.len() > MAX_POOL {
+            return bad("name", format!("must have 1 to {MAX_POOL} bytes"));
+        }
+        if self.backoff.first > self.backoff.max {
+            return bad("boot_backoff", "has a first pause above the longest".to_owned());
+        }
+        if self.silence < Duration::from_millis(10) {
+            return bad("silence", "must be at least 10 ms".to_owned());
+        }
+        Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            min: self.min,
+            max: self.max,
+            max_concurrency: self.max_concurrency,
+            max_queue: self.max_queue,
+            spare: self.spare,
+            single_use: self.single_use,
+            placement: self.placement,
+            min_idle_shutdown_after: self.min_idle.limit(),
+            boot_backoff: self.backoff,
+        }
+    }
+
+    fn config(&self, depth: u8, limits: Limits, boot_timeout: Duration) -> Config {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let runner = RunnerLimits {
+            // A runner that its parent has given up has nothing left to wait for.
+            failsafe_ms: millis(boot_timeout),
+            grace_ms: millis(self.grace),
+            idle_ms: self.idle.limit().map(millis),
+            lifetime_ms: self.lifetime.map(millis),
+            shutdown_ms: millis(self.shutdown_timeout),
+            ping_ms: millis(self.silence / 3).max(1),
+            silence_ms: millis(self.silence),
+            max_message: self.max_message,
+            max_depth: self.max_depth,
+            single_use: self.single_use,
+            log: self.log,
+            ..RunnerLimits::default()
+        };
+        Config {
+            name: self.name.clone(),
+            limits,
+            timeout: self.timeout,
+            boot_timeout,
+            shutdown_timeout: self.shutdown_timeout,
+            runner,
+            depth: depth.saturating_add(1),
+            event_buffer: 1024,
+        }
+    }
+}

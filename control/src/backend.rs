@@ -12,7 +12,7 @@ use flame_link::Io;
 use flame_wire::parent::HostKind;
 use futures_util::future::BoxFuture;
 
-use crate::error::BootFailure;
+use crate::error::{BootFailure, BootFailureKind};
 
 #[cfg(feature = "aws")]
 #[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each backend uses its part"))]
@@ -197,9 +197,12 @@ impl fmt::Display for Instance {
 }
 
 /// How an instance ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Death {
+    /// What sort of boot failure it is, where it was no runner yet. Default
+    /// [`Died`](BootFailureKind::Died).
+    pub kind: BootFailureKind,
     /// What happened, for people.
     pub reason: String,
     /// What the platform says.
@@ -213,7 +216,13 @@ pub struct Death {
 impl Death {
     /// A death with nothing but a reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), ..Self::default() }
+        Self {
+            kind: BootFailureKind::Died,
+            reason: reason.into(),
+            stopped_reason: None,
+            exit_code: None,
+            log_tail: Vec::new(),
+        }
     }
 }
 
@@ -226,8 +235,8 @@ impl fmt::Display for Death {
 
 impl From<Death> for BootFailure {
     fn from(death: Death) -> Self {
-        let Death { reason, stopped_reason, exit_code, log_tail } = death;
-        BootFailure { reason, stopped_reason, exit_code, log_tail }
+        let Death { kind, reason, stopped_reason, exit_code, log_tail } = death;
+        BootFailure { kind, reason, stopped_reason, exit_code, log_tail }
     }
 }
 

@@ -34,10 +34,38 @@ impl fmt::Display for Phase {
     }
 }
 
+/// What sort of thing kept an instance from becoming a runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum BootFailureKind {
+    /// The platform wants to be asked less often, and was asked again until there was no more time.
+    Throttled,
+    /// The platform has nothing free of what was ordered, for now.
+    Capacity,
+    /// A quota of the account, or a limit that was set for it, is reached.
+    Quota,
+    /// The platform could not be reached, or had a fault of its own, as often as it was asked.
+    Unavailable,
+    /// The order can't be carried out as it stands: a setting is wrong, a permission is lacking, a
+    /// program or an image is not there.
+    Refused,
+    /// The instance ended before it was a runner.
+    Died,
+    /// The boot timeout passed first.
+    TimedOut,
+    /// It dialled home and was turned away, as one of another build is.
+    TurnedAway,
+    /// None of these.
+    #[default]
+    Other,
+}
+
 /// Why an instance did not become a runner, with all that its backend knows of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct BootFailure {
+    /// What sort of thing happened, for code.
+    pub kind: BootFailureKind,
     /// What happened, for people.
     pub reason: String,
     /// What the platform says of the instance's end.
@@ -49,9 +77,14 @@ pub struct BootFailure {
 }
 
 impl BootFailure {
-    /// A failure with nothing but a reason.
+    /// A failure of kind [`Other`](BootFailureKind::Other), with nothing but a reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), ..Self::default() }
+        Self::of(BootFailureKind::Other, reason)
+    }
+
+    /// A failure of this kind, with nothing but a reason.
+    pub fn of(kind: BootFailureKind, reason: impl Into<String>) -> Self {
+        Self { kind, reason: reason.into(), ..Self::default() }
     }
 }
 

@@ -66,7 +66,8 @@
 //! - The name in [`Instance`] is the backend's own, unique among all it has booted. A process of
 //!   its own calls itself `pid-` and its process id.
 //! - An error means that there is no instance. If there may be one, return it: the pool stops it.
-//!   Say in [`BootFailure`] what the platform said: it reaches every caller that waited.
+//!   Say in [`BootFailure`] what the platform said, and of which [kind] it is: it reaches every
+//!   caller that waited.
 //! - FLAME_PARENT is a secret until the copy has dialled home. It belongs into the environment,
 //!   never into arguments, tags or logs.
 //!
@@ -208,5 +209,6 @@
 //! [`Instance`]: crate::backend::Instance
 //! [`Death`]: crate::backend::Death
 //! [`BootFailure`]: crate::BootFailure
+//! [kind]: crate::BootFailureKind
 //! [`HostKind::Process`]: crate::HostKind::Process
 //! [`PoolEvent::StopFailed`]: crate::PoolEvent::StopFailed

@@ -57,7 +57,7 @@ pub use calling::{
     call, channel, remote,
 };
 pub use calls::{At, CallStream, Child};
-pub use error::{AppError, BootFailure, CallError, CodeError, Phase, PoolError};
+pub use error::{AppError, BootFailure, BootFailureKind, CallError, CodeError, Phase, PoolError};
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};
 pub use flame_wire::parent::HostKind;

@@ -17,7 +17,7 @@ use flame_wire::hello::Hello;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::{ParentToRunner, RunnerToParent, Tag};
 use flame_wire::mux::{Message, Side};
-use flame_wire::parent::FlameParent;
+use flame_wire::parent::{FlameParent, HostKind};
 use flame_wire::token::Token;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared as SharedFuture};
@@ -27,7 +27,7 @@ use tracing::Instrument;
 
 use crate::admission::Expected;
 use crate::backend::{BootSpec, Death, Heard, Instance};
-use crate::error::BootFailure;
+use crate::error::{BootFailure, BootFailureKind};
 use crate::listener::{Away, Door};
 use crate::log;
 use crate::pool::driver::{Shared, Up};
@@ -82,16 +82,14 @@ pub(crate) async fn live(
     let boot = boot(&pool, name, door, by);
     let boot = boot.instrument(tracing::debug_span!("flame.boot", runner = %name));
     tokio::pin!(boot);
-    let booted = timeout_at(by, &mut boot).await.unwrap_or_else(|_| Err(too_slow(&pool)));
-    let (instance, parent) = match booted {
-        Ok(booted) => booted,
-        Err(failure) => {
-            pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
-            if Instant::now() >= by {
-                // What the backend makes even now is not forgotten.
-                see_off(&pool, name, boot, &mut over).await;
-            }
-            return;
+    let failed = |failure| Event::BootFailed { runner: id, failure: Arc::new(failure) };
+    let (instance, parent) = match timeout_at(by, &mut boot).await {
+        Ok(Ok(booted)) => booted,
+        Ok(Err(failure)) => return pool.handle(failed(failure)),
+        Err(_) => {
+            pool.handle(failed(too_slow(&pool)));
+            // What the backend makes even now is not forgotten.
+            return see_off(&pool, name, boot, &mut over).await;
         }
     };
     over.instance = Some(instance.clone());
@@ -110,7 +108,7 @@ pub(crate) async fn live(
             if failure.log_tail.is_empty() {
                 failure.log_tail = last_words(&pool, &instance, dead.clone()).await;
             }
-            pool.handle(Event::BootFailed { runner: id, failure: Arc::new(failure) });
+            pool.handle(failed(failure));
         }
     }
     stop(&pool, name, &instance, dead).await;
@@ -140,10 +138,11 @@ impl Drop for Over<'_> {
 
 fn too_slow(pool: &Shared) -> BootFailure {
     let limit = pool.config.boot_timeout;
-    BootFailure::new(format!(
+    let reason = format!(
         "the backend did not take the order within the boot timeout of {limit:?}: raise \
          `boot_timeout`, or see what keeps the backend"
-    ))
+    );
+    BootFailure::of(BootFailureKind::TimedOut, reason)
 }
 
 /// Stops what a boot that was given up gives after all.
@@ -206,7 +205,6 @@ async fn arrival(
     dead: Dead,
     commands: &mut watch::Receiver<Command>,
 ) -> Result<(Io, Hello), BootFailure> {
-    let limit = pool.config.boot_timeout;
     let arrived = tokio::select! {
         biased;
         arrived = timeout_at(by, arrivals.recv()) => arrived,
@@ -217,27 +215,43 @@ async fn arrival(
     };
     match arrived {
         Ok(Some(Ok(arrived))) => Ok(arrived),
-        Ok(Some(Err(away))) => Err(BootFailure::new(away.to_string())),
+        Ok(Some(Err(away))) => Err(BootFailure::of(BootFailureKind::TurnedAway, away.to_string())),
         Ok(None) => Err(BootFailure::new("the pool no longer expected the runner")),
-        Err(_) if pool.listener.admission().was_offered_code(name) => {
-            Err(BootFailure::new(format!(
-                "the runner dialled home, but had not become this executable (`code_sync`) within \
-                 the boot timeout of {limit:?}: raise `boot_timeout`, deploy the same build to \
-                 both, or see what slows its connection or its start"
-            )))
-        }
-        Err(_) => Err(BootFailure::new(format!(
-            "the runner did not dial home within the boot timeout of {limit:?}: raise \
-             `boot_timeout`, see what keeps its `main` from `App::run`, or whether it can reach {}",
-            pool.address
-        ))),
+        Err(_) => Err(BootFailure::of(BootFailureKind::TimedOut, never_home(pool, name))),
     }
+}
+
+/// Why a runner may not have dialled home.
+fn never_home(pool: &Shared, name: RunnerRef) -> String {
+    let limit = pool.config.boot_timeout;
+    if pool.listener.admission().was_offered_code(name) {
+        return format!(
+            "the runner dialled home, but had not become this executable (`code_sync`) within the \
+             boot timeout of {limit:?}: raise `boot_timeout`, deploy the same build to both, or see \
+             what slows its connection or its start"
+        );
+    }
+    let address = &pool.address;
+    let way = match pool.backend.kind() {
+        HostKind::Ecs | HostKind::Lambda => {
+            " (its security groups must let it out, those of this process must let it in, and its \
+             subnets need a route)"
+        }
+        _ => "",
+    };
+    format!(
+        "the runner did not dial home within the boot timeout of {limit:?}: raise `boot_timeout`, \
+         see what keeps its `main` from `App::run`, or whether it can reach {address}{way}"
+    )
 }
 
 fn died_in_boot(death: Death, arrivals: &mut mpsc::Receiver<Arrival>) -> BootFailure {
     let failure = BootFailure::from(death);
     match arrivals.try_recv() {
-        Ok(Err(away)) => BootFailure { reason: away.to_string(), ..failure },
+        Ok(Err(away)) => {
+            let kind = BootFailureKind::TurnedAway;
+            BootFailure { kind, reason: away.to_string(), ..failure }
+        }
         _ => failure,
     }
 }

@@ -27,7 +27,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
-use crate::error::BootFailure;
+use crate::error::{BootFailure, BootFailureKind};
 
 mod output;
 mod program;
@@ -162,7 +162,8 @@ impl Backend for Process {
                 Err(error) => Err(error),
             };
             let child = spawned.map_err(|error| {
-                BootFailure::new(format!("the child process could not be started: {error}"))
+                let reason = format!("the child process could not be started: {error}");
+                BootFailure::of(BootFailureKind::Refused, reason)
             })?;
             let instance = Instance::new(host::instance_of_pid(child.pid()));
             let mut death = child.death();

@@ -198,7 +198,7 @@ impl Backend for Flawed {
         let death = self.sound.watch(&self.sound_name(instance));
         match self.flaw {
             SeesNoDeath => std::future::pending().boxed(),
-            GivesNoReason => death.map(|_| Death::default()).boxed(),
+            GivesNoReason => death.map(|_| Death::new("")).boxed(),
             _ => death,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flame_aws::backend::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo, Process};
-use flame_aws::{BootFailure, CallError, HostKind, Phase, PoolEvent};
+use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, Phase, PoolEvent};
 use flame_tests::process::ends_clean;
 use flame_tests::{Folder, Test, Watcher, demo, process_pool, tests};
 use futures_util::future::BoxFuture;
@@ -36,6 +36,7 @@ async fn a_runner_that_ends_in_boot_is_told_with_its_code_and_its_last_lines() {
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert_eq!(failure.exit_code, Some(7));
+    assert_eq!(failure.kind, BootFailureKind::Died);
     assert_eq!(failure.log_tail, ["the database is not there"]);
     let told = watcher.next(|event| match event {
         PoolEvent::GrowEnd { failure, up: false, .. } => Some(failure.clone()),
@@ -131,6 +132,7 @@ async fn a_runner_that_hangs_in_boot_fails_its_callers_and_is_killed() {
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert!(failure.reason.contains("boot timeout"), "{failure}");
+    assert_eq!(failure.kind, BootFailureKind::TimedOut);
     let pids: Vec<u32> = folder
         .files()
         .iter()
@@ -161,6 +163,7 @@ async fn a_program_that_vanishes_is_a_failed_boot() {
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert!(failure.reason.contains("could not be started"), "{failure}");
+    assert_eq!(failure.kind, BootFailureKind::Refused);
     ends_clean(&pool, &[]).await;
 }
 
@@ -232,6 +235,7 @@ async fn a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped()
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert!(failure.reason.contains("did not take the order"), "{failure}");
+    assert_eq!(failure.kind, BootFailureKind::TimedOut);
     // As many as there can have been orders: what they make is nobody's, and is seen dead.
     go.add_permits(100);
     pool.drain().await;

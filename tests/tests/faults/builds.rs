@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flame_aws::backend::Process;
-use flame_aws::{BootFailure, BuildId, CallError, HostKind, PoolBuilder, RunnerRef};
+use flame_aws::{
+    BootFailure, BootFailureKind, BuildId, CallError, HostKind, PoolBuilder, RunnerRef,
+};
 use flame_link::{Chunks, Greeting, HelloError, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
 use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
@@ -114,6 +116,7 @@ async fn without_code_sync_another_build_is_refused_with_both_ids() {
         assert!(failure.reason.contains(id.as_str()), "{failure} names {id}");
     }
     assert!(failure.reason.contains("code_sync"), "{failure} says what would help");
+    assert_eq!(failure.kind, BootFailureKind::TurnedAway);
     assert!(!scene.cache().exists());
     ends_clean(&pool, &[]).await;
 }

@@ -3,6 +3,7 @@
 //! A service adds its own names for errors and asks here for the rest.
 
 use super::fault::{Fault, Got};
+use crate::error::BootFailureKind;
 
 /// What a failure calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,19 @@ impl Class {
             (_, Some(429)) => Class::Throttled,
             (_, Some(500..)) => Class::Transient,
             _ => Class::Config,
+        }
+    }
+}
+
+impl From<Class> for BootFailureKind {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Throttled => BootFailureKind::Throttled,
+            Class::Capacity => BootFailureKind::Capacity,
+            Class::Quota => BootFailureKind::Quota,
+            Class::Transient => BootFailureKind::Unavailable,
+            Class::Config => BootFailureKind::Refused,
+            Class::Conflict => BootFailureKind::Other,
         }
     }
 }

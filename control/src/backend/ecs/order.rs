@@ -95,6 +95,7 @@ impl Order {
                 let class = classify::of_failure(&first);
                 let said: Vec<_> = failures.iter().map(ToString::to_string).collect();
                 self.why = Some(failure(
+                    class,
                     format!("RunTask started no task: {}", classify::advice_on_failure(class)),
                     if said.is_empty() { first.to_string() } else { said.join("; ") },
                 ));
@@ -103,7 +104,8 @@ impl Order {
             Heard::Fault(fault, known) => {
                 let class = classify::of_fault(&fault);
                 let advice = classify::advice(class, &fault);
-                self.why = Some(failure(format!("RunTask failed: {advice}"), fault.to_string()));
+                let reason = format!("RunTask failed: {advice}");
+                self.why = Some(failure(class, reason, fault.to_string()));
                 if class == Class::Conflict {
                     return Step::LookUp(known);
                 }
@@ -150,8 +152,8 @@ impl Order {
     }
 }
 
-fn failure(reason: String, said: String) -> BootFailure {
-    BootFailure { stopped_reason: Some(said), ..BootFailure::new(reason) }
+fn failure(class: Class, reason: String, said: String) -> BootFailure {
+    BootFailure { stopped_reason: Some(said), ..BootFailure::of(class.into(), reason) }
 }
 
 #[cfg(test)]

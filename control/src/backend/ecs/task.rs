@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::backend::Death;
+use crate::error::BootFailureKind;
 
 /// What is looked at of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,9 +84,12 @@ impl Task {
             (stopped, _) => stopped.clone(),
         };
         let said_so = said.as_deref().unwrap_or_default();
+        let mut kind = BootFailureKind::Died;
         let reason = match self.stop_code.as_deref() {
             Some("TaskFailedToStart") => {
-                format!("the ECS task failed to start: {}", why_not_started(said_so))
+                let (of, why) = why_not_started(said_so);
+                kind = of;
+                format!("the ECS task failed to start: {why}")
             }
             Some("EssentialContainerExited") => {
                 format!("the ECS task ended by itself: {}", why_it_exited(code, said_so))
@@ -101,32 +105,39 @@ impl Task {
             Some(code) => format!("the ECS task was stopped: {code}"),
             None => format!("the ECS task ended: {}", why_it_exited(code, said_so)),
         };
-        Death { reason, stopped_reason: said, exit_code: code, log_tail: Vec::new() }
+        Death { kind, stopped_reason: said, exit_code: code, ..Death::new(reason) }
     }
 }
 
-fn why_not_started(said: &str) -> &'static str {
+fn why_not_started(said: &str) -> (BootFailureKind, &'static str) {
+    use BootFailureKind::{Capacity, Other, Refused};
     let says = |text: &str| said.contains(text);
     if says("CannotPullContainerError") || says("CannotPullImageManifestError") {
-        "its image can't be pulled; look whether image and tag of the task definition exist, \
-         whether the execution role may pull from the registry, and whether the subnets reach it \
-         (NAT, a public address, or VPC endpoints for ECR and S3)"
+        let why = "its image can't be pulled; look whether image and tag of the task definition \
+                   exist, whether the execution role may pull from the registry, and whether the \
+                   subnets reach it (NAT, a public address, or VPC endpoints for ECR and S3)";
+        (Refused, why)
     } else if says("ResourceInitializationError") {
-        "its secrets, logs or network could not be set up; look at the execution role, and \
-         whether the subnets reach Secrets Manager, SSM, ECR and CloudWatch Logs (NAT, a public \
-         address, or VPC endpoints)"
+        let why = "its secrets, logs or network could not be set up; look at the execution role, \
+                   and whether the subnets reach Secrets Manager, SSM, ECR and CloudWatch Logs \
+                   (NAT, a public address, or VPC endpoints)";
+        (Refused, why)
     } else if says("CannotStartContainerError") || says("ContainerRuntimeError") {
-        "its container can't be started; look at the entry point and the platform (x86 or ARM) \
-         of the image"
+        let why = "its container can't be started; look at the entry point and the platform (x86 \
+                   or ARM) of the image";
+        (Refused, why)
     } else if says("CannotCreateVolumeError") || says("EFS") {
-        "its volume can't be mounted; look at the volumes of the task definition"
+        (Refused, "its volume can't be mounted; look at the volumes of the task definition")
     } else if says("Capacity is unavailable") || says("RESOURCE:") {
-        "Fargate has no room at the moment; add subnets in other availability zones, or another \
-         capacity provider"
+        let why = "Fargate has no room at the moment; add subnets in other availability zones, or \
+                   another capacity provider";
+        (Capacity, why)
     } else if says("Timeout waiting for network interface") || says("ENI") {
-        "its network interface could not be attached; look whether the subnets have addresses left"
+        let why = "its network interface could not be attached; look whether the subnets have \
+                   addresses left";
+        (Capacity, why)
     } else {
-        "see what ECS says of it"
+        (Other, "see what ECS says of it")
     }
 }
 
@@ -205,6 +216,7 @@ mod tests {
         let death = task.death("app", None);
         assert_eq!(death.exit_code, Some(7));
         assert!(death.reason.contains("code 7"), "{}", death.reason);
+        assert_eq!(death.kind, BootFailureKind::Died);
         assert_eq!(death.stopped_reason.as_deref(), Some("Essential container in task exited"));
     }
 
@@ -215,6 +227,7 @@ mod tests {
         let death = task.death("app", None);
         assert!(death.reason.contains("execution role"), "{}", death.reason);
         assert_eq!(death.stopped_reason.as_deref(), Some(why), "said once");
+        assert_eq!(death.kind, BootFailureKind::Refused);
         assert_eq!(death.exit_code, None);
     }
 

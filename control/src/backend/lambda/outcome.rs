@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::super::aws::class::{Class, advice};
 use super::super::aws::fault::{Fault, Got};
 use crate::backend::Death;
+use crate::error::BootFailureKind;
 
 /// How much of an answer that can't be read is shown, in characters.
 const SHOWN: usize = 200;
@@ -102,11 +103,27 @@ impl Refusal {
             Some(advice) => format!("{what}; {advice}"),
             None => what,
         });
+        death.kind = self.kind();
         death.stopped_reason = match (&self.fault.code, &self.throttle) {
             (Some(code), Some(limit)) => Some(format!("{code}: {limit}")),
             (code, _) => code.clone(),
         };
         death
+    }
+
+    fn kind(&self) -> BootFailureKind {
+        let concurrency = |limit: &String| limit.contains("ConcurrentInvocationLimit");
+        match self.verdict() {
+            Verdict::Never => BootFailureKind::Refused,
+            Verdict::Unclear => BootFailureKind::Unavailable,
+            Verdict::Later if self.throttle.as_ref().is_some_and(concurrency) => {
+                BootFailureKind::Quota
+            }
+            Verdict::Later => match Class::of(&self.fault) {
+                Class::Throttled => BootFailureKind::Throttled,
+                _ => BootFailureKind::Unavailable,
+            },
+        }
     }
 
     fn advice(&self) -> Option<&'static str> {
@@ -208,8 +225,8 @@ impl Reply {
             Some(id) => format!(" (request {id})"),
             None => String::new(),
         };
-        if let Some(kind) = &self.function_error {
-            return Meaning::Ended(self.failed(function, kind, &request));
+        if let Some(mode) = &self.function_error {
+            return Meaning::Ended(self.failed(function, mode, &request));
         }
         match serde_json::from_slice::<Answer>(&self.payload) {
             Ok(Answer::Refused { refusal: Unwanted::UsedToken }) => Meaning::Elsewhere,
@@ -218,12 +235,14 @@ impl Reply {
         }
     }
 
-    fn failed(&self, function: &str, kind: &str, request: &str) -> Death {
+    fn failed(&self, function: &str, mode: &str, request: &str) -> Death {
         let FunctionError { error_type, error_message } =
             serde_json::from_slice(&self.payload).unwrap_or_default();
+        let mut kind = BootFailureKind::Died;
         let advice = if error_type.starts_with("Flame.") {
             None
         } else if error_message.contains("Task timed out") {
+            kind = BootFailureKind::TimedOut;
             Some(
                 "Lambda has ended it: raise the function's timeout (900 s at most), and see what \
                  keeps its `main` from `App::run`, or a function from yielding; a function without \
@@ -237,6 +256,7 @@ impl Reply {
                  FLAME_RUNNER=lambda, and be no runner",
             )
         } else if error_type.starts_with("Runtime.") {
+            kind = BootFailureKind::Refused;
             Some("it could not be started: look at its image or `bootstrap`, and its architecture")
         } else {
             Some("is it a build of this app, with FLAME_RUNNER=lambda in its environment?")
@@ -247,13 +267,14 @@ impl Reply {
             reason = format!("{reason}; {advice}");
         }
         Death {
-            reason,
+            kind,
             stopped_reason: Some(match error_type.as_str() {
-                "" => kind.to_owned(),
-                error_type => format!("{kind}: {error_type}"),
+                "" => mode.to_owned(),
+                error_type => format!("{mode}: {error_type}"),
             }),
             exit_code: exit_code(&error_message),
             log_tail: self.log.clone(),
+            ..Death::new(reason)
         }
     }
 
@@ -264,6 +285,7 @@ impl Reply {
             "{function} gave an answer that is no runner's{request}: {shown}; it is not a build of \
              this app, or FLAME_RUNNER=lambda is missing in its environment"
         ));
+        death.kind = BootFailureKind::Refused;
         death.log_tail = self.log.clone();
         death
     }

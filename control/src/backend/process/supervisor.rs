@@ -124,5 +124,5 @@ fn obituary(status: io::Result<std::process::ExitStatus>, was_killed: bool) -> D
     } else {
         format!("the child process ended by itself: {status}")
     };
-    Death { reason, exit_code: status.code(), ..Death::default() }
+    Death { exit_code: status.code(), ..Death::new(reason) }
 }

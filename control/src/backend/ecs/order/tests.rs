@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backend::aws::fault::Got;
+use crate::error::BootFailureKind;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PACE: Pace = Pace { first: SECOND, longest: Duration::from_secs(8) };
@@ -96,16 +97,18 @@ fn an_order_that_started_nothing_for_lack_of_room_is_repeated_with_the_next_toke
 
 #[test]
 fn what_is_wrong_fails_at_once_and_says_what_to_do() {
+    use BootFailureKind::{Quota, Refused};
     let wrong = [
-        ("ClusterNotFoundException", "Cluster not found.", "`cluster`"),
-        ("InvalidParameterException", "Unknown container", "task definition"),
-        ("AccessDeniedException", "not authorized: ecs:RunTask", "permission"),
-        ("ClientException", "limit on the number of vCPUs", "quota"),
+        ("ClusterNotFoundException", "Cluster not found.", Refused, "`cluster`"),
+        ("InvalidParameterException", "Unknown container", Refused, "task definition"),
+        ("AccessDeniedException", "not authorized: ecs:RunTask", Refused, "permission"),
+        ("ClientException", "limit on the number of vCPUs", Quota, "quota"),
     ];
-    for (code, message, advice) in wrong {
+    for (code, message, kind, advice) in wrong {
         let now = start();
         let failure = failed(order(now).next(now, refused(code, message), 0.0));
         assert!(failure.reason.contains(advice), "{failure}");
+        assert_eq!(failure.kind, kind, "{failure}");
         let said = failure.stopped_reason.unwrap();
         assert!(said.contains(code) && said.contains(message), "{said}");
     }
@@ -125,6 +128,7 @@ fn nothing_is_asked_for_after_the_deadline_and_the_last_reason_is_told() {
     assert!(now < begin + SECOND * 60);
     assert!(now > begin + SECOND * 50, "it is tried for as long as there is time");
     assert!(failure.reason.contains("capacity provider"), "{failure}");
+    assert_eq!(failure.kind, BootFailureKind::Capacity);
     assert_eq!(failure.stopped_reason.as_deref(), Some("RESOURCE:FARGATE"));
 }
 

@@ -84,22 +84,25 @@ fn a_process_that_exits_is_told_with_its_code_and_what_it_printed() {
 
 #[test]
 fn each_way_in_which_a_function_fails_says_what_to_do() {
-    for (kind, message, advice) in [
-        ("Runtime.ExitError", "Runtime exited without providing a reason", "FLAME_RUNNER=lambda"),
+    use BootFailureKind::{Died, Refused, TimedOut};
+    for (name, message, kind, advice) in [
+        ("Runtime.ExitError", "Runtime exited without providing a reason", Died, "FLAME_RUNNER"),
         (
             "Runtime.ExitError",
             "Runtime exited with error: signal: killed",
+            Died,
             "give the function more",
         ),
-        ("Sandbox.Timedout", "RequestId: r-1 Error: Task timed out after 3.00 seconds", "900 s"),
-        ("", "2026-11-21T07:00:00Z r-1 Task timed out after 3.00 seconds", "900 s"),
-        ("Runtime.InvalidEntrypoint", "exec format error", "architecture"),
-        ("TypeError", "x is not a function", "a build of this app"),
-        ("Flame.BadParent", "the event's FLAME_PARENT can't be used: altered", "altered"),
+        ("Sandbox.Timedout", "r-1 Error: Task timed out after 3.00 seconds", TimedOut, "900 s"),
+        ("", "2026-11-21T07:00:00Z r-1 Task timed out after 3.00 seconds", TimedOut, "900 s"),
+        ("Runtime.InvalidEntrypoint", "exec format error", Refused, "architecture"),
+        ("TypeError", "x is not a function", Died, "a build of this app"),
+        ("Flame.BadParent", "the event's FLAME_PARENT can't be used: altered", Died, "altered"),
     ] {
-        let error = format!(r#"{{"errorType":"{kind}","errorMessage":"{message}"}}"#);
+        let error = format!(r#"{{"errorType":"{name}","errorMessage":"{message}"}}"#);
         let death = death(&reply(Some("Unhandled"), &error));
         assert!(death.reason.contains(message) && death.reason.contains(advice), "{death:?}");
+        assert_eq!(death.kind, kind, "{death:?}");
     }
 }
 
@@ -128,6 +131,17 @@ fn only_what_was_surely_not_run_is_tried_again_at_will() {
     for code in ["KMSDisabledException", "InvalidSubnetIDException", "InvalidZipFileException"] {
         assert_eq!(refused(code, 502).verdict(), Verdict::Never, "its name says more: {code}");
     }
+}
+
+#[test]
+fn each_refusal_is_of_a_kind() {
+    let kind = |refusal: Refusal| refusal.death(FUNCTION, 1).kind;
+    let concurrency = "ConcurrentInvocationLimitExceeded";
+    assert_eq!(kind(throttled_by(concurrency)), BootFailureKind::Quota);
+    assert_eq!(kind(throttled_by("CallerRateLimitExceeded")), BootFailureKind::Throttled);
+    assert_eq!(kind(refused("ENINotReadyException", 502)), BootFailureKind::Unavailable);
+    assert_eq!(kind(unanswered(Got::NoAnswer)), BootFailureKind::Unavailable);
+    assert_eq!(kind(refused("AccessDeniedException", 403)), BootFailureKind::Refused);
 }
 
 #[test]

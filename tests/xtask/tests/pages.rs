@@ -1,0 +1,132 @@
+//! A page that names tests names tests that there are.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The page of AWS's traps: the third column of its tables has names of tests, in backticks.
+const PAGE: &str = "control/src/backend/aws/README.md";
+/// Where the tests are.
+const SOURCES: [&str; 4] = ["control", "localstack", "runner-shim", "tests"];
+
+#[test]
+fn every_test_that_the_page_of_awss_traps_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut tests = BTreeSet::new();
+    for folder in SOURCES {
+        for file in sources(&root.join(folder)).unwrap() {
+            tests.append(&mut tests_in(&file, &fs::read_to_string(&file).unwrap()));
+        }
+    }
+    let found = faults(&fs::read_to_string(root.join(PAGE)).unwrap(), &tests);
+    assert!(found.is_empty(), "{PAGE}:\n{}", found.join("\n"));
+}
+
+/// What is wrong with the tables of a page, each with its line.
+fn faults(page: &str, tests: &BTreeSet<String>) -> Vec<String> {
+    let lines: Vec<_> = page.lines().map(str::trim).collect();
+    let is_rule = |line: &str| line.starts_with("|-");
+    let mut rows = 0;
+    let mut faults = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let is_head = lines.get(at + 1).is_some_and(|next| is_rule(next));
+        if !line.starts_with('|') || is_rule(line) || is_head {
+            continue;
+        }
+        rows += 1;
+        let mut fault = |what: &str| faults.push(format!("line {}: {what}", at + 1));
+        let cells: Vec<_> = line.trim_matches('|').split('|').collect();
+        let [_, _, named] = cells.as_slice() else {
+            fault("a row of three columns");
+            continue;
+        };
+        let names: Vec<_> = named.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() && !named.contains("no test: ") {
+            fault("it names no test, and does not say why there is none");
+        }
+        for name in names.into_iter().filter(|name| !tests.contains(*name)) {
+            fault(&format!("there is no test `{name}`"));
+        }
+    }
+    if rows == 0 {
+        faults.push("it has no tables".to_owned());
+    }
+    faults
+}
+
+/// The files under a folder that may have tests.
+fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let is_made = name == "target" || name.to_string_lossy().starts_with('.');
+        if entry.file_type()?.is_dir() && !is_made {
+            found.append(&mut sources(&path)?);
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "py") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// The names of the tests in a file: what Rust and Python take for one, and what a suite that has a
+/// `main` of its own lists in `tests![..]`.
+fn tests_in(file: &Path, text: &str) -> BTreeSet<String> {
+    let python = file.extension().is_some_and(|kind| kind == "py");
+    let mut tests: BTreeSet<_> = listed(text).collect();
+    let mut is_test = false;
+    for line in text.lines().map(str::trim) {
+        if python {
+            tests.extend(named(line, "def ").filter(|name| name.starts_with("test_")));
+        } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if let Some(name) = named(line, "fn ") {
+            tests.extend(is_test.then_some(name));
+            is_test = false;
+        }
+    }
+    tests
+}
+
+/// The function that a line begins, after its keyword.
+fn named(line: &str, keyword: &str) -> Option<String> {
+    let rest = line.strip_prefix("async ").unwrap_or(line).strip_prefix(keyword)?;
+    rest.split_once('(').map(|(name, _)| name.to_owned())
+}
+
+fn listed(text: &str) -> impl Iterator<Item = String> {
+    let lists = text.split("tests![").skip(1).filter_map(|rest| rest.split_once(']'));
+    lists.flat_map(|(list, _)| list.split(',')).map(|name| name.trim().to_owned())
+}
+
+#[test]
+fn a_page_that_names_what_is_no_test_is_found_out() {
+    let tests = BTreeSet::from(["it_works".to_owned()]);
+    let page = |row: &str| format!("words\n\n| a | b | c |\n|---|---|---|\n{row}\n\n`words`\n");
+    for good in ["| x | `y` | `it_works` |", "| x | y | no test: nobody can |"] {
+        assert_eq!(faults(&page(good), &tests), [""; 0], "{good}");
+    }
+    for (bad, told) in [
+        ("| x | y | `it_works`, `it_did` |", "line 5: there is no test `it_did`"),
+        ("| x | y | no test: by `it_did` |", "line 5: there is no test `it_did`"),
+        ("| x | y | |", "line 5: it names no test, and does not say why there is none"),
+        ("| x | `it_works` |", "line 5: a row of three columns"),
+        ("", "it has no tables"),
+    ] {
+        assert_eq!(faults(&page(bad), &tests), [told], "{bad}");
+    }
+}
+
+#[test]
+fn a_helper_is_no_test() {
+    let rust = "fn helps() {}\n#[test]\n#[ignore]\nfn one() {}\n  #[tokio::test]\n  async fn two() {\n\
+                fn inner() {}\n}\nlet suite = tests![\n    three,\n    four\n];\nasync fn three() {}\n";
+    let python = "def helps():\n    def test_one(self) -> None:\nasync def test_two():\n";
+    for (file, text, wanted) in [
+        ("a.rs", rust, ["four", "one", "three", "two"].as_slice()),
+        ("a.py", python, &["test_one", "test_two"]),
+    ] {
+        assert!(tests_in(Path::new(file), text).iter().eq(wanted), "{file}");
+    }
+}

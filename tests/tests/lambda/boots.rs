@@ -6,7 +6,7 @@ use std::time::Duration;
 use flame_aws::backend::{Invoked, Lambda};
 use flame_aws::{BootFailure, CallError, PoolBuilder, PoolError};
 use flame_tests::emulator::Function;
-use flame_tests::program::copy;
+use flame_tests::program::{Program, copy};
 use flame_tests::{Test, demo, tests};
 use serde_json::json;
 
@@ -30,6 +30,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_start_that_is_throttled_asks_again,
         a_backend_serves_one_pool,
         a_pool_that_lambda_can_not_reach_is_refused_at_the_start,
+        flame_parent_stands_in_no_log_at_any_level,
     ]
 }
 
@@ -275,4 +276,30 @@ async fn a_pool_that_lambda_can_not_reach_is_refused_at_the_start() {
         function.backend().await.endpoint_url("https://lambda.eu-central-1.amazonaws.com");
     let error = refused(function.pool_of(backend)).await;
     assert!(error.contains("127.0.0.1") && error.contains(".advertise("), "{error}");
+}
+
+async fn flame_parent_stands_in_no_log_at_any_level() {
+    let variables = [("FLAME_RUNNER", "lambda"), ("DEMO_TRACE", "trace")];
+    let function = Function::with(Duration::from_secs(60), &variables).await;
+    let variables = function.variables();
+    let mut variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    variables.push(("DEMO_TRACE", "trace"));
+    let (_, parents) = Program::start("talks_on_lambda", &variables).finish().await;
+    function.until_logged("END RequestId").await;
+    let runners = function.log().await;
+    let sent = |line: &str| line.contains("Lambda.Invoke") && line.contains("transmitting request");
+    assert!(parents.lines().any(sent), "the SDK has logged the request");
+    assert!(
+        runners.contains("an invocation is a runner"),
+        "it has logged at this level: {runners}"
+    );
+    // As text, and as the bytes of a payload. Every FLAME_PARENT begins so.
+    let secret = "flame1.";
+    let bytes = format!("{:?}", secret.as_bytes());
+    for (log, whose) in [(&parents, "the parent's"), (&runners, "the runner's")] {
+        for shown in [secret, bytes.trim_matches(['[', ']'])] {
+            let line = log.lines().find(|line| line.contains(shown));
+            assert!(line.is_none(), "in {whose} log: {line:?}");
+        }
+    }
 }

@@ -112,7 +112,7 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, table: Pat
     images, faults, metadata = Images(table), Faults(), Metadata(endpoint)
     fleet = Fleet(Ground(spawner, images, folder, faults.start_ms))
     ecs = Ecs(fleet, metadata, endpoint, faults.hides)
-    lambdas = Lambdas(spawner, images, folder, endpoint)
+    lambdas = Lambdas(spawner, images, folder, endpoint, lambda account: faults.start_ms(account, "environment"))
     ecs.install()
     lambdas.install()
     gateway.watch_connections()

@@ -126,19 +126,16 @@ impl Function {
         lines.join("\n")
     }
 
-    /// Waits until a line of its log has this in it; the line.
-    pub async fn until_logged(&self, what: &str) -> String {
+    /// Waits until so many lines of its log have this in them.
+    pub async fn until_logged(&self, count: usize, what: &str, within: Duration) {
         let logged = async {
-            loop {
-                let log = self.log().await;
-                if let Some(line) = log.lines().find(|line| line.contains(what)) {
-                    return line.to_owned();
-                }
+            while self.log().await.lines().filter(|line| line.contains(what)).count() < count {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(30), logged).await;
-        waited.unwrap_or_else(|_| panic!("no line has {what:?}"))
+        if tokio::time::timeout(within, logged).await.is_err() {
+            panic!("{count} lines have {what:?} within {within:?}:\n{}", self.log().await);
+        }
     }
 
     /// Invokes it as something else than a pool would: whether it failed, and its answer.

@@ -285,7 +285,7 @@ async fn flame_parent_stands_in_no_log_at_any_level() {
     let mut variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
     variables.push(("DEMO_TRACE", "trace"));
     let (_, parents) = Program::start("talks_on_lambda", &variables).finish().await;
-    function.until_logged("END RequestId").await;
+    function.until_logged(1, "END RequestId", Duration::from_secs(30)).await;
     let runners = function.log().await;
     let sent = |line: &str| line.contains("Lambda.Invoke") && line.contains("transmitting request");
     assert!(parents.lines().any(sent), "the SDK has logged the request");

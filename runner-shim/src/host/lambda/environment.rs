@@ -152,7 +152,8 @@ impl Sessions {
         if answer.leaves_work() {
             self.current.leave(Left::WorkLeft);
         }
-        say(&format!("flame-aws: request {}: {answer}", context.request_id));
+        let code = answer.code().map(|code| format!(" (code {code})")).unwrap_or_default();
+        say(&format!("flame-aws: request {}: {answer}{code}", context.request_id));
         Ok(answer)
     }
 

@@ -86,6 +86,8 @@ def settle(folder: Path, endpoint: str) -> None:
             "AWS_ENDPOINT_URL": endpoint,
             "MINISTACK_HOST": "127.0.0.1",
             "LOG_LEVEL": "WARNING",
+            # Each invocation holds a thread until it ends.
+            "MINISTACK_WORKER_THREADS": "256",
             # There is no Docker here, even where there is one on this machine.
             "DOCKER_HOST": f"unix://{temporary}/none",
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flame_aws::{CallError, PoolEvent, ShrinkReason};
 use flame_tests::emulator::Function;
 use flame_tests::mischief::Gate;
-use flame_tests::process::{is_gone, signal, until_gone};
+use flame_tests::process::{connected_to, is_gone, listens_on, signal, until_gone};
 use flame_tests::program::Program;
 use flame_tests::{Test, Watcher, demo, mischief, tests};
 use rustix::process::Signal;
@@ -14,6 +14,7 @@ use serde_json::json;
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again,
+        an_environment_keeps_no_connection_to_the_parent_of_its_last_runner,
         the_log_of_a_second_runner_reaches_its_own_parent,
         a_plain_function_that_runs_on_ends_its_environment,
         a_runner_drains_before_its_deadline_and_no_call_is_lost,
@@ -53,6 +54,25 @@ async fn an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again
     other.drain().await;
     assert_eq!(function.until_quiet().await, [first]);
     assert_eq!(function.account.count("Invoke").await, 3);
+}
+
+async fn an_environment_keeps_no_connection_to_the_parent_of_its_last_runner() {
+    let function = Function::of_runners().await;
+    let idle = Duration::from_millis(100);
+    let pool = function.pool().await.max(1).idle_shutdown_after(idle).start().await.unwrap();
+    // Lambda may thaw it within milliseconds, and what was left would then be in the way.
+    for _ in 0..5 {
+        let held = pool.call(demo::counter(5)).await.unwrap();
+        let pid = pool.call(demo::pid()).await.unwrap();
+        let parents = listens_on(std::process::id());
+        let linked: Vec<_> = connected_to(pid).intersection(&parents).copied().collect();
+        assert_eq!(linked.len(), 1, "it serves");
+        drop(held);
+        assert_eq!(function.until_quiet().await, [pid], "it is frozen");
+        assert!(!connected_to(pid).contains(&linked[0]), "its link is closed");
+    }
+    pool.drain().await;
+    assert_eq!(function.account.count("Invoke").await, 5);
 }
 
 async fn the_log_of_a_second_runner_reaches_its_own_parent() {

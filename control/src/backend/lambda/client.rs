@@ -167,6 +167,8 @@ fn lines(encoded: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use aws_config::BehaviorVersion;
+
     use super::*;
 
     #[test]
@@ -174,6 +176,24 @@ mod tests {
         assert!(patience(Some(Duration::from_secs(60))) > Duration::from_secs(60));
         assert!(patience(Some(LONGEST)) > LONGEST);
         assert!(patience(None) > LONGEST);
+    }
+
+    #[test]
+    fn a_client_neither_retries_nor_gives_up_a_silent_connection_whatever_its_app_has_set() {
+        let target = Target { function: "thumbs".to_owned(), qualifier: None };
+        let theirs = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .retry_config(RetryConfig::standard())
+            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().build());
+        let nothing = SdkConfig::builder().behavior_version(BehaviorVersion::v2026_01_12());
+        for config in [theirs.build(), nothing.build()] {
+            let client = Client::new(&config, target.clone()).unwrap();
+            let made = client.sdk.config();
+            let stalled =
+                made.stalled_stream_protection().expect("it is set, whatever the default");
+            assert!(!stalled.upload_enabled() && !stalled.download_enabled(), "{stalled:?}");
+            assert_eq!(made.retry_config().map(RetryConfig::max_attempts), Some(1));
+        }
     }
 
     #[test]

@@ -140,8 +140,8 @@ impl Lambda {
                  `Lambda::builder().region(..)`",
             ));
         }
-        let endpoint = config.endpoint_url().unwrap_or_default().to_owned();
-        address::check(&pool.address, Some(&endpoint), "Lambda function")?;
+        let endpoint = address::endpoint(&config, "LAMBDA", variable);
+        address::check(&pool.address, endpoint.as_deref(), "Lambda function")?;
         let Plan { target, how, .. } = plan;
         let function = target.to_string();
         let client = Client::new(&config, target)?;

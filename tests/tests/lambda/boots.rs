@@ -30,6 +30,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_start_that_is_throttled_asks_again,
         a_backend_serves_one_pool,
         a_pool_that_lambda_can_not_reach_is_refused_at_the_start,
+        an_endpoint_for_lambda_alone_may_be_an_emulators,
         flame_parent_stands_in_no_log_at_any_level,
     ]
 }
@@ -276,6 +277,15 @@ async fn a_pool_that_lambda_can_not_reach_is_refused_at_the_start() {
         function.backend().await.endpoint_url("https://lambda.eu-central-1.amazonaws.com");
     let error = refused(function.pool_of(backend)).await;
     assert!(error.contains("127.0.0.1") && error.contains(".advertise("), "{error}");
+}
+
+async fn an_endpoint_for_lambda_alone_may_be_an_emulators() {
+    let function = Function::of_runners().await;
+    let variables = function.variables();
+    let own = |name| if name == "AWS_ENDPOINT_URL" { "AWS_ENDPOINT_URL_LAMBDA" } else { name };
+    let variables: Vec<_> = variables.iter().map(|(name, v)| (own(name), v.as_str())).collect();
+    let (printed, _) = Program::start("talks_on_lambda", &variables).finish().await;
+    assert!(printed.contains("runner "), "it dials 127.0.0.1: {printed}");
 }
 
 async fn flame_parent_stands_in_no_log_at_any_level() {

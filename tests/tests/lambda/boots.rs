@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_function_that_is_not_there_is_named_at_the_start,
         a_start_without_settings_names_them,
         a_start_that_is_throttled_asks_again,
+        a_start_warns_where_events_may_come_again,
         a_backend_serves_one_pool,
         a_pool_that_lambda_can_not_reach_is_refused_at_the_start,
         an_endpoint_for_lambda_alone_may_be_an_emulators,
@@ -259,6 +260,30 @@ async fn a_start_that_is_throttled_asks_again() {
     let pool = function.pool().await.start().await.unwrap();
     assert_eq!(function.account.count("GetFunctionConfiguration").await - before, 3);
     pool.drain().await;
+}
+
+async fn a_start_warns_where_events_may_come_again() {
+    let function = Function::of_runners().await;
+    let variables = function.variables();
+    let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+    let more = [("FLAME_LAMBDA_INVOCATION", "event"), ("DEMO_TRACE", "flame_aws=debug")];
+    let variables: Vec<_> = variables.chain(more).collect();
+    let logged = async || Program::start("talks_on_lambda", &variables).finish().await.1;
+    let warning = "MaximumRetryAttempts to 0";
+    let log = logged().await;
+    assert!(log.contains(warning), "nothing is set: {log}");
+    let denied = json!({
+        "target": "GetFunctionEventInvokeConfig", "status": 403, "type": "AccessDeniedException",
+        "message": "not authorized to perform: lambda:GetFunctionEventInvokeConfig",
+    });
+    function.account.fault(denied).await;
+    let log = logged().await;
+    assert!(log.contains("what becomes of events is unknown") && !log.contains(warning), "{log}");
+    let set = function.client.put_function_event_invoke_config().function_name(Function::NAME);
+    let set = set.maximum_retry_attempts(0).maximum_event_age_in_seconds(60);
+    set.send().await.unwrap();
+    let log = logged().await;
+    assert!(!log.contains("events is unknown") && !log.contains(warning), "it is well set: {log}");
 }
 
 async fn a_backend_serves_one_pool() {

@@ -18,7 +18,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::function::{Seen, Variables};
+use super::function::{Delivery, Seen, Variables};
 use super::outcome::{Refusal, Reply};
 use super::{Invoked, Target};
 use crate::backend::BackendError;
@@ -138,6 +138,33 @@ impl Client {
                 .map(Duration::from_secs),
             variables,
         })
+    }
+
+    /// What becomes of its events.
+    pub(super) async fn delivery(&self) -> Result<Delivery, Fault> {
+        let request = self
+            .sdk
+            .get_function_event_invoke_config()
+            .function_name(&self.target.function)
+            .set_qualifier(self.target.qualifier.clone());
+        let unset = Delivery::default();
+        match request.send().await {
+            Ok(set) => Ok(Delivery {
+                retries: set
+                    .maximum_retry_attempts()
+                    .and_then(|retries| u32::try_from(retries).ok())
+                    .unwrap_or(unset.retries),
+                oldest: set
+                    .maximum_event_age_in_seconds()
+                    .and_then(|seconds| u64::try_from(seconds).ok())
+                    .map_or(unset.oldest, Duration::from_secs),
+            }),
+            // The function is there: this is of its configuration.
+            Err(error) => match error.as_service_error() {
+                Some(known) if known.is_resource_not_found_exception() => Ok(unset),
+                _ => Err(Fault::of(&error)),
+            },
+        }
     }
 }
 

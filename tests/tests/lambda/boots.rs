@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use flame_aws::backend::{Invoked, Lambda};
-use flame_aws::{BootFailure, CallError, PoolBuilder, PoolError};
+use flame_aws::{BootFailure, BootFailureKind, CallError, PoolBuilder, PoolError};
 use flame_tests::emulator::Function;
 use flame_tests::program::{Program, copy};
 use flame_tests::{Test, demo, tests};
@@ -91,6 +91,7 @@ async fn a_function_without_concurrency_is_a_failure_that_names_the_limit() {
     let none = function.client.put_function_concurrency().function_name(Function::NAME);
     none.reserved_concurrent_executions(0).send().await.unwrap();
     let failure = failure(function.pool().await.boot_timeout(Duration::from_secs(3))).await;
+    assert_eq!(failure.kind, BootFailureKind::Quota, "{failure}");
     assert!(failure.reason.contains("did not run"), "{failure}");
     assert!(failure.reason.contains("0 switches a function off"), "{failure}");
     let limit = "TooManyRequestsException: ReservedFunctionConcurrentInvocationLimitExceeded";
@@ -112,6 +113,7 @@ async fn a_lambda_that_can_not_be_reached_is_a_failure() {
     let function = Function::of_runners().await;
     function.account.fault(json!({ "target": "Invoke", "reset": true, "count": 9 })).await;
     let failure = failure(function.pool().await).await;
+    assert_eq!(failure.kind, BootFailureKind::Unavailable, "{failure}");
     assert!(
         failure.reason.contains("no answer") && failure.reason.contains("2 times"),
         "{failure}"
@@ -147,6 +149,7 @@ async fn a_crash_at_init_is_told_with_code_and_log() {
     let variables = [("FLAME_RUNNER", "lambda"), ("DEMO_EXIT_IN_BOOT", "7")];
     let function = Function::with(Duration::from_secs(60), &variables).await;
     let failure = failure(function.pool().await).await;
+    assert_eq!(failure.kind, BootFailureKind::Died, "{failure}");
     assert_eq!(failure.exit_code, Some(7), "{failure}");
     assert!(failure.log_tail.iter().any(|line| line == "the database is not there"), "{failure}");
     assert_eq!(failure.stopped_reason.as_deref(), Some("Unhandled: Runtime.ExitError"));
@@ -158,6 +161,7 @@ async fn a_function_that_never_serves_is_ended_by_its_timeout() {
     let function = Function::with(Duration::from_secs(1), &variables).await;
     hide(&function).await;
     let failure = failure(function.pool().await.timeout(Duration::from_secs(60))).await;
+    assert_eq!(failure.kind, BootFailureKind::TimedOut, "{failure}");
     assert!(failure.reason.contains("Task timed out after 1.00 seconds"), "{failure}");
     assert!(failure.reason.contains("900 s") && failure.reason.contains("App::run"), "{failure}");
     assert!(function.until_quiet().await.is_empty());
@@ -204,6 +208,7 @@ async fn a_function_that_would_be_a_parent_fails_where_it_can_not_be_looked_at()
     let function = Function::with(Duration::from_secs(60), &[]).await;
     hide(&function).await;
     let failure = failure(function.pool().await).await;
+    assert_eq!(failure.kind, BootFailureKind::Died, "{failure}");
     assert!(failure.reason.contains("FLAME_RUNNER=lambda"), "{failure}");
     assert_eq!(function.account.count("Invoke").await, 1);
 }
@@ -212,6 +217,7 @@ async fn a_function_with_another_flame_runner_says_so() {
     let function = Function::with(Duration::from_secs(60), &[("FLAME_RUNNER", "yes")]).await;
     hide(&function).await;
     let failure = failure(function.pool().await).await;
+    assert_eq!(failure.kind, BootFailureKind::Died, "{failure}");
     let said = failure.log_tail.join("\n");
     assert!(said.contains("FLAME_RUNNER is \"yes\""), "{failure}");
 }
@@ -228,6 +234,7 @@ async fn lambdas_refusals_are_told_with_what_to_do() {
         let fault = json!({ "target": "Invoke", "status": status, "type": code, "message": "No." });
         function.account.fault(fault).await;
         let failure = failure(function.pool().await).await;
+        assert_eq!(failure.kind, BootFailureKind::Refused, "{code}: {failure}");
         assert!(failure.reason.contains(advice), "{code}: {failure}");
         assert_eq!(failure.stopped_reason.as_deref(), Some(code), "{failure}");
         assert_eq!(function.account.count("Invoke").await, 1, "{code} is not repeated");

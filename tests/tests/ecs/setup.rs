@@ -7,25 +7,28 @@ use flame_aws::backend::EcsBuilder;
 use flame_aws::{HostKind, Pool, PoolError};
 use flame_tests::emulator::EcsApp;
 use flame_tests::program;
-use flame_tests::{Folder, Test, demo, tests};
+use flame_tests::{Folder, Test, demo, emulated, tests};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![
-        what_is_not_there_is_named_with_where_to_set_it,
+    let anywhere = tests![
         a_pool_that_no_task_can_reach_does_not_start,
         a_shutdown_window_beyond_the_stop_timeout_does_not_start,
-        what_may_not_be_looked_at_is_not_checked,
-        a_start_that_is_throttled_is_repeated,
         a_start_without_credentials_says_so_at_once,
         a_start_without_root_certificates_says_so,
         another_size_is_set_for_the_task_and_its_container,
         a_backend_serves_one_pool,
         a_parent_on_ecs_needs_nothing_but_subnets,
-        a_parent_on_ec2_is_dialled_at_its_private_address,
         a_runner_that_can_not_tell_its_task_says_so_and_ends,
-    ]
+    ];
+    let here = tests![
+        what_is_not_there_is_named_with_where_to_set_it,
+        what_may_not_be_looked_at_is_not_checked,
+        a_start_that_is_throttled_is_repeated,
+        a_parent_on_ec2_is_dialled_at_its_private_address,
+    ];
+    [anywhere, emulated(here)].concat()
 }
 
 /// What the backend says against starting.
@@ -144,7 +147,7 @@ async fn a_parent_on_ecs_needs_nothing_but_subnets() {
     };
     assert!(runner.tags().iter().any(of_parent), "{:?}", runner.tags());
     assert_eq!(runner.task_definition_arn(), task.task_definition_arn(), "the same revision");
-    app.account.until_nothing_runs().await;
+    app.until_nothing_runs().await;
 }
 
 /// The metadata service of an instance whose private address is that of this machine to itself.

@@ -134,8 +134,7 @@ impl Ecs {
                  or a region in the profile",
             ));
         }
-        let ecs_endpoint = std::env::var("AWS_ENDPOINT_URL_ECS").ok();
-        let endpoint = config.endpoint_url().map(str::to_owned).or(ecs_endpoint);
+        let endpoint = address::endpoint(&config, "ECS", |name| std::env::var(name).ok());
         address::check(&pool.address, endpoint.as_deref(), "ECS task")?;
         let api = Api::new(&config, &plan.cluster);
         check_cluster(&api, &plan.cluster).await?;

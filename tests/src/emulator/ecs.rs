@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::builders::ContainerDefinitionBuilder;
 use aws_sdk_ecs::types::{
     Compatibility, ContainerDefinition, KeyValuePair, LaunchType, NetworkConfiguration,
     NetworkMode, Task, TaskField,
@@ -56,9 +57,17 @@ impl EcsApp {
     pub async fn define(
         &self,
         family: &str,
-        change: impl FnOnce(
-            aws_sdk_ecs::types::builders::ContainerDefinitionBuilder,
-        ) -> aws_sdk_ecs::types::builders::ContainerDefinitionBuilder,
+        change: impl FnOnce(ContainerDefinitionBuilder) -> ContainerDefinitionBuilder,
+    ) {
+        self.define_with(family, change, []).await;
+    }
+
+    /// The same, with more containers beside it.
+    pub async fn define_with(
+        &self,
+        family: &str,
+        change: impl FnOnce(ContainerDefinitionBuilder) -> ContainerDefinitionBuilder,
+        others: impl IntoIterator<Item = ContainerDefinition>,
     ) {
         let container = ContainerDefinition::builder()
             .name(Self::CONTAINER)
@@ -72,6 +81,7 @@ impl EcsApp {
             .cpu("256")
             .memory("512")
             .container_definitions(change(container).build());
+        let defined = others.into_iter().fold(defined, |all, one| all.container_definitions(one));
         defined.send().await.expect("a task definition");
     }
 

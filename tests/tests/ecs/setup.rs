@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_sdk_ecs::types::{ContainerDefinition, ContainerRestartPolicy};
 use flame_aws::backend::EcsBuilder;
 use flame_aws::{HostKind, Pool, PoolError};
-use flame_tests::emulator::EcsApp;
+use flame_tests::emulator::{self, EcsApp};
 use flame_tests::program;
 use flame_tests::{Folder, Test, demo, tests};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +17,7 @@ pub(crate) fn tests() -> Vec<Test> {
         what_is_not_there_is_named_with_where_to_set_it,
         a_pool_that_no_task_can_reach_does_not_start,
         a_shutdown_window_beyond_the_stop_timeout_does_not_start,
+        a_container_that_does_not_end_its_task_does_not_start,
         what_may_not_be_looked_at_is_not_checked,
         a_start_that_is_throttled_is_repeated,
         a_start_without_credentials_says_so_at_once,
@@ -74,6 +76,22 @@ async fn a_shutdown_window_beyond_the_stop_timeout_does_not_start() {
     let backend = app.backend().await.task_definition("patient");
     let pool = app.pool_of("setup", backend).shutdown_timeout(window).start().await.unwrap();
     pool.drain().await;
+}
+
+async fn a_container_that_does_not_end_its_task_does_not_start() {
+    let app = EcsApp::new().await;
+    // ECS takes only a task definition with an essential container.
+    let other = ContainerDefinition::builder().name("other").image(emulator::IMAGE);
+    let other = other.essential(true).build();
+    app.define_with("optional", |container| container.essential(false), [other]).await;
+    let again = ContainerRestartPolicy::builder().enabled(true).build().unwrap();
+    app.define("restarts", |container| container.restart_policy(again)).await;
+    for (family, told) in [("optional", "`essential`"), ("restarts", "`restartPolicy`")] {
+        let backend = app.backend().await.task_definition(family);
+        let refusal = refusal(start(&app, backend).await);
+        assert!(refusal.contains(told), "{refusal}");
+    }
+    assert_eq!(app.account.count("RunTask").await, 0);
 }
 
 async fn what_may_not_be_looked_at_is_not_checked() {

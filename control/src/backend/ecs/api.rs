@@ -300,6 +300,9 @@ fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
             cpu: positive(container.cpu()),
             memory: positive(memory.unwrap_or(0)),
             stop_timeout: container.stop_timeout().map(positive),
+            // Where it does not say, it is (AWS documentation, ContainerDefinition).
+            optional: container.essential() == Some(false),
+            restarts: container.restart_policy().is_some_and(|policy| policy.enabled()),
             log: container.log_configuration().and_then(log),
         }
     });

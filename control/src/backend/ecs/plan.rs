@@ -99,6 +99,10 @@ pub(super) struct ContainerDefinition {
     /// Its limit, or else what is reserved for it.
     pub(super) memory: u32,
     pub(super) stop_timeout: Option<u32>,
+    /// Not `essential`: the task outlives it.
+    pub(super) optional: bool,
+    /// Its `restartPolicy` is enabled: it begins anew when it has ended.
+    pub(super) restarts: bool,
     pub(super) log: Option<Log>,
 }
 
@@ -245,6 +249,21 @@ impl Plan {
             ));
             return;
         };
+        // A runner ends its task by its exit, and FLAME_PARENT is good for one start.
+        if own.optional {
+            wrong.push(format!(
+                "the container `{}` of the task definition {name} is not `essential`: its task \
+                 would run on without it, and be billed; set `essential` to true",
+                own.name
+            ));
+        }
+        if own.restarts {
+            wrong.push(format!(
+                "the container `{}` of the task definition {name} has a `restartPolicy`: a runner \
+                 that has ended would be started again and again, to no use; disable it",
+                own.name
+            ));
+        }
         let stop_timeout = own.stop_timeout.unwrap_or(STOP_TIMEOUT);
         if shutdown > Duration::from_secs(stop_timeout.into()) {
             wrong.push(format!(

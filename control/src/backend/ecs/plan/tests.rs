@@ -145,6 +145,34 @@ fn a_task_definition_that_fargate_can_not_run_is_refused() {
 }
 
 #[test]
+fn a_container_whose_end_is_not_its_tasks_end_is_refused() {
+    let with = |optional, restarts| {
+        let mut definition = definition();
+        definition.containers[0].optional = optional;
+        definition.containers[0].restarts = restarts;
+        fitted(built(), &definition).err()
+    };
+    for (optional, restarts, told) in [
+        (true, false, ["`essential`"].as_slice()),
+        (false, true, &["`restartPolicy`"]),
+        (true, true, &["`essential`", "`restartPolicy`"]),
+    ] {
+        let error = with(optional, restarts).unwrap();
+        assert!(told.iter().all(|told| error.contains(told)), "{error}");
+        assert!(error.contains("`app`") && error.contains("app:7"), "{error}");
+    }
+    assert_eq!(with(false, false), None);
+    let mut with_sidecar = definition();
+    with_sidecar.containers.push(ContainerDefinition {
+        name: "logs".to_owned(),
+        optional: true,
+        restarts: true,
+        ..ContainerDefinition::default()
+    });
+    assert!(fitted(built(), &with_sidecar).is_ok(), "the others may do as they like");
+}
+
+#[test]
 fn the_container_gets_what_the_others_of_its_task_leave() {
     let mut with_sidecar = definition();
     with_sidecar.containers.push(ContainerDefinition {

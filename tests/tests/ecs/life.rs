@@ -17,6 +17,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_runner_that_crashes_is_seen_with_its_exit_code,
         a_runner_that_is_killed_is_lost_and_replaced,
         a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere,
+        a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill,
         a_killed_parent_leaves_no_task_beyond_the_grace,
         a_pool_that_drains_in_a_boot_leaves_no_task,
         throttled_looks_do_not_stop_the_poller,
@@ -123,6 +124,37 @@ async fn a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere() {
     assert_eq!(task.containers()[0].exit_code(), Some(0), "it left in good order");
     pool.drain().await;
     watcher.drained().await;
+}
+
+async fn a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill() {
+    let app = EcsApp::new().await;
+    // As with the defaults, window and `stopTimeout` are the same.
+    app.define("short", |container| container.stop_timeout(6)).await;
+    for spot in [true, false] {
+        let backend = app.backend().await.task_definition("short");
+        let pool = app.pool_of("cut", backend).max(1).timeout(None).shutdown_timeout(SECOND * 6);
+        let pool = pool.start().await.unwrap();
+        let (mut gate, begun, open) = Gate::new();
+        let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+        gate.entered().await;
+        let arn = pool.snapshot().runners[0].instance.clone().unwrap();
+        if spot {
+            app.account.post("_spot", json!({ "task": arn })).await;
+        } else {
+            let stop = app.client.stop_task().cluster(EcsApp::CLUSTER).task(&arn);
+            stop.send().await.unwrap();
+        }
+        let ended = call.await.unwrap().unwrap_err();
+        // What it says of the call may be overtaken by its goodbye.
+        assert!(
+            matches!(ended, CallError::Cancelled | CallError::RunnerLost { started: true, .. }),
+            "{ended:?}"
+        );
+        let task = app.until_stopped(&arn).await;
+        assert_eq!(task.containers()[0].exit_code(), Some(83), "it left by itself");
+        pool.drain().await;
+    }
+    app.account.until_nothing_runs().await;
 }
 
 async fn a_killed_parent_leaves_no_task_beyond_the_grace() {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use flame_runner_shim::host::ecs;
 use flame_wire::parent::FlameParent;
 
 use super::builder::EcsBuilder;
@@ -76,6 +77,8 @@ pub(super) struct Plan {
     pub(super) providers: Vec<Share>,
     pub(super) env: Vec<(String, String)>,
     pub(super) tags: Vec<(String, String)>,
+    /// From SIGTERM to SIGKILL, in seconds; known by [`Plan::fit`].
+    pub(super) stop_timeout: u32,
 }
 
 /// What is looked at of a task definition.
@@ -141,6 +144,7 @@ impl Plan {
             providers: found.providers(&builder.providers),
             env: builder.env.clone(),
             tags: builder.tags.clone(),
+            stop_timeout: STOP_TIMEOUT,
         };
         // Another task definition than the parent's own has other containers.
         let own = home.filter(|home| home.task_definition == plan.task_definition);
@@ -172,8 +176,8 @@ impl Plan {
         );
         for (name, _) in &self.env {
             must(
-                name != FlameParent::ENV,
-                "`.env(..)` sets FLAME_PARENT, which is the pool's to set: leave it out".to_owned(),
+                name != FlameParent::ENV && name != ecs::STOP_TIMEOUT,
+                format!("`.env(..)` sets {name}, which is the pool's to set: leave it out"),
             );
             must(
                 !name.is_empty() && !name.contains('='),
@@ -219,6 +223,9 @@ impl Plan {
                     wrong.push("only one of `cpu` and `memory` is set: set both".to_owned());
                 }
                 (self.container_cpu, self.container_memory) = (self.cpu, self.memory);
+                // Who sets a longer window knows of a longer `stopTimeout`.
+                let window = u32::try_from(shutdown.as_secs()).unwrap_or(u32::MAX);
+                self.stop_timeout = window.max(STOP_TIMEOUT);
             }
         }
         refusal(wrong)
@@ -265,6 +272,7 @@ impl Plan {
             ));
         }
         let stop_timeout = own.stop_timeout.unwrap_or(STOP_TIMEOUT);
+        self.stop_timeout = stop_timeout;
         if shutdown > Duration::from_secs(stop_timeout.into()) {
             wrong.push(format!(
                 "the pool's `shutdown_timeout` is {shutdown:?}, but a container that is told to \

@@ -107,7 +107,8 @@ fn what_is_wrong_is_told_before_any_call() {
     let wrong = [
         (built().cpu(1_024).memory(1_024), "2048 to 8192"),
         (built().ephemeral_storage(20), "21 to 200"),
-        (built().env("FLAME_PARENT", "x"), "pool's to set"),
+        (built().env("FLAME_PARENT", "x"), "FLAME_PARENT, which is the pool's to set"),
+        (built().env("FLAME_STOP_TIMEOUT", "9"), "FLAME_STOP_TIMEOUT, which is the pool's to set"),
         (built().env("A=B", "x"), "no name of a variable"),
         (built().env("BIG", "x".repeat(8_000)), "8192"),
         (built().tag("aws:x", "1"), "reserved"),
@@ -221,10 +222,21 @@ fn a_shutdown_window_longer_than_the_stop_timeout_is_refused() {
     };
     let fit = |seconds, window| {
         let mut plan = resolved(built()).ok().unwrap();
-        plan.fit(Some(&stop_timeout(seconds)), Duration::from_secs(window))
+        let fits = plan.fit(Some(&stop_timeout(seconds)), Duration::from_secs(window));
+        fits.map(|()| plan.stop_timeout).map_err(|error| error.to_string())
     };
-    assert!(fit(None, 30).is_ok());
-    assert!(fit(Some(120), 120).is_ok());
-    let error = fit(None, 31).unwrap_err().to_string();
+    assert_eq!(fit(None, 30), Ok(30));
+    assert_eq!(fit(Some(120), 20), Ok(120), "the runner is told");
+    assert_eq!(fit(Some(120), 120), Ok(120));
+    let error = fit(None, 31).unwrap_err();
     assert!(error.contains("stopTimeout") && error.contains("120"), "{error}");
+}
+
+#[test]
+fn where_the_stop_timeout_may_not_be_read_a_longer_window_says_what_it_is() {
+    let fit = |window| {
+        let mut plan = resolved(built()).ok().unwrap();
+        plan.fit(None, Duration::from_secs(window)).map(|()| plan.stop_timeout).ok().unwrap()
+    };
+    assert_eq!((fit(5), fit(30), fit(100)), (30, 30, 100));
 }

@@ -30,6 +30,7 @@ pub(crate) async fn run(name: &str) {
         "parent_on_lambda" => parent_on_lambda().await,
         "talks_on_lambda" => talks_on_lambda().await,
         "ecs_family" => ecs_family().await,
+        "ecs_booting" => ecs_booting().await,
         "ecs_secret" => ecs_secret().await,
         "ecs_app" => ecs_app().await,
         "ecs_parent" => ecs_parent().await,
@@ -214,6 +215,15 @@ async fn ecs_family() {
     tell("busy", busy.call(demo::pid()).await.unwrap());
     let _spinning = tokio::spawn(busy.call(mischief::spins()));
     println!("ready");
+    std::future::pending().await
+}
+
+/// A task that is ordered. It would give its parent up soon.
+async fn ecs_booting() {
+    let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
+    let backend = EcsApp::backend_with(config).build();
+    let pool = flame_aws::Pool::builder("booting").min(1).max(1).backend(backend);
+    let _pool = pool.boot_timeout(Duration::from_secs(3)).start().await.unwrap();
     std::future::pending().await
 }
 

@@ -16,9 +16,11 @@ pub(crate) fn tests() -> Vec<Test> {
         an_idle_runner_ends_by_itself_and_the_pool_comes_back_from_zero,
         a_runner_that_crashes_is_seen_with_its_exit_code,
         a_runner_that_is_killed_is_lost_and_replaced,
+        a_task_that_hangs_is_lost_and_stopped,
         a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere,
         a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill,
         a_killed_parent_leaves_no_task_beyond_the_grace,
+        a_task_that_starts_when_its_parent_is_dead_ends_by_itself,
         a_pool_that_drains_in_a_boot_leaves_no_task,
         throttled_looks_do_not_stop_the_poller,
         a_stop_that_is_throttled_is_repeated,
@@ -90,6 +92,23 @@ async fn a_runner_that_is_killed_is_lost_and_replaced() {
     let task = app.until_stopped(&killed).await;
     assert_eq!(task.containers()[0].exit_code(), Some(137));
     assert_ne!(pool.call(demo::ecs_instance()).await.unwrap().unwrap(), killed);
+    pool.drain().await;
+    app.account.until_nothing_runs().await;
+}
+
+async fn a_task_that_hangs_is_lost_and_stopped() {
+    let app = EcsApp::new().await;
+    app.define("hangs", |container| container.stop_timeout(2)).await;
+    let backend = app.backend().await.task_definition("hangs");
+    let pool = app.pool_of("hangs", backend).max(1).timeout(None).shutdown_timeout(SECOND);
+    let pool = pool.silence(SECOND).grace(SECOND).start().await.unwrap();
+    let arn = pool.call(demo::ecs_instance()).await.unwrap().unwrap();
+    let ended = pool.call(mischief::hogs()).await;
+    assert!(matches!(ended, Err(CallError::RunnerLost { started: true, .. })), "{ended:?}");
+    let task = app.until_stopped(&arn).await;
+    assert_eq!(task.stop_code().map(|code| code.as_str()), Some("UserInitiated"));
+    assert_eq!(task.containers()[0].exit_code(), Some(137), "it hears no SIGTERM");
+    assert!(app.account.count("StopTask").await >= 1);
     pool.drain().await;
     app.account.until_nothing_runs().await;
 }
@@ -170,11 +189,38 @@ async fn a_killed_parent_leaves_no_task_beyond_the_grace() {
         assert!(app.account.runs(*pid).await, "{children:?}");
     }
     parent.kill().await;
-    app.account.until_nothing_runs().await;
+    // The grace is one second; the rest is for a machine that is busy.
+    let gone = tokio::time::timeout(SECOND * 15, app.account.until_nothing_runs()).await;
+    gone.expect("they end when the grace is over");
     let tasks = app.tasks().await;
     let codes: Vec<_> = tasks.iter().map(|task| task.containers()[0].exit_code()).collect();
     assert!(codes.iter().all(|code| *code == Some(82)), "they found their parent lost: {codes:?}");
     assert_eq!(app.account.count("StopTask").await, 0, "nobody else ended them");
+}
+
+async fn a_task_that_starts_when_its_parent_is_dead_ends_by_itself() {
+    let app = EcsApp::new().await;
+    app.account.fault(json!({ "target": "task", "start_ms": 4_000 })).await;
+    let variables = app.account.variables();
+    let variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let parent = Program::start("ecs_booting", &variables);
+    let ordered = async {
+        loop {
+            if let [task] = app.tasks().await.as_slice() {
+                return task.task_arn().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let arn = tokio::time::timeout(SECOND * 30, ordered).await.expect("a task is ordered");
+    parent.kill().await;
+    assert!(app.account.running().await.is_empty(), "it is still to start");
+    let task = app.until_stopped(&arn).await;
+    assert!(task.started_at().is_some(), "it did start");
+    assert_eq!(task.stop_code().map(|code| code.as_str()), Some("EssentialContainerExited"));
+    assert_eq!(task.containers()[0].exit_code(), Some(81), "it never found its parent");
+    assert_eq!(app.account.count("StopTask").await, 0, "nobody else ended it");
+    app.account.until_nothing_runs().await;
 }
 
 async fn a_pool_that_drains_in_a_boot_leaves_no_task() {

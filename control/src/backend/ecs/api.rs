@@ -34,19 +34,36 @@ const PAGES: usize = 10;
 
 /// The requests per second that AWS allows an account in a region: RunTask and StopTask share one
 /// rate, DescribeTasks and ListTasks another (AWS documentation, "Request throttling for the Amazon
-/// ECS API"; second-hand).
+/// ECS API"; second-hand). Of RunTask Fargate takes fewer (AWS documentation, "AWS Fargate throttling
+/// quotas").
 #[derive(Debug)]
 struct Meters {
+    launch: Meter,
     change: Meter,
     look: Meter,
+}
+
+impl Meters {
+    const fn new() -> Self {
+        Self {
+            launch: Meter::new(100.0, 20.0),
+            change: Meter::new(100.0, 40.0),
+            look: Meter::new(100.0, 20.0),
+        }
+    }
+
+    /// Waits for a turn to start a task, which is a change as well.
+    async fn launch(&self) {
+        self.launch.pass().await;
+        self.change.pass().await;
+    }
 }
 
 /// The meters of a region, for all backends of this process.
 fn meters(place: String) -> Arc<Meters> {
     static ALL: Mutex<Option<HashMap<String, Arc<Meters>>>> = Mutex::new(None);
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    let new = || Meters { change: Meter::new(100.0, 40.0), look: Meter::new(100.0, 20.0) };
-    all.get_or_insert_default().entry(place).or_insert_with(|| Arc::new(new())).clone()
+    all.get_or_insert_default().entry(place).or_insert_with(|| Arc::new(Meters::new())).clone()
 }
 
 /// A client of one cluster.
@@ -71,7 +88,7 @@ impl Api {
 
     /// Orders a task.
     pub(super) async fn run_task(&self, plan: &Plan, request: Request) -> Heard {
-        self.meters.change.pass().await;
+        self.meters.launch().await;
         let call = match self.run_task_call(plan, request) {
             Ok(call) => call,
             Err(error) => return Heard::Fault(unmade(&error.to_string()), Vec::new()),
@@ -316,5 +333,30 @@ fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
         cpu: number(definition.cpu()),
         memory: number(definition.memory()),
         containers: containers.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn launches_keep_the_rate_of_fargate_and_leave_room_for_stops() {
+        let (meters, begin) = (Meters::new(), Instant::now());
+        for _ in 0..140 {
+            meters.launch().await;
+        }
+        let launched = begin.elapsed();
+        assert!(
+            (2_000..2_100).contains(&launched.as_millis()),
+            "100, and 20 a second: {launched:?}"
+        );
+        let begin = Instant::now();
+        for _ in 0..40 {
+            meters.change.pass().await;
+        }
+        assert!(begin.elapsed().is_zero(), "stops wait for no launch: {:?}", begin.elapsed());
     }
 }

@@ -248,7 +248,7 @@ async fn ecs_app() {
     pool.drain().await;
 }
 
-/// A parent that is an ECS task, and has a runner that hangs: nothing but subnets is set.
+/// A parent that is an ECS task, and has a runner that hangs: nothing is set.
 async fn ecs_parent() {
     let backend = flame_aws::backend::Ecs::builder().env("DEMO_HANG_IN_BOOT", "1");
     let pool = flame_aws::Pool::builder("swept").min(1).max(1).backend(backend.build());

@@ -30,7 +30,7 @@ use super::aws::class::{self, Class};
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
-use super::aws::settings::Settings;
+use super::aws::settings::{Settings, Where};
 use super::process::until_dead;
 use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
 use crate::error::BootFailure;
@@ -125,9 +125,15 @@ impl Ecs {
     async fn start(&self, pool: &PoolInfo) -> Result<(), BackendError> {
         sdk::check_roots(self.builder.sdk.as_ref()).await?;
         let settings = Settings::read("ecs", plan::NAMES, |name| std::env::var(name).ok())?;
-        let home = home().await;
-        let mut plan = Plan::resolve(&self.builder, &settings, home.as_ref())?;
         let config = self.sdk_config(&settings).await;
+        let mut home = home().await;
+        if let Some(home) = &mut home
+            && self.builder.subnets.is_empty()
+            && settings.list("subnets").is_empty()
+        {
+            home.subnets = own_subnets(&config, home).await;
+        }
+        let mut plan = Plan::resolve(&self.builder, &settings, home.as_ref())?;
         if config.region().is_none() {
             return Err(BackendError::new(
                 "the ECS backend can't boot: `region` is missing: set `.region(..)`, AWS_REGION, \
@@ -141,6 +147,7 @@ impl Ecs {
         check_cluster(&api, &plan.cluster).await?;
         let definition = ask_definition(&api, &plan.task_definition).await?;
         plan.fit(definition.as_ref(), pool.shutdown_timeout)?;
+        warn_of(&plan);
 
         let mut containers = definition.iter().flat_map(|definition| &definition.containers);
         let own = containers.find(|own| own.name == plan.container);
@@ -264,11 +271,38 @@ async fn home() -> Option<Home> {
             cluster: task.cluster,
             task: task.arn,
             container: container.ok().map(|container| container.name),
+            subnets: Vec::new(),
         }),
         (Err(error), _) => {
             tracing::warn!(%error, "the defaults of this process's own ECS task are not known");
             None
         }
+    }
+}
+
+/// The subnets of the task that this process runs in. No metadata tells them, but ECS does.
+async fn own_subnets(config: &aws_config::SdkConfig, home: &Home) -> Vec<String> {
+    if config.region().is_none() {
+        return Vec::new();
+    }
+    let api = Api::new(config, &home.cluster);
+    match patiently(|| api.subnets_of(&home.task)).await {
+        Ok(subnets) => subnets,
+        Err(fault) => {
+            tracing::warn!(%fault, "the subnet of this process's own ECS task is not known");
+            Vec::new()
+        }
+    }
+}
+
+/// What may well be meant so, and is worth a look.
+fn warn_of(plan: &Plan) {
+    if plan.security_groups.is_empty() {
+        let place = Where("ecs", "security_groups");
+        tracing::warn!(
+            "no `security_groups` are set: runners get the default group of their VPC, which this \
+             process's own group must let in; to name others, set {place}"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use aws_sdk_ecs::types::{ContainerDefinition, ContainerRestartPolicy};
+use aws_sdk_ecs::types::{ContainerDefinition, ContainerRestartPolicy, Task};
 use flame_aws::backend::EcsBuilder;
 use flame_aws::{HostKind, Pool, PoolError};
 use flame_tests::emulator::{self, EcsApp};
@@ -24,7 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_start_without_root_certificates_says_so,
         another_size_is_set_for_the_task_and_its_container,
         a_backend_serves_one_pool,
-        a_parent_on_ecs_needs_nothing_but_subnets,
+        a_parent_on_ecs_needs_nothing,
         a_parent_on_ec2_is_dialled_at_its_private_address,
         a_runner_that_can_not_tell_its_task_says_so_and_ends,
     ]
@@ -148,11 +148,16 @@ async fn a_backend_serves_one_pool() {
     pool.drain().await;
 }
 
-async fn a_parent_on_ecs_needs_nothing_but_subnets() {
+/// The subnets of a task.
+fn subnets(task: &Task) -> Vec<&str> {
+    let details = task.attachments().iter().flat_map(|attached| attached.details());
+    let subnets = details.filter(|detail| detail.name() == Some("subnetId"));
+    subnets.filter_map(|detail| detail.value()).collect()
+}
+
+async fn a_parent_on_ecs_needs_nothing() {
     let app = EcsApp::new().await;
-    let settings = format!(r#"{{"ecs": {{"subnets": ["{}"]}}, "lambda": {{}}}}"#, EcsApp::SUBNET);
-    let variables = [("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", settings.as_str())];
-    let parent = app.run(&variables, &[]).await;
+    let parent = app.run(&[("DEMO_PROGRAM", "ecs_app")], &[]).await;
     let task = app.until_stopped(&parent).await;
     assert_eq!(task.containers()[0].exit_code(), Some(0), "its call was answered");
     let tasks = app.tasks().await;
@@ -162,6 +167,7 @@ async fn a_parent_on_ecs_needs_nothing_but_subnets() {
     };
     assert!(runner.tags().iter().any(of_parent), "{:?}", runner.tags());
     assert_eq!(runner.task_definition_arn(), task.task_definition_arn(), "the same revision");
+    assert_eq!(subnets(runner), [EcsApp::SUBNET], "where its parent is");
     app.account.until_nothing_runs().await;
 }
 

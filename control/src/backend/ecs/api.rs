@@ -189,6 +189,17 @@ impl Api {
         Ok((answer.tasks().iter().map(task).collect(), missing))
     }
 
+    /// The subnets that a task's network interfaces are in.
+    pub(super) async fn subnets_of(&self, arn: &str) -> Result<Vec<String>, Fault> {
+        self.meters.look.pass().await;
+        let call = self.client.describe_tasks().cluster(&self.cluster).tasks(arn);
+        let answer = call.send().await.map_err(|error| Fault::of(&error))?;
+        let attached = answer.tasks().iter().flat_map(|task| task.attachments());
+        let details = attached.flat_map(|attached| attached.details());
+        let subnets = details.filter(|detail| detail.name() == Some("subnetId"));
+        Ok(subnets.filter_map(|detail| detail.value().map(str::to_owned)).collect())
+    }
+
     /// The tasks that are to run and were started by that: their ARNs.
     pub(super) async fn started_by(&self, who: &str) -> Result<Vec<String>, Fault> {
         // ECS takes no other filter beside it.

@@ -56,6 +56,8 @@ pub(super) struct Home {
     pub(super) task: String,
     pub(super) task_definition: String,
     pub(super) container: Option<String>,
+    /// Those that its network interface is in, as far as they are known: one.
+    pub(super) subnets: Vec<String>,
 }
 
 /// All that is the same for each task of a backend.
@@ -129,8 +131,8 @@ impl Plan {
                 home.map(|home| &home.task_definition),
             ),
             container: String::new(),
-            subnets: found.list("subnets", &builder.subnets),
-            security_groups: found.list("security_groups", &builder.security_groups),
+            subnets: found.list("subnets", &builder.subnets, home.map(|home| &*home.subnets)),
+            security_groups: found.list("security_groups", &builder.security_groups, None),
             public_ip: found.number("assign_public_ip", builder.public_ip).unwrap_or(false),
             platform_version: builder
                 .platform_version
@@ -153,7 +155,10 @@ impl Plan {
             container.or_else(|| own.and_then(|home| home.container.clone())).unwrap_or_default();
         if plan.subnets.is_empty() {
             let place = Where("ecs", "subnets");
-            wrong.push(format!("`subnets` is missing: set {place}; no metadata tells them"));
+            wrong.push(format!(
+                "`subnets` is missing: set {place}; on ECS that of this process's own task is the \
+                 default, where it may call ecs:DescribeTasks"
+            ));
         }
         plan.check(&mut wrong);
         refusal(wrong).map(|()| plan)
@@ -352,8 +357,9 @@ impl Finder<'_> {
         found.unwrap_or_default()
     }
 
-    fn list(&self, name: &str, built: &[String]) -> Vec<String> {
-        if built.is_empty() { self.settings.list(name) } else { built.to_vec() }
+    fn list(&self, name: &str, built: &[String], home: Option<&[String]>) -> Vec<String> {
+        let set = if built.is_empty() { self.settings.list(name) } else { built.to_vec() };
+        if set.is_empty() { home.unwrap_or_default().to_vec() } else { set }
     }
 
     fn number<T: std::str::FromStr>(&mut self, name: &str, built: Option<T>) -> Option<T> {

@@ -17,6 +17,7 @@ fn home() -> Home {
         task: "arn:aws:ecs:eu-central-1:1:task/home-cluster/1".to_owned(),
         task_definition: "app:26".to_owned(),
         container: Some("web".to_owned()),
+        subnets: vec!["subnet-home".to_owned()],
     }
 }
 
@@ -66,7 +67,19 @@ fn the_builder_goes_before_the_environment_and_that_before_the_parents_own_task(
     assert_eq!((plan.task_definition.as_str(), plan.container.as_str()), ("app:26", "web"));
     assert_eq!(plan.subnets, ["subnet-2", "subnet-3"]);
     let plan = Plan::resolve(&built(), &settings, Some(&home())).unwrap();
-    assert_eq!((plan.cluster.as_str(), plan.subnets.len()), ("main", 1));
+    assert_eq!((plan.cluster.as_str(), plan.subnets), ("main", vec!["subnet-1".to_owned()]));
+}
+
+#[test]
+fn a_parent_on_ecs_needs_to_set_nothing() {
+    let plan = Plan::resolve(&Ecs::builder(), &settings(&[]), Some(&home())).unwrap();
+    assert_eq!((plan.cluster.as_str(), plan.task_definition.as_str()), ("home-cluster", "app:26"));
+    assert_eq!((plan.container.as_str(), plan.subnets), ("web", vec!["subnet-home".to_owned()]));
+    // Where it may not be asked what its subnet is.
+    let unseen = Home { subnets: Vec::new(), ..home() };
+    let refused = Plan::resolve(&Ecs::builder(), &settings(&[]), Some(&unseen));
+    let error = refused.err().unwrap().to_string();
+    assert!(error.contains("FLAME_ECS_SUBNETS") && error.contains("ecs:DescribeTasks"), "{error}");
 }
 
 #[test]

@@ -152,6 +152,25 @@ impl EcsApp {
 
     /// Runs a task of the family as somebody else would, with these variables; its ARN.
     pub async fn run(&self, variables: &[(&str, &str)], tags: &[(&str, &str)]) -> String {
+        self.run_with(None, variables, tags).await
+    }
+
+    /// The same, with this `clientToken`.
+    pub async fn run_once(
+        &self,
+        token: &str,
+        variables: &[(&str, &str)],
+        tags: &[(&str, &str)],
+    ) -> String {
+        self.run_with(Some(token), variables, tags).await
+    }
+
+    async fn run_with(
+        &self,
+        token: Option<&str>,
+        variables: &[(&str, &str)],
+        tags: &[(&str, &str)],
+    ) -> String {
         use aws_sdk_ecs::types::{AwsVpcConfiguration, ContainerOverride, Tag, TaskOverride};
         let variable = |(name, value): &(&str, &str)| {
             KeyValuePair::builder().name(*name).value(*value).build()
@@ -166,6 +185,7 @@ impl EcsApp {
         let ran = self
             .client
             .run_task()
+            .set_client_token(token.map(str::to_owned))
             .cluster(Self::CLUSTER)
             .task_definition(Self::FAMILY)
             .launch_type(LaunchType::Fargate)

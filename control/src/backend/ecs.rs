@@ -30,7 +30,7 @@ use super::aws::class::{self, Class};
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
-use super::aws::settings::{Settings, Where};
+use super::aws::settings::Settings;
 use super::process::until_dead;
 use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
 use crate::error::BootFailure;
@@ -38,6 +38,7 @@ use crate::error::BootFailure;
 mod api;
 mod builder;
 mod classify;
+mod doubts;
 mod fargate;
 mod fleet;
 mod order;
@@ -51,6 +52,7 @@ mod task;
 use api::Api;
 pub use builder::EcsBuilder;
 use builder::Sweeping;
+use doubts::{Setup, doubts};
 use fleet::{Fleet, now};
 use order::{Heard, Order, Step};
 use plan::{Definition, Home, Plan};
@@ -147,10 +149,12 @@ impl Ecs {
         check_cluster(&api, &plan.cluster).await?;
         let definition = ask_definition(&api, &plan.task_definition).await?;
         plan.fit(definition.as_ref(), pool.shutdown_timeout)?;
-        warn_of(&plan);
-
         let mut containers = definition.iter().flat_map(|definition| &definition.containers);
         let own = containers.find(|own| own.name == plan.container);
+        let (on_ecs, lifetime) = (EcsTask::is_here(), pool.lifetime);
+        for doubt in doubts(&Setup { plan: &plan, container: own, on_ecs, lifetime }) {
+            tracing::warn!(pool = pool.name, "{doubt}");
+        }
         let log = own.and_then(|own| own.log.clone());
         let family = definition.map_or_else(|| family_of(&plan.task_definition), |it| it.family);
         let asker = Asker {
@@ -292,17 +296,6 @@ async fn own_subnets(config: &aws_config::SdkConfig, home: &Home) -> Vec<String>
             tracing::warn!(%fault, "the subnet of this process's own ECS task is not known");
             Vec::new()
         }
-    }
-}
-
-/// What may well be meant so, and is worth a look.
-fn warn_of(plan: &Plan) {
-    if plan.security_groups.is_empty() {
-        let place = Where("ecs", "security_groups");
-        tracing::warn!(
-            "no `security_groups` are set: runners get the default group of their VPC, which this \
-             process's own group must let in; to name others, set {place}"
-        );
     }
 }
 

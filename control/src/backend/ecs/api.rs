@@ -310,6 +310,12 @@ fn task(task: &aws_sdk_ecs::types::Task) -> Task {
     }
 }
 
+/// `mode`, which all log drivers have (AWS documentation, LogConfiguration).
+fn is_blocking(log: &aws_sdk_ecs::types::LogConfiguration) -> bool {
+    let mode = log.options().and_then(|options| options.get("mode"));
+    mode.is_some_and(|mode| mode == "blocking")
+}
+
 fn log(log: &aws_sdk_ecs::types::LogConfiguration) -> Option<Log> {
     let option = |name| log.options().and_then(|options| options.get(name)).cloned();
     if *log.log_driver() != LogDriver::Awslogs {
@@ -331,6 +337,7 @@ fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
             // Where it does not say, it is (AWS documentation, ContainerDefinition).
             optional: container.essential() == Some(false),
             restarts: container.restart_policy().is_some_and(|policy| policy.enabled()),
+            blocking_log: container.log_configuration().is_some_and(is_blocking),
             log: container.log_configuration().and_then(log),
         }
     });

@@ -108,6 +108,8 @@ pub(super) struct ContainerDefinition {
     pub(super) optional: bool,
     /// Its `restartPolicy` is enabled: it begins anew when it has ended.
     pub(super) restarts: bool,
+    /// Who prints waits while its log driver can't keep up: `mode` is `blocking`.
+    pub(super) blocking_log: bool,
     pub(super) log: Option<Log>,
 }
 

@@ -55,7 +55,7 @@ use builder::Sweeping;
 use doubts::{Setup, doubts};
 use fleet::{Fleet, now};
 use order::{Heard, Order, Step};
-use plan::{Definition, Home, Plan};
+use plan::{Definition, Home, Plan, refusal};
 use poller::Every;
 use request::{Asker, Request};
 use sweep::Rule;
@@ -135,20 +135,34 @@ impl Ecs {
         {
             home.subnets = own_subnets(&config, home).await;
         }
-        let mut plan = Plan::resolve(&self.builder, &settings, home.as_ref())?;
+        let mut wrong = Vec::new();
+        let mut plan = Plan::resolve(&self.builder, &settings, home.as_ref(), &mut wrong);
         if config.region().is_none() {
-            return Err(BackendError::new(
-                "the ECS backend can't boot: `region` is missing: set `.region(..)`, AWS_REGION, \
-                 or a region in the profile",
-            ));
+            wrong.push(
+                "`region` is missing: set `.region(..)`, AWS_REGION, or a region in the profile"
+                    .to_owned(),
+            );
         }
         let ecs_endpoint = std::env::var("AWS_ENDPOINT_URL_ECS").ok();
         let endpoint = config.endpoint_url().map(str::to_owned).or(ecs_endpoint);
-        address::check(&pool.address, endpoint.as_deref(), "ECS task")?;
+        let address = address::check(&pool.address, endpoint.as_deref(), "ECS task");
+        wrong.extend(address.err().map(|error| error.to_string()));
+        refusal(wrong)?;
+
         let api = Api::new(&config, &plan.cluster);
-        check_cluster(&api, &plan.cluster).await?;
-        let definition = ask_definition(&api, &plan.task_definition).await?;
-        plan.fit(definition.as_ref(), pool.shutdown_timeout)?;
+        let mut wrong = Vec::new();
+        wrong.extend(check_cluster(&api, &plan.cluster).await?.err());
+        let definition = match ask_definition(&api, &plan.task_definition).await? {
+            Ok(definition) => {
+                plan.fit(definition.as_ref(), pool.shutdown_timeout, &mut wrong);
+                definition
+            }
+            Err(why) => {
+                wrong.push(why);
+                None
+            }
+        };
+        refusal(wrong)?;
         let mut containers = definition.iter().flat_map(|definition| &definition.containers);
         let own = containers.find(|own| own.name == plan.container);
         let (on_ecs, lifetime) = (EcsTask::is_here(), pool.lifetime);
@@ -299,32 +313,35 @@ async fn own_subnets(config: &aws_config::SdkConfig, home: &Home) -> Vec<String>
     }
 }
 
-async fn check_cluster(api: &Api, cluster: &str) -> Result<(), BackendError> {
+/// What ECS says of a setting, or what is wrong with it. It is an error where ECS can't be asked: no
+/// other question would be answered either.
+type Said<T> = Result<Result<T, String>, BackendError>;
+
+async fn check_cluster(api: &Api, cluster: &str) -> Said<()> {
     match patiently(|| api.cluster_status()).await {
-        Ok(Some(status)) if status == "ACTIVE" => Ok(()),
-        Ok(Some(status)) => Err(BackendError::new(format!(
+        Ok(Some(status)) if status == "ACTIVE" => Ok(Ok(())),
+        Ok(Some(status)) => Ok(Err(format!(
             "the ECS cluster `{cluster}` is {status}, not ACTIVE: create it anew, or name another"
         ))),
-        Ok(None) => Err(BackendError::new(format!(
+        Ok(None) => Ok(Err(format!(
             "there is no ECS cluster `{cluster}` in this account and region: correct `cluster` \
              (FLAME_ECS_CLUSTER), or the region (AWS_REGION)"
         ))),
-        Err(fault) => tolerate_denial("the ECS cluster", "ecs:DescribeClusters", fault),
+        Err(fault) => tolerate_denial("the ECS cluster", "ecs:DescribeClusters", fault).map(Ok),
     }
 }
 
-async fn ask_definition(api: &Api, name: &str) -> Result<Option<Definition>, BackendError> {
+/// `None` where it may not be looked at.
+async fn ask_definition(api: &Api, name: &str) -> Said<Option<Definition>> {
     match patiently(|| api.definition(name)).await {
-        Ok(definition) => Ok(Some(definition)),
-        Err(fault) if fault.code.as_deref() == Some("ClientException") => {
-            Err(BackendError::new(format!(
-                "there is no task definition `{name}` in this account and region: correct \
-                 `task_definition` (FLAME_ECS_TASK_DEFINITION), or register it ({fault})"
-            )))
-        }
+        Ok(definition) => Ok(Ok(Some(definition))),
+        Err(fault) if fault.code.as_deref() == Some("ClientException") => Ok(Err(format!(
+            "there is no task definition `{name}` in this account and region: correct \
+             `task_definition` (FLAME_ECS_TASK_DEFINITION), or register it ({fault})"
+        ))),
         Err(fault) => {
             tolerate_denial("the task definition", "ecs:DescribeTaskDefinition", fault)?;
-            Ok(None)
+            Ok(Ok(None))
         }
     }
 }

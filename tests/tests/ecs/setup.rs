@@ -53,6 +53,8 @@ async fn what_is_not_there_is_named_with_where_to_set_it() {
         (backend.clone().memory(8_192), ["8192 MiB", "with `cpu` 256"]),
         (backend.clone().env("BIG", "x".repeat(8_192)), ["8192", "task definition"]),
     ];
+    let unlike = backend.clone().cluster("nowhere").container("other");
+    let wrong = wrong.into_iter().chain([(unlike, ["FLAME_ECS_CLUSTER", "FLAME_ECS_CONTAINER"])]);
     for (backend, parts) in wrong {
         let refusal = refusal(start(&app, backend).await);
         assert!(parts.iter().all(|part| refusal.contains(part)), "{refusal}");
@@ -62,9 +64,11 @@ async fn what_is_not_there_is_named_with_where_to_set_it() {
 
 async fn a_pool_that_no_task_can_reach_does_not_start() {
     let app = EcsApp::new().await;
-    let pool = app.pool("setup").await.advertise("ws://0.0.0.0:4100");
+    let backend = app.backend().await.subnets([""; 0]);
+    let pool = app.pool_of("setup", backend).advertise("ws://0.0.0.0:4100");
     let refusal = refusal(pool.start().await);
     assert!(refusal.contains("ws://0.0.0.0:") && refusal.contains(".advertise("), "{refusal}");
+    assert!(refusal.contains("FLAME_ECS_SUBNETS"), "all at once: {refusal}");
 }
 
 async fn a_shutdown_window_beyond_the_stop_timeout_does_not_start() {

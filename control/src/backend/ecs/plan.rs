@@ -1,7 +1,8 @@
 //! What a backend boots, out of the builder, the environment and the task that the parent runs in.
 //!
-//! Pure: [`Plan::resolve`] finds all that is missing or wrong at once, before any call;
-//! [`Plan::fit`] does so with what ECS says of the task definition.
+//! Pure: [`Plan::resolve`] finds all that is missing or wrong before any call; [`Plan::fit`] does so
+//! with what ECS says of the task definition. Both add to a list, out of which [`refusal`] makes one
+//! error.
 
 use std::time::Duration;
 
@@ -114,17 +115,14 @@ pub(super) struct ContainerDefinition {
 }
 
 impl Plan {
-    /// The plan, as far as it is known before ECS is asked.
-    ///
-    /// # Errors
-    /// [`BackendError`], which names all that is missing or wrong.
+    /// The plan, as far as it is known before ECS is asked; what is missing or wrong is added.
     pub(super) fn resolve(
         builder: &EcsBuilder,
         settings: &Settings,
         home: Option<&Home>,
-    ) -> Result<Self, BackendError> {
-        let mut wrong = Vec::new();
-        let mut found = Finder { settings, wrong: &mut wrong };
+        wrong: &mut Vec<String>,
+    ) -> Self {
+        let mut found = Finder { settings, wrong };
         let mut plan = Plan {
             cluster: found.text("cluster", &builder.cluster, home.map(|home| &home.cluster)),
             task_definition: found.text(
@@ -162,8 +160,8 @@ impl Plan {
                  default, where it may call ecs:DescribeTasks"
             ));
         }
-        plan.check(&mut wrong);
-        refusal(wrong).map(|()| plan)
+        plan.check(wrong);
+        plan
     }
 
     fn check(&self, wrong: &mut Vec<String>) {
@@ -209,18 +207,15 @@ impl Plan {
     }
 
     /// Completes the plan by what ECS says of the task definition, or, where it may not be asked,
-    /// by what must then be set.
-    ///
-    /// # Errors
-    /// [`BackendError`], which names all that does not fit.
+    /// by what must then be set; what does not fit is added.
     pub(super) fn fit(
         &mut self,
         definition: Option<&Definition>,
         shutdown: Duration,
-    ) -> Result<(), BackendError> {
-        let mut wrong = Vec::new();
+        wrong: &mut Vec<String>,
+    ) {
         match definition {
-            Some(definition) => self.fit_to(definition, shutdown, &mut wrong),
+            Some(definition) => self.fit_to(definition, shutdown, wrong),
             None => {
                 if self.container.is_empty() {
                     let place = Where("ecs", "container");
@@ -235,7 +230,6 @@ impl Plan {
                 self.stop_timeout = window.max(STOP_TIMEOUT);
             }
         }
-        refusal(wrong)
     }
 
     fn fit_to(&mut self, definition: &Definition, shutdown: Duration, wrong: &mut Vec<String>) {
@@ -330,7 +324,11 @@ impl Plan {
     }
 }
 
-fn refusal(wrong: Vec<String>) -> Result<(), BackendError> {
+/// One error for all that is missing or wrong.
+///
+/// # Errors
+/// [`BackendError`], unless there is nothing.
+pub(super) fn refusal(wrong: Vec<String>) -> Result<(), BackendError> {
     if wrong.is_empty() {
         return Ok(());
     }

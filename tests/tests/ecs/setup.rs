@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::time::Duration;
 
-use aws_sdk_ecs::types::{ContainerDefinition, ContainerRestartPolicy, Task};
+use aws_sdk_ecs::types::{ContainerDefinition, ContainerRestartPolicy, KeyValuePair, Tag, Task};
 use flame_aws::backend::EcsBuilder;
 use flame_aws::{HostKind, Pool, PoolError};
 use flame_tests::emulator::{self, EcsApp};
 use flame_tests::program;
 use flame_tests::{Folder, Test, demo, tests};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -23,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_start_without_credentials_says_so_at_once,
         a_start_without_root_certificates_says_so,
         another_size_is_set_for_the_task_and_its_container,
+        the_document_of_a_deployment_sets_all_that_the_builder_can,
         a_backend_serves_one_pool,
         a_parent_on_ecs_needs_nothing,
         a_parent_on_ec2_is_dialled_at_its_private_address,
@@ -141,6 +143,36 @@ async fn another_size_is_set_for_the_task_and_its_container() {
     assert_eq!((container.cpu(), container.memory()), (Some(512), Some(2_048)));
     assert_eq!(overrides.ephemeral_storage().map(|storage| storage.size_in_gib()), Some(30));
     pool.drain().await;
+}
+
+async fn the_document_of_a_deployment_sets_all_that_the_builder_can() {
+    let app = EcsApp::new().await;
+    let settings = json!({
+        "ecs": {
+            "cluster": EcsApp::CLUSTER,
+            "taskDefinition": EcsApp::FAMILY,
+            "subnets": ["subnet-0b", "subnet-0c"],
+            "env": { "LEVEL": "high" },
+            "tags": { "team": "x" },
+        },
+        "lambda": {},
+    });
+    let settings = settings.to_string();
+    let variables = app.account.variables();
+    let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+    let metadata = instance_metadata().await;
+    let address = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.as_str());
+    let variables = variables.chain([address, ("FLAME_AWS", settings.as_str())]);
+    let variables: Vec<_> = variables.collect();
+    program::Program::start("ecs_app", &variables).finish().await;
+    let tasks = app.tasks().await;
+    let [runner] = tasks.as_slice() else { panic!("one task: {tasks:?}") };
+    assert_eq!(subnets(runner), ["subnet-0b"]);
+    let container = &runner.overrides().unwrap().container_overrides()[0];
+    let level = |set: &KeyValuePair| set.name() == Some("LEVEL") && set.value() == Some("high");
+    assert!(container.environment().iter().any(level), "{container:?}");
+    let team = |tag: &Tag| tag.key() == Some("team") && tag.value() == Some("x");
+    assert!(runner.tags().iter().any(team), "{:?}", runner.tags());
 }
 
 async fn a_backend_serves_one_pool() {

@@ -148,13 +148,14 @@ impl EcsBuilder {
 
     /// A variable of the runners' environment, over the task definition's. All of them, with
     /// FLAME_PARENT, must fit 8,192 characters. Who may describe tasks can read them: no place for
-    /// secrets.
+    /// secrets. `{"ecs": {"env": {"NAME": "value"}}}` in FLAME_AWS adds those that are not set here.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// A tag of each task, beside those that name pool, runner and parent.
+    /// A tag of each task, beside those that name pool, runner and parent; at most 45. `tags` in
+    /// FLAME_AWS, an object, adds those that are not set here.
     pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((name.into(), value.into()));
         self

@@ -14,10 +14,11 @@ use super::fargate;
 use super::request;
 use super::task::Log;
 use crate::backend::BackendError;
-use crate::backend::aws::settings::{Settings, Where};
+use crate::backend::aws::settings::{Names, Settings, Where};
 
 /// The settings that the environment may have.
-pub(super) const NAMES: &[&str] = &[
+pub(super) const NAMES: Names = Names { texts: TEXTS, pairs: &["env", "tags"] };
+const TEXTS: &[&str] = &[
     "cluster",
     "task_definition",
     "container",
@@ -144,8 +145,8 @@ impl Plan {
             container_memory: None,
             ephemeral_storage: found.number("ephemeral_storage", builder.ephemeral_storage),
             providers: found.providers(&builder.providers),
-            env: builder.env.clone(),
-            tags: builder.tags.clone(),
+            env: merged(settings.pairs("env"), &builder.env),
+            tags: merged(settings.pairs("tags"), &builder.tags),
             stop_timeout: STOP_TIMEOUT,
         };
         // Another task definition than the parent's own has other containers.
@@ -182,21 +183,21 @@ impl Plan {
         for (name, _) in &self.env {
             must(
                 name != FlameParent::ENV && name != ecs::STOP_TIMEOUT,
-                format!("`.env(..)` sets {name}, which is the pool's to set: leave it out"),
+                format!("`env` sets {name}, which is the pool's to set: leave it out"),
             );
             must(
                 !name.is_empty() && !name.contains('='),
-                format!("`.env(..)` sets `{name}`, which is no name of a variable"),
+                format!("`env` sets `{name}`, which is no name of a variable"),
             );
         }
         let tags = self.tags.len();
-        must(tags <= MAX_TAGS, format!("`.tag(..)` sets {tags}: a task may have {MAX_TAGS}"));
+        must(tags <= MAX_TAGS, format!("`tags` has {tags}: a task may have {MAX_TAGS}"));
         for (name, value) in &self.tags {
             let reserved = name.to_lowercase().starts_with("aws:") || name.starts_with("flame:");
-            must(!reserved, format!("`.tag(..)` sets `{name}`: `aws:` and `flame:` are reserved"));
+            must(!reserved, format!("`tags` has `{name}`: `aws:` and `flame:` are reserved"));
             must(
                 (1..=128).contains(&name.chars().count()) && value.chars().count() <= 256,
-                format!("`.tag(..)` sets `{name}`: a name has 1 to 128 characters, a value 256"),
+                format!("`tags` has `{name}`: a name has 1 to 128 characters, a value 256"),
             );
         }
         if let (Some(cpu), Some(memory)) = (self.cpu, self.memory) {
@@ -333,6 +334,13 @@ pub(super) fn refusal(wrong: Vec<String>) -> Result<(), BackendError> {
         return Ok(());
     }
     Err(BackendError::new(format!("the ECS backend can't boot: {}", wrong.join("; "))))
+}
+
+/// The pairs of the environment, and those of the builder, which go before them.
+fn merged(settings: &[(String, String)], built: &[(String, String)]) -> Vec<(String, String)> {
+    let is_built = |name: &str| built.iter().any(|(built, _)| built == name);
+    let left = settings.iter().filter(|(name, _)| !is_built(name));
+    left.chain(built).cloned().collect()
 }
 
 /// Looks for a setting: the builder's, else the environment's; keeps what is wrong.

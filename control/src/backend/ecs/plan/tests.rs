@@ -130,6 +130,19 @@ fn every_setting_can_come_from_the_environment() {
 }
 
 #[test]
+fn env_and_tags_of_the_document_are_added_to_those_of_the_builder_and_checked_as_they_are() {
+    let document = r#"{"ecs": {"env": {"A": "1", "B": "2"}, "tags": {"team": "x"}}}"#;
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let built = || built().env("B", "3").env("C", "4").tag("stage", "test");
+    let plan = resolve(&built(), &settings(&[("FLAME_AWS", document)]), None).ok().unwrap();
+    assert_eq!(plan.env, [pair("A", "1"), pair("B", "3"), pair("C", "4")]);
+    assert_eq!(plan.tags, [pair("team", "x"), pair("stage", "test")]);
+    let document = r#"{"ecs": {"env": {"FLAME_PARENT": "x"}, "tags": {"flame:pool": "x"}}}"#;
+    let error = resolve(&built(), &settings(&[("FLAME_AWS", document)]), None).err().unwrap();
+    assert!(error.contains("pool's to set") && error.contains("reserved"), "{error}");
+}
+
+#[test]
 fn what_is_wrong_is_told_before_any_call() {
     let many = |n: usize| (0..n).map(|n| format!("x-{n}"));
     let wrong = [

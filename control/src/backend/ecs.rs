@@ -59,7 +59,7 @@ use plan::{Definition, Home, Plan, refusal};
 use poller::Every;
 use request::{Asker, Request};
 use sweep::Rule;
-use sweeper::wall_clock;
+use sweeper::{Sweeper, wall_clock};
 
 /// The pauses of an order.
 const ORDER_PACE: Pace =
@@ -185,7 +185,8 @@ impl Ecs {
         if let Sweeping::Every { every, age } = self.builder.sweep {
             let (pool, parent) = (asker.pool.clone(), asker.parent.clone());
             let rule = Rule { pool, parent, age, pause: every };
-            tasks.push(tokio::spawn(sweeper::keep_sweeping(fleet.clone(), family, rule)));
+            let sweeper = Sweeper::new(fleet.clone(), family, rule);
+            tasks.push(tokio::spawn(sweeper.keep_sweeping()));
         }
         let longest = pool.lifetime.map(|life| pool.boot_timeout + life + pool.shutdown_timeout);
         let boot_timeout = pool.boot_timeout;

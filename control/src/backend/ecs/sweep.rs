@@ -9,7 +9,8 @@
 //! 1. **Stray.** It is of *this* parent and pool, by the tag `flame:parent`, and this backend does
 //!    not know it: the answer to its order was lost, and the order was given up.
 //! 2. **Its parent is dead.** The tag `flame:parent-task` names the ECS task that its parent ran
-//!    in, and ECS says that this task has stopped, or does not know it any more.
+//!    in, and ECS says that this task has stopped, or does not know it any more. That task is of
+//!    the same region and account: of others ECS knows nothing, whether they live or not.
 //! 3. **Overdue.** The tag `flame:ends-by` names the latest time, in seconds of Unix time, at which
 //!    its pool's `lifetime` and shutdown window were over, and that is [`SKEW`] ago.
 //!
@@ -91,7 +92,7 @@ impl Sweep {
         let of_others = tasks.iter().filter(|task| self.is_candidate(task));
         let mut parents: Vec<_> = of_others
             .filter(|task| task.tags.get(PARENT) != Some(&self.rule.parent))
-            .filter_map(|task| task.tags.get(PARENT_TASK).cloned())
+            .filter_map(|task| parent_of(task).map(str::to_owned))
             .collect();
         parents.sort();
         parents.dedup();
@@ -129,7 +130,7 @@ impl Sweep {
         if task.tags.get(PARENT)? == &self.rule.parent {
             return Some("flame: a stray, whose order was given up");
         }
-        let parent = task.tags.get(PARENT_TASK).and_then(|arn| look.parents.get(arn));
+        let parent = parent_of(task).and_then(|arn| look.parents.get(arn));
         if parent == Some(&ParentTask::Dead) {
             return Some("flame: an orphan, whose parent's task has stopped");
         }
@@ -142,6 +143,19 @@ impl Sweep {
         // One that does not say when it was made is not old.
         task.created.is_some_and(|created| unix.saturating_sub(created) >= seconds(self.rule.age))
     }
+}
+
+/// The task of a runner's parent, where ECS can be asked after it.
+fn parent_of(task: &Task) -> Option<&str> {
+    let parent = task.tags.get(PARENT_TASK)?;
+    let near = place(parent).is_some() && place(parent) == place(&task.arn);
+    near.then_some(parent.as_str())
+}
+
+/// What an ARN says of partition, service, region and account: `arn:aws:ecs:region:account:..`.
+fn place(arn: &str) -> Option<&str> {
+    let (end, _) = arn.match_indices(':').nth(4)?;
+    arn.get(..end)
 }
 
 fn seconds(time: Duration) -> i64 {

@@ -20,7 +20,7 @@ fn task(tags: &[(&str, &str)]) -> Task {
     let runner = [(POOL, "thumbs"), (RUNNER, "f-1"), (PARENT, "p-other")];
     let tags = runner.iter().chain(tags);
     Task {
-        arn: "task/1".to_owned(),
+        arn: "arn:aws:ecs:eu-central-1:1:task/main/1".to_owned(),
         status: "RUNNING".to_owned(),
         desired: "RUNNING".to_owned(),
         created: Some(UNIX - 3600),
@@ -70,6 +70,27 @@ fn a_runner_of_a_parent_elsewhere_is_left_alone_however_old() {
     let mut old = task(&[]);
     old.created = Some(0);
     assert_eq!(swept(&mut sweep(), &old, Some(ParentTask::Dead)), 0);
+}
+
+#[test]
+fn a_parent_in_another_region_or_account_is_never_taken_for_dead() {
+    for elsewhere in [
+        "arn:aws:ecs:eu-west-1:1:task/main/parent",
+        "arn:aws:ecs:eu-central-1:2:task/main/parent",
+        "arn:aws-cn:ecs:eu-central-1:1:task/main/parent",
+        "main/parent",
+    ] {
+        let task = task(&[(PARENT_TASK, elsewhere)]);
+        assert_eq!(sweep().parents_of(std::slice::from_ref(&task)), [""; 0], "{elsewhere}");
+        let (mut sweep, begin) = (sweep(), start());
+        let parents = HashMap::from([(elsewhere.to_owned(), ParentTask::Dead)]);
+        let tasks = std::slice::from_ref(&task);
+        for minutes in [0, 5, 10] {
+            let now = begin + MINUTE * minutes;
+            let look = Look { now, unix: UNIX, tasks, known: &|_| false, parents: &parents };
+            assert_eq!(sweep.look(&look), [], "{elsewhere}");
+        }
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ mod request;
 mod sweep;
 mod sweeper;
 mod task;
+#[cfg(test)]
+mod testing;
 
 use api::Api;
 pub use builder::EcsBuilder;

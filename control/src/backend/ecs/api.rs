@@ -29,8 +29,8 @@ use crate::backend::aws::fault::{Fault, Got};
 
 /// How long one request may take. AWS answers in a second or two on a bad day.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(10);
-/// How many pages a list may have: 1,000 tasks.
-const PAGES: usize = 10;
+/// How many pages of a list are read in one go: 1,000 tasks.
+pub(super) const PAGES: usize = 10;
 
 /// The requests per second that AWS allows an account in a region: RunTask and StopTask share one
 /// rate, DescribeTasks and ListTasks another (AWS documentation, "Request throttling for the Amazon
@@ -202,29 +202,38 @@ impl Api {
 
     /// The tasks that are to run and were started by that: their ARNs.
     pub(super) async fn started_by(&self, who: &str) -> Result<Vec<String>, Fault> {
-        // ECS takes no other filter beside it.
-        self.list(|call| call.started_by(who)).await
-    }
-
-    /// The tasks of a family that are to run: their ARNs.
-    pub(super) async fn of_family(&self, family: &str) -> Result<Vec<String>, Fault> {
-        self.list(|call| call.family(family)).await
-    }
-
-    async fn list(&self, filter: impl Fn(ListTasks) -> ListTasks) -> Result<Vec<String>, Fault> {
         let (mut arns, mut from) = (Vec::new(), None);
         for _ in 0..PAGES {
-            self.meters.look.pass().await;
-            let call = filter(self.client.list_tasks().cluster(&self.cluster)).set_next_token(from);
-            let answer = call.send().await.map_err(|error| Fault::of(&error))?;
-            arns.extend_from_slice(answer.task_arns());
-            from = answer.next_token;
+            // ECS takes no other filter beside it.
+            let page = self.page(from, |call| call.started_by(who)).await?;
+            arns.extend(page.arns);
+            from = page.next;
             if from.is_none() {
                 return Ok(arns);
             }
         }
         tracing::warn!(listed = arns.len(), "there are more tasks than are looked at");
         Ok(arns)
+    }
+
+    /// Some of the tasks of a family that are to run: the first ones, or those that follow.
+    pub(super) async fn of_family(
+        &self,
+        family: &str,
+        from: Option<String>,
+    ) -> Result<Page, Fault> {
+        self.page(from, |call| call.family(family)).await
+    }
+
+    async fn page(
+        &self,
+        from: Option<String>,
+        filter: impl FnOnce(ListTasks) -> ListTasks,
+    ) -> Result<Page, Fault> {
+        self.meters.look.pass().await;
+        let call = filter(self.client.list_tasks().cluster(&self.cluster)).set_next_token(from);
+        let answer = call.send().await.map_err(|error| Fault::of(&error))?;
+        Ok(Page { arns: answer.task_arns.unwrap_or_default(), next: answer.next_token })
     }
 
     /// The state of the cluster, such as ACTIVE; `None` if there is no such cluster.
@@ -244,6 +253,13 @@ impl Api {
         let unmade = || unmade("the answer has no task definition");
         Ok(definition(answer.task_definition().ok_or_else(unmade)?))
     }
+}
+
+/// A part of a list of tasks; at most 100.
+pub(super) struct Page {
+    pub(super) arns: Vec<String>,
+    /// What the next part is asked for by; none after the last.
+    pub(super) next: Option<String>,
 }
 
 type ListTasks = aws_sdk_ecs::operation::list_tasks::builders::ListTasksFluentBuilder;

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
+use super::api::PAGES;
 use super::classify;
 use super::fleet::{Fleet, now};
 use super::poller::BATCH;
 use super::sweep::{Look, ParentTask, Rule, Sweep};
 use super::task::Task;
-use crate::backend::aws::class;
+use crate::backend::aws::class::{self, Class};
 use crate::backend::aws::fault::Fault;
 
 /// Looks for the orphans of one pool, among the tasks of its family.
@@ -20,13 +21,16 @@ pub(super) struct Sweeper {
     family: String,
     every: Duration,
     sweep: Sweep,
+    /// Where the next look begins; none: with the first task.
+    from: Option<String>,
     /// That parents may not be asked after was said.
     denied: bool,
 }
 
 impl Sweeper {
     pub(super) fn new(fleet: Arc<Fleet>, family: String, rule: Rule) -> Self {
-        Self { fleet, family, every: rule.pause, sweep: Sweep::new(rule), denied: false }
+        let (every, sweep) = (rule.pause, Sweep::new(rule));
+        Self { fleet, family, every, sweep, from: None, denied: false }
     }
 
     /// Sweeps at once, and then every so often, for as long as it is polled. Ends where it is not
@@ -47,22 +51,48 @@ impl Sweeper {
         }
     }
 
+    /// The orphans among the tasks from where the last look has stopped, [`PAGES`] pages at most.
     async fn look(&mut self) -> Result<Vec<(String, &'static str)>, Fault> {
         let fleet = self.fleet.clone();
         let mut tasks = Vec::new();
-        for batch in fleet.api.of_family(&self.family).await?.chunks(BATCH) {
-            tasks.extend(fleet.api.describe(batch, true).await?.0);
+        let mut ends_round = false;
+        for _ in 0..PAGES {
+            let page = match fleet.api.of_family(&self.family, self.from.clone()).await {
+                Ok(page) => page,
+                Err(fault) if class::is_denied(&fault) || self.from.is_none() => return Err(fault),
+                Err(fault) => {
+                    tracing::debug!(%fault, "no more tasks can be listed; later");
+                    // A place in a list that is refused is too old.
+                    if classify::of_fault(&fault) == Class::Config {
+                        self.from = None;
+                    }
+                    break;
+                }
+            };
+            match self.described(&page.arns).await {
+                Ok(described) => tasks.extend(described),
+                Err(fault) if class::is_denied(&fault) => return Err(fault),
+                Err(fault) => tracing::debug!(%fault, "some tasks can't be looked at; later"),
+            }
+            self.from = page.next;
+            if self.from.is_none() {
+                ends_round = true;
+                break;
+            }
         }
         let parents = self.ask_after(self.sweep.parents_of(&tasks)).await;
         let known = |task: &Task| fleet.knows(task);
-        let look = Look {
-            now: now(),
-            unix: wall_clock(),
-            tasks: &tasks,
-            known: &known,
-            parents: &parents,
-        };
-        Ok(self.sweep.look(&look))
+        let (tasks, known, parents) = (tasks.as_slice(), &known, &parents);
+        let (now, unix) = (now(), wall_clock());
+        Ok(self.sweep.look(&Look { now, unix, tasks, ends_round, known, parents }))
+    }
+
+    async fn described(&self, arns: &[String]) -> Result<Vec<Task>, Fault> {
+        let mut tasks = Vec::new();
+        for batch in arns.chunks(BATCH) {
+            tasks.extend(self.fleet.api.describe(batch, true).await?.0);
+        }
+        Ok(tasks)
     }
 
     /// What is known of the tasks of parents; those that can't be asked for are left out.
@@ -132,12 +162,5 @@ pub(super) fn wall_clock() -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tasks_arn_names_its_cluster() {
-        assert_eq!(cluster_of("arn:aws:ecs:eu-central-1:1:task/main/0f"), Some("main"));
-        assert_eq!(cluster_of("arn:aws:ecs:eu-central-1:1:task/0f"), None, "the old format");
-    }
-}
+#[path = "sweeper/tests.rs"]
+mod tests;

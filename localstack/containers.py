@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import NoReturn
 
 IMAGE = "localhost/app:1"
-# Where the program is in the image.
+# Where the program is in the image, and how `import` is told of it.
 PROGRAM = "app"
+ENTRYPOINT = f'ENTRYPOINT ["/{PROGRAM}"]'
 # The only other thing in it, as a client of AWS does not start without root certificates.
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # How long `end` waits for containers whose tasks were killed a moment ago.
@@ -92,17 +93,22 @@ class Store:
 
 def make(store: Store, program: Path) -> None:
     """An image FROM scratch."""
-    if not CERTIFICATES.is_file():
-        fail(f"{CERTIFICATES} is not there: apt-get install ca-certificates")
     store.folder.mkdir(parents=True, exist_ok=True)
     (store.folder / "containers.conf").write_text(SETTINGS)
     archive = store.folder / "image.tar"
+    pack(program, archive)
+    store.ask("import", "--quiet", "--change", ENTRYPOINT, str(archive), IMAGE)
+    archive.unlink()
+    print(json.dumps({"entrypoint": [sys.executable, "-IS", str(Path(__file__).resolve()), "run", str(store.folder)]}))
+
+
+def pack(program: Path, archive: Path) -> None:
+    """All that is in the image."""
+    if not CERTIFICATES.is_file():
+        fail(f"{CERTIFICATES} is not there: apt-get install ca-certificates")
     with tarfile.open(archive, "w") as tar:
         tar.add(program, PROGRAM)
         tar.add(CERTIFICATES.resolve(), str(CERTIFICATES))
-    store.ask("import", "--quiet", "--change", f'ENTRYPOINT ["/{PROGRAM}"]', str(archive), IMAGE)
-    archive.unlink()
-    print(json.dumps({"entrypoint": [sys.executable, "-IS", str(Path(__file__).resolve()), "run", str(store.folder)]}))
 
 
 def end(store: Store) -> None:

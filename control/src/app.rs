@@ -13,6 +13,7 @@ use flame_runner_shim::{Connect, lifeline, log, panics};
 use flame_wire::message::EndReason;
 use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use self::role::Role;
 use crate::error::AppError;
@@ -139,7 +140,17 @@ async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
         logs: Some(logs),
         signals: received,
     };
-    let (reason, code) = match runner.run().await {
+    // In a task of its own, since each call wakes it twice: the root of a runtime is woken by way of
+    // its driver, or of another thread. The set aborts it where this is dropped.
+    let mut life = JoinSet::new();
+    life.spawn(runner.run());
+    let ended = match life.join_next().await {
+        Some(Err(panic)) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
+        Some(Ok(ended)) => ended,
+        // The runtime ends, and the process with it.
+        _ => std::future::pending().await,
+    };
+    let (reason, code) = match ended {
         Ended::Done { code, reason, .. } => (reason, code),
         Ended::Refused(refusal) => {
             say(&format!("flame-aws: the parent refused this runner: {refusal}"));
@@ -170,9 +181,10 @@ async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
 }
 
 /// The process is about to exit: its last line, where its parent keeps the last lines of a child.
-#[expect(clippy::print_stderr, reason = "the log may have no way out any more")]
 fn say(line: &str) {
-    eprintln!("{line}");
+    use std::io::Write;
+    // Nobody may be left to read it; the exit code says the same.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(unix)]

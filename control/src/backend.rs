@@ -19,6 +19,7 @@ use crate::error::{BootFailure, BootFailureKind};
 mod aws;
 #[cfg(feature = "ecs")]
 mod ecs;
+pub(crate) mod guarded;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
@@ -49,7 +50,8 @@ pub use process::Process;
 /// To write one, read the [guide](crate::guide), which has a complete one.
 ///
 /// All methods may be called at the same time from several tasks. Futures may be dropped at any
-/// await, except that the pool always waits for `remote_boot`, so that no instance is forgotten.
+/// await; that of `remote_boot` is waited for until a minute after the boot timeout, so that no instance
+/// is forgotten. A method that panics has failed.
 pub trait Backend: Send + Sync + 'static {
     /// What kind of host the instances are; the runner's side asks for it.
     fn kind(&self) -> HostKind;

@@ -13,7 +13,8 @@ use flame_wire::parent::ParentError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Waiting for a slot: runners were up, all full.
+    /// Waiting for a slot: runners were up, all full. Or one was given, and the caller did not poll
+    /// its call until it was too late.
     Queue,
     /// Waiting for a runner to boot.
     Boot,

@@ -59,8 +59,8 @@
 //! app, the same build as this one, with the environment variable `FLAME_PARENT` set to
 //! [`BootSpec::flame_parent`]. Return the [`Instance`] as soon as the platform has taken the order;
 //! that the copy dials home is the pool's to see.
-//! - Bound the time that this takes. The pool waits for it, however long, since only the answer
-//!   tells whether there is an instance; the clock of the boot's token runs meanwhile.
+//! - Bound the time that this takes. At the boot timeout the boot has failed, and the pool waits for
+//!   the answer for another minute, since only that tells whether there is an instance to stop.
 //! - [`BootSpec::runner`] is the boot's own name, 34 characters. Use it as the token that makes the
 //!   order idempotent, and as a tag by which to find what was left behind.
 //! - The name in [`Instance`] is the backend's own, unique among all it has booted. A process of

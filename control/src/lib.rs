@@ -28,7 +28,7 @@
 //! - [`backend`] is where copies come from; [`guide`] shows how to write one.
 
 // The suite's own remote functions: the macro names this crate as an app does.
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 extern crate self as flame_aws;
 
 /// The README's example compiles.

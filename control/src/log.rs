@@ -3,6 +3,8 @@
 //! Lines go to `tracing` (target `flame::runner`) with the runner and, where it is known, the
 //! call. An app without a `tracing` subscriber sees them on its standard error.
 
+use std::io::Write;
+
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::message::{Level, LogRecord};
 
@@ -41,10 +43,11 @@ pub(crate) fn printed(line: &OutputLine, call: Option<CallId>) {
     tracing::info!(target: TARGET, %runner, call, stream, "{line}");
 }
 
-#[expect(clippy::print_stderr, reason = "the app has no log to put it in")]
 fn print(runner: RunnerRef, call: Option<CallId>, text: &str) {
-    match call {
-        Some(call) => eprintln!("[{runner} {call}] {text}"),
-        None => eprintln!("[{runner}] {text}"),
-    }
+    let mut stderr = std::io::stderr().lock();
+    // Where nobody reads it, there is no other log to put it in.
+    let _ = match call {
+        Some(call) => writeln!(stderr, "[{runner} {call}] {text}"),
+        None => writeln!(stderr, "[{runner}] {text}"),
+    };
 }

@@ -127,22 +127,7 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Option`](crate::PoolError::Option), and nothing is changed.
     pub fn resize(&self, change: LimitsChange) -> Result<(), crate::PoolError> {
-        let limits = self.shared().read(|state| state.limits().changed(&change));
-        let bad = |option, why: &str| Err(crate::PoolError::Option { option, why: why.to_owned() });
-        if limits.max < 1 {
-            return bad("max", "must be at least 1");
-        }
-        if limits.max_concurrency < 1 {
-            return bad("max_concurrency", "must be at least 1");
-        }
-        if limits.max_queue < 1 {
-            return bad("max_queue", "must be at least 1");
-        }
-        if limits.min > limits.max {
-            return bad("min", "is above `max`");
-        }
-        self.shared().handle(Event::Resize { change });
-        Ok(())
+        self.shared().resize(change)
     }
 
     /// The pool at this moment.

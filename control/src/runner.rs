@@ -74,12 +74,23 @@ pub(crate) async fn live(
     name: RunnerRef,
     mut commands: watch::Receiver<Command>,
 ) {
-    let mut over = Over { pool: &pool, id, instance: None };
+    let mut over = Over { pool: &pool, id, instance: None, done: false };
+    live_on(&pool, id, name, &mut commands, &mut over).await;
+    over.done = true;
+}
+
+async fn live_on(
+    pool: &Arc<Shared>,
+    id: RunnerId,
+    name: RunnerRef,
+    commands: &mut watch::Receiver<Command>,
+    over: &mut Over<'_>,
+) {
     let (first, mut arrivals) = mpsc::channel(1);
     let (again, sockets) = mpsc::channel(1);
     let by = Instant::now() + pool.config.boot_timeout;
     let door = Door { resume: Token::from_bytes(rand::random()), first, again };
-    let boot = boot(&pool, name, door, by);
+    let boot = boot(pool, name, door, by);
     let boot = boot.instrument(tracing::debug_span!("flame.boot", runner = %name));
     tokio::pin!(boot);
     let failed = |failure| Event::BootFailed { runner: id, failure: Arc::new(failure) };
@@ -87,52 +98,59 @@ pub(crate) async fn live(
         Ok(Ok(booted)) => booted,
         Ok(Err(failure)) => return pool.handle(failed(failure)),
         Err(_) => {
-            pool.handle(failed(too_slow(&pool)));
+            pool.handle(failed(too_slow(pool)));
             // What the backend makes even now is not forgotten.
-            return see_off(&pool, name, boot, &mut over).await;
+            return see_off(pool, name, boot, over).await;
         }
     };
     over.instance = Some(instance.clone());
     let dead = pool.backend.watch(&instance).shared();
-    let arrived = arrival(&pool, name, by, &mut arrivals, dead.clone(), &mut commands)
+    let arrived = arrival(pool, name, by, &mut arrivals, dead.clone(), commands)
         .instrument(tracing::debug_span!("flame.connect", runner = %name));
     match arrived.await {
         Ok((io, hello)) => {
             pool.backend.heard(&instance, Heard::Hello);
             let up = (io, hello, sockets);
-            serve(&pool, id, name, &instance, &parent, up, dead.clone(), &mut commands).await;
+            serve(pool, id, name, &instance, &parent, up, dead.clone(), commands).await;
         }
         Err(mut failure) => {
             // One that dials in even now finds nobody behind its door, and ends by itself.
             drop((arrivals, sockets));
             if failure.log_tail.is_empty() {
-                failure.log_tail = last_words(&pool, &instance, dead.clone()).await;
+                failure.log_tail = last_words(pool, &instance, dead.clone()).await;
             }
             pool.handle(failed(failure));
         }
     }
-    stop(&pool, name, &instance, dead).await;
+    stop(pool, name, &instance, dead).await;
     over.instance = None;
 }
 
-/// Tells the pool that nothing is left of a runner; also where its life is dropped with the
-/// runtime, and nobody can wait for the end of its instance.
+/// Tells the pool that nothing is left of a runner; also where its life is cut short, by a panic or
+/// with the runtime, and nobody can wait for the end of its instance.
 struct Over<'a> {
     pool: &'a Shared,
     id: RunnerId,
     /// What is not seen dead.
     instance: Option<Instance>,
+    done: bool,
 }
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        if let Some(instance) = &self.instance {
-            // The pool's runtime is gone: nothing is to be booted in its place.
-            self.pool.handle(Event::Drain);
-            self.pool.handle(Event::RunnerLost { runner: self.id });
-            let _ = self.pool.backend.stop(instance).now_or_never();
+        let runner = self.id;
+        if !self.done {
+            if !std::thread::panicking() {
+                // The pool's runtime is gone: nothing is to be booted in its place.
+                self.pool.handle(Event::Drain);
+            }
+            self.pool.handle(Event::RunnerLost { runner });
+            if let Some(instance) = &self.instance {
+                let _ = self.pool.backend.stop(instance).now_or_never();
+            }
         }
-        self.pool.runner_over(self.id);
+        self.pool.handle(Event::RunnerGone { runner });
+        self.pool.runner_over(runner);
     }
 }
 
@@ -321,7 +339,9 @@ async fn serve(
     if sight.borrow().goodbye {
         pool.backend.heard(instance, Heard::Goodbye);
         let _ = timeout(GONE_PATIENCE, dead).await;
-        pool.handle(Event::RunnerGone { runner: id });
+    } else {
+        // Told by the link already, unless a panic has ended that.
+        pool.handle(Event::RunnerLost { runner: id });
     }
 }
 

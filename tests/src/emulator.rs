@@ -4,13 +4,16 @@
 //! suite be killed, the emulator ends with it. Each test has an [`Account`] of its own in it, so
 //! tests see nothing of each other. The image [`IMAGE`] is the suite itself: what AWS starts of it
 //! is a copy of the suite, as a process or, where that is asked for, in a [container](containers).
+//!
+//! Where AWS_ENDPOINT_URL is set, AWS is what listens there, and nothing is started. That may be
+//! another emulator, such as LocalStack: see [`emulated`](crate::emulated) for what that changes.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecs::config::Credentials;
@@ -20,45 +23,59 @@ use crate::{Folder, process};
 
 pub mod containers;
 mod ecs;
+mod elsewhere;
 mod lambda;
+mod reach;
 
 use containers::Containers;
 pub use ecs::EcsApp;
 pub use lambda::Function;
+pub use reach::{checks, reachable};
 
 /// The image that is the suite itself.
-pub const IMAGE: &str = "suite:latest";
+pub const IMAGE: &str = "flame-suite:1";
 /// The region that everything is in.
 pub const REGION: &str = "eu-central-1";
 
+/// AWS, as the suite has found or started it.
+struct Aws {
+    endpoint: String,
+    /// Whether it is the emulator, whoever has started it.
+    emulated: bool,
+    own: Option<Emulator>,
+}
+
+/// An emulator of this suite.
 struct Emulator {
     child: Child,
-    endpoint: String,
     /// The table of images, and what the emulator says.
     folder: Folder,
     containers: Option<Containers>,
 }
 
-static EMULATOR: Mutex<Option<Result<Emulator, String>>> = Mutex::new(None);
+static AWS: Mutex<Option<Result<Aws, String>>> = Mutex::new(None);
 
-/// Starts the emulator, unless it runs; its endpoint.
-///
-/// # Panics
-/// If it can't be started: with a sentence that says why. A suite that needs it is never skipped.
-pub async fn endpoint() -> String {
-    let started = tokio::task::spawn_blocking(try_endpoint).await;
-    started.expect("starting the emulator does not panic").unwrap_or_else(|why| panic!("{why}"))
-}
-
-/// The same, for where no test runs yet. Blocks.
+/// Finds AWS, or starts it, unless that is done already. Blocks.
 ///
 /// # Errors
-/// The sentence.
-pub fn try_endpoint() -> Result<String, String> {
-    let mut emulator = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    match emulator.get_or_insert_with(Emulator::start) {
-        Ok(emulator) => Ok(emulator.endpoint.clone()),
-        Err(why) => Err(format!("this needs the emulator of AWS: {why}")),
+/// There is none: with a sentence that says why. A suite that needs it is never skipped.
+pub fn ready() -> Result<(), String> {
+    with_aws(|_| ())
+}
+
+/// Whether AWS is the emulator, and so has its pages. Blocks.
+///
+/// # Errors
+/// As [`ready`].
+pub fn is_used() -> Result<bool, String> {
+    with_aws(|aws| aws.emulated)
+}
+
+fn with_aws<T>(ask: impl FnOnce(&Aws) -> T) -> Result<T, String> {
+    let mut aws = AWS.lock().unwrap_or_else(PoisonError::into_inner);
+    match aws.get_or_insert_with(Aws::find) {
+        Ok(aws) => Ok(ask(aws)),
+        Err(why) => Err(format!("this needs AWS: {why}")),
     }
 }
 
@@ -67,15 +84,31 @@ pub fn try_endpoint() -> Result<String, String> {
 /// # Errors
 /// A container is left: with a sentence that names it.
 pub fn end() -> Result<(), String> {
-    let emulator = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Ok(mut emulator)) = emulator else { return Ok(()) };
+    let aws = AWS.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(Ok(Aws { own: Some(mut emulator), .. })) = aws else { return Ok(()) };
     drop(emulator.child.stdin.take());
     let _ = emulator.child.wait();
     emulator.containers.map_or(Ok(()), Containers::end)
 }
 
+impl Aws {
+    fn find() -> Result<Self, String> {
+        match elsewhere::named() {
+            Some(endpoint) => {
+                let emulated = elsewhere::is_the_emulator(&endpoint)?;
+                Ok(Self { endpoint, emulated, own: None })
+            }
+            None => {
+                let (emulator, endpoint) = Emulator::start()?;
+                Ok(Self { endpoint, emulated: true, own: Some(emulator) })
+            }
+        }
+    }
+}
+
 impl Emulator {
-    fn start() -> Result<Self, String> {
+    /// Starts one; its endpoint, too.
+    fn start() -> Result<(Self, String), String> {
         let folder = Folder::new();
         let images = folder.path().join("images.json");
         let suite = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -107,7 +140,7 @@ impl Emulator {
         let told: Option<Value> = read.ok().and_then(|_| serde_json::from_str(&line).ok());
         let endpoint = told.as_ref().and_then(|told| told["endpoint"].as_str());
         match endpoint {
-            Some(endpoint) => Ok(Self { child, endpoint: endpoint.to_owned(), folder, containers }),
+            Some(endpoint) => Ok((Self { child, folder, containers }, endpoint.to_owned())),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -118,29 +151,28 @@ impl Emulator {
     }
 }
 
-/// An account in the emulator, of one test.
+/// An account of one test.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// Its number, which is the access key as well.
     pub id: String,
-    /// Where the emulator is.
+    /// Where AWS is.
     pub endpoint: String,
+    emulated: bool,
     http: reqwest::Client,
 }
 
 impl Account {
     /// A new one, with nothing in it.
+    ///
+    /// # Panics
+    /// There is no AWS: see [`ready`].
     pub async fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(100_000_000_001);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
-        Self::at(id, endpoint().await)
-    }
-
-    /// The account of that number in the emulator that is there.
-    #[must_use]
-    pub fn at(id: String, endpoint: String) -> Self {
+        let find = || with_aws(|aws| (aws.endpoint.clone(), aws.emulated));
+        let found = tokio::task::spawn_blocking(find).await.expect("finding AWS does not panic");
+        let (endpoint, emulated) = found.unwrap_or_else(|why| panic!("{why}"));
         let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { id, endpoint, http }
+        Self { id: new_number().to_string(), endpoint, emulated, http }
     }
 
     /// The SDK's configuration.
@@ -207,17 +239,6 @@ impl Account {
         pids.map(|pid| u32::try_from(pid).expect("a pid")).collect()
     }
 
-    /// Whether a runner that calls itself by this process id is what runs. In a container it is
-    /// the first process, and sees no other.
-    pub async fn runs(&self, pid: u32) -> bool {
-        let running = self.running().await;
-        if containers::asked_for() {
-            pid == 1 && !running.is_empty()
-        } else {
-            running.contains(&pid)
-        }
-    }
-
     /// Ends all that runs with -9. A container ends with its process.
     pub async fn kill(&self) {
         self.running().await.into_iter().for_each(process::kill);
@@ -251,14 +272,19 @@ impl Account {
     }
 }
 
-/// What the emulator has said so far, for a test that fails.
+/// The number of an account: of this run, and of no other at the same endpoint.
+fn new_number() -> u64 {
+    static FIRST: LazyLock<u64> =
+        LazyLock::new(|| 100_000_000_000 + 200 * u64::from(rand::random::<u32>()));
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    *FIRST + NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What the suite's emulator has said so far, for a test that fails.
 #[must_use]
 pub fn said() -> String {
-    let emulator = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*emulator {
-        Some(Ok(emulator)) => {
-            std::fs::read_to_string(emulator.folder.path().join("said")).unwrap_or_default()
-        }
-        _ => String::new(),
-    }
+    let aws = AWS.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = aws.as_ref().and_then(|found| found.as_ref().ok()?.own.as_ref());
+    let said = own.map(|emulator| emulator.folder.path().join("said"));
+    said.and_then(|said| std::fs::read_to_string(said).ok()).unwrap_or_default()
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use flame_aws::backend::{Local, Process};
 use flame_aws::{App, PoolBuilder};
 use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 
-use crate::{mischief, program};
+use crate::{emulator, mischief, program};
 
 /// No test may hang: one that takes so long has failed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -32,6 +32,7 @@ pub struct Test {
     name: &'static str,
     run: fn() -> BoxFuture<'static, ()>,
     backend: Backend,
+    emulated: bool,
 }
 
 impl std::fmt::Debug for Test {
@@ -51,13 +52,20 @@ macro_rules! tests {
 /// A test of that name.
 #[must_use]
 pub fn test(name: &'static str, run: fn() -> BoxFuture<'static, ()>) -> Test {
-    Test { name, run, backend: Backend::Process }
+    Test { name, run, backend: Backend::Process, emulated: false }
 }
 
 /// The same tests, where their [`pool`]s have another backend.
 #[must_use]
 pub fn on(backend: Backend, tests: &[Test]) -> Vec<Test> {
     tests.iter().map(|test| Test { backend, ..test.clone() }).collect()
+}
+
+/// The same tests, which ask the emulator for what AWS has no calls for: its faults, its counts of
+/// calls, the processes that run. Where AWS is something else they are shown as ignored.
+#[must_use]
+pub fn emulated(tests: Vec<Test>) -> Vec<Test> {
+    tests.into_iter().map(|test| Test { emulated: true, ..test }).collect()
 }
 
 /// The `main` of a suite.
@@ -102,26 +110,33 @@ pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::p
     if program.is_some() {
         return std::process::ExitCode::SUCCESS;
     }
-    let trials = tests.into_iter().map(|test| {
-        let trial = trial(test.name.to_owned(), move || {
-            let run = BACKEND.scope(test.backend, (test.run)());
-            Box::pin(async {
-                run.await;
-                Ok(())
-            })
-        });
-        match test.backend {
-            Backend::Process => trial,
-            Backend::Local => trial.with_kind("local"),
-        }
-    });
-    let trials = trials.chain(more()).collect();
+    let trials = tests.into_iter().map(Test::trial).chain(more()).collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    if let Err(left) = crate::emulator::end() {
+    if let Err(left) = emulator::end() {
         eprintln!("{left}");
         return std::process::ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+impl Test {
+    fn trial(self) -> Trial {
+        let trial = Trial::ignorable_test(self.name, move || {
+            if self.emulated && !emulator::is_used()? {
+                return Ok(Completion::ignored_with("it needs the emulator's pages"));
+            }
+            let run = BACKEND.scope(self.backend, (self.run)());
+            in_time(async {
+                run.await;
+                Ok(())
+            })?;
+            Ok(Completion::Completed)
+        });
+        match self.backend {
+            Backend::Process => trial,
+            Backend::Local => trial.with_kind("local"),
+        }
+    }
 }
 
 /// A trial in a runtime of its own.
@@ -129,11 +144,12 @@ pub fn trial(
     name: String,
     run: impl FnOnce() -> BoxFuture<'static, Result<(), String>> + Send + 'static,
 ) -> Trial {
-    Trial::test(name, move || {
-        let ended = runtime().block_on(async { tokio::time::timeout(LIMIT, run()).await });
-        let ended = ended.unwrap_or_else(|_| Err(format!("took longer than {LIMIT:?}")));
-        ended.map_err(Into::into)
-    })
+    Trial::test(name, move || Ok(in_time(run())?))
+}
+
+fn in_time(run: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let ended = runtime().block_on(async { tokio::time::timeout(LIMIT, run).await });
+    ended.unwrap_or_else(|_| Err(format!("took longer than {LIMIT:?}")))
 }
 
 fn misbehave_in_boot() {

@@ -25,7 +25,9 @@ pub mod spans;
 mod temporary;
 mod watcher;
 
-pub use harness::{Backend, Test, on, pool, process_pool, suite, suite_with, test, trial, until};
+pub use harness::{
+    Backend, Test, emulated, on, pool, process_pool, suite, suite_with, test, trial, until,
+};
 pub use other_build::other_build;
 pub use temporary::Folder;
 pub use watcher::Watcher;

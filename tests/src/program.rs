@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::emulator::EcsApp;
+use crate::emulator::{EcsApp, reachable};
 use crate::{demo, mischief, process, process_pool};
 
 /// The variable that says which program the suite is.
@@ -173,7 +173,8 @@ async fn traced() {
 
 /// A pool on Lambda, as the environment has it.
 fn lambda_pool() -> flame_aws::PoolBuilder {
-    flame_aws::Pool::builder("test").max(2).max_concurrency(1).backend(Lambda::from_env())
+    let pool = flame_aws::Pool::builder("test").max(2).max_concurrency(1);
+    reachable(pool.backend(Lambda::from_env()))
 }
 
 /// Two invocations, one idle and one busy, that end soon when this program is gone.
@@ -206,7 +207,7 @@ async fn ecs_family() {
     let pool = |name: &str| {
         let backend = EcsApp::backend_with(config.clone()).build();
         let pool = flame_aws::Pool::builder(name).max(1).timeout(None).backend(backend);
-        pool.grace(Duration::from_secs(1))
+        reachable(pool.grace(Duration::from_secs(1)))
     };
     let idle = pool("idle").min(1).start().await.unwrap();
     idle.ready().await;
@@ -232,7 +233,7 @@ async fn ecs_secret() {
     let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
     let backend = EcsApp::backend_with(config).build();
     let pool = flame_aws::Pool::builder("secret").max(1).backend(backend);
-    let pool = pool.start().await.unwrap();
+    let pool = reachable(pool).start().await.unwrap();
     let secret = pool.call(demo::variable("FLAME_PARENT")).await.unwrap();
     println!("{}", secret.unwrap());
     pool.drain().await;

@@ -6,14 +6,15 @@
 use std::io::Cursor;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use flame_aws::{Blob, CallContext, remote};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, ImageReader, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::jpeg;
 use crate::looks::Look;
 
 /// Longest sides of the pictures that are made, in pixels, largest first.
@@ -65,10 +66,12 @@ pub(crate) fn develop(photo: Blob, look: Look) -> anyhow::Result<Developed> {
 
 /// Reads a JPEG or PNG, upright whichever way the camera was held.
 ///
-/// The decoder's own limits hold: a file that claims to be enormous is an error, not a crash. A JPEG
-/// that breaks off is drawn as far as it goes, as browsers do.
+/// The decoder's own limits hold: a file that claims to be enormous is an error, not a crash. So is
+/// one that breaks off: of a JPEG the decoder would draw what is there, and the rest grey.
 fn decode(photo: &[u8]) -> anyhow::Result<DynamicImage> {
     let reader = ImageReader::new(Cursor::new(photo)).with_guessed_format()?;
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
+    ensure!(!is_jpeg || jpeg::has_its_end(photo), "the photograph is damaged: its end is missing");
     // These errors' texts hold their sources' already, so a chain would say everything twice.
     let damaged = |error| anyhow!("the photograph is damaged: {error}");
     let mut decoder = reader.into_decoder().map_err(damaged)?;
@@ -151,10 +154,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_photograph_or_is_cut_short_is_an_error() {
-        let whole = jpeg_of(&RgbImage::from_pixel(64, 64, Rgb([1, 2, 3])));
-        for bytes in [&b""[..], b"plain text", &whole[..20], &b"\x89PNG\r\n\x1a\nrubbish"[..]] {
+    fn what_is_no_photograph_is_an_error() {
+        for bytes in [&b""[..], b"plain text", &b"\x89PNG\r\n\x1a\nrubbish"[..]] {
             assert!(decode(bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_is_an_error_wherever_the_cut_is() {
+        let image = RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, (x * y) as u8]));
+        let mut png = Vec::new();
+        image.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+        // The last 4 bytes of a PNG only check that its end is its end.
+        for (whole, spare) in [(jpeg_of(&image), 0), (png, 4)] {
+            assert!(decode(&whole).is_ok());
+            for length in 0..whole.len() - spare {
+                assert!(decode(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
+            }
         }
     }
 

@@ -24,8 +24,10 @@ mod aws;
 mod develop;
 #[cfg(all(feature = "ecs", feature = "lambda"))]
 mod emulated;
+mod jpeg;
 mod looks;
 mod options;
+mod output;
 mod photos;
 mod place;
 mod progress;
@@ -46,6 +48,7 @@ use crate::aws::Aws;
 use crate::develop::{Developed, SIZES, develop};
 use crate::looks::Look;
 use crate::options::{Options, Request};
+use crate::output::say;
 use crate::photos::Photo;
 use crate::place::Place;
 use crate::progress::Progress;
@@ -64,6 +67,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 async fn main() -> ExitCode {
     match App::new().run(parent).await {
         Ok(code) => code,
+        Err(error) if output::is_unread(&error) => ExitCode::from(output::NOBODY_READS),
         Err(error) => {
             eprintln!("thumbnails: {error:#}");
             ExitCode::FAILURE
@@ -75,7 +79,7 @@ async fn parent() -> anyhow::Result<ExitCode> {
     let options = match options::parse(std::env::args_os().skip(1)) {
         Ok(Request::Make(options)) => options,
         Ok(Request::Help) => {
-            print!("{}", options::HELP);
+            say(options::HELP.trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
         Err(error) => {
@@ -87,7 +91,7 @@ async fn parent() -> anyhow::Result<ExitCode> {
         return build_and_run();
     }
     let found = photos::find(&options.input)?;
-    found.announce(&options.input);
+    found.announce(&options.input)?;
     let sheet_path = prepare_output(&options.out)?;
 
     let there = {
@@ -103,8 +107,8 @@ async fn parent() -> anyhow::Result<ExitCode> {
     let pictures = there.save(&options.out)?;
     let sheet = sheet::draw(&there);
     sheet.save(&sheet_path).with_context(|| format!("can't write {}", sheet_path.display()))?;
-    println!("{pictures} pictures in {}", options.out.display());
-    println!("open {}", sheet_path.display());
+    say(format_args!("{pictures} pictures in {}", options.out.display()))?;
+    say(format_args!("open {}", sheet_path.display()))?;
 
     Report { there: &there, here: here.as_ref() }.print()?;
     Ok(if there.announce_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -7,6 +7,8 @@ use anyhow::{Context, bail, ensure};
 use flame_aws::Blob;
 use image::ImageFormat;
 
+use crate::output::say;
+
 /// The photographs are held in memory while they are worked on, so there is a limit to them.
 const MOST_BYTES: usize = 1 << 30;
 
@@ -26,12 +28,13 @@ pub(crate) struct Found {
 
 impl Found {
     /// Says what was found.
-    pub(crate) fn announce(&self, input: &Path) {
+    pub(crate) fn announce(&self, input: &Path) -> anyhow::Result<()> {
         let plural = if self.photos.len() == 1 { "" } else { "s" };
-        println!("{} photograph{plural} in {}", self.photos.len(), input.display());
+        say(format_args!("{} photograph{plural} in {}", self.photos.len(), input.display()))?;
         if !self.skipped.is_empty() {
-            println!("skipped, neither JPEG nor PNG: {}", self.skipped.join(", "));
+            say(format_args!("skipped, neither JPEG nor PNG: {}", self.skipped.join(", ")))?;
         }
+        Ok(())
     }
 }
 

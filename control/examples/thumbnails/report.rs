@@ -10,6 +10,7 @@ use image::Rgb;
 use crate::SIZES;
 use crate::develop::{Developed, Maker};
 use crate::looks::Look;
+use crate::output::say;
 use crate::photos::Photo;
 use crate::sheet;
 
@@ -118,7 +119,7 @@ pub(crate) struct Report<'a> {
 impl Report<'_> {
     /// Prints it; an error when a runner's pictures are not those made here.
     pub(crate) fn print(&self) -> anyhow::Result<()> {
-        print!("\n{}", self.text());
+        say(format_args!("\n{}", self.text().trim_end()))?;
         if let Some(here) = self.here {
             let same = |a: &Developed, b: &Developed| {
                 a.pictures.iter().map(|p| &*p.jpeg).eq(b.pictures.iter().map(|p| &*p.jpeg))
@@ -129,7 +130,7 @@ impl Report<'_> {
                 both.all(|(a, b)| same(a, b)),
                 "a runner's picture differs from the one made here"
             );
-            println!("the pictures are the same, byte for byte");
+            say("the pictures are the same, byte for byte")?;
         }
         Ok(())
     }

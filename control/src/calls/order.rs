@@ -14,6 +14,7 @@ use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
 use flame_wire::mux::{Message, Payload, SendError};
 use flame_wire::trace::TraceContext;
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::held::{HeldStream, key};
@@ -106,7 +107,15 @@ impl Order {
             Some(held) => Place::beside(held)?,
             None => {
                 let queue = tracing::debug_span!(parent: &span, "flame.queue");
-                let lease = order.pool.check_out(&order.wanted).instrument(queue).await;
+                let waiting = order.pool.check_out(&order.wanted).instrument(queue);
+                tokio::pin!(waiting);
+                let lease = match waiting.as_mut().now_or_never() {
+                    Some(lease) => lease,
+                    None => {
+                        order.tell_queued();
+                        waiting.await
+                    }
+                };
                 Place::on(lease.map_err(|refusal| refused(refusal, order.after))?)
             }
         };
@@ -135,6 +144,14 @@ impl Inner {
         let (function, pool) = (encoded.name, &self.pool.config.name);
         let trace = encoded.options.trace.map(tracing::field::display);
         Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
+    }
+
+    fn tell_queued(&self) {
+        if let Ok(Encoded { name: function, options, .. }) = &self.encoded
+            && let Some(trace) = options.trace
+        {
+            self.pool.tell(PoolEvent::CallQueued { function, trace });
+        }
     }
 
     /// When the work itself is over at the latest, where that is known.
@@ -183,7 +200,7 @@ impl Inner {
         if options.detached {
             stream.linger();
         }
-        let finished = Finished::begin(pool, runner, name);
+        let finished = Finished::begin(pool, runner, name, options.trace);
         Ok(Sent { stream, runner, function: name, after, deadline, work_deadline, span, finished })
     }
 }
@@ -248,7 +265,9 @@ impl Sent {
 
     /// The function ended by itself.
     pub(super) fn succeeded(&mut self) {
-        self.finished.ok = true;
+        if let Some(told) = &mut self.finished.0 {
+            told.ok = true;
+        }
     }
 
     /// A runner that does not keep to the protocol is of no use to anyone, and is lost.
@@ -285,37 +304,38 @@ impl Sent {
     }
 }
 
-/// Tells the event stream that a call began, and, dropped, that it is over.
-struct Finished {
+/// Tells the event stream that a call began, and, dropped, that it is over. Empty where nobody
+/// listens: that is the fast path.
+struct Finished(Option<Box<Told>>);
+
+struct Told {
     pool: Arc<Shared>,
     runner: RunnerRef,
     function: &'static str,
-    since: Option<Instant>,
+    trace: TraceContext,
+    since: Instant,
     ok: bool,
 }
 
 impl Finished {
-    fn begin(pool: Arc<Shared>, runner: RunnerRef, function: &'static str) -> Self {
-        // Nobody listens on the fast path.
-        let since = (pool.events.receiver_count() > 0).then(now);
-        if since.is_some() {
-            pool.tell(PoolEvent::CallStarted { runner, function });
-        }
-        Self { pool, runner, function, since, ok: false }
+    fn begin(
+        pool: Arc<Shared>,
+        runner: RunnerRef,
+        function: &'static str,
+        trace: Option<TraceContext>,
+    ) -> Self {
+        let listened = trace.filter(|_| pool.events.receiver_count() > 0);
+        let Some(trace) = listened else { return Self(None) };
+        pool.tell(PoolEvent::CallStarted { runner, function, trace });
+        Self(Some(Box::new(Told { pool, runner, function, trace, since: now(), ok: false })))
     }
 }
 
-impl Drop for Finished {
+impl Drop for Told {
     fn drop(&mut self) {
-        if let Some(since) = self.since {
-            let Self { runner, function, ok, .. } = *self;
-            self.pool.tell(PoolEvent::CallFinished {
-                runner,
-                function,
-                took: now().saturating_duration_since(since),
-                ok,
-            });
-        }
+        let Self { runner, function, trace, ok, .. } = *self;
+        let took = now().saturating_duration_since(self.since);
+        self.pool.tell(PoolEvent::CallFinished { runner, function, trace, took, ok });
     }
 }
 

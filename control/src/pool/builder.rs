@@ -10,6 +10,7 @@ use super::callbacks::Callbacks;
 use super::events::PoolEvent;
 use super::state::Backoff;
 use crate::backend::Backend;
+use crate::backend::guarded::Guarded;
 
 mod start;
 
@@ -151,7 +152,7 @@ impl PoolBuilder {
         self
     }
 
-    /// Calls that one runner serves at a time. Default 100.
+    /// Calls that one runner serves at a time, 32,768 at most. Default 100.
     pub fn max_concurrency(mut self, calls: u32) -> Self {
         self.max_concurrency = calls;
         self
@@ -270,7 +271,7 @@ impl PoolBuilder {
 
     /// Where runners come from. Default [`Process`]: child copies of this executable.
     pub fn backend(mut self, backend: impl Backend) -> Self {
-        self.backend = Some(Arc::new(backend));
+        self.backend = Some(Guarded::wrap(backend));
         self
     }
 
@@ -295,7 +296,7 @@ impl PoolBuilder {
     /// # }
     /// ```
     pub fn burst(mut self, backend: impl Backend) -> Self {
-        self.burst = Some(Arc::new(backend));
+        self.burst = Some(Guarded::wrap(backend));
         self
     }
 

@@ -16,9 +16,11 @@ use super::burst::Burst;
 use super::config::Config;
 use super::events::{self, PoolEvent};
 use super::lease::Lease;
-use super::state::{Action, Event, LeaseId, Note, PoolState, Refusal, RunnerId, WaiterId};
+use super::state::{
+    Action, Event, LeaseId, LimitsChange, Note, PoolState, Refusal, RunnerId, WaiterId,
+};
 use crate::backend::Backend;
-use crate::error::BootFailure;
+use crate::error::{BootFailure, PoolError};
 use crate::listener::Listener;
 use crate::runner::{self, Command};
 
@@ -177,6 +179,18 @@ impl Shared {
     /// Something has happened.
     pub(crate) fn handle(&self, event: Event<Failure>) {
         self.step(|core| core.state.handle(now(), event));
+    }
+
+    /// Changes limits, if they can be so together.
+    pub(crate) fn resize(&self, change: LimitsChange) -> Result<(), PoolError> {
+        let mut checked = Ok(());
+        self.step(|core| {
+            checked = core.state.limits().changed(&change).check();
+            if checked.is_ok() {
+                core.state.handle(now(), Event::Resize { change });
+            }
+        });
+        checked.map_err(|(option, why)| PoolError::Option { option, why })
     }
 
     /// A runner is up: known to the state only together with its link.
@@ -348,8 +362,10 @@ impl Core {
             }
         }
         let due = self.state.poll_timeout();
-        // A later time needs no waking: the task looks again when the earlier one is over.
-        effects.rearm = due.is_some_and(|due| self.armed.is_none_or(|armed| due < armed));
+        // A later time needs no waking: the task looks again when the earlier one is over. That of a
+        // drained pool ends.
+        effects.rearm = due.is_some_and(|due| self.armed.is_none_or(|armed| due < armed))
+            || self.state.is_drained();
         effects
     }
 
@@ -424,3 +440,6 @@ impl Core {
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests;

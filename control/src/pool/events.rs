@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_wire::ids::RunnerRef;
+use flame_wire::trace::TraceContext;
 use tokio::sync::broadcast;
 
 use super::driver::Failure;
@@ -16,7 +17,7 @@ pub use super::state::{GrowReason, ShrinkReason};
 ///
 /// Boots come in pairs of [`GrowStart`](Self::GrowStart) and [`GrowEnd`](Self::GrowEnd), calls in
 /// pairs of [`CallStarted`](Self::CallStarted) and [`CallFinished`](Self::CallFinished), so that
-/// gauges can be derived.
+/// gauges can be derived. A call is the same where its `trace` is.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum PoolEvent {
@@ -67,13 +68,20 @@ pub enum PoolEvent {
         why: String,
     },
     /// No slot was free; a call waits.
-    CallQueued,
+    CallQueued {
+        /// The function.
+        function: &'static str,
+        /// The call's place in its trace: unique, and the same in all that is told of it.
+        trace: TraceContext,
+    },
     /// A call was sent to a runner.
     CallStarted {
         /// The runner.
         runner: RunnerRef,
         /// The function.
         function: &'static str,
+        /// The call, as when it was queued.
+        trace: TraceContext,
     },
     /// A call is over, or its caller is gone.
     CallFinished {
@@ -81,6 +89,8 @@ pub enum PoolEvent {
         runner: RunnerRef,
         /// The function.
         function: &'static str,
+        /// The call, as when it was queued.
+        trace: TraceContext,
         /// Since it was sent to the runner.
         took: Duration,
         /// Whether the function ended by itself.
@@ -125,7 +135,8 @@ pub(super) fn of(
         Note::RunnerLost { runner, leases } => {
             PoolEvent::RunnerLost { runner: name(runner)?, calls: leases.len() }
         }
-        Note::Queued { .. } => PoolEvent::CallQueued,
+        // The call itself tells, and who it is.
+        Note::Queued { .. } => return None,
         Note::BackingOff { failures, .. } => PoolEvent::BackingOff { failures },
         Note::BreakerOpened { failures, .. } => PoolEvent::BreakerOpened { failures },
         Note::BreakerClosed => PoolEvent::BreakerClosed,

@@ -11,6 +11,7 @@
 //!                                └─▶ BootFailed ──▶ Stop, back-off, Refuse where no hope is left
 //!   IdleProposed ─────────▶ StayUp, or DrainRunner ──▶ RunnerGone
 //!   RunnerLost ───────────▶ Stop; its leases are void; waiters are served by the next runner
+//!   Stop ─────────────────▶ RunnerGone: until then its instance counts against `max`
 //! ```
 //!
 //! Invariants (each a property test in `state/properties.rs`):
@@ -102,7 +103,7 @@ enum Stage {
 impl<F: Clone> PoolState<F> {
     /// A pool that boots its `min` and `spare` at once: poll its actions. `seed` is for jitter.
     pub(crate) fn new(now: Instant, limits: Limits, seed: u64) -> Self {
-        limits.debug_assert_valid();
+        debug_assert_eq!(limits.check(), Ok(()));
         let mut pool = PoolState {
             kept_min: limits.min,
             fleet: Fleet::new(limits.slots_per_runner()),
@@ -171,9 +172,7 @@ impl<F: Clone> PoolState<F> {
         self.stage != Stage::Open
     }
 
-    /// Whether the pool was told to drain, and no runner is left.
-    ///
-    /// Instances that it asked to [`Stop`](Action::Stop) are the driver's to see through.
+    /// Whether the pool was told to drain, and no runner is left, stopped ones included.
     pub(crate) fn is_drained(&self) -> bool {
         self.is_draining() && self.fleet.is_empty()
     }

@@ -1,50 +1,49 @@
-//! The floors: this executable as a task, or as a function, that does nothing of ours.
+//! The floors: this executable as a task, or as a function, that dials and does nothing else of ours.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flame_tests::emulator::{EcsApp, Function};
 use tokio::net::TcpListener;
 
 use crate::sample::{self, now};
 
-/// The variable with the address that a bare task dials.
+/// The variable with the address that a bare copy dials.
 const DIALS: &str = "FLAME_BENCH_DIALS";
-/// The variable that makes a bare function of a copy.
-const ANSWERS: &str = "FLAME_BENCH_ANSWERS";
 
 /// What a copy without us does.
 pub(crate) enum Bare {
     /// Makes a runtime, dials once, and ends.
     Task { dials: String },
-    /// Answers each event of Lambda at once.
-    Function { runtime_api: String },
+    /// Makes a runtime; dials for each event of Lambda, then answers it.
+    Function { dials: String, runtime_api: String },
 }
 
 impl Bare {
     /// Whether this process is one.
     pub(crate) fn read() -> Option<Self> {
-        if let Ok(dials) = std::env::var(DIALS) {
-            return Some(Self::Task { dials });
-        }
-        std::env::var_os(ANSWERS)?;
-        let runtime_api = std::env::var("AWS_LAMBDA_RUNTIME_API").expect("this runs on Lambda");
-        Some(Self::Function { runtime_api })
+        let dials = std::env::var(DIALS).ok()?;
+        Some(match std::env::var("AWS_LAMBDA_RUNTIME_API") {
+            Ok(runtime_api) => Self::Function { dials, runtime_api },
+            Err(_) => Self::Task { dials },
+        })
     }
 
     pub(crate) fn run(self) {
+        let runtime = sample::runtime();
+        let dial = |address: &str| {
+            let dialled = runtime.block_on(tokio::net::TcpStream::connect(address));
+            dialled.expect("who measures listens");
+        };
         match self {
-            Self::Task { dials } => {
-                let dialled = sample::runtime().block_on(tokio::net::TcpStream::connect(dials));
-                dialled.expect("who measures listens");
-            }
-            Self::Function { runtime_api } => answer_all(&runtime_api),
+            Self::Task { dials } => dial(&dials),
+            Self::Function { dials, runtime_api } => handle_all(&runtime_api, || dial(&dials)),
         }
     }
 }
 
-/// Where bare tasks dial.
+/// Where bare tasks and functions dial.
 pub(crate) struct Port {
     listener: TcpListener,
     address: String,
@@ -62,33 +61,36 @@ impl Port {
         let start = now();
         let variables = [(DIALS, self.address.as_str())];
         let ordered = futures_util::future::join_all((0..count).map(|_| app.run(&variables, &[])));
-        let dialled = async {
-            for _ in 0..count {
-                self.listener.accept().await.expect("a task that dials");
-            }
-            start.elapsed()
+        tokio::join!(ordered, self.dialled(start, count)).1
+    }
+
+    /// A function that dials here.
+    pub(crate) async fn function(&self) -> Function {
+        Function::with(Duration::from_secs(60), &[(DIALS, &self.address)]).await
+    }
+
+    /// From one Invoke of it until it has dialled. Returns when it has answered, too.
+    pub(crate) async fn invoke(&self, function: &Function) -> Duration {
+        let start = now();
+        let invoked = async {
+            let (failed, answer) = function.invoke("{}").await;
+            assert!(!failed && answer == "{}", "a bare function answers: {answer}");
         };
-        tokio::join!(ordered, dialled).1
+        tokio::join!(invoked, self.dialled(start, 1)).1
+    }
+
+    /// From `start` until so many have dialled.
+    async fn dialled(&self, start: Instant, count: usize) -> Duration {
+        for _ in 0..count {
+            self.listener.accept().await.expect("a copy that dials");
+        }
+        start.elapsed()
     }
 }
 
-/// A function that answers at once.
-pub(crate) async fn function() -> Function {
-    Function::with(Duration::from_secs(60), &[(ANSWERS, "1")]).await
-}
-
-/// One Invoke of it, to its answer.
-pub(crate) async fn invoke(function: &Function) -> Duration {
-    let start = now();
-    let (failed, answer) = function.invoke("{}").await;
-    let took = start.elapsed();
-    assert!(!failed && answer == "{}", "a bare function answers: {answer}");
-    took
-}
-
-/// The Runtime API in its simplest form (AWS documentation, Lambda runtime API): the next event, an
-/// answer, on one connection, for as long as the process may live.
-fn answer_all(runtime_api: &str) {
+/// The Runtime API in its simplest form (AWS documentation, Lambda runtime API): the next event, the
+/// handler, an answer, on one connection, for as long as the process may live.
+fn handle_all(runtime_api: &str, handler: impl Fn()) {
     let socket = TcpStream::connect(runtime_api).expect("the Runtime API is there");
     socket.set_nodelay(true).expect("a socket's option");
     let mut socket = BufReader::new(socket);
@@ -96,6 +98,7 @@ fn answer_all(runtime_api: &str) {
     loop {
         let next = format!("GET {path}/next HTTP/1.1\r\nHost: {runtime_api}\r\n\r\n");
         let id = exchange(&mut socket, &next).expect("an event has an id");
+        handler();
         let answer = format!(
             "POST {path}/{id}/response HTTP/1.1\r\nHost: {runtime_api}\r\n\
              Content-Length: 2\r\n\r\n{{}}"

@@ -9,7 +9,7 @@ use flame_aws::backend::Ecs;
 use flame_aws::{Idle, Pool, PoolBuilder};
 use flame_tests::emulator::{EcsApp, Function};
 
-use crate::bare::{self, Port};
+use crate::bare::Port;
 use crate::functions::process_id;
 use crate::report::Figure;
 use crate::sample::{Effort, Samples, now};
@@ -33,11 +33,12 @@ pub(crate) async fn on_ecs(effort: Effort) -> Vec<Figure> {
 }
 
 pub(crate) async fn on_lambda(effort: Effort) -> Vec<Figure> {
+    let port = Port::open().await;
     let (mut bare, mut first) = (Samples::default(), Samples::default());
     for round in 0..=effort.rounds(ROUNDS) {
         // A function of its own for each round: none has a warm environment.
-        let function = bare::function().await;
-        let invoked = bare::invoke(&function).await;
+        let function = port.function().await;
+        let invoked = port.invoke(&function).await;
         delete(&function).await;
 
         let function = Function::of_runners().await;
@@ -55,12 +56,13 @@ pub(crate) async fn on_lambda(effort: Effort) -> Vec<Figure> {
 
 /// The first call of a new pool where an environment is warm: of a new session in an old process.
 pub(crate) async fn on_warm_lambda(effort: Effort) -> Vec<Figure> {
-    let (bare, function) = (bare::function().await, Function::of_runners().await);
+    let port = Port::open().await;
+    let (bare, function) = (port.function().await, Function::of_runners().await);
     let (mut floor, mut warm) = (Samples::default(), Samples::default());
     let mut environment = None;
     for round in 0..=effort.rounds(ROUNDS) {
         bare.until_quiet().await;
-        let invoked = bare::invoke(&bare).await;
+        let invoked = port.invoke(&bare).await;
 
         let pool = start(function.pool().await).await;
         let (called, process) = first_call(&pool).await;

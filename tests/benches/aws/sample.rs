@@ -12,7 +12,8 @@ pub(crate) enum Effort {
 }
 
 impl Effort {
-    /// How many rounds, of that many in full: a fifth, but one at least.
+    /// How many rounds, of that many in full: a fifth, but one at least, as one of a fleet lasts most
+    /// of a minute.
     pub(crate) fn rounds(self, full: usize) -> usize {
         match self {
             Self::Full => full,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// The variable that asks for it.
+/// The variable that asks for it. Of AWS that somebody else has started it tells that it is so.
 pub const ENV: &str = "FLAME_TEST_CONTAINERS";
 
 /// Whether tasks are containers, and not plain processes.

@@ -11,7 +11,7 @@ use aws_sdk_ecs::types::{
 use flame_aws::PoolBuilder;
 use flame_aws::backend::{Ecs, EcsBuilder};
 
-use super::{Account, IMAGE};
+use super::{Account, IMAGE, containers, reachable};
 
 /// A cluster with a task definition, in an account of its own.
 #[derive(Debug, Clone)]
@@ -109,13 +109,41 @@ impl EcsApp {
 
     /// A small pool over that backend.
     pub fn pool_of(&self, name: &str, backend: EcsBuilder) -> PoolBuilder {
-        flame_aws::Pool::builder(name).max(2).max_concurrency(4).backend(backend.build())
+        let pool = flame_aws::Pool::builder(name).max(2).max_concurrency(4);
+        reachable(pool.backend(backend.build()))
     }
 
     /// How many tasks of the cluster run.
     pub async fn count_running(&self) -> usize {
         let tasks = self.tasks().await;
         tasks.iter().filter(|task| task.last_status() == Some("RUNNING")).count()
+    }
+
+    /// Whether a runner that calls itself by this process id is what runs.
+    pub async fn runs(&self, pid: u32) -> bool {
+        if containers::asked_for() {
+            // The first process in its container, where it sees no other.
+            pid == 1 && self.count_running().await > 0
+        } else if self.account.emulated {
+            self.account.running().await.contains(&pid)
+        } else {
+            self.count_running().await > 0
+        }
+    }
+
+    /// Waits until nothing of it runs: no process, where these can be seen, else no task.
+    pub async fn until_nothing_runs(&self) {
+        if self.account.emulated {
+            return self.account.until_nothing_runs().await;
+        }
+        let stopped = |task: &Task| task.last_status() == Some("STOPPED");
+        let waiting = async {
+            while !self.tasks().await.iter().all(stopped) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+        waited.unwrap_or_else(|_| panic!("a task of account {} runs on", self.account.id));
     }
 
     /// All tasks of the cluster, in any state, with their tags.

@@ -7,7 +7,7 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, ImageConfig, PackageType, State};
 use flame_aws::backend::{Lambda, LambdaBuilder};
 
-use super::{Account, IMAGE};
+use super::{Account, IMAGE, reachable};
 use crate::process::is_stopped;
 
 /// A function in an account of its own.
@@ -40,7 +40,7 @@ impl Function {
             .function_name(Self::NAME)
             .package_type(PackageType::Image)
             .code(FunctionCode::builder().image_uri(IMAGE).build())
-            .image_config(ImageConfig::builder().entry_point(suite()).command("--list").build())
+            .image_config(ImageConfig::builder().command("--list").build())
             .role(format!("arn:aws:iam::{}:role/runners", account.id))
             .timeout(i32::try_from(timeout.as_secs()).expect("a timeout of Lambda's"))
             .memory_size(512)
@@ -77,7 +77,8 @@ impl Function {
 
     /// A small pool over that backend.
     pub fn pool_of(&self, backend: LambdaBuilder) -> flame_aws::PoolBuilder {
-        flame_aws::Pool::builder("test").max(2).max_concurrency(4).backend(backend.build())
+        let pool = flame_aws::Pool::builder("test").max(2).max_concurrency(4);
+        reachable(pool.backend(backend.build()))
     }
 
     /// The variables by which a parent in another process finds it.
@@ -111,9 +112,4 @@ impl Function {
         let payload = String::from_utf8(payload).expect("an answer is text");
         (answer.function_error().is_some(), payload)
     }
-}
-
-fn suite() -> String {
-    let suite = std::env::current_exe().expect("the suite knows its executable");
-    suite.into_os_string().into_string().expect("its path is text")
 }

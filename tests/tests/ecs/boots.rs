@@ -5,21 +5,26 @@ use std::time::Duration;
 use flame_aws::{BootFailure, BootFailureKind, CallError, Pool, PoolEvent};
 use flame_tests::emulator::{EcsApp, containers};
 use flame_tests::program::Program;
-use flame_tests::{Test, Watcher, demo, tests};
+use flame_tests::{Test, Watcher, demo, emulated, tests};
 use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![
+    let anywhere = tests![
         a_runner_that_exits_in_boot_is_told_with_its_code,
         a_runner_that_hangs_in_boot_is_stopped_when_the_boot_timeout_is_over,
         a_runner_that_can_not_reach_its_parent_ends_and_says_where_to_look,
         an_image_that_is_not_there_is_told_with_what_ecs_says,
+        a_provider_that_the_cluster_has_not_is_an_error_that_says_so,
+        a_cluster_that_is_gone_after_the_start_is_a_failed_boot,
+        flame_parent_stands_in_no_tag_and_no_argument_of_a_task,
+        flame_parent_stands_in_no_log_at_any_level,
+    ];
+    let here = tests![
         fargate_without_room_is_asked_again_until_there_is,
         fargate_without_room_for_good_fails_with_what_to_do,
         a_spot_provider_without_room_is_followed_by_the_next,
         a_burst_of_throttling_is_waited_out,
         a_fault_of_aws_is_repeated_and_boots_nothing_twice,
-        a_provider_that_the_cluster_has_not_is_an_error_that_says_so,
         a_request_that_was_cut_off_is_repeated,
         a_lost_answer_boots_nothing_twice,
         a_task_whose_order_was_never_answered_is_found_by_its_tag,
@@ -27,11 +32,9 @@ pub(crate) fn tests() -> Vec<Test> {
         a_task_that_has_the_token_already_is_taken,
         the_quota_of_vcpus_is_an_error_at_once,
         a_permission_that_is_missing_is_an_error_at_once,
-        a_cluster_that_is_gone_after_the_start_is_a_failed_boot,
         a_task_that_is_not_seen_right_after_its_order_is_pending,
-        flame_parent_stands_in_no_tag_and_no_argument_of_a_task,
-        flame_parent_stands_in_no_log_at_any_level,
-    ]
+    ];
+    [anywhere, emulated(here)].concat()
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,7 +51,7 @@ async fn failure(pool: &Pool) -> BootFailure {
 /// Drains the pool; nothing of it is left.
 async fn ends_clean(pool: &Pool, app: &EcsApp) {
     pool.drain().await;
-    app.account.until_nothing_runs().await;
+    app.until_nothing_runs().await;
 }
 
 async fn a_runner_that_exits_in_boot_is_told_with_its_code() {

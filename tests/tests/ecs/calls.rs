@@ -18,12 +18,12 @@ async fn a_call_a_cast_and_a_map_run_in_a_task() {
     let pool = app.pool("calls").await.start().await.unwrap();
     assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
     let pid = pool.call(demo::pid()).await.unwrap();
-    assert!(app.account.runs(pid).await, "it is the container");
+    assert!(app.runs(pid).await, "it is the container");
     pool.cast(demo::prints("cast")).await.unwrap();
     let doubled: Vec<u32> = pool.map((0..20).map(demo::double)).try_collect().await.unwrap();
     assert_eq!(doubled, (0..20).map(|n| n * 2).collect::<Vec<_>>());
     pool.drain().await;
-    app.account.until_nothing_runs().await;
+    app.until_nothing_runs().await;
 }
 
 async fn a_stream_a_child_and_a_held_value_live_in_a_task() {
@@ -46,11 +46,11 @@ async fn a_stream_a_child_and_a_held_value_live_in_a_task() {
     for n in 7..10 {
         let (seen, pid) = pool.at(&held).call(demo::next(held.clone())).await.unwrap().unwrap();
         assert_eq!(seen, n);
-        assert!(app.account.runs(pid).await);
+        assert!(app.runs(pid).await);
     }
     drop(held);
     pool.drain().await;
-    app.account.until_nothing_runs().await;
+    app.until_nothing_runs().await;
 }
 
 async fn a_runner_calls_its_instance_as_its_backend_does_by_the_tasks_arn() {

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 
 /// The checks. They begin with an account of theirs, so they must be made outside of a runtime.
 pub(crate) fn trials() -> Vec<Trial> {
-    if let Err(why) = emulator::try_endpoint() {
+    if let Err(why) = emulator::ready() {
         return vec![Trial::test("conformance", move || Err(why.into()))];
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -19,14 +19,16 @@ pub(crate) fn trials() -> Vec<Trial> {
         let config = config.clone();
         move || -> Ecs { change(EcsApp::backend_with(config.clone())).build() }
     };
-    let suite = Conformance::of(make(|backend| backend))
-        .refuses("an unknown cluster", make(|backend| backend.cluster("nowhere")))
-        .refuses("an unknown task definition", make(|backend| backend.task_definition("none")))
-        .refuses("an unknown container", make(|backend| backend.container("other")))
-        .refuses("no subnet", make(|backend| backend.subnets([""; 0])))
-        .refuses("a size that there is not", make(|backend| backend.cpu(256).memory(4_096)))
-        .refuses("too long overrides", make(|backend| backend.env("BIG", "x".repeat(8_000))));
-    let trials = suite.checks().into_iter().map(|check| {
+    let checks = emulator::checks(|| {
+        Conformance::of(make(|backend| backend))
+            .refuses("an unknown cluster", make(|backend| backend.cluster("nowhere")))
+            .refuses("an unknown task definition", make(|backend| backend.task_definition("none")))
+            .refuses("an unknown container", make(|backend| backend.container("other")))
+            .refuses("no subnet", make(|backend| backend.subnets([""; 0])))
+            .refuses("a size that there is not", make(|backend| backend.cpu(256).memory(4_096)))
+            .refuses("too long overrides", make(|backend| backend.env("BIG", "x".repeat(8_000))))
+    });
+    let trials = checks.into_iter().map(|check| {
         let name = format!("conformance::{}", check.name());
         flame_tests::trial(name, move || {
             Box::pin(async move { check.run().await.map_err(|unfit| unfit.to_string()) })

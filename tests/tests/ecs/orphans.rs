@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use flame_tests::emulator::EcsApp;
-use flame_tests::{Test, demo, tests};
+use flame_tests::{Test, demo, emulated, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![
+    let anywhere = tests![a_stray_of_this_parent_and_one_beyond_its_lifetime_are_swept];
+    let here = tests![
         an_orphan_is_swept_when_its_parents_task_has_stopped_and_nothing_else_is,
-        a_stray_of_this_parent_and_one_beyond_its_lifetime_are_swept,
         a_sweep_that_is_not_allowed_hurts_nothing,
-    ]
+    ];
+    [anywhere, emulated(here)].concat()
 }
 
 const EVERY: Duration = Duration::from_millis(300);
@@ -82,7 +83,7 @@ async fn an_orphan_is_swept_when_its_parents_task_has_stopped_and_nothing_else_i
         let stopped = app.client.stop_task().cluster(EcsApp::CLUSTER).task(arn.as_str()).send();
         stopped.await.unwrap();
     }
-    app.account.until_nothing_runs().await;
+    app.until_nothing_runs().await;
 }
 
 async fn a_sweep_that_is_not_allowed_hurts_nothing() {
@@ -123,5 +124,5 @@ async fn a_stray_of_this_parent_and_one_beyond_its_lifetime_are_swept() {
     pool.drain().await;
     let stopped = app.client.stop_task().cluster(EcsApp::CLUSTER).task(unknown).send().await;
     stopped.unwrap();
-    app.account.until_nothing_runs().await;
+    app.until_nothing_runs().await;
 }

@@ -8,28 +8,32 @@ use flame_aws::backend::EcsBuilder;
 use flame_aws::{HostKind, Pool, PoolError};
 use flame_tests::emulator::{self, EcsApp};
 use flame_tests::program;
-use flame_tests::{Folder, Test, demo, tests};
+use flame_tests::{Folder, Test, demo, emulated, tests};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![
-        what_is_not_there_is_named_with_where_to_set_it,
+    let anywhere = tests![
         a_pool_that_no_task_can_reach_does_not_start,
         a_shutdown_window_beyond_the_stop_timeout_does_not_start,
-        a_container_that_does_not_end_its_task_does_not_start,
-        what_may_not_be_looked_at_is_not_checked,
-        a_start_that_is_throttled_is_repeated,
         a_start_without_credentials_says_so_at_once,
         a_start_without_root_certificates_says_so,
         another_size_is_set_for_the_task_and_its_container,
-        the_document_of_a_deployment_sets_all_that_the_builder_can,
         a_backend_serves_one_pool,
-        a_parent_on_ecs_needs_nothing,
-        a_parent_on_ec2_is_dialled_at_its_private_address,
+        a_parent_on_ecs_needs_nothing_but_subnets,
         a_runner_that_can_not_tell_its_task_says_so_and_ends,
-    ]
+    ];
+    let here = tests![
+        what_is_not_there_is_named_with_where_to_set_it,
+        a_container_that_does_not_end_its_task_does_not_start,
+        the_document_of_a_deployment_sets_all_that_the_builder_can,
+        a_parent_on_ecs_needs_nothing,
+        what_may_not_be_looked_at_is_not_checked,
+        a_start_that_is_throttled_is_repeated,
+        a_parent_on_ec2_is_dialled_at_its_private_address,
+    ];
+    [anywhere, emulated(here)].concat()
 }
 
 /// What the backend says against starting.
@@ -192,8 +196,19 @@ fn subnets(task: &Task) -> Vec<&str> {
 }
 
 async fn a_parent_on_ecs_needs_nothing() {
+    is_served_on_ecs(&[("DEMO_PROGRAM", "ecs_app")]).await;
+}
+
+/// Where ECS does not tell of the task's network.
+async fn a_parent_on_ecs_needs_nothing_but_subnets() {
+    let settings = format!(r#"{{"ecs": {{"subnets": ["{}"]}}, "lambda": {{}}}}"#, EcsApp::SUBNET);
+    is_served_on_ecs(&[("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", &settings)]).await;
+}
+
+/// Runs a parent as a task with these variables: its runner is of its own kind.
+async fn is_served_on_ecs(variables: &[(&str, &str)]) {
     let app = EcsApp::new().await;
-    let parent = app.run(&[("DEMO_PROGRAM", "ecs_app")], &[]).await;
+    let parent = app.run(variables, &[]).await;
     let task = app.until_stopped(&parent).await;
     assert_eq!(task.containers()[0].exit_code(), Some(0), "its call was answered");
     let tasks = app.tasks().await;
@@ -203,8 +218,8 @@ async fn a_parent_on_ecs_needs_nothing() {
     };
     assert!(runner.tags().iter().any(of_parent), "{:?}", runner.tags());
     assert_eq!(runner.task_definition_arn(), task.task_definition_arn(), "the same revision");
-    assert_eq!(subnets(runner), [EcsApp::SUBNET], "where its parent is");
-    app.account.until_nothing_runs().await;
+    assert_eq!(subnets(runner), subnets(&task), "where its parent is");
+    app.until_nothing_runs().await;
 }
 
 /// The metadata service of an instance whose private address is that of this machine to itself.

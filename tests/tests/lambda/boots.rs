@@ -7,11 +7,18 @@ use flame_aws::backend::{Invoked, Lambda};
 use flame_aws::{BootFailure, CallError, PoolBuilder, PoolError};
 use flame_tests::emulator::Function;
 use flame_tests::program::copy;
-use flame_tests::{Test, demo, tests};
+use flame_tests::{Test, demo, emulated, tests};
 use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![
+    let anywhere = tests![
+        a_process_elsewhere_that_is_to_be_a_runner_on_lambda_says_so,
+        a_function_that_is_not_there_is_named_at_the_start,
+        a_start_without_settings_names_them,
+        a_backend_serves_one_pool,
+        a_pool_that_lambda_can_not_reach_is_refused_at_the_start,
+    ];
+    let here = tests![
         a_throttled_invoke_is_repeated_until_it_is_taken,
         a_function_without_concurrency_is_a_failure_that_names_the_limit,
         a_request_that_was_lost_is_repeated_once,
@@ -20,17 +27,13 @@ pub(crate) fn tests() -> Vec<Test> {
         a_crash_at_init_is_told_with_code_and_log,
         a_function_that_never_serves_is_ended_by_its_timeout,
         a_function_with_lambdas_default_timeout_says_so,
-        a_process_elsewhere_that_is_to_be_a_runner_on_lambda_says_so,
         a_function_that_would_be_a_parent_is_refused_at_the_start,
         a_function_that_would_be_a_parent_fails_where_it_can_not_be_looked_at,
         a_function_with_another_flame_runner_says_so,
         lambdas_refusals_are_told_with_what_to_do,
-        a_function_that_is_not_there_is_named_at_the_start,
-        a_start_without_settings_names_them,
         a_start_that_is_throttled_asks_again,
-        a_backend_serves_one_pool,
-        a_pool_that_lambda_can_not_reach_is_refused_at_the_start,
-    ]
+    ];
+    [anywhere, emulated(here)].concat()
 }
 
 /// Makes one boot, which fails.
@@ -273,6 +276,7 @@ async fn a_pool_that_lambda_can_not_reach_is_refused_at_the_start() {
     // An endpoint that is not on this machine: so runners aren't, either.
     let backend =
         function.backend().await.endpoint_url("https://lambda.eu-central-1.amazonaws.com");
-    let error = refused(function.pool_of(backend)).await;
+    let pool = flame_aws::Pool::builder("test").backend(backend.build());
+    let error = refused(pool).await;
     assert!(error.contains("127.0.0.1") && error.contains(".advertise("), "{error}");
 }

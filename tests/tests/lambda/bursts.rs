@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use flame_aws::{HostKind, PoolEvent, ShrinkReason};
 use flame_tests::emulator::{EcsApp, Function};
-use flame_tests::{Test, Watcher, demo, tests};
+use flame_tests::{Test, Watcher, demo, emulated, tests};
 use futures_util::TryStreamExt;
 use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![lambda_answers_while_fargate_starts_and_then_the_work_moves]
+    emulated(tests![lambda_answers_while_fargate_starts_and_then_the_work_moves])
 }
 
 /// How long a task takes to start: far longer than an invocation.

@@ -5,33 +5,45 @@ use std::collections::BTreeSet;
 use flame_aws::channel;
 use flame_tests::emulator::Function;
 use flame_tests::mischief::Gate;
-use flame_tests::{Test, demo, mischief, tests};
+use flame_tests::{Test, demo, emulated, mischief, tests};
 use futures_util::TryStreamExt;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![
+    let anywhere = tests![
         calls_streams_and_maps_run_in_an_invocation,
         a_child_is_fed_by_channels_and_a_cast_is_taken,
-        a_held_value_stays_in_its_invocation,
         large_values_pass_beside_lambdas_limits,
+    ];
+    let here = tests![
+        a_pools_runner_is_one_invocation_and_leaves_a_warm_environment,
+        a_held_value_stays_in_its_invocation,
         many_invocations_are_runners_at_the_same_time,
         an_event_boots_a_runner_as_a_request_does,
         a_runner_in_an_invocation_boots_children_of_its_own,
-    ]
+    ];
+    [anywhere, emulated(here)].concat()
 }
 
 async fn calls_streams_and_maps_run_in_an_invocation() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
-    let there = pool.call(demo::pid()).await.unwrap();
-    assert_ne!(there, std::process::id());
-    assert_eq!(function.account.running().await, [there]);
+    assert_ne!(pool.call(demo::pid()).await.unwrap(), std::process::id());
     assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
     assert_eq!(pool.call(demo::ask("who?")).await.unwrap(), "who? demo");
     let items: Vec<u32> = pool.stream(demo::count(1000)).try_collect().await.unwrap();
     assert_eq!(items, (0..1000).collect::<Vec<_>>());
     let doubled: Vec<u32> = pool.map((0..200).map(demo::double)).try_collect().await.unwrap();
     assert_eq!(doubled, (0..200).map(|n| 2 * n).collect::<Vec<_>>());
+    pool.drain().await;
+}
+
+async fn a_pools_runner_is_one_invocation_and_leaves_a_warm_environment() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    let there = pool.call(demo::pid()).await.unwrap();
+    assert_eq!(function.account.running().await, [there]);
+    let doubled: Vec<u32> = pool.map((0..200).map(demo::double)).try_collect().await.unwrap();
+    assert_eq!(doubled.len(), 200);
     pool.drain().await;
     assert_eq!(function.until_quiet().await, [there], "frozen, and warm");
     assert_eq!(function.account.count("Invoke").await, 1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flame_aws::testing::Conformance;
-use flame_tests::emulator::Function;
+use flame_tests::emulator::{self, Function};
 use flame_tests::{Test, tests};
 use futures_util::future::join_all;
 
@@ -18,9 +18,11 @@ async fn it_keeps_what_a_pool_relies_on() {
     let function = Function::with(Duration::from_secs(900), &runner).await;
     let options = function.backend().await;
     let nameless = options.clone().function(" ");
-    let suite = Conformance::of(move || options.clone().build())
-        .refuses("a function without a name", move || nameless.clone().build());
-    let checks = suite.checks();
+    let checks = emulator::checks(|| {
+        let (options, nameless) = (options.clone(), nameless.clone());
+        Conformance::of(move || options.clone().build())
+            .refuses("a function without a name", move || nameless.clone().build())
+    });
     assert!(checks.len() > 10);
     let run = checks.iter().map(async |check| (check.name(), check.run().await));
     let unfit: Vec<_> =

@@ -6,30 +6,32 @@ use flame_aws::backend::Invoked;
 use flame_aws::{CallError, PoolEvent};
 use flame_tests::emulator::Function;
 use flame_tests::process::{kill, signal};
-use flame_tests::{Test, Watcher, demo, mischief, tests};
+use flame_tests::{Test, Watcher, demo, emulated, mischief, tests};
 use rustix::process::Signal;
 use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![
+    let anywhere = tests![
         a_runner_that_dies_is_known_at_once_by_its_answer,
         a_runner_that_dies_is_known_by_its_link_where_it_was_an_event,
         a_runner_that_blocks_is_ended_by_lambda_at_its_deadline,
-        a_lost_answer_costs_nothing,
         the_connection_of_an_invocation_is_probed_by_the_kernel,
-        a_runner_that_hangs_is_given_up,
-    ]
+    ];
+    let here = tests![a_lost_answer_costs_nothing, a_runner_that_hangs_is_given_up,];
+    [anywhere, emulated(here)].concat()
 }
 
 async fn a_runner_that_dies_is_known_at_once_by_its_answer() {
     let function = Function::of_runners().await;
     let grace = Duration::from_secs(600);
     let pool = function.pool().await.max(1).grace(grace).start().await.unwrap();
-    let first = pool.call(demo::pid()).await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    let first = pool.snapshot().runners[0].runner;
     let lost = pool.call(mischief::dies()).await;
     let Err(CallError::RunnerLost { started: true, reason, .. }) = lost else { panic!("{lost:?}") };
     assert!(reason.contains("Runtime exited"), "{reason}");
-    assert_ne!(pool.call(demo::pid()).await.unwrap(), first);
+    assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
+    assert_ne!(pool.snapshot().runners[0].runner, first);
     pool.drain().await;
 }
 

@@ -199,7 +199,7 @@ async fn events_come_in_pairs() {
     pool.drain().await;
     watcher.drained().await;
     let (mut booting, mut up, mut calls) = (HashSet::new(), HashSet::new(), HashMap::new());
-    let (mut started, mut failed) = (0, 0);
+    let (mut queued, mut started, mut failed) = (HashMap::new(), 0, 0);
     for event in &watcher.seen {
         match event {
             PoolEvent::GrowStart { runner, .. } => assert!(booting.insert(*runner)),
@@ -209,20 +209,26 @@ async fn events_come_in_pairs() {
             }
             PoolEvent::Shrink { runner, .. } => assert!(up.remove(runner), "{event:?}"),
             PoolEvent::RunnerLost { .. } => panic!("{event:?}"),
-            PoolEvent::CallStarted { runner, .. } => {
+            PoolEvent::CallQueued { function, trace } => {
+                assert!(queued.insert(*trace, *function).is_none(), "{event:?}");
+            }
+            PoolEvent::CallStarted { runner, function, trace } => {
                 assert!(up.contains(runner), "{event:?}");
                 started += 1;
-                *calls.entry(*runner).or_insert(0) += 1;
+                assert!(queued.remove(trace).is_none_or(|queued| queued == *function));
+                assert!(calls.insert(*trace, *runner).is_none(), "{event:?}");
             }
-            PoolEvent::CallFinished { runner, ok, .. } => {
+            PoolEvent::CallFinished { runner, ok, trace, .. } => {
                 failed += usize::from(!ok);
-                *calls.entry(*runner).or_insert(0) -= 1;
+                assert_eq!(calls.remove(trace), Some(*runner), "{event:?}");
             }
             _ => {}
         }
     }
     assert!(booting.is_empty() && up.is_empty(), "{booting:?} {up:?}");
-    assert!(calls.values().all(|open| *open == 0), "{calls:?}");
+    assert!(calls.is_empty() && queued.is_empty(), "{calls:?} {queued:?}");
+    let waited = |event: &&PoolEvent| matches!(event, PoolEvent::CallQueued { .. });
+    assert!(watcher.seen.iter().filter(waited).count() > 0, "nobody has waited");
     assert_eq!((started, failed), (32, 2), "the one that panicked, and the child that was dropped");
 }
 

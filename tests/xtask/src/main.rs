@@ -3,6 +3,7 @@
 //! ```text
 //! cargo xtask test [STEP...]      every test of the project, or only the named steps
 //! cargo xtask test --containers   the ECS suite alone, with tasks that are real containers
+//! cargo xtask test --localstack   the suites on AWS alone, against LocalStack in Docker
 //! cargo xtask audit               licences, sources and banned packages (builds cargo-deny first)
 //! cargo xtask bench [-- ARGS...]  the benchmarks, `aws` or other groups alone where they are named
 //! ```
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test [STEP...]      run every test of the project, or only the named steps
 cargo xtask test --containers   run the ECS suite alone, its tasks being containers of podman
+cargo xtask test --localstack   run the suites on AWS alone, against LocalStack, with a licence of it
 cargo xtask audit               check licences, sources and banned packages with cargo-deny
 cargo xtask bench [-- ARGS...]  run the benchmarks; they write target/bench.json
 cargo xtask help                print this text

@@ -59,32 +59,28 @@ impl CargoCall {
 pub(crate) enum NoPlan {
     /// A step was asked for that no plan has.
     UnknownStep(String),
-    /// The containers were asked for beside something else.
-    ContainersAndMore,
+    /// A step that is a plan of its own was asked for beside something else.
+    NotAlone(&'static str),
 }
 
 impl fmt::Display for NoPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownStep(name) => write!(f, "the test has no step `{name}`"),
-            Self::ContainersAndMore => {
-                write!(f, "`{CONTAINERS}` takes no steps: it is one by itself")
-            }
+            Self::NotAlone(name) => write!(f, "`--{name}` takes no steps: it is one by itself"),
         }
     }
 }
 
-/// The argument of the test that is a plan of its own.
-const CONTAINERS: &str = "--containers";
-
 /// The plan of `cargo xtask test`: the quick and likely failures first, the tests last.
 ///
-/// With names, only the steps named, still in the plan's order. With `--containers` another plan,
-/// which nothing else has a part of: it needs more than a machine should have to have.
+/// With names, only the steps named, still in the plan's order. With `--containers` or
+/// `--localstack` another plan, which nothing else has a part of: it needs more than a machine
+/// should have to have.
 pub(crate) fn test(only: &[String]) -> Result<Vec<Step>, NoPlan> {
-    if only.iter().any(|argument| argument == CONTAINERS) {
-        let alone = only.len() == 1;
-        return if alone { Ok(vec![containers()]) } else { Err(NoPlan::ContainersAndMore) };
+    let is_meant = |step: &Step| only.iter().any(|it| it.strip_prefix("--") == Some(step.name));
+    if let Some(step) = plans_of_their_own().into_iter().find(is_meant) {
+        return if only.len() == 1 { Ok(vec![step]) } else { Err(NoPlan::NotAlone(step.name)) };
     }
     let all = all_steps();
     if let Some(name) = only.iter().find(|name| all.iter().all(|step| step.name != name.as_str())) {
@@ -131,23 +127,41 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     steps
 }
 
-/// The ECS suite in containers. The image has no libc in it, so the suite must be static; with
-/// `--target` that does not hold for macros and build scripts, which could not be. Flags of their
-/// own need a folder of their own, or each step would build all that another has built.
+/// Each is asked for by `--` and its name.
+fn plans_of_their_own() -> [Step; 2] {
+    [containers(), localstack()]
+}
+
+/// The ECS suite in containers of podman.
 fn containers() -> Step {
-    let suite = CargoCall::new(
-        "test --locked --package flame-tests --test ecs --target x86_64-unknown-linux-gnu \
-         --target-dir target/containers",
-    );
-    let suite = suite
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
-        .env("FLAME_TEST_CONTAINERS", "1")
-        .needs(Tool::Podman);
+    let suite = suites_in_images("--test ecs").env("FLAME_TEST_CONTAINERS", "1");
     Step {
         name: "containers",
         shows: "the ECS suite, with tasks that are real containers",
-        action: Action::CargoTests(suite),
+        action: Action::CargoTests(suite.needs(Tool::Podman)),
     }
+}
+
+/// Both suites on AWS against LocalStack. Cargo hands each to a script that has one up meanwhile.
+fn localstack() -> Step {
+    let suites = suites_in_images("--no-fail-fast --test ecs --test lambda")
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "python3 ../localstack/real.py run");
+    Step {
+        name: "localstack",
+        shows: "the suites on AWS, against a real LocalStack",
+        action: Action::CargoTests(suites.needs(Tool::LocalStack)),
+    }
+}
+
+/// Suites of which images are made. There is no libc in these, so the suites must be static; with
+/// `--target` that does not hold for macros and build scripts, which could not be. Flags of their
+/// own need a folder of their own, or each step would build all that another has built.
+fn suites_in_images(suites: &str) -> CargoCall {
+    let call = CargoCall::new(&format!(
+        "test --locked --package flame-tests {suites} --target x86_64-unknown-linux-gnu \
+         --target-dir target/containers"
+    ));
+    call.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
 }
 
 fn all_steps() -> Vec<Step> {
@@ -250,10 +264,33 @@ mod tests {
     }
 
     #[test]
-    fn nothing_runs_the_containers_that_does_not_ask_for_them_alone() {
-        assert!(!names_of(&all_steps()).contains(&"containers"));
-        let error = test(&["--containers".into(), "fmt".into()]).unwrap_err();
-        assert_eq!(error.to_string(), "`--containers` takes no steps: it is one by itself");
+    fn localstack_runs_the_same_suites_static_and_through_its_script() {
+        let steps = test(&["--localstack".into()]).unwrap();
+        let [Step { action: Action::CargoTests(call), .. }] = steps.as_slice() else {
+            panic!("one step of tests, not {steps:?}")
+        };
+        assert_eq!(call.needs, Some(Tool::LocalStack));
+        let of_containers = test(&["--containers".into()]).unwrap();
+        let Action::CargoTests(static_suite) = &of_containers[0].action else { panic!("tests") };
+        assert_eq!(call.env[0], static_suite.env[0], "built alike, in the same folder");
+        let (flags, _) = call.env[0];
+        let (runner, script) = call.env[1];
+        assert_eq!(runner, flags.replace("RUSTFLAGS", "RUNNER"));
+        // Cargo runs a suite in the folder of its package.
+        let script = script.split(' ').nth(1).unwrap();
+        let tests = crate::cargo::root().join("tests");
+        assert!(tests.join(script).is_file(), "{script}");
+    }
+
+    #[test]
+    fn nothing_runs_a_plan_of_its_own_that_does_not_ask_for_it_alone() {
+        for step in plans_of_their_own() {
+            assert!(!names_of(&all_steps()).contains(&step.name));
+            let option = format!("--{}", step.name);
+            let error = test(&[option.clone(), "fmt".into()]).unwrap_err();
+            let told = format!("`{option}` takes no steps: it is one by itself");
+            assert_eq!(error.to_string(), told);
+        }
     }
 
     #[test]

@@ -106,6 +106,8 @@ fn pass_on(mut from: ChildStdout, counter: &mut Counter) -> io::Result<()> {
 fn command(call: &CargoCall) -> std::process::Command {
     let mut command = cargo::command();
     command.args(&call.args).envs(call.env.iter().copied()).stdin(Stdio::null());
+    // What a shell calls AWS is somebody's own; the suites would take it for theirs.
+    command.env_remove("AWS_ENDPOINT_URL");
     // Cargo's own progress goes to stderr untouched; through our pipe it would lose its colours.
     if io::stdout().is_terminal() && std::env::var_os("CARGO_TERM_COLOR").is_none() {
         command.env("CARGO_TERM_COLOR", "always");
@@ -198,6 +200,17 @@ mod tests {
         let error = judge(&call, status).unwrap_err();
         assert!(error.contains("`cargo no-such-command` ended with"), "{error}");
         assert!(error.contains("101"), "{error}");
+    }
+
+    #[test]
+    fn no_step_sees_what_a_shell_calls_aws() {
+        for step in plan::test(&[]).unwrap() {
+            if let Action::Cargo(call) | Action::CargoTests(call) = &step.action {
+                let command = command(call);
+                let mut removed = command.get_envs().filter(|(_, value)| value.is_none());
+                assert!(removed.any(|(name, _)| name == "AWS_ENDPOINT_URL"), "{}", step.name);
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(crate) enum Tool {
     Clippy,
     /// podman and runc, of the system.
     Podman,
+    /// Docker and a licence of LocalStack: nothing that could be installed.
+    LocalStack,
 }
 
 impl Tool {
@@ -22,6 +24,7 @@ impl Tool {
             Self::Rustfmt => component("rustfmt", "fmt"),
             Self::Clippy => component("clippy", "clippy"),
             Self::Podman => podman(),
+            Self::LocalStack => localstack(),
         }
     }
 }
@@ -86,6 +89,19 @@ fn podman() -> Result<(), String> {
         [] => Ok(()),
         still => Err(format!("{} can't be started, though installed", still.join(" and "))),
     }
+}
+
+/// What the script that runs it says is missing.
+fn localstack() -> Result<(), String> {
+    let mut check = Command::new("python3");
+    check.current_dir(cargo::root()).args(["localstack/real.py", "check"]).stdin(Stdio::null());
+    let checked = check.output().map_err(|error| {
+        format!("`python3` can't be started ({error}): install Python 3.11 or newer")
+    })?;
+    if checked.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&checked.stderr).trim().to_owned())
 }
 
 fn missing_programs() -> Vec<&'static str> {

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use super::PoolBuilder;
 use crate::app;
+use crate::backend::guarded::Guarded;
 use crate::backend::{Backend, PoolInfo, Process};
 use crate::code::Code;
 use crate::error::PoolError;
@@ -21,24 +22,28 @@ use crate::pool::config::Config;
 use crate::pool::driver::{self, Shared};
 use crate::pool::state::Limits;
 
+/// Ten years: what a runner takes for the longest time, too.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
     ///
     /// # Errors
     /// [`PoolError`]; nothing was started.
     pub async fn start(mut self) -> Result<Pool, PoolError> {
+        let depth = app::depth();
         // FLAME's runners start their pools empty, too: otherwise each copy would boot copies.
-        if app::is_runner() {
+        if depth > 0 {
             self.min = 0;
             self.spare = 0;
         }
-        let depth = app::depth();
         if depth >= self.max_depth {
             return Err(PoolError::DepthExceeded { depth });
         }
         self.check()?;
+        self.bound();
         let build = build_id().map_err(PoolError::Build)?.clone();
-        let backend = self.backend.take().unwrap_or_else(|| Arc::new(Process::new()));
+        let backend = self.backend.take().unwrap_or_else(|| Guarded::wrap(Process::new()));
         let listen = |source| PoolError::Listen { address: self.listen.to_string(), source };
         let socket = TcpListener::bind(self.listen).await.map_err(listen)?;
         let address = match &self.advertise {
@@ -51,7 +56,7 @@ impl PoolBuilder {
                 format!("ws://{}", SocketAddr::new(known.unwrap_or(heard.ip()), heard.port()))
             }
         };
-        let boot_timeout = *self.boot_timeout.get_or_insert_with(|| backend.boot_timeout());
+        let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout()).min(LONGEST);
         let output = crate::pool::output::sink(self.log);
         let info = PoolInfo {
             name: self.name.clone(),
@@ -63,7 +68,8 @@ impl PoolBuilder {
         };
         backend.init(&info).await?;
         if let Some(burst) = &self.burst {
-            let info = PoolInfo { boot_timeout: burst.boot_timeout(), ..info.clone() };
+            let boot_timeout = burst.boot_timeout().min(LONGEST);
+            let info = PoolInfo { boot_timeout, ..info.clone() };
             burst.init(&info).await?;
         }
         let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
@@ -84,7 +90,7 @@ impl PoolBuilder {
 
     fn start_burst(&self, first: &Arc<Shared>, depth: u8, backend: Arc<dyn Backend>) {
         let limits = Limits { min: 0, spare: 0, max: self.burst_max, ..self.limits() };
-        let config = self.config(depth, limits, backend.boot_timeout());
+        let config = self.config(depth, limits, backend.boot_timeout().min(LONGEST));
         let policy = Policy { longest: backend.longest_call() };
         let pool = first.new_burst(config, backend);
         tokio::spawn(driver::keep_time(pool.clone()));
@@ -94,33 +100,35 @@ impl PoolBuilder {
 
     fn check(&self) -> Result<(), PoolError> {
         let bad = |option, why: String| Err(PoolError::Option { option, why });
-        let must = |option, at_least_one| match at_least_one {
-            true => Ok(()),
-            false => bad(option, "must be at least 1".to_owned()),
-        };
-        must("max", self.max >= 1)?;
-        must("max_concurrency", self.max_concurrency >= 1)?;
-        must("max_queue", self.max_queue >= 1)?;
-        must("burst_max", self.burst_max >= 1)?;
-        must("max_message", self.max_message >= 1)?;
-        must("boot_breaker", self.backoff.breaker_after >= 1)?;
-        if self.min > self.max {
-            let (min, max) = (self.min, self.max);
-            return bad(
-                "min",
-                format!("is {min}, above `max`, which is {max}: lower it or raise max"),
-            );
+        self.limits().check().or_else(|(option, why)| bad(option, why))?;
+        if self.burst_max < 1 {
+            return bad("burst_max", "must be at least 1".to_owned());
+        }
+        if self.max_message < 1 {
+            return bad("max_message", "must be at least 1".to_owned());
         }
         if self.name.is_empty() || self.name.len() > MAX_POOL {
             return bad("name", format!("must have 1 to {MAX_POOL} bytes"));
-        }
-        if self.backoff.first > self.backoff.max {
-            return bad("boot_backoff", "has a first pause above the longest".to_owned());
         }
         if self.silence < Duration::from_millis(10) {
             return bad("silence", "must be at least 10 ms".to_owned());
         }
         Ok(())
+    }
+
+    /// Times that are as good as for ever become some that clocks can add.
+    fn bound(&mut self) {
+        let bounded = [
+            &mut self.shutdown_timeout,
+            &mut self.grace,
+            &mut self.silence,
+            &mut self.backoff.first,
+            &mut self.backoff.max,
+            &mut self.backoff.breaker_open,
+        ];
+        for time in bounded {
+            *time = LONGEST.min(*time);
+        }
     }
 
     fn limits(&self) -> Limits {

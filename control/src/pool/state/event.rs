@@ -33,7 +33,8 @@ pub(crate) enum Event<F> {
     RunnerDraining { runner: RunnerId },
     /// The runner has been idle for so long and offers to end.
     IdleProposed { runner: RunnerId, idle_for: Duration },
-    /// The runner has said goodbye and its instance is seen stopped.
+    /// Nothing is left of the runner: its instance is seen dead, or was never made, or, reported as
+    /// such, could not be stopped.
     RunnerGone { runner: RunnerId },
     /// So many calls wait or run elsewhere only because there was no slot here: boots are owed to
     /// them as to waiters, but no slots.
@@ -54,11 +55,10 @@ pub(crate) enum Action<F> {
     Refuse { waiter: WaiterId, error: Refusal<F> },
     /// Boot an instance. Answered by `RunnerUp` or `BootFailed`, in bounded time.
     Boot { runner: RunnerId },
-    /// Kill the runner's instance, or its boot; the pool has forgotten it and takes no answer.
-    /// Stopping is idempotent, and seeing it through is the driver's.
+    /// Kill the runner's instance, or its boot. Stopping is idempotent, and seeing it through is the
+    /// driver's. Answered by `RunnerGone`, in bounded time.
     Stop { runner: RunnerId },
-    /// Tell the runner, which holds no lease, to end. Answered by `RunnerGone` or `RunnerLost`, in
-    /// bounded time.
+    /// Tell the runner, which holds no lease, to end. Answered by `RunnerGone`, in bounded time.
     DrainRunner { runner: RunnerId },
     /// Answer an idle proposal: stay. The runner proposes again after `again_in` more of idleness,
     /// `None`: after its own idle time.

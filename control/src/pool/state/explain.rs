@@ -47,6 +47,8 @@ pub enum RunnerState {
     Retiring,
     /// Told to end, or ending by itself.
     Draining,
+    /// Failed, lost, or not wanted any more: its instance is being stopped.
+    Stopping,
 }
 
 /// Why the pool grows or does not.
@@ -92,6 +94,7 @@ impl<F: Clone> PoolState<F> {
                 Phase::Up => RunnerState::Up,
                 Phase::Retiring(_) => RunnerState::Retiring,
                 Phase::Draining(_) => RunnerState::Draining,
+                Phase::Stopping => RunnerState::Stopping,
             },
             leases: runner.leases,
             returned: runner.returned,

@@ -4,6 +4,8 @@
 //!   Booting ──▶ Up ──▶ Retiring ──▶ Draining ──▶ (gone)
 //!      │         └──────────────────▶┘  ▲
 //!      └────────────────────────────────┘ (announced its end before it was seen up)
+//!
+//!   any of these ──▶ Stopping ──▶ (gone)       (failed, lost, or not wanted any more)
 //! ```
 //!
 //! Invariants: a runner is in the index exactly when it is `Up` and has a free slot, so nothing
@@ -29,6 +31,8 @@ pub(super) enum Phase {
     Retiring(ShrinkReason),
     /// Ending: told to, or by its own announcement.
     Draining(ShrinkReason),
+    /// Of no use any more, and stopped; its instance may take a while to end.
+    Stopping,
 }
 
 /// One runner.
@@ -198,16 +202,27 @@ impl Fleet {
         Some(id)
     }
 
-    /// Forgets a runner; its leases, which are returned, are void.
-    pub(super) fn remove(&mut self, id: RunnerId) -> Option<(Runner, Vec<LeaseId>)> {
-        let runner = self.runners.remove(&id)?;
-        self.leave(id, runner.phase, runner.leases);
-        let void: Vec<LeaseId> = if runner.leases == 0 {
+    /// Stops a runner that is not stopped yet, and says what it was; its leases, which are
+    /// returned, are void.
+    pub(super) fn stop(&mut self, id: RunnerId) -> Option<(Runner, Vec<LeaseId>)> {
+        let was = *self.runners.get(&id).filter(|runner| runner.phase != Phase::Stopping)?;
+        self.turn(id, Phase::Stopping);
+        if let Some(runner) = self.runners.get_mut(&id) {
+            runner.leases = 0;
+        }
+        let void = if was.leases == 0 {
             Vec::new()
         } else {
             self.leases.extract_if(.., |_, holder| *holder == id).map(|(lease, _)| lease).collect()
         };
-        Some((runner, void))
+        Some((was, void))
+    }
+
+    /// Nothing is left of a runner that was stopped.
+    pub(super) fn forget(&mut self, id: RunnerId) {
+        if self.phase(id) == Some(Phase::Stopping) {
+            self.runners.remove(&id);
+        }
     }
 
     /// Changes the number of leases a runner may hold; those above it keep what they have.
@@ -225,7 +240,7 @@ impl Fleet {
                 self.up += 1;
                 self.index.put(id, load);
             }
-            Phase::Retiring(_) | Phase::Draining(_) => {}
+            Phase::Retiring(_) | Phase::Draining(_) | Phase::Stopping => {}
         }
     }
 
@@ -236,7 +251,7 @@ impl Fleet {
                 self.up -= 1;
                 self.index.take(id, load);
             }
-            Phase::Retiring(_) | Phase::Draining(_) => {}
+            Phase::Retiring(_) | Phase::Draining(_) | Phase::Stopping => {}
         }
     }
 }

@@ -1,6 +1,10 @@
-//! What bounds a pool. Validated where the options are read; here only debug assertions.
+//! What bounds a pool. Checked where options are read and changed.
 
 use std::time::Duration;
+
+/// Calls that one runner can serve at a time: half of the streams that a link has, which leaves as
+/// many for channels and for calls to what is held.
+pub(crate) const MAX_CONCURRENCY: u32 = 32_768;
 
 /// The numbers a pool lives by.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,12 +52,28 @@ impl Limits {
         }
     }
 
-    pub(super) fn debug_assert_valid(&self) {
-        debug_assert!(self.max >= 1, "max is at least 1");
-        debug_assert!(self.min <= self.max, "min {} is above max {}", self.min, self.max);
-        debug_assert!(self.max_concurrency >= 1, "max_concurrency is at least 1");
-        debug_assert!(self.boot_backoff.first <= self.boot_backoff.max, "back-off first <= max");
-        debug_assert!(self.boot_backoff.breaker_after >= 1, "breaker_after is at least 1");
+    /// Which of them can't be so, and why.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        let must = |option, least: u64, is: u64| match is >= least {
+            true => Ok(()),
+            false => Err((option, format!("must be at least {least}"))),
+        };
+        must("max", 1, self.max.into())?;
+        must("max_concurrency", 1, self.max_concurrency.into())?;
+        must("max_queue", 1, self.max_queue as u64)?;
+        must("boot_breaker", 1, self.boot_backoff.breaker_after.into())?;
+        if self.max_concurrency > MAX_CONCURRENCY {
+            return Err(("max_concurrency", format!("can be {MAX_CONCURRENCY} at most")));
+        }
+        if self.min > self.max {
+            let Self { min, max, .. } = self;
+            let why = format!("is {min}, above `max`, which is {max}: lower it or raise max");
+            return Err(("min", why));
+        }
+        if self.boot_backoff.first > self.boot_backoff.max {
+            return Err(("boot_backoff", "has a first pause above the longest".to_owned()));
+        }
+        Ok(())
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) enum Life {
     Leaving,
     /// Told to drain.
     Ending,
+    /// Failed, lost or not wanted: stopped, and not gone yet.
+    Stopping,
 }
 
 #[derive(Clone, Debug)]
@@ -65,7 +67,7 @@ pub(super) struct Model {
     drained_noted: u32,
     /// Every runner ever booted.
     pub(super) booted: BTreeSet<RunnerId>,
-    /// Those seen gone or stopped.
+    /// Those seen gone.
     ended: BTreeSet<RunnerId>,
     /// Those that must be stopped before the pool comes to rest.
     owed_stops: BTreeSet<RunnerId>,
@@ -184,13 +186,14 @@ impl Model {
                 self.owed_stops.extend(known.then_some(*runner));
             }
             Some(Event::RunnerGone { runner }) => {
-                let known = self.leaves(*runner);
+                self.leaves(*runner);
+                let known = self.runners.remove(runner).is_some();
                 self.ended.extend(known.then_some(*runner));
             }
             Some(Event::RunnerDraining { runner }) => {
                 self.minds_end_of(*runner);
                 if let Some(runner) = self.runners.get_mut(runner)
-                    && runner.life != Life::Ending
+                    && !matches!(runner.life, Life::Ending | Life::Stopping)
                 {
                     runner.life = Life::Leaving;
                 }
@@ -238,6 +241,9 @@ impl Model {
                 let first = now + self.limits.boot_backoff.first;
                 self.pause_limit = self.pause_limit.map(|limit| limit.min(first));
             }
+            Some(runner) if runner.life == Life::Stopping => {
+                self.owed_stops.insert(id);
+            }
             Some(_) => {}
             None if self.booted.contains(&id) => {
                 self.ended.remove(&id);
@@ -247,10 +253,12 @@ impl Model {
         }
     }
 
-    /// Whether there was such a runner.
+    /// It is of no use any more. Whether there was such a runner.
     fn leaves(&mut self, id: RunnerId) -> bool {
         self.minds_end_of(id);
-        self.runners.remove(&id).is_some()
+        let Some(runner) = self.runners.get_mut(&id) else { return false };
+        runner.leases.clear();
+        std::mem::replace(&mut runner.life, Life::Stopping) != Life::Stopping
     }
 
     /// An end that entitles the pool to pause its boots.
@@ -262,7 +270,7 @@ impl Model {
             Life::Up => {
                 !runner.ever_leased && runner.up_at.is_some_and(|up| self.now - up < backoff.max)
             }
-            Life::Surplus | Life::Leaving | Life::Ending => false,
+            Life::Surplus | Life::Leaving | Life::Ending | Life::Stopping => false,
         };
         if stillborn {
             self.on_trial |= runner.life == Life::Booting;
@@ -297,7 +305,7 @@ impl Model {
         let booting = self.runners.iter().filter(|(_, r)| r.life == Life::Booting);
         let latest: Vec<_> = booting.map(|(&id, _)| id).rev().take(most).collect();
         for id in &latest {
-            self.runners.remove(id);
+            self.runners.entry(*id).and_modify(|runner| runner.life = Life::Stopping);
             self.owed_stops.insert(*id);
         }
         latest.len()
@@ -312,7 +320,8 @@ impl Model {
             Action::Stop { runner } => {
                 let owed = self.owed_stops.remove(runner);
                 self.check(NoneForgotten, owed, ("stopped without a reason", runner));
-                self.ended.insert(*runner);
+                // One that came up after it was gone is not heard of again.
+                self.ended.extend((!self.runners.contains_key(runner)).then_some(*runner));
             }
             Action::DrainRunner { runner } => self.sees_drain(*runner),
             Action::StayUp { runner, again_in } => {
@@ -470,7 +479,8 @@ impl Model {
         self.check(MinKept, self.proposal.is_none(), ("unanswered", self.proposal));
         let untold = self.runners.values().any(|runner| {
             let done = runner.life == Life::Surplus || self.draining || self.is_spent(runner);
-            done && runner.life != Life::Ending && runner.leases.is_empty()
+            let told = matches!(runner.life, Life::Ending | Life::Stopping);
+            done && !told && runner.leases.is_empty()
         });
         self.check(NoneForgotten, !untold, "a runner that is to drain was not told");
         self.rests_in_growth(pool);

@@ -257,7 +257,9 @@ impl History {
                 self.event(Event::IdleProposed { runner, idle_for });
             }
             Step::Gone(whom) => {
-                let runner = self.runner(whom, |runner| runner.life == Life::Ending);
+                let ends =
+                    |runner: &ModelRunner| matches!(runner.life, Life::Ending | Life::Stopping);
+                let runner = self.runner(whom, ends);
                 self.event(Event::RunnerGone { runner });
             }
             Step::Elsewhere(calls) => self.event(Event::Elsewhere { calls }),
@@ -280,7 +282,10 @@ impl History {
             let life = |life| move |(_, runner): &(&RunnerId, &ModelRunner)| runner.life == life;
             let runners = &self.model.runners;
             let lease = runners.values().find_map(|runner| runner.leases.first().copied());
-            let ending = runners.iter().find(life(Life::Ending)).map(|(&id, _)| id);
+            let ends = |(_, runner): &(&RunnerId, &ModelRunner)| {
+                matches!(runner.life, Life::Ending | Life::Stopping)
+            };
+            let ending = runners.iter().find(ends).map(|(&id, _)| id);
             let booting = runners.iter().find(life(Life::Booting)).map(|(&id, _)| id);
             if let Some(lease) = lease {
                 self.event(Event::CheckIn { lease });

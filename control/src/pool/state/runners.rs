@@ -26,6 +26,7 @@ impl<F: Clone> PoolState<F> {
                 }
             }
             // It was stopped, and is there nevertheless: stop it again.
+            Some(Phase::Stopping) => self.act(Action::Stop { runner }),
             None if self.fleet.has_issued(runner) => self.act(Action::Stop { runner }),
             Some(_) | None => {}
         }
@@ -36,7 +37,7 @@ impl<F: Clone> PoolState<F> {
         if self.fleet.phase(runner) != Some(Phase::Booting) {
             return;
         }
-        let Some((boot, _)) = self.fleet.remove(runner) else { return };
+        let Some((boot, _)) = self.fleet.stop(runner) else { return };
         let outcome = GrowOutcome::BootFailed(failure.clone());
         self.note(Note::GrowEnd { runner, outcome });
         self.act(Action::Stop { runner });
@@ -49,7 +50,7 @@ impl<F: Clone> PoolState<F> {
     }
 
     pub(super) fn runner_lost(&mut self, now: Instant, runner: RunnerId) {
-        let Some((was, leases)) = self.fleet.remove(runner) else { return };
+        let Some((was, leases)) = self.fleet.stop(runner) else { return };
         if was.phase == Phase::Booting {
             self.note(Note::GrowEnd { runner, outcome: GrowOutcome::Lost });
         } else {
@@ -60,8 +61,12 @@ impl<F: Clone> PoolState<F> {
     }
 
     pub(super) fn runner_gone(&mut self, now: Instant, runner: RunnerId) {
-        let Some((was, leases)) = self.fleet.remove(runner) else { return };
+        let was = self.fleet.stop(runner);
+        self.fleet.forget(runner);
+        // What was stopped before has been told of.
+        let Some((was, leases)) = was else { return };
         match was.phase {
+            Phase::Stopping => {}
             Phase::Booting => self.note(Note::GrowEnd { runner, outcome: GrowOutcome::Lost }),
             _ if !leases.is_empty() => self.note(Note::RunnerLost { runner, leases }),
             Phase::Up => self.note(Note::Shrink { runner, reason: ShrinkReason::Announced }),
@@ -78,7 +83,7 @@ impl<F: Clone> PoolState<F> {
         let Some(&runner) = self.fleet.get(id) else { return };
         match runner.phase {
             // Told already, or about to be, for a reason of the pool's own.
-            Phase::Draining(_) => return,
+            Phase::Draining(_) | Phase::Stopping => return,
             Phase::Retiring(reason) if reason != ShrinkReason::Resize => return,
             Phase::Booting => {
                 self.note(Note::GrowEnd { runner: id, outcome: GrowOutcome::Up });
@@ -107,7 +112,7 @@ impl<F: Clone> PoolState<F> {
     pub(super) fn idle_proposed(&mut self, id: RunnerId, idle_for: Duration) {
         let Some(&runner) = self.fleet.get(id) else { return };
         let again_in = match runner.phase {
-            Phase::Booting | Phase::Draining(_) => return,
+            Phase::Booting | Phase::Draining(_) | Phase::Stopping => return,
             Phase::Retiring(_) => None,
             Phase::Up if runner.leases > 0 || self.spare_needs_one_more() => None,
             Phase::Up if self.fleet.up() > self.kept_min => {
@@ -136,7 +141,7 @@ impl<F: Clone> PoolState<F> {
 
     pub(super) fn resize(&mut self, change: &LimitsChange) {
         self.limits = self.limits.changed(change);
-        self.limits.debug_assert_valid();
+        debug_assert_eq!(self.limits.check(), Ok(()));
         self.kept_min = self.limits.min;
         self.fleet.set_slots(self.limits.slots_per_runner());
         if !self.is_draining() {
@@ -204,7 +209,7 @@ impl<F: Clone> PoolState<F> {
     }
 
     fn stop_boot(&mut self, runner: RunnerId) {
-        if self.fleet.remove(runner).is_some() {
+        if self.fleet.stop(runner).is_some() {
             self.note(Note::GrowEnd { runner, outcome: GrowOutcome::Stopped });
             self.act(Action::Stop { runner });
         }

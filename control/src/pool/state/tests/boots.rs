@@ -183,6 +183,7 @@ fn jitter_differs_between_seeds() {
         let now = origin();
         let mut pool = PoolState::new(now, Limits { min: 1, ..limits(1, 1) }, seed);
         pool.handle(now, Event::BootFailed { runner: RunnerId(0), failure: "no" });
+        pool.handle(now, Event::RunnerGone { runner: RunnerId(0) });
         pool.poll_timeout().map(|at| at - now)
     };
     let pauses: std::collections::BTreeSet<_> = (0..16).map(retry).collect();

@@ -95,6 +95,37 @@ fn a_lost_runner_is_stopped_and_its_leases_are_void() {
 }
 
 #[test]
+fn what_is_stopped_counts_against_max_until_it_is_gone() {
+    let mut sim = Sim::with_up(limits(1, 1), 1);
+    sim.stops_at_once = false;
+    sim.checkout(1);
+    sim.checkout(2);
+    assert_eq!(sim.lose(0), [stop(0)], "its instance may run on for a while");
+    assert_eq!(sim.growth(), Growth::MaxReached);
+    assert_eq!(sim.pool.snapshot().runners[0].state, RunnerState::Stopping);
+    assert_eq!(sim.lose(0), [], "once is enough");
+    assert_eq!(sim.gone(0), [boot(1)]);
+    let told = sim.notes.iter().filter(|note| matches!(note, Note::RunnerLost { .. })).count();
+    assert_eq!(told, 1);
+    assert_eq!(sim.fail(1, "no image"), [stop(1), refuse(2, Refusal::BootFailed("no image"))]);
+    sim.advance(10_000);
+    assert_eq!(sim.checkout(3), [], "nor is there room for another boot");
+    assert_eq!(sim.gone(1), [boot(2)]);
+}
+
+#[test]
+fn a_pool_has_drained_when_what_it_stopped_is_gone() {
+    let mut sim = Sim::new(limits(1, 1));
+    sim.stops_at_once = false;
+    sim.checkout(1);
+    assert_eq!(sim.drain(), [refuse(1, Refusal::Draining), stop(0)]);
+    assert!(!sim.pool.is_drained());
+    assert_eq!(sim.up(0), [stop(0)], "too late");
+    sim.gone(0);
+    assert!(sim.pool.is_drained());
+}
+
+#[test]
 fn unknown_late_and_duplicate_events_about_runners_change_nothing() {
     let mut sim = Sim::with_up(limits(2, 1), 1);
     let before = sim.pool.snapshot();

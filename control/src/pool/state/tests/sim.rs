@@ -40,6 +40,8 @@ pub(super) struct Sim {
     pub(super) pool: PoolState<Failure>,
     pub(super) now: Instant,
     pub(super) notes: Vec<Note<Failure>>,
+    /// Whether what is stopped is gone at once, and not when a test says so.
+    pub(super) stops_at_once: bool,
 }
 
 impl Sim {
@@ -50,7 +52,8 @@ impl Sim {
 
     pub(super) fn start(limits: Limits) -> (Self, Vec<Action<Failure>>) {
         let now = origin();
-        let mut sim = Sim { pool: PoolState::new(now, limits, 7), now, notes: Vec::new() };
+        let pool = PoolState::new(now, limits, 7);
+        let mut sim = Sim { pool, now, notes: Vec::new(), stops_at_once: true };
         let actions = sim.actions();
         (sim, actions)
     }
@@ -159,6 +162,10 @@ impl Sim {
         while let Some(action) = self.pool.poll_action() {
             match action {
                 Action::Note(note) => self.notes.push(note),
+                Action::Stop { runner } if self.stops_at_once => {
+                    rest.push(action);
+                    self.pool.handle(self.now, Event::RunnerGone { runner });
+                }
                 action => rest.push(action),
             }
         }

@@ -28,6 +28,7 @@ pub(crate) async fn run(name: &str) {
         "traced" => traced().await,
         "hogs" => hogs().await,
         "parent_on_lambda" => parent_on_lambda().await,
+        "boots_on_lambda" => boots_on_lambda().await,
         "talks_on_lambda" => talks_on_lambda().await,
         "ecs_family" => ecs_family().await,
         "ecs_booting" => ecs_booting().await,
@@ -189,6 +190,14 @@ async fn parent_on_lambda() {
     assert_eq!(idle, busy);
     tell("busy", busy);
     tell("idle", other);
+    println!("ready");
+    std::future::pending().await
+}
+
+/// An invocation that boots, and dials for a second.
+async fn boots_on_lambda() {
+    let pool = lambda_pool().min(1).boot_timeout(Duration::from_secs(1));
+    let _pool = pool.start().await.unwrap();
     println!("ready");
     std::future::pending().await
 }

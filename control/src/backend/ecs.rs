@@ -145,8 +145,7 @@ impl Ecs {
                     .to_owned(),
             );
         }
-        let ecs_endpoint = std::env::var("AWS_ENDPOINT_URL_ECS").ok();
-        let endpoint = config.endpoint_url().map(str::to_owned).or(ecs_endpoint);
+        let endpoint = address::endpoint(&config, "ECS", |name| std::env::var(name).ok());
         let address = address::check(&pool.address, endpoint.as_deref(), "ECS task");
         wrong.extend(address.err().map(|error| error.to_string()));
         refusal(wrong)?;

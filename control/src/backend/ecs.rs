@@ -151,22 +151,10 @@ impl Ecs {
         refusal(wrong)?;
 
         let api = Api::new(&config, &plan.cluster);
-        let mut wrong = Vec::new();
-        wrong.extend(check_cluster(&api, &plan.cluster).await?.err());
-        let definition = match ask_definition(&api, &plan.task_definition).await? {
-            Ok(definition) => {
-                plan.fit(definition.as_ref(), pool.shutdown_timeout, &mut wrong);
-                definition
-            }
-            Err(why) => {
-                wrong.push(why);
-                None
-            }
-        };
-        refusal(wrong)?;
+        let definition = fit(&mut plan, &api, pool.shutdown_timeout).await?;
         let mut containers = definition.iter().flat_map(|definition| &definition.containers);
         let own = containers.find(|own| own.name == plan.container);
-        let (on_ecs, lifetime) = (EcsTask::is_here(), pool.lifetime);
+        let (on_ecs, lifetime) = (home.is_some(), pool.lifetime);
         for doubt in doubts(&Setup { plan: &plan, container: own, on_ecs, lifetime }) {
             tracing::warn!(pool = pool.name, "{doubt}");
         }
@@ -313,6 +301,28 @@ async fn own_subnets(config: &aws_config::SdkConfig, home: &Home) -> Vec<String>
             Vec::new()
         }
     }
+}
+
+/// Completes the plan by what ECS says, and refuses one that does not fit; the task definition, if it
+/// may be read.
+async fn fit(
+    plan: &mut Plan,
+    api: &Api,
+    shutdown: Duration,
+) -> Result<Option<Definition>, BackendError> {
+    let mut wrong = Vec::new();
+    wrong.extend(check_cluster(api, &plan.cluster).await?.err());
+    let definition = match ask_definition(api, &plan.task_definition).await? {
+        Ok(definition) => {
+            plan.fit(definition.as_ref(), shutdown, &mut wrong);
+            definition
+        }
+        Err(why) => {
+            wrong.push(why);
+            None
+        }
+    };
+    refusal(wrong).map(|()| definition)
 }
 
 /// What ECS says of a setting, or what is wrong with it. It is an error where ECS can't be asked: no

@@ -10,7 +10,7 @@ pub(super) struct Setup<'a> {
     pub(super) plan: &'a Plan,
     /// The app's container, where the task definition may be read.
     pub(super) container: Option<&'a ContainerDefinition>,
-    /// Whether this process is an ECS task.
+    /// Whether this process is an ECS task, and its runners are told which.
     pub(super) on_ecs: bool,
     /// The longest life of a runner.
     pub(super) lifetime: Option<Duration>,

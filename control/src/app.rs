@@ -13,6 +13,7 @@ use flame_runner_shim::{Connect, lifeline, log, panics};
 use flame_wire::message::EndReason;
 use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use self::role::Role;
 use crate::error::AppError;
@@ -139,7 +140,17 @@ async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
         logs: Some(logs),
         signals: received,
     };
-    let (reason, code) = match runner.run().await {
+    // In a task of its own, since each call wakes it twice: the root of a runtime is woken by way of
+    // its driver, or of another thread. The set aborts it where this is dropped.
+    let mut life = JoinSet::new();
+    life.spawn(runner.run());
+    let ended = match life.join_next().await {
+        Some(Err(panic)) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
+        Some(Ok(ended)) => ended,
+        // The runtime ends, and the process with it.
+        _ => std::future::pending().await,
+    };
+    let (reason, code) = match ended {
         Ended::Done { code, reason, .. } => (reason, code),
         Ended::Refused(refusal) => {
             say(&format!("flame-aws: the parent refused this runner: {refusal}"));

@@ -86,6 +86,8 @@ def settle(folder: Path, endpoint: str) -> None:
             "AWS_ENDPOINT_URL": endpoint,
             "MINISTACK_HOST": "127.0.0.1",
             "LOG_LEVEL": "WARNING",
+            # Each invocation holds a thread until it ends.
+            "MINISTACK_WORKER_THREADS": "256",
             # There is no Docker here, even where there is one on this machine.
             "DOCKER_HOST": f"unix://{temporary}/none",
         }
@@ -112,7 +114,7 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, table: Pat
     images, faults, metadata = Images(table), Faults(), Metadata(endpoint)
     fleet = Fleet(Ground(spawner, images, folder, faults.start_ms))
     ecs = Ecs(fleet, metadata, endpoint, faults.hides)
-    lambdas = Lambdas(spawner, images, folder, endpoint)
+    lambdas = Lambdas(spawner, images, folder, endpoint, lambda account: faults.start_ms(account, "environment"))
     ecs.install()
     lambdas.install()
     gateway.watch_connections()

@@ -1,7 +1,7 @@
-"""Faults that tests ask for: answers, delays, cuts, and states of tasks.
+"""Faults that tests ask for: answers, delays, cuts, and states of tasks and environments.
 
 Rules are taken in the order in which they were given. One for an operation counts down and is gone;
-one for `task` holds until it is deleted.
+one for `task` or `environment` holds until it is deleted.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class Fault:
             raise BadFault('a fault with a "status" needs a "type", the name of the error')
         if fault.target == "task" and not (fault.hide_ms or fault.start_ms):
             raise BadFault('a fault of "task" needs "hide_ms" or "start_ms"')
+        if fault.target == "environment" and not fault.start_ms:
+            raise BadFault('a fault of "environment" needs "start_ms"')
         return fault
 
     def concerns(self, account: str, target: str) -> bool:
@@ -94,16 +96,16 @@ class Faults:
                 return rule
         return None
 
-    def start_ms(self, account: str) -> int:
-        """How long a task takes to start."""
-        rule = self._of_tasks(account, "start_ms")
+    def start_ms(self, account: str, what: str = "task") -> int:
+        """How long a task, or an environment, takes to start."""
+        rule = self._that_holds(account, what, "start_ms")
         return rule.start_ms if rule else 0
 
     def hides(self, account: str, age: float) -> bool:
         """Whether DescribeTasks does not see a task of this age, in seconds, yet."""
-        rule = self._of_tasks(account, "hide_ms")
+        rule = self._that_holds(account, "task", "hide_ms")
         return rule is not None and age * 1000 < rule.hide_ms
 
-    def _of_tasks(self, account: str, name: str) -> Fault | None:
+    def _that_holds(self, account: str, what: str, name: str) -> Fault | None:
         with self._lock:
-            return next((rule for rule in self._rules if rule.concerns(account, "task") and getattr(rule, name)), None)
+            return next((rule for rule in self._rules if rule.concerns(account, what) and getattr(rule, name)), None)

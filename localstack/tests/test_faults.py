@@ -119,6 +119,19 @@ class States(Case):
         self.assertNotIn("startedAt", self.aws.until(arn, "STOPPED"))
 
 
+class Environments(Case):
+    def test_slow_start(self) -> None:
+        self.aws.create_function()
+        self.aws.fault(target="environment", start_ms=300)
+        took = []
+        for _ in range(2):
+            begun = time.monotonic()
+            self.assertEqual(self.aws.invoke({}).status, 200)
+            took.append(time.monotonic() - begun)
+        self.assertGreaterEqual(took[0], 0.3)
+        self.assertLess(took[1], took[0], "it is warm")
+
+
 class Duplicates(Case):
     def test_an_event_is_delivered_to_two_environments(self) -> None:
         self.aws.create_function()

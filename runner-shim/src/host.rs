@@ -42,6 +42,12 @@ pub trait Host: Send + Sync {
         None
     }
 
+    /// How long after a signal that asks the process to end the platform kills it, without a margin.
+    /// Default: `None`, it does not.
+    fn kills_after(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether the process serves another runner after this one, as a Lambda environment does. Then
     /// the runner ends all that it has started before it returns. Default: `false`, the process
     /// ends with it.

@@ -38,6 +38,9 @@ const PREDICATE_PATIENCE: Duration = Duration::from_secs(10);
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// What is kept free before the host's deadline, to leave in order.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// What is kept free between the end of the shutdown window and the kill that follows a signal: at most
+/// half of the time in between. Answers, goodbye and exit must fit in.
+const KILL_MARGIN: Duration = Duration::from_secs(5);
 /// How long functions may take to notice that their calls are over, where the process goes on.
 const SETTLING: Duration = Duration::from_secs(1);
 
@@ -112,6 +115,7 @@ impl Runner {
                 lifetime: limits.lifetime_ms.map(Duration::from_millis),
                 host_deadline: until(margin).map(Instant::into_std),
                 shutdown: Duration::from_millis(limits.shutdown_ms),
+                after_signal: self.host.kills_after().map(|kill| kill - KILL_MARGIN.min(kill / 2)),
                 single_use: limits.single_use,
             },
         );
@@ -222,6 +226,7 @@ impl Life {
                 Some(signal) = self.runner.signals.recv() => {
                     // What has happened before it counts: whether the hello is out, above all.
                     self.take_events();
+                    self.hurry();
                     now(Some(Event::Signal(signal)))
                 }
                 reached = &mut first, if self.link.is_none() => match reached {
@@ -233,6 +238,7 @@ impl Life {
                         // Unless it was told to end: what it would become knows nothing of that.
                         self.take_events();
                         if let Ok(signal) = self.runner.signals.try_recv() {
+                            self.hurry();
                             self.terminator.handle(Instant::now().into_std(), Event::Signal(signal));
                         }
                         self.synced = Some(synced);
@@ -254,6 +260,15 @@ impl Life {
         while let Ok(event) = self.inbox.try_recv() {
             self.terminator.handle(Instant::now().into_std(), event);
         }
+    }
+
+    /// There was a signal: the kill that may follow is the latest end there can be.
+    fn hurry(&mut self) {
+        let kill = self.runner.host.kills_after();
+        let last = kill.and_then(|kill| {
+            Instant::now().checked_add(kill.saturating_sub(LAST_MOMENT.min(kill / 4)))
+        });
+        self.last_moment = last.into_iter().chain(self.last_moment).min();
     }
 
     fn start_link(&mut self, io: flame_link::Io, dialler: Dialler) {

@@ -81,6 +81,9 @@ pub struct Limits {
     pub host_deadline: Option<Instant>,
     /// How long work in flight may go on once a drain has begun.
     pub shutdown: Duration,
+    /// The same after a signal, where the platform kills what has not gone soon after one; at most
+    /// `shutdown` counts. `None`: as any other drain.
+    pub after_signal: Option<Duration>,
     /// Whether the runner goes after its first work.
     pub single_use: bool,
 }
@@ -440,7 +443,7 @@ impl Terminator {
             self.fail_remaining();
             self.exit(EXIT_SIGNAL_BASE.saturating_add(signal), reason);
         } else {
-            let window = self.window(now, None);
+            let window = self.window(now, self.limits.after_signal);
             self.drain(reason, window);
         }
     }

@@ -1,5 +1,6 @@
 //! Processes, as the kernel shows them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use flame_aws::Pool;
@@ -55,6 +56,42 @@ fn status(pid: u32) -> Option<Status> {
     let mut fields = rest.split(' ');
     let state = fields.next()?.chars().next()?;
     Some(Status { state, parent: fields.next()?.parse().ok()? })
+}
+
+/// The ports that the process is connected to, or was, if it holds the socket still; over TCP and
+/// IPv4.
+#[must_use]
+pub fn connected_to(pid: u32) -> BTreeSet<u16> {
+    sockets(pid).into_iter().filter(|one| !one.listens).map(|one| one.remote).collect()
+}
+
+/// The ports that the process listens on, over TCP and IPv4.
+#[must_use]
+pub fn listens_on(pid: u32) -> BTreeSet<u16> {
+    sockets(pid).into_iter().filter(|one| one.listens).map(|one| one.local).collect()
+}
+
+struct Socket {
+    local: u16,
+    remote: u16,
+    listens: bool,
+}
+
+fn sockets(pid: u32) -> Vec<Socket> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is there");
+    let open = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let open: BTreeSet<_> = open.collect();
+    let all = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells of sockets");
+    // Of proc(5): local and remote address, state (0A is listening), and the inode.
+    let socket = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, local, remote, state, _, _, _, _, _, inode, ..] = fields[..] else { return None };
+        let port = |address: &str| u16::from_str_radix(address.split_once(':')?.1, 16).ok();
+        let is_open = open.contains(&PathBuf::from(format!("socket:[{inode}]")));
+        let (local, remote) = (port(local)?, port(remote)?);
+        is_open.then_some(Socket { local, remote, listens: state == "0A" })
+    };
+    all.lines().filter_map(socket).collect()
 }
 
 /// The processes of a pool's runners that are up.

@@ -28,8 +28,10 @@ pub(crate) async fn run(name: &str) {
         "traced" => traced().await,
         "hogs" => hogs().await,
         "parent_on_lambda" => parent_on_lambda().await,
+        "boots_on_lambda" => boots_on_lambda().await,
         "talks_on_lambda" => talks_on_lambda().await,
         "ecs_family" => ecs_family().await,
+        "ecs_booting" => ecs_booting().await,
         "ecs_secret" => ecs_secret().await,
         "ecs_app" => ecs_app().await,
         "ecs_parent" => ecs_parent().await,
@@ -192,6 +194,14 @@ async fn parent_on_lambda() {
     std::future::pending().await
 }
 
+/// An invocation that boots, and dials for a second.
+async fn boots_on_lambda() {
+    let pool = lambda_pool().min(1).boot_timeout(Duration::from_secs(1));
+    let _pool = pool.start().await.unwrap();
+    println!("ready");
+    std::future::pending().await
+}
+
 /// An invocation that logs.
 async fn talks_on_lambda() {
     let pool = lambda_pool().max(1).start().await.unwrap();
@@ -218,6 +228,15 @@ async fn ecs_family() {
     std::future::pending().await
 }
 
+/// A task that is ordered. It would give its parent up soon.
+async fn ecs_booting() {
+    let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
+    let backend = EcsApp::backend_with(config).build();
+    let pool = flame_aws::Pool::builder("booting").min(1).max(1).backend(backend);
+    let _pool = pool.boot_timeout(Duration::from_secs(3)).start().await.unwrap();
+    std::future::pending().await
+}
+
 /// A runner's FLAME_PARENT, printed; what is logged meanwhile is this program's standard error.
 async fn ecs_secret() {
     let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
@@ -239,7 +258,7 @@ async fn ecs_app() {
     pool.drain().await;
 }
 
-/// A parent that is an ECS task, and has a runner that hangs: nothing but subnets is set.
+/// A parent that is an ECS task, and has a runner that hangs: nothing is set.
 async fn ecs_parent() {
     let backend = flame_aws::backend::Ecs::builder().env("DEMO_HANG_IN_BOOT", "1");
     let pool = flame_aws::Pool::builder("swept").min(1).max(1).backend(backend.build());

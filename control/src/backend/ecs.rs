@@ -38,6 +38,7 @@ use crate::error::BootFailure;
 mod api;
 mod builder;
 mod classify;
+mod doubts;
 mod fargate;
 mod fleet;
 mod order;
@@ -47,17 +48,20 @@ mod request;
 mod sweep;
 mod sweeper;
 mod task;
+#[cfg(test)]
+mod testing;
 
 use api::Api;
 pub use builder::EcsBuilder;
 use builder::Sweeping;
+use doubts::{Setup, doubts};
 use fleet::{Fleet, now};
 use order::{Heard, Order, Step};
-use plan::{Definition, Home, Plan};
+use plan::{Definition, Home, Plan, refusal};
 use poller::Every;
 use request::{Asker, Request};
 use sweep::Rule;
-use sweeper::wall_clock;
+use sweeper::{Sweeper, wall_clock};
 
 /// The pauses of an order.
 const ORDER_PACE: Pace =
@@ -125,25 +129,35 @@ impl Ecs {
     async fn start(&self, pool: &PoolInfo) -> Result<(), BackendError> {
         sdk::check_roots(self.builder.sdk.as_ref()).await?;
         let settings = Settings::read("ecs", plan::NAMES, |name| std::env::var(name).ok())?;
-        let home = home().await;
-        let mut plan = Plan::resolve(&self.builder, &settings, home.as_ref())?;
         let config = self.sdk_config(&settings).await;
-        if config.region().is_none() {
-            return Err(BackendError::new(
-                "the ECS backend can't boot: `region` is missing: set `.region(..)`, AWS_REGION, \
-                 or a region in the profile",
-            ));
+        let mut home = home().await;
+        if let Some(home) = &mut home
+            && self.builder.subnets.is_empty()
+            && settings.list("subnets").is_empty()
+        {
+            home.subnets = own_subnets(&config, home).await;
         }
-        let ecs_endpoint = std::env::var("AWS_ENDPOINT_URL_ECS").ok();
-        let endpoint = config.endpoint_url().map(str::to_owned).or(ecs_endpoint);
-        address::check(&pool.address, endpoint.as_deref(), "ECS task")?;
-        let api = Api::new(&config, &plan.cluster);
-        check_cluster(&api, &plan.cluster).await?;
-        let definition = ask_definition(&api, &plan.task_definition).await?;
-        plan.fit(definition.as_ref(), pool.shutdown_timeout)?;
+        let mut wrong = Vec::new();
+        let mut plan = Plan::resolve(&self.builder, &settings, home.as_ref(), &mut wrong);
+        if config.region().is_none() {
+            wrong.push(
+                "`region` is missing: set `.region(..)`, AWS_REGION, or a region in the profile"
+                    .to_owned(),
+            );
+        }
+        let endpoint = address::endpoint(&config, "ECS", |name| std::env::var(name).ok());
+        let address = address::check(&pool.address, endpoint.as_deref(), "ECS task");
+        wrong.extend(address.err().map(|error| error.to_string()));
+        refusal(wrong)?;
 
+        let api = Api::new(&config, &plan.cluster);
+        let definition = fit(&mut plan, &api, pool.shutdown_timeout).await?;
         let mut containers = definition.iter().flat_map(|definition| &definition.containers);
         let own = containers.find(|own| own.name == plan.container);
+        let (on_ecs, lifetime) = (home.is_some(), pool.lifetime);
+        for doubt in doubts(&Setup { plan: &plan, container: own, on_ecs, lifetime }) {
+            tracing::warn!(pool = pool.name, "{doubt}");
+        }
         let log = own.and_then(|own| own.log.clone());
         let family = definition.map_or_else(|| family_of(&plan.task_definition), |it| it.family);
         let asker = Asker {
@@ -160,7 +174,8 @@ impl Ecs {
         if let Sweeping::Every { every, age } = self.builder.sweep {
             let (pool, parent) = (asker.pool.clone(), asker.parent.clone());
             let rule = Rule { pool, parent, age, pause: every };
-            tasks.push(tokio::spawn(sweeper::keep_sweeping(fleet.clone(), family, rule)));
+            let sweeper = Sweeper::new(fleet.clone(), family, rule);
+            tasks.push(tokio::spawn(sweeper.keep_sweeping()));
         }
         let longest = pool.lifetime.map(|life| pool.boot_timeout + life + pool.shutdown_timeout);
         let boot_timeout = pool.boot_timeout;
@@ -264,6 +279,7 @@ async fn home() -> Option<Home> {
             cluster: task.cluster,
             task: task.arn,
             container: container.ok().map(|container| container.name),
+            subnets: Vec::new(),
         }),
         (Err(error), _) => {
             tracing::warn!(%error, "the defaults of this process's own ECS task are not known");
@@ -272,32 +288,72 @@ async fn home() -> Option<Home> {
     }
 }
 
-async fn check_cluster(api: &Api, cluster: &str) -> Result<(), BackendError> {
-    match patiently(|| api.cluster_status()).await {
-        Ok(Some(status)) if status == "ACTIVE" => Ok(()),
-        Ok(Some(status)) => Err(BackendError::new(format!(
-            "the ECS cluster `{cluster}` is {status}, not ACTIVE: create it anew, or name another"
-        ))),
-        Ok(None) => Err(BackendError::new(format!(
-            "there is no ECS cluster `{cluster}` in this account and region: correct `cluster` \
-             (FLAME_ECS_CLUSTER), or the region (AWS_REGION)"
-        ))),
-        Err(fault) => tolerate_denial("the ECS cluster", "ecs:DescribeClusters", fault),
+/// The subnets of the task that this process runs in. No metadata tells them, but ECS does.
+async fn own_subnets(config: &aws_config::SdkConfig, home: &Home) -> Vec<String> {
+    if config.region().is_none() {
+        return Vec::new();
+    }
+    let api = Api::new(config, &home.cluster);
+    match patiently(|| api.subnets_of(&home.task)).await {
+        Ok(subnets) => subnets,
+        Err(fault) => {
+            tracing::warn!(%fault, "the subnet of this process's own ECS task is not known");
+            Vec::new()
+        }
     }
 }
 
-async fn ask_definition(api: &Api, name: &str) -> Result<Option<Definition>, BackendError> {
-    match patiently(|| api.definition(name)).await {
-        Ok(definition) => Ok(Some(definition)),
-        Err(fault) if fault.code.as_deref() == Some("ClientException") => {
-            Err(BackendError::new(format!(
-                "there is no task definition `{name}` in this account and region: correct \
-                 `task_definition` (FLAME_ECS_TASK_DEFINITION), or register it ({fault})"
-            )))
+/// Completes the plan by what ECS says, and refuses one that does not fit; the task definition, if it
+/// may be read.
+async fn fit(
+    plan: &mut Plan,
+    api: &Api,
+    shutdown: Duration,
+) -> Result<Option<Definition>, BackendError> {
+    let mut wrong = Vec::new();
+    wrong.extend(check_cluster(api, &plan.cluster).await?.err());
+    let definition = match ask_definition(api, &plan.task_definition).await? {
+        Ok(definition) => {
+            plan.fit(definition.as_ref(), shutdown, &mut wrong);
+            definition
         }
+        Err(why) => {
+            wrong.push(why);
+            None
+        }
+    };
+    refusal(wrong).map(|()| definition)
+}
+
+/// What ECS says of a setting, or what is wrong with it. It is an error where ECS can't be asked: no
+/// other question would be answered either.
+type Said<T> = Result<Result<T, String>, BackendError>;
+
+async fn check_cluster(api: &Api, cluster: &str) -> Said<()> {
+    match patiently(|| api.cluster_status()).await {
+        Ok(Some(status)) if status == "ACTIVE" => Ok(Ok(())),
+        Ok(Some(status)) => Ok(Err(format!(
+            "the ECS cluster `{cluster}` is {status}, not ACTIVE: create it anew, or name another"
+        ))),
+        Ok(None) => Ok(Err(format!(
+            "there is no ECS cluster `{cluster}` in this account and region: correct `cluster` \
+             (FLAME_ECS_CLUSTER), or the region (AWS_REGION)"
+        ))),
+        Err(fault) => tolerate_denial("the ECS cluster", "ecs:DescribeClusters", fault).map(Ok),
+    }
+}
+
+/// `None` where it may not be looked at.
+async fn ask_definition(api: &Api, name: &str) -> Said<Option<Definition>> {
+    match patiently(|| api.definition(name)).await {
+        Ok(definition) => Ok(Ok(Some(definition))),
+        Err(fault) if fault.code.as_deref() == Some("ClientException") => Ok(Err(format!(
+            "there is no task definition `{name}` in this account and region: correct \
+             `task_definition` (FLAME_ECS_TASK_DEFINITION), or register it ({fault})"
+        ))),
         Err(fault) => {
             tolerate_denial("the task definition", "ecs:DescribeTaskDefinition", fault)?;
-            Ok(None)
+            Ok(Ok(None))
         }
     }
 }

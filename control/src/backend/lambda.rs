@@ -41,7 +41,7 @@ mod settings;
 
 use client::Client;
 use driver::{Invocations, Order};
-use function::Seen;
+use function::{Delivery, Seen};
 use invocation::{Event, Invocation};
 use settings::Plan;
 
@@ -140,8 +140,8 @@ impl Lambda {
                  `Lambda::builder().region(..)`",
             ));
         }
-        let endpoint = config.endpoint_url().unwrap_or_default().to_owned();
-        address::check(&pool.address, Some(&endpoint), "Lambda function")?;
+        let endpoint = address::endpoint(&config, "LAMBDA", variable);
+        address::check(&pool.address, endpoint.as_deref(), "Lambda function")?;
         let Plan { target, how, .. } = plan;
         let function = target.to_string();
         let client = Client::new(&config, target)?;
@@ -161,6 +161,16 @@ impl Lambda {
                 return Err(BackendError::new(format!("{why} (region {region})")));
             }
         };
+        if how == Invoked::Event {
+            match client.delivery().await.map(Delivery::warning) {
+                Ok(Some(warning)) => tracing::warn!("{function}: {warning}"),
+                Ok(None) => {}
+                // It may not ask, and need not: nothing goes wrong where events come again.
+                Err(fault) => {
+                    tracing::debug!("{function}: what becomes of events is unknown: {fault}")
+                }
+            }
+        }
         Ok(Ready { client, how, function, timeout, boot_timeout: pool.boot_timeout })
     }
 

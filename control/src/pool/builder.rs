@@ -38,7 +38,7 @@ impl Idle {
     }
 }
 
-/// The options of a pool that is to be started; see [`Pool::builder`].
+/// The options of a pool that is to be started; see [`Pool::builder`](crate::Pool::builder).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -172,7 +172,7 @@ impl PoolBuilder {
     }
 
     /// How long a runner may take from its order to its hello. Default: the backend's, for
-    /// [`Process`] 10 s.
+    /// [`Process`](crate::backend::Process) 10 s.
     pub fn boot_timeout(mut self, timeout: Duration) -> Self {
         self.boot_timeout = Some(timeout);
         self
@@ -269,38 +269,22 @@ impl PoolBuilder {
         self
     }
 
-    /// Where runners come from. Default [`Process`]: child copies of this executable.
+    /// Where runners come from. Default [`Process`](crate::backend::Process): child copies of this
+    /// executable.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.backend = Some(Guarded::wrap(backend));
         self
     }
 
-    /// A second backend, for what finds no slot on a runner of the first: it serves a sudden demand
-    /// at once, while the first boots for it. New calls then go to the first again, and the burst's
-    /// runners idle out. For Lambda above Fargate, above all. Default none.
-    ///
-    /// A call that may take longer than a burst runner lasts, or that has no time limit of its own
-    /// ([`cast`](Pool::cast), [`place_child`](Pool::place_child)), waits for the first backend. So
-    /// does each call where the burst can't boot. The options of the pool hold for both, but `min`,
-    /// `spare`, `max` ([`burst_max`](Self::burst_max) here) and `boot_timeout`, of which the burst
-    /// has its backend's own.
-    ///
-    /// ```no_run
-    /// use flame_aws::Pool;
-    /// use flame_aws::backend::{Local, Process};
-    ///
-    /// # async fn example() -> Result<(), flame_aws::PoolError> {
-    /// // The first calls run in this process, and in children as soon as these are up.
-    /// let pool = Pool::builder("thumbs").backend(Process::new()).burst(Local::new()).start().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    #[doc = include_str!("burst.md")]
     pub fn burst(mut self, backend: impl Backend) -> Self {
         self.burst = Some(Guarded::wrap(backend));
         self
     }
 
-    /// The most instances of the burst backend at a time. Default 100.
+    /// The most instances of the burst backend at a time. Default 100. On Lambda each is one
+    /// concurrent invocation, of which an account has 1,000 by default (AWS documentation, Lambda
+    /// quotas).
     pub fn burst_max(mut self, max: u32) -> Self {
         self.burst_max = max;
         self

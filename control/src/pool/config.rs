@@ -1,6 +1,6 @@
 //! What a pool was started with.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::{Fingerprint, FlameParent, HostKind, RunnerLimits};
@@ -21,6 +21,13 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// When a boot that begins now has failed, in milliseconds of Unix time.
+    #[expect(clippy::disallowed_methods, reason = "it is told to other machines")]
+    fn boot_ends(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from((since + self.boot_timeout).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The document that a runner boots with.
     pub(crate) fn flame_parent(
         &self,
@@ -34,7 +41,7 @@ impl Config {
             address,
             runner,
             token,
-            expires_unix_ms: None,
+            expires_unix_ms: Some(self.boot_ends()),
             fingerprint,
             host,
             pool: self.name.clone(),

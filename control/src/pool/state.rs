@@ -20,7 +20,7 @@
 //! 2. Each waiter is answered exactly once, unless it cancels first.
 //! 3. Unmet demand implies a boot under way, or `max` reached, or a back-off running.
 //! 4. A runner that is draining, retiring, spent or lost is never leased, nor one that its platform
-//!    ends before the call is over.
+//!    ends before the call is over; for a call without a known end see `state/placing.rs`.
 //! 5. `min` is kept, with back-off, without blocking anything.
 //! 6. Every runner that was booted is seen gone, or stopped.
 //!
@@ -36,6 +36,7 @@ mod backoff;
 mod fleet;
 mod growth;
 mod index;
+mod placing;
 mod queue;
 mod runners;
 
@@ -241,21 +242,15 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Leases a free slot to `waiter`, whose work is over by `until`; `false` if there is none.
+    /// Leases a free slot to `waiter`, whose work is over by `until`; `false` if it must wait.
     fn grant(&mut self, now: Instant, waiter: WaiterId, until: Option<Instant>) -> bool {
-        while let Some(runner) = self.fleet.pick(self.limits.placement) {
-            if self.fleet.get(runner).is_some_and(|runner| !runner.lasts(until)) {
-                self.retire_expiring(now, runner);
-                continue;
-            }
-            let Some(lease) = self.fleet.lease(runner) else { return false };
-            self.act(Action::Grant { waiter, runner, lease });
-            if self.limits.single_use {
-                self.retire(runner, ShrinkReason::SingleUse);
-            }
-            return true;
+        let Some(runner) = self.place(now, until) else { return false };
+        let Some(lease) = self.fleet.lease(runner) else { return false };
+        self.act(Action::Grant { waiter, runner, lease });
+        if self.limits.single_use {
+            self.retire(runner, ShrinkReason::SingleUse);
         }
-        false
+        true
     }
 
     /// Brings the pool to rest after any change.

@@ -22,6 +22,10 @@ mod tests;
 /// The variable that names the endpoint.
 pub const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
+/// The variable by which a backend tells a runner its container's `stopTimeout`, in seconds: ECS tells
+/// it to nobody inside the task.
+pub const STOP_TIMEOUT: &str = "FLAME_STOP_TIMEOUT";
+
 /// How long one question may take. The endpoint is on this machine, and answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is asked, and how long to wait in between: it may be a little later up than the
@@ -174,6 +178,7 @@ fn whole(error: &dyn std::error::Error) -> String {
 #[derive(Debug, Clone)]
 pub struct EcsHost {
     task: String,
+    stop_timeout: Option<Duration>,
 }
 
 impl EcsHost {
@@ -182,8 +187,13 @@ impl EcsHost {
     /// # Errors
     /// [`MetadataError`].
     pub async fn discover() -> Result<Self, MetadataError> {
-        Ok(Self { task: EcsTask::read().await?.arn })
+        let stop_timeout = std::env::var(STOP_TIMEOUT).ok().and_then(|text| seconds(&text));
+        Ok(Self { task: EcsTask::read().await?.arn, stop_timeout })
     }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.parse().ok().map(Duration::from_secs)
 }
 
 impl Host for EcsHost {
@@ -194,6 +204,12 @@ impl Host for EcsHost {
     /// The task's ARN, as RunTask gives it to the backend.
     fn instance(&self) -> String {
         self.task.clone()
+    }
+
+    /// The `stopTimeout` of its container: from SIGTERM to SIGKILL (AWS documentation,
+    /// ContainerDefinition). None where the backend has not told it.
+    fn kills_after(&self) -> Option<Duration> {
+        self.stop_timeout
     }
 
     /// Leaves the process, as [`ProcessHost`] does: the task stops with it.

@@ -17,6 +17,7 @@ fn limits() -> Limits {
         lifetime: None,
         host_deadline: None,
         shutdown: SHUTDOWN,
+        after_signal: None,
         single_use: false,
     }
 }
@@ -615,6 +616,27 @@ fn a_signal_drains_within_the_window() {
     assert_eq!(runner.on(Event::Signal(15)), asks_to_go(EndReason::Signal(15)));
     assert_eq!(runner.on(DRAIN), [Action::RefuseNewCalls]);
     assert_eq!(runner.on(Event::CallEnded), leaves(EndReason::Signal(15), EXIT_OK));
+}
+
+#[test]
+fn a_platform_that_kills_soon_after_its_signal_makes_the_window_shorter_and_never_longer() {
+    for (after_signal, window) in [(SECOND * 3, SECOND * 3), (SECOND * 90, SHUTDOWN)] {
+        let mut runner = Runner::serving(Limits { after_signal: Some(after_signal), ..limits() });
+        runner.on(Event::CallStarted);
+        runner.on(Event::Signal(15));
+        assert_eq!(runner.wait(window - SECOND), []);
+        assert_eq!(runner.wait(SECOND), leaves_unreleased(EndReason::Signal(15)));
+    }
+}
+
+#[test]
+fn a_signal_in_a_drain_cuts_what_is_left_of_it_where_the_platform_kills_soon() {
+    let mut runner = Runner::serving(Limits { after_signal: Some(SECOND), ..limits() });
+    runner.all(&[Event::CallStarted, DRAIN]);
+    runner.wait(SECOND);
+    runner.on(Event::Signal(15));
+    let end = [vec![Action::FailRemaining], leaves(EndReason::Signal(15), EXIT_WORK_ABORTED)];
+    assert_eq!(runner.wait(SECOND), end.concat());
 }
 
 #[test]

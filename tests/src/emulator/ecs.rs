@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::builders::ContainerDefinitionBuilder;
 use aws_sdk_ecs::types::{
     Compatibility, ContainerDefinition, KeyValuePair, LaunchType, NetworkConfiguration,
     NetworkMode, Task, TaskField,
@@ -56,9 +57,17 @@ impl EcsApp {
     pub async fn define(
         &self,
         family: &str,
-        change: impl FnOnce(
-            aws_sdk_ecs::types::builders::ContainerDefinitionBuilder,
-        ) -> aws_sdk_ecs::types::builders::ContainerDefinitionBuilder,
+        change: impl FnOnce(ContainerDefinitionBuilder) -> ContainerDefinitionBuilder,
+    ) {
+        self.define_with(family, change, []).await;
+    }
+
+    /// The same, with more containers beside it.
+    pub async fn define_with(
+        &self,
+        family: &str,
+        change: impl FnOnce(ContainerDefinitionBuilder) -> ContainerDefinitionBuilder,
+        others: impl IntoIterator<Item = ContainerDefinition>,
     ) {
         let container = ContainerDefinition::builder()
             .name(Self::CONTAINER)
@@ -72,6 +81,7 @@ impl EcsApp {
             .cpu("256")
             .memory("512")
             .container_definitions(change(container).build());
+        let defined = others.into_iter().fold(defined, |all, one| all.container_definitions(one));
         defined.send().await.expect("a task definition");
     }
 
@@ -170,6 +180,25 @@ impl EcsApp {
 
     /// Runs a task of the family as somebody else would, with these variables; its ARN.
     pub async fn run(&self, variables: &[(&str, &str)], tags: &[(&str, &str)]) -> String {
+        self.run_with(None, variables, tags).await
+    }
+
+    /// The same, with this `clientToken`.
+    pub async fn run_once(
+        &self,
+        token: &str,
+        variables: &[(&str, &str)],
+        tags: &[(&str, &str)],
+    ) -> String {
+        self.run_with(Some(token), variables, tags).await
+    }
+
+    async fn run_with(
+        &self,
+        token: Option<&str>,
+        variables: &[(&str, &str)],
+        tags: &[(&str, &str)],
+    ) -> String {
         use aws_sdk_ecs::types::{AwsVpcConfiguration, ContainerOverride, Tag, TaskOverride};
         let variable = |(name, value): &(&str, &str)| {
             KeyValuePair::builder().name(*name).value(*value).build()
@@ -184,6 +213,7 @@ impl EcsApp {
         let ran = self
             .client
             .run_task()
+            .set_client_token(token.map(str::to_owned))
             .cluster(Self::CLUSTER)
             .task_definition(Self::FAMILY)
             .launch_type(LaunchType::Fargate)

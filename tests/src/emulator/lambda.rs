@@ -6,8 +6,9 @@ use std::time::Duration;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, ImageConfig, PackageType, State};
 use flame_aws::backend::{Lambda, LambdaBuilder};
+use serde_json::{Value, json};
 
-use super::{Account, IMAGE, reachable};
+use super::{Account, IMAGE, REGION, reachable};
 use crate::process::is_stopped;
 
 /// A function in an account of its own.
@@ -102,6 +103,39 @@ impl Function {
         };
         let waited = tokio::time::timeout(Duration::from_secs(30), quiet).await;
         waited.expect("every invocation ends")
+    }
+
+    /// What it has printed in the invocations that have ended, as CloudWatch Logs has it.
+    pub async fn log(&self) -> String {
+        // Of a signature the emulator reads nothing but whose it is.
+        let whose = format!("Credential={}/20260101/{REGION}/logs/aws4_request", self.account.id);
+        let group = format!("/aws/lambda/{}", Self::NAME);
+        let asked = self.account.http.post(&self.account.endpoint);
+        let asked = asked
+            .header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 {whose}, SignedHeaders=, Signature="),
+            )
+            .header("x-amz-target", "Logs_20140328.FilterLogEvents")
+            .json(&json!({ "logGroupName": group }));
+        let answer = asked.send().await.expect("the emulator answers");
+        let found: Value = answer.json().await.expect("the emulator answers with JSON");
+        // Before the first invocation has ended there is no group.
+        let lines = found["events"].as_array().into_iter().flatten();
+        let lines: Vec<_> = lines.filter_map(|line| line["message"].as_str()).collect();
+        lines.join("\n")
+    }
+
+    /// Waits until so many lines of its log have this in them.
+    pub async fn until_logged(&self, count: usize, what: &str, within: Duration) {
+        let logged = async {
+            while self.log().await.lines().filter(|line| line.contains(what)).count() < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(within, logged).await.is_err() {
+            panic!("{count} lines have {what:?} within {within:?}:\n{}", self.log().await);
+        }
     }
 
     /// Invokes it as something else than a pool would: whether it failed, and its answer.

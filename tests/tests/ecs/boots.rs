@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use flame_aws::{BootFailure, CallError, Pool};
+use flame_aws::{BootFailure, BootFailureKind, CallError, Pool, PoolEvent};
 use flame_tests::emulator::{EcsApp, containers};
 use flame_tests::program::Program;
-use flame_tests::{Test, demo, emulated, tests};
+use flame_tests::{Test, Watcher, demo, emulated, tests};
 use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -29,6 +29,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_lost_answer_boots_nothing_twice,
         a_task_whose_order_was_never_answered_is_found_by_its_tag,
         a_conflict_is_an_error_and_no_second_order,
+        a_task_that_has_the_token_already_is_taken,
         the_quota_of_vcpus_is_an_error_at_once,
         a_permission_that_is_missing_is_an_error_at_once,
         a_task_that_is_not_seen_right_after_its_order_is_pending,
@@ -65,6 +66,7 @@ async fn a_runner_that_exits_in_boot_is_told_with_its_code() {
     let backend = app.backend().await.task_definition("logs").env("DEMO_EXIT_IN_BOOT", "7");
     let pool = app.pool_of("exits", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
+    assert_eq!(failure.kind, BootFailureKind::Died);
     assert_eq!(failure.exit_code, Some(7));
     assert!(
         failure.reason.contains("see its log (CloudWatch Logs: /flame/app, run/app/"),
@@ -78,6 +80,7 @@ async fn a_runner_that_hangs_in_boot_is_stopped_when_the_boot_timeout_is_over() 
     let backend = app.backend().await.env("DEMO_HANG_IN_BOOT", "1");
     let pool = app.pool_of("hangs", backend).max(1).boot_timeout(SECOND).start().await.unwrap();
     let failure = failure(&pool).await;
+    assert_eq!(failure.kind, BootFailureKind::TimedOut);
     assert!(failure.reason.contains("boot timeout"), "{failure}");
     ends_clean(&pool, &app).await;
     let tasks = app.tasks().await;
@@ -98,6 +101,7 @@ async fn a_runner_that_can_not_reach_its_parent_ends_and_says_where_to_look() {
     let pool = app.pool("unreachable").await.max(1).advertise("ws://127.0.0.1:1");
     let pool = pool.boot_timeout(SECOND * 2).start().await.unwrap();
     let failure = failure(&pool).await;
+    assert_eq!(failure.kind, BootFailureKind::TimedOut);
     assert!(failure.reason.contains("boot timeout"), "{failure}");
     ends_clean(&pool, &app).await;
 }
@@ -108,6 +112,7 @@ async fn an_image_that_is_not_there_is_told_with_what_ecs_says() {
     let backend = app.backend().await.task_definition("broken");
     let pool = app.pool_of("broken", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
+    assert_eq!(failure.kind, BootFailureKind::Refused);
     assert!(failure.reason.contains("execution role"), "{failure}");
     let said = failure.stopped_reason.unwrap();
     assert!(said.contains("CannotPullContainerError"), "{said}");
@@ -138,6 +143,7 @@ async fn fargate_without_room_for_good_fails_with_what_to_do() {
     app.account.fault(no_room(1_000)).await;
     let pool = app.pool("no-room").await.max(1).boot_timeout(SECOND * 2).start().await.unwrap();
     let failure = failure(&pool).await;
+    assert_eq!(failure.kind, BootFailureKind::Capacity);
     assert!(failure.reason.contains("another capacity provider"), "{failure}");
     assert_eq!(failure.stopped_reason.as_deref(), Some("RESOURCE:FARGATE: none"));
     let tries = app.account.count("RunTask").await;
@@ -181,6 +187,7 @@ async fn a_provider_that_the_cluster_has_not_is_an_error_that_says_so() {
     let backend = app.backend().await.capacity_provider("OTHER", 1);
     let pool = app.pool_of("providers", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
+    assert_eq!(failure.kind, BootFailureKind::Refused);
     assert!(failure.reason.contains("associate the capacity provider"), "{failure}");
     ends_clean(&pool, &app).await;
 }
@@ -221,11 +228,43 @@ async fn a_conflict_is_an_error_and_no_second_order() {
     app.account.fails("RunTask", 1, "ConflictException", "clientToken was used before").await;
     let pool = app.pool("conflict").await.max(1).start().await.unwrap();
     let failure = failure(&pool).await;
+    assert_eq!(failure.kind, BootFailureKind::Other);
     let said = failure.stopped_reason.unwrap();
     assert!(said.contains("ConflictException"), "{said}");
     assert_eq!(app.account.count("RunTask").await, 1);
     ends_clean(&pool, &app).await;
     assert!(app.tasks().await.is_empty());
+}
+
+async fn a_task_that_has_the_token_already_is_taken() {
+    let app = EcsApp::new().await;
+    // The pool's order comes late: meanwhile somebody else makes one with its token.
+    app.account.fault(json!({ "target": "RunTask", "delay_ms": 3_000 })).await;
+    let pool = app.pool("taken").await.max(1).boot_timeout(SECOND * 6);
+    let pool = pool.boot_backoff(SECOND * 60, SECOND * 60).start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    let call = tokio::spawn({
+        let pool = pool.clone();
+        async move { failure(&pool).await }
+    });
+    let begun = |event: &PoolEvent| match event {
+        PoolEvent::GrowStart { runner, .. } => Some(runner.to_string()),
+        _ => None,
+    };
+    let runner = watcher.next(begun).await;
+    while app.account.count("RunTask").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    let sleeps = [("DEMO_PROGRAM", "sleeps")];
+    let taken = app.run_once(&runner, &sleeps, &[("flame:runner", &runner)]).await;
+
+    let failure = call.await.unwrap();
+    assert_eq!(failure.kind, BootFailureKind::TimedOut, "it was waited for: {failure}");
+    let task = app.until_stopped(&taken).await;
+    assert_eq!(task.stopped_reason(), Some("flame: its pool ends it"), "as one of the pool's own");
+    ends_clean(&pool, &app).await;
+    assert_eq!(app.tasks().await.len(), 1, "there is no second one");
+    assert_eq!(app.account.count("RunTask").await, 2, "theirs, and one of the pool");
 }
 
 /// The failure of a pool whose every order fails so, and that there was one order.
@@ -243,6 +282,7 @@ async fn refused(error: &str, message: &str) -> BootFailure {
 async fn the_quota_of_vcpus_is_an_error_at_once() {
     let told = "You've reached the limit on the number of vCPUs you can run concurrently";
     let failure = refused("ClientException", told).await;
+    assert_eq!(failure.kind, BootFailureKind::Quota);
     assert!(failure.reason.contains("raise the quota"), "{failure}");
     assert!(failure.stopped_reason.unwrap().contains(told));
 }
@@ -250,6 +290,7 @@ async fn the_quota_of_vcpus_is_an_error_at_once() {
 async fn a_permission_that_is_missing_is_an_error_at_once() {
     let told = "User: x is not authorized to perform: ecs:RunTask";
     let failure = refused("AccessDeniedException", told).await;
+    assert_eq!(failure.kind, BootFailureKind::Refused);
     assert!(failure.reason.contains("permission"), "{failure}");
     assert!(failure.stopped_reason.unwrap().contains("ecs:RunTask"));
 }
@@ -260,6 +301,7 @@ async fn a_cluster_that_is_gone_after_the_start_is_a_failed_boot() {
     let pool = pool.start().await.unwrap();
     app.client.delete_cluster().cluster(EcsApp::CLUSTER).send().await.unwrap();
     let failure = failure(&pool).await;
+    assert_eq!(failure.kind, BootFailureKind::Refused);
     assert!(failure.reason.contains("FLAME_ECS_CLUSTER"), "{failure}");
     pool.drain().await;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flame_aws::{CallError, Idle};
-use flame_tests::emulator::EcsApp;
+use flame_tests::emulator::{self, EcsApp};
 use flame_tests::mischief::{self, Gate};
 use flame_tests::program::Program;
 use flame_tests::{Test, Watcher, demo, emulated, tests};
@@ -19,7 +19,10 @@ pub(crate) fn tests() -> Vec<Test> {
     let here = tests![
         fifty_runners_boot_at_once_and_cost_less_than_four_requests_each,
         a_runner_that_is_killed_is_lost_and_replaced,
+        a_task_that_hangs_is_lost_and_stopped,
         a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere,
+        a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill,
+        a_task_that_starts_when_its_parent_is_dead_ends_by_itself,
         a_pool_that_drains_in_a_boot_leaves_no_task,
         throttled_looks_do_not_stop_the_poller,
         a_stop_that_is_throttled_is_repeated,
@@ -95,6 +98,23 @@ async fn a_runner_that_is_killed_is_lost_and_replaced() {
     app.until_nothing_runs().await;
 }
 
+async fn a_task_that_hangs_is_lost_and_stopped() {
+    let app = EcsApp::new().await;
+    app.define("hangs", |container| container.stop_timeout(2)).await;
+    let backend = app.backend().await.task_definition("hangs");
+    let pool = app.pool_of("hangs", backend).max(1).timeout(None).shutdown_timeout(SECOND);
+    let pool = pool.silence(SECOND).grace(SECOND).start().await.unwrap();
+    let arn = pool.call(demo::ecs_instance()).await.unwrap().unwrap();
+    let ended = pool.call(mischief::hogs()).await;
+    assert!(matches!(ended, Err(CallError::RunnerLost { started: true, .. })), "{ended:?}");
+    let task = app.until_stopped(&arn).await;
+    assert_eq!(task.stop_code().map(|code| code.as_str()), Some("UserInitiated"));
+    assert_eq!(task.containers()[0].exit_code(), Some(137), "it hears no SIGTERM");
+    assert!(app.account.count("StopTask").await >= 1);
+    pool.drain().await;
+    app.until_nothing_runs().await;
+}
+
 async fn a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.capacity_provider("FARGATE_SPOT", 1);
@@ -127,6 +147,37 @@ async fn a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere() {
     watcher.drained().await;
 }
 
+async fn a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill() {
+    let app = EcsApp::new().await;
+    // As with the defaults, window and `stopTimeout` are the same.
+    app.define("short", |container| container.stop_timeout(6)).await;
+    for spot in [true, false] {
+        let backend = app.backend().await.task_definition("short");
+        let pool = app.pool_of("cut", backend).max(1).timeout(None).shutdown_timeout(SECOND * 6);
+        let pool = pool.start().await.unwrap();
+        let (mut gate, begun, open) = Gate::new();
+        let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+        gate.entered().await;
+        let arn = pool.snapshot().runners[0].instance.clone().unwrap();
+        if spot {
+            app.account.post("_spot", json!({ "task": arn })).await;
+        } else {
+            let stop = app.client.stop_task().cluster(EcsApp::CLUSTER).task(&arn);
+            stop.send().await.unwrap();
+        }
+        let ended = call.await.unwrap().unwrap_err();
+        // What it says of the call may be overtaken by its goodbye.
+        assert!(
+            matches!(ended, CallError::Cancelled | CallError::RunnerLost { started: true, .. }),
+            "{ended:?}"
+        );
+        let task = app.until_stopped(&arn).await;
+        assert_eq!(task.containers()[0].exit_code(), Some(83), "it left by itself");
+        pool.drain().await;
+    }
+    app.until_nothing_runs().await;
+}
+
 async fn a_killed_parent_leaves_no_task_beyond_the_grace() {
     let app = EcsApp::new().await;
     let variables = app.account.variables();
@@ -140,13 +191,42 @@ async fn a_killed_parent_leaves_no_task_beyond_the_grace() {
         assert!(app.runs(*pid).await, "{children:?}");
     }
     parent.kill().await;
-    app.until_nothing_runs().await;
+    // The grace is one second; the rest is for a machine that is busy. Elsewhere than in the
+    // emulator a task may be seen to stop much later than it does.
+    let patience = if emulator::is_used().unwrap() { SECOND * 15 } else { SECOND * 60 };
+    let gone = tokio::time::timeout(patience, app.until_nothing_runs()).await;
+    gone.expect("they end when the grace is over");
     let tasks = app.tasks().await;
     let codes: Vec<_> = tasks.iter().map(|task| task.containers()[0].exit_code()).collect();
     assert!(codes.iter().all(|code| *code == Some(82)), "they found their parent lost: {codes:?}");
     let stops = tasks.iter().map(|task| task.stop_code().map(|code| code.as_str()));
     let stops: Vec<_> = stops.collect();
     assert_eq!(stops, [Some("EssentialContainerExited"); 2], "nobody else ended them");
+}
+
+async fn a_task_that_starts_when_its_parent_is_dead_ends_by_itself() {
+    let app = EcsApp::new().await;
+    app.account.fault(json!({ "target": "task", "start_ms": 4_000 })).await;
+    let variables = app.account.variables();
+    let variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let parent = Program::start("ecs_booting", &variables);
+    let ordered = async {
+        loop {
+            if let [task] = app.tasks().await.as_slice() {
+                return task.task_arn().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let arn = tokio::time::timeout(SECOND * 30, ordered).await.expect("a task is ordered");
+    parent.kill().await;
+    assert!(app.account.running().await.is_empty(), "it is still to start");
+    let task = app.until_stopped(&arn).await;
+    assert!(task.started_at().is_some(), "it did start");
+    assert_eq!(task.stop_code().map(|code| code.as_str()), Some("EssentialContainerExited"));
+    assert_eq!(task.containers()[0].exit_code(), Some(81), "it never found its parent");
+    assert_eq!(app.account.count("StopTask").await, 0, "nobody else ended it");
+    app.until_nothing_runs().await;
 }
 
 async fn a_pool_that_drains_in_a_boot_leaves_no_task() {

@@ -36,10 +36,9 @@ async fn status(app: &EcsApp, arn: &str) -> String {
 }
 
 /// A parent that is a task, with one runner that hangs before it gets to `App::run`, where all
-/// the timers of a runner are. All its settings are those of its own task, but for the subnets.
+/// the timers of a runner are. All its settings are those of its own task.
 async fn parent(app: &EcsApp) -> (String, String) {
-    let variables = [("DEMO_PROGRAM", "ecs_parent"), ("FLAME_ECS_SUBNETS", EcsApp::SUBNET)];
-    let parent = app.run(&variables, &[]).await;
+    let parent = app.run(&[("DEMO_PROGRAM", "ecs_parent")], &[]).await;
     let waiting = async {
         loop {
             if let [runner] = runners_of(app, &parent).await.as_slice() {

@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_sdk_ecs::types::{ContainerDefinition, ContainerRestartPolicy, KeyValuePair, Tag, Task};
 use flame_aws::backend::EcsBuilder;
 use flame_aws::{HostKind, Pool, PoolError};
-use flame_tests::emulator::EcsApp;
+use flame_tests::emulator::{self, EcsApp};
 use flame_tests::program;
 use flame_tests::{Folder, Test, demo, emulated, tests};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -24,6 +26,9 @@ pub(crate) fn tests() -> Vec<Test> {
     ];
     let here = tests![
         what_is_not_there_is_named_with_where_to_set_it,
+        a_container_that_does_not_end_its_task_does_not_start,
+        the_document_of_a_deployment_sets_all_that_the_builder_can,
+        a_parent_on_ecs_needs_nothing,
         what_may_not_be_looked_at_is_not_checked,
         a_start_that_is_throttled_is_repeated,
         a_parent_on_ec2_is_dialled_at_its_private_address,
@@ -54,6 +59,8 @@ async fn what_is_not_there_is_named_with_where_to_set_it() {
         (backend.clone().memory(8_192), ["8192 MiB", "with `cpu` 256"]),
         (backend.clone().env("BIG", "x".repeat(8_192)), ["8192", "task definition"]),
     ];
+    let unlike = backend.clone().cluster("nowhere").container("other");
+    let wrong = wrong.into_iter().chain([(unlike, ["FLAME_ECS_CLUSTER", "FLAME_ECS_CONTAINER"])]);
     for (backend, parts) in wrong {
         let refusal = refusal(start(&app, backend).await);
         assert!(parts.iter().all(|part| refusal.contains(part)), "{refusal}");
@@ -63,9 +70,11 @@ async fn what_is_not_there_is_named_with_where_to_set_it() {
 
 async fn a_pool_that_no_task_can_reach_does_not_start() {
     let app = EcsApp::new().await;
-    let pool = app.pool("setup").await.advertise("ws://0.0.0.0:4100");
+    let backend = app.backend().await.subnets([""; 0]);
+    let pool = app.pool_of("setup", backend).advertise("ws://0.0.0.0:4100");
     let refusal = refusal(pool.start().await);
     assert!(refusal.contains("ws://0.0.0.0:") && refusal.contains(".advertise("), "{refusal}");
+    assert!(refusal.contains("FLAME_ECS_SUBNETS"), "all at once: {refusal}");
 }
 
 async fn a_shutdown_window_beyond_the_stop_timeout_does_not_start() {
@@ -77,6 +86,22 @@ async fn a_shutdown_window_beyond_the_stop_timeout_does_not_start() {
     let backend = app.backend().await.task_definition("patient");
     let pool = app.pool_of("setup", backend).shutdown_timeout(window).start().await.unwrap();
     pool.drain().await;
+}
+
+async fn a_container_that_does_not_end_its_task_does_not_start() {
+    let app = EcsApp::new().await;
+    // ECS takes only a task definition with an essential container.
+    let other = ContainerDefinition::builder().name("other").image(emulator::IMAGE);
+    let other = other.essential(true).build();
+    app.define_with("optional", |container| container.essential(false), [other]).await;
+    let again = ContainerRestartPolicy::builder().enabled(true).build().unwrap();
+    app.define("restarts", |container| container.restart_policy(again)).await;
+    for (family, told) in [("optional", "`essential`"), ("restarts", "`restartPolicy`")] {
+        let backend = app.backend().await.task_definition(family);
+        let refusal = refusal(start(&app, backend).await);
+        assert!(refusal.contains(told), "{refusal}");
+    }
+    assert_eq!(app.account.count("RunTask").await, 0);
 }
 
 async fn what_may_not_be_looked_at_is_not_checked() {
@@ -124,6 +149,36 @@ async fn another_size_is_set_for_the_task_and_its_container() {
     pool.drain().await;
 }
 
+async fn the_document_of_a_deployment_sets_all_that_the_builder_can() {
+    let app = EcsApp::new().await;
+    let settings = json!({
+        "ecs": {
+            "cluster": EcsApp::CLUSTER,
+            "taskDefinition": EcsApp::FAMILY,
+            "subnets": ["subnet-0b", "subnet-0c"],
+            "env": { "LEVEL": "high" },
+            "tags": { "team": "x" },
+        },
+        "lambda": {},
+    });
+    let settings = settings.to_string();
+    let variables = app.account.variables();
+    let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+    let metadata = instance_metadata().await;
+    let address = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.as_str());
+    let variables = variables.chain([address, ("FLAME_AWS", settings.as_str())]);
+    let variables: Vec<_> = variables.collect();
+    program::Program::start("ecs_app", &variables).finish().await;
+    let tasks = app.tasks().await;
+    let [runner] = tasks.as_slice() else { panic!("one task: {tasks:?}") };
+    assert_eq!(subnets(runner), ["subnet-0b"]);
+    let container = &runner.overrides().unwrap().container_overrides()[0];
+    let level = |set: &KeyValuePair| set.name() == Some("LEVEL") && set.value() == Some("high");
+    assert!(container.environment().iter().any(level), "{container:?}");
+    let team = |tag: &Tag| tag.key() == Some("team") && tag.value() == Some("x");
+    assert!(runner.tags().iter().any(team), "{:?}", runner.tags());
+}
+
 async fn a_backend_serves_one_pool() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.build();
@@ -133,11 +188,27 @@ async fn a_backend_serves_one_pool() {
     pool.drain().await;
 }
 
+/// The subnets of a task.
+fn subnets(task: &Task) -> Vec<&str> {
+    let details = task.attachments().iter().flat_map(|attached| attached.details());
+    let subnets = details.filter(|detail| detail.name() == Some("subnetId"));
+    subnets.filter_map(|detail| detail.value()).collect()
+}
+
+async fn a_parent_on_ecs_needs_nothing() {
+    is_served_on_ecs(&[("DEMO_PROGRAM", "ecs_app")]).await;
+}
+
+/// Where ECS does not tell of the task's network.
 async fn a_parent_on_ecs_needs_nothing_but_subnets() {
-    let app = EcsApp::new().await;
     let settings = format!(r#"{{"ecs": {{"subnets": ["{}"]}}, "lambda": {{}}}}"#, EcsApp::SUBNET);
-    let variables = [("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", settings.as_str())];
-    let parent = app.run(&variables, &[]).await;
+    is_served_on_ecs(&[("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", &settings)]).await;
+}
+
+/// Runs a parent as a task with these variables: its runner is of its own kind.
+async fn is_served_on_ecs(variables: &[(&str, &str)]) {
+    let app = EcsApp::new().await;
+    let parent = app.run(variables, &[]).await;
     let task = app.until_stopped(&parent).await;
     assert_eq!(task.containers()[0].exit_code(), Some(0), "its call was answered");
     let tasks = app.tasks().await;
@@ -147,6 +218,7 @@ async fn a_parent_on_ecs_needs_nothing_but_subnets() {
     };
     assert!(runner.tags().iter().any(of_parent), "{:?}", runner.tags());
     assert_eq!(runner.task_definition_arn(), task.task_definition_arn(), "the same revision");
+    assert_eq!(subnets(runner), subnets(&task), "where its parent is");
     app.until_nothing_runs().await;
 }
 

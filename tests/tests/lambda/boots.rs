@@ -4,9 +4,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use flame_aws::backend::{Invoked, Lambda};
-use flame_aws::{BootFailure, CallError, PoolBuilder, PoolError};
+use flame_aws::{BootFailure, BootFailureKind, CallError, PoolBuilder, PoolError};
 use flame_tests::emulator::Function;
-use flame_tests::program::copy;
+use flame_tests::program::{Program, copy};
 use flame_tests::{Test, demo, emulated, tests};
 use serde_json::json;
 
@@ -32,6 +32,9 @@ pub(crate) fn tests() -> Vec<Test> {
         a_function_with_another_flame_runner_says_so,
         lambdas_refusals_are_told_with_what_to_do,
         a_start_that_is_throttled_asks_again,
+        a_start_warns_where_events_may_come_again,
+        an_endpoint_for_lambda_alone_may_be_an_emulators,
+        flame_parent_stands_in_no_log_at_any_level,
     ];
     [anywhere, emulated(here)].concat()
 }
@@ -91,6 +94,7 @@ async fn a_function_without_concurrency_is_a_failure_that_names_the_limit() {
     let none = function.client.put_function_concurrency().function_name(Function::NAME);
     none.reserved_concurrent_executions(0).send().await.unwrap();
     let failure = failure(function.pool().await.boot_timeout(Duration::from_secs(3))).await;
+    assert_eq!(failure.kind, BootFailureKind::Quota, "{failure}");
     assert!(failure.reason.contains("did not run"), "{failure}");
     assert!(failure.reason.contains("0 switches a function off"), "{failure}");
     let limit = "TooManyRequestsException: ReservedFunctionConcurrentInvocationLimitExceeded";
@@ -112,6 +116,7 @@ async fn a_lambda_that_can_not_be_reached_is_a_failure() {
     let function = Function::of_runners().await;
     function.account.fault(json!({ "target": "Invoke", "reset": true, "count": 9 })).await;
     let failure = failure(function.pool().await).await;
+    assert_eq!(failure.kind, BootFailureKind::Unavailable, "{failure}");
     assert!(
         failure.reason.contains("no answer") && failure.reason.contains("2 times"),
         "{failure}"
@@ -147,6 +152,7 @@ async fn a_crash_at_init_is_told_with_code_and_log() {
     let variables = [("FLAME_RUNNER", "lambda"), ("DEMO_EXIT_IN_BOOT", "7")];
     let function = Function::with(Duration::from_secs(60), &variables).await;
     let failure = failure(function.pool().await).await;
+    assert_eq!(failure.kind, BootFailureKind::Died, "{failure}");
     assert_eq!(failure.exit_code, Some(7), "{failure}");
     assert!(failure.log_tail.iter().any(|line| line == "the database is not there"), "{failure}");
     assert_eq!(failure.stopped_reason.as_deref(), Some("Unhandled: Runtime.ExitError"));
@@ -158,6 +164,7 @@ async fn a_function_that_never_serves_is_ended_by_its_timeout() {
     let function = Function::with(Duration::from_secs(1), &variables).await;
     hide(&function).await;
     let failure = failure(function.pool().await.timeout(Duration::from_secs(60))).await;
+    assert_eq!(failure.kind, BootFailureKind::TimedOut, "{failure}");
     assert!(failure.reason.contains("Task timed out after 1.00 seconds"), "{failure}");
     assert!(failure.reason.contains("900 s") && failure.reason.contains("App::run"), "{failure}");
     assert!(function.until_quiet().await.is_empty());
@@ -204,6 +211,7 @@ async fn a_function_that_would_be_a_parent_fails_where_it_can_not_be_looked_at()
     let function = Function::with(Duration::from_secs(60), &[]).await;
     hide(&function).await;
     let failure = failure(function.pool().await).await;
+    assert_eq!(failure.kind, BootFailureKind::Died, "{failure}");
     assert!(failure.reason.contains("FLAME_RUNNER=lambda"), "{failure}");
     assert_eq!(function.account.count("Invoke").await, 1);
 }
@@ -212,6 +220,7 @@ async fn a_function_with_another_flame_runner_says_so() {
     let function = Function::with(Duration::from_secs(60), &[("FLAME_RUNNER", "yes")]).await;
     hide(&function).await;
     let failure = failure(function.pool().await).await;
+    assert_eq!(failure.kind, BootFailureKind::Died, "{failure}");
     let said = failure.log_tail.join("\n");
     assert!(said.contains("FLAME_RUNNER is \"yes\""), "{failure}");
 }
@@ -228,6 +237,7 @@ async fn lambdas_refusals_are_told_with_what_to_do() {
         let fault = json!({ "target": "Invoke", "status": status, "type": code, "message": "No." });
         function.account.fault(fault).await;
         let failure = failure(function.pool().await).await;
+        assert_eq!(failure.kind, BootFailureKind::Refused, "{code}: {failure}");
         assert!(failure.reason.contains(advice), "{code}: {failure}");
         assert_eq!(failure.stopped_reason.as_deref(), Some(code), "{failure}");
         assert_eq!(function.account.count("Invoke").await, 1, "{code} is not repeated");
@@ -262,6 +272,30 @@ async fn a_start_that_is_throttled_asks_again() {
     pool.drain().await;
 }
 
+async fn a_start_warns_where_events_may_come_again() {
+    let function = Function::of_runners().await;
+    let variables = function.variables();
+    let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+    let more = [("FLAME_LAMBDA_INVOCATION", "event"), ("DEMO_TRACE", "flame_aws=debug")];
+    let variables: Vec<_> = variables.chain(more).collect();
+    let logged = async || Program::start("talks_on_lambda", &variables).finish().await.1;
+    let warning = "MaximumRetryAttempts to 0";
+    let log = logged().await;
+    assert!(log.contains(warning), "nothing is set: {log}");
+    let denied = json!({
+        "target": "GetFunctionEventInvokeConfig", "status": 403, "type": "AccessDeniedException",
+        "message": "not authorized to perform: lambda:GetFunctionEventInvokeConfig",
+    });
+    function.account.fault(denied).await;
+    let log = logged().await;
+    assert!(log.contains("what becomes of events is unknown") && !log.contains(warning), "{log}");
+    let set = function.client.put_function_event_invoke_config().function_name(Function::NAME);
+    let set = set.maximum_retry_attempts(0).maximum_event_age_in_seconds(60);
+    set.send().await.unwrap();
+    let log = logged().await;
+    assert!(!log.contains("events is unknown") && !log.contains(warning), "it is well set: {log}");
+}
+
 async fn a_backend_serves_one_pool() {
     let function = Function::of_runners().await;
     let backend = function.backend().await.build();
@@ -279,4 +313,39 @@ async fn a_pool_that_lambda_can_not_reach_is_refused_at_the_start() {
     let pool = flame_aws::Pool::builder("test").backend(backend.build());
     let error = refused(pool).await;
     assert!(error.contains("127.0.0.1") && error.contains(".advertise("), "{error}");
+}
+
+async fn an_endpoint_for_lambda_alone_may_be_an_emulators() {
+    let function = Function::of_runners().await;
+    let variables = function.variables();
+    let own = |name| if name == "AWS_ENDPOINT_URL" { "AWS_ENDPOINT_URL_LAMBDA" } else { name };
+    let variables: Vec<_> = variables.iter().map(|(name, v)| (own(name), v.as_str())).collect();
+    let (printed, _) = Program::start("talks_on_lambda", &variables).finish().await;
+    assert!(printed.contains("runner "), "it dials 127.0.0.1: {printed}");
+}
+
+async fn flame_parent_stands_in_no_log_at_any_level() {
+    let variables = [("FLAME_RUNNER", "lambda"), ("DEMO_TRACE", "trace")];
+    let function = Function::with(Duration::from_secs(60), &variables).await;
+    let variables = function.variables();
+    let mut variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    variables.push(("DEMO_TRACE", "trace"));
+    let (_, parents) = Program::start("talks_on_lambda", &variables).finish().await;
+    function.until_logged(1, "END RequestId", Duration::from_secs(30)).await;
+    let runners = function.log().await;
+    let sent = |line: &str| line.contains("Lambda.Invoke") && line.contains("transmitting request");
+    assert!(parents.lines().any(sent), "the SDK has logged the request");
+    assert!(
+        runners.contains("an invocation is a runner"),
+        "it has logged at this level: {runners}"
+    );
+    // As text, and as the bytes of a payload. Every FLAME_PARENT begins so.
+    let secret = "flame1.";
+    let bytes = format!("{:?}", secret.as_bytes());
+    for (log, whose) in [(&parents, "the parent's"), (&runners, "the runner's")] {
+        for shown in [secret, bytes.trim_matches(['[', ']'])] {
+            let line = log.lines().find(|line| line.contains(shown));
+            assert!(line.is_none(), "in {whose} log: {line:?}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) fn tests() -> Vec<Test> {
     let here = tests![
         a_pools_runner_is_one_invocation_and_leaves_a_warm_environment,
         a_held_value_stays_in_its_invocation,
-        many_invocations_are_runners_at_the_same_time,
+        fifty_invocations_are_runners_at_the_same_time,
         an_event_boots_a_runner_as_a_request_does,
         a_runner_in_an_invocation_boots_children_of_its_own,
     ];
@@ -92,13 +92,13 @@ async fn large_values_pass_beside_lambdas_limits() {
     pool.drain().await;
 }
 
-async fn many_invocations_are_runners_at_the_same_time() {
-    const MANY: usize = 12;
+async fn fifty_invocations_are_runners_at_the_same_time() {
+    const FIFTY: usize = 50;
     let function = Function::of_runners().await;
-    let pool = function.pool().await.max(MANY as u32).max_concurrency(1).start().await.unwrap();
+    let pool = function.pool().await.max(FIFTY as u32).max_concurrency(1).start().await.unwrap();
     let mut calls = Vec::new();
     let mut gates = Vec::new();
-    for _ in 0..MANY {
+    for _ in 0..FIFTY {
         let (gate, begun, open) = Gate::new();
         calls.push(tokio::spawn(pool.call(mischief::gated(begun, open))));
         gates.push(gate);
@@ -107,13 +107,14 @@ async fn many_invocations_are_runners_at_the_same_time() {
     for gate in &mut gates {
         pids.insert(gate.entered().await);
     }
-    assert_eq!(pids.len(), MANY, "each call has an invocation for itself");
+    assert_eq!(pids.len(), FIFTY, "each call has an invocation for itself");
     gates.into_iter().for_each(Gate::open);
     for call in calls {
         call.await.unwrap().unwrap().unwrap();
     }
     pool.drain().await;
-    assert_eq!(function.until_quiet().await.len(), MANY);
+    assert_eq!(function.until_quiet().await.len(), FIFTY);
+    assert_eq!(function.account.count("Invoke").await, FIFTY as u64);
 }
 
 async fn an_event_boots_a_runner_as_a_request_does() {

@@ -5,18 +5,21 @@ use std::time::Duration;
 use flame_aws::{CallError, PoolEvent, ShrinkReason};
 use flame_tests::emulator::Function;
 use flame_tests::mischief::Gate;
-use flame_tests::process::{is_gone, signal, until_gone};
+use flame_tests::process::{connected_to, is_gone, listens_on, signal, until_gone};
 use flame_tests::program::Program;
 use flame_tests::{Test, Watcher, demo, emulated, mischief, tests};
 use rustix::process::Signal;
+use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
     let anywhere = tests![a_runner_drains_before_its_deadline_and_no_call_is_lost,];
     let here = tests![
         an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again,
+        an_environment_keeps_no_connection_to_the_parent_of_its_last_runner,
         the_log_of_a_second_runner_reaches_its_own_parent,
         a_plain_function_that_runs_on_ends_its_environment,
-        a_killed_parents_invocations_end_by_themselves,
+        a_killed_parents_invocations_end_within_its_grace,
+        a_runner_whose_parent_was_killed_while_it_booted_ends_by_its_failsafe,
         sigterm_lets_a_runner_finish_and_ends_its_environment,
         an_event_that_is_no_pools_is_an_error_and_the_environment_lives_on,
     ];
@@ -52,6 +55,25 @@ async fn an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again
     other.drain().await;
     assert_eq!(function.until_quiet().await, [first]);
     assert_eq!(function.account.count("Invoke").await, 3);
+}
+
+async fn an_environment_keeps_no_connection_to_the_parent_of_its_last_runner() {
+    let function = Function::of_runners().await;
+    let idle = Duration::from_millis(100);
+    let pool = function.pool().await.max(1).idle_shutdown_after(idle).start().await.unwrap();
+    // Lambda may thaw it within milliseconds, and what was left would then be in the way.
+    for _ in 0..5 {
+        let held = pool.call(demo::counter(5)).await.unwrap();
+        let pid = pool.call(demo::pid()).await.unwrap();
+        let parents = listens_on(std::process::id());
+        let linked: Vec<_> = connected_to(pid).intersection(&parents).copied().collect();
+        assert_eq!(linked.len(), 1, "it serves");
+        drop(held);
+        assert_eq!(function.until_quiet().await, [pid], "it is frozen");
+        assert!(!connected_to(pid).contains(&linked[0]), "its link is closed");
+    }
+    pool.drain().await;
+    assert_eq!(function.account.count("Invoke").await, 5);
 }
 
 async fn the_log_of_a_second_runner_reaches_its_own_parent() {
@@ -110,8 +132,9 @@ async fn a_runner_drains_before_its_deadline_and_no_call_is_lost() {
     pool.drain().await;
 }
 
-async fn a_killed_parents_invocations_end_by_themselves() {
-    let function = Function::of_runners().await;
+async fn a_killed_parents_invocations_end_within_its_grace() {
+    // Nothing else would end them for minutes.
+    let function = Function::with(Duration::from_secs(900), &[("FLAME_RUNNER", "lambda")]).await;
     let variables = function.variables();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut parent = Program::start("parent_on_lambda", &variables);
@@ -119,11 +142,30 @@ async fn a_killed_parents_invocations_end_by_themselves() {
     assert_eq!(runners.len(), 2);
     assert_eq!(function.account.running().await.len(), 2);
     parent.kill().await;
+    // The grace is a second. The idle one would else offer to go after 30.
+    function.until_logged(2, "it lost its parent (code 82)", Duration::from_secs(10)).await;
     let mut left = function.until_quiet().await;
     left.sort_unstable();
     let mut pids: Vec<u32> = runners.iter().map(|(_, pid)| *pid).collect();
     pids.sort_unstable();
     assert_eq!(left, pids, "both have answered, and are warm");
+}
+
+async fn a_runner_whose_parent_was_killed_while_it_booted_ends_by_its_failsafe() {
+    let function = Function::with(Duration::from_secs(900), &[("FLAME_RUNNER", "lambda")]).await;
+    function.account.fault(json!({ "target": "environment", "start_ms": 2_000 })).await;
+    let variables = function.variables();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut parent = Program::start("boots_on_lambda", &variables);
+    parent.until_ready().await;
+    while function.account.count("Invoke").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    parent.kill().await;
+    assert!(function.account.running().await.is_empty(), "its process is not there yet");
+    let ended = "the runner ended after 0 calls: it never reached its parent (code 81)";
+    function.until_logged(1, ended, Duration::from_secs(15)).await;
+    assert_eq!(function.until_quiet().await.len(), 1);
 }
 
 async fn sigterm_lets_a_runner_finish_and_ends_its_environment() {

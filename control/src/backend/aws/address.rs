@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use aws_config::SdkConfig;
+
 use super::ec2;
 use crate::backend::BackendError;
 
@@ -16,6 +18,21 @@ pub(crate) async fn of_this_process() -> Option<IpAddr> {
         }
     }
     ec2::private_address().await
+}
+
+/// The endpoint of a service such as `LAMBDA`, as the SDK finds it, if one is set: what the app says
+/// goes before the service's own variable, and this before the one for all (AWS SDKs and Tools
+/// reference, service-specific endpoints). A configuration that was not loaded knows no variables.
+pub(crate) fn endpoint(
+    config: &SdkConfig,
+    service: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let common = config.endpoint_url().map(str::to_owned);
+    if config.get_origin("endpoint_url").is_client_config() || config.service_config().is_none() {
+        return common;
+    }
+    variable(&format!("AWS_ENDPOINT_URL_{service}")).or(common)
 }
 
 /// Refuses what no runner on AWS can dial: one that is told to dial 127.0.0.1 dials itself. Where the
@@ -58,7 +75,25 @@ fn is_loopback(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use aws_config::{BehaviorVersion, Region};
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_endpoint_is_the_apps_or_the_services_own() {
+        let theirs = |name: &str| (name == "AWS_ENDPOINT_URL_LAMBDA").then(|| "own".to_owned());
+        let loader = || {
+            let defaults = aws_config::defaults(BehaviorVersion::v2026_01_12());
+            defaults.region(Region::from_static("eu-central-1")).no_credentials()
+        };
+        let loaded = loader().load().await;
+        assert_eq!(endpoint(&loaded, "LAMBDA", theirs).as_deref(), Some("own"));
+        assert_eq!(endpoint(&loaded, "ECS", theirs).as_deref(), loaded.endpoint_url());
+        let said = loader().endpoint_url("http://said").load().await;
+        assert_eq!(endpoint(&said, "LAMBDA", theirs).as_deref(), Some("http://said"));
+        let made = SdkConfig::builder().endpoint_url("http://made").build();
+        assert_eq!(endpoint(&made, "LAMBDA", theirs).as_deref(), Some("http://made"));
+    }
 
     #[test]
     fn an_emulators_endpoint_is_local_and_awss_is_not() {

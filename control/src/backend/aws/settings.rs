@@ -6,6 +6,7 @@
 //!
 //! FLAME_AWS is one variable for all, as a deployment sets it; the single ones are for people. A
 //! setting is text either way: a list is joined with commas, a number and a truth are written out.
+//! One of pairs, such as tags, is an object, and can only stand in FLAME_AWS.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,39 +22,83 @@ pub(crate) const VARIABLE: &str = "FLAME_AWS";
 pub(crate) struct Settings {
     section: &'static str,
     found: BTreeMap<&'static str, String>,
+    pairs: BTreeMap<&'static str, Vec<(String, String)>>,
+}
+
+/// The settings that there are, in snake case.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    /// Those that are text.
+    pub(crate) texts: &'static [&'static str],
+    /// Those that are pairs of texts.
+    pub(crate) pairs: &'static [&'static str],
+}
+
+impl From<&'static [&'static str]> for Names {
+    fn from(texts: &'static [&'static str]) -> Self {
+        Self { texts, pairs: &[] }
+    }
+}
+
+/// A setting in FLAME_AWS.
+enum Written {
+    Text(String),
+    Pairs(Vec<(String, String)>),
 }
 
 impl Settings {
-    /// Reads the settings of `names`, in snake case, of the backend called `section`: `cluster` of
-    /// `ecs` is FLAME_ECS_CLUSTER, or `ecs.cluster` in FLAME_AWS. A name of several words is in
+    /// Reads the settings of `names` of the backend called `section`: `cluster` of `ecs` is FLAME_ECS_CLUSTER, or `ecs.cluster` in FLAME_AWS. A name of several words is in
     /// camel case there: `taskDefinition`. An empty value is none.
     ///
     /// # Errors
     /// [`BackendError`] where FLAME_AWS can't be read, or has a setting that there is not.
     pub(crate) fn read(
         section: &'static str,
-        names: &[&'static str],
+        names: impl Into<Names>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, BackendError> {
+        let names = names.into();
         let mut document = match variable(VARIABLE).filter(|text| !text.trim().is_empty()) {
             Some(text) => section_of(&text, section)?,
             None => BTreeMap::new(),
         };
-        let mut found = BTreeMap::new();
-        for name in names {
-            let in_document = document.remove(&camel_case(name));
+        let (mut found, mut pairs) = (BTreeMap::new(), BTreeMap::new());
+        for name in names.texts {
+            let in_document = match document.remove(&camel_case(name)) {
+                Some(Written::Text(text)) => Some(text),
+                Some(Written::Pairs(_)) => {
+                    let what = "is an object, and should be a value, or a list of values";
+                    return Err(misplaced(section, name, what));
+                }
+                None => None,
+            };
             let by_itself = variable(&variable_of(section, name));
             if let Some(value) = by_itself.or(in_document).filter(|value| !value.trim().is_empty())
             {
                 found.insert(*name, value.trim().to_owned());
             }
         }
+        for name in names.pairs {
+            match document.remove(&camel_case(name)) {
+                Some(Written::Pairs(of_document)) => {
+                    pairs.insert(*name, of_document);
+                }
+                Some(Written::Text(text)) if !text.is_empty() => {
+                    let what = "should be an object, such as {\"NAME\": \"value\"}";
+                    return Err(misplaced(section, name, what));
+                }
+                Some(Written::Text(_)) | None => {}
+            }
+        }
         match document.into_keys().next() {
-            Some(unknown) => Err(BackendError::new(format!(
-                "{VARIABLE} has `{section}.{unknown}`, which is no setting: those are {}",
-                names.iter().map(|name| camel_case(name)).collect::<Vec<_>>().join(", ")
-            ))),
-            None => Ok(Self { section, found }),
+            Some(unknown) => {
+                let names = names.texts.iter().chain(names.pairs).map(|name| camel_case(name));
+                Err(BackendError::new(format!(
+                    "{VARIABLE} has `{section}.{unknown}`, which is no setting: those are {}",
+                    names.collect::<Vec<_>>().join(", ")
+                )))
+            }
+            None => Ok(Self { section, found, pairs }),
         }
     }
 
@@ -66,6 +111,11 @@ impl Settings {
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
         text.split(',').map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// A setting of pairs.
+    pub(crate) fn pairs(&self, name: &str) -> &[(String, String)] {
+        self.pairs.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// A setting that is a number or a truth.
@@ -106,7 +156,11 @@ fn camel_case(name: &str) -> String {
     })
 }
 
-fn section_of(text: &str, section: &str) -> Result<BTreeMap<String, String>, BackendError> {
+fn misplaced(section: &str, name: &str, what: &str) -> BackendError {
+    BackendError::new(format!("`{section}.{}` in {VARIABLE} {what}", camel_case(name)))
+}
+
+fn section_of(text: &str, section: &str) -> Result<BTreeMap<String, Written>, BackendError> {
     let bad = |why: String| {
         BackendError::new(format!(
             "{VARIABLE} can't be read: {why}; it is JSON, such as {{\"{section}\": {{..}}}}"
@@ -119,11 +173,24 @@ fn section_of(text: &str, section: &str) -> Result<BTreeMap<String, String>, Bac
         Some(settings) => settings,
     };
     let settings = settings.as_object().ok_or_else(|| bad(format!("`{section}` is no object")))?;
-    let texts = settings.iter().map(|(name, value)| match written_out(value) {
-        Some(text) => Ok((name.clone(), text)),
-        None => Err(bad(format!("`{section}.{name}` is neither a value nor a list of values"))),
+    let settings = settings.iter().map(|(name, value)| match written(value) {
+        Some(written) => Ok((name.clone(), written)),
+        None => Err(bad(format!(
+            "`{section}.{name}` is neither a value, nor a list of values, nor an object of them"
+        ))),
     });
-    texts.collect()
+    settings.collect()
+}
+
+fn written(value: &Value) -> Option<Written> {
+    let Value::Object(pairs) = value else { return written_out(value).map(Written::Text) };
+    let pairs = pairs.iter().map(|(name, value)| match value {
+        Value::String(_) | Value::Number(_) | Value::Bool(_) => {
+            Some((name.clone(), written_out(value)?))
+        }
+        _ => None,
+    });
+    pairs.collect::<Option<_>>().map(Written::Pairs)
 }
 
 fn written_out(value: &Value) -> Option<String> {
@@ -146,7 +213,7 @@ mod tests {
     const NAMES: &[&str] = &["cluster", "task_definition", "subnets", "assign_public_ip"];
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, BackendError> {
-        Settings::read("ecs", NAMES, |name| {
+        Settings::read("ecs", Names { texts: NAMES, pairs: &["env"] }, |name| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         })
@@ -193,10 +260,32 @@ mod tests {
     }
 
     #[test]
+    fn pairs_are_an_object_of_values_in_the_document() {
+        let env = |env: &str| {
+            let document = format!(r#"{{"ecs": {{"env": {env}}}}}"#);
+            read(&[("FLAME_AWS", &document)])
+        };
+        let settings = env(r#"{"LEVEL": "high", "LIMIT": 7, "ON": true}"#).unwrap();
+        let pairs: Vec<_> = settings.pairs("env").iter().map(|(n, v)| (&**n, &**v)).collect();
+        assert_eq!(pairs, [("LEVEL", "high"), ("LIMIT", "7"), ("ON", "true")]);
+        assert!(env("null").unwrap().pairs("env").is_empty());
+        for (wrong, told) in [
+            (r#""A=1""#, "should be an object"),
+            (r#"["A"]"#, "should be an object"),
+            (r#"{"A": ["B"]}"#, "`ecs.env`"),
+            (r#"{"A": null}"#, "`ecs.env`"),
+        ] {
+            let error = env(wrong).err().unwrap().to_string();
+            assert!(error.contains(told) && error.contains("FLAME_AWS"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_setting_that_is_misspelt_is_refused_and_named() {
         let error = read(&[("FLAME_AWS", r#"{"ecs": {"clutser": "x"}}"#)]).err().unwrap();
         assert!(error.to_string().contains("`ecs.clutser`"), "{error}");
         assert!(error.to_string().contains("taskDefinition"), "{error}");
+        assert!(error.to_string().contains(", env"), "{error}");
     }
 
     #[test]

@@ -29,24 +29,41 @@ use crate::backend::aws::fault::{Fault, Got};
 
 /// How long one request may take. AWS answers in a second or two on a bad day.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(10);
-/// How many pages a list may have: 1,000 tasks.
-const PAGES: usize = 10;
+/// How many pages of a list are read in one go: 1,000 tasks.
+pub(super) const PAGES: usize = 10;
 
 /// The requests per second that AWS allows an account in a region: RunTask and StopTask share one
 /// rate, DescribeTasks and ListTasks another (AWS documentation, "Request throttling for the Amazon
-/// ECS API"; second-hand).
+/// ECS API"; second-hand). Of RunTask Fargate takes fewer (AWS documentation, "AWS Fargate throttling
+/// quotas").
 #[derive(Debug)]
 struct Meters {
+    launch: Meter,
     change: Meter,
     look: Meter,
+}
+
+impl Meters {
+    const fn new() -> Self {
+        Self {
+            launch: Meter::new(100.0, 20.0),
+            change: Meter::new(100.0, 40.0),
+            look: Meter::new(100.0, 20.0),
+        }
+    }
+
+    /// Waits for a turn to start a task, which is a change as well.
+    async fn launch(&self) {
+        self.launch.pass().await;
+        self.change.pass().await;
+    }
 }
 
 /// The meters of a region, for all backends of this process.
 fn meters(place: String) -> Arc<Meters> {
     static ALL: Mutex<Option<HashMap<String, Arc<Meters>>>> = Mutex::new(None);
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    let new = || Meters { change: Meter::new(100.0, 40.0), look: Meter::new(100.0, 20.0) };
-    all.get_or_insert_default().entry(place).or_insert_with(|| Arc::new(new())).clone()
+    all.get_or_insert_default().entry(place).or_insert_with(|| Arc::new(Meters::new())).clone()
 }
 
 /// A client of one cluster.
@@ -71,7 +88,7 @@ impl Api {
 
     /// Orders a task.
     pub(super) async fn run_task(&self, plan: &Plan, request: Request) -> Heard {
-        self.meters.change.pass().await;
+        self.meters.launch().await;
         let call = match self.run_task_call(plan, request) {
             Ok(call) => call,
             Err(error) => return Heard::Fault(unmade(&error.to_string()), Vec::new()),
@@ -172,31 +189,51 @@ impl Api {
         Ok((answer.tasks().iter().map(task).collect(), missing))
     }
 
+    /// The subnets that a task's network interfaces are in.
+    pub(super) async fn subnets_of(&self, arn: &str) -> Result<Vec<String>, Fault> {
+        self.meters.look.pass().await;
+        let call = self.client.describe_tasks().cluster(&self.cluster).tasks(arn);
+        let answer = call.send().await.map_err(|error| Fault::of(&error))?;
+        let attached = answer.tasks().iter().flat_map(|task| task.attachments());
+        let details = attached.flat_map(|attached| attached.details());
+        let subnets = details.filter(|detail| detail.name() == Some("subnetId"));
+        Ok(subnets.filter_map(|detail| detail.value().map(str::to_owned)).collect())
+    }
+
     /// The tasks that are to run and were started by that: their ARNs.
     pub(super) async fn started_by(&self, who: &str) -> Result<Vec<String>, Fault> {
-        // ECS takes no other filter beside it.
-        self.list(|call| call.started_by(who)).await
-    }
-
-    /// The tasks of a family that are to run: their ARNs.
-    pub(super) async fn of_family(&self, family: &str) -> Result<Vec<String>, Fault> {
-        self.list(|call| call.family(family)).await
-    }
-
-    async fn list(&self, filter: impl Fn(ListTasks) -> ListTasks) -> Result<Vec<String>, Fault> {
         let (mut arns, mut from) = (Vec::new(), None);
         for _ in 0..PAGES {
-            self.meters.look.pass().await;
-            let call = filter(self.client.list_tasks().cluster(&self.cluster)).set_next_token(from);
-            let answer = call.send().await.map_err(|error| Fault::of(&error))?;
-            arns.extend_from_slice(answer.task_arns());
-            from = answer.next_token;
+            // ECS takes no other filter beside it.
+            let page = self.page(from, |call| call.started_by(who)).await?;
+            arns.extend(page.arns);
+            from = page.next;
             if from.is_none() {
                 return Ok(arns);
             }
         }
         tracing::warn!(listed = arns.len(), "there are more tasks than are looked at");
         Ok(arns)
+    }
+
+    /// Some of the tasks of a family that are to run: the first ones, or those that follow.
+    pub(super) async fn of_family(
+        &self,
+        family: &str,
+        from: Option<String>,
+    ) -> Result<Page, Fault> {
+        self.page(from, |call| call.family(family)).await
+    }
+
+    async fn page(
+        &self,
+        from: Option<String>,
+        filter: impl FnOnce(ListTasks) -> ListTasks,
+    ) -> Result<Page, Fault> {
+        self.meters.look.pass().await;
+        let call = filter(self.client.list_tasks().cluster(&self.cluster)).set_next_token(from);
+        let answer = call.send().await.map_err(|error| Fault::of(&error))?;
+        Ok(Page { arns: answer.task_arns.unwrap_or_default(), next: answer.next_token })
     }
 
     /// The state of the cluster, such as ACTIVE; `None` if there is no such cluster.
@@ -216,6 +253,13 @@ impl Api {
         let unmade = || unmade("the answer has no task definition");
         Ok(definition(answer.task_definition().ok_or_else(unmade)?))
     }
+}
+
+/// A part of a list of tasks; at most 100.
+pub(super) struct Page {
+    pub(super) arns: Vec<String>,
+    /// What the next part is asked for by; none after the last.
+    pub(super) next: Option<String>,
 }
 
 type ListTasks = aws_sdk_ecs::operation::list_tasks::builders::ListTasksFluentBuilder;
@@ -282,6 +326,12 @@ fn task(task: &aws_sdk_ecs::types::Task) -> Task {
     }
 }
 
+/// `mode`, which all log drivers have (AWS documentation, LogConfiguration).
+fn is_blocking(log: &aws_sdk_ecs::types::LogConfiguration) -> bool {
+    let mode = log.options().and_then(|options| options.get("mode"));
+    mode.is_some_and(|mode| mode == "blocking")
+}
+
 fn log(log: &aws_sdk_ecs::types::LogConfiguration) -> Option<Log> {
     let option = |name| log.options().and_then(|options| options.get(name)).cloned();
     if *log.log_driver() != LogDriver::Awslogs {
@@ -300,6 +350,10 @@ fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
             cpu: positive(container.cpu()),
             memory: positive(memory.unwrap_or(0)),
             stop_timeout: container.stop_timeout().map(positive),
+            // Where it does not say, it is (AWS documentation, ContainerDefinition).
+            optional: container.essential() == Some(false),
+            restarts: container.restart_policy().is_some_and(|policy| policy.enabled()),
+            blocking_log: container.log_configuration().is_some_and(is_blocking),
             log: container.log_configuration().and_then(log),
         }
     });
@@ -313,5 +367,30 @@ fn definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> Definition {
         cpu: number(definition.cpu()),
         memory: number(definition.memory()),
         containers: containers.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn launches_keep_the_rate_of_fargate_and_leave_room_for_stops() {
+        let (meters, begin) = (Meters::new(), Instant::now());
+        for _ in 0..140 {
+            meters.launch().await;
+        }
+        let launched = begin.elapsed();
+        assert!(
+            (2_000..2_100).contains(&launched.as_millis()),
+            "100, and 20 a second: {launched:?}"
+        );
+        let begin = Instant::now();
+        for _ in 0..40 {
+            meters.change.pass().await;
+        }
+        assert!(begin.elapsed().is_zero(), "stops wait for no launch: {:?}", begin.elapsed());
     }
 }

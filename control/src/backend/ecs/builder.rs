@@ -88,15 +88,17 @@ impl EcsBuilder {
         self
     }
 
-    /// The subnets to place tasks in: 1 to 16. `FLAME_ECS_SUBNETS`, separated by commas. Several,
-    /// in several availability zones, make it likelier that there is room.
+    /// The subnets to place tasks in: 1 to 16. `FLAME_ECS_SUBNETS`, separated by commas; default:
+    /// that of this process's own task, where it may call ecs:DescribeTasks. Several, in several
+    /// availability zones, make it likelier that there is room.
     pub fn subnets(mut self, subnets: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.subnets = subnets.into_iter().map(Into::into).collect();
         self
     }
 
     /// The security groups of tasks: at most 5. `FLAME_ECS_SECURITY_GROUPS`, separated by commas;
-    /// default: the VPC's default one (AWS documentation, AwsVpcConfiguration).
+    /// default: none, so AWS takes the VPC's default one (AWS documentation, AwsVpcConfiguration),
+    /// and a warning is logged.
     pub fn security_groups(mut self, groups: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.security_groups = groups.into_iter().map(Into::into).collect();
         self
@@ -146,13 +148,14 @@ impl EcsBuilder {
 
     /// A variable of the runners' environment, over the task definition's. All of them, with
     /// FLAME_PARENT, must fit 8,192 characters. Who may describe tasks can read them: no place for
-    /// secrets.
+    /// secrets. `{"ecs": {"env": {"NAME": "value"}}}` in FLAME_AWS adds those that are not set here.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// A tag of each task, beside those that name pool, runner and parent.
+    /// A tag of each task, beside those that name pool, runner and parent; at most 45. `tags` in
+    /// FLAME_AWS, an object, adds those that are not set here.
     pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((name.into(), value.into()));
         self

@@ -114,7 +114,7 @@ impl Fleet {
         }
     }
 
-    fn answered(&self, answer: Result<(Vec<Task>, Vec<String>), Fault>) {
+    fn answered(self: &Arc<Self>, answer: Result<(Vec<Task>, Vec<String>), Fault>) {
         let mut core = self.core();
         let ended = match answer {
             Ok((known, unknown)) => core.poller.answered(now(), known, &unknown),
@@ -129,7 +129,11 @@ impl Fleet {
         for (arn, end) in ended {
             let death = match end {
                 End::Seen(task) => task.death(&self.container, self.log.as_ref()),
-                End::Unknown => Death::new("the ECS task is gone: ECS does not know it any more"),
+                End::Unknown => {
+                    // It is given up, so it must not be there, whatever DescribeTasks believes.
+                    self.stop_in_passing(vec![arn.clone()], "flame: it was not seen any more");
+                    Death::new("the ECS task is gone: ECS does not know it any more")
+                }
             };
             if let Some(watchers) = core.deaths.remove(&arn) {
                 watchers.send_replace(Some(death));
@@ -179,13 +183,17 @@ impl Fleet {
     /// Tells all that are left to stop, without waiting: nobody is there any more to do it.
     pub(super) fn abandon(self: &Arc<Self>) {
         let left: Vec<_> = self.core().poller.tasks().map(str::to_owned).collect();
-        if left.is_empty() {
+        self.stop_in_passing(left, "flame: its pool is gone");
+    }
+
+    fn stop_in_passing(self: &Arc<Self>, arns: Vec<String>, reason: &'static str) {
+        if arns.is_empty() {
             return;
         }
         let fleet = self.clone();
         self.runtime.spawn(async move {
-            for arn in left {
-                if let Err(error) = fleet.tell_to_stop(&arn, "flame: its pool is gone").await {
+            for arn in arns {
+                if let Err(error) = fleet.tell_to_stop(&arn, reason).await {
                     tracing::error!(%error, "an ECS task may be left over");
                 }
             }
@@ -208,3 +216,7 @@ impl Drop for Ordered {
 pub(super) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
+
+#[cfg(test)]
+#[path = "fleet/tests.rs"]
+mod tests;

@@ -1,10 +1,12 @@
 //! What a backend boots, out of the builder, the environment and the task that the parent runs in.
 //!
-//! Pure: [`Plan::resolve`] finds all that is missing or wrong at once, before any call;
-//! [`Plan::fit`] does so with what ECS says of the task definition.
+//! Pure: [`Plan::resolve`] finds all that is missing or wrong before any call; [`Plan::fit`] does so
+//! with what ECS says of the task definition. Both add to a list, out of which [`refusal`] makes one
+//! error.
 
 use std::time::Duration;
 
+use flame_runner_shim::host::ecs;
 use flame_wire::parent::FlameParent;
 
 use super::builder::EcsBuilder;
@@ -12,10 +14,11 @@ use super::fargate;
 use super::request;
 use super::task::Log;
 use crate::backend::BackendError;
-use crate::backend::aws::settings::{Settings, Where};
+use crate::backend::aws::settings::{Names, Settings, Where};
 
 /// The settings that the environment may have.
-pub(super) const NAMES: &[&str] = &[
+pub(super) const NAMES: Names = Names { texts: TEXTS, pairs: &["env", "tags"] };
+const TEXTS: &[&str] = &[
     "cluster",
     "task_definition",
     "container",
@@ -55,6 +58,8 @@ pub(super) struct Home {
     pub(super) task: String,
     pub(super) task_definition: String,
     pub(super) container: Option<String>,
+    /// Those that its network interface is in, as far as they are known: one.
+    pub(super) subnets: Vec<String>,
 }
 
 /// All that is the same for each task of a backend.
@@ -76,6 +81,8 @@ pub(super) struct Plan {
     pub(super) providers: Vec<Share>,
     pub(super) env: Vec<(String, String)>,
     pub(super) tags: Vec<(String, String)>,
+    /// From SIGTERM to SIGKILL, in seconds; known by [`Plan::fit`].
+    pub(super) stop_timeout: u32,
 }
 
 /// What is looked at of a task definition.
@@ -99,21 +106,24 @@ pub(super) struct ContainerDefinition {
     /// Its limit, or else what is reserved for it.
     pub(super) memory: u32,
     pub(super) stop_timeout: Option<u32>,
+    /// Not `essential`: the task outlives it.
+    pub(super) optional: bool,
+    /// Its `restartPolicy` is enabled: it begins anew when it has ended.
+    pub(super) restarts: bool,
+    /// Who prints waits while its log driver can't keep up: `mode` is `blocking`.
+    pub(super) blocking_log: bool,
     pub(super) log: Option<Log>,
 }
 
 impl Plan {
-    /// The plan, as far as it is known before ECS is asked.
-    ///
-    /// # Errors
-    /// [`BackendError`], which names all that is missing or wrong.
+    /// The plan, as far as it is known before ECS is asked; what is missing or wrong is added.
     pub(super) fn resolve(
         builder: &EcsBuilder,
         settings: &Settings,
         home: Option<&Home>,
-    ) -> Result<Self, BackendError> {
-        let mut wrong = Vec::new();
-        let mut found = Finder { settings, wrong: &mut wrong };
+        wrong: &mut Vec<String>,
+    ) -> Self {
+        let mut found = Finder { settings, wrong };
         let mut plan = Plan {
             cluster: found.text("cluster", &builder.cluster, home.map(|home| &home.cluster)),
             task_definition: found.text(
@@ -122,8 +132,8 @@ impl Plan {
                 home.map(|home| &home.task_definition),
             ),
             container: String::new(),
-            subnets: found.list("subnets", &builder.subnets),
-            security_groups: found.list("security_groups", &builder.security_groups),
+            subnets: found.list("subnets", &builder.subnets, home.map(|home| &*home.subnets)),
+            security_groups: found.list("security_groups", &builder.security_groups, None),
             public_ip: found.number("assign_public_ip", builder.public_ip).unwrap_or(false),
             platform_version: builder
                 .platform_version
@@ -135,8 +145,9 @@ impl Plan {
             container_memory: None,
             ephemeral_storage: found.number("ephemeral_storage", builder.ephemeral_storage),
             providers: found.providers(&builder.providers),
-            env: builder.env.clone(),
-            tags: builder.tags.clone(),
+            env: merged(settings.pairs("env"), &builder.env),
+            tags: merged(settings.pairs("tags"), &builder.tags),
+            stop_timeout: STOP_TIMEOUT,
         };
         // Another task definition than the parent's own has other containers.
         let own = home.filter(|home| home.task_definition == plan.task_definition);
@@ -145,10 +156,13 @@ impl Plan {
             container.or_else(|| own.and_then(|home| home.container.clone())).unwrap_or_default();
         if plan.subnets.is_empty() {
             let place = Where("ecs", "subnets");
-            wrong.push(format!("`subnets` is missing: set {place}; no metadata tells them"));
+            wrong.push(format!(
+                "`subnets` is missing: set {place}; on ECS that of this process's own task is the \
+                 default, where it may call ecs:DescribeTasks"
+            ));
         }
-        plan.check(&mut wrong);
-        refusal(wrong).map(|()| plan)
+        plan.check(wrong);
+        plan
     }
 
     fn check(&self, wrong: &mut Vec<String>) {
@@ -168,22 +182,22 @@ impl Plan {
         );
         for (name, _) in &self.env {
             must(
-                name != FlameParent::ENV,
-                "`.env(..)` sets FLAME_PARENT, which is the pool's to set: leave it out".to_owned(),
+                name != FlameParent::ENV && name != ecs::STOP_TIMEOUT,
+                format!("`env` sets {name}, which is the pool's to set: leave it out"),
             );
             must(
                 !name.is_empty() && !name.contains('='),
-                format!("`.env(..)` sets `{name}`, which is no name of a variable"),
+                format!("`env` sets `{name}`, which is no name of a variable"),
             );
         }
         let tags = self.tags.len();
-        must(tags <= MAX_TAGS, format!("`.tag(..)` sets {tags}: a task may have {MAX_TAGS}"));
+        must(tags <= MAX_TAGS, format!("`tags` has {tags}: a task may have {MAX_TAGS}"));
         for (name, value) in &self.tags {
             let reserved = name.to_lowercase().starts_with("aws:") || name.starts_with("flame:");
-            must(!reserved, format!("`.tag(..)` sets `{name}`: `aws:` and `flame:` are reserved"));
+            must(!reserved, format!("`tags` has `{name}`: `aws:` and `flame:` are reserved"));
             must(
                 (1..=128).contains(&name.chars().count()) && value.chars().count() <= 256,
-                format!("`.tag(..)` sets `{name}`: a name has 1 to 128 characters, a value 256"),
+                format!("`tags` has `{name}`: a name has 1 to 128 characters, a value 256"),
             );
         }
         if let (Some(cpu), Some(memory)) = (self.cpu, self.memory) {
@@ -194,18 +208,15 @@ impl Plan {
     }
 
     /// Completes the plan by what ECS says of the task definition, or, where it may not be asked,
-    /// by what must then be set.
-    ///
-    /// # Errors
-    /// [`BackendError`], which names all that does not fit.
+    /// by what must then be set; what does not fit is added.
     pub(super) fn fit(
         &mut self,
         definition: Option<&Definition>,
         shutdown: Duration,
-    ) -> Result<(), BackendError> {
-        let mut wrong = Vec::new();
+        wrong: &mut Vec<String>,
+    ) {
         match definition {
-            Some(definition) => self.fit_to(definition, shutdown, &mut wrong),
+            Some(definition) => self.fit_to(definition, shutdown, wrong),
             None => {
                 if self.container.is_empty() {
                     let place = Where("ecs", "container");
@@ -215,9 +226,11 @@ impl Plan {
                     wrong.push("only one of `cpu` and `memory` is set: set both".to_owned());
                 }
                 (self.container_cpu, self.container_memory) = (self.cpu, self.memory);
+                // Who sets a longer window knows of a longer `stopTimeout`.
+                let window = u32::try_from(shutdown.as_secs()).unwrap_or(u32::MAX);
+                self.stop_timeout = window.max(STOP_TIMEOUT);
             }
         }
-        refusal(wrong)
     }
 
     fn fit_to(&mut self, definition: &Definition, shutdown: Duration, wrong: &mut Vec<String>) {
@@ -245,7 +258,23 @@ impl Plan {
             ));
             return;
         };
+        // A runner ends its task by its exit, and FLAME_PARENT is good for one start.
+        if own.optional {
+            wrong.push(format!(
+                "the container `{}` of the task definition {name} is not `essential`: its task \
+                 would run on without it, and be billed; set `essential` to true",
+                own.name
+            ));
+        }
+        if own.restarts {
+            wrong.push(format!(
+                "the container `{}` of the task definition {name} has a `restartPolicy`: a runner \
+                 that has ended would be started again and again, to no use; disable it",
+                own.name
+            ));
+        }
         let stop_timeout = own.stop_timeout.unwrap_or(STOP_TIMEOUT);
+        self.stop_timeout = stop_timeout;
         if shutdown > Duration::from_secs(stop_timeout.into()) {
             wrong.push(format!(
                 "the pool's `shutdown_timeout` is {shutdown:?}, but a container that is told to \
@@ -296,11 +325,22 @@ impl Plan {
     }
 }
 
-fn refusal(wrong: Vec<String>) -> Result<(), BackendError> {
+/// One error for all that is missing or wrong.
+///
+/// # Errors
+/// [`BackendError`], unless there is nothing.
+pub(super) fn refusal(wrong: Vec<String>) -> Result<(), BackendError> {
     if wrong.is_empty() {
         return Ok(());
     }
     Err(BackendError::new(format!("the ECS backend can't boot: {}", wrong.join("; "))))
+}
+
+/// The pairs of the environment, and those of the builder, which go before them.
+fn merged(settings: &[(String, String)], built: &[(String, String)]) -> Vec<(String, String)> {
+    let is_built = |name: &str| built.iter().any(|(built, _)| built == name);
+    let left = settings.iter().filter(|(name, _)| !is_built(name));
+    left.chain(built).cloned().collect()
 }
 
 /// Looks for a setting: the builder's, else the environment's; keeps what is wrong.
@@ -325,8 +365,9 @@ impl Finder<'_> {
         found.unwrap_or_default()
     }
 
-    fn list(&self, name: &str, built: &[String]) -> Vec<String> {
-        if built.is_empty() { self.settings.list(name) } else { built.to_vec() }
+    fn list(&self, name: &str, built: &[String], home: Option<&[String]>) -> Vec<String> {
+        let set = if built.is_empty() { self.settings.list(name) } else { built.to_vec() };
+        if set.is_empty() { home.unwrap_or_default().to_vec() } else { set }
     }
 
     fn number<T: std::str::FromStr>(&mut self, name: &str, built: Option<T>) -> Option<T> {

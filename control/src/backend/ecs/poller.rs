@@ -14,8 +14,10 @@
 //! Invariants:
 //! - A task is watched until it is seen dead, or removed. No failure of a request ends that.
 //! - A task that ECS does not know yet is pending: right after RunTask, DescribeTasks may not see
-//!   it (AWS documentation, RunTask: "eventual consistency"). After [`UNKNOWN_FOR`], and when asked
-//!   twice, it is dead.
+//!   it (AWS documentation, RunTask: "eventual consistency"). It is dead when it is older than
+//!   [`UNKNOWN_FOR`], and two answers in a row, with the pause between two looks at a fleet that
+//!   is up in between, have not known it: two that follow each other at once may come from the
+//!   same place that lags behind.
 //! - At most one request is under way.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,7 +54,8 @@ struct Watched {
     /// When it was last looked at, it had been running for a while.
     settled: bool,
     ending: bool,
-    unknown: u32,
+    /// The first of the answers in a row that have not known it.
+    missing_since: Option<Instant>,
 }
 
 /// How a task has ended.
@@ -103,7 +106,7 @@ impl Poller {
             running_since: None,
             settled: false,
             ending: false,
-            unknown: 0,
+            missing_since: None,
         };
         self.tasks.entry(arn).or_insert(task);
     }
@@ -193,7 +196,7 @@ impl Poller {
         let mut dead = Vec::new();
         for task in known {
             let Some(watched) = self.tasks.get_mut(&task.arn) else { continue };
-            watched.unknown = 0;
+            watched.missing_since = None;
             watched.ending = task.is_ending();
             if task.is_over() {
                 self.tasks.remove(&task.arn);
@@ -205,13 +208,12 @@ impl Poller {
         }
         for arn in unknown {
             let Some(watched) = self.tasks.get_mut(arn) else { continue };
-            watched.unknown += 1;
+            let since = *watched.missing_since.get_or_insert(now);
+            let again = now > since && now.saturating_duration_since(since) >= self.every.up;
             let old = now.saturating_duration_since(watched.ordered) > UNKNOWN_FOR;
-            if old && watched.unknown > 1 {
+            if old && again {
                 self.tasks.remove(arn);
                 dead.push((arn.clone(), End::Unknown));
-            } else if old {
-                self.urgent.insert(arn.clone());
             }
         }
         dead

@@ -9,7 +9,8 @@
 //! 1. **Stray.** It is of *this* parent and pool, by the tag `flame:parent`, and this backend does
 //!    not know it: the answer to its order was lost, and the order was given up.
 //! 2. **Its parent is dead.** The tag `flame:parent-task` names the ECS task that its parent ran
-//!    in, and ECS says that this task has stopped, or does not know it any more.
+//!    in, and ECS says that this task has stopped, or does not know it any more. That task is of
+//!    the same region and account: of others ECS knows nothing, whether they live or not.
 //! 3. **Overdue.** The tag `flame:ends-by` names the latest time, in seconds of Unix time, at which
 //!    its pool's `lifetime` and shutdown window were over, and that is [`SKEW`] ago.
 //!
@@ -17,8 +18,9 @@
 //! elsewhere than on ECS, lives, or can't be asked for. It may well be another parent's, and live.
 //!
 //! Even an orphan is only marked at first. It is stopped when it is older than the age floor, and
-//! was found an orphan again, by the next look, at least [`pause`](Rule::pause) later. One look at
-//! which it is none takes the mark away.
+//! was found an orphan again, by a later look, at least [`pause`](Rule::pause) later. One look at
+//! which it is none takes the mark away, and so does a round of looks that has not seen it: where
+//! there are many tasks, it takes several looks to see each once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -65,7 +67,16 @@ pub(super) struct Rule {
 #[derive(Debug)]
 pub(super) struct Sweep {
     rule: Rule,
-    marked: BTreeMap<String, Instant>,
+    marked: BTreeMap<String, Mark>,
+    /// Counts rounds.
+    round: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    since: Instant,
+    /// In which it was found an orphan last.
+    round: u64,
 }
 
 /// What one look has to go by.
@@ -73,8 +84,10 @@ pub(super) struct Look<'a> {
     pub(super) now: Instant,
     /// The wall clock, in seconds of Unix time: what AWS and other parents write is that.
     pub(super) unix: i64,
-    /// The tasks of the family, with their tags.
+    /// Tasks of the family, with their tags.
     pub(super) tasks: &'a [Task],
+    /// Whether these are the last ones: with the next look a new round begins.
+    pub(super) ends_round: bool,
     /// Those that this backend knows, or has an order under way for, by their ARN.
     pub(super) known: &'a dyn Fn(&Task) -> bool,
     /// The tasks of parents, as far as they could be asked for.
@@ -83,7 +96,7 @@ pub(super) struct Look<'a> {
 
 impl Sweep {
     pub(super) fn new(rule: Rule) -> Self {
-        Self { rule, marked: BTreeMap::new() }
+        Self { rule, marked: BTreeMap::new(), round: 0 }
     }
 
     /// The tasks of other parents that must be asked for before a [`look`](Self::look).
@@ -91,7 +104,7 @@ impl Sweep {
         let of_others = tasks.iter().filter(|task| self.is_candidate(task));
         let mut parents: Vec<_> = of_others
             .filter(|task| task.tags.get(PARENT) != Some(&self.rule.parent))
-            .filter_map(|task| task.tags.get(PARENT_TASK).cloned())
+            .filter_map(|task| parent_of(task).map(str::to_owned))
             .collect();
         parents.sort();
         parents.dedup();
@@ -100,19 +113,24 @@ impl Sweep {
 
     /// Marks orphans; gives those to be stopped, each with the reason.
     pub(super) fn look(&mut self, look: &Look<'_>) -> Vec<(String, &'static str)> {
-        let mut marked = BTreeMap::new();
         let mut stop = Vec::new();
-        for task in look.tasks.iter().filter(|task| self.is_candidate(task)) {
-            let Some(why) = self.why_orphan(task, look) else { continue };
-            let since = self.marked.get(&task.arn).copied().unwrap_or(look.now);
-            let seen_again = look.now.saturating_duration_since(since) >= self.rule.pause
-                && self.marked.contains_key(&task.arn);
+        for task in look.tasks {
+            let before = self.marked.remove(&task.arn);
+            let why = self.is_candidate(task).then(|| self.why_orphan(task, look)).flatten();
+            let Some(why) = why else { continue };
+            let seen_again = before.is_some_and(|mark| {
+                look.now.saturating_duration_since(mark.since) >= self.rule.pause
+            });
             if seen_again && self.is_old(task, look.unix) {
                 stop.push((task.arn.clone(), why));
             }
-            marked.insert(task.arn.clone(), since);
+            let since = before.map_or(look.now, |mark| mark.since);
+            self.marked.insert(task.arn.clone(), Mark { since, round: self.round });
         }
-        self.marked = marked;
+        if look.ends_round {
+            self.marked.retain(|_, mark| mark.round == self.round);
+            self.round += 1;
+        }
         stop
     }
 
@@ -129,7 +147,7 @@ impl Sweep {
         if task.tags.get(PARENT)? == &self.rule.parent {
             return Some("flame: a stray, whose order was given up");
         }
-        let parent = task.tags.get(PARENT_TASK).and_then(|arn| look.parents.get(arn));
+        let parent = parent_of(task).and_then(|arn| look.parents.get(arn));
         if parent == Some(&ParentTask::Dead) {
             return Some("flame: an orphan, whose parent's task has stopped");
         }
@@ -142,6 +160,19 @@ impl Sweep {
         // One that does not say when it was made is not old.
         task.created.is_some_and(|created| unix.saturating_sub(created) >= seconds(self.rule.age))
     }
+}
+
+/// The task of a runner's parent, where ECS can be asked after it.
+fn parent_of(task: &Task) -> Option<&str> {
+    let parent = task.tags.get(PARENT_TASK)?;
+    let near = place(parent).is_some() && place(parent) == place(&task.arn);
+    near.then_some(parent.as_str())
+}
+
+/// What an ARN says of partition, service, region and account: `arn:aws:ecs:region:account:..`.
+fn place(arn: &str) -> Option<&str> {
+    let (end, _) = arn.match_indices(':').nth(4)?;
+    arn.get(..end)
 }
 
 fn seconds(time: Duration) -> i64 {

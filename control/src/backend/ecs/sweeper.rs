@@ -6,71 +6,134 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
+use super::api::PAGES;
 use super::classify;
 use super::fleet::{Fleet, now};
 use super::poller::BATCH;
 use super::sweep::{Look, ParentTask, Rule, Sweep};
 use super::task::Task;
-use crate::backend::aws::class;
+use crate::backend::aws::class::{self, Class};
 use crate::backend::aws::fault::Fault;
 
-/// Sweeps at once, and then every so often, for as long as it is polled. Ends where it is not
-/// allowed to.
-pub(super) async fn keep_sweeping(fleet: Arc<Fleet>, family: String, rule: Rule) {
-    let every = rule.pause;
-    let mut sweep = Sweep::new(rule);
-    loop {
-        match look(&fleet, &family, &mut sweep).await {
-            Ok(orphans) => stop(&fleet, orphans).await,
-            Err(fault) if class::is_denied(&fault) => {
-                let why = "orphans are not looked for: this process may not list tasks";
-                tracing::warn!(%fault, "{why}; allow ecs:ListTasks and ecs:DescribeTasks");
-                return;
+/// Looks for the orphans of one pool, among the tasks of its family.
+pub(super) struct Sweeper {
+    fleet: Arc<Fleet>,
+    family: String,
+    every: Duration,
+    sweep: Sweep,
+    /// Where the next look begins; none: with the first task.
+    from: Option<String>,
+    /// That parents may not be asked after was said.
+    denied: bool,
+}
+
+impl Sweeper {
+    pub(super) fn new(fleet: Arc<Fleet>, family: String, rule: Rule) -> Self {
+        let (every, sweep) = (rule.pause, Sweep::new(rule));
+        Self { fleet, family, every, sweep, from: None, denied: false }
+    }
+
+    /// Sweeps at once, and then every so often, for as long as it is polled. Ends where it is not
+    /// allowed to.
+    pub(super) async fn keep_sweeping(mut self) {
+        loop {
+            match self.look().await {
+                Ok(orphans) => stop(&self.fleet, orphans).await,
+                Err(fault) if class::is_denied(&fault) => {
+                    let why = "orphans are not looked for: this process may not list tasks";
+                    tracing::warn!(%fault, "{why}; allow ecs:ListTasks and ecs:DescribeTasks");
+                    return;
+                }
+                Err(fault) => tracing::debug!(%fault, "orphans can't be looked for; later"),
             }
-            Err(fault) => tracing::debug!(%fault, "orphans can't be looked for; later"),
-        }
-        // Several parents need not look at the same time.
-        sleep(every + every.mul_f64(rand::random_range(0.0..0.1))).await;
-    }
-}
-
-async fn look(
-    fleet: &Fleet,
-    family: &str,
-    sweep: &mut Sweep,
-) -> Result<Vec<(String, &'static str)>, Fault> {
-    let mut tasks = Vec::new();
-    for batch in fleet.api.of_family(family).await?.chunks(BATCH) {
-        tasks.extend(fleet.api.describe(batch, true).await?.0);
-    }
-    let parents = ask_after(fleet, sweep.parents_of(&tasks)).await;
-    let known = |task: &Task| fleet.knows(task);
-    let unix = wall_clock();
-    Ok(sweep.look(&Look { now: now(), unix, tasks: &tasks, known: &known, parents: &parents }))
-}
-
-/// What is known of the tasks of parents; those that can't be asked for are left out.
-async fn ask_after(fleet: &Fleet, parents: Vec<String>) -> HashMap<String, ParentTask> {
-    let mut clusters: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for arn in parents {
-        if let Some(cluster) = cluster_of(&arn) {
-            clusters.entry(cluster.to_owned()).or_default().push(arn);
+            // Several parents need not look at the same time.
+            sleep(self.every + self.every.mul_f64(rand::random_range(0.0..0.1))).await;
         }
     }
-    let mut known = HashMap::new();
-    for (cluster, arns) in clusters {
-        for batch in arns.chunks(BATCH) {
-            let Ok((tasks, missing)) = fleet.api.describe_in(&cluster, batch, false).await else {
-                continue;
+
+    /// The orphans among the tasks from where the last look has stopped, [`PAGES`] pages at most.
+    async fn look(&mut self) -> Result<Vec<(String, &'static str)>, Fault> {
+        let fleet = self.fleet.clone();
+        let mut tasks = Vec::new();
+        let mut ends_round = false;
+        for _ in 0..PAGES {
+            let page = match fleet.api.of_family(&self.family, self.from.clone()).await {
+                Ok(page) => page,
+                Err(fault) if class::is_denied(&fault) || self.from.is_none() => return Err(fault),
+                Err(fault) => {
+                    tracing::debug!(%fault, "no more tasks can be listed; later");
+                    // A place in a list that is refused is too old.
+                    if classify::of_fault(&fault) == Class::Config {
+                        self.from = None;
+                    }
+                    break;
+                }
             };
-            known.extend(missing.into_iter().map(|arn| (arn, ParentTask::Dead)));
-            known.extend(tasks.into_iter().map(|task| {
-                let state = if task.is_over() { ParentTask::Dead } else { ParentTask::Alive };
-                (task.arn, state)
-            }));
+            match self.described(&page.arns).await {
+                Ok(described) => tasks.extend(described),
+                Err(fault) if class::is_denied(&fault) => return Err(fault),
+                Err(fault) => tracing::debug!(%fault, "some tasks can't be looked at; later"),
+            }
+            self.from = page.next;
+            if self.from.is_none() {
+                ends_round = true;
+                break;
+            }
+        }
+        let parents = self.ask_after(self.sweep.parents_of(&tasks)).await;
+        let known = |task: &Task| fleet.knows(task);
+        let (tasks, known, parents) = (tasks.as_slice(), &known, &parents);
+        let (now, unix) = (now(), wall_clock());
+        Ok(self.sweep.look(&Look { now, unix, tasks, ends_round, known, parents }))
+    }
+
+    async fn described(&self, arns: &[String]) -> Result<Vec<Task>, Fault> {
+        let mut tasks = Vec::new();
+        for batch in arns.chunks(BATCH) {
+            tasks.extend(self.fleet.api.describe(batch, true).await?.0);
+        }
+        Ok(tasks)
+    }
+
+    /// What is known of the tasks of parents; those that can't be asked for are left out.
+    async fn ask_after(&mut self, parents: Vec<String>) -> HashMap<String, ParentTask> {
+        let mut clusters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for arn in parents {
+            if let Some(cluster) = cluster_of(&arn) {
+                clusters.entry(cluster.to_owned()).or_default().push(arn);
+            }
+        }
+        let mut known = HashMap::new();
+        for (cluster, arns) in clusters {
+            for batch in arns.chunks(BATCH) {
+                match self.fleet.api.describe_in(&cluster, batch, false).await {
+                    Ok((tasks, missing)) => {
+                        known.extend(missing.into_iter().map(|arn| (arn, ParentTask::Dead)));
+                        known.extend(tasks.into_iter().map(|task| {
+                            let state =
+                                if task.is_over() { ParentTask::Dead } else { ParentTask::Alive };
+                            (task.arn, state)
+                        }));
+                    }
+                    Err(fault) => self.can_not_ask(&cluster, &fault),
+                }
+            }
+        }
+        known
+    }
+
+    fn can_not_ask(&mut self, cluster: &str, fault: &Fault) {
+        if class::is_denied(fault) && !std::mem::replace(&mut self.denied, true) {
+            tracing::warn!(
+                cluster,
+                %fault,
+                "orphans of parents in that cluster are not found: this process may not ask whether \
+                 these live; allow ecs:DescribeTasks for its tasks"
+            );
+        } else {
+            tracing::debug!(cluster, %fault, "parents can't be asked after; later");
         }
     }
-    known
 }
 
 async fn stop(fleet: &Fleet, orphans: Vec<(String, &'static str)>) {
@@ -99,12 +162,5 @@ pub(super) fn wall_clock() -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tasks_arn_names_its_cluster() {
-        assert_eq!(cluster_of("arn:aws:ecs:eu-central-1:1:task/main/0f"), Some("main"));
-        assert_eq!(cluster_of("arn:aws:ecs:eu-central-1:1:task/0f"), None, "the old format");
-    }
-}
+#[path = "sweeper/tests.rs"]
+mod tests;

@@ -85,7 +85,7 @@ impl Task {
         };
         let said_so = said.as_deref().unwrap_or_default();
         let mut kind = BootFailureKind::Died;
-        let reason = match self.stop_code.as_deref() {
+        let mut reason = match self.stop_code.as_deref() {
             Some("TaskFailedToStart") => {
                 let (of, why) = why_not_started(said_so);
                 kind = of;
@@ -105,6 +105,13 @@ impl Task {
             Some(code) => format!("the ECS task was stopped: {code}"),
             None => format!("the ECS task ended: {}", why_it_exited(code, said_so)),
         };
+        let was_told = matches!(
+            self.stop_code.as_deref(),
+            Some("SpotInterruption" | "UserInitiated" | "TerminationNotice")
+        );
+        if was_told && code == Some(137) {
+            reason += "; it had not ended when its `stopTimeout` was over, and was killed (137)";
+        }
         Death { kind, stopped_reason: said, exit_code: code, ..Death::new(reason) }
     }
 }
@@ -154,8 +161,8 @@ fn why_it_exited(code: Option<i32>, said: &str) -> String {
         Some(82) => "its parent was out of reach for longer than the grace".to_owned(),
         Some(83) => "its shutdown window was over, and calls under way were ended".to_owned(),
         Some(84) => "its parent refused it; its log says why".to_owned(),
-        Some(137) => "it was killed (137); where nobody did so, it used too much memory: raise \
-            `memory`"
+        Some(137) => "it was killed (137); where nobody did so, and no other essential container \
+            ended a `stopTimeout` before, it used too much memory: raise `memory`"
             .to_owned(),
         Some(143) => "it was told to go at once (143)".to_owned(),
         Some(code) => format!("its container exited with code {code}; see its log"),
@@ -248,6 +255,19 @@ mod tests {
         let lost = stopped(exited, "", app(Some(81), None)).death("app", None);
         assert!(lost.reason.contains("security group"), "{}", lost.reason);
         assert_eq!(lost.stopped_reason, None);
+    }
+
+    #[test]
+    fn a_kill_after_the_stop_timeout_is_told_as_that_and_not_as_want_of_memory() {
+        for code in ["UserInitiated", "SpotInterruption"] {
+            let reason = |exit| stopped(code, "", app(Some(exit), None)).death("app", None).reason;
+            let killed = reason(137);
+            assert!(killed.contains("`stopTimeout`") && !killed.contains("memory"), "{killed}");
+            assert!(!reason(83).contains("`stopTimeout`"), "{}", reason(83));
+        }
+        let exited = stopped("EssentialContainerExited", "", app(Some(137), None));
+        let reason = exited.death("app", None).reason;
+        assert!(reason.contains("memory") && reason.contains("`stopTimeout`"), "{reason}");
     }
 
     #[test]

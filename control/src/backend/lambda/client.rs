@@ -18,7 +18,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::function::{Seen, Variables};
+use super::function::{Delivery, Seen, Variables};
 use super::outcome::{Refusal, Reply};
 use super::{Invoked, Target};
 use crate::backend::BackendError;
@@ -139,6 +139,33 @@ impl Client {
             variables,
         })
     }
+
+    /// What becomes of its events.
+    pub(super) async fn delivery(&self) -> Result<Delivery, Fault> {
+        let request = self
+            .sdk
+            .get_function_event_invoke_config()
+            .function_name(&self.target.function)
+            .set_qualifier(self.target.qualifier.clone());
+        let unset = Delivery::default();
+        match request.send().await {
+            Ok(set) => Ok(Delivery {
+                retries: set
+                    .maximum_retry_attempts()
+                    .and_then(|retries| u32::try_from(retries).ok())
+                    .unwrap_or(unset.retries),
+                oldest: set
+                    .maximum_event_age_in_seconds()
+                    .and_then(|seconds| u64::try_from(seconds).ok())
+                    .map_or(unset.oldest, Duration::from_secs),
+            }),
+            // The function is there: this is of its configuration.
+            Err(error) => match error.as_service_error() {
+                Some(known) if known.is_resource_not_found_exception() => Ok(unset),
+                _ => Err(Fault::of(&error)),
+            },
+        }
+    }
 }
 
 /// How long to wait for the answer: longer than the invocation can last, or it would be lost.
@@ -167,6 +194,8 @@ fn lines(encoded: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use aws_config::BehaviorVersion;
+
     use super::*;
 
     #[test]
@@ -174,6 +203,24 @@ mod tests {
         assert!(patience(Some(Duration::from_secs(60))) > Duration::from_secs(60));
         assert!(patience(Some(LONGEST)) > LONGEST);
         assert!(patience(None) > LONGEST);
+    }
+
+    #[test]
+    fn a_client_neither_retries_nor_gives_up_a_silent_connection_whatever_its_app_has_set() {
+        let target = Target { function: "thumbs".to_owned(), qualifier: None };
+        let theirs = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .retry_config(RetryConfig::standard())
+            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().build());
+        let nothing = SdkConfig::builder().behavior_version(BehaviorVersion::v2026_01_12());
+        for config in [theirs.build(), nothing.build()] {
+            let client = Client::new(&config, target.clone()).unwrap();
+            let made = client.sdk.config();
+            let stalled =
+                made.stalled_stream_protection().expect("it is set, whatever the default");
+            assert!(!stalled.upload_enabled() && !stalled.download_enabled(), "{stalled:?}");
+            assert_eq!(made.retry_config().map(RetryConfig::max_attempts), Some(1));
+        }
     }
 
     #[test]

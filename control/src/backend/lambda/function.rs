@@ -11,6 +11,9 @@ pub(super) const SHORTEST: Duration = Duration::from_secs(15);
 /// Below this, most of what is paid for is starting and ending.
 const SHORT: Duration = Duration::from_secs(60);
 
+/// The least that can be set (AWS documentation, PutFunctionEventInvokeConfig).
+const OLDEST: Duration = Duration::from_secs(60);
+
 /// A function's configuration.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
@@ -32,6 +35,38 @@ pub(super) enum Variables {
 impl Default for Variables {
     fn default() -> Self {
         Variables::Known(HashMap::new())
+    }
+}
+
+/// How Lambda delivers events that fail, or find no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delivery {
+    /// How often again, after a failure.
+    pub(super) retries: u32,
+    /// For how long.
+    pub(super) oldest: Duration,
+}
+
+impl Default for Delivery {
+    /// Where nothing is set (AWS documentation, PutFunctionEventInvokeConfig).
+    fn default() -> Self {
+        Self { retries: 2, oldest: Duration::from_secs(6 * 60 * 60) }
+    }
+}
+
+impl Delivery {
+    /// What is delivered again, or late, does no harm, but it is paid for. In a sentence, if it may
+    /// be.
+    pub(super) fn warning(self) -> Option<String> {
+        let Self { retries, oldest } = self;
+        (retries > 0 || oldest > OLDEST).then(|| {
+            format!(
+                "Lambda delivers an event up to {retries} times more where it has failed, and for \
+                 {oldest:?} where it waits: its runner is refused then, but its invocation costs. Set \
+                 MaximumRetryAttempts to 0 and MaximumEventAgeInSeconds to 60, as by `aws lambda \
+                 put-function-event-invoke-config`"
+            )
+        })
     }
 }
 
@@ -184,6 +219,21 @@ mod tests {
             assert!(error.contains(name) && error.contains("the image is gone"), "{error}");
         }
         assert_eq!(check(&state("Inactive")).warnings.len(), 1);
+    }
+
+    #[test]
+    fn events_that_may_come_again_or_late_are_warned_of() {
+        let minute = Duration::from_secs(60);
+        let once = Delivery { retries: 0, oldest: minute };
+        assert_eq!(once.warning(), None);
+        for delivery in [
+            Delivery::default(),
+            Delivery { retries: 1, ..once },
+            Delivery { oldest: 2 * minute, ..once },
+        ] {
+            let warning = delivery.warning().unwrap();
+            assert!(warning.contains("put-function-event-invoke-config"), "{warning}");
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl LambdaBuilder {
     }
 
     /// Where Lambda's API is, if it is not AWS's; `FLAME_LAMBDA_ENDPOINT_URL`. Default: what the SDK
-    /// finds, as in `AWS_ENDPOINT_URL`.
+    /// finds, as in `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.overrides.endpoint = Some(url.into());
         self

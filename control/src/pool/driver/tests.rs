@@ -3,9 +3,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flame_wire::parent::HostKind;
+use flame_wire::parent::{FlameParent, HostKind};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
@@ -31,6 +31,8 @@ struct Fake {
     ways: Ways,
     boots: Arc<AtomicU32>,
     instances: Arc<Mutex<Vec<Instance>>>,
+    /// What the last one was booted with.
+    parent: Arc<Mutex<Option<FlameParent>>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -67,6 +69,7 @@ impl Backend for Fake {
     }
 
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
+        *self.parent.lock().unwrap() = FlameParent::decode(&spec.flame_parent).ok();
         let first = self.boots.fetch_add(1, Ordering::Relaxed) == 0;
         assert!(!(first && self.ways.panics_once), "the platform's own words");
         async move {
@@ -161,6 +164,20 @@ async fn a_pool_that_has_had_runners_leaves_nothing() {
     let left = Arc::downgrade(pool.shared());
     drop(pool);
     assert!(is_gone(&left).await);
+}
+
+#[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "other machines go by this clock")]
+async fn a_runner_is_told_when_its_boot_has_failed() {
+    let unix_ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let fake = Fake::default();
+    let pool = fake.pool().boot_timeout(MINUTE).start().await.unwrap();
+    let earliest = unix_ms() + MINUTE.as_millis();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    let latest = unix_ms() + MINUTE.as_millis();
+    let parent = fake.parent.lock().unwrap().clone().unwrap();
+    let expires = u128::from(parent.expires_unix_ms.unwrap());
+    assert!((earliest..=latest).contains(&expires), "{expires}");
 }
 
 #[tokio::test(start_paused = true)]

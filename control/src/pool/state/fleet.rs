@@ -51,13 +51,21 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Whether work that is over by `until` can end on it. What has no known end may be cut off
-    /// anywhere.
-    pub(super) fn lasts(&self, until: Option<Instant>) -> bool {
-        match (self.expires, until) {
-            (Some(expires), Some(until)) => until <= expires,
-            _ => true,
-        }
+    /// Whether work that is over by `until` can end on it.
+    pub(super) fn lasts(&self, until: Instant) -> bool {
+        self.expires.is_none_or(|expires| until <= expires)
+    }
+
+    /// Whether at least half of the time that it had when it came up is left.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        let (Some(expires), Some(up)) = (self.expires, self.up_since) else { return true };
+        let life = expires.saturating_duration_since(up);
+        expires.saturating_duration_since(now) >= life / 2
+    }
+
+    /// Until when it may work; `None` is for as long as it likes.
+    pub(super) fn expires(&self) -> Option<Instant> {
+        self.expires
     }
 
     /// Whether its end says that booting another is likely in vain: it came up, was of no use to
@@ -171,9 +179,10 @@ impl Fleet {
         self.enter(id, phase, load);
     }
 
-    /// The runner with a free slot that placement picks; `None` if no slot is free.
-    pub(super) fn pick(&self, placement: Placement) -> Option<RunnerId> {
-        self.index.pick(placement)
+    /// The runners with a free slot, in the order in which placement picks them.
+    pub(super) fn open(&self, placement: Placement) -> impl Iterator<Item = (RunnerId, &Runner)> {
+        let ids = self.index.in_order(placement);
+        ids.filter_map(|id| Some((id, self.runners.get(&id)?)))
     }
 
     /// Leases a slot of a runner that was picked.

@@ -35,13 +35,14 @@ impl LoadIndex {
         }
     }
 
-    /// The runner that gets the next lease.
-    pub(super) fn pick(&self, placement: Placement) -> Option<RunnerId> {
-        let end = match placement {
-            Placement::Spread => self.by_load.first(),
-            Placement::Pack => self.by_load.last(),
+    /// The runners, those first that are to be leased first.
+    pub(super) fn in_order(&self, placement: Placement) -> impl Iterator<Item = RunnerId> {
+        let mut both_ends = self.by_load.iter();
+        let next = move || match placement {
+            Placement::Spread => both_ends.next(),
+            Placement::Pack => both_ends.next_back(),
         };
-        end.map(|&(_, runner)| runner)
+        std::iter::from_fn(next).map(|&(_, runner)| runner)
     }
 
     /// Free slots of all runners together.

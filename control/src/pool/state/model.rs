@@ -357,25 +357,51 @@ impl Model {
         );
         self.check(NeverLeased, runner.life == Life::Up, ("leased", id, runner.life));
         self.check(NeverLeased, !self.draining, ("leased by a draining pool", id));
-        self.check(NeverLeased, self.lasts(&runner, waiter), ("leased, to be cut off", id, waiter));
+        let suits = match self.over_by.get(&waiter) {
+            Some(over_by) => runner.expires.is_none_or(|expires| *over_by <= expires),
+            None => self.suits_endless(&runner),
+        };
+        self.check(NeverLeased, suits, ("leased, to be cut off", id, waiter));
         self.check(NeverLeased, !self.is_spent(&runner), ("leased again, single use", id));
-        let open = self.runners.values().filter(|runner| self.has_slot(runner));
-        let loads = open.map(|runner| runner.leases.len());
+        // Among those that are fresh, if it matters.
+        let endless = !self.over_by.contains_key(&waiter);
+        let alike = |other: &&ModelRunner| !endless || self.is_fresh(other);
+        let loads = self.open().filter(alike).map(|runner| runner.leases.len());
         let fitting = match self.limits.placement {
             Placement::Spread => loads.min(),
             Placement::Pack => loads.max(),
         };
-        self.check(WithinLimits, fitting == Some(runner.leases.len()), ("misplaced", id, fitting));
+        let placed = fitting.is_none_or(|fitting| fitting == runner.leases.len());
+        self.check(WithinLimits, placed, ("misplaced", id, fitting));
         if let Some(runner) = self.runners.get_mut(&id) {
             runner.ever_leased = true;
             runner.leases.insert(lease);
         }
     }
 
-    /// Whether the waiter's work can end on this runner.
-    fn lasts(&self, runner: &ModelRunner, waiter: WaiterId) -> bool {
-        let over_by = self.over_by.get(&waiter);
-        runner.expires.is_none_or(|expires| over_by.is_none_or(|over_by| *over_by <= expires))
+    /// Whether work without a known end may go to this runner: it is fresh; or none is, and either
+    /// there is no room for fresh ones or boots fail, and no other one lasts longer.
+    fn suits_endless(&self, runner: &ModelRunner) -> bool {
+        let none_fresh = !self.open().any(|other| self.is_fresh(other));
+        let longest = self.open().all(|other| other.expires <= runner.expires);
+        let paused = self.pause_limit.is_some_and(|limit| self.now < limit) || self.on_trial;
+        self.is_fresh(runner) || none_fresh && longest && (paused || !self.has_room_for_fresh())
+    }
+
+    /// Whether at least half of its life is left.
+    fn is_fresh(&self, runner: &ModelRunner) -> bool {
+        let (Some(up), Some(expires)) = (runner.up_at, runner.expires) else { return true };
+        expires <= up || (expires > self.now && expires - self.now >= (expires - up) / 2)
+    }
+
+    /// Whether as many could be booted as have free slots, were those that are empty gone.
+    fn has_room_for_fresh(&self) -> bool {
+        let busy = self.open().filter(|runner| !runner.leases.is_empty()).count();
+        self.runners.len() + busy <= self.limits.max as usize
+    }
+
+    fn open(&self) -> impl Iterator<Item = &ModelRunner> {
+        self.runners.values().filter(|runner| self.has_slot(runner))
     }
 
     /// A runner retires early only for whoever is next, and has a slot that is of no use to them.
@@ -384,7 +410,10 @@ impl Model {
             return self.fault(NeverLeased, ("expires, but not there", id));
         };
         let next = self.waiting.first().map(|&(waiter, _)| waiter);
-        let in_the_way = next.is_some_and(|next| !self.lasts(&runner, next));
+        let in_the_way = next.is_some_and(|next| match self.over_by.get(&next) {
+            Some(over_by) => runner.expires.is_some_and(|expires| *over_by > expires),
+            None => !self.open().any(|open| self.is_fresh(open)) && self.has_room_for_fresh(),
+        });
         let called_for = in_the_way && self.has_slot(&runner);
         self.check(MinKept, called_for, ("retired before its time", id, next));
         self.minds_end_of(id);

@@ -96,10 +96,7 @@ impl<F: Clone> PoolState<F> {
         self.mind_stillborn(now, &runner);
     }
 
-    /// A call can't end on this runner: it makes room for one that lasts.
-    ///
-    /// It might still serve shorter calls. But then a slot would be free while someone waits, and
-    /// nobody would be owed a boot.
+    /// A call might be cut off on this runner: it makes room for one that lasts.
     pub(super) fn retire_expiring(&mut self, now: Instant, id: RunnerId) {
         let Some(&runner) = self.fleet.get(id) else { return };
         let reason = ShrinkReason::Expiring;

@@ -52,6 +52,15 @@ impl Answer {
         }
     }
 
+    /// What a process would have exited with, where the runner was one.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Ended { code, .. } => Some(*code),
+            Self::Refused { .. } | Self::NotSynced { .. } => None,
+        }
+    }
+
     /// Whether a function still runs in the environment, which must not be used again.
     #[must_use]
     pub fn leaves_work(&self) -> bool {

@@ -18,6 +18,7 @@ use futures_util::FutureExt;
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use tokio::sync::mpsc;
+use tracing::{Dispatch, dispatcher};
 
 use super::event::Payload;
 use super::{Answer, BadEvent, LambdaHost};
@@ -151,7 +152,8 @@ impl Sessions {
         if answer.leaves_work() {
             self.current.leave(Left::WorkLeft);
         }
-        say(&format!("flame-aws: request {}: {answer}", context.request_id));
+        let code = answer.code().map(|code| format!(" (code {code})")).unwrap_or_default();
+        say(&format!("flame-aws: request {}: {answer}{code}", context.request_id));
         Ok(answer)
     }
 
@@ -227,7 +229,8 @@ impl Drop for EndOfRunner {
     }
 }
 
-/// Ends the runtime when an answer is out after which the environment is not to be used again.
+/// Keeps events out of the log, and ends the runtime when an answer is out after which the
+/// environment is not to be used again.
 struct EndsBehindTheAnswer<S> {
     inner: S,
     current: Arc<Current>,
@@ -247,7 +250,9 @@ where
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let answered = self.inner.call(invocation);
+        // At TRACE the crate logs the event whole, and the token in it. Nothing of ours runs in this
+        // call: the runner does when its future is polled.
+        let answered = dispatcher::with_default(&Dispatch::none(), || self.inner.call(invocation));
         let current = self.current.clone();
         Box::pin(async move {
             answered.await?;

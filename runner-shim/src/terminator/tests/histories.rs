@@ -16,10 +16,11 @@ enum Step {
 fn limits_of() -> impl Strategy<Value = (Limits, Option<Duration>)> {
     let time = || (0_u64..50).prop_map(Duration::from_secs);
     let maybe = || prop::option::of(time());
-    let times = (time(), time(), maybe(), maybe(), maybe(), time());
+    let times = (time(), time(), maybe(), maybe(), maybe(), (time(), maybe()));
     (times, any::<bool>(), any::<bool>()).prop_map(
-        |((failsafe, grace, idle, lifetime, host, shutdown), ask_predicate, single_use)| {
+        |((failsafe, grace, idle, lifetime, host, windows), ask_predicate, single_use)| {
             let host_deadline = None;
+            let (shutdown, after_signal) = windows;
             let limits = Limits {
                 failsafe,
                 grace,
@@ -28,6 +29,7 @@ fn limits_of() -> impl Strategy<Value = (Limits, Option<Duration>)> {
                 lifetime,
                 host_deadline,
                 shutdown,
+                after_signal,
                 single_use,
             };
             (limits, host)

@@ -17,6 +17,7 @@ fn home() -> Home {
         task: "arn:aws:ecs:eu-central-1:1:task/home-cluster/1".to_owned(),
         task_definition: "app:26".to_owned(),
         container: Some("web".to_owned()),
+        subnets: vec!["subnet-home".to_owned()],
     }
 }
 
@@ -24,8 +25,24 @@ fn built() -> EcsBuilder {
     Ecs::builder().cluster("main").task_definition("app:7").container("app").subnets(["subnet-1"])
 }
 
+fn resolve(builder: &EcsBuilder, settings: &Settings, home: Option<&Home>) -> Result<Plan, String> {
+    let mut wrong = Vec::new();
+    let plan = Plan::resolve(builder, settings, home, &mut wrong);
+    refusal(wrong).map(|()| plan).map_err(|error| error.to_string())
+}
+
 fn resolved(builder: EcsBuilder) -> Result<Plan, String> {
-    Plan::resolve(&builder, &settings(&[]), None).map_err(|error| error.to_string())
+    resolve(&builder, &settings(&[]), None)
+}
+
+fn fit(
+    mut plan: Plan,
+    definition: Option<&Definition>,
+    shutdown: Duration,
+) -> Result<Plan, String> {
+    let mut wrong = Vec::new();
+    plan.fit(definition, shutdown, &mut wrong);
+    refusal(wrong).map(|()| plan).map_err(|error| error.to_string())
 }
 
 fn definition() -> Definition {
@@ -41,8 +58,7 @@ fn definition() -> Definition {
 }
 
 fn fitted(builder: EcsBuilder, definition: &Definition) -> Result<Plan, String> {
-    let mut plan = resolved(builder)?;
-    plan.fit(Some(definition), WINDOW).map(|()| plan).map_err(|error| error.to_string())
+    fit(resolved(builder)?, Some(definition), WINDOW)
 }
 
 #[test]
@@ -61,19 +77,31 @@ fn the_builder_goes_before_the_environment_and_that_before_the_parents_own_task(
         ("FLAME_ECS_CLUSTER", "of-the-environment"),
         ("FLAME_AWS", r#"{"ecs": {"cluster": "x", "subnets": ["subnet-2", "subnet-3"]}}"#),
     ]);
-    let plan = Plan::resolve(&Ecs::builder(), &settings, Some(&home())).unwrap();
+    let plan = resolve(&Ecs::builder(), &settings, Some(&home())).unwrap();
     assert_eq!(plan.cluster, "of-the-environment");
     assert_eq!((plan.task_definition.as_str(), plan.container.as_str()), ("app:26", "web"));
     assert_eq!(plan.subnets, ["subnet-2", "subnet-3"]);
-    let plan = Plan::resolve(&built(), &settings, Some(&home())).unwrap();
-    assert_eq!((plan.cluster.as_str(), plan.subnets.len()), ("main", 1));
+    let plan = resolve(&built(), &settings, Some(&home())).unwrap();
+    assert_eq!((plan.cluster.as_str(), plan.subnets), ("main", vec!["subnet-1".to_owned()]));
+}
+
+#[test]
+fn a_parent_on_ecs_needs_to_set_nothing() {
+    let plan = resolve(&Ecs::builder(), &settings(&[]), Some(&home())).unwrap();
+    assert_eq!((plan.cluster.as_str(), plan.task_definition.as_str()), ("home-cluster", "app:26"));
+    assert_eq!((plan.container.as_str(), plan.subnets), ("web", vec!["subnet-home".to_owned()]));
+    // Where it may not be asked what its subnet is.
+    let unseen = Home { subnets: Vec::new(), ..home() };
+    let refused = resolve(&Ecs::builder(), &settings(&[]), Some(&unseen));
+    let error = refused.err().unwrap();
+    assert!(error.contains("FLAME_ECS_SUBNETS") && error.contains("ecs:DescribeTasks"), "{error}");
 }
 
 #[test]
 fn the_parents_container_is_the_default_only_for_the_parents_task_definition() {
     let settings =
         settings(&[("FLAME_ECS_TASK_DEFINITION", "worker:1"), ("FLAME_ECS_SUBNETS", "s")]);
-    let plan = Plan::resolve(&Ecs::builder(), &settings, Some(&home())).unwrap();
+    let plan = resolve(&Ecs::builder(), &settings, Some(&home())).unwrap();
     assert_eq!(plan.container, "");
 }
 
@@ -92,7 +120,7 @@ fn every_setting_can_come_from_the_environment() {
         ("FLAME_ECS_CAPACITY_PROVIDER", "FARGATE_SPOT=3, FARGATE"),
         ("FLAME_ECS_PLATFORM_VERSION", "1.4.0"),
     ]);
-    let plan = Plan::resolve(&Ecs::builder(), &settings, None).unwrap();
+    let plan = resolve(&Ecs::builder(), &settings, None).unwrap();
     assert_eq!((plan.cpu, plan.memory, plan.ephemeral_storage), (Some(1024), Some(2048), Some(30)));
     assert!(plan.public_ip);
     let shares: Vec<_> = plan.providers.iter().map(|s| (s.name.as_str(), s.weight)).collect();
@@ -102,12 +130,26 @@ fn every_setting_can_come_from_the_environment() {
 }
 
 #[test]
+fn env_and_tags_of_the_document_are_added_to_those_of_the_builder_and_checked_as_they_are() {
+    let document = r#"{"ecs": {"env": {"A": "1", "B": "2"}, "tags": {"team": "x"}}}"#;
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let built = || built().env("B", "3").env("C", "4").tag("stage", "test");
+    let plan = resolve(&built(), &settings(&[("FLAME_AWS", document)]), None).ok().unwrap();
+    assert_eq!(plan.env, [pair("A", "1"), pair("B", "3"), pair("C", "4")]);
+    assert_eq!(plan.tags, [pair("team", "x"), pair("stage", "test")]);
+    let document = r#"{"ecs": {"env": {"FLAME_PARENT": "x"}, "tags": {"flame:pool": "x"}}}"#;
+    let error = resolve(&built(), &settings(&[("FLAME_AWS", document)]), None).err().unwrap();
+    assert!(error.contains("pool's to set") && error.contains("reserved"), "{error}");
+}
+
+#[test]
 fn what_is_wrong_is_told_before_any_call() {
     let many = |n: usize| (0..n).map(|n| format!("x-{n}"));
     let wrong = [
         (built().cpu(1_024).memory(1_024), "2048 to 8192"),
         (built().ephemeral_storage(20), "21 to 200"),
-        (built().env("FLAME_PARENT", "x"), "pool's to set"),
+        (built().env("FLAME_PARENT", "x"), "FLAME_PARENT, which is the pool's to set"),
+        (built().env("FLAME_STOP_TIMEOUT", "9"), "FLAME_STOP_TIMEOUT, which is the pool's to set"),
         (built().env("A=B", "x"), "no name of a variable"),
         (built().env("BIG", "x".repeat(8_000)), "8192"),
         (built().tag("aws:x", "1"), "reserved"),
@@ -121,7 +163,7 @@ fn what_is_wrong_is_told_before_any_call() {
     }
     let odd =
         settings(&[("FLAME_ECS_CPU", "one"), ("FLAME_ECS_CAPACITY_PROVIDER", "FARGATE=much")]);
-    let error = Plan::resolve(&built(), &odd, None).err().unwrap().to_string();
+    let error = resolve(&built(), &odd, None).err().unwrap();
     assert!(error.contains("FLAME_ECS_CPU") && error.contains("FARGATE=much"), "{error}");
 }
 
@@ -142,6 +184,34 @@ fn a_task_definition_that_fargate_can_not_run_is_refused() {
         let error = fitted(built(), &definition).err().unwrap();
         assert!(error.contains(advice), "{error}");
     }
+}
+
+#[test]
+fn a_container_whose_end_is_not_its_tasks_end_is_refused() {
+    let with = |optional, restarts| {
+        let mut definition = definition();
+        definition.containers[0].optional = optional;
+        definition.containers[0].restarts = restarts;
+        fitted(built(), &definition).err()
+    };
+    for (optional, restarts, told) in [
+        (true, false, ["`essential`"].as_slice()),
+        (false, true, &["`restartPolicy`"]),
+        (true, true, &["`essential`", "`restartPolicy`"]),
+    ] {
+        let error = with(optional, restarts).unwrap();
+        assert!(told.iter().all(|told| error.contains(told)), "{error}");
+        assert!(error.contains("`app`") && error.contains("app:7"), "{error}");
+    }
+    assert_eq!(with(false, false), None);
+    let mut with_sidecar = definition();
+    with_sidecar.containers.push(ContainerDefinition {
+        name: "logs".to_owned(),
+        optional: true,
+        restarts: true,
+        ..ContainerDefinition::default()
+    });
+    assert!(fitted(built(), &with_sidecar).is_ok(), "the others may do as they like");
 }
 
 #[test]
@@ -173,10 +243,7 @@ fn one_of_cpu_and_memory_is_completed_by_the_task_definition_and_the_pair_is_che
 
 #[test]
 fn where_the_task_definition_may_not_be_read_what_it_would_tell_must_be_set() {
-    let unseen = |builder| {
-        let mut plan = resolved(builder)?;
-        plan.fit(None, WINDOW).map(|()| plan).map_err(|error| error.to_string())
-    };
+    let unseen = |builder| fit(resolved(builder)?, None, WINDOW);
     let no_container = Ecs::builder().cluster("c").task_definition("t").subnets(["s"]).cpu(256);
     let error = unseen(no_container).err().unwrap();
     assert!(error.contains("FLAME_ECS_CONTAINER") && error.contains("set both"), "{error}");
@@ -192,11 +259,22 @@ fn a_shutdown_window_longer_than_the_stop_timeout_is_refused() {
         definition
     };
     let fit = |seconds, window| {
-        let mut plan = resolved(built()).ok().unwrap();
-        plan.fit(Some(&stop_timeout(seconds)), Duration::from_secs(window))
+        let plan = resolved(built())?;
+        let fits = fit(plan, Some(&stop_timeout(seconds)), Duration::from_secs(window));
+        fits.map(|plan| plan.stop_timeout)
     };
-    assert!(fit(None, 30).is_ok());
-    assert!(fit(Some(120), 120).is_ok());
-    let error = fit(None, 31).unwrap_err().to_string();
+    assert_eq!(fit(None, 30), Ok(30));
+    assert_eq!(fit(Some(120), 20), Ok(120), "the runner is told");
+    assert_eq!(fit(Some(120), 120), Ok(120));
+    let error = fit(None, 31).unwrap_err();
     assert!(error.contains("stopTimeout") && error.contains("120"), "{error}");
+}
+
+#[test]
+fn where_the_stop_timeout_may_not_be_read_a_longer_window_says_what_it_is() {
+    let fit = |window| {
+        let plan = resolved(built()).ok().unwrap();
+        fit(plan, None, Duration::from_secs(window)).ok().unwrap().stop_timeout
+    };
+    assert_eq!((fit(5), fit(30), fit(100)), (30, 30, 100));
 }

@@ -101,7 +101,36 @@ fn a_task_that_is_missing_within_a_minute_is_pending_and_after_that_dead() {
 }
 
 #[test]
-fn a_live_task_that_is_missing_once_is_asked_for_again_and_lives_on() {
+fn a_live_task_that_is_missing_for_less_than_a_pause_lives_on() {
+    let (begin, mut poller) = (start(), Poller::new(EVERY));
+    let mut now = begin;
+    poller.insert(now, arn(1));
+    run(&mut poller, &mut now, begin + SECOND * 100, "RUNNING");
+    now += EVERY.up;
+    let missing = now;
+    let batch = poller.next_batch(now).unwrap();
+    assert_eq!(poller.answered(now, Vec::new(), &batch), []);
+    assert_eq!(poller.poll_timeout(now), Some(now + EVERY.up), "nobody is in a hurry");
+    // Whoever else is.
+    while now + SECOND < missing + EVERY.up {
+        now += SECOND;
+        poller.look_at(&arn(1));
+        let batch = poller.next_batch(now).unwrap();
+        assert_eq!(poller.answered(now, Vec::new(), &batch), []);
+    }
+    now = missing + EVERY.up;
+    poller.look_at(&arn(1));
+    let batch = poller.next_batch(now).unwrap();
+    assert_eq!(poller.answered(now, vec![task(&arn(1), "RUNNING")], &[]), []);
+    assert_eq!(batch, [arn(1)]);
+    now += EVERY.up;
+    let batch = poller.next_batch(now).unwrap();
+    assert_eq!(poller.answered(now, Vec::new(), &batch), [], "the first of a new row");
+    assert!(poller.knows(&arn(1)));
+}
+
+#[test]
+fn a_task_that_is_missing_at_two_looks_with_a_pause_in_between_is_dead() {
     let (begin, mut poller) = (start(), Poller::new(EVERY));
     let mut now = begin;
     poller.insert(now, arn(1));
@@ -109,14 +138,13 @@ fn a_live_task_that_is_missing_once_is_asked_for_again_and_lives_on() {
     now += EVERY.up;
     let batch = poller.next_batch(now).unwrap();
     assert_eq!(poller.answered(now, Vec::new(), &batch), []);
-    now += BREATH;
-    let batch = poller.next_batch(now).expect("at once");
-    assert_eq!(poller.answered(now, vec![task(&arn(1), "RUNNING")], &[]), []);
-    assert_eq!(batch, [arn(1)]);
-    now += EVERY.up;
+    // A look that fails says neither that it is there nor that it is not.
+    now = poller.poll_timeout(now).unwrap();
+    poller.next_batch(now).unwrap();
+    poller.failed(now, 0.0);
+    now = poller.poll_timeout(now).unwrap();
     let batch = poller.next_batch(now).unwrap();
-    assert_eq!(poller.answered(now, Vec::new(), &batch), [], "the first of a new row");
-    assert!(poller.knows(&arn(1)));
+    assert_eq!(poller.answered(now, Vec::new(), &batch), [(arn(1), End::Unknown)]);
 }
 
 #[test]

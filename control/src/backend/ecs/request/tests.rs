@@ -3,7 +3,7 @@ use super::*;
 const SECRET: &str = "flame1.c2VjcmV0";
 
 fn plan() -> Plan {
-    Plan { container: "app".to_owned(), ..Plan::default() }
+    Plan { container: "app".to_owned(), stop_timeout: 120, ..Plan::default() }
 }
 
 fn asker() -> Asker {
@@ -51,6 +51,7 @@ fn the_overrides_are_written_as_ecs_reads_them() {
             "name": "app",
             "environment": [
                 {"name": "ROLE", "value": "runner"},
+                {"name": "FLAME_STOP_TIMEOUT", "value": "120"},
                 {"name": "FLAME_PARENT", "value": SECRET},
             ],
             "cpu": 1_024,

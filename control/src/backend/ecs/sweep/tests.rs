@@ -20,7 +20,7 @@ fn task(tags: &[(&str, &str)]) -> Task {
     let runner = [(POOL, "thumbs"), (RUNNER, "f-1"), (PARENT, "p-other")];
     let tags = runner.iter().chain(tags);
     Task {
-        arn: "task/1".to_owned(),
+        arn: "arn:aws:ecs:eu-central-1:1:task/main/1".to_owned(),
         status: "RUNNING".to_owned(),
         desired: "RUNNING".to_owned(),
         created: Some(UNIX - 3600),
@@ -47,7 +47,8 @@ fn look(
     let parents = parent.map(|parent| (PARENTS_TASK.to_owned(), parent)).into_iter().collect();
     let tasks = std::slice::from_ref(task);
     let known = move |_: &Task| known;
-    let look = Look { now, unix: UNIX, tasks, known: &known, parents: &parents };
+    let (known, parents) = (&known, &parents);
+    let look = Look { now, unix: UNIX, tasks, ends_round: true, known, parents };
     sweep.look(&look).len()
 }
 
@@ -70,6 +71,28 @@ fn a_runner_of_a_parent_elsewhere_is_left_alone_however_old() {
     let mut old = task(&[]);
     old.created = Some(0);
     assert_eq!(swept(&mut sweep(), &old, Some(ParentTask::Dead)), 0);
+}
+
+#[test]
+fn a_parent_in_another_region_or_account_is_never_taken_for_dead() {
+    for elsewhere in [
+        "arn:aws:ecs:eu-west-1:1:task/main/parent",
+        "arn:aws:ecs:eu-central-1:2:task/main/parent",
+        "arn:aws-cn:ecs:eu-central-1:1:task/main/parent",
+        "main/parent",
+    ] {
+        let task = task(&[(PARENT_TASK, elsewhere)]);
+        assert_eq!(sweep().parents_of(std::slice::from_ref(&task)), [""; 0], "{elsewhere}");
+        let (mut sweep, begin) = (sweep(), start());
+        let parents = HashMap::from([(elsewhere.to_owned(), ParentTask::Dead)]);
+        let tasks = std::slice::from_ref(&task);
+        for minutes in [0, 5, 10] {
+            let now = begin + MINUTE * minutes;
+            let (known, parents) = (&|_: &Task| false, &parents);
+            let look = Look { now, unix: UNIX, tasks, ends_round: true, known, parents };
+            assert_eq!(sweep.look(&look), [], "{elsewhere}");
+        }
+    }
 }
 
 #[test]
@@ -140,4 +163,25 @@ fn what_is_not_of_this_pool_or_no_runner_or_ends_already_is_never_touched() {
     for task in [other_pool, no_runner, nobodys, ending, without_parent] {
         assert_eq!(swept(&mut sweep(), &task, dead), 0, "{task:?}");
     }
+}
+
+#[test]
+fn a_mark_lasts_until_its_task_has_had_its_turn_in_a_round_of_several_looks() {
+    let (mut sweep, begin) = (sweep(), start());
+    let orphan = task(&[(PARENT, "p-me")]);
+    let mut minutes = 0;
+    let mut look = |tasks: &[Task], ends_round: bool| {
+        minutes += 5;
+        let (now, parents) = (begin + MINUTE * minutes, &HashMap::new());
+        let look = Look { now, unix: UNIX, tasks, ends_round, known: &|_| false, parents };
+        sweep.look(&look).len()
+    };
+    let orphans = std::slice::from_ref(&orphan);
+    assert_eq!(look(orphans, false), 0);
+    assert_eq!(look(&[], true), 0);
+    assert_eq!(look(&[], false), 0, "others have their turn");
+    assert_eq!(look(orphans, true), 1);
+    // A whole round in which it is not seen.
+    assert_eq!((look(&[], false), look(&[], true)), (0, 0));
+    assert_eq!(look(orphans, true), 0, "it is marked anew");
 }

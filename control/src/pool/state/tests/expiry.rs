@@ -34,10 +34,80 @@ fn an_empty_runner_without_enough_time_makes_room_at_once() {
 }
 
 #[test]
-fn a_call_without_a_known_end_goes_where_there_is_a_slot() {
-    let mut sim = Sim::new(limits(1, 1));
-    assert_eq!(sim.checkout(1), [boot(0)]);
-    assert_eq!(sim.up_for(0, 1), [grant(1, 0, 0)]);
+fn a_call_without_a_known_end_goes_to_a_fresh_runner_however_short_its_life() {
+    for life in [0, 1, 1_000] {
+        let mut sim = Sim::new(limits(1, 1));
+        assert_eq!(sim.checkout(1), [boot(0)]);
+        assert_eq!(sim.up_for(0, life), [grant(1, 0, 0)]);
+    }
+}
+
+#[test]
+fn a_call_without_a_known_end_goes_to_no_runner_in_the_second_half_of_its_life() {
+    let mut sim = Sim::new(limits(4, 2));
+    sim.checkout_within(0, 10);
+    assert_eq!(sim.up_for(0, 10_000), [grant(0, 0, 0)]);
+    sim.advance(5_000);
+    assert_eq!(sim.checkout(1), [grant(1, 0, 1)], "half of it is left");
+    sim.check_in(1);
+    sim.advance(1);
+    assert_eq!(sim.checkout(2), [boot(1)]);
+    assert_eq!(sim.check_in(0), [drain_runner(0)], "it goes with its last call");
+    assert_eq!(sim.up_for(1, 10_000), [grant(2, 1, 2)]);
+}
+
+#[test]
+fn an_empty_runner_makes_room_for_one_with_its_life_before_it() {
+    let mut sim = Sim::with_up(limits(1, 1), 0);
+    sim.checkout_within(1, 10);
+    assert_eq!(sim.up_for(0, 10_000), [grant(1, 0, 0)]);
+    sim.check_in(0);
+    sim.advance(5_001);
+    assert_eq!(sim.checkout(2), [drain_runner(0)], "max is reached");
+    assert_eq!(sim.gone(0), [boot(1)]);
+    assert_eq!(sim.up_for(1, 10_000), [grant(2, 1, 1)]);
+}
+
+#[test]
+fn a_fresh_runner_is_found_behind_the_one_that_placement_would_pick() {
+    for (placement, returned) in [(Placement::Spread, 3), (Placement::Pack, 1)] {
+        let mut sim = Sim::with_up(Limits { placement, ..limits(2, 3) }, 0);
+        (0..4).for_each(|waiter| drop(sim.checkout_within(waiter, 9_000)));
+        assert_eq!(sim.up_for(0, 10_000).len(), 3);
+        sim.advance(5_001);
+        assert_eq!(sim.up_for(1, 10_000), [grant(3, 1, 3)]);
+        (0..returned).for_each(|lease| drop(sim.check_in(lease)));
+        assert_eq!(sim.checkout(9), [grant(9, 1, 4)], "{placement:?}");
+        assert_eq!(sim.pool.snapshot().up, 2, "the other one serves on");
+    }
+}
+
+#[test]
+fn where_there_is_no_room_for_fresh_runners_the_freshest_takes_it() {
+    let mut sim = Sim::with_up(limits(3, 2), 0);
+    (0..4).for_each(|waiter| drop(sim.checkout_within(waiter, 9_000)));
+    assert_eq!(sim.up_for(0, 10_000).len(), 2);
+    sim.advance(100);
+    assert_eq!(sim.up_for(1, 10_000).len(), 2);
+    sim.check_in(0);
+    sim.check_in(2);
+    sim.advance(6_000);
+    // Two are busy, and one could be booted: their slots would be missing.
+    assert_eq!(sim.checkout(9), [grant(9, 1, 4)]);
+}
+
+#[test]
+fn while_boots_fail_no_runner_is_given_up_for_a_fresh_one() {
+    let mut sim = Sim::with_up(limits(2, 2), 0);
+    sim.checkout_within(0, 10);
+    sim.up_for(0, 10_000);
+    sim.advance(6_000);
+    sim.checkout_within(1, 1_000);
+    assert_eq!(sim.checkout_within(2, 1_000), [boot(1)]);
+    sim.fail(1, "no capacity");
+    sim.check_in(0);
+    sim.check_in(1);
+    assert_eq!(sim.checkout(9), [grant(9, 0, 3)]);
 }
 
 #[test]

@@ -8,8 +8,9 @@
 //!            └── the shutdown window is over: the same, and FAILED
 //! ```
 //!
-//! Invariant: the stream is let go only when the function has really ended, also where it is a
-//! plain one on a blocking thread that nothing can stop. The parent keeps the slot until then.
+//! Invariant: the stream ends only when the function has really ended, also where it is a plain one
+//! on a blocking thread that nothing can stop. The parent keeps the slot until then. A caller need
+//! not wait for that: its FAILED goes out at once, and a DONE follows when the function is over.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -120,7 +121,7 @@ pub(crate) struct Ear(pub(crate) Arc<Calls>);
 impl Handler for Ear {
     fn opened(&mut self, stream: Stream, first: Message) {
         if let Err((stream, failure)) = accept(&self.0, stream, first) {
-            fail(&stream, &failure);
+            fail(&stream, &failure, true);
         }
     }
 
@@ -189,6 +190,18 @@ struct Alive {
     context: CallContext,
     panics: Arc<PanicScope>,
     span: tracing::Span,
+    /// The caller has its failure, and the stream is still to end.
+    failed: AtomicBool,
+}
+
+impl Alive {
+    /// Tells the caller at once, and ends the stream unless the function still runs.
+    fn fail(self: Arc<Self>, failure: &Failure) {
+        // Whoever else holds this is the function, on its blocking thread.
+        let runs = Arc::strong_count(&self) > 1;
+        self.failed.store(runs, Ordering::Release);
+        fail(&self.stream, failure, !runs);
+    }
 }
 
 impl CallScope for Alive {
@@ -200,6 +213,10 @@ impl CallScope for Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
+        if *self.failed.get_mut() {
+            // It is the last word on a stream whose reader has gone.
+            let _ = self.stream.send_now(Tag::Done.into(), Bytes::new().into(), true);
+        }
         self.calls.running().remove(&self.stream.id());
         self.calls.ended.notify_waiters();
         self.calls.done.fetch_add(1, Ordering::Relaxed);
@@ -233,22 +250,21 @@ impl Call {
         let (call, trace) = (self.context.call, header.trace.map(tracing::field::display));
         let function = entry.name;
         let span = tracing::debug_span!("flame.serve", function, %call, traceparent = trace);
-        let alive: Arc<dyn CallScope> = Arc::new(Alive {
+        let alive = Arc::new(Alive {
             calls: self.calls.clone(),
             stream: self.stream.clone(),
             context: self.context,
             panics: self.panics.clone(),
             span: span.clone(),
+            failed: AtomicBool::new(false),
         });
         if header.ack {
             let _ = self.stream.send_now(Tag::Accepted.into(), Bytes::new().into(), false);
         }
-        let stream = self.stream.clone();
-        let serve = self.serve(entry, body, channels, alive).instrument(span);
-        match serve.await {
-            Ok(()) => {}
-            Err(Stop::Cancelled) => {}
-            Err(Stop::Failed(failure)) => fail(&stream, &failure),
+        // `alive` stays until the answer is out: a runner that goes after it must not be faster.
+        let serve = self.serve(entry, body, channels, alive.clone()).instrument(span);
+        if let Err(Stop::Failed(failure)) = serve.await {
+            alive.fail(&failure);
         }
     }
 
@@ -420,10 +436,10 @@ fn send(
     })
 }
 
-fn fail(stream: &Stream, failure: &Failure) {
+fn fail(stream: &Stream, failure: &Failure, end: bool) {
     match failure.encode() {
         Ok(body) => {
-            let _ = stream.send_now(Tag::Failed.into(), body.into(), true);
+            let _ = stream.send_now(Tag::Failed.into(), body.into(), end);
             stream.linger();
         }
         Err(error) => tracing::error!(%error, "a failure can't be told to the parent"),

@@ -121,7 +121,7 @@ pub(crate) struct Ear(pub(crate) Arc<Calls>);
 impl Handler for Ear {
     fn opened(&mut self, stream: Stream, first: Message) {
         if let Err((stream, failure)) = accept(&self.0, stream, first) {
-            fail(&stream, &failure, true);
+            fail(&stream, &failure, Last::This);
         }
     }
 
@@ -200,7 +200,8 @@ impl Alive {
         // Whoever else holds this is the function, on its blocking thread.
         let runs = Arc::strong_count(&self) > 1;
         self.failed.store(runs, Ordering::Release);
-        fail(&self.stream, failure, !runs);
+        let last = if runs { Last::Later } else { Last::This };
+        fail(&self.stream, failure, last);
     }
 }
 
@@ -263,8 +264,10 @@ impl Call {
         }
         // `alive` stays until the answer is out: a runner that goes after it must not be faster.
         let serve = self.serve(entry, body, channels, alive.clone()).instrument(span);
-        if let Err(Stop::Failed(failure)) = serve.await {
-            alive.fail(&failure);
+        match serve.await {
+            Ok(()) | Err(Stop::Cancelled) => {}
+            Err(Stop::Failed(failure)) => alive.fail(&failure),
+            Err(Stop::Cut(failure)) => fail(&alive.stream, &failure, Last::Ahead),
         }
     }
 
@@ -298,6 +301,15 @@ impl Call {
 
     /// Runs a part of the function until it is done, or is to be stopped.
     async fn guard<F: Future>(&self, part: F) -> Result<F::Output, Stop> {
+        tokio::select! {
+            biased;
+            output = self.context.around(self.panics.catch(part)) => Ok(output?),
+            stop = self.stopped() => Err(stop),
+        }
+    }
+
+    /// Waits until the function is to be stopped.
+    async fn stopped(&self) -> Stop {
         let deadline = self.context.deadline.map(Instant::from_std);
         let expired = async {
             match deadline {
@@ -307,10 +319,9 @@ impl Call {
         };
         tokio::select! {
             biased;
-            output = self.context.around(self.panics.catch(part)) => Ok(output?),
-            () = self.stream.reset_by_peer() => Err(Stop::Cancelled),
-            () = expired => Err(Stop::Failed(Failure::DeadlinePassed)),
-            () = self.abort.notified() => Err(Stop::Failed(Failure::Cancelled)),
+            () = self.stream.reset_by_peer() => Stop::Cancelled,
+            () = expired => Stop::Failed(Failure::DeadlinePassed),
+            () = self.abort.notified() => Stop::Failed(Failure::Cancelled),
         }
     }
 
@@ -332,11 +343,24 @@ impl Call {
         mut items: BoxStream<'static, Result<EncodedReply, CodecError>>,
     ) -> Result<(), Stop> {
         let mut holds = false;
+        let stopped = self.stopped();
+        tokio::pin!(stopped);
         let ended = loop {
-            if self.stream.room().await.is_err() {
-                break Err(Stop::Cancelled);
-            }
-            match self.guard(items.next()).await {
+            let next = async {
+                self.stream.room().await.map_err(|_| Stop::Cancelled)?;
+                Ok(self.context.around(self.panics.catch(items.next())).await?)
+            };
+            // Asked first: a stream that is always ready must end, too, and so must one whose
+            // reader has gone to sleep. What it has made and could not send does not hold it up.
+            let next = tokio::select! {
+                biased;
+                stop = &mut stopped => Err(match stop {
+                    Stop::Failed(failure) => Stop::Cut(failure),
+                    stop => stop,
+                }),
+                next = next => next,
+            };
+            match next {
                 Ok(Some(Ok(EncodedReply { body, held, .. }))) => {
                     holds |= !held.is_empty();
                     self.keep(held);
@@ -400,6 +424,8 @@ impl Call {
 enum Stop {
     Cancelled,
     Failed(Failure),
+    /// As `Failed`, ahead of the items that wait to be sent.
+    Cut(Failure),
 }
 
 impl From<Failure> for Stop {
@@ -436,10 +462,26 @@ fn send(
     })
 }
 
-fn fail(stream: &Stream, failure: &Failure, end: bool) {
+/// Which message is the last of a stream whose call has failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// The failure.
+    This,
+    /// The failure, in place of all that waits to be sent.
+    Ahead,
+    /// One that is sent when the function has ended.
+    Later,
+}
+
+fn fail(stream: &Stream, failure: &Failure, last: Last) {
     match failure.encode() {
         Ok(body) => {
-            let _ = stream.send_now(Tag::Failed.into(), body.into(), end);
+            let (tag, body) = (Tag::Failed.into(), body.into());
+            // Who gave the stream up, or is gone, needs no telling.
+            let _ = match last {
+                Last::Ahead => stream.conclude(tag, body),
+                Last::This | Last::Later => stream.send_now(tag, body, last == Last::This),
+            };
             stream.linger();
         }
         Err(error) => tracing::error!(%error, "a failure can't be told to the parent"),

@@ -375,6 +375,20 @@ impl Stream {
         Ok(())
     }
 
+    /// Sends the last message in place of all that waits to be sent. Up to 32 KB long, it arrives
+    /// also where the other side does not read.
+    ///
+    /// # Errors
+    /// [`StreamError`], and nothing was sent.
+    pub fn conclude(&self, tag: u8, payload: Payload) -> Result<(), StreamError> {
+        let mut state = self.link.shared.lock();
+        state.check()?;
+        state.mux.conclude(self.id, tag, payload)?;
+        drop(state);
+        self.link.shared.driver.wake();
+        Ok(())
+    }
+
     /// Waits until there is room to send. Cancel-safe.
     ///
     /// # Errors

@@ -246,6 +246,15 @@ impl Sent {
         }
     }
 
+    /// That the deadline has passed, where it has. For a stream, whose messages may come without
+    /// end, and faster than they are taken.
+    pub(super) fn check_deadline(&self) -> Result<(), CallError> {
+        match self.deadline {
+            Some(deadline) if deadline <= now() => Err(timeout(Phase::Run, self.after)),
+            _ => Ok(()),
+        }
+    }
+
     /// The function ended by itself.
     pub(super) fn succeeded(&mut self) {
         self.finished.ok = true;

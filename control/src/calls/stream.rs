@@ -36,8 +36,8 @@ impl<T> Stream for CallStream<T> {
 
 impl Pool {
     /// Runs a function that gives a stream. The runner makes items as they are taken: it is at
-    /// most 256 KiB ahead, or one item. The deadline covers the whole stream; give a long one more
-    /// by [`StreamWork::timeout`].
+    /// most 256 KiB ahead, or one item. The deadline covers the whole stream, the time that its
+    /// items take here included; give a long one more by [`StreamWork::timeout`].
     ///
     /// The function is called when the stream is polled first, its arguments are encoded now.
     ///
@@ -96,6 +96,9 @@ async fn next<T>(state: State<T>) -> Option<(Result<T, CallError>, State<T>)> {
         State::Failed(error) => return Some((Err(error), State::Over)),
         State::Over => return None,
     };
+    if let Err(error) = sent.check_deadline() {
+        return Some((Err(error), State::Over));
+    }
     let message = match sent.receive().await {
         Ok(message) => message,
         Err(error) => return Some((Err(error), State::Over)),

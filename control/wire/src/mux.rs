@@ -13,8 +13,10 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Messages of one stream arrive whole and in order; the peer's `end` comes after them.
-//! 2. Received bytes that wait for the app are at most `window` and one message, per stream.
+//! 1. Messages of one stream arrive whole and in order; the peer's `end` comes after them. Those
+//!    that its sender took back for a [conclusion](Mux::conclude) do not arrive.
+//! 2. Received bytes that wait for the app are at most `window` and one message, per stream; two
+//!    where the last is a conclusion.
 //! 3. A stream is closed only when both sides have ended or reset it; until then whatever is tied
 //!    to it (a leased slot) stays tied.
 //! 4. Frames for a stream that is not known are ignored: it has been closed while they travelled.
@@ -268,6 +270,26 @@ impl Mux {
         let stream = self.streams.get_mut(&id).ok_or(SendError::Ended)?;
         stream.out.push(tag, payload, end)?;
         if end && stream.out.is_unwanted() {
+            self.give_up(id);
+        } else {
+            self.schedule(id);
+        }
+        Ok(())
+    }
+
+    /// Queues the last message in this direction in place of all that waits to be sent, half of a
+    /// message included. Up to a frame's length, it does not wait for a receiver that is slow.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn conclude(&mut self, id: StreamId, tag: u8, payload: Payload) -> Result<(), SendError> {
+        let size = payload.len();
+        if size > self.config.max_message {
+            return Err(SendError::TooLarge { size, limit: self.config.max_message });
+        }
+        let stream = self.streams.get_mut(&id).ok_or(SendError::Ended)?;
+        stream.out.conclude(tag, payload)?;
+        if stream.out.is_unwanted() {
             self.give_up(id);
         } else {
             self.schedule(id);

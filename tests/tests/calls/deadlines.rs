@@ -4,13 +4,29 @@ use std::time::Duration;
 
 use flame_aws::{CallError, Phase};
 use flame_tests::mischief::{self, Gate};
-use flame_tests::{Test, demo, pool, tests};
+use flame_tests::process::{pids, signal, until_gone};
+use flame_tests::{Test, demo, pool, process_pool, tests, until};
+use futures_util::StreamExt;
+use rustix::process::Signal;
 
-pub(crate) fn tests() -> Vec<Test> {
-    tests![a_plain_function_beyond_its_deadline_keeps_its_slot_until_it_returns,]
+pub(crate) fn on_both() -> Vec<Test> {
+    tests![
+        a_plain_function_beyond_its_deadline_keeps_its_slot_until_it_returns,
+        a_stream_ends_at_its_deadline_however_slowly_it_is_read,
+        a_stream_that_nobody_polls_ends_at_its_deadline,
+        a_stream_that_nobody_waits_for_ends_at_its_deadline,
+    ]
+}
+
+pub(crate) fn between_processes() -> Vec<Test> {
+    tests![a_stream_that_nobody_polls_holds_no_runner_beyond_its_window]
 }
 
 const SHORT: Duration = Duration::from_millis(300);
+
+fn in_time<T>(what: &str, ended: Result<T, tokio::time::error::Elapsed>) -> T {
+    ended.unwrap_or_else(|_| panic!("much later, {what}"))
+}
 
 fn ran_out(error: &CallError) -> bool {
     matches!(error, CallError::Timeout { phase: Phase::Run, .. })
@@ -32,5 +48,67 @@ async fn a_plain_function_beyond_its_deadline_keeps_its_slot_until_it_returns() 
         gate.open();
         assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     }
+    pool.drain().await;
+}
+
+async fn a_stream_ends_at_its_deadline_however_slowly_it_is_read() {
+    let pool = pool("test").max(1).start().await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    let mut items = pool.stream(demo::endless().timeout(SHORT));
+    let read = async {
+        loop {
+            match items.next().await.expect("the error comes before the end") {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(error) => break error,
+            }
+        }
+    };
+    let error = in_time("items still come", tokio::time::timeout(20 * SHORT, read).await);
+    assert!(ran_out(&error), "{error:?}");
+    assert!(items.next().await.is_none());
+    pool.drain().await;
+}
+
+async fn a_stream_that_nobody_polls_ends_at_its_deadline() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    let mut items = pool.stream(demo::endless().timeout(SHORT));
+    items.next().await.unwrap().unwrap();
+    // Its items are kept, and its slot is free.
+    assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
+    let error = items.next().await.unwrap().unwrap_err();
+    assert!(ran_out(&error), "{error:?}");
+    pool.drain().await;
+}
+
+async fn a_stream_that_nobody_waits_for_ends_at_its_deadline() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    let mut items = pool.stream(demo::endless().timeout(SHORT).detached());
+    items.next().await.unwrap().unwrap();
+    // From here on its items are dropped as they come, and it is always ready to give more.
+    drop(items);
+    until("its slot is free", || pool.snapshot().leased == 0).await;
+    pool.drain().await;
+}
+
+async fn a_stream_that_nobody_polls_holds_no_runner_beyond_its_window() {
+    let window = Duration::from_secs(2);
+    let pool = process_pool("test").max(1).shutdown_timeout(window).start().await.unwrap();
+    let mut items = pool.stream(demo::endless().timeout(None));
+    items.next().await.unwrap().unwrap();
+    let pid = pids(&pool)[0];
+    let told = tokio::time::Instant::now();
+    signal(pid, Signal::TERM);
+    until_gone(&[pid]).await;
+    let took = told.elapsed();
+    assert!(took < 2 * window, "one window is enough: {took:?}");
+    let error = loop {
+        match items.next().await.expect("the error comes before the end") {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, CallError::Cancelled), "{error:?}");
     pool.drain().await;
 }

@@ -69,11 +69,14 @@ impl Inbound {
         let len = data.payload.len() as u64;
         let cost = FRAME_COST + u32::try_from(len).unwrap_or(u32::MAX);
         self.outstanding += u64::from(cost);
-        let limit = u64::from(self.window) + MAX_FRAME as u64 + u64::from(FRAME_COST);
+        // The last message may come beyond the window, and cut short the one before.
+        let conclusion = data.end && data.start.is_some_and(|start| start.total == len);
+        let overdraft = (MAX_FRAME as u64 + u64::from(FRAME_COST)) * (1 + u64::from(conclusion));
+        let limit = u64::from(self.window) + overdraft;
         if self.outstanding > limit && !self.discard {
             return Err(MuxViolation::Window(data.stream));
         }
-        let mut partial = match (self.partial.take(), data.start) {
+        let mut partial = match (self.partial.take().filter(|_| !conclusion), data.start) {
             (None, Some(start)) if start.total > max_message => {
                 return Err(MuxViolation::TooLarge { size: start.total, limit: max_message });
             }

@@ -84,6 +84,8 @@ pub(super) struct Outbound {
     unwanted: bool,
     /// A sender was told that there is no room.
     full: bool,
+    /// What waits is the conclusion, for which no credit is needed.
+    concluded: bool,
 }
 
 impl Outbound {
@@ -98,6 +100,7 @@ impl Outbound {
             corked,
             unwanted: false,
             full: false,
+            concluded: false,
         }
     }
 
@@ -116,6 +119,18 @@ impl Outbound {
         }
         self.full = !self.has_room();
         Ok(())
+    }
+
+    /// Queues the last message in place of all that waits. One that fits into a frame needs no
+    /// credit, since nobody may be there to give any.
+    pub(super) fn conclude(&mut self, tag: u8, payload: Payload) -> Result<(), SendError> {
+        if self.phase != Phase::Open {
+            return Err(SendError::Ended);
+        }
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        self.concluded = payload.len() <= (MAX_FRAME - HEADER) as u64;
+        self.push(tag, payload, true)
     }
 
     /// The next frame, if there is something to send and credit to send it.
@@ -146,7 +161,7 @@ impl Outbound {
     }
 
     pub(super) fn can_send(&self) -> bool {
-        !self.corked && self.credit > 0 && !self.queue.is_empty()
+        !self.corked && (self.credit > 0 || self.concluded) && !self.queue.is_empty()
     }
 
     pub(super) fn credit(&mut self, bytes: u32) {

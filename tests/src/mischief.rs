@@ -6,7 +6,8 @@ use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use flame_aws::{
-    Blob, CallContext, CallError, Pool, Receiver, RemoteError, RunnerRef, Sender, channel, remote,
+    Blob, CallContext, CallError, Held, Pool, Receiver, RemoteError, RunnerRef, Sender, channel,
+    remote,
 };
 
 /// Ends its process as -9 does, while it runs.
@@ -117,6 +118,15 @@ pub fn gated_plainly(begun: Sender<u32>, mut open: Receiver<()>) -> u32 {
     };
     tokio::runtime::Handle::current().block_on(gate);
     std::process::id()
+}
+
+/// As [`gated`], with an answer that stays.
+#[remote]
+pub async fn gated_counter(begun: Sender<u32>, mut open: Receiver<()>) -> Held<AtomicUsize> {
+    // Where the test has gone, it wants to know what comes of that.
+    let _ = begun.send(std::process::id()).await;
+    while let Ok(Some(())) = open.recv().await {}
+    Held::new(AtomicUsize::new(0))
 }
 
 /// Who is on which runner; with the local backend there are several in a process.

@@ -2,6 +2,8 @@
 
 #[path = "calls/deadlines.rs"]
 mod deadlines;
+#[path = "calls/leftovers.rs"]
+mod leftovers;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use flame_tests::{Backend, Test, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
 
 fn main() -> std::process::ExitCode {
-    let on_both = [plain(), deadlines::on_both()].concat();
+    let on_both = [plain(), deadlines::on_both(), leftovers::tests()].concat();
     let apart = [apart(), deadlines::between_processes()].concat();
     suite([on(Backend::Process, &on_both), on(Backend::Local, &on_both), apart].concat())
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -257,7 +257,7 @@ impl Link {
     }
 
     pub(crate) fn stream(&self, id: StreamId) -> Stream {
-        Stream { link: self.clone(), id, released: false, lingers: AtomicBool::new(false) }
+        Stream { link: self.clone(), id, released: false, when_dropped: AtomicU16::new(GIVES_UP) }
     }
 
     /// Sends a message on the control stream.
@@ -340,8 +340,12 @@ pub struct Stream {
     link: Link,
     id: StreamId,
     released: bool,
-    lingers: AtomicBool,
+    /// [`GIVES_UP`], [`LINGERS`], or the tag until whose message it lingers.
+    when_dropped: AtomicU16,
 }
+
+const GIVES_UP: u16 = 0x100;
+const LINGERS: u16 = 0x101;
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -485,7 +489,18 @@ impl Stream {
     /// From now on dropping the handle does not give the stream up: what was sent is delivered,
     /// what was asked for is done, what comes back is dropped, the guard is kept until the end.
     pub fn linger(&self) {
-        self.lingers.store(true, Ordering::Relaxed);
+        self.when_dropped.store(LINGERS, Ordering::Relaxed);
+    }
+
+    /// [Lingers](Self::linger) until a message of this tag comes: unless that is the last one, the
+    /// stream is given up then.
+    pub fn linger_until(&self, tag: u8) {
+        self.when_dropped.store(tag.into(), Ordering::Relaxed);
+    }
+
+    /// From now on dropping the handle gives the stream up again.
+    pub fn linger_no_more(&self) {
+        self.when_dropped.store(GIVES_UP, Ordering::Relaxed);
     }
 
     /// [Lingers](Self::linger), and drops the handle.
@@ -521,7 +536,11 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let lingers = self.lingers.load(Ordering::Relaxed);
-        self.let_go(if lingers { Mux::detach } else { Mux::release });
+        let how = self.when_dropped.load(Ordering::Relaxed);
+        self.let_go(|mux, id| match u8::try_from(how) {
+            Ok(tag) => mux.detach_until(id, tag),
+            Err(_) if how == LINGERS => mux.detach(id),
+            Err(_) => mux.release(id),
+        });
     }
 }

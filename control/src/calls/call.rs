@@ -10,7 +10,7 @@ use flame_wire::mux::Message;
 use tracing::Instrument;
 
 use super::held::HeldStream;
-use super::order::{Order, Sent};
+use super::order::{Order, Sent, linger};
 use crate::Work;
 use crate::error::CallError;
 use crate::pool::Pool;
@@ -96,7 +96,7 @@ impl Pool {
             let mut sent = order.send().await?;
             accepted(&mut sent).await?;
             sent.succeeded();
-            sent.stream.linger();
+            linger(&sent.stream);
             Ok(())
         }
     }
@@ -142,6 +142,8 @@ pub(super) async fn result(sent: &mut Sent) -> Result<Message, CallError> {
         return Err(sent.protocol("it answered with something else than a result"));
     }
     sent.succeeded();
+    // What it holds from here on is held for its caller, also where that was detached.
+    sent.stream.linger_no_more();
     Ok(message)
 }
 

@@ -181,7 +181,7 @@ impl Inner {
             pool.runtime.spawn(pump(end, stream));
         }
         if options.detached {
-            stream.linger();
+            linger(&stream);
         }
         let finished = Finished::begin(pool, runner, name);
         Ok(Sent { stream, runner, function: name, after, deadline, work_deadline, span, finished })
@@ -341,6 +341,11 @@ fn refused(refusal: Refusal<crate::pool::driver::Failure>, after: Option<Duratio
             CallError::Timeout { phase, after: after.unwrap_or_default(), boot: last_failure }
         }
     }
+}
+
+/// Lets a call go on without its caller, but nothing that it gives live on.
+pub(super) fn linger(stream: &Stream) {
+    stream.linger_until(Tag::Result.into());
 }
 
 fn timeout(phase: Phase, after: Option<Duration>) -> CallError {

@@ -355,7 +355,7 @@ impl Mux {
         if id == StreamId::CONTROL {
             return;
         }
-        stream.inb.discard();
+        stream.inb.discard(None);
         if stream.out.is_fresh() {
             for unheard in std::iter::once(id).chain(std::mem::take(&mut stream.beside)) {
                 if let Some(stream) = self.streams.get_mut(&unheard) {
@@ -371,11 +371,24 @@ impl Mux {
 
     /// The app's handle is gone, but what was asked for shall go on; answers are dropped.
     pub fn detach(&mut self, id: StreamId) {
+        self.detach_until(id, None);
+    }
+
+    /// [Detaches](Self::detach), and gives the stream up when a message of this tag has come that
+    /// is not the last: what would follow, or is kept open by it, is wanted by nobody.
+    pub fn detach_until(&mut self, id: StreamId, tag: impl Into<Option<u8>>) {
         if let Some(stream) = self.streams.get_mut(&id) {
-            stream.inb.discard();
+            stream.inb.discard(tag.into());
             stream.owned = false;
             self.grant(id);
             self.settle(id);
+            self.leave_if_over(id);
+        }
+    }
+
+    fn leave_if_over(&mut self, id: StreamId) {
+        if self.streams.get(&id).is_some_and(|stream| stream.inb.is_over()) {
+            self.give_up(id);
         }
     }
 
@@ -476,6 +489,7 @@ impl Mux {
         }
         self.grant(id);
         self.settle(id);
+        self.leave_if_over(id);
         Ok(())
     }
 

@@ -1,0 +1,75 @@
+//! What is left of a call that nobody waits for: nothing.
+
+use flame_aws::Held;
+use flame_tests::mischief::{self, Gate};
+use flame_tests::{Test, demo, pool, tests, until};
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        a_held_result_of_a_cast_is_let_go,
+        a_held_result_whose_detached_caller_has_gone_is_let_go,
+        a_held_result_of_a_detached_call_lives_as_long_as_its_handles,
+        a_held_result_of_a_child_that_was_dropped_is_let_go,
+        a_detached_child_that_is_stopped_frees_its_slot,
+    ]
+}
+
+/// Waits until no slot is taken, and takes the only one.
+async fn comes_free(pool: &flame_aws::Pool) {
+    until("the slot is free", || pool.snapshot().leased == 0).await;
+    assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
+}
+
+async fn a_held_result_of_a_cast_is_let_go() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    for _ in 0..3 {
+        pool.cast(demo::counter(1)).await.unwrap();
+        comes_free(&pool).await;
+    }
+    pool.drain().await;
+}
+
+async fn a_held_result_whose_detached_caller_has_gone_is_let_go() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    let (mut gate, begun, open) = Gate::new();
+    let call = tokio::spawn(pool.call(mischief::gated_counter(begun, open).detached()));
+    gate.entered().await;
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    gate.open();
+    comes_free(&pool).await;
+    pool.drain().await;
+}
+
+async fn a_held_result_of_a_detached_call_lives_as_long_as_its_handles() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    let counter: Held<_> = pool.call(demo::counter(5).detached()).await.unwrap();
+    let next = pool.at(&counter).try_call(demo::next(counter.clone())).await.unwrap();
+    assert_eq!(next.0, 5);
+    assert_eq!(pool.snapshot().leased, 1);
+    drop(counter);
+    comes_free(&pool).await;
+    pool.drain().await;
+}
+
+async fn a_held_result_of_a_child_that_was_dropped_is_let_go() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    let (mut gate, begun, open) = Gate::new();
+    let work = mischief::gated_counter(begun, open).detached();
+    let child = pool.place_child(work).await.unwrap();
+    gate.entered().await;
+    drop(child);
+    gate.open();
+    comes_free(&pool).await;
+    drop(pool.place_child(demo::counter(1)).await.unwrap());
+    comes_free(&pool).await;
+    pool.drain().await;
+}
+
+async fn a_detached_child_that_is_stopped_frees_its_slot() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    let child = pool.place_child(demo::forever().detached()).await.unwrap();
+    child.stop();
+    comes_free(&pool).await;
+    pool.drain().await;
+}

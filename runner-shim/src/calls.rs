@@ -487,3 +487,6 @@ fn fail(stream: &Stream, failure: &Failure, last: Last) {
         Err(error) => tracing::error!(%error, "a failure can't be told to the parent"),
     }
 }
+
+#[cfg(test)]
+mod tests;

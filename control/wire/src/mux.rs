@@ -19,7 +19,8 @@
 //!    where the last is a conclusion.
 //! 3. A stream is closed only when both sides have ended or reset it; until then whatever is tied
 //!    to it (a leased slot) stays tied.
-//! 4. Frames for a stream that is not known are ignored: it has been closed while they travelled.
+//! 4. A stream that was opened beside another is given up with it, unless the app has claimed it.
+//! 5. Frames for a stream that is not known are ignored: it has been closed while they travelled.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -139,6 +140,10 @@ struct Stream {
     inb: Inbound,
     /// Opened beside this one; they may send once this one's first message is out.
     beside: Vec<StreamId>,
+    /// The peer opened these beside this one. What the app has not claimed ends with it.
+    brought: Vec<StreamId>,
+    /// The peer opened it beside another, and the app has never had a handle on it.
+    unclaimed: bool,
     /// It is in the queue of those that can send.
     readied: bool,
     /// The peer opened it, and its first message is not whole yet.
@@ -161,6 +166,8 @@ impl Stream {
             ),
             inb: Inbound::new(window),
             beside: Vec::new(),
+            brought: Vec::new(),
+            unclaimed: origin == Origin::PeerBeside,
             readied: false,
             opening: origin == Origin::Peer,
             owned: matches!(origin, Origin::Here | Origin::Beside),
@@ -248,7 +255,10 @@ impl Mux {
 
     /// The app takes a stream that the peer opened; false if it does not stand (any more).
     pub fn claim(&mut self, id: StreamId) -> bool {
-        self.streams.get_mut(&id).is_some_and(|stream| !std::mem::replace(&mut stream.owned, true))
+        self.streams.get_mut(&id).is_some_and(|stream| {
+            stream.unclaimed = false;
+            !std::mem::replace(&mut stream.owned, true)
+        })
     }
 
     /// Queues a message; with `end`, the last in this direction.
@@ -475,8 +485,11 @@ impl Mux {
         let id = data.stream;
         if let Some(beside) = data.opens.take() {
             self.accept(id, Origin::Peer)?;
-            for other in beside {
-                self.accept(other, Origin::PeerBeside)?;
+            for other in &beside {
+                self.accept(*other, Origin::PeerBeside)?;
+            }
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.brought = beside;
             }
         }
         let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
@@ -563,8 +576,14 @@ impl Mux {
             self.theirs -= usize::from(id.0 % 2 != self.next % 2);
             self.events.push_back(MuxEvent::Closed(id));
         }
+        let brought = std::mem::take(&mut stream.brought);
         if !stream.owned {
             self.streams.remove(&id);
+        }
+        for id in brought {
+            if self.streams.get(&id).is_some_and(|stream| stream.unclaimed) {
+                self.release(id);
+            }
         }
     }
 }

@@ -214,6 +214,56 @@ fn a_detached_stream_that_ends_with_its_result_is_not_reset() {
 }
 
 #[test]
+fn what_was_opened_beside_a_stream_and_not_claimed_ends_with_it() {
+    // The runner refuses the call, or the parent takes it back before anyone has seen it.
+    for taken_back in [false, true] {
+        let (mut parent, mut runner) = pair();
+        let (id, beside) = parent.open(3);
+        parent.send(id, 1, payload(1), true).unwrap();
+        parent.send(beside[0], 4, payload(1_000_000), false).unwrap();
+        carry(&mut parent, &mut runner);
+        if taken_back {
+            parent.release(id);
+            carry(&mut parent, &mut runner);
+        } else {
+            assert!(runner.claim(id));
+            runner.send(id, 6, payload(1), true).unwrap();
+            runner.detach(id);
+        }
+        carry(&mut runner, &mut parent);
+        let told = events(&mut parent);
+        for other in beside {
+            assert!(told.contains(&MuxEvent::Reset(other)), "{told:?}");
+            assert!(parent.is_unwanted(other));
+            parent.release(other);
+        }
+        parent.release(id);
+        carry(&mut parent, &mut runner);
+        carry(&mut runner, &mut parent);
+        assert!(parent.is_idle() && runner.is_idle(), "nothing is left of it");
+    }
+}
+
+#[test]
+fn what_was_claimed_beside_a_stream_outlives_it() {
+    let (mut parent, mut runner) = pair();
+    let (id, beside) = parent.open(2);
+    parent.send(id, 1, payload(1), true).unwrap();
+    carry(&mut parent, &mut runner);
+    assert!(runner.claim(id) && runner.claim(beside[0]) && runner.claim(beside[1]));
+    // One is still held; the other was sent more than a window, and let go to deliver that.
+    runner.send(beside[1], 4, payload(1_000_000), true).unwrap();
+    runner.detach(beside[1]);
+    runner.send(id, 3, payload(1), true).unwrap();
+    runner.detach(id);
+    while carry(&mut runner, &mut parent) + carry(&mut parent, &mut runner) > 0 {}
+    assert_eq!(parent.receive(beside[1]).unwrap().body.len(), 1_000_000);
+    runner.send(beside[0], 4, payload(1), false).unwrap();
+    carry(&mut runner, &mut parent);
+    assert!(parent.receive(beside[0]).is_some());
+}
+
+#[test]
 fn empty_messages_are_bounded_too() {
     let (mut parent, mut runner) = pair();
     let (id, _) = parent.open(0);

@@ -13,7 +13,7 @@
 //! not wait for that: its FAILED goes out at once, and a DONE follows when the function is over.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,9 +48,11 @@ pub(crate) struct Calls {
     refusing: AtomicBool,
     done: AtomicU64,
     holds: Arc<Holds>,
-    /// To end a call from outside: the shutdown window is over.
-    running: Mutex<HashMap<StreamId, Arc<Notify>>>,
-    /// A function has ended.
+    /// Calls that have no answer yet, to end them from outside: the shutdown window is over.
+    unanswered: Mutex<HashMap<StreamId, Arc<Notify>>>,
+    /// Functions that run.
+    functions: AtomicUsize,
+    /// A call was answered, or a function has ended.
     ended: Notify,
 }
 
@@ -67,7 +69,8 @@ impl Calls {
             refusing: AtomicBool::new(false),
             done: AtomicU64::new(0),
             holds: Arc::default(),
-            running: Mutex::default(),
+            unanswered: Mutex::default(),
+            functions: AtomicUsize::new(0),
             ended: Notify::new(),
         })
     }
@@ -79,7 +82,7 @@ impl Calls {
 
     /// Ends the calls that still run.
     pub(crate) fn abort_all(&self) {
-        self.running().values().for_each(|call| call.notify_one());
+        self.unanswered().values().for_each(|call| call.notify_one());
     }
 
     /// Calls that have ended so far.
@@ -89,24 +92,34 @@ impl Calls {
 
     /// Functions that run. A plain one does also when its call has long been given up.
     pub(crate) fn functions(&self) -> usize {
-        self.running().len()
+        self.functions.load(Ordering::Acquire)
+    }
+
+    /// Waits until each call has been answered, as far as it can be: also where its function goes
+    /// on. Cancel-safe.
+    pub(crate) async fn answered(&self) {
+        self.until(|| self.unanswered().is_empty()).await;
     }
 
     /// Waits until no function runs. Cancel-safe.
     pub(crate) async fn settled(&self) {
+        self.until(|| self.functions() == 0).await;
+    }
+
+    async fn until(&self, so: impl Fn() -> bool) {
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if self.functions() == 0 {
+            if so() {
                 return;
             }
             ended.await;
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Notify>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unanswered(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Notify>>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, event: Event) {
@@ -218,10 +231,23 @@ impl Drop for Alive {
             // It is the last word on a stream whose reader has gone.
             let _ = self.stream.send_now(Tag::Done.into(), Bytes::new().into(), true);
         }
-        self.calls.running().remove(&self.stream.id());
+        self.calls.functions.fetch_sub(1, Ordering::Release);
         self.calls.ended.notify_waiters();
         self.calls.done.fetch_add(1, Ordering::Relaxed);
         self.calls.tell(Event::CallEnded);
+    }
+}
+
+/// Lives as long as a call's task.
+struct Unanswered {
+    calls: Arc<Calls>,
+    stream: StreamId,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.calls.unanswered().remove(&self.stream);
+        self.calls.ended.notify_waiters();
     }
 }
 
@@ -236,7 +262,7 @@ impl Call {
             trace: header.trace,
         };
         let abort = Arc::new(Notify::new());
-        calls.running().insert(stream.id(), abort.clone());
+        calls.unanswered().insert(stream.id(), abort.clone());
         calls.tell(Event::CallStarted);
         Self { calls, stream: Arc::new(stream), context, panics: Arc::default(), abort }
     }
@@ -251,6 +277,8 @@ impl Call {
         let (call, trace) = (self.context.call, header.trace.map(tracing::field::display));
         let function = entry.name;
         let span = tracing::debug_span!("flame.serve", function, %call, traceparent = trace);
+        let _unanswered = Unanswered { calls: self.calls.clone(), stream: self.stream.id() };
+        self.calls.functions.fetch_add(1, Ordering::Relaxed);
         let alive = Arc::new(Alive {
             calls: self.calls.clone(),
             stream: self.stream.clone(),

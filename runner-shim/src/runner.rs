@@ -38,7 +38,8 @@ const PREDICATE_PATIENCE: Duration = Duration::from_secs(10);
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// What is kept free before the host's deadline, to leave in order.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
-/// How long functions may take to notice that their calls are over, where the process goes on.
+/// How long functions may take to notice that their calls are over: before the goodbye, and once
+/// more where the process goes on.
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// What the app says to "may this idle runner go?".
@@ -303,13 +304,21 @@ impl Life {
 
     /// Lets the goodbye, and the answers before it, get out; unless the host wants it gone at once.
     async fn part(&mut self, reason: EndReason) {
-        self.say(&RunnerToParent::Goodbye { reason });
-        let (Some(link), Some(driver)) = (&self.link, &mut self.driver) else { return };
-        link.close();
+        let (Some(link), Some(mut driver)) = (self.link.clone(), self.driver.take()) else {
+            return;
+        };
         let window = Duration::from_millis(self.runner.parent.limits.shutdown_ms);
         let by = Instant::now().checked_add(window.max(GOODBYE_PATIENCE));
         let by = by.into_iter().chain(self.last_moment).min();
         let patience = sleep_until(by.map(Instant::into_std));
+        let calls = self.calls.clone();
+        let goodbye = async {
+            // Those that were cut off just now say so first, unless they block.
+            let _ = tokio::time::timeout(SETTLING, calls.answered()).await;
+            say(&link, &RunnerToParent::Goodbye { reason });
+            link.close();
+            let _ = (&mut driver).await;
+        };
         let signals = &mut self.runner.signals;
         let insisted = async {
             // As everywhere, it is the second signal that insists.
@@ -321,10 +330,11 @@ impl Life {
             }
         };
         tokio::select! {
-            _ = driver => self.driver = None,
+            () = goodbye => return,
             () = patience => {}
             () = insisted => {}
         }
+        self.driver = Some(driver);
     }
 
     /// The process goes on, and nothing of this life may: neither its socket nor its tasks. With
@@ -361,13 +371,19 @@ impl Life {
     }
 
     fn say(&self, message: &RunnerToParent) {
-        let Some(link) = &self.link else { return };
-        match message.encode() {
-            Ok(body) => {
-                let _ = link.control(Tag::Control.into(), body.into());
-            }
-            Err(error) => tracing::error!(%error, "a message to the parent can't be written"),
+        if let Some(link) = &self.link {
+            say(link, message);
         }
+    }
+}
+
+fn say(link: &Link, message: &RunnerToParent) {
+    match message.encode() {
+        Ok(body) => {
+            // A link that is over needs no telling.
+            let _ = link.control(Tag::Control.into(), body.into());
+        }
+        Err(error) => tracing::error!(%error, "a message to the parent can't be written"),
     }
 }
 

@@ -46,6 +46,19 @@ pub async fn hogs() {
     std::future::pending().await
 }
 
+/// Never ends by itself, and takes its time when it is dropped.
+#[remote]
+pub async fn cleans_up_slowly() {
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+    let _slow = Slow;
+    std::future::pending().await
+}
+
 /// Starts a program that holds this process's output open, and gives its pid.
 #[remote]
 pub async fn leaves_a_grandchild() -> anyhow::Result<u32> {

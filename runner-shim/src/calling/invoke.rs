@@ -15,7 +15,7 @@
 //! - The [`CallScope`] lives for as long as any part of the function runs, and no longer than the
 //!   invocation otherwise.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flame_wire::body::{Body, Value};
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
@@ -92,7 +92,8 @@ impl std::fmt::Debug for Invocation {
 }
 
 /// A function not yet begun. Dropping it cancels it: an async function stops where it waits, a
-/// plain one that has begun runs to its end with nobody to hear it.
+/// plain one that has begun runs to its end with nobody to hear it. One that still waits for a
+/// thread is not run.
 pub enum Invoked {
     /// It gives one result.
     One(BoxFuture<'static, Result<EncodedReply, CodecError>>),
@@ -210,7 +211,7 @@ async fn blocking_in<T: Send + 'static>(
     scope: Scope,
 ) -> T {
     let span = tracing::Span::current();
-    let thread = tokio::task::spawn_blocking(move || {
+    let waiting = Waiting::new(move || {
         let mut function = Some(function);
         let mut result = None;
         let mut run = || result = function.take().map(|function| span.in_scope(function));
@@ -220,6 +221,8 @@ async fn blocking_in<T: Send + 'static>(
         }
         result
     });
+    let begin = waiting.begin();
+    let thread = tokio::task::spawn_blocking(move || begin()?());
     match thread.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(Some(result)) => result,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
@@ -227,4 +230,31 @@ async fn blocking_in<T: Send + 'static>(
         // there is no result to give, and nobody will ask again.
         Ok(None) | Err(Err(_)) => std::future::pending().await,
     }
+}
+
+/// A function that waits for its thread. A runtime has only so many (tokio's default is 512), and a
+/// task that was spawned for one can't be taken back: dropping this takes the function out of it.
+struct Waiting<F>(Arc<Mutex<Option<F>>>);
+
+impl<F> Waiting<F> {
+    fn new(function: F) -> Self {
+        Self(Arc::new(Mutex::new(Some(function))))
+    }
+
+    /// Gives the function to its thread, if it is still wanted.
+    fn begin(&self) -> impl FnOnce() -> Option<F> + use<F> {
+        let function = self.0.clone();
+        move || take(&function)
+    }
+}
+
+impl<F> Drop for Waiting<F> {
+    fn drop(&mut self) {
+        // Dropped without the lock: what it captures is the app's.
+        drop(take(&self.0));
+    }
+}
+
+fn take<F>(function: &Mutex<Option<F>>) -> Option<F> {
+    function.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -142,6 +142,12 @@ pub async fn gated_counter(begun: Sender<u32>, mut open: Receiver<()>) -> Held<A
     Held::new(AtomicUsize::new(0))
 }
 
+/// Keeps its channels for as long as it is let.
+#[remote]
+pub async fn keeps(_channels: Vec<Receiver<()>>) {
+    std::future::pending().await
+}
+
 /// Who is on which runner; with the local backend there are several in a process.
 static INSIDE: LazyLock<Mutex<HashMap<RunnerRef, (usize, usize)>>> = LazyLock::new(Mutex::default);
 

@@ -14,8 +14,8 @@ use flame_tests::{Backend, Test, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
 
 fn main() -> std::process::ExitCode {
-    let on_both = [plain(), deadlines::on_both(), leftovers::tests()].concat();
-    let apart = [apart(), deadlines::between_processes()].concat();
+    let on_both = [plain(), deadlines::on_both(), leftovers::on_both()].concat();
+    let apart = [apart(), deadlines::between_processes(), leftovers::between_processes()].concat();
     suite([on(Backend::Process, &on_both), on(Backend::Local, &on_both), apart].concat())
 }
 

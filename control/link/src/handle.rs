@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use flame_wire::frame::StreamId;
-use flame_wire::mux::{Message, Mux, MuxEvent, Payload, SendError};
+use flame_wire::mux::{Message, Mux, MuxEvent, Payload, SendError, TooManyStreams};
 use futures_util::future::poll_fn;
 use futures_util::task::AtomicWaker;
 
@@ -60,6 +60,9 @@ pub enum StreamError {
     /// The message is too large, or the stream has ended.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// As many streams are open as the other side takes.
+    #[error(transparent)]
+    Full(#[from] TooManyStreams),
 }
 
 /// One end of a link, for any number of tasks.
@@ -218,7 +221,7 @@ impl Link {
     /// dropped when the first stream has ended on both sides, or with the link.
     ///
     /// # Errors
-    /// [`StreamError`], and nothing was sent. With [`LinkClosed`] the guard was dropped.
+    /// [`StreamError`], and nothing was sent. The guard was dropped.
     pub fn open(
         &self,
         beside: usize,
@@ -228,7 +231,7 @@ impl Link {
         let opened = {
             let mut state = self.shared.lock();
             state.check()?;
-            let (id, others) = state.mux.open(beside);
+            let (id, others) = state.mux.open(beside)?;
             let (tag, payload, end) = message(&others);
             for id in &others {
                 state.slots.insert(*id, Slot::default());

@@ -12,7 +12,7 @@ use flame_wire::call::{CallHeader, MAX_CHANNELS};
 use flame_wire::failure::Failure;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
-use flame_wire::mux::{Message, Payload, SendError};
+use flame_wire::mux::{Message, Payload, SendError, TooManyStreams};
 use flame_wire::trace::TraceContext;
 use tracing::Instrument;
 
@@ -357,6 +357,7 @@ fn lost(error: StreamError, started: bool, runner: RunnerRef) -> CallError {
         StreamError::Send(SendError::TooLarge { size, limit }) => {
             CallError::TooLarge { size, limit }
         }
+        StreamError::Full(TooManyStreams { limit }) => CallError::RunnerFull { runner, limit },
         error => CallError::RunnerLost { started, runner, reason: error.to_string() },
     }
 }

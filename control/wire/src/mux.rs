@@ -54,7 +54,7 @@ pub struct MuxConfig {
     pub window: u32,
     /// The longest message, in bytes. Default 1 GiB.
     pub max_message: u64,
-    /// The most streams at a time that the peer may have opened. Default 65,536.
+    /// The most streams at a time that each side may have opened. Default 65,536.
     pub max_streams: usize,
 }
 
@@ -105,6 +105,14 @@ pub enum SendError {
         /// The limit.
         limit: u64,
     },
+}
+
+/// Why no stream was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{limit} streams are open, and the peer takes no more")]
+pub struct TooManyStreams {
+    /// The peer's `max_streams`.
+    pub limit: usize,
 }
 
 /// The peer broke the protocol; the link cannot go on.
@@ -191,6 +199,9 @@ enum Origin {
 pub struct Mux {
     config: MuxConfig,
     next: u64,
+    /// Streams that this side opened and that are not closed: never fewer than the peer counts.
+    ours: usize,
+    /// The same of the peer.
     theirs: usize,
     streams: HashMap<StreamId, Stream>,
     /// Streams with something to send and credit to send it; each is in here at most once.
@@ -211,6 +222,7 @@ impl Mux {
                 Side::Parent => 2,
                 Side::Runner => 1,
             },
+            ours: 0,
             theirs: 0,
             streams: HashMap::from([(StreamId::CONTROL, control)]),
             ready: VecDeque::new(),
@@ -233,8 +245,16 @@ impl Mux {
 
     /// Opens a stream, with `beside` more that the peer learns of by the first message of this
     /// one, and that send nothing before it is out. At most [`MAX_OPENS`] beside.
-    pub fn open(&mut self, beside: usize) -> (StreamId, Vec<StreamId>) {
+    ///
+    /// # Errors
+    /// [`TooManyStreams`]; none was opened. The peer would end the link.
+    pub fn open(&mut self, beside: usize) -> Result<(StreamId, Vec<StreamId>), TooManyStreams> {
         debug_assert!(beside <= MAX_OPENS, "checked where channels are counted");
+        let limit = self.config.max_streams;
+        if self.ours + beside >= limit {
+            return Err(TooManyStreams { limit });
+        }
+        self.ours += 1 + beside;
         let id = self.number();
         let mut stream = Stream::new(self.config.window, Origin::Here);
         for _ in 0..beside {
@@ -244,7 +264,7 @@ impl Mux {
         }
         let others = stream.beside.clone();
         self.streams.insert(id, stream);
-        (id, others)
+        Ok((id, others))
     }
 
     fn number(&mut self) -> StreamId {
@@ -573,7 +593,8 @@ impl Mux {
             return;
         }
         if !std::mem::replace(&mut stream.closed, true) {
-            self.theirs -= usize::from(id.0 % 2 != self.next % 2);
+            let count = if id.0 % 2 == self.next % 2 { &mut self.ours } else { &mut self.theirs };
+            *count -= 1;
             self.events.push_back(MuxEvent::Closed(id));
         }
         let brought = std::mem::take(&mut stream.brought);

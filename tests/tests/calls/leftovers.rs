@@ -1,10 +1,10 @@
-//! What is left of a call that nobody waits for: nothing.
+//! What is left of a call that nobody waits for: nothing. And what there is no room for.
 
-use flame_aws::Held;
+use flame_aws::{CallError, Held, channel};
 use flame_tests::mischief::{self, Gate};
 use flame_tests::{Test, demo, pool, tests, until};
 
-pub(crate) fn tests() -> Vec<Test> {
+pub(crate) fn on_both() -> Vec<Test> {
     tests![
         a_held_result_of_a_cast_is_let_go,
         a_held_result_whose_detached_caller_has_gone_is_let_go,
@@ -12,6 +12,10 @@ pub(crate) fn tests() -> Vec<Test> {
         a_held_result_of_a_child_that_was_dropped_is_let_go,
         a_detached_child_that_is_stopped_frees_its_slot,
     ]
+}
+
+pub(crate) fn between_processes() -> Vec<Test> {
+    tests![a_runner_with_all_the_channels_that_it_can_have_refuses_the_next_call]
 }
 
 /// Waits until no slot is taken, and takes the only one.
@@ -70,6 +74,24 @@ async fn a_detached_child_that_is_stopped_frees_its_slot() {
     let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
     let child = pool.place_child(demo::forever().detached()).await.unwrap();
     child.stop();
+    comes_free(&pool).await;
+    pool.drain().await;
+}
+
+async fn a_runner_with_all_the_channels_that_it_can_have_refuses_the_next_call() {
+    let pool = pool("test").max(1).max_concurrency(1000).timeout(None).start().await.unwrap();
+    let mut children = Vec::new();
+    let full = loop {
+        let (_senders, receivers): (Vec<_>, Vec<_>) = (0..256).map(|_| channel(1)).unzip();
+        match pool.place_child(mischief::keeps(receivers)).await {
+            Ok(child) => children.push(child),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, CallError::RunnerFull { limit: 65_536, .. }), "{full:?}");
+    assert_eq!(children.len(), 65_536 / 257);
+    assert_eq!(pool.snapshot().leased, children.len(), "the call that was refused has no slot");
+    drop(children);
     comes_free(&pool).await;
     pool.drain().await;
 }

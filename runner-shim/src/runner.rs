@@ -387,15 +387,13 @@ fn say(link: &Link, message: &RunnerToParent) {
     }
 }
 
-/// Passes on what the app logs, as long as the link keeps up; the log's own channel drops the rest.
+/// Passes on what the app logs. It takes no record that the link has no room for: those wait in the
+/// log's own channel, which counts what it drops.
 async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogRecord>) {
-    while let Some(record) = logs.recv().await {
-        if link.control_has_room()
-            && let Ok(body) = RunnerToParent::Log(record).encode()
-            && link.control(Tag::Control.into(), body.into()).is_err()
-        {
-            return;
-        }
+    while link.control_room().await.is_ok()
+        && let Some(record) = logs.recv().await
+    {
+        say(&link, &RunnerToParent::Log(record));
     }
 }
 
@@ -405,3 +403,6 @@ async fn sleep_until(due: Option<std::time::Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,8 @@ pub(crate) struct State {
     pub(crate) wish: Wish,
     pub(crate) end: Option<Arc<LinkEnd>>,
     closed: Vec<Waker>,
+    /// Waits for room on the control stream.
+    control: Option<Waker>,
 }
 
 /// What the handles want of the link.
@@ -162,6 +164,9 @@ impl State {
                         aftermath.wakers.extend(slot.reader.take());
                     }
                 }
+                MuxEvent::Writable(StreamId::CONTROL) => {
+                    aftermath.wakers.extend(self.control.take());
+                }
                 MuxEvent::Writable(id) => {
                     if let Some(slot) = self.slots.get_mut(&id) {
                         aftermath.wakers.extend(slot.writer.take());
@@ -191,6 +196,7 @@ impl State {
     pub(crate) fn finish(&mut self, end: LinkEnd, aftermath: &mut Aftermath) -> Arc<LinkEnd> {
         let end = self.end.get_or_insert_with(|| Arc::new(end)).clone();
         aftermath.wakers.append(&mut self.closed);
+        aftermath.wakers.extend(self.control.take());
         for slot in self.slots.values_mut() {
             aftermath.guards.extend(slot.guard.take());
             aftermath.wakers.extend(slot.reader.take());
@@ -207,8 +213,14 @@ impl State {
 
 impl Link {
     pub(crate) fn new(mux: Mux) -> Self {
-        let state =
-            State { mux, slots: HashMap::new(), wish: Wish::Stay, end: None, closed: Vec::new() };
+        let state = State {
+            mux,
+            slots: HashMap::new(),
+            wish: Wish::Stay,
+            end: None,
+            closed: Vec::new(),
+            control: None,
+        };
         let shared = Shared { state: Mutex::new(state), driver: AtomicWaker::new() };
         Self { shared: Arc::new(shared) }
     }
@@ -276,10 +288,22 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the control stream is not congested: what may be left out should be.
-    #[must_use]
-    pub fn control_has_room(&self) -> bool {
-        self.shared.lock().mux.has_room(StreamId::CONTROL)
+    /// Waits until the control stream is not congested: for what can wait. Cancel-safe. Of one
+    /// link, one task at a time.
+    ///
+    /// # Errors
+    /// [`LinkClosed`].
+    pub async fn control_room(&self) -> Result<(), LinkClosed> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            state.check()?;
+            if state.mux.has_room(StreamId::CONTROL) {
+                return Poll::Ready(Ok(()));
+            }
+            state.control = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 
     /// Sends what is queued, then ends the link. Returns at once; see [`closed`](Self::closed).

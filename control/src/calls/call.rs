@@ -7,7 +7,6 @@ use flame_runner_shim::calling::{HeldGuard, Reply};
 use flame_wire::body::Value;
 use flame_wire::message::Tag;
 use flame_wire::mux::Message;
-use tracing::Instrument;
 
 use super::held::HeldStream;
 use super::order::{Order, Sent, linger};
@@ -114,14 +113,14 @@ pub(super) fn call<T: Send + 'static>(
     };
     let order = Order::new(shared, encoded, shared.config.timeout).at(at);
     async move {
-        let mut sent = order.send().await?;
+        let sent = order.send().await?;
         // Boxed, since a call that waits for its slot would hold the room for this, too.
-        let message = Box::pin(async {
-            let span = tracing::debug_span!(parent: &sent.span, "flame.run", runner = %sent.runner);
-            result(&mut sent).instrument(span).await
+        Box::pin(async move {
+            let mut sent = sent;
+            let message = result(&mut sent).await?;
+            decode(sent, message, reply?)
         })
-        .await?;
-        decode(sent, message, reply?)
+        .await
     }
 }
 
@@ -149,8 +148,7 @@ pub(super) async fn result(sent: &mut Sent) -> Result<Message, CallError> {
 
 /// Makes a value of the one result.
 pub(super) fn decode<T>(sent: Sent, message: Message, reply: Reply<T>) -> Result<T, CallError> {
-    let bytes = message.body.len();
-    tracing::debug_span!(parent: &sent.span, "flame.reply", bytes).in_scope(|| {
+    sent.reply(Some(message.body.len())).in_scope(|| {
         let value = value(message.body)?;
         // A result that holds values leaves the stream open; the values keep it.
         let held = (!message.end).then(|| HeldStream::source(sent));

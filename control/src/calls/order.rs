@@ -48,7 +48,9 @@ pub(super) struct Sent {
     pub(super) deadline: Option<Instant>,
     /// The deadline of the work alone.
     pub(super) work_deadline: Option<Instant>,
-    pub(super) span: tracing::Span,
+    span: tracing::Span,
+    /// From the sending until the answer is there.
+    run: tracing::Span,
     finished: Finished,
 }
 
@@ -183,8 +185,19 @@ impl Inner {
         if options.detached {
             linger(&stream);
         }
+        let run = tracing::debug_span!(parent: &span, "flame.run", %runner);
         let finished = Finished::begin(pool, runner, name);
-        Ok(Sent { stream, runner, function: name, after, deadline, work_deadline, span, finished })
+        Ok(Sent {
+            stream,
+            runner,
+            function: name,
+            after,
+            deadline,
+            work_deadline,
+            span,
+            run,
+            finished,
+        })
     }
 }
 
@@ -219,6 +232,11 @@ impl Place {
 impl Sent {
     /// The next message of the runner, within the deadline. Cancel-safe.
     pub(super) async fn receive(&mut self) -> Result<Message, CallError> {
+        let run = self.run.clone();
+        self.next_message().instrument(run).await
+    }
+
+    async fn next_message(&mut self) -> Result<Message, CallError> {
         let received = match self.deadline {
             Some(deadline) => {
                 tokio::select! {
@@ -258,6 +276,12 @@ impl Sent {
     /// The function ended by itself.
     pub(super) fn succeeded(&mut self) {
         self.finished.ok = true;
+        self.run = tracing::Span::none();
+    }
+
+    /// The span in which its answer, of so many bytes, is read; or all that it gives, one by one.
+    pub(super) fn reply(&self, bytes: Option<usize>) -> tracing::Span {
+        tracing::debug_span!(parent: &self.span, "flame.reply", bytes)
     }
 
     /// A runner that does not keep to the protocol is of no use to anyone, and is lost.

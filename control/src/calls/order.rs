@@ -239,10 +239,11 @@ impl Sent {
     async fn next_message(&mut self) -> Result<Message, CallError> {
         let received = match self.deadline {
             Some(deadline) => {
+                let late = self.timer(deadline);
                 tokio::select! {
                     biased;
                     received = self.stream.receive() => received,
-                    () = tokio::time::sleep_until(deadline.into()) => {
+                    () = late => {
                         let replying = self.stream.is_receiving();
                         let phase = if replying { Phase::Reply } else { Phase::Run };
                         return Err(timeout(phase, self.after));
@@ -262,6 +263,12 @@ impl Sent {
                 Err(lost(error, started, self.runner))
             }
         }
+    }
+
+    /// A timer of the pool's runtime: whoever waits need not be in one.
+    fn timer(&self, until: Instant) -> tokio::time::Sleep {
+        let _within = self.finished.pool.runtime.enter();
+        tokio::time::sleep_until(until.into())
     }
 
     /// That the deadline has passed, where it has. For a stream, whose messages may come without

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flame_link::{Handler, Stream};
 use flame_wire::body::Value;
-use flame_wire::call::CallHeader;
+use flame_wire::call::{CallHeader, is_too_deep};
 use flame_wire::failure::Failure;
 use flame_wire::frame::StreamId;
 use flame_wire::ids::{CallId, RunnerRef};
@@ -172,7 +172,7 @@ fn accept(calls: &Arc<Calls>, stream: Stream, first: Message) -> Result<(), (Str
         Ok(header) => header,
         Err(error) => return Err((stream, Failure::Codec { what: error.to_string() })),
     };
-    if header.depth > calls.max_depth {
+    if is_too_deep(header.depth, calls.max_depth) {
         return Err((stream, Failure::DepthExceeded { limit: calls.max_depth }));
     }
     let Some(entry) = table::find(header.function) else {

@@ -15,7 +15,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 fn main() -> std::process::ExitCode {
     let on_both = [plain(), deadlines::on_both(), leftovers::on_both()].concat();
-    let apart = [apart(), deadlines::between_processes(), leftovers::between_processes()].concat();
+    let apart = [apart(), deadlines::once(), leftovers::once()].concat();
     suite([on(Backend::Process, &on_both), on(Backend::Local, &on_both), apart].concat())
 }
 

@@ -8,7 +8,7 @@ use flame_link::{Link, Stream, StreamError};
 use flame_runner_shim::calling::{CodecError, Encoded, HeldGuard, Timeout};
 use flame_runner_shim::context::CallContext;
 use flame_runner_shim::pump::pump;
-use flame_wire::call::{CallHeader, MAX_CHANNELS};
+use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
 use flame_wire::failure::Failure;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
@@ -121,7 +121,7 @@ impl Inner {
     fn check(&self) -> Result<tracing::Span, CallError> {
         let encoded = self.encoded.as_ref().map_err(CodecError::clone)?;
         let limit = self.pool.config.runner.max_depth;
-        if self.depth > limit {
+        if is_too_deep(self.depth, limit) {
             return Err(CallError::DepthExceeded { limit });
         }
         if let (Some(limit), Some(_), Some(after)) =

@@ -71,3 +71,12 @@ async fn a_refused_call_takes_its_channels_with_it() {
     calls.refuse_new();
     assert_eq!(refused(&parent, Some(header(0))).await, Failure::Draining);
 }
+
+#[tokio::test]
+async fn a_depth_that_can_no_longer_be_counted_is_refused_under_the_highest_limit() {
+    let (_, parent) = runner(u8::MAX);
+    let deep = refused(&parent, Some(header(254))).await;
+    assert!(matches!(deep, Failure::UnknownFunction { .. }), "{deep:?}");
+    let deep = refused(&parent, Some(header(255))).await;
+    assert_eq!(deep, Failure::DepthExceeded { limit: 255 });
+}

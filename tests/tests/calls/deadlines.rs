@@ -18,7 +18,7 @@ pub(crate) fn on_both() -> Vec<Test> {
     ]
 }
 
-pub(crate) fn between_processes() -> Vec<Test> {
+pub(crate) fn once() -> Vec<Test> {
     tests![a_stream_that_nobody_polls_holds_no_runner_beyond_its_window]
 }
 

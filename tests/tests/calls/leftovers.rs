@@ -1,6 +1,7 @@
 //! What is left of a call that nobody waits for: nothing. And what there is no room for.
 
-use flame_aws::{CallError, Held, channel};
+use flame_aws::backend::Local;
+use flame_aws::{CallError, Held, Pool, channel};
 use flame_tests::mischief::{self, Gate};
 use flame_tests::{Test, demo, pool, tests, until};
 
@@ -14,12 +15,15 @@ pub(crate) fn on_both() -> Vec<Test> {
     ]
 }
 
-pub(crate) fn between_processes() -> Vec<Test> {
-    tests![a_runner_with_all_the_channels_that_it_can_have_refuses_the_next_call]
+pub(crate) fn once() -> Vec<Test> {
+    tests![
+        a_runner_with_all_the_channels_that_it_can_have_refuses_the_next_call,
+        a_recursion_without_end_is_refused_under_the_highest_limit,
+    ]
 }
 
 /// Waits until no slot is taken, and takes the only one.
-async fn comes_free(pool: &flame_aws::Pool) {
+async fn comes_free(pool: &Pool) {
     until("the slot is free", || pool.snapshot().leased == 0).await;
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
 }
@@ -93,5 +97,13 @@ async fn a_runner_with_all_the_channels_that_it_can_have_refuses_the_next_call()
     assert_eq!(pool.snapshot().leased, children.len(), "the call that was refused has no slot");
     drop(children);
     comes_free(&pool).await;
+    pool.drain().await;
+}
+
+async fn a_recursion_without_end_is_refused_under_the_highest_limit() {
+    let pool = Pool::builder("test").backend(Local::new()).max(1).max_concurrency(1000);
+    let pool = pool.max_depth(u8::MAX).start().await.unwrap();
+    let refused = mischief::call_endlessly(&pool).await.unwrap().unwrap_err().to_string();
+    assert_eq!(refused, CallError::DepthExceeded { limit: u8::MAX }.to_string());
     pool.drain().await;
 }

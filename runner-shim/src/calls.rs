@@ -382,10 +382,7 @@ impl Call {
             // reader has gone to sleep. What it has made and could not send does not hold it up.
             let next = tokio::select! {
                 biased;
-                stop = &mut stopped => Err(match stop {
-                    Stop::Failed(failure) => Stop::Cut(failure),
-                    stop => stop,
-                }),
+                stop = &mut stopped => Err(stop.cut()),
                 next = next => next,
             };
             match next {
@@ -404,7 +401,16 @@ impl Call {
             }
         };
         // The stream's own destructor may panic, too.
-        panics::catch_blocking(|| drop(items))?;
+        let dropped = panics::catch_blocking(|| drop(items));
+        let ended = match ended.and(dropped.map_err(Stop::Failed)) {
+            Err(stop @ (Stop::Cancelled | Stop::Cut(_))) => Err(stop),
+            // Nor is the last word to wait for a reader for longer than there is time.
+            ended => tokio::select! {
+                biased;
+                stop = &mut stopped => Err(stop.cut()),
+                covered = self.stream.covered() => covered.map_err(|_| Stop::Cancelled).and(ended),
+            },
+        };
         match ended {
             Ok(()) if holds => {
                 let sent = send(&self.stream, Tag::Done, Bytes::new().into(), false);
@@ -454,6 +460,15 @@ enum Stop {
     Failed(Failure),
     /// As `Failed`, ahead of the items that wait to be sent.
     Cut(Failure),
+}
+
+impl Stop {
+    fn cut(self) -> Self {
+        match self {
+            Stop::Failed(failure) => Stop::Cut(failure),
+            stop => stop,
+        }
+    }
 }
 
 impl From<Failure> for Stop {

@@ -425,13 +425,26 @@ impl Stream {
     /// # Errors
     /// [`StreamError::Reset`] once the other side wants no more, [`StreamError::Link`].
     pub async fn room(&self) -> Result<(), StreamError> {
+        self.writable(|mux, id| mux.has_room(id)).await
+    }
+
+    /// Waits until what was sent, and an end without a body behind it, arrives also if the other
+    /// side reads no more. Cancel-safe. Of one stream, wait for this or for room, not for both.
+    ///
+    /// # Errors
+    /// As [`room`](Self::room).
+    pub async fn covered(&self) -> Result<(), StreamError> {
+        self.writable(Mux::is_covered).await
+    }
+
+    async fn writable(&self, so: fn(&mut Mux, StreamId) -> bool) -> Result<(), StreamError> {
         poll_fn(|cx| {
             let mut state = self.link.shared.lock();
             state.check()?;
             if state.mux.is_unwanted(self.id) {
                 return Poll::Ready(Err(StreamError::Reset));
             }
-            if state.mux.has_room(self.id) {
+            if so(&mut state.mux, self.id) {
                 return Poll::Ready(Ok(()));
             }
             if let Some(slot) = state.slots.get_mut(&self.id) {

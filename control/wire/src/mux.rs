@@ -334,6 +334,13 @@ impl Mux {
         self.streams.get(&id).is_none_or(|stream| stream.out.has_room())
     }
 
+    /// Whether all that waits to be sent on the stream, and an end without a body behind it, can go
+    /// as it is: if not, it may wait for ever for a receiver that does not read.
+    /// [`MuxEvent::Writable`] tells when it can.
+    pub fn is_covered(&mut self, id: StreamId) -> bool {
+        self.streams.get_mut(&id).is_none_or(|stream| stream.out.is_covered())
+    }
+
     /// Whether all that was queued on the stream has left the mux, so that the peer may have it.
     #[must_use]
     pub fn is_flushed(&self, id: StreamId) -> bool {
@@ -493,6 +500,9 @@ impl Mux {
             Frame::Credit { stream: id, bytes } => {
                 if let Some(stream) = self.streams.get_mut(&id) {
                     stream.out.credit(bytes);
+                    if stream.out.got_cover() {
+                        self.events.push_back(MuxEvent::Writable(id));
+                    }
                     self.schedule(id);
                 }
             }

@@ -14,6 +14,7 @@ pub(crate) fn on_both() -> Vec<Test> {
         a_plain_function_beyond_its_deadline_keeps_its_slot_until_it_returns,
         a_stream_ends_at_its_deadline_however_slowly_it_is_read,
         a_stream_that_nobody_polls_ends_at_its_deadline,
+        a_stream_whose_function_has_ended_and_that_nobody_polls_ends_at_its_deadline,
         a_stream_that_nobody_waits_for_ends_at_its_deadline,
     ]
 }
@@ -78,6 +79,21 @@ async fn a_stream_that_nobody_polls_ends_at_its_deadline() {
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     let error = items.next().await.unwrap().unwrap_err();
     assert!(ran_out(&error), "{error:?}");
+    pool.drain().await;
+}
+
+async fn a_stream_whose_function_has_ended_and_that_nobody_polls_ends_at_its_deadline() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    // More than one window's items, and less than two: the rest waits on the runner.
+    let mut items = pool.stream(demo::count(10_000).timeout(SHORT));
+    items.next().await.unwrap().unwrap();
+    assert_eq!(pool.call(demo::double(1).timeout(20 * SHORT)).await.unwrap(), 2);
+    let error = items.next().await.unwrap().unwrap_err();
+    assert!(ran_out(&error), "{error:?}");
+    // One that is read in time ends as it should.
+    let items: Vec<_> = pool.stream(demo::count(10_000)).collect().await;
+    assert!(items.len() == 10_000 && items.iter().all(Result::is_ok));
     pool.drain().await;
 }
 

@@ -84,6 +84,8 @@ pub(super) struct Outbound {
     unwanted: bool,
     /// A sender was told that there is no room.
     full: bool,
+    /// A sender was told that what waits depends on the receiver.
+    uncovered: bool,
     /// What waits is the conclusion, for which no credit is needed.
     concluded: bool,
 }
@@ -100,6 +102,7 @@ impl Outbound {
             corked,
             unwanted: false,
             full: false,
+            uncovered: false,
             concluded: false,
         }
     }
@@ -166,6 +169,25 @@ impl Outbound {
 
     pub(super) fn credit(&mut self, bytes: u32) {
         self.credit += i64::from(bytes);
+    }
+
+    /// Whether there is credit for all that waits, and an empty message more.
+    pub(super) fn is_covered(&mut self) -> bool {
+        self.uncovered = !self.has_cover();
+        !self.uncovered
+    }
+
+    fn has_cover(&self) -> bool {
+        let frames = 2 + self.queued / MAX_FRAME as u64;
+        let cost = self.queued + frames * u64::from(FRAME_COST);
+        i64::try_from(cost).is_ok_and(|cost| cost <= self.credit)
+    }
+
+    /// True once after each time that a sender was told that there is not.
+    pub(super) fn got_cover(&mut self) -> bool {
+        let got = self.uncovered && self.has_cover();
+        self.uncovered &= !got;
+        got
     }
 
     pub(super) fn uncork(&mut self) {

@@ -127,6 +127,36 @@ fn a_conclusion_reaches_a_receiver_that_does_not_read_and_closes_the_stream() {
 }
 
 #[test]
+fn what_is_covered_arrives_with_its_end_although_nobody_reads() {
+    for len in [0, 1000, 100_000] {
+        let (mut parent, mut runner) = pair();
+        let (id, _) = parent.open(0).unwrap();
+        parent.send(id, 1, payload(1), true).unwrap();
+        carry(&mut parent, &mut runner);
+        assert!(runner.claim(id));
+        let mut sent = 0;
+        while runner.is_covered(id) {
+            runner.send(id, 3, payload(len), false).unwrap();
+            sent += 1;
+        }
+        carry(&mut runner, &mut parent);
+        // Once enough is read, there is credit for the rest.
+        let mut told = true;
+        while !runner.is_covered(id) {
+            events(&mut runner);
+            assert!(parent.receive(id).is_some(), "{len}");
+            carry(&mut parent, &mut runner);
+            told = events(&mut runner).contains(&MuxEvent::Writable(id));
+            carry(&mut runner, &mut parent);
+        }
+        assert!(told && sent > 1);
+        runner.send(id, 5, payload(0), true).unwrap();
+        carry(&mut runner, &mut parent);
+        assert!(events(&mut parent).contains(&MuxEvent::Closed(id)), "{len}");
+    }
+}
+
+#[test]
 fn a_conclusion_that_is_not_wanted_closes_the_stream() {
     let (mut parent, mut runner) = pair();
     let (id, _) = parent.open(0).unwrap();

@@ -32,8 +32,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::calling::{Arguments, CallScope, EncodedReply, Invocation, Invoked, table};
-use crate::calling::{CodecError, HeldValue};
+use crate::calling::{Arguments, CallScope, CodecError, EncodedReply, Invocation, Invoked, table};
 use crate::context::CallContext;
 use crate::holds::Holds;
 use crate::panics::{self, PanicScope};
@@ -363,14 +362,21 @@ impl Call {
         }
         self.calls.holds.add(self.stream.id().0, held);
         let sent = send(&self.stream, Tag::Result, payload, false);
-        self.hold(sent).await
+        // Until the parent has dropped its handles on what this call has given.
+        if sent.is_ok() {
+            tokio::select! {
+                () = self.stream.reset_by_peer() => {}
+                () = self.abort.notified() => {}
+            }
+        }
+        self.release();
+        sent
     }
 
     async fn stream(
         &self,
         mut items: BoxStream<'static, Result<EncodedReply, CodecError>>,
     ) -> Result<(), Stop> {
-        let mut holds = false;
         let stopped = self.stopped();
         tokio::pin!(stopped);
         let ended = loop {
@@ -386,12 +392,9 @@ impl Call {
                 next = next => next,
             };
             match next {
-                Ok(Some(Ok(EncodedReply { body, held, .. }))) => {
-                    holds |= !held.is_empty();
-                    self.keep(held);
-                    if let Err(stop) =
-                        send(&self.stream, Tag::Item, body.into_parts().into(), false)
-                    {
+                Ok(Some(Ok(EncodedReply { body, .. }))) => {
+                    let item = body.into_parts().into();
+                    if let Err(stop) = send(&self.stream, Tag::Item, item, false) {
                         break Err(stop);
                     }
                 }
@@ -411,39 +414,10 @@ impl Call {
                 covered = self.stream.covered() => covered.map_err(|_| Stop::Cancelled).and(ended),
             },
         };
-        match ended {
-            Ok(()) if holds => {
-                let sent = send(&self.stream, Tag::Done, Bytes::new().into(), false);
-                self.hold(sent).await
-            }
-            Ok(()) => {
-                send(&self.stream, Tag::Done, Bytes::new().into(), true)?;
-                self.stream.linger();
-                Ok(())
-            }
-            Err(stop) => {
-                self.release();
-                Err(stop)
-            }
-        }
-    }
-
-    fn keep(&self, held: Vec<HeldValue>) {
-        if !held.is_empty() {
-            self.calls.holds.add(self.stream.id().0, held);
-        }
-    }
-
-    /// Waits until the parent has dropped its handles on what this call has given.
-    async fn hold(&self, sent: Result<(), Stop>) -> Result<(), Stop> {
-        if sent.is_ok() {
-            tokio::select! {
-                () = self.stream.reset_by_peer() => {}
-                () = self.abort.notified() => {}
-            }
-        }
-        self.release();
-        sent
+        ended?;
+        send(&self.stream, Tag::Done, Bytes::new().into(), true)?;
+        self.stream.linger();
+        Ok(())
     }
 
     fn release(&self) {

@@ -9,6 +9,7 @@ use flame_aws::{
     Blob, CallContext, CallError, Held, Pool, Receiver, RemoteError, RunnerRef, Sender, channel,
     remote,
 };
+use futures_util::{Stream, StreamExt, stream};
 
 /// Ends its process as -9 does, while it runs.
 #[remote]
@@ -146,6 +147,12 @@ pub async fn gated_counter(begun: Sender<u32>, mut open: Receiver<()>) -> Held<A
 #[remote]
 pub async fn keeps(_channels: Vec<Receiver<()>>) {
     std::future::pending().await
+}
+
+/// Values that stay, one by one.
+#[remote]
+pub fn gives_counters() -> impl Stream<Item = Held<AtomicUsize>> {
+    stream::iter(0..).map(|number| Held::new(AtomicUsize::new(number)))
 }
 
 /// Who is on which runner; with the local backend there are several in a process.

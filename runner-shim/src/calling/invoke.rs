@@ -107,8 +107,8 @@ pub enum Invoked {
 pub struct EncodedReply {
     /// The encoded value.
     pub body: Body,
-    /// The values to hold until the parent drops their handles. They join what this call holds
-    /// already, in this order: their index among all of the call is their name.
+    /// The values to hold until the parent drops their handles; their index is their name. An item
+    /// has none.
     pub held: Vec<HeldValue>,
 }
 
@@ -148,7 +148,7 @@ pub fn one<T: 'static>(
     Invoked::One(
         function
             .map(move |result| {
-                let reply = encode_reply(codec, result, 0);
+                let reply = encode_reply(codec, result, Helds::ResultOut(Vec::new()));
                 drop(scope);
                 reply
             })
@@ -164,7 +164,7 @@ pub fn one_blocking<T: Send + 'static>(
     scope: Scope,
 ) -> Invoked {
     // Encoded on the blocking thread too: that is where long work belongs.
-    let function = move || encode_reply(codec, function(), 0);
+    let function = move || encode_reply(codec, function(), Helds::ResultOut(Vec::new()));
     Invoked::One(async move { blocking_in(function, scope).await }.boxed())
 }
 
@@ -175,23 +175,15 @@ pub fn many<T: 'static, S: Stream<Item = T> + Send + 'static>(
     codec: Codec<T>,
     scope: Scope,
 ) -> Invoked {
-    let mut before = 0;
     let replies = stream::once(async { make() }).flatten().map(move |item| {
         let _alive = &scope;
-        let reply = encode_reply(codec, item, before)?;
-        before = before.saturating_add(u32::try_from(reply.held.len()).unwrap_or(u32::MAX));
-        Ok(reply)
+        encode_reply(codec, item, Helds::ItemOut)
     });
     Invoked::Many(replies.boxed())
 }
 
-/// Encodes a result of a call that has given `before` held values already.
-fn encode_reply<T>(codec: Codec<T>, value: T, before: u32) -> Result<EncodedReply, CodecError> {
-    let mut crossing = Crossing {
-        blobs: Blobs::Out(Vec::new()),
-        ends: Ends::None,
-        helds: Helds::ResultOut { before, values: Vec::new() },
-    };
+fn encode_reply<T>(codec: Codec<T>, value: T, helds: Helds) -> Result<EncodedReply, CodecError> {
+    let mut crossing = Crossing { blobs: Blobs::Out(Vec::new()), ends: Ends::None, helds };
     let mut encoder = Encoder::default();
     crossing.scope(|| codec.encode(value, &mut encoder))?;
     let body = encoder.finish(crossing.blobs.into_collected())?;

@@ -4,6 +4,7 @@ use flame_aws::backend::Local;
 use flame_aws::{CallError, Held, Pool, channel};
 use flame_tests::mischief::{self, Gate};
 use flame_tests::{Test, demo, pool, tests, until};
+use futures_util::StreamExt;
 
 pub(crate) fn on_both() -> Vec<Test> {
     tests![
@@ -12,6 +13,7 @@ pub(crate) fn on_both() -> Vec<Test> {
         a_held_result_of_a_detached_call_lives_as_long_as_its_handles,
         a_held_result_of_a_child_that_was_dropped_is_let_go,
         a_detached_child_that_is_stopped_frees_its_slot,
+        a_held_value_in_an_item_of_a_stream_is_refused_and_not_kept,
     ]
 }
 
@@ -70,6 +72,16 @@ async fn a_held_result_of_a_child_that_was_dropped_is_let_go() {
     gate.open();
     comes_free(&pool).await;
     drop(pool.place_child(demo::counter(1)).await.unwrap());
+    comes_free(&pool).await;
+    pool.drain().await;
+}
+
+async fn a_held_value_in_an_item_of_a_stream_is_refused_and_not_kept() {
+    let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
+    let mut items = pool.stream(mischief::gives_counters());
+    let error = items.next().await.unwrap().unwrap_err();
+    assert!(matches!(&error, CallError::Codec { what, .. } if what.contains("`Vec`")), "{error}");
+    assert!(items.next().await.is_none());
     comes_free(&pool).await;
     pool.drain().await;
 }

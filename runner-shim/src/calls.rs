@@ -227,7 +227,7 @@ impl CallScope for Alive {
 impl Drop for Alive {
     fn drop(&mut self) {
         if *self.failed.get_mut() {
-            // It is the last word on a stream whose reader has gone.
+            // The last word on a stream to which nobody listens any more.
             let _ = self.stream.send_now(Tag::Done.into(), Bytes::new().into(), true);
         }
         self.calls.functions.fetch_sub(1, Ordering::Release);
@@ -309,7 +309,7 @@ impl Call {
         let mut arguments = Arguments::new(value);
         arguments.channels = channels.len();
         arguments.held = Some(self.calls.holds.clone());
-        arguments.scope = Some(alive.clone());
+        arguments.scope = Some(alive);
         let invocation = panics::catch_blocking(|| entry.invoke(arguments))?;
         let Invocation { invoked, ends, .. } = invocation.map_err(unreadable)?;
         for (end, stream) in ends.into_iter().zip(channels) {

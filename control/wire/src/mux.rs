@@ -459,7 +459,7 @@ impl Mux {
             let opens = opens.map(|beside| self.announce(beside));
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             let Some(data) = stream.out.poll(id, opens) else { continue };
-            if stream.out.made_room() {
+            if stream.out.made_room() | stream.out.got_cover() {
                 self.events.push_back(MuxEvent::Writable(id));
             }
             if stream.out.is_flushed() {

@@ -121,7 +121,7 @@ async fn a_drained_pool_lets_calls_end_and_takes_no_more() {
 async fn a_drain_ends_what_goes_on_beyond_the_shutdown_timeout() {
     let pool = process_pool("test").max(1).shutdown_timeout(Duration::from_millis(300));
     let pool = pool.start().await.unwrap();
-    let works = [demo::forever(), demo::forever(), mischief::cleans_up_slowly()];
+    let works = [demo::forever(), mischief::spins(), mischief::cleans_up_slowly()];
     let calls = works.map(|work| tokio::spawn(pool.call(work.timeout(None))));
     until("the calls are under way", || pool.snapshot().leased == 3).await;
     until("it is up", || pool.snapshot().up == 1).await;

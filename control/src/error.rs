@@ -198,6 +198,17 @@ pub enum CallError {
         /// The pool's `max_queue`.
         limit: usize,
     },
+    /// The runner has as many calls and channels open as one can have. The call was not started.
+    #[error(
+        "{limit} calls and channels are open on runner {runner}, and one takes no more: lower \
+         `max_concurrency`, give calls fewer channels, or wait for those to end"
+    )]
+    RunnerFull {
+        /// The runner.
+        runner: RunnerRef,
+        /// The most that are open at a time; each channel among a call's arguments counts as well.
+        limit: usize,
+    },
     /// The call may take longer than its pool's runners last. It was not started.
     #[error(
         "the call may take {after:?}, and the pool's runners last {limit:?} at most: give it less \

@@ -8,18 +8,19 @@
 //!            └── the shutdown window is over: the same, and FAILED
 //! ```
 //!
-//! Invariant: the stream is let go only when the function has really ended, also where it is a
-//! plain one on a blocking thread that nothing can stop. The parent keeps the slot until then.
+//! Invariant: the stream ends only when the function has really ended, also where it is a plain one
+//! on a blocking thread that nothing can stop. The parent keeps the slot until then. A caller need
+//! not wait for that: its FAILED goes out at once, and a DONE follows when the function is over.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flame_link::{Handler, Stream};
 use flame_wire::body::Value;
-use flame_wire::call::CallHeader;
+use flame_wire::call::{CallHeader, is_too_deep};
 use flame_wire::failure::Failure;
 use flame_wire::frame::StreamId;
 use flame_wire::ids::{CallId, RunnerRef};
@@ -31,8 +32,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::calling::{Arguments, CallScope, EncodedReply, Invocation, Invoked, table};
-use crate::calling::{CodecError, HeldValue};
+use crate::calling::{Arguments, CallScope, CodecError, EncodedReply, Invocation, Invoked, table};
 use crate::context::CallContext;
 use crate::holds::Holds;
 use crate::panics::{self, PanicScope};
@@ -47,9 +47,11 @@ pub(crate) struct Calls {
     refusing: AtomicBool,
     done: AtomicU64,
     holds: Arc<Holds>,
-    /// To end a call from outside: the shutdown window is over.
-    running: Mutex<HashMap<StreamId, Arc<Notify>>>,
-    /// A function has ended.
+    /// Calls that have no answer yet, to end them from outside: the shutdown window is over.
+    unanswered: Mutex<HashMap<StreamId, Arc<Notify>>>,
+    /// Functions that run.
+    functions: AtomicUsize,
+    /// A call was answered, or a function has ended.
     ended: Notify,
 }
 
@@ -66,7 +68,8 @@ impl Calls {
             refusing: AtomicBool::new(false),
             done: AtomicU64::new(0),
             holds: Arc::default(),
-            running: Mutex::default(),
+            unanswered: Mutex::default(),
+            functions: AtomicUsize::new(0),
             ended: Notify::new(),
         })
     }
@@ -78,7 +81,7 @@ impl Calls {
 
     /// Ends the calls that still run.
     pub(crate) fn abort_all(&self) {
-        self.running().values().for_each(|call| call.notify_one());
+        self.unanswered().values().for_each(|call| call.notify_one());
     }
 
     /// Calls that have ended so far.
@@ -88,24 +91,34 @@ impl Calls {
 
     /// Functions that run. A plain one does also when its call has long been given up.
     pub(crate) fn functions(&self) -> usize {
-        self.running().len()
+        self.functions.load(Ordering::Acquire)
+    }
+
+    /// Waits until each call has been answered, as far as it can be: also where its function goes
+    /// on. Cancel-safe.
+    pub(crate) async fn answered(&self) {
+        self.until(|| self.unanswered().is_empty()).await;
     }
 
     /// Waits until no function runs. Cancel-safe.
     pub(crate) async fn settled(&self) {
+        self.until(|| self.functions() == 0).await;
+    }
+
+    async fn until(&self, so: impl Fn() -> bool) {
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if self.functions() == 0 {
+            if so() {
                 return;
             }
             ended.await;
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Notify>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unanswered(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Notify>>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, event: Event) {
@@ -120,7 +133,7 @@ pub(crate) struct Ear(pub(crate) Arc<Calls>);
 impl Handler for Ear {
     fn opened(&mut self, stream: Stream, first: Message) {
         if let Err((stream, failure)) = accept(&self.0, stream, first) {
-            fail(&stream, &failure);
+            fail(&stream, &failure, Last::This);
         }
     }
 
@@ -158,7 +171,7 @@ fn accept(calls: &Arc<Calls>, stream: Stream, first: Message) -> Result<(), (Str
         Ok(header) => header,
         Err(error) => return Err((stream, Failure::Codec { what: error.to_string() })),
     };
-    if header.depth > calls.max_depth {
+    if is_too_deep(header.depth, calls.max_depth) {
         return Err((stream, Failure::DepthExceeded { limit: calls.max_depth }));
     }
     let Some(entry) = table::find(header.function) else {
@@ -189,6 +202,19 @@ struct Alive {
     context: CallContext,
     panics: Arc<PanicScope>,
     span: tracing::Span,
+    /// The caller has its failure, and the stream is still to end.
+    failed: AtomicBool,
+}
+
+impl Alive {
+    /// Tells the caller at once, and ends the stream unless the function still runs.
+    fn fail(self: Arc<Self>, failure: &Failure) {
+        // Whoever else holds this is the function, on its blocking thread.
+        let runs = Arc::strong_count(&self) > 1;
+        self.failed.store(runs, Ordering::Release);
+        let last = if runs { Last::Later } else { Last::This };
+        fail(&self.stream, failure, last);
+    }
 }
 
 impl CallScope for Alive {
@@ -200,10 +226,27 @@ impl CallScope for Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.calls.running().remove(&self.stream.id());
+        if *self.failed.get_mut() {
+            // The last word on a stream to which nobody listens any more.
+            let _ = self.stream.send_now(Tag::Done.into(), Bytes::new().into(), true);
+        }
+        self.calls.functions.fetch_sub(1, Ordering::Release);
         self.calls.ended.notify_waiters();
         self.calls.done.fetch_add(1, Ordering::Relaxed);
         self.calls.tell(Event::CallEnded);
+    }
+}
+
+/// Lives as long as a call's task.
+struct Unanswered {
+    calls: Arc<Calls>,
+    stream: StreamId,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.calls.unanswered().remove(&self.stream);
+        self.calls.ended.notify_waiters();
     }
 }
 
@@ -218,7 +261,7 @@ impl Call {
             trace: header.trace,
         };
         let abort = Arc::new(Notify::new());
-        calls.running().insert(stream.id(), abort.clone());
+        calls.unanswered().insert(stream.id(), abort.clone());
         calls.tell(Event::CallStarted);
         Self { calls, stream: Arc::new(stream), context, panics: Arc::default(), abort }
     }
@@ -233,22 +276,25 @@ impl Call {
         let (call, trace) = (self.context.call, header.trace.map(tracing::field::display));
         let function = entry.name;
         let span = tracing::debug_span!("flame.serve", function, %call, traceparent = trace);
-        let alive: Arc<dyn CallScope> = Arc::new(Alive {
+        let _unanswered = Unanswered { calls: self.calls.clone(), stream: self.stream.id() };
+        self.calls.functions.fetch_add(1, Ordering::Relaxed);
+        let alive = Arc::new(Alive {
             calls: self.calls.clone(),
             stream: self.stream.clone(),
             context: self.context,
             panics: self.panics.clone(),
             span: span.clone(),
+            failed: AtomicBool::new(false),
         });
         if header.ack {
             let _ = self.stream.send_now(Tag::Accepted.into(), Bytes::new().into(), false);
         }
-        let stream = self.stream.clone();
-        let serve = self.serve(entry, body, channels, alive).instrument(span);
+        // `alive` stays until the answer is out: a runner that goes after it must not be faster.
+        let serve = self.serve(entry, body, channels, alive.clone()).instrument(span);
         match serve.await {
-            Ok(()) => {}
-            Err(Stop::Cancelled) => {}
-            Err(Stop::Failed(failure)) => fail(&stream, &failure),
+            Ok(()) | Err(Stop::Cancelled) => {}
+            Err(Stop::Failed(failure)) => alive.fail(&failure),
+            Err(Stop::Cut(failure)) => fail(&alive.stream, &failure, Last::Ahead),
         }
     }
 
@@ -263,7 +309,7 @@ impl Call {
         let mut arguments = Arguments::new(value);
         arguments.channels = channels.len();
         arguments.held = Some(self.calls.holds.clone());
-        arguments.scope = Some(alive.clone());
+        arguments.scope = Some(alive);
         let invocation = panics::catch_blocking(|| entry.invoke(arguments))?;
         let Invocation { invoked, ends, .. } = invocation.map_err(unreadable)?;
         for (end, stream) in ends.into_iter().zip(channels) {
@@ -282,6 +328,15 @@ impl Call {
 
     /// Runs a part of the function until it is done, or is to be stopped.
     async fn guard<F: Future>(&self, part: F) -> Result<F::Output, Stop> {
+        tokio::select! {
+            biased;
+            output = self.context.around(self.panics.catch(part)) => Ok(output?),
+            stop = self.stopped() => Err(stop),
+        }
+    }
+
+    /// Waits until the function is to be stopped.
+    async fn stopped(&self) -> Stop {
         let deadline = self.context.deadline.map(Instant::from_std);
         let expired = async {
             match deadline {
@@ -291,10 +346,9 @@ impl Call {
         };
         tokio::select! {
             biased;
-            output = self.context.around(self.panics.catch(part)) => Ok(output?),
-            () = self.stream.reset_by_peer() => Err(Stop::Cancelled),
-            () = expired => Err(Stop::Failed(Failure::DeadlinePassed)),
-            () = self.abort.notified() => Err(Stop::Failed(Failure::Cancelled)),
+            () = self.stream.reset_by_peer() => Stop::Cancelled,
+            () = expired => Stop::Failed(Failure::DeadlinePassed),
+            () = self.abort.notified() => Stop::Failed(Failure::Cancelled),
         }
     }
 
@@ -308,25 +362,39 @@ impl Call {
         }
         self.calls.holds.add(self.stream.id().0, held);
         let sent = send(&self.stream, Tag::Result, payload, false);
-        self.hold(sent).await
+        // Until the parent has dropped its handles on what this call has given.
+        if sent.is_ok() {
+            tokio::select! {
+                () = self.stream.reset_by_peer() => {}
+                () = self.abort.notified() => {}
+            }
+        }
+        self.release();
+        sent
     }
 
     async fn stream(
         &self,
         mut items: BoxStream<'static, Result<EncodedReply, CodecError>>,
     ) -> Result<(), Stop> {
-        let mut holds = false;
+        let stopped = self.stopped();
+        tokio::pin!(stopped);
         let ended = loop {
-            if self.stream.room().await.is_err() {
-                break Err(Stop::Cancelled);
-            }
-            match self.guard(items.next()).await {
-                Ok(Some(Ok(EncodedReply { body, held, .. }))) => {
-                    holds |= !held.is_empty();
-                    self.keep(held);
-                    if let Err(stop) =
-                        send(&self.stream, Tag::Item, body.into_parts().into(), false)
-                    {
+            let next = async {
+                self.stream.room().await.map_err(|_| Stop::Cancelled)?;
+                Ok(self.context.around(self.panics.catch(items.next())).await?)
+            };
+            // Asked first: a stream that is always ready must end, too, and so must one whose
+            // reader has gone to sleep. What it has made and could not send does not hold it up.
+            let next = tokio::select! {
+                biased;
+                stop = &mut stopped => Err(stop.cut()),
+                next = next => next,
+            };
+            match next {
+                Ok(Some(Ok(EncodedReply { body, .. }))) => {
+                    let item = body.into_parts().into();
+                    if let Err(stop) = send(&self.stream, Tag::Item, item, false) {
                         break Err(stop);
                     }
                 }
@@ -336,40 +404,20 @@ impl Call {
             }
         };
         // The stream's own destructor may panic, too.
-        panics::catch_blocking(|| drop(items))?;
-        match ended {
-            Ok(()) if holds => {
-                let sent = send(&self.stream, Tag::Done, Bytes::new().into(), false);
-                self.hold(sent).await
-            }
-            Ok(()) => {
-                send(&self.stream, Tag::Done, Bytes::new().into(), true)?;
-                self.stream.linger();
-                Ok(())
-            }
-            Err(stop) => {
-                self.release();
-                Err(stop)
-            }
-        }
-    }
-
-    fn keep(&self, held: Vec<HeldValue>) {
-        if !held.is_empty() {
-            self.calls.holds.add(self.stream.id().0, held);
-        }
-    }
-
-    /// Waits until the parent has dropped its handles on what this call has given.
-    async fn hold(&self, sent: Result<(), Stop>) -> Result<(), Stop> {
-        if sent.is_ok() {
-            tokio::select! {
-                () = self.stream.reset_by_peer() => {}
-                () = self.abort.notified() => {}
-            }
-        }
-        self.release();
-        sent
+        let dropped = panics::catch_blocking(|| drop(items));
+        let ended = match ended.and(dropped.map_err(Stop::Failed)) {
+            Err(stop @ (Stop::Cancelled | Stop::Cut(_))) => Err(stop),
+            // Nor is the last word to wait for a reader for longer than there is time.
+            ended => tokio::select! {
+                biased;
+                stop = &mut stopped => Err(stop.cut()),
+                covered = self.stream.covered() => covered.map_err(|_| Stop::Cancelled).and(ended),
+            },
+        };
+        ended?;
+        send(&self.stream, Tag::Done, Bytes::new().into(), true)?;
+        self.stream.linger();
+        Ok(())
     }
 
     fn release(&self) {
@@ -384,6 +432,17 @@ impl Call {
 enum Stop {
     Cancelled,
     Failed(Failure),
+    /// As `Failed`, ahead of the items that wait to be sent.
+    Cut(Failure),
+}
+
+impl Stop {
+    fn cut(self) -> Self {
+        match self {
+            Stop::Failed(failure) => Stop::Cut(failure),
+            stop => stop,
+        }
+    }
 }
 
 impl From<Failure> for Stop {
@@ -420,12 +479,31 @@ fn send(
     })
 }
 
-fn fail(stream: &Stream, failure: &Failure) {
+/// Which message is the last of a stream whose call has failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// The failure.
+    This,
+    /// The failure, in place of all that waits to be sent.
+    Ahead,
+    /// One that is sent when the function has ended.
+    Later,
+}
+
+fn fail(stream: &Stream, failure: &Failure, last: Last) {
     match failure.encode() {
         Ok(body) => {
-            let _ = stream.send_now(Tag::Failed.into(), body.into(), true);
+            let (tag, body) = (Tag::Failed.into(), body.into());
+            // Who gave the stream up, or is gone, needs no telling.
+            let _ = match last {
+                Last::Ahead => stream.conclude(tag, body),
+                Last::This | Last::Later => stream.send_now(tag, body, last == Last::This),
+            };
             stream.linger();
         }
         Err(error) => tracing::error!(%error, "a failure can't be told to the parent"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ pub(crate) struct Holds {
 
 impl Holds {
     pub(crate) fn add(&self, stream: u64, values: Vec<HeldValue>) {
-        self.lock().entry(stream).or_default().extend(values);
+        self.lock().insert(stream, values);
     }
 
     /// The parent has dropped its last handle of that call. The values are dropped by the caller

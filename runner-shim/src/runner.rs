@@ -41,7 +41,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// What is kept free between the end of the shutdown window and the kill that follows a signal: at most
 /// half of the time in between. Answers, goodbye and exit must fit in.
 const KILL_MARGIN: Duration = Duration::from_secs(5);
-/// How long functions may take to notice that their calls are over, where the process goes on.
+/// How long functions may take to notice that their calls are over: before the goodbye, and once
+/// more where the process goes on.
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// What the app says to "may this idle runner go?".
@@ -318,13 +319,21 @@ impl Life {
 
     /// Lets the goodbye, and the answers before it, get out; unless the host wants it gone at once.
     async fn part(&mut self, reason: EndReason) {
-        self.say(&RunnerToParent::Goodbye { reason });
-        let (Some(link), Some(driver)) = (&self.link, &mut self.driver) else { return };
-        link.close();
+        let (Some(link), Some(mut driver)) = (self.link.clone(), self.driver.take()) else {
+            return;
+        };
         let window = Duration::from_millis(self.runner.parent.limits.shutdown_ms);
         let by = Instant::now().checked_add(window.max(GOODBYE_PATIENCE));
         let by = by.into_iter().chain(self.last_moment).min();
         let patience = sleep_until(by.map(Instant::into_std));
+        let calls = self.calls.clone();
+        let goodbye = async {
+            // Those that were cut off just now say so first, unless they block.
+            let _ = tokio::time::timeout(SETTLING, calls.answered()).await;
+            say(&link, &RunnerToParent::Goodbye { reason });
+            link.close();
+            let _ = (&mut driver).await;
+        };
         let signals = &mut self.runner.signals;
         let insisted = async {
             // As everywhere, it is the second signal that insists.
@@ -336,10 +345,11 @@ impl Life {
             }
         };
         tokio::select! {
-            _ = driver => self.driver = None,
+            () = goodbye => return,
             () = patience => {}
             () = insisted => {}
         }
+        self.driver = Some(driver);
     }
 
     /// The process goes on, and nothing of this life may: neither its socket nor its tasks. With
@@ -376,25 +386,29 @@ impl Life {
     }
 
     fn say(&self, message: &RunnerToParent) {
-        let Some(link) = &self.link else { return };
-        match message.encode() {
-            Ok(body) => {
-                let _ = link.control(Tag::Control.into(), body.into());
-            }
-            Err(error) => tracing::error!(%error, "a message to the parent can't be written"),
+        if let Some(link) = &self.link {
+            say(link, message);
         }
     }
 }
 
-/// Passes on what the app logs, as long as the link keeps up; the log's own channel drops the rest.
-async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogRecord>) {
-    while let Some(record) = logs.recv().await {
-        if link.control_has_room()
-            && let Ok(body) = RunnerToParent::Log(record).encode()
-            && link.control(Tag::Control.into(), body.into()).is_err()
-        {
-            return;
+fn say(link: &Link, message: &RunnerToParent) {
+    match message.encode() {
+        Ok(body) => {
+            // A link that is over needs no telling.
+            let _ = link.control(Tag::Control.into(), body.into());
         }
+        Err(error) => tracing::error!(%error, "a message to the parent can't be written"),
+    }
+}
+
+/// Passes on what the app logs. It takes no record that the link has no room for: those wait in the
+/// log's own channel, which counts what it drops.
+async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogRecord>) {
+    while link.control_room().await.is_ok()
+        && let Some(record) = logs.recv().await
+    {
+        say(&link, &RunnerToParent::Log(record));
     }
 }
 
@@ -404,3 +418,6 @@ async fn sleep_until(due: Option<std::time::Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,10 @@ use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use flame_aws::{
-    Blob, CallContext, CallError, Pool, Receiver, RemoteError, RunnerRef, Sender, channel, remote,
+    Blob, CallContext, CallError, Held, Pool, Receiver, RemoteError, RunnerRef, Sender, channel,
+    remote,
 };
+use futures_util::{Stream, StreamExt, stream};
 
 /// Ends its process as -9 does, while it runs.
 #[remote]
@@ -42,6 +44,19 @@ pub async fn hogs() {
             }
         });
     }
+    std::future::pending().await
+}
+
+/// Never ends by itself, and takes its time when it is dropped.
+#[remote]
+pub async fn cleans_up_slowly() {
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+    let _slow = Slow;
     std::future::pending().await
 }
 
@@ -117,6 +132,27 @@ pub fn gated_plainly(begun: Sender<u32>, mut open: Receiver<()>) -> u32 {
     };
     tokio::runtime::Handle::current().block_on(gate);
     std::process::id()
+}
+
+/// As [`gated`], with an answer that stays.
+#[remote]
+pub async fn gated_counter(begun: Sender<u32>, mut open: Receiver<()>) -> Held<AtomicUsize> {
+    // Where the test has gone, it wants to know what comes of that.
+    let _ = begun.send(std::process::id()).await;
+    while let Ok(Some(())) = open.recv().await {}
+    Held::new(AtomicUsize::new(0))
+}
+
+/// Keeps its channels for as long as it is let.
+#[remote]
+pub async fn keeps(_channels: Vec<Receiver<()>>) {
+    std::future::pending().await
+}
+
+/// Values that stay, one by one.
+#[remote]
+pub fn gives_counters() -> impl Stream<Item = Held<AtomicUsize>> {
+    stream::iter(0..).map(|number| Held::new(AtomicUsize::new(number)))
 }
 
 /// Who is on which runner; with the local backend there are several in a process.

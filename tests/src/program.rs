@@ -6,6 +6,7 @@ use std::time::Duration;
 use flame_aws::backend::Lambda;
 use flame_aws::{PoolEvent, Sender, channel};
 use flame_runner_shim::code_sync;
+use futures_util::TryStreamExt;
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -152,6 +153,8 @@ pub struct Traced {
     pub given: Vec<(String, String)>,
     /// [`demo::traces_plainly`].
     pub plain: String,
+    /// The spans of other ways to call: a stream, a child and a cast.
+    pub ways: Vec<(String, Vec<crate::spans::Opened>)>,
 }
 
 /// The trace that [`Traced::given`] was given.
@@ -163,11 +166,26 @@ async fn traced() {
     let debugs = flame_aws::backend::Process::new().env("FLAME_LOG", "debug");
     let pool = process_pool("traced").max(1).backend(debugs).start().await.unwrap();
     let levels = pool.call(demo::traces(1)).await.unwrap().unwrap();
-    let spans = spans.opened();
+    let record = spans;
+    let spans = record.opened();
+    let mut ways = Vec::new();
+    let mut seen = spans.len();
+    let mut way = |name: &str| {
+        let opened = record.opened();
+        ways.push((name.to_owned(), opened[seen..].to_vec()));
+        seen = opened.len();
+    };
+    pool.stream(demo::count(3)).try_collect::<Vec<_>>().await.unwrap();
+    way("stream");
+    let child = pool.place_child(demo::double(1)).await.unwrap();
+    assert_eq!(child.join().await.unwrap(), 2);
+    way("child");
+    pool.cast(demo::double(1)).await.unwrap();
+    way("cast");
     let given = demo::traces(0).trace(GIVEN_TRACE.parse().unwrap());
     let given = pool.call(given).await.unwrap().unwrap();
     let plain = pool.call(demo::traces_plainly()).await.unwrap();
-    let told = Traced { spans, levels, given, plain };
+    let told = Traced { spans, levels, given, plain, ways };
     println!("{}", serde_json::to_string(&told).expect("text"));
     pool.drain().await;
 }

@@ -1,15 +1,26 @@
 //! Calls to child copies of this very binary, and, where that is the same, within it.
 
+#[path = "calls/deadlines.rs"]
+mod deadlines;
+#[path = "calls/leftovers.rs"]
+mod leftovers;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use flame_aws::{CallError, Phase, channel};
 use flame_tests::demo::{self, Video};
-use flame_tests::{Backend, on, pool, process_pool, suite, tests};
+use flame_tests::{Backend, Test, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
 
 fn main() -> std::process::ExitCode {
-    let on_both = tests![
+    let on_both = [plain(), deadlines::on_both(), leftovers::on_both()].concat();
+    let apart = [apart(), deadlines::once(), leftovers::once()].concat();
+    suite([on(Backend::Process, &on_both), on(Backend::Local, &on_both), apart].concat())
+}
+
+fn plain() -> Vec<Test> {
+    tests![
         arguments_and_results_cross_as_they_are,
         the_functions_own_error_comes_back_as_itself,
         an_error_without_serde_crosses_with_its_chain,
@@ -24,16 +35,17 @@ fn main() -> std::process::ExitCode {
         a_call_beyond_its_deadline_says_where_the_time_went,
         a_dropped_call_is_cancelled_on_the_runner,
         large_values_cross,
-    ];
-    let between_processes = tests![
+    ]
+}
+
+fn apart() -> Vec<Test> {
+    tests![
         a_function_runs_in_another_process,
         a_held_value_stays_on_its_runner,
         pools_nest,
         a_block_runs_there,
         a_drained_pool_leaves_no_process,
-    ];
-    let tests = [on(Backend::Process, &on_both), on(Backend::Local, &on_both), between_processes];
-    suite(tests.concat())
+    ]
 }
 
 async fn a_function_runs_in_another_process() {

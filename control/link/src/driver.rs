@@ -161,6 +161,7 @@ impl<H: Handler> Driver<H> {
             io,
             input: BytesMut::new(),
             out: BytesMut::new(),
+            pong: None,
             unflushed: false,
             stalled: None,
             keepalive: Keepalive::new(now, self.config.ping, self.config.silence),
@@ -249,6 +250,8 @@ struct Pump<'a, H> {
     io: Io,
     input: BytesMut,
     out: BytesMut,
+    /// The last ping that is not answered yet. A peer that pings and does not read gets no more.
+    pong: Option<u64>,
     unflushed: bool,
     /// Since when the socket takes nothing.
     stalled: Option<Instant>,
@@ -335,7 +338,7 @@ impl<H: Handler> Pump<'_, H> {
                     self.session.resumed(next).map_err(text)?;
                     self.greeted = true;
                 }
-                Packet::Ping { nonce } => Packet::Pong { nonce }.encode(&mut self.out),
+                Packet::Ping { nonce } => self.pong = Some(nonce),
                 Packet::Pong { .. } => {}
                 Packet::Close => {
                     // The other side waits for this: it must know that all has arrived.
@@ -387,6 +390,9 @@ impl<H: Handler> Pump<'_, H> {
                 Packet::Ping { nonce: 0 }.encode(&mut self.out);
             }
             None => {}
+        }
+        if let Some(nonce) = self.pong.take() {
+            Packet::Pong { nonce }.encode(&mut self.out);
         }
         let mut state = self.shared.lock();
         while self.out.len() < BATCH {

@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use flame_wire::frame::StreamId;
-use flame_wire::mux::{Message, Mux, MuxEvent, Payload, SendError};
+use flame_wire::mux::{Message, Mux, MuxEvent, Payload, SendError, TooManyStreams};
 use futures_util::future::poll_fn;
 use futures_util::task::AtomicWaker;
 
@@ -60,6 +60,9 @@ pub enum StreamError {
     /// The message is too large, or the stream has ended.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// As many streams are open as the other side takes.
+    #[error(transparent)]
+    Full(#[from] TooManyStreams),
 }
 
 /// One end of a link, for any number of tasks.
@@ -85,6 +88,8 @@ pub(crate) struct State {
     pub(crate) wish: Wish,
     pub(crate) end: Option<Arc<LinkEnd>>,
     closed: Vec<Waker>,
+    /// Waits for room on the control stream.
+    control: Option<Waker>,
 }
 
 /// What the handles want of the link.
@@ -159,6 +164,9 @@ impl State {
                         aftermath.wakers.extend(slot.reader.take());
                     }
                 }
+                MuxEvent::Writable(StreamId::CONTROL) => {
+                    aftermath.wakers.extend(self.control.take());
+                }
                 MuxEvent::Writable(id) => {
                     if let Some(slot) = self.slots.get_mut(&id) {
                         aftermath.wakers.extend(slot.writer.take());
@@ -188,6 +196,7 @@ impl State {
     pub(crate) fn finish(&mut self, end: LinkEnd, aftermath: &mut Aftermath) -> Arc<LinkEnd> {
         let end = self.end.get_or_insert_with(|| Arc::new(end)).clone();
         aftermath.wakers.append(&mut self.closed);
+        aftermath.wakers.extend(self.control.take());
         for slot in self.slots.values_mut() {
             aftermath.guards.extend(slot.guard.take());
             aftermath.wakers.extend(slot.reader.take());
@@ -204,8 +213,14 @@ impl State {
 
 impl Link {
     pub(crate) fn new(mux: Mux) -> Self {
-        let state =
-            State { mux, slots: HashMap::new(), wish: Wish::Stay, end: None, closed: Vec::new() };
+        let state = State {
+            mux,
+            slots: HashMap::new(),
+            wish: Wish::Stay,
+            end: None,
+            closed: Vec::new(),
+            control: None,
+        };
         let shared = Shared { state: Mutex::new(state), driver: AtomicWaker::new() };
         Self { shared: Arc::new(shared) }
     }
@@ -218,7 +233,7 @@ impl Link {
     /// dropped when the first stream has ended on both sides, or with the link.
     ///
     /// # Errors
-    /// [`StreamError`], and nothing was sent. With [`LinkClosed`] the guard was dropped.
+    /// [`StreamError`], and nothing was sent. The guard was dropped.
     pub fn open(
         &self,
         beside: usize,
@@ -228,7 +243,7 @@ impl Link {
         let opened = {
             let mut state = self.shared.lock();
             state.check()?;
-            let (id, others) = state.mux.open(beside);
+            let (id, others) = state.mux.open(beside)?;
             let (tag, payload, end) = message(&others);
             for id in &others {
                 state.slots.insert(*id, Slot::default());
@@ -257,7 +272,7 @@ impl Link {
     }
 
     pub(crate) fn stream(&self, id: StreamId) -> Stream {
-        Stream { link: self.clone(), id, released: false, lingers: AtomicBool::new(false) }
+        Stream { link: self.clone(), id, released: false, when_dropped: AtomicU16::new(GIVES_UP) }
     }
 
     /// Sends a message on the control stream.
@@ -273,10 +288,22 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the control stream is not congested: what may be left out should be.
-    #[must_use]
-    pub fn control_has_room(&self) -> bool {
-        self.shared.lock().mux.has_room(StreamId::CONTROL)
+    /// Waits until the control stream is not congested: for what can wait. Cancel-safe. Of one
+    /// link, one task at a time.
+    ///
+    /// # Errors
+    /// [`LinkClosed`].
+    pub async fn control_room(&self) -> Result<(), LinkClosed> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            state.check()?;
+            if state.mux.has_room(StreamId::CONTROL) {
+                return Poll::Ready(Ok(()));
+            }
+            state.control = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 
     /// Sends what is queued, then ends the link. Returns at once; see [`closed`](Self::closed).
@@ -340,8 +367,12 @@ pub struct Stream {
     link: Link,
     id: StreamId,
     released: bool,
-    lingers: AtomicBool,
+    /// [`GIVES_UP`], [`LINGERS`], or the tag until whose message it lingers.
+    when_dropped: AtomicU16,
 }
+
+const GIVES_UP: u16 = 0x100;
+const LINGERS: u16 = 0x101;
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -375,18 +406,45 @@ impl Stream {
         Ok(())
     }
 
+    /// Sends the last message in place of all that waits to be sent. Up to 32 KB long, it arrives
+    /// also where the other side does not read.
+    ///
+    /// # Errors
+    /// [`StreamError`], and nothing was sent.
+    pub fn conclude(&self, tag: u8, payload: Payload) -> Result<(), StreamError> {
+        let mut state = self.link.shared.lock();
+        state.check()?;
+        state.mux.conclude(self.id, tag, payload)?;
+        drop(state);
+        self.link.shared.driver.wake();
+        Ok(())
+    }
+
     /// Waits until there is room to send. Cancel-safe.
     ///
     /// # Errors
     /// [`StreamError::Reset`] once the other side wants no more, [`StreamError::Link`].
     pub async fn room(&self) -> Result<(), StreamError> {
+        self.writable(|mux, id| mux.has_room(id)).await
+    }
+
+    /// Waits until what was sent, and an end without a body behind it, arrives also if the other
+    /// side reads no more. Cancel-safe. Of one stream, wait for this or for room, not for both.
+    ///
+    /// # Errors
+    /// As [`room`](Self::room).
+    pub async fn covered(&self) -> Result<(), StreamError> {
+        self.writable(Mux::is_covered).await
+    }
+
+    async fn writable(&self, so: fn(&mut Mux, StreamId) -> bool) -> Result<(), StreamError> {
         poll_fn(|cx| {
             let mut state = self.link.shared.lock();
             state.check()?;
             if state.mux.is_unwanted(self.id) {
                 return Poll::Ready(Err(StreamError::Reset));
             }
-            if state.mux.has_room(self.id) {
+            if so(&mut state.mux, self.id) {
                 return Poll::Ready(Ok(()));
             }
             if let Some(slot) = state.slots.get_mut(&self.id) {
@@ -471,7 +529,18 @@ impl Stream {
     /// From now on dropping the handle does not give the stream up: what was sent is delivered,
     /// what was asked for is done, what comes back is dropped, the guard is kept until the end.
     pub fn linger(&self) {
-        self.lingers.store(true, Ordering::Relaxed);
+        self.when_dropped.store(LINGERS, Ordering::Relaxed);
+    }
+
+    /// [Lingers](Self::linger) until a message of this tag comes: unless that is the last one, the
+    /// stream is given up then.
+    pub fn linger_until(&self, tag: u8) {
+        self.when_dropped.store(tag.into(), Ordering::Relaxed);
+    }
+
+    /// From now on dropping the handle gives the stream up again.
+    pub fn linger_no_more(&self) {
+        self.when_dropped.store(GIVES_UP, Ordering::Relaxed);
     }
 
     /// [Lingers](Self::linger), and drops the handle.
@@ -507,7 +576,11 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let lingers = self.lingers.load(Ordering::Relaxed);
-        self.let_go(if lingers { Mux::detach } else { Mux::release });
+        let how = self.when_dropped.load(Ordering::Relaxed);
+        self.let_go(|mux, id| match u8::try_from(how) {
+            Ok(tag) => mux.detach_until(id, tag),
+            Err(_) if how == LINGERS => mux.detach(id),
+            Err(_) => mux.release(id),
+        });
     }
 }

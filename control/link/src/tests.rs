@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flame_wire::mux::{Message, Side};
+use flame_wire::packet::Packet;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
@@ -162,6 +163,31 @@ async fn garbage_ends_the_link_with_a_reason() {
     let ends = connect(LinkConfig::default(), (a, b), |_| None);
     garbage.write_all(&[0xff; 64]).await.unwrap();
     assert!(matches!(&*ends.parent.closed().await, LinkEnd::Violation { .. }));
+}
+
+#[tokio::test]
+async fn a_peer_that_pings_and_does_not_read_is_answered_the_last_time() {
+    const PINGS: u64 = 100_000;
+    let (near, mut peer) = tokio::io::duplex(1024);
+    let (_, b) = in_memory();
+    let _ends = connect(LinkConfig::default(), (Io::new(near), b), |_| None);
+    let mut pings = BytesMut::new();
+    (1..=PINGS).for_each(|nonce| Packet::Ping { nonce }.encode(&mut pings));
+    peer.write_all(&pings).await.unwrap();
+    // All are read by now, but for what the pipe holds. What was answered is read with the last.
+    let (mut read, mut answers) = (BytesMut::new(), 0);
+    loop {
+        assert!(peer.read_buf(&mut read).await.unwrap() > 0, "the link has ended");
+        while let Some(packet) = Packet::decode(&mut read).unwrap() {
+            let Packet::Pong { nonce } = packet else { continue };
+            answers += 1;
+            if nonce == PINGS {
+                // A batch, and what lies in the pipe.
+                assert!(answers < PINGS / 5, "{answers} answers were kept");
+                return;
+            }
+        }
+    }
 }
 
 /// Copies at most `limit` bytes each way, then cuts.

@@ -7,10 +7,9 @@ use flame_runner_shim::calling::{HeldGuard, Reply};
 use flame_wire::body::Value;
 use flame_wire::message::Tag;
 use flame_wire::mux::Message;
-use tracing::Instrument;
 
 use super::held::HeldStream;
-use super::order::{Order, Sent};
+use super::order::{Order, Sent, linger};
 use crate::Work;
 use crate::error::CallError;
 use crate::pool::Pool;
@@ -96,7 +95,7 @@ impl Pool {
             let mut sent = order.send().await?;
             accepted(&mut sent).await?;
             sent.succeeded();
-            sent.stream.linger();
+            linger(&sent.stream);
             Ok(())
         }
     }
@@ -114,14 +113,14 @@ pub(super) fn call<T: Send + 'static>(
     };
     let order = Order::new(shared, encoded, shared.config.timeout).at(at);
     async move {
-        let mut sent = order.send().await?;
+        let sent = order.send().await?;
         // Boxed, since a call that waits for its slot would hold the room for this, too.
-        let message = Box::pin(async {
-            let span = tracing::debug_span!(parent: &sent.span, "flame.run", runner = %sent.runner);
-            result(&mut sent).instrument(span).await
+        Box::pin(async move {
+            let mut sent = sent;
+            let message = result(&mut sent).await?;
+            decode(sent, message, reply?)
         })
-        .await?;
-        decode(sent, message, reply?)
+        .await
     }
 }
 
@@ -142,13 +141,14 @@ pub(super) async fn result(sent: &mut Sent) -> Result<Message, CallError> {
         return Err(sent.protocol("it answered with something else than a result"));
     }
     sent.succeeded();
+    // What it holds from here on is held for its caller, also where that was detached.
+    sent.stream.linger_no_more();
     Ok(message)
 }
 
 /// Makes a value of the one result.
 pub(super) fn decode<T>(sent: Sent, message: Message, reply: Reply<T>) -> Result<T, CallError> {
-    let bytes = message.body.len();
-    tracing::debug_span!(parent: &sent.span, "flame.reply", bytes).in_scope(|| {
+    sent.reply(Some(message.body.len())).in_scope(|| {
         let value = value(message.body)?;
         // A result that holds values leaves the stream open; the values keep it.
         let held = (!message.end).then(|| HeldStream::source(sent));

@@ -41,8 +41,11 @@ impl<T: Send + 'static> Child<T> {
     }
 
     /// Ends it: the function is dropped where it waits. Its slot is free when it has really ended,
-    /// which for a plain function is when it returns.
-    pub fn stop(self) {}
+    /// which for a plain function is when it returns. Also where it was
+    /// [`detached`](Work::detached).
+    pub fn stop(self) {
+        self.sent.stream.linger_no_more();
+    }
 
     /// The runner that it runs on.
     #[must_use]

@@ -8,11 +8,11 @@ use flame_link::{Link, Stream, StreamError};
 use flame_runner_shim::calling::{CodecError, Encoded, HeldGuard, Timeout};
 use flame_runner_shim::context::CallContext;
 use flame_runner_shim::pump::pump;
-use flame_wire::call::{CallHeader, MAX_CHANNELS};
+use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
 use flame_wire::failure::Failure;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
-use flame_wire::mux::{Message, Payload, SendError};
+use flame_wire::mux::{Message, Payload, SendError, TooManyStreams};
 use flame_wire::trace::TraceContext;
 use futures_util::FutureExt;
 use tracing::Instrument;
@@ -42,6 +42,7 @@ struct Inner {
 
 /// A call that was sent.
 pub(super) struct Sent {
+    pool: Arc<Shared>,
     pub(super) stream: Stream,
     pub(super) runner: RunnerRef,
     pub(super) function: &'static str,
@@ -49,7 +50,9 @@ pub(super) struct Sent {
     pub(super) deadline: Option<Instant>,
     /// The deadline of the work alone.
     pub(super) work_deadline: Option<Instant>,
-    pub(super) span: tracing::Span,
+    span: tracing::Span,
+    /// From the sending until the answer is there.
+    run: tracing::Span,
     finished: Finished,
 }
 
@@ -128,7 +131,7 @@ impl Inner {
     fn check(&self) -> Result<tracing::Span, CallError> {
         let encoded = self.encoded.as_ref().map_err(CodecError::clone)?;
         let limit = self.pool.config.runner.max_depth;
-        if self.depth > limit {
+        if is_too_deep(self.depth, limit) {
             return Err(CallError::DepthExceeded { limit });
         }
         if let (Some(limit), Some(_), Some(after)) =
@@ -198,10 +201,22 @@ impl Inner {
             pool.runtime.spawn(pump(end, stream));
         }
         if options.detached {
-            stream.linger();
+            linger(&stream);
         }
-        let finished = Finished::begin(pool, runner, name, options.trace);
-        Ok(Sent { stream, runner, function: name, after, deadline, work_deadline, span, finished })
+        let run = tracing::debug_span!(parent: &span, "flame.run", %runner);
+        let finished = Finished::begin(&pool, runner, name, options.trace);
+        Ok(Sent {
+            pool,
+            stream,
+            runner,
+            function: name,
+            after,
+            deadline,
+            work_deadline,
+            span,
+            run,
+            finished,
+        })
     }
 }
 
@@ -236,12 +251,18 @@ impl Place {
 impl Sent {
     /// The next message of the runner, within the deadline. Cancel-safe.
     pub(super) async fn receive(&mut self) -> Result<Message, CallError> {
+        let run = self.run.clone();
+        self.next_message().instrument(run).await
+    }
+
+    async fn next_message(&mut self) -> Result<Message, CallError> {
         let received = match self.deadline {
             Some(deadline) => {
+                let late = self.timer(deadline);
                 tokio::select! {
                     biased;
                     received = self.stream.receive() => received,
-                    () = tokio::time::sleep_until(deadline.into()) => {
+                    () = late => {
                         let replying = self.stream.is_receiving();
                         let phase = if replying { Phase::Reply } else { Phase::Run };
                         return Err(timeout(phase, self.after));
@@ -263,11 +284,32 @@ impl Sent {
         }
     }
 
+    /// A timer of the pool's runtime: whoever waits need not be in one.
+    fn timer(&self, until: Instant) -> tokio::time::Sleep {
+        let _within = self.pool.runtime.enter();
+        tokio::time::sleep_until(until.into())
+    }
+
+    /// That the deadline has passed, where it has. For a stream, whose messages may come without
+    /// end, and faster than they are taken.
+    pub(super) fn check_deadline(&self) -> Result<(), CallError> {
+        match self.deadline {
+            Some(deadline) if deadline <= now() => Err(timeout(Phase::Run, self.after)),
+            _ => Ok(()),
+        }
+    }
+
     /// The function ended by itself.
     pub(super) fn succeeded(&mut self) {
         if let Some(told) = &mut self.finished.0 {
             told.ok = true;
         }
+        self.run = tracing::Span::none();
+    }
+
+    /// The span in which its answer, of so many bytes, is read; or all that it gives, one by one.
+    pub(super) fn reply(&self, bytes: Option<usize>) -> tracing::Span {
+        tracing::debug_span!(parent: &self.span, "flame.reply", bytes)
     }
 
     /// A runner that does not keep to the protocol is of no use to anyone, and is lost.
@@ -319,7 +361,7 @@ struct Told {
 
 impl Finished {
     fn begin(
-        pool: Arc<Shared>,
+        pool: &Arc<Shared>,
         runner: RunnerRef,
         function: &'static str,
         trace: Option<TraceContext>,
@@ -327,6 +369,7 @@ impl Finished {
         let listened = trace.filter(|_| pool.events.receiver_count() > 0);
         let Some(trace) = listened else { return Self(None) };
         pool.tell(PoolEvent::CallStarted { runner, function, trace });
+        let pool = pool.clone();
         Self(Some(Box::new(Told { pool, runner, function, trace, since: now(), ok: false })))
     }
 }
@@ -354,6 +397,11 @@ fn refused(refusal: Refusal<crate::pool::driver::Failure>, after: Option<Duratio
     }
 }
 
+/// Lets a call go on without its caller, but nothing that it gives live on.
+pub(super) fn linger(stream: &Stream) {
+    stream.linger_until(Tag::Result.into());
+}
+
 fn timeout(phase: Phase, after: Option<Duration>) -> CallError {
     CallError::Timeout { phase, after: after.unwrap_or_default(), boot: None }
 }
@@ -363,6 +411,7 @@ fn lost(error: StreamError, started: bool, runner: RunnerRef) -> CallError {
         StreamError::Send(SendError::TooLarge { size, limit }) => {
             CallError::TooLarge { size, limit }
         }
+        StreamError::Full(TooManyStreams { limit }) => CallError::RunnerFull { runner, limit },
         error => CallError::RunnerLost { started, runner, reason: error.to_string() },
     }
 }

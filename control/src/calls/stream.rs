@@ -36,8 +36,8 @@ impl<T> Stream for CallStream<T> {
 
 impl Pool {
     /// Runs a function that gives a stream. The runner makes items as they are taken: it is at
-    /// most 256 KiB ahead, or one item. The deadline covers the whole stream; give a long one more
-    /// by [`StreamWork::timeout`].
+    /// most 256 KiB ahead, or one item. The deadline covers the whole stream, the time that its
+    /// items take here included; give a long one more by [`StreamWork::timeout`].
     ///
     /// The function is called when the stream is polled first, its arguments are encoded now.
     ///
@@ -65,9 +65,16 @@ impl Pool {
 
 enum State<T> {
     Ordered(Order, Reply<T>),
-    Running(Sent, Reply<T>),
+    Running(Box<Running<T>>),
     Failed(CallError),
     Over,
+}
+
+struct Running<T> {
+    sent: Sent,
+    reply: Reply<T>,
+    /// The span in which items are read, from the first one on.
+    reading: Option<tracing::Span>,
 }
 
 pub(super) fn stream<T: Send + 'static>(
@@ -87,30 +94,34 @@ pub(super) fn stream<T: Send + 'static>(
 }
 
 async fn next<T>(state: State<T>) -> Option<(Result<T, CallError>, State<T>)> {
-    let (mut sent, reply) = match state {
+    let mut running = match state {
         State::Ordered(order, reply) => match order.send().await {
-            Ok(sent) => (sent, reply),
+            Ok(sent) => Box::new(Running { sent, reply, reading: None }),
             Err(error) => return Some((Err(error), State::Over)),
         },
-        State::Running(sent, reply) => (sent, reply),
+        State::Running(running) => running,
         State::Failed(error) => return Some((Err(error), State::Over)),
         State::Over => return None,
     };
-    let message = match sent.receive().await {
-        Ok(message) => message,
-        Err(error) => return Some((Err(error), State::Over)),
-    };
-    if message.tag == u8::from(Tag::Done) {
-        sent.succeeded();
-        return None;
-    }
-    if message.tag != u8::from(Tag::Item) {
-        let error = sent.protocol("it sent something else than an item");
-        return Some((Err(error), State::Over));
-    }
-    let item = value(message.body).and_then(|value| Ok(reply.decode(value, None)?));
-    match item {
-        Ok(item) => Some((Ok(item), State::Running(sent, reply))),
-        Err(error) => Some((Err(error), State::Over)),
+    let item = running.item().await.transpose()?;
+    let state = if item.is_ok() { State::Running(running) } else { State::Over };
+    Some((item, state))
+}
+
+impl<T> Running<T> {
+    async fn item(&mut self) -> Result<Option<T>, CallError> {
+        let Self { sent, reply, reading } = self;
+        sent.check_deadline()?;
+        let message = sent.receive().await?;
+        if message.tag == u8::from(Tag::Done) {
+            sent.succeeded();
+            return Ok(None);
+        }
+        if message.tag != u8::from(Tag::Item) {
+            return Err(sent.protocol("it sent something else than an item"));
+        }
+        reading
+            .get_or_insert_with(|| sent.reply(None))
+            .in_scope(|| Ok(Some(reply.decode(value(message.body)?, None)?)))
     }
 }

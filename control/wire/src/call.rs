@@ -37,6 +37,13 @@ const CHANNELS: u8 = 4;
 const DETACHED: u8 = 8;
 const ACK: u8 = 16;
 
+/// Whether a call of this depth is nested deeper than `limit`. Where the count ends, at 255, it may
+/// be, and is taken to be: else nothing would end a recursion under the highest limit.
+#[must_use]
+pub fn is_too_deep(depth: u8, limit: u8) -> bool {
+    depth > limit || depth == u8::MAX
+}
+
 /// What the runner must know of a call beside its arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallHeader {

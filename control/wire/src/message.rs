@@ -4,6 +4,8 @@
 //! call's stream   parent ── CALL, END ─────────────────────────────▶ runner
 //!                 parent ◀─ ACCEPTED?, ITEM ..., RESULT|DONE|FAILED ─ runner
 //!                           a reset by the parent cancels the call
+//!                 parent ◀─ FAILED, later DONE ────────────────────── runner
+//!                           of a call that is over before its function is: nothing can stop that
 //!
 //! control stream  parent ── Drain, StayUp ────────────────▶ runner    (ParentToRunner)
 //!                 parent ◀─ Idle, Draining, Log, Goodbye ── runner    (RunnerToParent)

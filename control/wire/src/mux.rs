@@ -13,11 +13,14 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Messages of one stream arrive whole and in order; the peer's `end` comes after them.
-//! 2. Received bytes that wait for the app are at most `window` and one message, per stream.
+//! 1. Messages of one stream arrive whole and in order; the peer's `end` comes after them. Those
+//!    that its sender took back for a [conclusion](Mux::conclude) do not arrive.
+//! 2. Received bytes that wait for the app are at most `window` and one message, per stream; two
+//!    where the last is a conclusion.
 //! 3. A stream is closed only when both sides have ended or reset it; until then whatever is tied
 //!    to it (a leased slot) stays tied.
-//! 4. Frames for a stream that is not known are ignored: it has been closed while they travelled.
+//! 4. A stream that was opened beside another is given up with it, unless the app has claimed it.
+//! 5. Frames for a stream that is not known are ignored: it has been closed while they travelled.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -51,7 +54,7 @@ pub struct MuxConfig {
     pub window: u32,
     /// The longest message, in bytes. Default 1 GiB.
     pub max_message: u64,
-    /// The most streams at a time that the peer may have opened. Default 65,536.
+    /// The most streams at a time that each side may have opened. Default 65,536.
     pub max_streams: usize,
 }
 
@@ -104,6 +107,14 @@ pub enum SendError {
     },
 }
 
+/// Why no stream was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{limit} streams are open, and the peer takes no more")]
+pub struct TooManyStreams {
+    /// The peer's `max_streams`.
+    pub limit: usize,
+}
+
 /// The peer broke the protocol; the link cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -137,6 +148,10 @@ struct Stream {
     inb: Inbound,
     /// Opened beside this one; they may send once this one's first message is out.
     beside: Vec<StreamId>,
+    /// The peer opened these beside this one. What the app has not claimed ends with it.
+    brought: Vec<StreamId>,
+    /// The peer opened it beside another, and the app has never had a handle on it.
+    unclaimed: bool,
     /// It is in the queue of those that can send.
     readied: bool,
     /// The peer opened it, and its first message is not whole yet.
@@ -159,6 +174,8 @@ impl Stream {
             ),
             inb: Inbound::new(window),
             beside: Vec::new(),
+            brought: Vec::new(),
+            unclaimed: origin == Origin::PeerBeside,
             readied: false,
             opening: origin == Origin::Peer,
             owned: matches!(origin, Origin::Here | Origin::Beside),
@@ -182,6 +199,9 @@ enum Origin {
 pub struct Mux {
     config: MuxConfig,
     next: u64,
+    /// Streams that this side opened and that are not closed: never fewer than the peer counts.
+    ours: usize,
+    /// The same of the peer.
     theirs: usize,
     streams: HashMap<StreamId, Stream>,
     /// Streams with something to send and credit to send it; each is in here at most once.
@@ -202,6 +222,7 @@ impl Mux {
                 Side::Parent => 2,
                 Side::Runner => 1,
             },
+            ours: 0,
             theirs: 0,
             streams: HashMap::from([(StreamId::CONTROL, control)]),
             ready: VecDeque::new(),
@@ -224,8 +245,16 @@ impl Mux {
 
     /// Opens a stream, with `beside` more that the peer learns of by the first message of this
     /// one, and that send nothing before it is out. At most [`MAX_OPENS`] beside.
-    pub fn open(&mut self, beside: usize) -> (StreamId, Vec<StreamId>) {
+    ///
+    /// # Errors
+    /// [`TooManyStreams`]; none was opened. The peer would end the link.
+    pub fn open(&mut self, beside: usize) -> Result<(StreamId, Vec<StreamId>), TooManyStreams> {
         debug_assert!(beside <= MAX_OPENS, "checked where channels are counted");
+        let limit = self.config.max_streams;
+        if self.ours + beside >= limit {
+            return Err(TooManyStreams { limit });
+        }
+        self.ours += 1 + beside;
         let id = self.number();
         let mut stream = Stream::new(self.config.window, Origin::Here);
         for _ in 0..beside {
@@ -235,7 +264,7 @@ impl Mux {
         }
         let others = stream.beside.clone();
         self.streams.insert(id, stream);
-        (id, others)
+        Ok((id, others))
     }
 
     fn number(&mut self) -> StreamId {
@@ -246,7 +275,10 @@ impl Mux {
 
     /// The app takes a stream that the peer opened; false if it does not stand (any more).
     pub fn claim(&mut self, id: StreamId) -> bool {
-        self.streams.get_mut(&id).is_some_and(|stream| !std::mem::replace(&mut stream.owned, true))
+        self.streams.get_mut(&id).is_some_and(|stream| {
+            stream.unclaimed = false;
+            !std::mem::replace(&mut stream.owned, true)
+        })
     }
 
     /// Queues a message; with `end`, the last in this direction.
@@ -275,11 +307,38 @@ impl Mux {
         Ok(())
     }
 
+    /// Queues the last message in this direction in place of all that waits to be sent, half of a
+    /// message included. Up to a frame's length, it does not wait for a receiver that is slow.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn conclude(&mut self, id: StreamId, tag: u8, payload: Payload) -> Result<(), SendError> {
+        let size = payload.len();
+        if size > self.config.max_message {
+            return Err(SendError::TooLarge { size, limit: self.config.max_message });
+        }
+        let stream = self.streams.get_mut(&id).ok_or(SendError::Ended)?;
+        stream.out.conclude(tag, payload)?;
+        if stream.out.is_unwanted() {
+            self.give_up(id);
+        } else {
+            self.schedule(id);
+        }
+        Ok(())
+    }
+
     /// Whether fewer than a window's bytes wait to be sent on the stream: back-pressure for
     /// senders of many messages. [`MuxEvent::Writable`] tells when there is room again.
     #[must_use]
     pub fn has_room(&self, id: StreamId) -> bool {
         self.streams.get(&id).is_none_or(|stream| stream.out.has_room())
+    }
+
+    /// Whether all that waits to be sent on the stream, and an end without a body behind it, can go
+    /// as it is: if not, it may wait for ever for a receiver that does not read.
+    /// [`MuxEvent::Writable`] tells when it can.
+    pub fn is_covered(&mut self, id: StreamId) -> bool {
+        self.streams.get_mut(&id).is_none_or(|stream| stream.out.is_covered())
     }
 
     /// Whether all that was queued on the stream has left the mux, so that the peer may have it.
@@ -333,7 +392,7 @@ impl Mux {
         if id == StreamId::CONTROL {
             return;
         }
-        stream.inb.discard();
+        stream.inb.discard(None);
         if stream.out.is_fresh() {
             for unheard in std::iter::once(id).chain(std::mem::take(&mut stream.beside)) {
                 if let Some(stream) = self.streams.get_mut(&unheard) {
@@ -349,11 +408,24 @@ impl Mux {
 
     /// The app's handle is gone, but what was asked for shall go on; answers are dropped.
     pub fn detach(&mut self, id: StreamId) {
+        self.detach_until(id, None);
+    }
+
+    /// [Detaches](Self::detach), and gives the stream up when a message of this tag has come that
+    /// is not the last: what would follow, or is kept open by it, is wanted by nobody.
+    pub fn detach_until(&mut self, id: StreamId, tag: impl Into<Option<u8>>) {
         if let Some(stream) = self.streams.get_mut(&id) {
-            stream.inb.discard();
+            stream.inb.discard(tag.into());
             stream.owned = false;
             self.grant(id);
             self.settle(id);
+            self.leave_if_over(id);
+        }
+    }
+
+    fn leave_if_over(&mut self, id: StreamId) {
+        if self.streams.get(&id).is_some_and(|stream| stream.inb.is_over()) {
+            self.give_up(id);
         }
     }
 
@@ -387,7 +459,7 @@ impl Mux {
             let opens = opens.map(|beside| self.announce(beside));
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             let Some(data) = stream.out.poll(id, opens) else { continue };
-            if stream.out.made_room() {
+            if stream.out.made_room() | stream.out.got_cover() {
                 self.events.push_back(MuxEvent::Writable(id));
             }
             if stream.out.is_flushed() {
@@ -428,6 +500,9 @@ impl Mux {
             Frame::Credit { stream: id, bytes } => {
                 if let Some(stream) = self.streams.get_mut(&id) {
                     stream.out.credit(bytes);
+                    if stream.out.got_cover() {
+                        self.events.push_back(MuxEvent::Writable(id));
+                    }
                     self.schedule(id);
                 }
             }
@@ -440,8 +515,11 @@ impl Mux {
         let id = data.stream;
         if let Some(beside) = data.opens.take() {
             self.accept(id, Origin::Peer)?;
-            for other in beside {
-                self.accept(other, Origin::PeerBeside)?;
+            for other in &beside {
+                self.accept(*other, Origin::PeerBeside)?;
+            }
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.brought = beside;
             }
         }
         let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
@@ -454,6 +532,7 @@ impl Mux {
         }
         self.grant(id);
         self.settle(id);
+        self.leave_if_over(id);
         Ok(())
     }
 
@@ -524,11 +603,18 @@ impl Mux {
             return;
         }
         if !std::mem::replace(&mut stream.closed, true) {
-            self.theirs -= usize::from(id.0 % 2 != self.next % 2);
+            let count = if id.0 % 2 == self.next % 2 { &mut self.ours } else { &mut self.theirs };
+            *count -= 1;
             self.events.push_back(MuxEvent::Closed(id));
         }
+        let brought = std::mem::take(&mut stream.brought);
         if !stream.owned {
             self.streams.remove(&id);
+        }
+        for id in brought {
+            if self.streams.get(&id).is_some_and(|stream| stream.unclaimed) {
+                self.release(id);
+            }
         }
     }
 }

@@ -95,6 +95,8 @@ impl fmt::Debug for HeldSource {
 /// let answer = pool.at(&model).try_call(ask(model.clone(), "Why?".into())).await?;
 /// ```
 ///
+/// It may be in the result of a call, not in the items of a stream.
+///
 /// A function which is awaited here, rather than given to a pool, makes a held value here: it is
 /// then plainly shared, and cannot be sent to a runner.
 pub struct Held<T>(Place<T>);
@@ -184,8 +186,10 @@ pub(crate) enum Helds {
     ArgumentsOut(Vec<Arc<dyn HeldGuard>>),
     /// Arguments being decoded, on a runner.
     ArgumentsIn(Option<Arc<dyn HeldStore>>),
-    /// A result being encoded: the values to keep, after `before` that the call has given already.
-    ResultOut { before: u32, values: Vec<HeldValue> },
+    /// A result being encoded: the values to keep.
+    ResultOut(Vec<HeldValue>),
+    /// An item of a stream being encoded.
+    ItemOut,
     /// A result being decoded.
     ResultIn(Option<HeldSource>),
 }
@@ -202,7 +206,7 @@ impl Helds {
     /// The values collected.
     pub(crate) fn into_values(self) -> Vec<HeldValue> {
         match self {
-            Self::ResultOut { values, .. } => values,
+            Self::ResultOut(values) => values,
             _ => Vec::new(),
         }
     }
@@ -223,14 +227,18 @@ impl<T: Send + Sync + 'static> Held<T> {
                 "the held `{name}` lives in this process: await the function here, or make the \
                  value by a remote function so that it lives on a runner"
             ))),
-            (Helds::ResultOut { before, values }, Place::Here(value)) => {
-                let index = u32::try_from(values.len()).ok().and_then(|n| n.checked_add(*before));
-                let index = index.ok_or_else(|| E::custom("too many held values in one call"))?;
+            (Helds::ResultOut(values), Place::Here(value)) => {
+                let index = u32::try_from(values.len());
+                let index = index.map_err(|_| E::custom("too many held values in one call"))?;
                 values.push(Arc::clone(value) as HeldValue);
                 // The runner knows the stream; the parent adds it when it decodes.
                 Ok(HeldId { stream: 0, index })
             }
-            (Helds::ResultOut { .. }, Place::There { .. }) => Err(E::custom(format_args!(
+            (Helds::ItemOut, _) => Err(E::custom(format_args!(
+                "the held `{name}` is in an item of a stream, and a runner keeps only what a call \
+                 gives as its result: return a `Vec` of them"
+            ))),
+            (Helds::ResultOut(_), Place::There { .. }) => Err(E::custom(format_args!(
                 "the held `{name}` lives on a runner of this runner's own pool, which the parent \
                  cannot reach: return what it needs of the value instead"
             ))),

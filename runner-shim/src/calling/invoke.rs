@@ -15,7 +15,7 @@
 //! - The [`CallScope`] lives for as long as any part of the function runs, and no longer than the
 //!   invocation otherwise.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flame_wire::body::{Body, Value};
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
@@ -92,7 +92,8 @@ impl std::fmt::Debug for Invocation {
 }
 
 /// A function not yet begun. Dropping it cancels it: an async function stops where it waits, a
-/// plain one that has begun runs to its end with nobody to hear it.
+/// plain one that has begun runs to its end with nobody to hear it. One that still waits for a
+/// thread is not run.
 pub enum Invoked {
     /// It gives one result.
     One(BoxFuture<'static, Result<EncodedReply, CodecError>>),
@@ -106,8 +107,8 @@ pub enum Invoked {
 pub struct EncodedReply {
     /// The encoded value.
     pub body: Body,
-    /// The values to hold until the parent drops their handles. They join what this call holds
-    /// already, in this order: their index among all of the call is their name.
+    /// The values to hold until the parent drops their handles; their index is their name. An item
+    /// has none.
     pub held: Vec<HeldValue>,
 }
 
@@ -147,7 +148,7 @@ pub fn one<T: 'static>(
     Invoked::One(
         function
             .map(move |result| {
-                let reply = encode_reply(codec, result, 0);
+                let reply = encode_reply(codec, result, Helds::ResultOut(Vec::new()));
                 drop(scope);
                 reply
             })
@@ -163,7 +164,7 @@ pub fn one_blocking<T: Send + 'static>(
     scope: Scope,
 ) -> Invoked {
     // Encoded on the blocking thread too: that is where long work belongs.
-    let function = move || encode_reply(codec, function(), 0);
+    let function = move || encode_reply(codec, function(), Helds::ResultOut(Vec::new()));
     Invoked::One(async move { blocking_in(function, scope).await }.boxed())
 }
 
@@ -174,23 +175,15 @@ pub fn many<T: 'static, S: Stream<Item = T> + Send + 'static>(
     codec: Codec<T>,
     scope: Scope,
 ) -> Invoked {
-    let mut before = 0;
     let replies = stream::once(async { make() }).flatten().map(move |item| {
         let _alive = &scope;
-        let reply = encode_reply(codec, item, before)?;
-        before = before.saturating_add(u32::try_from(reply.held.len()).unwrap_or(u32::MAX));
-        Ok(reply)
+        encode_reply(codec, item, Helds::ItemOut)
     });
     Invoked::Many(replies.boxed())
 }
 
-/// Encodes a result of a call that has given `before` held values already.
-fn encode_reply<T>(codec: Codec<T>, value: T, before: u32) -> Result<EncodedReply, CodecError> {
-    let mut crossing = Crossing {
-        blobs: Blobs::Out(Vec::new()),
-        ends: Ends::None,
-        helds: Helds::ResultOut { before, values: Vec::new() },
-    };
+fn encode_reply<T>(codec: Codec<T>, value: T, helds: Helds) -> Result<EncodedReply, CodecError> {
+    let mut crossing = Crossing { blobs: Blobs::Out(Vec::new()), ends: Ends::None, helds };
     let mut encoder = Encoder::default();
     crossing.scope(|| codec.encode(value, &mut encoder))?;
     let body = encoder.finish(crossing.blobs.into_collected())?;
@@ -210,7 +203,7 @@ async fn blocking_in<T: Send + 'static>(
     scope: Scope,
 ) -> T {
     let span = tracing::Span::current();
-    let thread = tokio::task::spawn_blocking(move || {
+    let waiting = Waiting::new(move || {
         let mut function = Some(function);
         let mut result = None;
         let mut run = || result = function.take().map(|function| span.in_scope(function));
@@ -220,6 +213,8 @@ async fn blocking_in<T: Send + 'static>(
         }
         result
     });
+    let begin = waiting.begin();
+    let thread = tokio::task::spawn_blocking(move || begin()?());
     match thread.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(Some(result)) => result,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
@@ -227,4 +222,31 @@ async fn blocking_in<T: Send + 'static>(
         // there is no result to give, and nobody will ask again.
         Ok(None) | Err(Err(_)) => std::future::pending().await,
     }
+}
+
+/// A function that waits for its thread. A runtime has only so many (tokio's default is 512), and a
+/// task that was spawned for one can't be taken back: dropping this takes the function out of it.
+struct Waiting<F>(Arc<Mutex<Option<F>>>);
+
+impl<F> Waiting<F> {
+    fn new(function: F) -> Self {
+        Self(Arc::new(Mutex::new(Some(function))))
+    }
+
+    /// Gives the function to its thread, if it is still wanted.
+    fn begin(&self) -> impl FnOnce() -> Option<F> + use<F> {
+        let function = self.0.clone();
+        move || take(&function)
+    }
+}
+
+impl<F> Drop for Waiting<F> {
+    fn drop(&mut self) {
+        // Dropped without the lock: what it captures is the app's.
+        drop(take(&self.0));
+    }
+}
+
+fn take<F>(function: &Mutex<Option<F>>) -> Option<F> {
+    function.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_single_use_runner_serves_one_call_and_goes,
+        a_single_use_runner_tells_how_its_call_failed_before_it_goes,
         a_single_use_runner_is_never_leased_twice_under_load,
         a_runner_beyond_its_lifetime_is_replaced_and_no_call_is_lost,
         a_drained_pool_lets_calls_end_and_takes_no_more,
@@ -37,6 +38,15 @@ async fn a_single_use_runner_serves_one_call_and_goes() {
         });
         assert_eq!(reason.await, ShrinkReason::SingleUse);
         until_gone(&[pid]).await;
+    }
+    ends_clean(&pool, &[]).await;
+}
+
+async fn a_single_use_runner_tells_how_its_call_failed_before_it_goes() {
+    let pool = process_pool("test").max(4).single_use(true).start().await.unwrap();
+    let panics = (0..10).map(|_| pool.call(demo::panics("at once")));
+    for panic in join_all(panics).await {
+        assert!(matches!(panic, Err(CallError::Panicked { .. })), "{panic:?}");
     }
     ends_clean(&pool, &[]).await;
 }
@@ -111,15 +121,15 @@ async fn a_drained_pool_lets_calls_end_and_takes_no_more() {
 async fn a_drain_ends_what_goes_on_beyond_the_shutdown_timeout() {
     let pool = process_pool("test").max(1).shutdown_timeout(Duration::from_millis(300));
     let pool = pool.start().await.unwrap();
-    let call = tokio::spawn(pool.call(demo::forever().timeout(None)));
-    until("the call is under way", || pool.snapshot().leased == 1).await;
+    let works = [demo::forever(), mischief::spins(), mischief::cleans_up_slowly()];
+    let calls = works.map(|work| tokio::spawn(pool.call(work.timeout(None))));
+    until("the calls are under way", || pool.snapshot().leased == 3).await;
     until("it is up", || pool.snapshot().up == 1).await;
     ends_clean(&pool, &[]).await;
-    let ended = call.await.unwrap().unwrap_err();
-    assert!(
-        matches!(ended, CallError::Cancelled | CallError::RunnerLost { started: true, .. }),
-        "{ended:?}"
-    );
+    for call in calls {
+        let ended = call.await.unwrap().unwrap_err();
+        assert!(matches!(ended, CallError::Cancelled), "{ended:?}");
+    }
 }
 
 async fn the_last_handle_drains_the_pool() {

@@ -7,6 +7,7 @@ use flame_tests::{Test, tests};
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         queue_boot_connect_run_and_reply_are_spans,
+        streams_children_and_casts_have_the_same_spans_as_calls,
         calls_of_calls_are_in_one_trace_each_with_a_span_of_its_own,
         a_trace_that_is_given_crosses_as_it_is,
         a_function_runs_within_the_span_of_its_call,
@@ -47,6 +48,25 @@ async fn queue_boot_connect_run_and_reply_are_spans() {
     for part in ["flame.boot", "flame.connect"] {
         assert_eq!(only(&spans, part).within, None, "{part}");
         assert_eq!(only(&spans, part).field("runner"), runner, "{part}");
+    }
+}
+
+async fn streams_children_and_casts_have_the_same_spans_as_calls() {
+    let Traced { ways, .. } = traced().await;
+    // Nobody reads the reply to a cast.
+    let expected: [(_, &[_]); 3] = [
+        ("stream", &["flame.queue", "flame.run", "flame.reply"]),
+        ("child", &["flame.queue", "flame.run", "flame.reply"]),
+        ("cast", &["flame.queue", "flame.run"]),
+    ];
+    for ((way, spans), (name, parts)) in ways.iter().zip(expected) {
+        assert_eq!(way, name);
+        assert_eq!(only(spans, "flame.call").within, None);
+        assert_eq!(spans.len(), 1 + parts.len(), "{way}: {spans:?}");
+        for part in parts {
+            assert_eq!(only(spans, part).within.as_deref(), Some("flame.call"), "{way}: {part}");
+        }
+        assert!(only(spans, "flame.run").field("runner").is_some());
     }
 }
 

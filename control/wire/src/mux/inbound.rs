@@ -45,6 +45,10 @@ pub(super) struct Inbound {
     owed: u32,
     ended: bool,
     discard: bool,
+    /// What is discarded is still waited for until a message of this tag has come.
+    until: Option<u8>,
+    /// It has come, and the peer has not ended.
+    over: bool,
 }
 
 impl Inbound {
@@ -57,6 +61,8 @@ impl Inbound {
             owed: 0,
             ended: false,
             discard: false,
+            until: None,
+            over: false,
         }
     }
 
@@ -69,11 +75,14 @@ impl Inbound {
         let len = data.payload.len() as u64;
         let cost = FRAME_COST + u32::try_from(len).unwrap_or(u32::MAX);
         self.outstanding += u64::from(cost);
-        let limit = u64::from(self.window) + MAX_FRAME as u64 + u64::from(FRAME_COST);
+        // The last message may come beyond the window, and cut short the one before.
+        let conclusion = data.end && data.start.is_some_and(|start| start.total == len);
+        let overdraft = (MAX_FRAME as u64 + u64::from(FRAME_COST)) * (1 + u64::from(conclusion));
+        let limit = u64::from(self.window) + overdraft;
         if self.outstanding > limit && !self.discard {
             return Err(MuxViolation::Window(data.stream));
         }
-        let mut partial = match (self.partial.take(), data.start) {
+        let mut partial = match (self.partial.take().filter(|_| !conclusion), data.start) {
             (None, Some(start)) if start.total > max_message => {
                 return Err(MuxViolation::TooLarge { size: start.total, limit: max_message });
             }
@@ -96,6 +105,7 @@ impl Inbound {
         self.ended = data.end;
         if self.discard {
             self.owed += std::mem::take(&mut partial.debt);
+            self.over |= whole && !data.end && self.until == Some(partial.tag);
             self.partial = (!whole).then_some(partial);
             return Ok(false);
         }
@@ -143,8 +153,11 @@ impl Inbound {
 
     /// Nobody will read: what comes is dropped. Its room is owed to the peer, who could else never
     /// come to the end of what it has to send.
-    pub(super) fn discard(&mut self) {
+    pub(super) fn discard(&mut self, until: Option<u8>) {
         self.discard = true;
+        self.until = until;
+        let last = |(message, _): &(Message, u32)| !message.end && Some(message.tag) == until;
+        self.over |= self.inbox.iter().any(last);
         self.owed += self.inbox.drain(..).map(|(_, debt)| debt).sum::<u32>();
         self.inbox = VecDeque::new();
         if let Some(partial) = &mut self.partial {
@@ -161,6 +174,11 @@ impl Inbound {
 
     pub(super) fn is_receiving(&self) -> bool {
         self.partial.is_some()
+    }
+
+    /// Whether what was waited for while all is discarded has come, and more would follow.
+    pub(super) fn is_over(&self) -> bool {
+        self.over && !self.ended
     }
 
     pub(super) fn is_ended(&self) -> bool {

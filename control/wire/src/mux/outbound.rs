@@ -84,6 +84,10 @@ pub(super) struct Outbound {
     unwanted: bool,
     /// A sender was told that there is no room.
     full: bool,
+    /// A sender was told that what waits depends on the receiver.
+    uncovered: bool,
+    /// What waits is the conclusion, for which no credit is needed.
+    concluded: bool,
 }
 
 impl Outbound {
@@ -98,6 +102,8 @@ impl Outbound {
             corked,
             unwanted: false,
             full: false,
+            uncovered: false,
+            concluded: false,
         }
     }
 
@@ -116,6 +122,18 @@ impl Outbound {
         }
         self.full = !self.has_room();
         Ok(())
+    }
+
+    /// Queues the last message in place of all that waits. One that fits into a frame needs no
+    /// credit, since nobody may be there to give any.
+    pub(super) fn conclude(&mut self, tag: u8, payload: Payload) -> Result<(), SendError> {
+        if self.phase != Phase::Open {
+            return Err(SendError::Ended);
+        }
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        self.concluded = payload.len() <= (MAX_FRAME - HEADER) as u64;
+        self.push(tag, payload, true)
     }
 
     /// The next frame, if there is something to send and credit to send it.
@@ -146,11 +164,30 @@ impl Outbound {
     }
 
     pub(super) fn can_send(&self) -> bool {
-        !self.corked && self.credit > 0 && !self.queue.is_empty()
+        !self.corked && (self.credit > 0 || self.concluded) && !self.queue.is_empty()
     }
 
     pub(super) fn credit(&mut self, bytes: u32) {
         self.credit += i64::from(bytes);
+    }
+
+    /// Whether there is credit for all that waits, and an empty message more.
+    pub(super) fn is_covered(&mut self) -> bool {
+        self.uncovered = !self.has_cover();
+        !self.uncovered
+    }
+
+    fn has_cover(&self) -> bool {
+        let frames = 2 + self.queued / MAX_FRAME as u64;
+        let cost = self.queued + frames * u64::from(FRAME_COST);
+        i64::try_from(cost).is_ok_and(|cost| cost <= self.credit)
+    }
+
+    /// True once after each time that a sender was told that there is not.
+    pub(super) fn got_cover(&mut self) -> bool {
+        let got = self.uncovered && self.has_cover();
+        self.uncovered &= !got;
+        got
     }
 
     pub(super) fn uncork(&mut self) {

@@ -3,7 +3,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Mux, MuxConfig, MuxEvent, MuxViolation, Payload, SendError, Side};
+use super::{Mux, MuxConfig, MuxEvent, MuxViolation, Payload, SendError, Side, TooManyStreams};
 use crate::frame::{Data, Frame, MAX_FRAME, Start, StreamId};
 
 const CONFIG: MuxConfig = MuxConfig { window: 256 * 1024, max_message: 1 << 26, max_streams: 8 };
@@ -33,7 +33,7 @@ fn events(mux: &mut Mux) -> Vec<MuxEvent> {
 #[test]
 fn a_call_and_its_answer_take_one_frame_each_and_close_the_stream() {
     let (mut parent, mut runner) = pair();
-    let (id, _) = parent.open(0);
+    let (id, _) = parent.open(0).unwrap();
     parent.send(id, 1, payload(64), true).unwrap();
     let call = parent.poll_frame().unwrap();
     assert_eq!(parent.poll_frame(), None);
@@ -56,8 +56,8 @@ fn a_call_and_its_answer_take_one_frame_each_and_close_the_stream() {
 #[test]
 fn a_large_message_lets_a_small_one_pass() {
     let (mut parent, mut runner) = pair();
-    let (large, _) = parent.open(0);
-    let (small, _) = parent.open(0);
+    let (large, _) = parent.open(0).unwrap();
+    let (small, _) = parent.open(0).unwrap();
     parent.send(large, 1, payload(64 << 20), true).unwrap();
     parent.send(small, 1, payload(64), true).unwrap();
     let order: Vec<_> = std::iter::from_fn(|| parent.poll_frame()).collect();
@@ -81,7 +81,7 @@ fn a_large_message_lets_a_small_one_pass() {
 #[test]
 fn a_receiver_that_does_not_read_stops_its_sender() {
     let (mut parent, mut runner) = pair();
-    let (id, _) = parent.open(0);
+    let (id, _) = parent.open(0).unwrap();
     let mut sent = 0;
     while parent.has_room(id) || carry(&mut parent, &mut runner) > 0 {
         carry(&mut runner, &mut parent);
@@ -101,9 +101,236 @@ fn a_receiver_that_does_not_read_stops_its_sender() {
 }
 
 #[test]
+fn a_conclusion_reaches_a_receiver_that_does_not_read_and_closes_the_stream() {
+    // The window is full at the end of a message, and within one.
+    for len in [1000, 100_000, 10_000_000] {
+        let (mut parent, mut runner) = pair();
+        let (id, _) = parent.open(0).unwrap();
+        parent.send(id, 1, payload(1), true).unwrap();
+        carry(&mut parent, &mut runner);
+        assert!(runner.claim(id));
+        while runner.has_room(id) || carry(&mut runner, &mut parent) > 0 {
+            runner.send(id, 3, payload(len), false).unwrap();
+        }
+        runner.conclude(id, 6, payload(20_000)).unwrap();
+        assert!(matches!(runner.conclude(id, 6, payload(1)), Err(SendError::Ended)));
+        assert!(matches!(runner.send(id, 6, payload(1), true), Err(SendError::Ended)));
+        carry(&mut runner, &mut parent);
+        assert!(runner.is_flushed_all(), "nothing waits for a reader");
+        assert_eq!(events(&mut parent).last(), Some(&MuxEvent::Closed(id)));
+        let mut messages = std::iter::from_fn(|| parent.receive(id)).collect::<Vec<_>>();
+        let last = messages.pop().unwrap();
+        assert_eq!((last.tag, last.body.len(), last.end), (6, 20_000, true));
+        assert!(messages.iter().all(|message| message.body.len() == len), "only whole ones");
+        assert!(messages.len() * len <= CONFIG.window as usize + len);
+    }
+}
+
+#[test]
+fn what_is_covered_arrives_with_its_end_although_nobody_reads() {
+    for len in [0, 1000, 100_000] {
+        let (mut parent, mut runner) = pair();
+        let (id, _) = parent.open(0).unwrap();
+        parent.send(id, 1, payload(1), true).unwrap();
+        carry(&mut parent, &mut runner);
+        assert!(runner.claim(id));
+        let mut sent = 0;
+        while runner.is_covered(id) {
+            runner.send(id, 3, payload(len), false).unwrap();
+            sent += 1;
+        }
+        carry(&mut runner, &mut parent);
+        // Once enough is read, there is credit for the rest.
+        let mut told = true;
+        while !runner.is_covered(id) {
+            events(&mut runner);
+            assert!(parent.receive(id).is_some(), "{len}");
+            carry(&mut parent, &mut runner);
+            told = events(&mut runner).contains(&MuxEvent::Writable(id));
+            carry(&mut runner, &mut parent);
+        }
+        assert!(told && sent > 1);
+        runner.send(id, 5, payload(0), true).unwrap();
+        carry(&mut runner, &mut parent);
+        assert!(events(&mut parent).contains(&MuxEvent::Closed(id)), "{len}");
+    }
+}
+
+#[test]
+fn a_conclusion_that_is_not_wanted_closes_the_stream() {
+    let (mut parent, mut runner) = pair();
+    let (id, _) = parent.open(0).unwrap();
+    parent.send(id, 1, payload(1), true).unwrap();
+    carry(&mut parent, &mut runner);
+    runner.claim(id);
+    parent.release(id);
+    carry(&mut parent, &mut runner);
+    runner.conclude(id, 6, payload(1)).unwrap();
+    runner.detach(id);
+    carry(&mut runner, &mut parent);
+    assert!(parent.is_idle() && runner.is_idle());
+}
+
+#[test]
+fn only_a_conclusion_may_cut_a_message_short_or_exceed_the_window() {
+    let frame = |start, end, len| {
+        let start = Some(Start { tag: 3, total: start });
+        let payload = Bytes::from(vec![0; len]);
+        Frame::Data(Data { stream: StreamId(1), start, opens: None, end, payload })
+    };
+    for bad in [frame(10, false, 10), frame(20, false, 10)] {
+        let (mut parent, _) = pair();
+        let first = Data {
+            stream: StreamId(1),
+            start: Some(Start { tag: 3, total: 9 }),
+            opens: Some(vec![]),
+            end: false,
+            payload: Bytes::from_static(b"1"),
+        };
+        parent.handle_frame(Frame::Data(first)).unwrap();
+        assert_eq!(parent.handle_frame(bad), Err(MuxViolation::Sequence(StreamId(1))));
+    }
+}
+
+#[test]
+fn a_detached_stream_is_given_up_at_the_message_that_keeps_it_open() {
+    const ACCEPTED: u8 = 2;
+    const RESULT: u8 = 3;
+    // The handle is gone before the message comes, within it, or after it.
+    for gone in 0..3 {
+        let (mut parent, mut runner) = pair();
+        let (id, _) = parent.open(0).unwrap();
+        parent.send(id, 1, payload(1), true).unwrap();
+        carry(&mut parent, &mut runner);
+        assert!(runner.claim(id));
+        runner.send(id, ACCEPTED, payload(0), false).unwrap();
+        carry(&mut runner, &mut parent);
+        if gone == 0 {
+            parent.detach_until(id, RESULT);
+            carry(&mut parent, &mut runner);
+            assert!(!runner.is_unwanted(id), "it goes on");
+        }
+        runner.send(id, RESULT, payload(100_000), false).unwrap();
+        if gone == 1 {
+            parent.handle_frame(runner.poll_frame().unwrap()).unwrap();
+            parent.detach_until(id, RESULT);
+        }
+        carry(&mut runner, &mut parent);
+        if gone == 2 {
+            parent.detach_until(id, RESULT);
+        }
+        carry(&mut parent, &mut runner);
+        assert!(runner.is_unwanted(id), "{gone}");
+        assert!(!parent.is_idle(), "it stands until the runner has let go");
+        runner.release(id);
+        carry(&mut runner, &mut parent);
+        assert!(parent.is_idle() && runner.is_idle());
+    }
+}
+
+#[test]
+fn a_detached_stream_that_ends_with_its_result_is_not_reset() {
+    let (mut parent, mut runner) = pair();
+    let (id, _) = parent.open(0).unwrap();
+    parent.send(id, 1, payload(1), true).unwrap();
+    carry(&mut parent, &mut runner);
+    assert!(runner.claim(id));
+    parent.detach_until(id, 3);
+    runner.send(id, 3, payload(10), true).unwrap();
+    carry(&mut runner, &mut parent);
+    assert_eq!(parent.poll_frame(), None);
+    runner.detach(id);
+    assert!(parent.is_idle() && runner.is_idle());
+}
+
+#[test]
+fn what_was_opened_beside_a_stream_and_not_claimed_ends_with_it() {
+    // The runner refuses the call, or the parent takes it back before anyone has seen it.
+    for taken_back in [false, true] {
+        let (mut parent, mut runner) = pair();
+        let (id, beside) = parent.open(3).unwrap();
+        parent.send(id, 1, payload(1), true).unwrap();
+        parent.send(beside[0], 4, payload(1_000_000), false).unwrap();
+        carry(&mut parent, &mut runner);
+        if taken_back {
+            parent.release(id);
+            carry(&mut parent, &mut runner);
+        } else {
+            assert!(runner.claim(id));
+            runner.send(id, 6, payload(1), true).unwrap();
+            runner.detach(id);
+        }
+        carry(&mut runner, &mut parent);
+        let told = events(&mut parent);
+        for other in beside {
+            assert!(told.contains(&MuxEvent::Reset(other)), "{told:?}");
+            assert!(parent.is_unwanted(other));
+            parent.release(other);
+        }
+        parent.release(id);
+        carry(&mut parent, &mut runner);
+        carry(&mut runner, &mut parent);
+        assert!(parent.is_idle() && runner.is_idle(), "nothing is left of it");
+    }
+}
+
+#[test]
+fn what_was_claimed_beside_a_stream_outlives_it() {
+    let (mut parent, mut runner) = pair();
+    let (id, beside) = parent.open(2).unwrap();
+    parent.send(id, 1, payload(1), true).unwrap();
+    carry(&mut parent, &mut runner);
+    assert!(runner.claim(id) && runner.claim(beside[0]) && runner.claim(beside[1]));
+    // One is still held; the other was sent more than a window, and let go to deliver that.
+    runner.send(beside[1], 4, payload(1_000_000), true).unwrap();
+    runner.detach(beside[1]);
+    runner.send(id, 3, payload(1), true).unwrap();
+    runner.detach(id);
+    while carry(&mut runner, &mut parent) + carry(&mut parent, &mut runner) > 0 {}
+    assert_eq!(parent.receive(beside[1]).unwrap().body.len(), 1_000_000);
+    runner.send(beside[0], 4, payload(1), false).unwrap();
+    carry(&mut runner, &mut parent);
+    assert!(parent.receive(beside[0]).is_some());
+}
+
+#[test]
+fn more_streams_than_the_peer_takes_are_not_opened() {
+    let (mut parent, mut runner) = pair();
+    let full = TooManyStreams { limit: CONFIG.max_streams };
+    for _ in 0..3 {
+        // Eight: two calls with three channels each.
+        let calls = [parent.open(3).unwrap(), parent.open(3).unwrap()];
+        assert_eq!(parent.open(0), Err(full));
+        assert_eq!(parent.open(7), Err(full));
+        for (id, _) in &calls {
+            parent.send(*id, 1, payload(1), true).unwrap();
+        }
+        carry(&mut parent, &mut runner);
+        // One is refused, the other taken back; the room of both comes back when all has closed.
+        let [(refused, first), (taken_back, second)] = calls;
+        runner.claim(refused);
+        runner.send(refused, 6, payload(1), true).unwrap();
+        runner.release(refused);
+        runner.claim(taken_back);
+        carry(&mut runner, &mut parent);
+        parent.release(refused);
+        parent.release(taken_back);
+        assert_eq!(parent.open(7), Err(full), "the runner has not let go yet");
+        first.into_iter().chain(second).for_each(|id| parent.release(id));
+        carry(&mut parent, &mut runner);
+        runner.release(taken_back);
+        carry(&mut runner, &mut parent);
+        assert!(parent.is_idle());
+        // One that the runner never hears of costs nothing.
+        let (unheard, beside) = parent.open(7).unwrap();
+        beside.into_iter().chain([unheard]).for_each(|id| parent.release(id));
+    }
+}
+
+#[test]
 fn empty_messages_are_bounded_too() {
     let (mut parent, mut runner) = pair();
-    let (id, _) = parent.open(0);
+    let (id, _) = parent.open(0).unwrap();
     for _ in 0..100_000 {
         parent.send(id, 3, payload(0), false).unwrap();
     }
@@ -115,7 +342,7 @@ fn empty_messages_are_bounded_too() {
 #[test]
 fn a_cancelled_call_stays_open_until_the_runner_has_ended_it() {
     let (mut parent, mut runner) = pair();
-    let (id, _) = parent.open(0);
+    let (id, _) = parent.open(0).unwrap();
     parent.send(id, 1, payload(1), true).unwrap();
     carry(&mut parent, &mut runner);
     events(&mut runner);
@@ -135,7 +362,7 @@ fn an_answer_that_nobody_waits_for_is_taken_to_its_end() {
     // Before any of it came, with a part of it there, and with messages that were never read.
     for parts in 0..4 {
         let (mut parent, mut runner) = pair();
-        let (id, _) = parent.open(0);
+        let (id, _) = parent.open(0).unwrap();
         parent.send(id, 1, payload(1), true).unwrap();
         carry(&mut parent, &mut runner);
         assert!(runner.claim(id));
@@ -157,7 +384,7 @@ fn an_answer_that_nobody_waits_for_is_taken_to_its_end() {
 #[test]
 fn a_call_that_was_never_sent_is_cancelled_without_a_frame() {
     let (mut parent, _) = pair();
-    let (id, beside) = parent.open(1);
+    let (id, beside) = parent.open(1).unwrap();
     parent.send(id, 1, payload(1), true).unwrap();
     parent.release(id);
     parent.release(beside[0]);
@@ -169,7 +396,7 @@ fn a_call_that_was_never_sent_is_cancelled_without_a_frame() {
 #[test]
 fn a_channel_is_known_before_its_first_message_comes() {
     let (mut parent, mut runner) = pair();
-    let (call, beside) = parent.open(1);
+    let (call, beside) = parent.open(1).unwrap();
     parent.send(beside[0], 3, payload(5), false).unwrap();
     parent.send(call, 1, payload(100_000), true).unwrap();
     let frames: Vec<_> = std::iter::from_fn(|| parent.poll_frame()).collect();
@@ -186,7 +413,7 @@ fn a_channel_is_known_before_its_first_message_comes() {
 #[test]
 fn a_channel_given_up_before_its_call_is_sent_is_never_heard_of() {
     let (mut parent, mut runner) = pair();
-    let (call, beside) = parent.open(1);
+    let (call, beside) = parent.open(1).unwrap();
     parent.release(beside[0]);
     parent.send(call, 1, payload(1), true).unwrap();
     carry(&mut parent, &mut runner);
@@ -196,7 +423,7 @@ fn a_channel_given_up_before_its_call_is_sent_is_never_heard_of() {
 #[test]
 fn a_stream_reset_before_its_first_message_is_whole_leaves_nothing() {
     let (mut parent, mut runner) = pair();
-    let (call, beside) = parent.open(1);
+    let (call, beside) = parent.open(1).unwrap();
     parent.send(call, 1, payload(100_000), true).unwrap();
     runner.handle_frame(parent.poll_frame().unwrap()).unwrap();
     parent.release(call);
@@ -209,7 +436,7 @@ fn a_stream_reset_before_its_first_message_is_whole_leaves_nothing() {
 #[test]
 fn a_message_beyond_the_limit_is_refused_before_it_is_queued() {
     let (mut parent, _) = pair();
-    let (id, _) = parent.open(0);
+    let (id, _) = parent.open(0).unwrap();
     let size = CONFIG.max_message + 1;
     let parts = (0..size >> 20).map(|_| Bytes::from_static(&[0; 1 << 20]));
     let payload = Payload::new(Bytes::from_static(&[0]), parts);
@@ -317,7 +544,7 @@ impl World {
     fn apply(&mut self, op: Op) {
         match op {
             Op::Open(beside) if self.handles[0].len() < 6 => {
-                let (id, others) = self.sides[0].open(beside);
+                let (id, others) = self.sides[0].open(beside).unwrap();
                 self.handles[0].push(id);
                 self.handles[0].extend(others);
             }

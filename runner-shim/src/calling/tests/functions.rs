@@ -201,6 +201,31 @@ async fn a_scope_outlives_a_dropped_call_whose_plain_function_still_runs() {
     assert!(entered.load(Ordering::Relaxed));
 }
 
+#[test]
+fn a_plain_function_that_waits_for_a_thread_is_not_run_once_it_is_dropped() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.max_blocking_threads(1).build().unwrap().block_on(async {
+        let (open, gate) = std::sync::mpsc::channel();
+        let busy = tokio::task::spawn_blocking(move || gate.recv().unwrap());
+        let (scope, mut ended, _) = scope();
+        let ran: Arc<AtomicBool> = Arc::default();
+        let function = {
+            let ran = ran.clone();
+            move || ran.store(true, Ordering::Relaxed)
+        };
+        let codec = (&&&Probe::<()>::NEW).__flame_codec();
+        let mut call = Box::pin(one(private::one_blocking(function, codec, Some(scope))));
+        assert!(futures_util::poll!(&mut call).is_pending());
+        drop(call);
+        ended.try_recv().expect("nothing of it is left");
+        open.send(()).unwrap();
+        busy.await.unwrap();
+        // Whatever stood in line for the thread has had its turn then.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        assert!(!ran.load(Ordering::Relaxed));
+    });
+}
+
 #[tokio::test]
 async fn a_scope_ends_with_its_async_function_or_when_that_is_dropped() {
     let work = |number| cross(double::work(number).encode().unwrap().0.body);

@@ -1,0 +1,6 @@
+use flame_aws::remote;
+
+#[remote]
+async fn f(#[state] words: &[String]) {}
+
+fn main() {}

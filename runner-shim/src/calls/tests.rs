@@ -1,0 +1,82 @@
+//! Calls over a link in memory, from the parent's side of it.
+
+use flame_link::{Driver, Link, LinkConfig, Sockets, in_memory};
+use flame_wire::body::BodyWriter;
+use flame_wire::ids::FunctionId;
+use flame_wire::mux::{Payload, Side};
+
+use super::*;
+
+/// A parent that is never called.
+struct Deaf;
+
+impl Handler for Deaf {
+    fn opened(&mut self, _: Stream, _: Message) {}
+    fn control(&mut self, _: Message) {}
+}
+
+/// The calls of a runner, and the link that its parent has to it.
+fn runner(max_depth: u8) -> (Arc<Calls>, Link) {
+    let (events, _) = mpsc::unbounded_channel();
+    let calls = Calls::new(RunnerRef::from_bytes([7; 16]), max_depth, events);
+    let ((a, b), config) = (in_memory(), LinkConfig::default());
+    let (parent, driver) = Driver::new(Side::Parent, config, |_| Deaf);
+    // Neither side gets another socket.
+    let (_, none) = mpsc::channel(1);
+    tokio::spawn(driver.run(a, Sockets::Accepted(none)));
+    let ear = Ear(calls.clone());
+    let (_, driver) = Driver::new(Side::Runner, config, |_| ear);
+    let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
+    tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
+    (calls, parent)
+}
+
+fn header(depth: u8) -> CallHeader {
+    CallHeader { depth, ..CallHeader::new(FunctionId(1)) }
+}
+
+/// What the runner says to a call with two channels, once it has let go of them.
+async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
+    let (mut stream, channels) = parent
+        .open(2, None, |channels| {
+            let payload = match header {
+                Some(header) => {
+                    let channels = channels.iter().map(|id| id.0).collect();
+                    let body = BodyWriter::new().finish(Vec::new()).unwrap();
+                    CallHeader { channels, ..header }.encode(body).unwrap().into()
+                }
+                None => Payload::from(Bytes::from_static(b"?")),
+            };
+            (Tag::Call.into(), payload, true)
+        })
+        .unwrap();
+    let message = stream.receive().await.unwrap().unwrap();
+    assert!(message.end && message.tag == u8::from(Tag::Failed));
+    for channel in channels {
+        let gone = tokio::time::timeout(Duration::from_secs(5), channel.reset_by_peer()).await;
+        gone.expect("the channels of a refused call are lost");
+    }
+    Failure::decode(&message.body).unwrap()
+}
+
+#[tokio::test]
+async fn a_refused_call_takes_its_channels_with_it() {
+    let (calls, parent) = runner(3);
+    let unknown = refused(&parent, Some(header(0))).await;
+    assert!(matches!(unknown, Failure::UnknownFunction { .. }), "{unknown:?}");
+    let deep = refused(&parent, Some(header(4))).await;
+    assert_eq!(deep, Failure::DepthExceeded { limit: 3 });
+    let unreadable = refused(&parent, None).await;
+    assert!(matches!(unreadable, Failure::Codec { .. }), "{unreadable:?}");
+    calls.refuse_new();
+    assert_eq!(refused(&parent, Some(header(0))).await, Failure::Draining);
+}
+
+#[tokio::test]
+async fn a_depth_that_can_no_longer_be_counted_is_refused_under_the_highest_limit() {
+    let (_, parent) = runner(u8::MAX);
+    let deep = refused(&parent, Some(header(254))).await;
+    assert!(matches!(deep, Failure::UnknownFunction { .. }), "{deep:?}");
+    let deep = refused(&parent, Some(header(255))).await;
+    assert_eq!(deep, Failure::DepthExceeded { limit: 255 });
+}

@@ -1,0 +1,68 @@
+//! What a runner's driver does by itself.
+
+use flame_link::{Handler, Stream, in_memory};
+use flame_wire::mux::Message;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::*;
+use crate::log::RunnerLog;
+
+/// A parent that writes down how many records each message on the control stream stands for.
+struct Counts(mpsc::UnboundedSender<usize>);
+
+impl Handler for Counts {
+    fn opened(&mut self, _: Stream, _: Message) {}
+
+    fn control(&mut self, message: Message) {
+        let Ok(RunnerToParent::Log(record)) = RunnerToParent::decode(&message.body) else {
+            panic!("only records are sent")
+        };
+        let notice =
+            record.text.strip_suffix(" log records were dropped: the link did not keep up");
+        let _ = self.0.send(notice.map_or(1, |dropped| dropped.parse().unwrap()));
+    }
+}
+
+/// Nobody opens streams here.
+struct Deaf;
+
+impl Handler for Deaf {
+    fn opened(&mut self, _: Stream, _: Message) {}
+    fn control(&mut self, _: Message) {}
+}
+
+#[tokio::test]
+async fn records_that_the_link_has_no_room_for_are_counted() {
+    let ((a, b), config) = (in_memory(), LinkConfig::default());
+    let (counts, mut counted) = mpsc::unbounded_channel();
+    let (_, parent) = Driver::new(Side::Parent, config, |_| Counts(counts));
+    let (link, runner) = Driver::new(Side::Runner, config, |_| Deaf);
+    let (records, logs) = mpsc::channel(4);
+    tokio::spawn(forward_logs(link, logs));
+    let log = tracing_subscriber::registry().with(RunnerLog::new(records));
+    let _log = tracing::subscriber::set_default(log);
+    let text = "x".repeat(1000);
+    // Nothing moves on the link yet, which has room for 256 KiB.
+    for _ in 0..1000 {
+        tracing::info!("{text}");
+        tokio::task::yield_now().await;
+    }
+    let (_sockets, none) = mpsc::channel(1);
+    tokio::spawn(parent.run(a, Sockets::Accepted(none)));
+    let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
+    tokio::spawn(runner.run(b, Sockets::Dialled(dial)));
+    let (mut logged, mut told) = (1000, 0);
+    let all = async {
+        while told < logged {
+            tracing::info!("one more, so that the log tells what it lost");
+            logged += 1;
+            told += counted.recv().await.unwrap();
+            while let Ok(more) = counted.try_recv() {
+                told += more;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let all = tokio::time::timeout(Duration::from_secs(10), all).await;
+    assert!(all.is_ok() && told == logged, "{told} of {logged}");
+}

@@ -172,7 +172,7 @@ fn a_conclusion_that_is_not_wanted_closes_the_stream() {
 }
 
 #[test]
-fn only_a_conclusion_may_cut_a_message_short_or_exceed_the_window() {
+fn only_a_conclusion_may_cut_a_message_short() {
     let frame = |start, end, len| {
         let start = Some(Start { tag: 3, total: start });
         let payload = Bytes::from(vec![0; len]);

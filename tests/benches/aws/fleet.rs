@@ -13,7 +13,7 @@ use crate::report::{Aim, Figure};
 use crate::sample::{Effort, Samples, now};
 
 const RUNNERS: u32 = 100;
-/// The emulator answers 64 Invokes at a time.
+/// Cold invocations at once.
 const INVOCATIONS: u32 = 50;
 const ROUNDS: usize = 5;
 

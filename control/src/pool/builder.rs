@@ -158,7 +158,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Each runner serves one call, and ends. Default false.
+    /// Each runner serves one call, and ends. Default false. It takes no second one, also not by
+    /// [`Pool::at`](crate::Pool::at) for what it holds.
     pub fn single_use(mut self, single_use: bool) -> Self {
         self.single_use = single_use;
         self

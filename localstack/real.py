@@ -72,13 +72,13 @@ def docker_lacks() -> list[str]:
 
 def run(suite: Path, arguments: list[str]) -> int:
     """The suite's exit code. Whatever ends this, the composition ends with it."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    # SIGINT, too: whoever starts this in the background may have it ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
         up()
         make_image(suite)
         return subprocess.run([suite, *arguments], env=environment(), check=False).returncode
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     finally:
         down()
 

@@ -92,9 +92,12 @@ impl App {
     /// and this does not return.
     ///
     /// # Errors
-    /// What `main` gives; [`AppError`] where the remote functions lack state, or where this
-    /// process was started as a runner and can't be one. A process whose FLAME_PARENT or
+    /// What `main` gives; [`AppError`] where the remote functions of `main`'s crate lack state, or
+    /// where this process was started as a runner and can't be one. A process whose FLAME_PARENT or
     /// FLAME_RUNNER is bad is never silently a parent.
+    ///
+    /// A function of another crate, which the app may never call, may lack its state: then a call of
+    /// it is a [`CallError::MissingState`](crate::CallError::MissingState), and takes no runner.
     ///
     /// # On Lambda
     /// With `FLAME_RUNNER=lambda` in its environment, and the feature `lambda`, this serves the
@@ -106,7 +109,7 @@ impl App {
         F: Future<Output = Result<T, E>>,
         E: From<AppError>,
     {
-        table::check().map_err(AppError::from)?;
+        table::check(table::crate_of(&main)).map_err(AppError::from)?;
         match Role::of_this_process()? {
             Role::Parent => main().await,
             Role::Runner(text) => match serve(text).await? {},

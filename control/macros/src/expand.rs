@@ -43,7 +43,7 @@ pub(crate) fn function(function: &Function) -> Expansion {
     let parts = Parts { function, body: &body.path };
 
     let attributes = &function.attributes.outer;
-    let (visibility, name) = (&function.visibility, &function.name);
+    let (root, visibility, name) = (&function.root, &function.visibility, &function.name);
     let generics = parts.borrows().then(|| quote!(<'__flame>));
     let lifetime = Lifetime::new(parts.lifetime_name(), Span::call_site());
     let inputs = function.arguments().map(outer_input);
@@ -61,8 +61,8 @@ pub(crate) fn function(function: &Function) -> Expansion {
     let make = parts.make();
     let outer = quote! {
         #(#attributes)*
-        #visibility fn #name #generics (#(#inputs),*) -> ::flame_aws::#work<#lifetime, #of> {
-            use ::flame_aws::__private as __flame;
+        #visibility fn #name #generics (#(#inputs),*) -> #root::#work<#lifetime, #of> {
+            use #root::__private as __flame;
             #inside
             #states
             #run

@@ -104,7 +104,7 @@ enum Stage {
 impl<F: Clone> PoolState<F> {
     /// A pool that boots its `min` and `spare` at once: poll its actions. `seed` is for jitter.
     pub(crate) fn new(now: Instant, limits: Limits, seed: u64) -> Self {
-        debug_assert_eq!(limits.check(), Ok(()));
+        debug_assert_eq!(limits.out_of_range(), []);
         let mut pool = PoolState {
             kept_min: limits.min,
             fleet: Fleet::new(limits.slots_per_runner()),

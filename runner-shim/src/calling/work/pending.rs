@@ -65,6 +65,8 @@ impl<'a, T, R> Pending<'a, T, R> {
         let Stage::Waiting(call) = self.stage else {
             return Err(CodecError::Started { function: self.entry.name });
         };
+        // No runner is booted for a call that it could not serve.
+        self.entry.check_states()?;
         let mut crossing = Crossing {
             blobs: Blobs::Out(Vec::new()),
             ends: Ends::Out(Vec::new()),

@@ -57,7 +57,9 @@ pub use calling::{
     channel, remote,
 };
 pub use calls::{At, CallStream, Child};
-pub use error::{AppError, BadOption, BootFailure, BootFailureKind, CallError, CodeError, Phase, PoolError};
+pub use error::{
+    AppError, BadOption, BootFailure, BootFailureKind, CallError, CodeError, Phase, PoolError,
+};
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};
 pub use flame_wire::parent::HostKind;

@@ -49,8 +49,8 @@ impl Parse for Closure {
 
 pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
     let Input { root, block } = syn::parse2(tokens)?;
-    let Closure(mut closure) =
-        syn::parse2(fragments::kept_together(block)).map_err(|error| refuse::closure::not_a_closure(&error))?;
+    let Closure(mut closure) = syn::parse2(fragments::kept_together(block))
+        .map_err(|error| refuse::closure::not_a_closure(&error))?;
     for input in &mut closure.inputs {
         if let Pat::Type(typed) = input {
             fragments::open_pattern(&mut typed.pat);
@@ -76,7 +76,8 @@ pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
     };
     let call = quote!(#name(#(#given),*));
     let function: ItemFn = parse_quote!(#asyncness fn #name(#(#inputs),*) #output #body);
-    let function = expand::function(&Function::block(function, closure.or1_token.span(), &root)?).into_item();
+    let function =
+        expand::function(&Function::block(function, closure.or1_token.span(), &root)?).into_item();
     Ok(quote!({ #function #call }))
 }
 

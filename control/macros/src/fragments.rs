@@ -6,57 +6,30 @@
 //! is looked at, those that mean something become delimiters that can be seen; and types, once they
 //! are read, are opened: of groups, and of the parentheses that people write.
 
-use proc_macro2::{Delimiter, Group, Punct, Spacing, TokenStream, TokenTree};
-use quote::quote_spanned;
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use syn::{
-    Expr, Pat, PathArguments, Signature, Type, TypeParamBound,
+    Expr, Pat, Signature, Type, TypeParamBound,
     punctuated::Punctuated,
     token::{Paren, Plus},
     visit_mut::{self, VisitMut},
 };
 
-/// The tokens, with delimiters in place of the groups that mean something.
+/// The tokens, with parentheses in place of the groups that mean something.
 pub(crate) fn kept_together(tokens: TokenStream) -> TokenStream {
-    let mut kept = TokenStream::new();
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        let TokenTree::Group(group) = token else {
-            kept.extend([token]);
-            continue;
-        };
-        let (inside, span) = (kept_together(group.stream()), group.span());
-        let is_fragment = group.delimiter() == Delimiter::None;
-        let before_path = matches!(tokens.peek(), Some(TokenTree::Punct(punct)) if is_colon(punct));
-        if is_fragment && before_path && is_more_than_a_path(&inside) {
-            kept.extend(quote_spanned!(span=> <#inside>));
-            continue;
+    let kept = tokens.into_iter().map(|token| {
+        let TokenTree::Group(group) = token else { return token };
+        let (inside, mut span) = (kept_together(group.stream()), group.span());
+        let mut delimiter = group.delimiter();
+        if delimiter == Delimiter::None && is_more_than_a_term(&inside) {
+            delimiter = Delimiter::Parenthesis;
+            // Nobody wrote them, so they are no matter for the lint that finds some unnecessary.
+            span = Span::mixed_site().located_at(span);
         }
-        let delimiter = if is_fragment && is_more_than_a_term(&inside) {
-            Delimiter::Parenthesis
-        } else {
-            group.delimiter()
-        };
         let mut group = Group::new(delimiter, inside);
         group.set_span(span);
-        kept.extend([TokenTree::Group(group)]);
-    }
-    kept
-}
-
-/// The first half of `::`.
-fn is_colon(punct: &Punct) -> bool {
-    punct.as_char() == ':' && punct.spacing() == Spacing::Joint
-}
-
-/// A type such as `Vec<u8>`, before `::new()`.
-fn is_more_than_a_path(tokens: &TokenStream) -> bool {
-    match syn::parse2(tokens.clone()) {
-        Ok(Type::Path(of)) => {
-            let plain = of.path.segments.iter().all(|part| part.arguments == PathArguments::None);
-            of.qself.is_some() || !plain
-        }
-        other => other.is_ok(),
-    }
+        TokenTree::Group(group)
+    });
+    kept.collect()
 }
 
 /// What an operator, a method or a brace beside it would be part of. Patterns and types in

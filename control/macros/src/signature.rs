@@ -115,12 +115,7 @@ impl Function {
         Ok(Self { location: location(Span::call_site()), ..function })
     }
 
-    fn new(
-        item: ItemFn,
-        path: TokenStream,
-        owner: Option<Type>,
-        root: &Root,
-    ) -> syn::Result<Self> {
+    fn new(item: ItemFn, path: TokenStream, owner: Option<Type>, root: &Root) -> syn::Result<Self> {
         let ItemFn { attrs, vis, mut sig, block } = item;
         fragments::open_signature(&mut sig);
         refuse::function(&sig)?;

@@ -84,9 +84,7 @@ impl Entry {
     /// Whether this process has the state that the function needs.
     pub(super) fn check_states(&self) -> Result<(), CodecError> {
         match self.states.iter().find(|need| !need.is_met()) {
-            Some(need) => {
-                Err(CodecError::MissingState { function: self.name, state: need.name() })
-            }
+            Some(need) => Err(CodecError::MissingState { function: self.name, state: need.name() }),
             None => Ok(()),
         }
     }

@@ -123,7 +123,7 @@ macro_rules! kept_together {
         #[remote]
         async fn $name(numbers: [i64; $sum]) -> Vec<i64> {
             let mut results = <$list>::new();
-            results.extend($list::from([numbers.iter().sum::<i64>() * $sum]));
+            results.extend(<$list>::from([numbers.iter().sum::<i64>() * $sum]));
             results.extend(vec![$sum * 2, i64::pow($literal, 2), $literal.pow(2)]);
             results.extend($range.rev());
             results.push($closure(1) * 10);
@@ -199,7 +199,8 @@ async fn a_function_made_by_a_macro_is_one_like_any_other() {
     assert_eq!(two_of_a_name(1, 2).await, 12);
     let pool = pool().await;
     assert_eq!(pool.try_call(fails("7")).await.unwrap(), 7);
-    let streams = [pool.stream(streamed(vec![song(); 2])), pool.stream(streamed_items(vec![song(); 2]))];
+    let streams =
+        [pool.stream(streamed(vec![song(); 2])), pool.stream(streamed_items(vec![song(); 2]))];
     for stream in streams {
         assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>().await, [song(), song()]);
     }

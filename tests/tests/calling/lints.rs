@@ -92,19 +92,23 @@ async fn called(pool: &Pool, number: u64) -> Result<u64, CallError> {
 
 #[tokio::test]
 async fn strict_lints_find_nothing_in_what_the_macros_write() -> Result<(), AppError> {
-    super::app().run(async || {
-        let pool = super::pool().await;
-        let word = Word("four".to_owned());
-        assert_eq!(called(&pool, 1).await.ok(), Some(2));
-        assert_eq!(pool.call(double(2)).await.ok(), Some(4));
-        assert_eq!(pool.call(parsed("1", &[2])).await.ok(), Some(Ok(3)));
-        assert_eq!(pool.call(stored(&word)).await.ok(), Some(11));
-        assert_eq!(pool.call(lent()).await.ok(), Some(7));
-        assert_eq!(pool.call(word.length(9)).await.ok(), Some(9));
-        assert_eq!(pool.call(word.repeated(2)).await.ok().map(|word| word.0.len()), Some(8));
-        assert_eq!(pool.call(Word::of("x")).await.ok().map(|word| word.0), Some("x".to_owned()));
-        drop(pool.stream(below(2)));
-        Ok(())
-    })
-    .await
+    super::app()
+        .run(async || {
+            let pool = super::pool().await;
+            let word = Word("four".to_owned());
+            assert_eq!(called(&pool, 1).await.ok(), Some(2));
+            assert_eq!(pool.call(double(2)).await.ok(), Some(4));
+            assert_eq!(pool.call(parsed("1", &[2])).await.ok(), Some(Ok(3)));
+            assert_eq!(pool.call(stored(&word)).await.ok(), Some(11));
+            assert_eq!(pool.call(lent()).await.ok(), Some(7));
+            assert_eq!(pool.call(word.length(9)).await.ok(), Some(9));
+            assert_eq!(pool.call(word.repeated(2)).await.ok().map(|word| word.0.len()), Some(8));
+            assert_eq!(
+                pool.call(Word::of("x")).await.ok().map(|word| word.0),
+                Some("x".to_owned())
+            );
+            drop(pool.stream(below(2)));
+            Ok(())
+        })
+        .await
 }

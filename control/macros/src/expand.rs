@@ -298,13 +298,15 @@ impl Parts<'_> {
             }
             Outcome::One(_) if self.is_plain() => {
                 let call = self.call(lend);
-                quote!(__flame::one_blocking(move || #call, __flame_codec(), __scope))
+                quote!(__flame::one_blocking(
+                    ::std::boxed::Box::new(move || #call), __flame_codec(), __scope
+                ))
             }
             Outcome::One(_) => {
                 let given = self.function.arguments().map(lend);
                 let run = quote!(__flame_run(#(#given),*));
                 let run = if self.borrows() { quote!(async move { #run.await }) } else { run };
-                quote!(__flame::one(#run, __flame_codec(), __scope))
+                quote!(__flame::one(__flame::boxed_future(#run), __flame_codec(), __scope))
             }
         }
     }
@@ -370,7 +372,7 @@ impl Parts<'_> {
                 });
                 quote!({
                     #(#own)*
-                    __flame::boxed_future(__flame::blocking(move || #call))
+                    __flame::blocking(::std::boxed::Box::new(move || #call))
                 })
             }
             Outcome::One(_) => quote!(__flame::boxed_future(__flame_run(#(#names),*))),

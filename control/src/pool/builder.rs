@@ -235,7 +235,7 @@ impl PoolBuilder {
     /// and neither a call nor a child waits for the log: 16 MiB of lines may wait, and what finds
     /// no room is dropped and counted in the log. While 4 MiB wait, the output of children is not
     /// read until 2 MiB are left, for one second at most, so that a child that prints faster than
-    /// the log takes is slowed down before anything is dropped. [`Pool::drain`] and the end of
+    /// the log takes is slowed down before anything is dropped. [`Pool::drain`](crate::Pool::drain) and the end of
     /// [`App::run`](crate::App::run) wait for what is queued, as long as something is written at
     /// least once a second, and five seconds at most. The events that the app itself logs still
     /// call its subscriber directly: give it a writer that does not block, such as that of

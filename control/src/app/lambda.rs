@@ -21,6 +21,7 @@ pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
     let build = build_id().map_err(AppError::Build)?.clone();
     let environment =
         Environment { build, idle_predicate: idle_predicate(), log, signals: received };
+    Environment::check()?;
     reached::set();
     let (why, code) = match environment.serve().await? {
         Left::WorkLeft => {

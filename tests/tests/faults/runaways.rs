@@ -87,7 +87,13 @@ async fn arguments_that_lead_a_copy_to_run_are_enough() {
 }
 
 async fn a_runner_that_can_not_be_one_starts_no_pool() {
-    for (name, value) in [(FlameParent::ENV, "garbage"), ("FLAME_RUNNER", "garbage")] {
+    let runner = "FLAME_RUNNER";
+    for (name, value) in [
+        (FlameParent::ENV, "garbage"),
+        (FlameParent::ENV, ""),
+        (runner, "garbage"),
+        (runner, "lambda"),
+    ] {
         let mut command = program::copy();
         command.env(early::ENV, "run_that_fails").env(name, value);
         let output = command.output().await.unwrap();

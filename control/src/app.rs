@@ -102,6 +102,9 @@ impl App {
     /// Runs `main`, or, in a runner, serves calls until the runner ends; then the process exits,
     /// and this does not return.
     ///
+    /// Start pools inside `main`. Before this is called, a pool boots no copies of this process (see
+    /// [`Process`](crate::backend::Process)), and in a runner it can't be started at all.
+    ///
     /// # Errors
     /// What `main` gives; [`AppError`] where the remote functions lack state, or where this
     /// process was started as a runner and can't be one. A process whose FLAME_PARENT or

@@ -28,6 +28,9 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
     ///
+    /// Call it inside the closure given to [`App::run`](crate::App::run). A pool that is started
+    /// before is refused in a runner, and boots no copies of this process until `run` is reached.
+    ///
     /// # Errors
     /// [`PoolError`]; nothing was started.
     pub async fn start(mut self) -> Result<Pool, PoolError> {

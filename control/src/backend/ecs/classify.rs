@@ -60,7 +60,8 @@ pub(super) fn by_words(said: &str) -> Option<Class> {
 
 /// The class of a task that was not placed.
 pub(super) fn of_failure(failure: &Failure) -> Class {
-    let said = failure.to_string();
+    // Not its ARN: a cluster may be called anything.
+    let said = format!("{}: {}", failure.reason, failure.detail.as_deref().unwrap_or_default());
     by_words(&said).or_else(|| words::meaning(PLACING, &said).copied()).unwrap_or(Class::Config)
 }
 
@@ -240,6 +241,8 @@ mod tests {
         for reason in ["MISSING", "INACTIVE", "ATTRIBUTE", "something new"] {
             assert_eq!(of_failure(&failure(reason)), Class::Config, "{reason}");
         }
+        let arn = Some("arn:aws:ecs:eu-central-1:1:container-instance/capacity/quota".to_owned());
+        assert_eq!(of_failure(&Failure { arn, ..failure("MISSING") }), Class::Config);
     }
 
     #[test]

@@ -190,13 +190,21 @@ fn patience(timeout: Option<Duration>) -> Duration {
 fn refusal(
     error: &SdkError<InvokeError, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
 ) -> Refusal {
+    let mut fault = Fault::of(error);
+    // What EC2 has said to Lambda, which tells a throttle from a wrong subnet.
+    if let Some(InvokeError::Ec2UnexpectedException(of_ec2)) = error.as_service_error()
+        && let Some(code) = of_ec2.ec2_error_code()
+        && !fault.message.contains(code)
+    {
+        fault.message += &format!(" (EC2 says {code})");
+    }
     let throttle = match error.as_service_error() {
         Some(InvokeError::TooManyRequestsException(throttled)) => {
             throttled.reason().map(|reason| reason.as_str().to_owned())
         }
         _ => None,
     };
-    Refusal { fault: Fault::of(error), throttle }
+    Refusal { fault, throttle }
 }
 
 /// The lines of a LogResult.
@@ -246,6 +254,23 @@ mod tests {
             .tenancy_config(tenancy.build().unwrap());
         let found = modes(&all.build());
         assert_eq!(found, [Mode::CapacityProvider, Mode::Durable, Mode::PerTenant]);
+    }
+
+    #[test]
+    fn what_ec2_has_said_to_lambda_is_kept() {
+        use aws_sdk_lambda::types::error::Ec2UnexpectedException;
+        use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+        use aws_smithy_types::body::SdkBody;
+        let said = |code: &str| {
+            let error = Ec2UnexpectedException::builder()
+                .message("an EC2 client exception")
+                .ec2_error_code(code)
+                .meta(aws_smithy_types::error::ErrorMetadata::builder().code("EC2").build());
+            let raw = HttpResponse::new(502.try_into().unwrap(), SdkBody::empty());
+            let error = InvokeError::Ec2UnexpectedException(error.build());
+            refusal(&SdkError::service_error(error, raw)).fault.message
+        };
+        assert!(said("RequestLimitExceeded").contains("EC2 says RequestLimitExceeded"));
     }
 
     #[tokio::test]

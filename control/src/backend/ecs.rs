@@ -510,6 +510,17 @@ mod tests {
         }
     }
 
+    /// A pool gives a stop 30 s, and learns nothing of one that takes longer.
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_that_is_never_answered_fails_in_time_with_the_reason() {
+        let running = testing::running_on_silence(Duration::from_secs(120)).await;
+        running.fleet.insert("arn:aws:ecs:eu-central-1:1:task/main/1");
+        let stop = running.fleet.stop("arn:aws:ecs:eu-central-1:1:task/main/1", "test");
+        let stopped = tokio::time::timeout(Duration::from_secs(30), stop).await;
+        let error = stopped.expect("it ends in time").unwrap_err().to_string();
+        assert!(error.contains("StopTask") && error.contains("reaches AWS"), "{error}");
+    }
+
     #[test]
     fn what_is_shown_of_a_backend_holds_nothing_of_its_environment() {
         let backend = Ecs::builder().cluster("main").env("DB_PASSWORD", "hunter2").build();

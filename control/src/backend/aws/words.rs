@@ -31,7 +31,8 @@ fn says(text: &str, phrase: &str) -> bool {
     text.match_indices(phrase).any(|(at, found)| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
         let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
-        !(begins && is_of_a_word(before)) && !(ends && is_of_a_word(after))
+        let goes_on = (begins && is_of_a_word(before)) || (ends && is_of_a_word(after));
+        !goes_on
     })
 }
 

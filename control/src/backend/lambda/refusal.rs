@@ -249,10 +249,10 @@ impl Refusal {
         let fault = &self.fault;
         let what = match (fault.got, self.verdict()) {
             (Got::Foreign, _) => format!(
-                "something else than Lambda answered the request to run {function}{times}: {fault}"
+                "something other than Lambda answered a request about {function}{times}: {fault}"
             ),
             (Got::Nowhere, _) => {
-                format!("the request to run {function} could not be sent to Lambda: {fault}")
+                format!("a request about {function} could not be sent to Lambda: {fault}")
             }
             (Got::NoAnswer, _) => {
                 format!("Lambda gave no answer about {function}{times}: {fault}")

@@ -33,7 +33,8 @@ impl LambdaBuilder {
 
     /// A version or an alias of it; `FLAME_LAMBDA_QUALIFIER`. Default: the unpublished version,
     /// `$LATEST`. With an alias a deployment can replace the function while old parents go on with
-    /// the version of their own build.
+    /// the version of their own build. The parent's policy must name it: `..:function:thumbs:live`, or
+    /// `..:function:thumbs:7` for version 7.
     pub fn qualifier(mut self, qualifier: impl Into<String>) -> Self {
         self.qualifier = Some(qualifier.into());
         self

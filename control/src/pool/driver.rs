@@ -430,7 +430,8 @@ impl Core {
     }
 
     fn boot(&mut self, effects: &mut Effects, runner: RunnerId) {
-        let name = RunnerRef::from_bytes(rand::random());
+        // Of no other runner, in no other process: see `flame_wire::entropy`.
+        let name = RunnerRef::generate().unwrap_or_else(|_| RunnerRef::from_bytes(rand::random()));
         let (command, commands) = watch::channel(Command::Serve);
         self.runners.insert(runner, Entry { name, command, up: None });
         effects.boots.push((runner, name, commands));

@@ -107,9 +107,12 @@ impl App {
     /// [`Process`](crate::backend::Process)), and in a runner it can't be started at all.
     ///
     /// # Errors
-    /// What `main` gives; [`AppError`] where the remote functions lack state, or where this
-    /// process was started as a runner and can't be one. A process whose FLAME_PARENT or
+    /// What `main` gives; [`AppError`] where the remote functions of `main`'s crate lack state, or
+    /// where this process was started as a runner and can't be one. A process whose FLAME_PARENT or
     /// FLAME_RUNNER is bad is never silently a parent.
+    ///
+    /// A function of another crate, which the app may never call, may lack its state: then a call of
+    /// it is a [`CallError::MissingState`](crate::CallError::MissingState), and takes no runner.
     ///
     /// # On Lambda
     /// With `FLAME_RUNNER=lambda` in its environment, and the feature `lambda`, this serves the
@@ -121,16 +124,17 @@ impl App {
         F: Future<Output = Result<T, E>>,
         E: From<AppError>,
     {
-        self.serve_if_runner().await?;
+        self.serve_if_runner(table::crate_of(&main)).await?;
         reached::set();
         let result = main().await;
         lines::log().flush().await;
         result
     }
 
-    /// Serves in a runner, and exits; returns in a parent.
-    pub(crate) async fn serve_if_runner(self) -> Result<(), AppError> {
-        table::check()?;
+    /// Serves in a runner, and exits; returns in a parent. The functions of the crate `main` must
+    /// have their state.
+    pub(crate) async fn serve_if_runner(self, main: Option<&str>) -> Result<(), AppError> {
+        table::check(main)?;
         match Role::of_this_process()? {
             Role::Parent => Ok(()),
             Role::Runner(text) => match serve(text).await? {},

@@ -1,6 +1,8 @@
 //! What an app writes and holds, by the names that it uses: remote functions, works, channels,
 //! values that stay. They are made in crates below this one; here they have their examples.
 
+mod block;
+
 /// Marks a function that may run in a copy of the app.
 ///
 /// Calling it gives a [`Work`], a call that is not yet made: awaited, it runs here; given to a
@@ -79,6 +81,11 @@
 /// # }
 /// ```
 ///
+/// **Under another name.** An app that depends on flame-aws by another name, or by way of another
+/// crate, says where it is: `#[remote(crate = my::flame_aws)]`, on an impl block for all of its
+/// methods. [`call!`](crate::call) finds it by itself. Or it says so once, at the root of its crate:
+/// `extern crate other_name as flame_aws;`.
+///
 /// What can't be remote (generics, `&mut`, traits, results that borrow ...) is refused by the
 /// compiler, with what to write instead.
 ///
@@ -88,21 +95,6 @@
 /// [`Pool::try_call`]: crate::Pool::try_call
 /// [`RemoteError`]: crate::RemoteError
 pub use flame_macros::remote;
-/// Calls a block of code in a copy of the app: a remote function written where it is called.
-///
-/// ```no_run
-/// use flame_aws::{CallError, Pool, call};
-///
-/// async fn example(pool: Pool) -> Result<(), CallError> {
-///     let (text, times) = ("ho ".to_owned(), 3);
-///     let laugh = call!(pool, async |text: String, times: usize| -> String {
-///         text.repeat(times)
-///     });
-///     assert_eq!(laugh.await?, "ho ho ho ");
-///     Ok(())
-/// }
-/// ```
-pub use flame_runner_shim::call;
 /// Bytes that cross beside the value that they are part of, without being copied into it.
 ///
 /// ```

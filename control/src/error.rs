@@ -249,12 +249,26 @@ pub enum CallError {
         /// The codec's error, where it happened on this side.
         source: Option<CodecError>,
     },
+    /// The app has not registered a state that the function takes. The call was not started.
+    #[error(
+        "`{function}` takes `#[state]` of type `{state}`, which is not registered: add `.state(..)` \
+         with a value of that type to `App::new()`, and call remote functions inside `run`"
+    )]
+    MissingState {
+        /// The function.
+        function: &'static str,
+        /// The state's type.
+        state: String,
+    },
     /// The call was cancelled: its child was stopped, or its runner ended it when its shutdown
     /// window was over. It may have run in part.
     #[error("the call was cancelled while it ran")]
     Cancelled,
     /// Calls are nested too deep. The call was not started.
-    #[error("calls are nested more than {limit} deep: a remote function seems to call itself")]
+    #[error(
+        "calls are nested more than {limit} deep: a remote function seems to call itself; if it does \
+         not, raise the pool's option `max_depth`"
+    )]
     DepthExceeded {
         /// The limit.
         limit: u8,
@@ -263,27 +277,53 @@ pub enum CallError {
 
 impl From<CodecError> for CallError {
     fn from(error: CodecError) -> Self {
+        if let CodecError::MissingState { function, state } = error {
+            return CallError::MissingState { function, state: state.to_owned() };
+        }
         CallError::Codec { what: error.to_string(), source: Some(error) }
     }
 }
 
-/// Why a pool can't start.
+/// An option with a value that it can't have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BadOption {
+    /// The option, by the name of its method.
+    pub option: &'static str,
+    /// What is wrong, and what to write instead.
+    pub why: String,
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.option, self.why)
+    }
+}
+
+fn also(others: &[BadOption]) -> String {
+    others.iter().map(|other| format!("; and its option {other}")).collect()
+}
+
+/// Why a pool can't start, or can't be changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// An option is out of its range.
-    #[error("the pool's option `{option}` {why}")]
+    /// Options have values that they can't have. Nothing was started or changed.
+    #[error("the pool's option `{option}` {why}{}", also(.others))]
     Option {
-        /// The option.
+        /// The option, by the name of its method of [`PoolBuilder`](crate::PoolBuilder); `name` is
+        /// the argument of [`Pool::builder`](crate::Pool::builder).
         option: &'static str,
         /// What is wrong, and what to write instead.
         why: String,
+        /// The other options that are wrong.
+        others: Vec<BadOption>,
     },
     /// The backend lacks something.
     #[error("the backend can't be used")]
     Backend(#[from] crate::backend::BackendError),
     /// The listener that runners dial can't be opened.
-    #[error("the listener for runners can't be opened at {address}")]
+    #[error("the listener for runners can't be opened at {address} (the pool's option `listen`)")]
     Listen {
         /// Where.
         address: String,
@@ -310,11 +350,27 @@ pub enum PoolError {
     )]
     NotServing,
     /// Pools are nested too deep.
-    #[error("pools are nested {depth} deep already: a runner seems to boot runners without end")]
+    #[error(
+        "pools are nested {depth} deep already: a runner seems to boot runners without end; if it \
+         does not, raise the pool's option `max_depth`"
+    )]
     DepthExceeded {
         /// How deep this process is.
         depth: u8,
     },
+}
+
+impl PoolError {
+    /// An error that names all of `wrong`, if there is anything wrong.
+    pub(crate) fn of_options(wrong: Vec<BadOption>) -> Result<(), Self> {
+        let mut wrong = wrong.into_iter();
+        match wrong.next() {
+            None => Ok(()),
+            Some(BadOption { option, why }) => {
+                Err(PoolError::Option { option, why, others: wrong.collect() })
+            }
+        }
+    }
 }
 
 /// Why runners can't fetch this process's executable.

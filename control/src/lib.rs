@@ -55,10 +55,12 @@ pub mod testing;
 pub use app::{App, is_runner, test};
 pub use calling::{
     Blob, CallContext, ChannelError, CodecError, Held, NotHere, Receiver, Sender, StreamWork, Work,
-    call, channel, remote,
+    channel, remote,
 };
 pub use calls::{At, CallStream, Child};
-pub use error::{AppError, BootFailure, BootFailureKind, CallError, CodeError, Phase, PoolError};
+pub use error::{
+    AppError, BadOption, BootFailure, BootFailureKind, CallError, CodeError, Phase, PoolError,
+};
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};
 pub use flame_wire::parent::HostKind;

@@ -78,7 +78,8 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool to be configured and started. The name (1 to 64 bytes) shows in logs and events.
+    /// A pool to be configured and started. The name (1 to 64 bytes, no control characters) shows in
+    /// logs and events.
     pub fn builder(name: impl Into<String>) -> PoolBuilder {
         PoolBuilder::new(name)
     }

@@ -29,7 +29,6 @@
 //! - Only functions of the table can run: no code crosses, only names and arguments.
 
 pub mod blob;
-pub mod block;
 pub mod channel;
 pub mod codec;
 mod crossing;
@@ -51,7 +50,7 @@ pub use state::State;
 pub use table::{Entry, Kind, Location, StateNeed, TableError};
 pub use work::{Encoded, Options, Reply, StreamWork, Timeout, Work};
 
-/// What the expansion of `#[remote]` and `call!` names. Not part of the public API.
+/// What the expansion of `#[remote]` and `call!` names, beside `Work` and `StreamWork`. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
     pub use super::codec::{

@@ -311,7 +311,7 @@ impl Call {
         arguments.held = Some(self.calls.holds.clone());
         arguments.scope = Some(alive);
         let invocation = panics::catch_blocking(|| entry.invoke(arguments))?;
-        let Invocation { invoked, ends, .. } = invocation.map_err(unreadable)?;
+        let Invocation { invoked, ends, .. } = invocation.map_err(Failure::from)?;
         for (end, stream) in ends.into_iter().zip(channels) {
             if let (Some(end), Some(stream)) = (end, stream) {
                 tokio::spawn(pump(end, stream));

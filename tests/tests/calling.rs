@@ -8,9 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flame_aws::backend::Local;
-use flame_aws::{App, AppError, Blob, Pool, Receiver, RemoteError, Sender, call, channel, remote};
+use flame_aws::{
+    App, AppError, Blob, CallError, Pool, Receiver, RemoteError, Sender, call, channel, remote,
+};
+use flame_tests::demo;
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
+
+/// An app with all states of this suite: its own functions' states are asked for at the start.
+fn app() -> App {
+    App::new().state(Db("db")).state(fragments::volume()).state(lints::store())
+}
 
 async fn pool() -> Pool {
     Pool::builder("calling").max(1).backend(Local::new()).start().await.unwrap()
@@ -23,6 +31,13 @@ macro_rules! same_here_and_there {
         $(assert_eq!($work.await, pool.call($work).await.unwrap());)+
     }};
 }
+
+#[path = "calling/fragments.rs"]
+mod fragments;
+#[path = "calling/lints.rs"]
+mod lints;
+#[path = "calling/names.rs"]
+mod names;
 
 #[remote]
 async fn nothing() {}
@@ -210,8 +225,24 @@ fn plain_with_state(#[state] Db(name): Db, #[state] again: &Db) -> String {
 
 #[tokio::test]
 async fn state_is_not_sent_and_is_found_where_the_function_runs() {
-    let run = App::new().state(Db("db")).run(async || {
+    let run = app().run(async || {
         same_here_and_there!(with_state("hi"), plain_with_state());
+        Ok::<_, AppError>(())
+    });
+    run.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dependencys_function_that_lacks_its_state_stops_no_app_and_its_call_takes_no_runner() {
+    let run = app().run(async || {
+        let pool = pool().await;
+        let error = pool.call(demo::wants_what_no_app_has()).await.unwrap_err();
+        let CallError::MissingState { function, state } = &error else { panic!("{error:?}") };
+        assert_eq!(*function, "flame_tests::demo::wants_what_no_app_has");
+        assert_eq!(state, "flame_tests::demo::Nowhere");
+        assert!(error.to_string().contains("add `.state(..)`"), "{error}");
+        let snapshot = pool.snapshot();
+        assert_eq!((snapshot.booting, snapshot.up), (0, 0), "{snapshot:?}");
         Ok::<_, AppError>(())
     });
     run.await.unwrap();
@@ -381,7 +412,7 @@ mod shadows {
 
 #[tokio::test]
 async fn names_that_the_app_defines_do_not_disturb_the_expansion() {
-    let run = App::new().state(Db("db")).run(async || {
+    let run = app().run(async || {
         same_here_and_there!(shadows::shadowed("a", &[1]), shadows::plain_shadowed("abc"));
         Ok::<_, AppError>(())
     });
@@ -475,7 +506,7 @@ async fn a_block_may_be_plain_empty_mutable_borrowing_and_stateful() {
     let mut count = 1_u32;
     let text = "four".to_owned();
     let text = text.as_str();
-    let run = App::new().state(Db("db")).run(async || {
+    let run = app().run(async || {
         let plain = call!(pool, |mut count: u32| -> u32 {
             count += 1;
             count
@@ -555,7 +586,7 @@ fn a_pool_is_used_from_a_thread_without_a_runtime() {
     let calls = async {
         assert_eq!(pool.call(plain(21)).await.unwrap(), 42);
         let late = pool.call(never().timeout(Duration::from_millis(50))).await;
-        assert!(matches!(late, Err(flame_aws::CallError::Timeout { .. })), "{late:?}");
+        assert!(matches!(late, Err(CallError::Timeout { .. })), "{late:?}");
         let items: Vec<_> = pool.stream(items_below(3)).collect().await;
         assert_eq!(items.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(pool.map((0..3).map(plain)).collect::<Vec<_>>().await.len(), 3);

@@ -78,29 +78,54 @@ pub enum DialError {
 /// [`DialError`].
 pub async fn dial(address: &str, fingerprint: Fingerprint) -> Result<Io, DialError> {
     let named = || address.to_owned();
-    let bad = || DialError::Address { address: named() };
-    let uri: Uri = address.parse().map_err(|_| bad())?;
-    let default_port = match uri.scheme_str() {
-        Some("ws") => 80,
-        Some("wss") => 443,
-        _ => return Err(bad()),
-    };
-    let (host, port) = (uri.host().ok_or_else(bad)?, uri.port_u16().unwrap_or(default_port));
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let Address { host, port, authority, is_front } =
+        Address::parse(address).ok_or_else(|| DialError::Address { address: named() })?;
     // The scheme only tells the library what to write as `Host`: TLS is none of its business.
-    let request = format!("ws://{}{PATH}", uri.authority().ok_or_else(bad)?);
+    let request = format!("ws://{authority}{PATH}");
+    let host = host.as_str();
 
     let tcp = within(address, TcpStream::connect((host, port)))
         .await?
         .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp))
         .map_err(|source| DialError::Connect { address: named(), source })?;
-    if default_port == 80 {
+    if !is_front {
         return upgrade(address, request, tcp, fingerprint).await;
     }
     let front = within(address, front::connect(host, tcp))
         .await?
         .map_err(|source| DialError::Front { address: named(), source })?;
     upgrade(address, request, front, fingerprint).await
+}
+
+/// Whether [`dial`] can make out whom to dial at `address`.
+#[must_use]
+pub fn is_address(address: &str) -> bool {
+    Address::parse(address).is_some()
+}
+
+/// Whom to dial.
+struct Address {
+    host: String,
+    port: u16,
+    /// Host and port as they are written.
+    authority: String,
+    /// Something in front of the parent ends TLS.
+    is_front: bool,
+}
+
+impl Address {
+    fn parse(address: &str) -> Option<Self> {
+        let uri: Uri = address.parse().ok()?;
+        let (default_port, is_front) = match uri.scheme_str()? {
+            "ws" => (80, false),
+            "wss" => (443, true),
+            _ => return None,
+        };
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = uri.port_u16().unwrap_or(default_port);
+        let authority = uri.authority()?.to_string();
+        (!host.is_empty()).then_some(Self { host, port, authority, is_front })
+    }
 }
 
 /// The steps that are the same over whatever carries them.

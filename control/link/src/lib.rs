@@ -27,7 +27,7 @@ mod websocket;
 
 pub use accept::{AcceptError, accept};
 pub use code::{Chunks, HandedOver, OfferError, Offered, Offering};
-pub use dial::{DialError, dial};
+pub use dial::{DialError, dial, is_address};
 pub use driver::{Dial, Driver, Handler, LinkConfig, Sockets};
 pub use handle::{Link, LinkClosed, LinkEnd, Stream, StreamError};
 pub use hello::{Greeted, Greeting, HelloError, greet};

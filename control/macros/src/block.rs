@@ -4,29 +4,60 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{
-    Attribute, Expr, ExprClosure, FnArg, ItemFn, Pat, PatType, ReturnType, Token,
+    Attribute, Error, Expr, ExprClosure, FnArg, ItemFn, Pat, PatType, Path, ReturnType, Token,
     parse::{Parse, ParseStream},
     parse_quote,
+    spanned::Spanned,
+    token,
 };
 
-use crate::{expand, refuse, signature::Function};
+use crate::{expand, fragments, options::Root, refuse, signature::Function};
+
+/// What `call!` gives: its `$crate`, and the block.
+struct Input {
+    root: Root,
+    block: TokenStream,
+}
+
+impl Parse for Input {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let root = input.call(Path::parse_mod_style)?.into();
+        let _: Token![;] = input.parse()?;
+        Ok(Self { root, block: input.parse()? })
+    }
+}
 
 /// A closure, and perhaps a comma behind it.
 struct Closure(ExprClosure);
 
 impl Parse for Closure {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let closure = input.parse()?;
+        let closure = if input.peek(token::Group) || input.peek(token::Paren) {
+            // A fragment of a `macro_rules` stands so.
+            let expression: Expr = input.parse()?;
+            match fragments::opened(&expression) {
+                Expr::Closure(closure) => closure.clone(),
+                other => return Err(Error::new(other.span(), "expected `|`")),
+            }
+        } else {
+            input.parse()?
+        };
         let _: Option<Token![,]> = input.parse()?;
         Ok(Self(closure))
     }
 }
 
 pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
-    let Closure(closure) =
-        syn::parse2(tokens).map_err(|error| refuse::closure::not_a_closure(&error))?;
+    let Input { root, block } = syn::parse2(tokens)?;
+    let Closure(mut closure) = syn::parse2(fragments::kept_together(block))
+        .map_err(|error| refuse::closure::not_a_closure(&error))?;
+    for input in &mut closure.inputs {
+        if let Pat::Type(typed) = input {
+            fragments::open_pattern(&mut typed.pat);
+        }
+    }
     refuse::closure::modifiers(&closure)?;
-    let body = match (&*closure.body, &closure.output) {
+    let body = match (fragments::opened(&closure.body), &closure.output) {
         (Expr::Block(body), _) if body.label.is_none() && body.attrs.is_empty() => {
             body.block.clone()
         }
@@ -45,7 +76,8 @@ pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
     };
     let call = quote!(#name(#(#given),*));
     let function: ItemFn = parse_quote!(#asyncness fn #name(#(#inputs),*) #output #body);
-    let function = expand::function(&Function::block(function)?).into_item();
+    let function =
+        expand::function(&Function::block(function, closure.or1_token.span(), &root)?).into_item();
     Ok(quote!({ #function #call }))
 }
 

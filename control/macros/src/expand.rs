@@ -43,7 +43,7 @@ pub(crate) fn function(function: &Function) -> Expansion {
     let parts = Parts { function, body: &body.path };
 
     let attributes = &function.attributes.outer;
-    let (visibility, name) = (&function.visibility, &function.name);
+    let (root, visibility, name) = (&function.root, &function.visibility, &function.name);
     let generics = parts.borrows().then(|| quote!(<'__flame>));
     let lifetime = Lifetime::new(parts.lifetime_name(), Span::call_site());
     let inputs = function.arguments().map(outer_input);
@@ -61,8 +61,8 @@ pub(crate) fn function(function: &Function) -> Expansion {
     let make = parts.make();
     let outer = quote! {
         #(#attributes)*
-        #visibility fn #name #generics (#(#inputs),*) -> ::flame_aws::#work<#lifetime, #of> {
-            use ::flame_aws::__private as __flame;
+        #visibility fn #name #generics (#(#inputs),*) -> #root::#work<#lifetime, #of> {
+            use #root::__private as __flame;
             #inside
             #states
             #run
@@ -298,13 +298,15 @@ impl Parts<'_> {
             }
             Outcome::One(_) if self.is_plain() => {
                 let call = self.call(lend);
-                quote!(__flame::one_blocking(move || #call, __flame_codec(), __scope))
+                quote!(__flame::one_blocking(
+                    ::std::boxed::Box::new(move || #call), __flame_codec(), __scope
+                ))
             }
             Outcome::One(_) => {
                 let given = self.function.arguments().map(lend);
                 let run = quote!(__flame_run(#(#given),*));
                 let run = if self.borrows() { quote!(async move { #run.await }) } else { run };
-                quote!(__flame::one(#run, __flame_codec(), __scope))
+                quote!(__flame::one(__flame::boxed_future(#run), __flame_codec(), __scope))
             }
         }
     }
@@ -370,7 +372,7 @@ impl Parts<'_> {
                 });
                 quote!({
                     #(#own)*
-                    __flame::boxed_future(__flame::blocking(move || #call))
+                    __flame::blocking(::std::boxed::Box::new(move || #call))
                 })
             }
             Outcome::One(_) => quote!(__flame::boxed_future(__flame_run(#(#names),*))),

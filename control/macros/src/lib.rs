@@ -14,13 +14,18 @@
 //! - `methods` walks an impl block, `block` reads the closure of `call!`; both make a
 //!   `signature::Function` of what they find.
 //!
-//! The expansion names only `::flame_aws::__private`, `::flame_aws::{Work, StreamWork}` and `core`,
-//! `std`, so an app depends on `flame-aws` alone.
+//! - `fragments` sees to what a `macro_rules` puts around the fragments that it inserts.
+//!
+//! The expansion names only `Work`, `StreamWork` and `__private` of flame-aws, and `core`, `std`, so
+//! an app depends on `flame-aws` alone. `options` has the path of it: `::flame_aws`, or what the
+//! attribute says; `call!` gives its own `$crate`.
 
 mod attributes;
 mod block;
 mod expand;
+mod fragments;
 mod methods;
+mod options;
 mod refuse;
 mod signature;
 mod test;
@@ -32,7 +37,8 @@ use proc_macro::TokenStream;
 /// See `flame_aws::remote`, where it is documented with examples that compile.
 #[proc_macro_attribute]
 pub fn remote(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let expanded = refuse::arguments(&arguments.into()).and_then(|()| remote_item(item.into()));
+    let root = options::Root::of_attribute(arguments.into());
+    let expanded = root.and_then(|root| remote_item(item.into(), &root));
     expanded.unwrap_or_else(|refusal| refusal.to_compile_error()).into()
 }
 
@@ -52,12 +58,16 @@ pub fn block(closure: TokenStream) -> TokenStream {
     block::expand(closure.into()).unwrap_or_else(|refusal| refusal.to_compile_error()).into()
 }
 
-fn remote_item(item: proc_macro2::TokenStream) -> syn::Result<proc_macro2::TokenStream> {
+fn remote_item(
+    item: proc_macro2::TokenStream,
+    root: &options::Root,
+) -> syn::Result<proc_macro2::TokenStream> {
+    let item = fragments::kept_together(item);
     match syn::parse2(item.clone()) {
         Ok(syn::Item::Fn(function)) => {
-            Ok(expand::function(&signature::Function::free(function)?).into_item())
+            Ok(expand::function(&signature::Function::free(function, root)?).into_item())
         }
-        Ok(syn::Item::Impl(block)) => methods::expand(block),
+        Ok(syn::Item::Impl(block)) => methods::expand(block, root),
         Ok(other) => Err(refuse::item(&other)),
         Err(error) => Err(refuse::not_an_item(item, error)),
     }

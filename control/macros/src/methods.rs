@@ -5,12 +5,15 @@ use quote::ToTokens;
 use syn::{ImplItem, ImplItemFn, ItemFn, ItemImpl};
 
 use crate::{
-    expand, refuse,
+    expand, fragments,
+    options::Root,
+    refuse,
     signature::{Function, is_remote},
 };
 
-pub(crate) fn expand(mut block: ItemImpl) -> syn::Result<TokenStream> {
+pub(crate) fn expand(mut block: ItemImpl, root: &Root) -> syn::Result<TokenStream> {
     refuse::impl_block(&block)?;
+    fragments::open_type(&mut block.self_ty);
     let mut any = false;
     let mut items = Vec::with_capacity(block.items.len());
     for item in std::mem::take(&mut block.items) {
@@ -19,12 +22,12 @@ pub(crate) fn expand(mut block: ItemImpl) -> syn::Result<TokenStream> {
                 any = true;
                 for attribute in method.attrs.iter().filter(|attribute| is_remote(attribute)) {
                     if let syn::Meta::List(list) = &attribute.meta {
-                        refuse::arguments(&list.tokens)?;
+                        refuse::arguments_of_a_method(&list.tokens)?;
                     }
                 }
                 let ImplItemFn { attrs, vis, sig, block: body, .. } = method;
                 let method = ItemFn { attrs, vis, sig, block: Box::new(body) };
-                let function = Function::method(method, &block.self_ty)?;
+                let function = Function::method(method, &block.self_ty, root)?;
                 items.push(ImplItem::Verbatim(expand::function(&function).into_item()));
             }
             other => items.push(other),

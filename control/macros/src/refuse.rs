@@ -18,16 +18,35 @@ fn at<T>(span: &impl Spanned, message: &str) -> syn::Result<T> {
     Err(Error::new(span.span(), message))
 }
 
-/// `#[remote(..)]`.
-pub(crate) fn arguments(arguments: &TokenStream) -> syn::Result<()> {
+const ARGUMENTS: &str = "`#[remote]` takes no argument but `crate = path`, where flame-aws has another \
+                         name here. Options are given to a call, as in \
+                         `pool.call(work.timeout(..))`, or to a pool";
+
+/// `#[remote(..)]` with something else than `crate = path`.
+pub(crate) fn arguments(arguments: &TokenStream, error: &Error) -> Error {
+    let mut tokens = arguments.clone().into_iter();
+    let starts_well = tokens.next().is_some_and(|first| first.to_string() == "crate");
+    if starts_well {
+        return Error::new(
+            error.span(),
+            format!("the path of flame-aws is written `#[remote(crate = my::flame_aws)]`: {error}"),
+        );
+    }
+    Error::new(arguments.span(), ARGUMENTS)
+}
+
+/// `#[remote(..)]` on a method.
+pub(crate) fn arguments_of_a_method(arguments: &TokenStream) -> syn::Result<()> {
     if arguments.is_empty() {
         return Ok(());
     }
-    at(
-        arguments,
-        "`#[remote]` takes no arguments: options are given to a call, as in \
-         `pool.call(work.timeout(..))`, or to a pool",
-    )
+    if arguments.clone().into_iter().next().is_some_and(|first| first.to_string() == "crate") {
+        return at(
+            arguments,
+            "`crate = ..` goes on the `#[remote]` of the impl block, for all of its methods",
+        );
+    }
+    at(arguments, ARGUMENTS)
 }
 
 /// An item that is neither a function nor an impl block.
@@ -217,11 +236,11 @@ pub(crate) fn reference(reference: &TypeReference) -> syn::Result<()> {
     }
 }
 
+/// Type::Paren is left around several bounds alone.
 fn trait_object(of: &Type) -> syn::Result<()> {
     match of {
         Type::TraitObject(object) => dynamic(object),
-        Type::Paren(inner) => trait_object(&inner.elem),
-        Type::Group(inner) => trait_object(&inner.elem),
+        Type::Paren(several) => trait_object(&several.elem),
         _ => Ok(()),
     }
 }
@@ -245,6 +264,7 @@ pub(crate) fn unsized_state(state: &Type) -> syn::Result<()> {
         Type::Path(path) if path.path.is_ident("str") => {
             at(path, "`#[state]` is taken as a type of its own around a `String`")
         }
+        Type::Paren(several) => unsized_state(&several.elem),
         _ => Ok(()),
     }
 }

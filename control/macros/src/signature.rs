@@ -10,6 +10,8 @@ use syn::{
 
 use crate::{
     attributes::{Attributes, Body},
+    fragments,
+    options::Root,
     refuse,
 };
 
@@ -17,6 +19,7 @@ mod own_type;
 
 /// A function that can be remote.
 pub(crate) struct Function {
+    pub(crate) root: Root,
     pub(crate) attributes: Attributes,
     pub(crate) visibility: Visibility,
     pub(crate) asyncness: Option<Async>,
@@ -81,35 +84,40 @@ impl Outcome {
 
 impl Function {
     /// A function outside any impl block.
-    pub(crate) fn free(item: ItemFn) -> syn::Result<Self> {
+    pub(crate) fn free(item: ItemFn, root: &Root) -> syn::Result<Self> {
         if let Some(span) = own_type::find(&item) {
             return Err(refuse::own_type(span));
         }
         let name = item.sig.ident.unraw().to_string();
         let path = quote!(::core::concat!(::core::module_path!(), "::", #name));
-        Self::new(item, path, None)
+        Self::new(item, path, None, root)
     }
 
     /// A method of `owner`.
-    pub(crate) fn method(mut item: ItemFn, owner: &Type) -> syn::Result<Self> {
+    pub(crate) fn method(mut item: ItemFn, owner: &Type, root: &Root) -> syn::Result<Self> {
+        fragments::open_signature(&mut item.sig);
         own_type::name(&mut item.sig, owner);
         let name = format!("::{}::{}", text_of(owner), item.sig.ident.unraw());
         let path = quote!(::core::concat!(::core::module_path!(), #name));
-        Self::new(item, path, Some(owner.clone()))
+        Self::new(item, path, Some(owner.clone()), root)
     }
 
-    /// The block of a `call!`, as a function. It has no name, so its place names it.
-    pub(crate) fn block(item: ItemFn) -> syn::Result<Self> {
+    /// The block of a `call!`, as a function. It has no name, so its place names it. A `call!` that
+    /// stands in a `macro_rules` has two places: where that is used, and, at `bar`, where it is
+    /// written.
+    pub(crate) fn block(item: ItemFn, bar: Span, root: &Root) -> syn::Result<Self> {
         let [file, line, column] = location(Span::call_site());
+        let written = format!("{}:{}", bar.unwrap().line(), bar.unwrap().column());
         let path = quote!(::core::concat!(
-            ::core::module_path!(), "::call!(", #file, ":", #line, ":", #column, ")"
+            ::core::module_path!(), "::call!(", #file, ":", #line, ":", #column, " ", #written, ")"
         ));
-        let function = Self::new(item, path, None)?;
+        let function = Self::new(item, path, None, root)?;
         Ok(Self { location: location(Span::call_site()), ..function })
     }
 
-    fn new(item: ItemFn, path: TokenStream, owner: Option<Type>) -> syn::Result<Self> {
-        let ItemFn { attrs, vis, sig, block } = item;
+    fn new(item: ItemFn, path: TokenStream, owner: Option<Type>, root: &Root) -> syn::Result<Self> {
+        let ItemFn { attrs, vis, mut sig, block } = item;
+        fragments::open_signature(&mut sig);
         refuse::function(&sig)?;
         let parameters = sig
             .inputs
@@ -128,6 +136,7 @@ impl Function {
         }
         let body = if owner.is_some() { Body::Beside } else { Body::Inside };
         Ok(Self {
+            root: root.clone(),
             attributes: Attributes::deal(without_remote(attrs), body),
             visibility: vis,
             asyncness: sig.asyncness,

@@ -153,6 +153,7 @@ impl Backend for Process {
 
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
         async move {
+            program::check_words(self.args.as_deref().unwrap_or_default(), &self.env)?;
             match &self.program {
                 Some(program) => program::check(program)?,
                 None => program::own().map(drop).map_err(|error| {

@@ -332,6 +332,9 @@ impl Sent {
                 CallError::UnknownFunction { function: self.function, runner: self.runner }
             }
             Failure::Codec { what } => CallError::Codec { what, source: None },
+            Failure::MissingState { state } => {
+                CallError::MissingState { function: self.function, state }
+            }
             Failure::DeadlinePassed => timeout(Phase::Run, self.after),
             Failure::Draining => CallError::RunnerLost {
                 started: false,

@@ -12,6 +12,7 @@ use super::state::Backoff;
 use crate::backend::Backend;
 use crate::backend::guarded::Guarded;
 
+mod check;
 mod start;
 
 /// When a runner without work may end.
@@ -70,7 +71,8 @@ pub struct PoolBuilder {
     name: String,
     min: u32,
     max: u32,
-    max_concurrency: u32,
+    /// Unset, it is 100; or 1, where a runner serves one call.
+    max_concurrency: Option<u32>,
     single_use: bool,
     timeout: Option<Duration>,
     boot_timeout: Option<Duration>,
@@ -113,7 +115,7 @@ impl PoolBuilder {
             name: name.into(),
             min: 0,
             max: 4,
-            max_concurrency: 100,
+            max_concurrency: None,
             single_use: false,
             timeout: Some(Duration::from_secs(30)),
             boot_timeout: None,
@@ -140,21 +142,23 @@ impl PoolBuilder {
         }
     }
 
-    /// Runners kept up whether or not anyone calls. Default 0; on a runner always 0.
+    /// Runners kept up whether or not anyone calls. At most `max`; default 0; on a runner always 0.
     pub fn min(mut self, min: u32) -> Self {
         self.min = min;
         self
     }
 
-    /// The most instances at a time, those that boot and those that end among them. Default 4.
+    /// The most instances at a time, those that boot and those that end among them. At least 1;
+    /// default 4.
     pub fn max(mut self, max: u32) -> Self {
         self.max = max;
         self
     }
 
-    /// Calls that one runner serves at a time, 32,768 at most. Default 100.
+    /// Calls that one runner serves at a time, 1 to 32,768. Default 100; with
+    /// [`single_use`](Self::single_use) always 1.
     pub fn max_concurrency(mut self, calls: u32) -> Self {
-        self.max_concurrency = calls;
+        self.max_concurrency = Some(calls);
         self
     }
 
@@ -165,27 +169,28 @@ impl PoolBuilder {
         self
     }
 
-    /// The time that a call has in all: queue, boot, run and reply together. `None` is no limit.
-    /// Default 30 s; [`Work::timeout`](crate::Work::timeout) sets it for one call.
+    /// The time that a call has in all: queue, boot, run and reply together. `None` is no limit;
+    /// zero is refused. Default 30 s; [`Work::timeout`](crate::Work::timeout) sets it for one call.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
     }
 
-    /// How long a runner may take from its order to its hello. Default: the backend's, for
-    /// [`Process`](crate::backend::Process) 10 s.
+    /// How long a runner may take from its order to its hello, at least 1 ms. Default: the
+    /// backend's, for [`Process`](crate::backend::Process) 10 s.
     pub fn boot_timeout(mut self, timeout: Duration) -> Self {
         self.boot_timeout = Some(timeout);
         self
     }
 
-    /// How long the calls on a runner that is told to end may go on. Default 30 s.
+    /// How long the calls on a runner that is told to end may go on. Zero cancels them at once.
+    /// Default 30 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// When a runner without work ends. Default after 30 s. An app can add a condition of its
+    /// When a runner without work ends. Zero ends it as soon as it has none. Default after 30 s. An app can add a condition of its
     /// own by [`App::idle_when`](crate::App::idle_when).
     pub fn idle_shutdown_after(mut self, idle: impl Into<Idle>) -> Self {
         self.idle = idle.into();
@@ -199,13 +204,14 @@ impl PoolBuilder {
     }
 
     /// Calls that may wait for a slot; one more gets [`QueueFull`](crate::CallError::QueueFull).
-    /// Default 10,000.
+    /// At least 1; default 10,000.
     pub fn max_queue(mut self, calls: usize) -> Self {
         self.max_queue = calls;
         self
     }
 
-    /// Slots kept free ahead of demand, while `max` allows it. Default 0.
+    /// Slots kept free ahead of demand, while `max` allows it. At most the slots of `max` runners;
+    /// default 0; on a runner always 0.
     pub fn spare(mut self, slots: u32) -> Self {
         self.spare = slots;
         self
@@ -245,13 +251,14 @@ impl PoolBuilder {
         self
     }
 
-    /// The longest message, in bytes: arguments, or a result. Default 1 GiB.
+    /// The longest message, in bytes: arguments, or a result. At least 1 KiB; default 1 GiB.
     pub fn max_message(mut self, bytes: u64) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// How deep calls may nest: remote functions that call pools of their own. Default 8.
+    /// How deep calls may nest: remote functions that call pools of their own. 1 is no nesting, and
+    /// the least; default 8.
     ///
     /// On Lambda a chain of functions that invoke each other is cut at about 16 (AWS documentation,
     /// "Use Lambda recursive loop detection"), unless the function's setting RecursiveLoop is `Allow`:
@@ -261,20 +268,22 @@ impl PoolBuilder {
         self
     }
 
-    /// The longest life of a runner; then it drains, and another takes its place. Default none.
+    /// The longest life of a runner, at least 1 ms; then it drains, and another takes its place.
+    /// Default none.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// How long a lost connection may take to be resumed before the runner is lost. Default 30 s.
+    /// How long a lost connection may take to be resumed before the runner is lost. At least 1 ms;
+    /// default 30 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// A connection on which nothing came for so long is given up. Default 60 s; the other side is
-    /// pinged every third of it.
+    /// A connection on which nothing came for so long is given up. At least 10 ms, default 60 s; the
+    /// other side is pinged every third of it.
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
@@ -287,8 +296,8 @@ impl PoolBuilder {
     }
 
     /// What runners are told to dial, where it is not the listener's own address: `ws://host:port`,
-    /// or `wss://host` where a load balancer ends TLS in front of the listener. Its certificate is
-    /// checked against those that the runner's system trusts. Default: the listener's address; or,
+    /// or `wss://host` where a load balancer ends TLS in front of the listener, 384 bytes at most.
+    /// Its certificate is checked against those that the runner's system trusts. Default: the listener's address; or,
     /// where it listens on all addresses of the machine, the one that the backend knows of
     /// ([`Backend::address`]).
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
@@ -309,7 +318,7 @@ impl PoolBuilder {
         self
     }
 
-    /// The most instances of the burst backend at a time. Default 100. On Lambda each is one
+    /// The most instances of the burst backend at a time. At least 1; default 100. On Lambda each is one
     /// concurrent invocation, of which an account has 1,000 by default (AWS documentation, Lambda
     /// quotas).
     pub fn burst_max(mut self, max: u32) -> Self {
@@ -375,15 +384,15 @@ impl PoolBuilder {
         self
     }
 
-    /// The pace of boots after failures: the first pause, which doubles up to the longest.
-    /// Default 250 ms and 30 s.
+    /// The pace of boots after failures: the first pause, at least 1 ms, which doubles up to the
+    /// longest. Default 250 ms and 30 s.
     pub fn boot_backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = Backoff { first, max: longest, ..self.backoff };
         self
     }
 
-    /// After so many failed boots in a row none is tried for a while, and calls that would need
-    /// one fail at once. Default 5 and 30 s.
+    /// After so many failed boots in a row, at least 1, none is tried for a while, at least 1 ms, and
+    /// calls that would need one fail at once. Default 5 and 30 s.
     pub fn boot_breaker(mut self, failures: u32, pause: Duration) -> Self {
         self.backoff = Backoff { breaker_after: failures, breaker_open: pause, ..self.backoff };
         self

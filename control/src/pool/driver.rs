@@ -212,14 +212,14 @@ impl Shared {
 
     /// Changes limits, if they can be so together.
     pub(crate) fn resize(&self, change: LimitsChange) -> Result<(), PoolError> {
-        let mut checked = Ok(());
+        let mut wrong = Vec::new();
         self.step(|core| {
-            checked = core.state.limits().changed(&change).check();
-            if checked.is_ok() {
+            wrong = core.state.limits().changed(&change).wrong();
+            if wrong.is_empty() {
                 core.state.handle(now(), Event::Resize { change });
             }
         });
-        checked.map_err(|(option, why)| PoolError::Option { option, why })
+        PoolError::of_options(wrong)
     }
 
     /// A runner is up: known to the state only together with its link.

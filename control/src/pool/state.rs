@@ -110,7 +110,7 @@ impl<F: Clone> PoolState<F> {
     /// A pool that boots its `min` and `spare` at once: poll its actions. `seed` is for jitter.
     /// With `barred`, every boot would fail for that reason, until [`Event::Unbar`].
     pub(crate) fn new(now: Instant, limits: Limits, seed: u64, barred: Option<F>) -> Self {
-        debug_assert_eq!(limits.check(), Ok(()));
+        debug_assert_eq!(limits.out_of_range(), []);
         let mut pool = PoolState {
             kept_min: limits.min,
             fleet: Fleet::new(limits.slots_per_runner()),

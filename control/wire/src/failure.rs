@@ -77,6 +77,13 @@ pub enum Failure {
     /// The call was cancelled before it ran to its end.
     #[error("the call was cancelled on the runner")]
     Cancelled,
+    /// The runner lacks a state that the function takes; the call was not started.
+    #[error("the runner has no state of type `{state}`")]
+    MissingState {
+        /// The state's type; up to [`MAX_TEXT`] bytes.
+        #[serde(serialize_with = "text::at_most::<_, MAX_TEXT>")]
+        state: String,
+    },
 }
 
 impl Failure {

@@ -33,6 +33,7 @@ mod limits;
 mod valid;
 
 pub use limits::RunnerLimits;
+pub use valid::{check_address, check_pool};
 
 /// The longest encoded document, in characters.
 pub const MAX_ENCODED: usize = 1500;

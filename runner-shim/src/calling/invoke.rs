@@ -137,13 +137,11 @@ pub fn invoke<A>(
 
 type Scope = Option<Arc<dyn CallScope>>;
 
-/// An async function, as its future.
+/// An async function, as its future: boxed, so that what follows is compiled once for each type of
+/// result, not for each function.
 #[doc(hidden)]
-pub fn one<T: 'static>(
-    function: impl Future<Output = T> + Send + 'static,
-    codec: Codec<T>,
-    scope: Scope,
-) -> Invoked {
+#[must_use]
+pub fn one<T: 'static>(function: BoxFuture<'static, T>, codec: Codec<T>, scope: Scope) -> Invoked {
     // `map` rather than an async block, which would hold the function's future twice.
     Invoked::One(
         function
@@ -156,16 +154,17 @@ pub fn one<T: 'static>(
     )
 }
 
-/// A plain function, on a blocking thread.
+/// A plain function, on a blocking thread; boxed for the same reason.
 #[doc(hidden)]
+#[must_use]
 pub fn one_blocking<T: Send + 'static>(
-    function: impl FnOnce() -> T + Send + 'static,
+    function: Box<dyn FnOnce() -> T + Send>,
     codec: Codec<T>,
     scope: Scope,
 ) -> Invoked {
     // Encoded on the blocking thread too: that is where long work belongs.
     let function = move || encode_reply(codec, function(), Helds::ResultOut(Vec::new()));
-    Invoked::One(async move { blocking_in(function, scope).await }.boxed())
+    Invoked::One(blocking_in(function, scope).boxed())
 }
 
 /// A stream. `make` gives it in the first poll, so that all of the function's code runs there.
@@ -194,53 +193,79 @@ fn encode_reply<T>(codec: Codec<T>, value: T, helds: Helds) -> Result<EncodedRep
 ///
 /// A panic of the function goes on here. Needs a tokio runtime.
 #[doc(hidden)]
-pub async fn blocking<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> T {
-    blocking_in(function, None).await
+#[must_use]
+pub fn blocking<T: Send + 'static>(
+    function: Box<dyn FnOnce() -> T + Send>,
+) -> BoxFuture<'static, T> {
+    blocking_in(function, None).boxed()
 }
 
+/// The function's result crosses from its thread in a place of its own: so what runs it, tokio's
+/// task above all, is compiled once, and not for each function.
 async fn blocking_in<T: Send + 'static>(
     function: impl FnOnce() -> T + Send + 'static,
     scope: Scope,
 ) -> T {
+    let place = Arc::new(Mutex::new(None));
+    let result = place.clone();
+    let function = Box::new(move || {
+        let value = function();
+        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    });
+    run_blocking(function, scope).await;
+    match take(&place) {
+        Some(value) => value,
+        // The runtime is going away before the function began, or the scope declined to run it:
+        // there is no result to give, and nobody will ask again.
+        None => std::future::pending().await,
+    }
+}
+
+type Function = Box<dyn FnOnce() + Send>;
+
+/// Returns when `function` has run, or will not.
+async fn run_blocking(function: Function, scope: Scope) {
     let span = tracing::Span::current();
-    let waiting = Waiting::new(move || {
+    let waiting = Waiting::new(Box::new(move || {
         let mut function = Some(function);
-        let mut result = None;
-        let mut run = || result = function.take().map(|function| span.in_scope(function));
+        let mut run = || {
+            if let Some(function) = function.take() {
+                span.in_scope(function);
+            }
+        };
         match &scope {
             Some(scope) => scope.enter(&mut run),
             None => run(),
         }
-        result
-    });
+    }));
     let begin = waiting.begin();
-    let thread = tokio::task::spawn_blocking(move || begin()?());
-    match thread.await.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(Some(result)) => result,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is going away before the function began, or the scope declined to run it:
-        // there is no result to give, and nobody will ask again.
-        Ok(None) | Err(Err(_)) => std::future::pending().await,
+    let thread = tokio::task::spawn_blocking(move || {
+        if let Some(function) = begin() {
+            function();
+        }
+    });
+    if let Err(Ok(panic)) = thread.await.map_err(tokio::task::JoinError::try_into_panic) {
+        std::panic::resume_unwind(panic);
     }
 }
 
 /// A function that waits for its thread. A runtime has only so many (tokio's default is 512), and a
 /// task that was spawned for one can't be taken back: dropping this takes the function out of it.
-struct Waiting<F>(Arc<Mutex<Option<F>>>);
+struct Waiting(Arc<Mutex<Option<Function>>>);
 
-impl<F> Waiting<F> {
-    fn new(function: F) -> Self {
+impl Waiting {
+    fn new(function: Function) -> Self {
         Self(Arc::new(Mutex::new(Some(function))))
     }
 
     /// Gives the function to its thread, if it is still wanted.
-    fn begin(&self) -> impl FnOnce() -> Option<F> + use<F> {
+    fn begin(&self) -> impl FnOnce() -> Option<Function> + use<> {
         let function = self.0.clone();
         move || take(&function)
     }
 }
 
-impl<F> Drop for Waiting<F> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         // Dropped without the lock: what it captures is the app's.
         drop(take(&self.0));

@@ -99,9 +99,9 @@ impl<T> StateOf<T> {
 /// The state of type `T`, for a function about to run.
 ///
 /// # Panics
-/// When there is none. `App::run` checks every function's state at start and the runner checks it
-/// before each call, so this is reached only by an app that awaits a function before it has
-/// called `App::run`.
+/// When there is none. `App::run` checks the state of the app's own functions at start, and each call
+/// by a pool is checked before it is sent and before it is served. So this is reached only by an app
+/// that awaits a function here: before it has called `App::run`, or one of a dependency.
 #[expect(clippy::panic, reason = "the function's own type leaves no room for an error")]
 fn required<T: State>() -> T {
     state().unwrap_or_else(|| {

@@ -3,7 +3,8 @@
 //! Every `#[remote]` function of the app and of its dependencies is an [`Entry`]. Both ends are
 //! the same executable, so both have the same table, and a [`FunctionId`] names the same function
 //! on both. [`check`] runs once at start, before the first call: what it accepts cannot fail later
-//! for want of an entry or of a state.
+//! for want of an entry; nor, in the crate that has the app's `main`, for want of a state. A
+//! dependency may have functions that the app never calls, so theirs is asked for by each call.
 
 mod check;
 mod id;
@@ -12,7 +13,7 @@ use std::{collections::HashMap, fmt, sync::OnceLock};
 
 use flame_wire::ids::FunctionId;
 
-pub use check::{TableError, check};
+pub use check::{TableError, check, crate_of};
 #[cfg(test)]
 pub(super) use check::{check_names, check_states};
 
@@ -76,12 +77,21 @@ impl Entry {
     /// # Panics
     /// When the `Deserialize` of an argument panics. Call it where panics are caught.
     pub fn invoke(&self, arguments: Arguments) -> Result<Invocation, CodecError> {
-        for need in self.states {
-            if !need.is_met() {
-                return Err(CodecError::MissingState { function: self.name, state: need.name() });
-            }
-        }
+        self.check_states()?;
         (self.invoke)(arguments)
+    }
+
+    /// Whether this process has the state that the function needs.
+    pub(super) fn check_states(&self) -> Result<(), CodecError> {
+        match self.states.iter().find(|need| !need.is_met()) {
+            Some(need) => Err(CodecError::MissingState { function: self.name, state: need.name() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The crate that has the function.
+    fn of_crate(&self) -> &'static str {
+        self.name.split_once("::").map_or(self.name, |(first, _)| first)
     }
 }
 

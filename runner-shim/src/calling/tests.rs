@@ -119,7 +119,7 @@ macro_rules! remote {
                 |call| private::invoke(
                     call,
                     |from| Ok((private::argument::<$of>("argument").decode(from)?,)),
-                    |(argument,), scope| private::one(body(argument), codec(), scope),
+                    |(argument,), scope| private::one(private::boxed_future(body(argument)), codec(), scope),
                 ),
             );
             pub(super) fn work($argument: $of) -> Work<'static, $result> {

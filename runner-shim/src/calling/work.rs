@@ -107,7 +107,8 @@ macro_rules! common {
             /// Encodes the arguments, for the driver of a pool.
             ///
             /// # Errors
-            /// When an argument does not encode, or the work has begun to run here.
+            /// When an argument does not encode, the work has begun to run here, or this process
+            /// lacks the function's state.
             pub fn encode(self) -> Result<(Encoded, Reply<T>), CodecError> {
                 self.0.encode()
             }

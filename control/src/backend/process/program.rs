@@ -1,6 +1,6 @@
 //! Which program a child runs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::super::BackendError;
@@ -41,6 +41,31 @@ pub(super) fn check(program: &OsStr) -> Result<(), BackendError> {
         let what =
             format!("`program` is {shown}, and no folder in PATH has it: give its whole path");
         return Err(BackendError::new(what));
+    }
+    Ok(())
+}
+
+/// Whether these can be given to a child: the system takes neither zero bytes, nor variables without
+/// a name or with `=` in it.
+pub(super) fn check_words(
+    args: &[OsString],
+    env: &[(OsString, OsString)],
+) -> Result<(), BackendError> {
+    let has = |text: &OsStr, byte| text.as_encoded_bytes().contains(&byte);
+    if let Some(arg) = args.iter().find(|arg| has(arg, 0)) {
+        return Err(BackendError::new(format!("`args` has {arg:?}, which has a zero byte in it")));
+    }
+    for (name, value) in env {
+        if name.is_empty() || has(name, b'=') || has(name, 0) {
+            return Err(BackendError::new(format!(
+                "`env` has a variable called {name:?}: a name has at least one character, and \
+                 neither `=` nor a zero byte"
+            )));
+        }
+        if has(value, 0) {
+            let what = format!("`env` gives {name:?} a value with a zero byte in it");
+            return Err(BackendError::new(what));
+        }
     }
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use flame_link::ServerKey;
 use flame_runner_shim::build_id::build_id;
-use flame_wire::parent::{MAX_POOL, RunnerLimits};
+use flame_wire::parent::RunnerLimits;
 use tokio::net::TcpListener;
 
-use super::PoolBuilder;
+use super::{PoolBuilder, check};
 use crate::app;
 use crate::backend::guarded::Guarded;
 use crate::backend::{Backend, PoolInfo, Process};
@@ -37,6 +37,7 @@ impl PoolBuilder {
         if app::is_runner_to_be() {
             return Err(PoolError::NotServing);
         }
+        self.check()?;
         let depth = app::depth();
         // FLAME's runners start their pools empty, too: otherwise each copy would boot copies.
         if depth > 0 {
@@ -46,7 +47,6 @@ impl PoolBuilder {
         if depth >= self.max_depth {
             return Err(PoolError::DepthExceeded { depth });
         }
-        self.check()?;
         self.bound();
         let build = build_id().map_err(PoolError::Build)?.clone();
         let backend = self.backend.take().unwrap_or_else(|| Guarded::wrap(Process::new()));
@@ -63,6 +63,7 @@ impl PoolBuilder {
             }
         };
         let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout()).min(LONGEST);
+        check::of_backends(boot_timeout, self.burst.as_deref())?;
         let output = crate::pool::output::sink(self.log);
         let info = PoolInfo {
             name: self.name.clone(),
@@ -108,24 +109,6 @@ impl PoolBuilder {
         let _ = first.burst.set(Burst { pool, policy });
     }
 
-    fn check(&self) -> Result<(), PoolError> {
-        let bad = |option, why: String| Err(PoolError::Option { option, why });
-        self.limits().check().or_else(|(option, why)| bad(option, why))?;
-        if self.burst_max < 1 {
-            return bad("burst_max", "must be at least 1".to_owned());
-        }
-        if self.max_message < 1 {
-            return bad("max_message", "must be at least 1".to_owned());
-        }
-        if self.name.is_empty() || self.name.len() > MAX_POOL {
-            return bad("name", format!("must have 1 to {MAX_POOL} bytes"));
-        }
-        if self.silence < Duration::from_millis(10) {
-            return bad("silence", "must be at least 10 ms".to_owned());
-        }
-        Ok(())
-    }
-
     /// Times that are as good as for ever become some that clocks can add.
     fn bound(&mut self) {
         let bounded = [
@@ -141,11 +124,11 @@ impl PoolBuilder {
         }
     }
 
-    fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         Limits {
             min: self.min,
             max: self.max,
-            max_concurrency: self.max_concurrency,
+            max_concurrency: self.max_concurrency.unwrap_or(if self.single_use { 1 } else { 100 }),
             max_queue: self.max_queue,
             spare: self.spare,
             single_use: self.single_use,

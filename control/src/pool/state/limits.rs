@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use crate::error::BadOption;
+
 /// Calls that one runner can serve at a time: half of the streams that a link has, which leaves as
 /// many for channels and for calls to what is held.
 pub(crate) const MAX_CONCURRENCY: u32 = 32_768;
+
+/// The shortest pause between boots after a failure: without one, failing boots would be a busy loop.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// The numbers a pool lives by.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,28 +57,61 @@ impl Limits {
         }
     }
 
-    /// Which of them can't be so, and why.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        let must = |option, least: u64, is: u64| match is >= least {
-            true => Ok(()),
-            false => Err((option, format!("must be at least {least}"))),
+    /// What is wrong with them, in the order of their options: values that no pool can have, and
+    /// values that contradict each other.
+    pub(crate) fn wrong(&self) -> Vec<BadOption> {
+        let mut wrong = self.out_of_range();
+        wrong.extend(self.contradictions());
+        wrong
+    }
+
+    /// Values that the pool's state can't work with.
+    pub(crate) fn out_of_range(&self) -> Vec<BadOption> {
+        let Self { min, max, max_concurrency, max_queue, boot_backoff, .. } = self;
+        let mut wrong = Vec::new();
+        let mut must = |so: bool, option, why: String| {
+            if !so {
+                wrong.push(BadOption { option, why });
+            }
         };
-        must("max", 1, self.max.into())?;
-        must("max_concurrency", 1, self.max_concurrency.into())?;
-        must("max_queue", 1, self.max_queue as u64)?;
-        must("boot_breaker", 1, self.boot_backoff.breaker_after.into())?;
-        if self.max_concurrency > MAX_CONCURRENCY {
-            return Err(("max_concurrency", format!("can be {MAX_CONCURRENCY} at most")));
+        let why = format!("is {min}, above `max`, which is {max}: lower `min` or raise `max`");
+        must(min <= max || *max == 0, "min", why);
+        must(*max >= 1, "max", "is 0, but must be at least 1".to_owned());
+        let why = format!("is {max_concurrency}, but must be from 1 to {MAX_CONCURRENCY}");
+        must((1..=MAX_CONCURRENCY).contains(max_concurrency), "max_concurrency", why);
+        must(*max_queue >= 1, "max_queue", "is 0, but must be at least 1".to_owned());
+        let Backoff { first, max: longest, breaker_after, breaker_open } = boot_backoff;
+        let why = format!("begins with a pause of {first:?}, but must begin with at least 1 ms");
+        must(*first >= LEAST_PAUSE, "boot_backoff", why);
+        let why = format!("begins with a pause of {first:?}, above its longest one of {longest:?}");
+        must(first <= longest, "boot_backoff", why);
+        let why = "opens after 0 failures, but must open after at least 1".to_owned();
+        must(*breaker_after >= 1, "boot_breaker", why);
+        let why = format!("pauses for {breaker_open:?}, but must pause for at least 1 ms");
+        must(*breaker_open >= LEAST_PAUSE, "boot_breaker", why);
+        wrong
+    }
+
+    /// Values that the state copes with, but of which one can't have been meant.
+    fn contradictions(&self) -> Vec<BadOption> {
+        let Self { max, max_concurrency, spare, single_use, .. } = self;
+        let mut wrong = Vec::new();
+        if *single_use && *max_concurrency > 1 {
+            let why = format!(
+                "is {max_concurrency}, but with `single_use` a runner serves one call: leave out one \
+                 of the two"
+            );
+            wrong.push(BadOption { option: "max_concurrency", why });
         }
-        if self.min > self.max {
-            let Self { min, max, .. } = self;
-            let why = format!("is {min}, above `max`, which is {max}: lower it or raise max");
-            return Err(("min", why));
+        let slots = u64::from(*max) * u64::from(self.slots_per_runner());
+        if u64::from(*spare) > slots {
+            let why = format!(
+                "is {spare}, but the pool's `max` of {max} runners have {slots} slots in all: lower \
+                 `spare` or raise `max`"
+            );
+            wrong.push(BadOption { option: "spare", why });
         }
-        if self.boot_backoff.first > self.boot_backoff.max {
-            return Err(("boot_backoff", "has a first pause above the longest".to_owned()));
-        }
-        Ok(())
+        wrong
     }
 }
 

@@ -138,7 +138,7 @@ impl<F: Clone> PoolState<F> {
 
     pub(super) fn resize(&mut self, change: &LimitsChange) {
         self.limits = self.limits.changed(change);
-        debug_assert_eq!(self.limits.check(), Ok(()));
+        debug_assert_eq!(self.limits.out_of_range(), []);
         self.kept_min = self.limits.min;
         self.fleet.set_slots(self.limits.slots_per_runner());
         if !self.is_draining() {

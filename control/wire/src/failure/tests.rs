@@ -29,6 +29,10 @@ fn failures_have_these_bytes() {
             b"\x81\xa8TooLarge\x82\xa4size\xcd\x02\x00\xa5limit\xcd\x01\x00",
         ),
         (Failure::Cancelled, b"\xa9Cancelled"),
+        (
+            Failure::MissingState { state: "app::Db".into() },
+            b"\x81\xacMissingState\x81\xa5state\xa7app::Db",
+        ),
     ] {
         assert_eq!(failure.encode().unwrap(), bytes, "{failure:?}");
         assert_eq!(Failure::decode(bytes), Ok(failure));
@@ -122,6 +126,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         any::<u8>().prop_map(|limit| Failure::DepthExceeded { limit }),
         any::<(u64, u64)>().prop_map(|(size, limit)| Failure::TooLarge { size, limit }),
         Just(Failure::Cancelled),
+        text().prop_map(|state| Failure::MissingState { state }),
     ]
 }
 

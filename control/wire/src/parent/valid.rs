@@ -1,29 +1,34 @@
 //! Which values the fields of a FLAME_PARENT may have, for the side that writes it and the side
-//! that reads it alike.
+//! that reads it alike; and, for those that an app chooses, for the pool that is to be started with
+//! them.
 
 use super::{FlameParent, MAX_ADDRESS, MAX_POOL, ParentError, RunnerLimits};
 use crate::pack::MAX_MS;
 
 pub(super) fn all(parent: &FlameParent) -> Result<(), ParentError> {
-    address(&parent.address)?;
-    pool(&parent.pool)?;
+    check_address(&parent.address).map_err(|reason| ParentError::bad("address", reason))?;
+    check_pool(&parent.pool).map_err(|reason| ParentError::bad("pool", reason))?;
     limits(&parent.limits)
 }
 
-fn ensure(fine: bool, field: &'static str, reason: &str) -> Result<(), ParentError> {
-    if fine { Ok(()) } else { Err(ParentError::bad(field, reason)) }
+fn ensure(fine: bool, reason: &str) -> Result<(), String> {
+    if fine { Ok(()) } else { Err(reason.to_owned()) }
 }
 
-fn no_longer_than(max: usize, field: &'static str, text: &str) -> Result<(), ParentError> {
+fn no_longer_than(max: usize, text: &str) -> Result<(), String> {
     if text.len() <= max {
         return Ok(());
     }
-    Err(ParentError::bad(field, format!("is longer than {max} bytes")))
+    Err(format!("is longer than {max} bytes"))
 }
 
-fn address(address: &str) -> Result<(), ParentError> {
-    let ensure = |fine, reason| ensure(fine, "address", reason);
-    no_longer_than(MAX_ADDRESS, "address", address)?;
+/// Whether runners can be told to dial this address: `ws://host:port` or `wss://host`, with a path
+/// or without; at most [`MAX_ADDRESS`] bytes.
+///
+/// # Errors
+/// What is wrong with it, as in "the address {}".
+pub fn check_address(address: &str) -> Result<(), String> {
+    no_longer_than(MAX_ADDRESS, address)?;
     ensure(
         address.bytes().all(|byte| byte.is_ascii_graphic()),
         "has spaces or other characters than printable ASCII",
@@ -46,14 +51,20 @@ fn address(address: &str) -> Result<(), ParentError> {
     ensure(port.is_none_or(is_port), "has a port that is no number from 1 to 65535")
 }
 
-fn pool(pool: &str) -> Result<(), ParentError> {
-    let ensure = |fine, reason| ensure(fine, "pool", reason);
-    ensure(!pool.is_empty(), "is empty")?;
-    no_longer_than(MAX_POOL, "pool", pool)?;
-    ensure(!pool.chars().any(char::is_control), "has control characters")
+/// Whether a pool can have this name: 1 to [`MAX_POOL`] bytes without control characters.
+///
+/// # Errors
+/// What is wrong with it, as in "the name {}".
+pub fn check_pool(name: &str) -> Result<(), String> {
+    ensure(!name.is_empty(), "is empty")?;
+    no_longer_than(MAX_POOL, name)?;
+    ensure(!name.chars().any(char::is_control), "has control characters")
 }
 
 fn limits(limits: &RunnerLimits) -> Result<(), ParentError> {
+    let ensure = |fine, field, reason: &str| {
+        if fine { Ok(()) } else { Err(ParentError::bad(field, reason)) }
+    };
     ensure(
         limits.failsafe_ms > 0,
         "limits.failsafe_ms",

@@ -40,10 +40,11 @@ pub enum CodecError {
         /// Module path and name.
         function: &'static str,
     },
-    /// The side that runs the function lacks its state, which the check at start would have found.
+    /// The process that is to send or to run the call lacks the function's state.
     #[error(
-        "`{function}` takes `#[state]` of type `{state}`, which is not registered: call \
-         `App::run` before remote functions are called"
+        "`{function}` takes `#[state]` of type `{state}`, which is not registered in this process: \
+         add `.state(..)` with a value of that type to `App::new()`, and call remote functions \
+         inside `run`"
     )]
     MissingState {
         /// Module path and name.
@@ -88,6 +89,9 @@ impl CodecError {
 /// What a runner answers when a call's arguments or its result do not cross.
 impl From<CodecError> for Failure {
     fn from(error: CodecError) -> Self {
+        if let CodecError::MissingState { state, .. } = error {
+            return Self::MissingState { state: state.to_owned() };
+        }
         let mut what = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

@@ -40,7 +40,8 @@ pub enum TableError {
         /// Where the second is written.
         second: Location,
     },
-    /// A function has a `#[state]` parameter of a type that the app has not registered.
+    /// A function of the crate that has the app's `main` has a `#[state]` parameter of a type that the
+    /// app has not registered.
     #[error(
         "`{function}` ({location}) takes `#[state]` of type `{state}`, which this app has not \
          registered; add `.state(..)` with a value of that type to `App::new()`, before `run`{}",
@@ -66,16 +67,29 @@ fn also(others: &[&str]) -> String {
     }
 }
 
-/// Checks that every function of the table can be named and has the state it needs.
+/// Checks that every function of the table can be named, and that those of the crate `main` have the
+/// state they need.
 ///
-/// `App::run` calls it once, after the states are registered, on both ends.
+/// `App::run` calls it once, after the states are registered, on both ends. Functions of other crates
+/// may never be called, so a state that they lack is an error of the call:
+/// [`CodecError::MissingState`](crate::calling::CodecError::MissingState).
 ///
 /// # Errors
 /// The first problem found: [`TableError::Duplicate`], [`TableError::SameId`] or
 /// [`TableError::MissingState`].
-pub fn check() -> Result<(), TableError> {
+pub fn check(main: Option<&str>) -> Result<(), TableError> {
     check_names(table())?;
-    check_states(table())
+    check_states(table(), main)
+}
+
+/// The crate of a function or a closure, by the name of its type.
+#[must_use]
+pub fn crate_of<F>(_: &F) -> Option<&'static str> {
+    // `app::parent`, `app::main::{{closure}}`, `<app::Type as app::Trait>::method::{{closure}}`.
+    let name = std::any::type_name::<F>().trim_start_matches(['<', '&']);
+    let (first, _) = name.split_once("::")?;
+    let is_of_a_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    first.chars().all(is_of_a_name).then_some(first)
 }
 
 /// `entries` are sorted by name and version.
@@ -106,21 +120,23 @@ pub(crate) fn check_names(entries: &[&'static Entry]) -> Result<(), TableError> 
     Ok(())
 }
 
-pub(crate) fn check_states(entries: &[&'static Entry]) -> Result<(), TableError> {
-    let lacks = |entry: &Entry, state: &str| {
+pub(crate) fn check_states(
+    entries: &[&'static Entry],
+    main: Option<&str>,
+) -> Result<(), TableError> {
+    let own = || entries.iter().filter(|entry| Some(entry.of_crate()) == main);
+    let lacking = own().find_map(|entry| {
+        let need = entry.states.iter().find(|need| !need.is_met())?;
+        Some((entry, need.name()))
+    });
+    let Some((first, state)) = lacking else { return Ok(()) };
+    let lacks = |entry: &&&'static Entry| {
         entry.states.iter().any(|need| need.name() == state && !need.is_met())
     };
-    for (at, entry) in entries.iter().enumerate() {
-        if let Some(need) = entry.states.iter().find(|need| !need.is_met()) {
-            let state = need.name();
-            let others = entries.iter().skip(at + 1).filter(|other| lacks(other, state));
-            return Err(TableError::MissingState {
-                state,
-                function: entry.name,
-                location: entry.location,
-                others: others.map(|other| other.name).collect(),
-            });
-        }
-    }
-    Ok(())
+    Err(TableError::MissingState {
+        state,
+        function: first.name,
+        location: first.location,
+        others: own().filter(lacks).skip(1).map(|other| other.name).collect(),
+    })
 }

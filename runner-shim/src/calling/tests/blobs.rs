@@ -84,7 +84,11 @@ fn echoing<T: crate::calling::Wire>() -> &'static Entry {
             call,
             |from| private::argument::<T>("value").decode(from),
             |value, scope| {
-                private::one(async { value }, (&&&Probe::<T>::NEW).__flame_codec(), scope)
+                private::one(
+                    private::boxed_future(async { value }),
+                    (&&&Probe::<T>::NEW).__flame_codec(),
+                    scope,
+                )
             },
         )
     })))

@@ -120,7 +120,11 @@ fn plain(function: fn() -> u32) -> Entry {
             |_| Ok(()),
             |(), scope| {
                 let function = FUNCTION.lock().unwrap().unwrap();
-                private::one_blocking(function, (&&&Probe::<u32>::NEW).__flame_codec(), scope)
+                private::one_blocking(
+                    Box::new(function),
+                    (&&&Probe::<u32>::NEW).__flame_codec(),
+                    scope,
+                )
             },
         )
     })
@@ -136,7 +140,7 @@ async fn a_panic_on_a_blocking_thread_reaches_whoever_polls() {
     let panic = AssertUnwindSafe(one(invocation.invoked)).catch_unwind().await.unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"at the disco"));
 
-    let here = private::blocking(|| -> u32 { panic!("here") });
+    let here = private::blocking(Box::new(|| -> u32 { panic!("here") }));
     let panic = AssertUnwindSafe(here).catch_unwind().await.unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"here"));
 }
@@ -187,7 +191,11 @@ async fn a_scope_outlives_a_dropped_call_whose_plain_function_still_runs() {
                     BEGAN.lock().unwrap().take().unwrap().send(()).unwrap();
                     GATE.lock().unwrap().take().unwrap().recv().unwrap();
                 };
-                private::one_blocking(function, (&&&Probe::<()>::NEW).__flame_codec(), scope)
+                private::one_blocking(
+                    Box::new(function),
+                    (&&&Probe::<()>::NEW).__flame_codec(),
+                    scope,
+                )
             },
         )
     });
@@ -214,7 +222,7 @@ fn a_plain_function_that_waits_for_a_thread_is_not_run_once_it_is_dropped() {
             move || ran.store(true, Ordering::Relaxed)
         };
         let codec = (&&&Probe::<()>::NEW).__flame_codec();
-        let mut call = Box::pin(one(private::one_blocking(function, codec, Some(scope))));
+        let mut call = Box::pin(one(private::one_blocking(Box::new(function), codec, Some(scope))));
         assert!(futures_util::poll!(&mut call).is_pending());
         drop(call);
         ended.try_recv().expect("nothing of it is left");

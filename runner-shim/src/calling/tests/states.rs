@@ -52,6 +52,26 @@ fn a_call_that_lacks_its_state_is_refused_before_it_runs() {
     let value = Value { bytes: Default::default(), blobs: Vec::new() };
     let error = ENTRY.invoke(Arguments::new(value)).unwrap_err();
     assert!(matches!(error, CodecError::MissingState { function: "needs", .. }), "{error:?}");
+    assert!(error.to_string().contains("add `.state(..)`"), "{error}");
+}
+
+#[test]
+fn a_call_that_lacks_its_state_is_refused_before_it_is_sent() {
+    #[derive(Clone)]
+    struct Absent;
+    const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
+    static ENTRY: Entry =
+        Entry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| panic!("not sent"));
+    let codec = (&&&Probe::<()>::NEW).__flame_codec();
+    let work = private::work(
+        &ENTRY,
+        (),
+        |(), _| panic!("the arguments are not looked at"),
+        |()| private::boxed_future(async {}),
+        codec,
+    );
+    let error = work.encode().unwrap_err();
+    assert!(matches!(error, CodecError::MissingState { function: "needs", .. }), "{error:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::calling::{
     StateNeed, TableError,
-    table::{check_names, check_states},
+    table::{check_names, check_states, crate_of},
 };
 
 fn entry(name: &'static str, line: u32, states: &'static [StateNeed]) -> &'static Entry {
@@ -47,11 +47,55 @@ fn a_missing_state_is_named_with_every_function_that_needs_it() {
         entry("app::c", 3, const { &[StateNeed::new::<There>()] }),
         entry("app::d", 4, NEEDS),
     ];
-    let error = check_states(&entries).unwrap_err();
+    let error = check_states(&entries, Some("app")).unwrap_err();
     let TableError::MissingState { function, ref others, .. } = error else { panic!("{error:?}") };
     assert_eq!((function, &others[..]), ("app::b", &["app::d"][..]));
     let text = error.to_string();
     assert!(text.contains("app.rs:2:4") && text.contains("Missing"), "{text}");
     assert!(text.contains("add `.state(..)`"), "{text}");
-    assert!(check_states(&entries[..1]).is_ok());
+    assert!(check_states(&entries[..1], Some("app")).is_ok());
+}
+
+#[test]
+fn a_state_that_a_dependency_lacks_does_not_stop_an_app() {
+    #[derive(Clone)]
+    struct Missing;
+    const NEEDS: &[StateNeed] = &[StateNeed::new::<Missing>()];
+    let entries = [entry("app_core::a", 1, NEEDS), entry("app", 2, &[]), entry("dep::b", 3, NEEDS)];
+    assert_eq!(check_states(&entries, Some("app")), Ok(()));
+    assert_eq!(check_states(&entries, None), Ok(()));
+    let error = check_states(&entries, Some("dep")).unwrap_err();
+    assert!(matches!(error, TableError::MissingState { function: "dep::b", .. }), "{error:?}");
+}
+
+#[test]
+fn the_crate_of_an_apps_main_is_told_by_its_type() {
+    struct Server;
+    impl Server {
+        async fn serve() {}
+        fn closure(self) -> impl FnOnce() {
+            move || drop(self)
+        }
+    }
+    impl Clone for Server {
+        fn clone(&self) -> Self {
+            let of_a_trait = || {};
+            assert_eq!(crate_of(&of_a_trait), Some("flame_runner_shim"));
+            Self
+        }
+    }
+    async fn main() {}
+    let here = Some("flame_runner_shim");
+    assert_eq!(crate_of(&main), here);
+    assert_eq!(crate_of(&&main), here);
+    assert_eq!(crate_of(&Server::serve), here);
+    assert_eq!(crate_of(&Server.clone().closure()), here);
+    assert_eq!(crate_of(&|| main()), here);
+    assert_eq!(crate_of(&async || main().await), here);
+    assert_eq!(crate_of(&std::thread::yield_now), Some("std"));
+    // Nothing is known of these, or the wrong thing: then calls say what they lack.
+    let pointer: fn() = std::thread::yield_now;
+    assert_eq!(crate_of(&pointer), None);
+    let boxed: Box<dyn FnOnce()> = Box::new(|| {});
+    assert_ne!(crate_of(&boxed), here);
 }

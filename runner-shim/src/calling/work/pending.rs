@@ -65,29 +65,43 @@ impl<'a, T, R> Pending<'a, T, R> {
         let Stage::Waiting(call) = self.stage else {
             return Err(CodecError::Started { function: self.entry.name });
         };
-        let mut crossing = Crossing {
-            blobs: Blobs::Out(Vec::new()),
-            ends: Ends::Out(Vec::new()),
-            helds: Helds::ArgumentsOut(Vec::new()),
-        };
-        let mut encoder = Encoder::default();
-        crossing.scope(|| call.encode(&mut encoder))?;
-        let encoded = Encoded {
-            function: self.entry.id,
-            name: self.entry.name,
-            body: encoder.finish(crossing.blobs.into_collected())?,
-            ends: crossing.ends.into_collected(),
-            helds: crossing.helds.into_guards(),
-            options: self.options,
-        };
+        let encoded = encode(self.entry, &*call, self.options)?;
         Ok((encoded, Reply::new(self.codec)))
     }
 }
 
-/// A function and its arguments, type-erased.
-trait Start<R> {
-    fn encode(&self, encoder: &mut Encoder) -> Result<(), CodecError>;
+/// Not a method: so it is compiled once, and not for each type of result.
+fn encode(
+    entry: &'static Entry,
+    call: &dyn Encode,
+    options: Options,
+) -> Result<Encoded, CodecError> {
+    // No runner is booted for a call that it could not serve.
+    entry.check_states()?;
+    let mut crossing = Crossing {
+        blobs: Blobs::Out(Vec::new()),
+        ends: Ends::Out(Vec::new()),
+        helds: Helds::ArgumentsOut(Vec::new()),
+    };
+    let mut encoder = Encoder::default();
+    crossing.scope(|| call.encode(&mut encoder))?;
+    Ok(Encoded {
+        function: entry.id,
+        name: entry.name,
+        body: encoder.finish(crossing.blobs.into_collected())?,
+        ends: crossing.ends.into_collected(),
+        helds: crossing.helds.into_guards(),
+        options,
+    })
+}
 
+/// The arguments of a call, type-erased.
+trait Encode {
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), CodecError>;
+}
+
+/// A function and its arguments, type-erased.
+trait Start<R>: Encode {
     fn start(self: Box<Self>) -> R;
 }
 
@@ -97,11 +111,13 @@ struct Call<A, R> {
     start: fn(A) -> R,
 }
 
-impl<A, R> Start<R> for Call<A, R> {
+impl<A, R> Encode for Call<A, R> {
     fn encode(&self, encoder: &mut Encoder) -> Result<(), CodecError> {
         (self.encode)(&self.args, encoder)
     }
+}
 
+impl<A, R> Start<R> for Call<A, R> {
     fn start(self: Box<Self>) -> R {
         (self.start)(self.args)
     }

@@ -1,0 +1,4 @@
+#[flame_aws::remote(crate = "flame_aws")]
+async fn frames() {}
+
+fn main() {}

@@ -1,0 +1,9 @@
+struct Video;
+
+#[flame_aws::remote]
+impl Video {
+    #[flame_aws::remote(crate = flame_aws)]
+    async fn frames() {}
+}
+
+fn main() {}

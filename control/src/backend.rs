@@ -138,8 +138,11 @@ pub struct PoolInfo {
     /// [`App::run`](crate::App::run): those of this process, or, in a
     /// [`test`](macro@crate::test), those that select the test.
     pub args: Vec<OsString>,
-    /// Takes the lines that instances print.
+    /// Takes the lines that instances print. Never blocks: lines that the log has no room for are
+    /// dropped and counted, and the log says how many.
     pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,
+    /// Whether these lines are logged at all.
+    pub(crate) log: bool,
 }
 
 impl fmt::Debug for PoolInfo {

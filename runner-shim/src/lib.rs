@@ -7,6 +7,7 @@
 //! - [`code_sync`]: a runner of another build becomes its parent's executable.
 //! - [`started`]: the variables that make a process a runner, taken out of its environment.
 //! - [`build_id`], [`lifeline`], [`log`], [`panics`]: what makes a copy of the app a good child.
+//! - [`lines`]: what is written to standard error, or to the app's subscriber, by a thread of its own.
 
 pub mod build_id;
 pub mod calling;
@@ -17,6 +18,7 @@ mod dialling;
 mod holds;
 pub mod host;
 pub mod lifeline;
+pub mod lines;
 pub mod log;
 pub mod panics;
 pub mod pump;

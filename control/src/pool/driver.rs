@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use flame_link::Link;
+use flame_runner_shim::lines;
 use flame_wire::ids::{CallId, RunnerRef};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -327,7 +328,10 @@ impl Shared {
     }
 
     fn log(&self, event: &PoolEvent) {
-        tracing::debug!(pool = self.config.name, ?event, "pool event");
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let (pool, event) = (self.config.name.clone(), event.clone());
+            lines::event(move || tracing::debug!(pool, ?event, "pool event"));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Core> {
@@ -426,7 +430,8 @@ impl Core {
     }
 
     fn boot(&mut self, effects: &mut Effects, runner: RunnerId) {
-        let name = RunnerRef::from_bytes(rand::random());
+        // Of no other runner, in no other process: see `flame_wire::entropy`.
+        let name = RunnerRef::generate().unwrap_or_else(|_| RunnerRef::from_bytes(rand::random()));
         let (command, commands) = watch::channel(Command::Serve);
         self.runners.insert(runner, Entry { name, command, up: None });
         effects.boots.push((runner, name, commands));

@@ -72,6 +72,7 @@ impl PoolBuilder {
             lifetime: self.lifetime,
             args: app::copies::args(),
             output: output.clone().into_fn(),
+            log: self.log,
         };
         backend.init(&info).await?;
         if let Some(burst) = &self.burst {

@@ -25,6 +25,23 @@ use crate::pool::state::Limits;
 /// Ten years: what a runner takes for the longest time, too.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// The default of `silence`, and the least it can be.
+const SILENCE: Duration = Duration::from_secs(30);
+const LEAST_SILENCE: Duration = Duration::from_millis(10);
+/// The default of `grace`.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How long a connection may be silent, and how long it may be away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Patience {
+    silence: Duration,
+    grace: Duration,
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
     ///
@@ -110,8 +127,18 @@ impl PoolBuilder {
         if self.name.is_empty() || self.name.len() > MAX_POOL {
             return bad("name", format!("must have 1 to {MAX_POOL} bytes"));
         }
-        if self.silence < Duration::from_millis(10) {
+        let Patience { silence, grace } = self.patience();
+        if silence < LEAST_SILENCE {
             return bad("silence", "must be at least 10 ms".to_owned());
+        }
+        let least = Duration::from_millis(RunnerLimits::least_grace_ms(millis(silence)));
+        if grace < least {
+            let why = format!(
+                "is {grace:?}, but must be at least {least:?} with a `silence` of {silence:?}: where \
+                 only one side sees a connection break, the other comes back only after `silence`; \
+                 raise `grace`, or lower `silence`"
+            );
+            return bad("grace", why);
         }
         Ok(())
     }
@@ -120,8 +147,6 @@ impl PoolBuilder {
     fn bound(&mut self) {
         let bounded = [
             &mut self.shutdown_timeout,
-            &mut self.grace,
-            &mut self.silence,
             &mut self.backoff.first,
             &mut self.backoff.max,
             &mut self.backoff.breaker_open,
@@ -129,6 +154,17 @@ impl PoolBuilder {
         for time in bounded {
             *time = LONGEST.min(*time);
         }
+    }
+
+    /// Of these two, one that is not set follows the other.
+    fn patience(&self) -> Patience {
+        let silence = self.silence.unwrap_or_else(|| {
+            let half = self.grace.map_or(SILENCE, |grace| grace / 2);
+            SILENCE.min(half).max(LEAST_SILENCE)
+        });
+        let silence = silence.min(LONGEST);
+        let grace = self.grace.unwrap_or_else(|| GRACE.max(2 * silence));
+        Patience { silence, grace: grace.min(LONGEST) }
     }
 
     fn limits(&self) -> Limits {
@@ -146,16 +182,16 @@ impl PoolBuilder {
     }
 
     fn config(&self, depth: u8, limits: Limits, boot_timeout: Duration) -> Config {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let Patience { silence, grace } = self.patience();
         let runner = RunnerLimits {
             // A runner that its parent has given up has nothing left to wait for.
             failsafe_ms: millis(boot_timeout),
-            grace_ms: millis(self.grace),
+            grace_ms: millis(grace),
             idle_ms: self.idle.limit().map(millis),
             lifetime_ms: self.lifetime.map(millis),
             shutdown_ms: millis(self.shutdown_timeout),
-            ping_ms: millis(self.silence / 3).max(1),
-            silence_ms: millis(self.silence),
+            ping_ms: millis(silence / 3).max(1),
+            silence_ms: millis(silence),
             max_message: self.max_message,
             max_depth: self.max_depth,
             single_use: self.single_use,
@@ -171,6 +207,46 @@ impl PoolBuilder {
             runner,
             depth: depth.saturating_add(1),
             event_buffer: 1024,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder(silence: Option<u64>, grace: Option<u64>) -> PoolBuilder {
+        let mut builder = PoolBuilder::new("test");
+        builder.silence = silence.map(Duration::from_millis);
+        builder.grace = grace.map(Duration::from_millis);
+        builder
+    }
+
+    #[test]
+    fn a_connection_that_only_one_side_sees_break_comes_back_within_the_default_grace() {
+        let Patience { silence, grace } = builder(None, None).patience();
+        assert_eq!((silence.as_secs(), grace.as_secs()), (30, 60));
+        // Whichever of the two is set alone.
+        for time in [20, 100, 999, 29_000, 61_000, 10_000_000, u64::MAX] {
+            for (silence, grace) in [(Some(time), None), (None, Some(time))] {
+                let builder = builder(silence, grace);
+                builder.check().unwrap_or_else(|error| panic!("{silence:?} {grace:?}: {error}"));
+                let limits = builder.config(0, builder.limits(), Duration::from_secs(1)).runner;
+                assert!(limits.grace_ms >= RunnerLimits::least_grace_ms(limits.silence_ms));
+                assert!(limits.ping_ms < limits.silence_ms);
+            }
+        }
+    }
+
+    #[test]
+    fn a_grace_that_is_too_short_beside_the_silence_is_refused_with_both_names() {
+        for (silence, grace) in [(60_000, 30_000), (60_000, 69_999), (1_000, 1_499), (10, 0)] {
+            let error = builder(Some(silence), Some(grace)).check().unwrap_err();
+            assert!(matches!(error, PoolError::Option { option: "grace", .. }), "{error}");
+            assert!(error.to_string().contains("`silence`"), "{error}");
+        }
+        for (silence, grace) in [(60_000, 70_000), (1_000, 1_500), (u64::MAX, u64::MAX)] {
+            builder(Some(silence), Some(grace)).check().unwrap();
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod panics;
 pub mod pump;
 pub mod runner;
 mod starvation;
+mod tails;
 pub mod terminator;
 
 pub use dialling::Connect;

@@ -14,6 +14,8 @@ mod ends;
 mod idle;
 #[path = "life/logs.rs"]
 mod logs;
+#[path = "life/tails.rs"]
+mod tails;
 #[path = "life/traces.rs"]
 mod traces;
 
@@ -25,6 +27,7 @@ fn main() -> std::process::ExitCode {
         burst::tests(),
         idle::tests(),
         ends::tests(),
+        tails::tests(),
         logs::tests(),
         traces::tests(),
         embedding::tests(),

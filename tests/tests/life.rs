@@ -16,6 +16,8 @@ mod idle;
 mod logs;
 #[path = "life/subcommands.rs"]
 mod subcommands;
+#[path = "life/tails.rs"]
+mod tails;
 #[path = "life/traces.rs"]
 mod traces;
 
@@ -27,6 +29,7 @@ fn main() -> std::process::ExitCode {
         burst::tests(),
         idle::tests(),
         ends::tests(),
+        tails::tests(),
         logs::tests(),
         traces::tests(),
         embedding::tests(),

@@ -74,11 +74,7 @@ impl Order {
             pool: pool.clone(),
             encoded,
             after,
-            wanted: Wanted {
-                // A deadline beyond what the clock can tell is none.
-                deadline: after.and_then(|after| now().checked_add(after)),
-                bounded: true,
-            },
+            wanted: Wanted { deadline: deadline(after), bounded: true },
             depth: app::depth(),
             ack: false,
             at: None,
@@ -89,6 +85,12 @@ impl Order {
     pub(super) fn without_pool_budget(mut self) -> Self {
         let of_pool = |encoded: &Encoded| encoded.options.timeout == Timeout::OfPool;
         self.0.wanted.bounded = !self.0.encoded.as_ref().is_ok_and(of_pool);
+        self
+    }
+
+    /// The deadline runs from here instead: for work that is made some time before it is sent.
+    pub(super) fn from_now(mut self) -> Self {
+        self.0.wanted.deadline = deadline(self.0.after);
         self
     }
 
@@ -398,6 +400,11 @@ fn refused(refusal: Refusal<crate::pool::driver::Failure>, after: Option<Duratio
             CallError::Timeout { phase, after: after.unwrap_or_default(), boot: last_failure }
         }
     }
+}
+
+/// A deadline beyond what the clock can tell is none.
+fn deadline(after: Option<Duration>) -> Option<Instant> {
+    now().checked_add(after?)
 }
 
 /// Lets a call go on without its caller, but nothing that it gives live on.

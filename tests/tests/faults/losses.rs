@@ -168,7 +168,7 @@ async fn waiters_are_served_when_their_runner_dies_again_and_again() {
 }
 
 fn impatient(pool: PoolBuilder) -> PoolBuilder {
-    pool.silence(Duration::from_secs(1)).grace(Duration::from_millis(500))
+    pool.silence(Duration::from_secs(1)).grace(Duration::from_millis(1500))
 }
 
 async fn a_stopped_runner_holds_no_caller_past_its_deadline() {

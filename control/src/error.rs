@@ -244,10 +244,10 @@ pub enum CallError {
     /// The arguments or the result could not cross.
     #[error("the call could not cross: {what}")]
     Codec {
-        /// What was wrong.
+        /// What was wrong, and why.
         what: String,
-        /// The codec's error, where it happened on this side.
-        source: Option<CodecError>,
+        /// The codec's error, where it happened on this side. It says no more than `what`.
+        error: Option<CodecError>,
     },
     /// The call was cancelled: its child was stopped, or its runner ended it when its shutdown
     /// window was over. It may have run in part.
@@ -263,7 +263,7 @@ pub enum CallError {
 
 impl From<CodecError> for CallError {
     fn from(error: CodecError) -> Self {
-        CallError::Codec { what: error.to_string(), source: Some(error) }
+        CallError::Codec { what: error.to_string(), error: Some(error) }
     }
 }
 

@@ -98,20 +98,41 @@ fn what_is_encoded_is_decoded() {
     });
 }
 
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Tagged {
+    End,
+    Link { next: Option<Box<Tagged>> },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    End,
+    Link { next: Box<Untagged> },
+    List(Vec<Untagged>),
+}
+
 /// Through serde's own buffer, which nests as deep.
 #[test]
-fn what_is_encoded_is_decoded_also_behind_flatten() {
+fn what_is_encoded_is_decoded_also_through_serdes_own_buffer() {
     on_a_small_stack(|| {
-        let nested = |levels| {
-            (0..levels).fold(Flat { next: BTreeMap::new() }, |flat, _| Flat {
+        for levels in [1, 100, 255] {
+            let flat = (1..levels).fold(Flat { next: BTreeMap::new() }, |flat, _| Flat {
                 next: BTreeMap::from([("next".to_owned(), flat)]),
-            })
-        };
-        let flat = nested(20);
-        assert_eq!(decode::<Flat>(&encode(&flat).unwrap()).unwrap(), flat);
-        let json: serde_json::Value =
-            (0..100).fold(serde_json::json!(1), |json, _| serde_json::json!([{"a": json}]));
-        assert_eq!(decode::<serde_json::Value>(&encode(&json).unwrap()).unwrap(), json);
+            });
+            assert_eq!(decode::<Flat>(&encode(&flat).unwrap()).unwrap(), flat);
+            let tagged = (1..levels)
+                .fold(Tagged::End, |tagged, _| Tagged::Link { next: Some(Box::new(tagged)) });
+            assert_eq!(decode::<Tagged>(&encode(&tagged).unwrap()).unwrap(), tagged);
+            let untagged = (0..levels / 2).fold(Untagged::End, |untagged, _| {
+                Untagged::List(vec![Untagged::Link { next: Box::new(untagged) }])
+            });
+            assert_eq!(decode::<Untagged>(&encode(&untagged).unwrap()).unwrap(), untagged);
+            let json = (0..levels / 2)
+                .fold(serde_json::json!(1), |json, _| serde_json::json!([{ "a": json }]));
+            assert_eq!(decode::<serde_json::Value>(&encode(&json).unwrap()).unwrap(), json);
+        }
     });
 }
 

@@ -36,7 +36,7 @@ async fn what_a_format_may_lose_comes_back_as_it_was() {
         sender.send(report).await.unwrap();
     }
     drop(sender);
-    assert_eq!(child.await.unwrap(), reports());
+    assert_eq!(child.join().await.unwrap(), reports());
 
     let event = Event::Connected { from: ([10, 0, 0, 7], 80).into() };
     for fails in [true, false] {
@@ -71,10 +71,12 @@ async fn a_value_too_deep_is_an_error_on_either_side() {
             );
         for error in [argument.await.unwrap(), pool.call(values::tree(levels)).await.unwrap_err()] {
             assert!(matches!(error, CallError::Codec { .. }), "{error:?}");
-            let chain: Vec<_> =
-                std::iter::successors(Some(&error as &dyn Error), |error| error.source())
-                    .map(ToString::to_string)
-                    .collect();
+            let mut chain = vec![error.to_string()];
+            let mut source = error.source();
+            while let Some(error) = source {
+                chain.push(error.to_string());
+                source = error.source();
+            }
             assert_eq!(chain.concat().matches("256 levels deep").count(), 1, "{chain:?}");
             assert!(error.to_string().contains("256 levels deep"), "{error}");
         }

@@ -27,6 +27,7 @@ pub use state::{LimitsChange, Placement};
 pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
 
 use driver::Shared;
+use flame_runner_shim::lines;
 use state::Event;
 
 /// A handle on a pool; cheap to clone. When the last one is dropped, the pool drains: calls under
@@ -97,18 +98,21 @@ impl Pool {
     }
 
     /// Waits until `min` runners have come up once. A pool whose boots fail goes on trying: see
-    /// [`explain`](Self::explain) and [`events`](Self::events). Returns also when it drains.
-    /// Cancel-safe.
+    /// [`explain`](Self::explain) and [`events`](Self::events). Returns also when it drains, and at
+    /// once where no copy can be booted because this process has not reached
+    /// [`App::run`](crate::App::run) yet. Cancel-safe.
     pub async fn ready(&self) {
         let mut status = self.shared().status.subscribe();
         // The sender lives as long as this handle.
-        let _ = status.wait_for(|status| status.ready || status.drained).await;
+        let over = |status: &driver::Status| status.ready || status.drained || status.barred;
+        let _ = status.wait_for(over).await;
     }
 
     /// Ends the pool for good: calls that wait, and new ones, get
     /// [`Draining`](crate::CallError::Draining), those under way have `shutdown_timeout` to end,
-    /// and the runners end. Returns when nothing is left of them. Cancel-safe, in that draining
-    /// goes on without the future.
+    /// and the runners end. Returns when nothing is left of them, and what they printed and logged
+    /// is in the log; it does not wait for a log that has taken nothing for a second, nor longer
+    /// than five seconds for a slow one. Cancel-safe, in that draining goes on without the future.
     pub async fn drain(&self) {
         for pool in self.shared().all() {
             pool.handle(Event::Drain);
@@ -119,6 +123,8 @@ impl Pool {
             let _ = status.wait_for(|status| status.drained).await;
             pool.emptied().await;
         }
+        // What they printed last belongs in the log before the process ends.
+        lines::log().flush().await;
     }
 
     /// Changes limits while the pool runs; not those of its burst backend. A lower `max` drains idle

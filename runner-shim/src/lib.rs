@@ -5,7 +5,9 @@
 //! - [`calling`]: remote functions, works, channels, held values.
 //! - [`runner`]: one runner's life; [`terminator`] decides it, [`host`] ends it.
 //! - [`code_sync`]: a runner of another build becomes its parent's executable.
+//! - [`started`]: the variables that make a process a runner, taken out of its environment.
 //! - [`build_id`], [`lifeline`], [`log`], [`panics`]: what makes a copy of the app a good child.
+//! - [`lines`]: what is written to standard error, or to the app's subscriber, by a thread of its own.
 
 pub mod build_id;
 pub mod calling;
@@ -16,10 +18,12 @@ mod dialling;
 mod holds;
 pub mod host;
 pub mod lifeline;
+pub mod lines;
 pub mod log;
 pub mod panics;
 pub mod pump;
 pub mod runner;
+pub mod started;
 mod starvation;
 pub mod terminator;
 

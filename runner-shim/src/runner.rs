@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_link::{Driver, Link, LinkConfig, Sockets};
+use flame_wire::entropy;
 use flame_wire::hello::{Hello, PROTOCOL, Proof, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::message::{EndReason, LogRecord, RunnerToParent, Tag};
@@ -25,6 +26,7 @@ use crate::calls::{Calls, Ear};
 use crate::code_sync::{CodeSync, SyncError, Synced};
 use crate::dialling::{Connect, Dialler, Reached, Unreached};
 use crate::host::Host;
+use crate::lines;
 use crate::starvation;
 use crate::terminator::{Action, Event, Limits, Terminator};
 
@@ -131,7 +133,9 @@ impl Runner {
             expires_in_ms: expires_in
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             synced: sync.is_done(),
-            life: rand::random(),
+            // Never from a generator of this process: two environments of Lambda's that were restored
+            // from one snapshot would have the same life, and with one token both would be let in.
+            life: entropy::fresh().map_or_else(|_| rand::random(), u64::from_le_bytes),
         };
         let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
         Life {
@@ -159,10 +163,7 @@ impl Runner {
         // Long before the parent gives up, and never for what is only a little late.
         let silence = Duration::from_millis(self.parent.limits.silence_ms);
         let limit = (silence / 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
-        starvation::watch(limit, |complaint| {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "flame: {complaint}");
-        })
+        starvation::watch(limit, |complaint| lines::say(format!("flame: {complaint}")))
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 pub mod demo;
+pub mod early;
 pub mod emulator;
 pub mod front;
 mod harness;

@@ -66,6 +66,25 @@ pub async fn leaves_a_grandchild() -> anyhow::Result<u32> {
     Ok(std::process::Command::new("sleep").arg("600").spawn()?.id())
 }
 
+/// Starts the suite once more, as a plain command that is [that program](crate::program); what it
+/// printed, or how it failed.
+#[remote]
+pub fn starts_a_command(program: &str) -> anyhow::Result<String> {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    let output = command.env(crate::program::ENV, program).output()?;
+    anyhow::ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The variables of ours that a command finds in its environment.
+#[remote]
+pub fn inherited() -> anyhow::Result<Vec<String>> {
+    let output = std::process::Command::new("env").output()?;
+    let lines = String::from_utf8(output.stdout)?;
+    let names = lines.lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned()));
+    Ok(names.filter(|name| name.starts_with("FLAME_")).collect())
+}
+
 /// Says that it has begun, by its process id, and goes on when `open` is closed.
 #[remote]
 pub async fn gated(begun: Sender<u32>, mut open: Receiver<()>) -> anyhow::Result<u32> {
@@ -203,6 +222,41 @@ pub async fn prints_and_stays(line: &str) {
     println!("{line}");
     eprintln!("{line} on stderr");
     tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+/// A line of [`prints_lines`] and [`logs_lines`], of 500 bytes.
+#[must_use]
+pub fn long_line(number: usize) -> String {
+    format!("line {number:06} {}", "z".repeat(488))
+}
+
+/// Prints so many lines, on both streams in turn.
+#[remote]
+pub fn prints_lines(lines: usize) {
+    for number in 0..lines {
+        if number % 2 == 0 {
+            println!("{}", long_line(number));
+        } else {
+            eprintln!("{}", long_line(number));
+        }
+    }
+}
+
+/// Logs so many lines, at a pace that the link keeps.
+#[remote]
+pub async fn logs_lines(lines: usize) {
+    for number in 0..lines {
+        tracing::info!("{}", long_line(number));
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+}
+
+/// Logs an error and a warning, and has a thread that panics.
+#[remote]
+pub async fn fails_in_its_log() {
+    tracing::error!(disk = 7, "the disk is full");
+    tracing::warn!("the disk was nearly full");
+    let _ = std::thread::spawn(|| panic!("a thread of the function panics")).join();
 }
 
 /// Logs at two levels.

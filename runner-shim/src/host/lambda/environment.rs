@@ -24,6 +24,7 @@ use super::event::Payload;
 use super::{Answer, BadEvent, LambdaHost};
 use crate::context::set_process_depth;
 use crate::dialling::Connect;
+use crate::lines;
 use crate::log::Sink;
 use crate::runner::{IdlePredicate, Runner};
 
@@ -86,15 +87,21 @@ pub enum EnvironmentError {
 }
 
 impl Environment {
+    /// Whether this process runs on Lambda.
+    ///
+    /// # Errors
+    /// [`EnvironmentError::NotLambda`].
+    pub fn check() -> Result<(), EnvironmentError> {
+        let missing = missing(|name| std::env::var(name).ok());
+        if missing.is_empty() { Ok(()) } else { Err(EnvironmentError::NotLambda { missing }) }
+    }
+
     /// Serves events for as long as the environment lives. The process ends after it.
     ///
     /// # Errors
     /// [`EnvironmentError`].
     pub async fn serve(self) -> Result<Left, EnvironmentError> {
-        let missing = missing(|name| std::env::var(name).ok());
-        if !missing.is_empty() {
-            return Err(EnvironmentError::NotLambda { missing });
-        }
+        Self::check()?;
         let Self { build, idle_predicate, log, mut signals } = self;
         let current = Arc::new(Current::default());
         let sessions = Sessions { build, idle_predicate, log, current: current.clone() };
@@ -153,7 +160,9 @@ impl Sessions {
             self.current.leave(Left::WorkLeft);
         }
         let code = answer.code().map(|code| format!(" (code {code})")).unwrap_or_default();
-        say(&format!("flame-aws: request {}: {answer}{code}", context.request_id));
+        lines::say(format!("flame-aws: request {}: {answer}{code}", context.request_id));
+        // Behind the answer the environment is frozen.
+        lines::log().flush().await;
         Ok(answer)
     }
 
@@ -262,12 +271,6 @@ where
             }
         })
     }
-}
-
-/// A line of the function's log: the app's own may have no way out here.
-#[expect(clippy::print_stderr, reason = "standard error is the function's log")]
-fn say(line: &str) {
-    eprintln!("{line}");
 }
 
 #[cfg(test)]

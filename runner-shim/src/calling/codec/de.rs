@@ -252,12 +252,12 @@ impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        match self.input {
-            &[NIL, ref rest @ ..] => {
+        match *self.input {
+            [NIL, ref rest @ ..] => {
                 self.input = rest;
                 visitor.visit_none()
             }
-            &[SOMES_0, SOMES_1, somes, ref rest @ ..] => {
+            [SOMES_0, SOMES_1, somes, ref rest @ ..] => {
                 if somes > self.somes {
                     self.somes += 1;
                     return self.some(visitor);
@@ -272,8 +272,8 @@ impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
 
     #[inline]
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        match self.input {
-            &[NIL, ref rest @ ..] | &[SOMES_0, SOMES_1, _, ref rest @ ..] => {
+        match *self.input {
+            [NIL, ref rest @ ..] | [SOMES_0, SOMES_1, _, ref rest @ ..] => {
                 self.input = rest;
                 self.somes = 0;
                 visitor.visit_unit()

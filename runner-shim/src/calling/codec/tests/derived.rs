@@ -78,13 +78,15 @@ struct Flattened {
     internal: Option<Internal>,
 }
 
+type CowBytes = Cow<'static, [u8]>;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Standard {
     address: (IpAddr, SocketAddr, SocketAddrV6),
     time: (Duration, SystemTime),
     numbers: (NonZeroU8, Option<NonZeroI64>, Wrapping<u32>, f32, char),
     ranges: (Range<u8>, RangeInclusive<i64>, Bound<Option<u8>>),
-    owned: (Box<str>, PathBuf, Box<[u8]>, Cow<'static, [u8]>),
+    owned: (Box<str>, PathBuf, Box<[u8]>, CowBytes),
     arrays: ([u8; 20], [Option<u8>; 3], [(); 2]),
     keys: BTreeMap<(IpAddr, Option<()>), BTreeSet<NonZeroU8>>,
     lists: (VecDeque<u8>, LinkedList<Option<()>>, HashMap<char, i8>),

@@ -24,6 +24,7 @@ pub mod program;
 pub mod proxy;
 pub mod spans;
 mod temporary;
+pub mod values;
 mod watcher;
 
 pub use harness::{

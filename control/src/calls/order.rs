@@ -144,7 +144,7 @@ impl Inner {
         }
         if encoded.ends.len() > MAX_CHANNELS {
             let what = format!("a call has at most {MAX_CHANNELS} channels");
-            return Err(CallError::Codec { what, source: None });
+            return Err(CallError::Codec { what, error: None });
         }
         let (function, pool) = (encoded.name, &self.pool.config.name);
         let trace = encoded.options.trace.map(tracing::field::display);
@@ -172,7 +172,7 @@ impl Inner {
         let Place { link, runner, guard } = place;
         if helds.iter().any(|held| held.runner() != key(runner)) {
             let what = "an argument is held by another runner: call it by `pool.at(&held)`";
-            return Err(CallError::Codec { what: what.to_owned(), source: None });
+            return Err(CallError::Codec { what: what.to_owned(), error: None });
         }
         let left = work_deadline.map(|by| by.saturating_duration_since(now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -196,7 +196,7 @@ impl Inner {
             (Tag::Call.into(), payload, true)
         });
         if let Some(error) = failed {
-            return Err(CallError::Codec { what: error.to_string(), source: None });
+            return Err(CallError::Codec { what: error.to_string(), error: None });
         }
         let (stream, channels) = opened.map_err(|error| lost(error, false, runner))?;
         for (end, stream) in ends.into_iter().zip(channels) {
@@ -240,7 +240,7 @@ impl Place {
         let stream =
             held.as_any().downcast_ref::<HeldStream>().ok_or_else(|| CallError::Codec {
                 what: "the held value is in this process: call the function here".to_owned(),
-                source: None,
+                error: None,
             })?;
         Ok(Self {
             link: stream.link(),
@@ -333,7 +333,7 @@ impl Sent {
             Failure::UnknownFunction { .. } => {
                 CallError::UnknownFunction { function: self.function, runner: self.runner }
             }
-            Failure::Codec { what } => CallError::Codec { what, source: None },
+            Failure::Codec { what } => CallError::Codec { what, error: None },
             Failure::MissingState { state } => {
                 CallError::MissingState { function: self.function, state }
             }

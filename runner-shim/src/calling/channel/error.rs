@@ -21,9 +21,9 @@ pub enum ChannelError {
     #[error("this end of the channel has been sent away as an argument; it can be used only there")]
     SentAway,
     /// The message does not encode.
-    #[error("a message for the channel cannot be encoded")]
-    Encode(#[source] CodecError),
+    #[error(transparent)]
+    Encode(CodecError),
     /// The message is not of the channel's type.
-    #[error("a message from the channel cannot be decoded")]
-    Decode(#[source] CodecError),
+    #[error(transparent)]
+    Decode(CodecError),
 }

@@ -176,7 +176,8 @@ fn all_steps() -> Vec<Step> {
     let examples = CargoCall::new("build --workspace --examples --locked");
     // Not --all-targets: that would run the benchmarks too. Clippy has compiled them by now.
     let tests =
-        CargoCall::new("test --workspace --locked --no-fail-fast --lib --bins --tests --examples");
+        CargoCall::new("test --workspace --locked --no-fail-fast --lib --bins --tests --examples")
+            .needs(Tool::Chromium);
     let doctests = CargoCall::new("test --workspace --locked --no-fail-fast --doc");
     vec![
         Step { name: "fmt", shows: "the code is formatted", action: Action::Cargo(fmt) },
@@ -310,6 +311,13 @@ mod tests {
                 assert!(!call.args.iter().any(|arg| arg == "--all-targets" || arg == "--benches"));
             }
         }
+    }
+
+    #[test]
+    fn the_tests_have_a_browser_before_they_are_run() {
+        let steps = test(&["tests".into()]).unwrap();
+        let Action::CargoTests(call) = &steps[0].action else { panic!("tests, that are counted") };
+        assert_eq!(call.needs, Some(Tool::Chromium));
     }
 
     fn calls_of_bench(arguments: &[&str]) -> Vec<String> {

@@ -9,7 +9,7 @@ use flame_runner_shim::code_sync::EXIT_NOT_SYNCED;
 use flame_runner_shim::context::{CallContext, process_depth, set_process_depth};
 use flame_runner_shim::host::{Host, ProcessHost};
 use flame_runner_shim::runner::{EXIT_REFUSED, Ended, IdlePredicate, Runner};
-use flame_runner_shim::{Connect, lifeline, log, panics};
+use flame_runner_shim::{Connect, lifeline, lines, log, panics};
 use flame_wire::message::EndReason;
 use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
@@ -89,7 +89,8 @@ impl App {
     }
 
     /// Runs `main`, or, in a runner, serves calls until the runner ends; then the process exits,
-    /// and this does not return.
+    /// and this does not return. After `main` it waits until what runners printed and logged is in
+    /// the log, as [`Pool::drain`](crate::Pool::drain) does, and no longer.
     ///
     /// # Errors
     /// What `main` gives; [`AppError`] where the remote functions lack state, or where this
@@ -108,7 +109,11 @@ impl App {
     {
         table::check().map_err(AppError::from)?;
         match Role::of_this_process()? {
-            Role::Parent => main().await,
+            Role::Parent => {
+                let result = main().await;
+                lines::log().flush().await;
+                result
+            }
             Role::Runner(text) => match serve(text).await? {},
             #[cfg(feature = "lambda")]
             Role::Lambda => match lambda::serve().await? {},
@@ -153,18 +158,22 @@ async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
     let (reason, code) = match ended {
         Ended::Done { code, reason, .. } => (reason, code),
         Ended::Refused(refusal) => {
-            say(&format!("flame-aws: the parent refused this runner: {refusal}"));
+            lines::say(format!("flame-aws: the parent refused this runner: {refusal}"));
             (EndReason::ParentLost, EXIT_REFUSED)
         }
         Ended::NotSynced(error) => {
-            say(&format!("flame-aws: this runner can't become its parent's executable: {error}"));
+            lines::say(format!(
+                "flame-aws: this runner can't become its parent's executable: {error}"
+            ));
             (EndReason::ParentLost, EXIT_NOT_SYNCED)
         }
         _ => (EndReason::ParentLost, EXIT_REFUSED),
     };
     if ![0, EXIT_REFUSED, EXIT_NOT_SYNCED].contains(&code) {
-        say(&format!("flame-aws: the runner ends with exit code {code}: {reason}"));
+        lines::say(format!("flame-aws: the runner ends with exit code {code}: {reason}"));
     }
+    // Its last line says the same as the exit code, where its parent keeps the last lines of a child.
+    lines::log().flush().await;
     host.shutdown(reason, code).await;
     // The host's shutdown of a process does not return.
     std::process::exit(code)
@@ -178,13 +187,6 @@ async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
         HostKind::Ecs => Ok(Arc::new(flame_runner_shim::host::ecs::EcsHost::discover().await?)),
         kind => Err(AppError::Host(kind)),
     }
-}
-
-/// The process is about to exit: its last line, where its parent keeps the last lines of a child.
-fn say(line: &str) {
-    use std::io::Write;
-    // Nobody may be left to read it; the exit code says the same.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(unix)]

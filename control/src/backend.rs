@@ -124,8 +124,11 @@ pub struct PoolInfo {
     pub shutdown_timeout: Duration,
     /// The longest life of a runner, if it is limited.
     pub lifetime: Option<Duration>,
-    /// Takes the lines that instances print.
+    /// Takes the lines that instances print. Never blocks: lines that the log has no room for are
+    /// dropped and counted, and the log says how many.
     pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,
+    /// Whether these lines are logged at all.
+    pub(crate) log: bool,
 }
 
 impl fmt::Debug for PoolInfo {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use flame_link::{Chunks, Greeting, OfferError};
+use flame_runner_shim::lines;
 use flame_wire::code::{CodeHash, CodeHasher, MAX_CODE, Offer, Wish, target};
 use flame_wire::ids::BuildId;
 use tokio::sync::OnceCell;
@@ -69,7 +70,9 @@ impl Code {
                 Wish::Failed(why) => why.clone(),
                 _ => {
                     let took = begun.elapsed();
-                    tracing::info!(%runner, %build, ?took, "a runner of another build becomes this");
+                    lines::event(move || {
+                        tracing::info!(%runner, %build, ?took, "a runner of another build becomes this");
+                    });
                     return;
                 }
             },
@@ -81,7 +84,10 @@ impl Code {
             // The pool's own clock says so, too.
             Err(_) => return,
         };
-        tracing::warn!(%runner, %build, why = away, "a runner can't become this executable");
+        let why = away.clone();
+        lines::event(move || {
+            tracing::warn!(%runner, %build, why, "a runner can't become this executable");
+        });
         let _ = door.first.send(Err(Away::NotSynced(away))).await;
         // Not before: with its socket it ends, and the pool is to have its reason first.
         drop(handed);

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flame_link::{Greeting, HelloError, Io, ServerKey, accept, in_memory};
+use flame_runner_shim::lines;
 use flame_wire::hello::{Hello, NoSync, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::parent::HostKind;
@@ -109,7 +110,9 @@ impl Listener {
                     }));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the listener for runners can't take a socket");
+                    lines::event(move || {
+                        tracing::warn!(%error, "the listener for runners can't take a socket");
+                    });
                     tokio::time::sleep(OUT_OF_SOCKETS).await;
                 }
             }
@@ -149,7 +152,10 @@ impl Listener {
             Ok(Admitted::Runner(door)) => self.let_in(greeting, door).await,
             Err(refusal) => {
                 let runner = greeting.hello.runner;
-                tracing::warn!(%runner, %refusal, "a runner is refused");
+                let why = refusal.clone();
+                lines::event(
+                    move || tracing::warn!(%runner, refusal = %why, "a runner is refused"),
+                );
                 // It proved that it is ours, so this is why its boot has failed.
                 let door = self.admission().keep(runner);
                 if let (Refusal::OtherBuild { .. }, Some(door)) = (&refusal, door) {

@@ -2,52 +2,94 @@
 //!
 //! Lines go to `tracing` (target `flame::runner`) with the runner and, where it is known, the
 //! call. An app without a `tracing` subscriber sees them on its standard error.
+//!
+//! Either may block for as long as nobody reads it. So the thread of [`lines`] writes them, and
+//! whoever brings a line goes on at once. Nothing here is asynchronous, and nothing waits.
 
-use std::io::Write;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
+use flame_runner_shim::lines;
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::message::{Level, LogRecord};
 
+use self::printed::Before;
 use crate::backend::{OutputLine, OutputStream};
+
+mod printed;
 
 const TARGET: &str = "flame::runner";
 
+/// An event of this level, on the thread of the log.
+macro_rules! event {
+    ($level:expr, $($what:tt)*) => {
+        match $level {
+            Level::Error => tracing::error!(target: TARGET, $($what)*),
+            Level::Warn => tracing::warn!(target: TARGET, $($what)*),
+            Level::Info => tracing::info!(target: TARGET, $($what)*),
+            Level::Debug => tracing::debug!(target: TARGET, $($what)*),
+            Level::Trace => tracing::trace!(target: TARGET, $($what)*),
+        }
+    };
+}
+
 /// An event of a runner's own log.
-pub(crate) fn forward(runner: RunnerRef, record: &LogRecord) {
-    let LogRecord { call, level, target, text, .. } = record;
-    let call = call.map(CallId);
-    if !tracing::dispatcher::has_been_set() {
-        return print(runner, call, &format!("{level:?} {target}: {text}"));
-    }
-    let call = call.map(tracing::field::display);
-    match level {
-        Level::Error => tracing::error!(target: TARGET, %runner, call, from = target, "{text}"),
-        Level::Warn => tracing::warn!(target: TARGET, %runner, call, from = target, "{text}"),
-        Level::Info => tracing::info!(target: TARGET, %runner, call, from = target, "{text}"),
-        Level::Debug => tracing::debug!(target: TARGET, %runner, call, from = target, "{text}"),
-        Level::Trace => tracing::trace!(target: TARGET, %runner, call, from = target, "{text}"),
-    }
+pub(crate) fn forward(runner: RunnerRef, record: LogRecord) {
+    let len = record.text.len() + record.target.len();
+    lines::log().push(len, move |stderr| {
+        let LogRecord { call, level, target, text, .. } = record;
+        let call = call.map(CallId);
+        if !lines::has_subscriber() {
+            return print(stderr, runner, call, &format!("{level:?} {target}: {text}"));
+        }
+        let call = call.map(tracing::field::display);
+        event!(level, %runner, call, from = target, "{text}");
+    });
 }
 
 /// A line that a runner printed. `call` is known where it served just one.
-pub(crate) fn printed(line: &OutputLine, call: Option<CallId>) {
-    let OutputLine { runner, stream, line } = line;
-    if !tracing::dispatcher::has_been_set() {
-        return print(*runner, call, line);
-    }
-    let call = call.map(tracing::field::display);
-    let stream = match stream {
-        OutputStream::Stdout => "stdout",
-        OutputStream::Stderr => "stderr",
-    };
-    tracing::info!(target: TARGET, %runner, call, stream, "{line}");
+pub(crate) fn printed(line: OutputLine, call: Option<CallId>) {
+    lines::log().push(line.line.len(), move |stderr| {
+        let OutputLine { runner, stream, line } = line;
+        let line = printed::plain(&line);
+        if !lines::has_subscriber() {
+            return print(stderr, runner, call, &line);
+        }
+        let printed = read(runner, stream, &line);
+        let call = call.map(tracing::field::display);
+        let stream = match stream {
+            OutputStream::Stdout => "stdout",
+            OutputStream::Stderr => "stderr",
+        };
+        event!(printed.level, %runner, call, stream, "{}", printed.text);
+    });
 }
 
-fn print(runner: RunnerRef, call: Option<CallId>, text: &str) {
-    let mut stderr = std::io::stderr().lock();
-    // Where nobody reads it, there is no other log to put it in.
-    let _ = match call {
-        Some(call) => writeln!(stderr, "[{runner} {call}] {text}"),
-        None => writeln!(stderr, "[{runner}] {text}"),
+/// Reads a line, with what the ones before on its stream have said.
+fn read(runner: RunnerRef, stream: OutputStream, line: &str) -> printed::Printed<'_> {
+    /// Streams that ended amid an event; more are forgotten.
+    const MOST: usize = 1000;
+    thread_local! {
+        static BEFORE: RefCell<HashMap<(RunnerRef, bool), Before>> = RefCell::default();
+    }
+    let key = (runner, stream == OutputStream::Stderr);
+    BEFORE.with_borrow_mut(|all| {
+        let before = all.remove(&key).unwrap_or_default();
+        let (printed, after) = printed::read(line, before);
+        if all.len() >= MOST {
+            all.clear();
+        }
+        if after != Before::Nothing {
+            all.insert(key, after);
+        }
+        printed
+    })
+}
+
+fn print(stderr: &mut Vec<u8>, runner: RunnerRef, call: Option<CallId>, text: &str) {
+    let line = match call {
+        Some(call) => format!("[{runner} {call}] {text}\n"),
+        None => format!("[{runner}] {text}\n"),
     };
+    stderr.extend_from_slice(line.as_bytes());
 }

@@ -27,6 +27,7 @@ pub use state::{LimitsChange, Placement};
 pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
 
 use driver::Shared;
+use flame_runner_shim::lines;
 use state::Event;
 
 /// A handle on a pool; cheap to clone. When the last one is dropped, the pool drains: calls under
@@ -107,8 +108,9 @@ impl Pool {
 
     /// Ends the pool for good: calls that wait, and new ones, get
     /// [`Draining`](crate::CallError::Draining), those under way have `shutdown_timeout` to end,
-    /// and the runners end. Returns when nothing is left of them. Cancel-safe, in that draining
-    /// goes on without the future.
+    /// and the runners end. Returns when nothing is left of them, and what they printed and logged
+    /// is in the log; it does not wait for a log that has taken nothing for a second, nor longer
+    /// than five seconds for a slow one. Cancel-safe, in that draining goes on without the future.
     pub async fn drain(&self) {
         for pool in self.shared().all() {
             pool.handle(Event::Drain);
@@ -119,6 +121,8 @@ impl Pool {
             let _ = status.wait_for(|status| status.drained).await;
             pool.emptied().await;
         }
+        // What they printed last belongs in the log before the process ends.
+        lines::log().flush().await;
     }
 
     /// Changes limits while the pool runs; not those of its burst backend. A lower `max` drains idle

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_link::{Driver, Handler, Io, Link, LinkEnd, Sockets, Stream};
+use flame_runner_shim::lines;
 use flame_runner_shim::runner::link_config;
 use flame_wire::hello::Hello;
 use flame_wire::ids::RunnerRef;
@@ -179,7 +180,10 @@ async fn see_off(
         Ok(Err(_)) => {}
         Err(_) => {
             let why = format!("its backend did not say within {LATE_BOOT:?} whether it made one");
-            tracing::error!(runner = %name, why, "an instance may be left over");
+            let said = why.clone();
+            lines::event(move || {
+                tracing::error!(runner = %name, why = said, "an instance may be left over");
+            });
             pool.tell(PoolEvent::StopFailed { runner: name, instance: String::new(), why });
         }
     }
@@ -384,7 +388,10 @@ async fn stop(pool: &Shared, name: RunnerRef, instance: &Instance, dead: Dead) {
         sleep(pause).await;
         pause *= 2;
     }
-    tracing::error!(runner = %name, %instance, why, "an instance could not be stopped");
+    let (left, said) = (instance.clone(), why.clone());
+    lines::event(move || {
+        tracing::error!(runner = %name, instance = %left, why = said, "an instance could not be stopped");
+    });
     pool.tell(PoolEvent::StopFailed { runner: name, instance: instance.id.clone(), why });
 }
 
@@ -406,10 +413,14 @@ struct Ear {
 impl Handler for Ear {
     fn opened(&mut self, stream: Stream, _: Message) {
         // Dropping it tells the runner that nobody takes it.
-        tracing::warn!(runner = %self.name, ?stream, "a runner opened a stream by itself");
+        let runner = self.name;
+        lines::event(move || {
+            tracing::warn!(%runner, ?stream, "a runner opened a stream by itself");
+        });
     }
 
     fn control(&mut self, message: Message) {
+        let runner = self.name;
         match RunnerToParent::decode(&message.body) {
             Ok(RunnerToParent::Idle { idle_ms, .. }) => {
                 let idle_for = Duration::from_millis(idle_ms);
@@ -423,11 +434,13 @@ impl Handler for Ear {
                 tracing::debug!(runner = %self.name, %reason, "a runner says goodbye");
                 self.seen.send_modify(|seen| seen.goodbye = true);
             }
-            Ok(RunnerToParent::Log(record)) => log::forward(self.name, &record),
-            Ok(_) => tracing::warn!(runner = %self.name, "a runner said something unknown"),
-            Err(error) => {
-                tracing::warn!(runner = %self.name, %error, "a runner said something unreadable");
-            }
+            Ok(RunnerToParent::Log(record)) => log::forward(self.name, record),
+            Ok(_) => lines::event(move || {
+                tracing::warn!(%runner, "a runner said something unknown");
+            }),
+            Err(error) => lines::event(move || {
+                tracing::warn!(%runner, %error, "a runner said something unreadable");
+            }),
         }
     }
 
@@ -444,7 +457,8 @@ impl Handler for Ear {
         if self.seen.borrow().goodbye {
             self.pool.handle(Event::RunnerDraining { runner });
         } else {
-            tracing::warn!(runner = %self.name, %end, "a runner was lost");
+            let (name, end) = (self.name, end.clone());
+            lines::event(move || tracing::warn!(runner = %name, %end, "a runner was lost"));
             self.pool.handle(Event::RunnerLost { runner });
         }
     }
@@ -469,7 +483,9 @@ fn say(link: &Link, message: &ParentToRunner) {
             // A link that is over needs no telling.
             let _ = link.control(Tag::Control.into(), body.into());
         }
-        Err(error) => tracing::error!(%error, "a message to a runner can't be written"),
+        Err(error) => lines::event(move || {
+            tracing::error!(%error, "a message to a runner can't be written");
+        }),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::code_sync::{CodeSync, SyncError, Synced};
+use crate::lines;
 use crate::terminator::Event;
 
 /// The first pause after a failed dial; it doubles up to [`LONGEST`], and each is jittered so that
@@ -149,9 +150,8 @@ impl Dialler {
 
 /// Nobody else is there to be told: the log goes to the parent.
 fn complaint(tried: Duration, why: &str) {
-    use std::io::Write;
     let tried = tried.as_secs();
-    let _ = writeln!(std::io::stderr(), "flame: not with the parent after {tried} s: {why}");
+    lines::say(format!("flame: not with the parent after {tried} s: {why}"));
 }
 
 enum Failed {

@@ -6,6 +6,7 @@
 //! - [`runner`]: one runner's life; [`terminator`] decides it, [`host`] ends it.
 //! - [`code_sync`]: a runner of another build becomes its parent's executable.
 //! - [`build_id`], [`lifeline`], [`log`], [`panics`]: what makes a copy of the app a good child.
+//! - [`lines`]: what is written to standard error, or to the app's subscriber, by a thread of its own.
 
 pub mod build_id;
 pub mod calling;
@@ -16,6 +17,7 @@ mod dialling;
 mod holds;
 pub mod host;
 pub mod lifeline;
+pub mod lines;
 pub mod log;
 pub mod panics;
 pub mod pump;

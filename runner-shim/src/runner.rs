@@ -25,6 +25,7 @@ use crate::calls::{Calls, Ear};
 use crate::code_sync::{CodeSync, SyncError, Synced};
 use crate::dialling::{Connect, Dialler, Reached, Unreached};
 use crate::host::Host;
+use crate::lines;
 use crate::starvation;
 use crate::terminator::{Action, Event, Limits, Terminator};
 
@@ -159,10 +160,7 @@ impl Runner {
         // Long before the parent gives up, and never for what is only a little late.
         let silence = Duration::from_millis(self.parent.limits.silence_ms);
         let limit = (silence / 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
-        starvation::watch(limit, |complaint| {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "flame: {complaint}");
-        })
+        starvation::watch(limit, |complaint| lines::say(format!("flame: {complaint}")))
     }
 }
 

@@ -205,6 +205,41 @@ pub async fn prints_and_stays(line: &str) {
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
+/// A line of [`prints_lines`] and [`logs_lines`], of 500 bytes.
+#[must_use]
+pub fn long_line(number: usize) -> String {
+    format!("line {number:06} {}", "z".repeat(488))
+}
+
+/// Prints so many lines, on both streams in turn.
+#[remote]
+pub fn prints_lines(lines: usize) {
+    for number in 0..lines {
+        if number % 2 == 0 {
+            println!("{}", long_line(number));
+        } else {
+            eprintln!("{}", long_line(number));
+        }
+    }
+}
+
+/// Logs so many lines, at a pace that the link keeps.
+#[remote]
+pub async fn logs_lines(lines: usize) {
+    for number in 0..lines {
+        tracing::info!("{}", long_line(number));
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+}
+
+/// Logs an error and a warning, and has a thread that panics.
+#[remote]
+pub async fn fails_in_its_log() {
+    tracing::error!(disk = 7, "the disk is full");
+    tracing::warn!("the disk was nearly full");
+    let _ = std::thread::spawn(|| panic!("a thread of the function panics")).join();
+}
+
 /// Logs at two levels.
 #[remote]
 pub async fn logs(text: &str) {

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use flame_aws::backend::Lambda;
-use flame_aws::{PoolEvent, Sender, channel};
+use flame_aws::{CallError, PoolEvent, Sender, channel};
 use flame_runner_shim::code_sync;
 use futures_util::TryStreamExt;
 use rustix::process::Signal;
@@ -28,6 +28,9 @@ pub(crate) async fn run(name: &str) {
         "talks" => talks().await,
         "traced" => traced().await,
         "hogs" => hogs().await,
+        "unheard" => unheard().await,
+        "floods" => floods().await,
+        "levels" => levels().await,
         "parent_on_lambda" => parent_on_lambda().await,
         "boots_on_lambda" => boots_on_lambda().await,
         "talks_on_lambda" => talks_on_lambda().await,
@@ -139,6 +142,46 @@ async fn hogs() {
     let pool = process_pool("hogs").max(1).silence(Duration::from_secs(1));
     let pool = pool.start().await.unwrap();
     pool.call(mischief::hogs_for_a_while()).await.unwrap();
+    pool.drain().await;
+}
+
+/// Does all that a parent does while nobody reads its standard error, which its children fill.
+async fn unheard() {
+    if std::env::var_os("DEMO_SUBSCRIBER").is_some() {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    }
+    let loud = process_pool("loud").max(1).start().await.unwrap();
+    loud.call(mischief::prints_lines(1000)).await.unwrap();
+    loud.call(mischief::logs_lines(1000)).await.unwrap();
+    let late = loud.call(demo::forever().timeout(Duration::from_millis(100))).await;
+    assert!(matches!(late, Err(CallError::Timeout { .. })), "{late:?}");
+    let other = process_pool("other").max(1).start().await.unwrap();
+    let pid = other.call(demo::pid()).await.unwrap();
+    process::ends_clean(&other, &[pid]).await;
+    let dies = loud.call(mischief::dies()).await;
+    assert!(matches!(dies, Err(CallError::RunnerLost { .. })), "{dies:?}");
+    process::ends_clean(&loud, &[]).await;
+    println!("drained");
+}
+
+/// A child prints as many lines as `DEMO_LINES` says; `ready` is told when it has. The program stays
+/// while the file that `DEMO_STAY_WHILE` names is there.
+async fn floods() {
+    let lines = std::env::var("DEMO_LINES").expect("it is set").parse().expect("a number");
+    let pool = process_pool("floods").max(1).timeout(None).start().await.unwrap();
+    pool.call(mischief::prints_lines(lines)).await.unwrap();
+    println!("ready");
+    if let Some(file) = std::env::var_os("DEMO_STAY_WHILE") {
+        crate::until("it may go", || !std::path::Path::new(&file).exists()).await;
+    }
+    pool.drain().await;
+}
+
+/// A child that logs an error and panics, with a subscriber that `main` has set and coloured.
+async fn levels() {
+    let coloured = flame_aws::backend::Process::new().env("NO_COLOR", "");
+    let pool = process_pool("levels").max(1).backend(coloured).start().await.unwrap();
+    pool.call(mischief::fails_in_its_log()).await.unwrap();
     pool.drain().await;
 }
 
@@ -327,6 +370,28 @@ impl Program {
         let stderr = self.child.stderr.as_mut().expect("it is piped");
         stderr.read_to_string(&mut error).await.expect("text");
         panic!("it ended before it was ready: {error}")
+    }
+
+    /// The next bytes of its standard error; then [`finish`](Self::finish) gives what follows.
+    pub async fn heard(&mut self, len: usize) -> Vec<u8> {
+        let mut heard = vec![0; len];
+        let stderr = self.child.stderr.as_mut().expect("it is piped");
+        stderr.read_exact(&mut heard).await.expect("so much is written");
+        heard
+    }
+
+    /// Waits for its end, and reads nothing of its standard error meanwhile; what it printed.
+    pub async fn finish_unheard(mut self) -> String {
+        let mut printed = String::new();
+        while let Some(line) = self.lines.next_line().await.expect("text") {
+            printed.push_str(&line);
+            printed.push('\n');
+        }
+        let stderr = self.child.stderr.take().expect("it is piped");
+        let status = self.child.wait().await.expect("it ends");
+        drop(stderr);
+        assert!(status.success(), "{status}: {printed}");
+        printed
     }
 
     /// Kills it with -9.

@@ -4,10 +4,10 @@ use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::host::lambda::{Environment, Left};
 use flame_runner_shim::log::Sink;
 use flame_runner_shim::terminator::{EXIT_OK, EXIT_WORK_ABORTED};
-use flame_runner_shim::{log, panics};
+use flame_runner_shim::{lines, log, panics};
 use tokio::sync::mpsc;
 
-use super::{idle_predicate, listen_for_signals, say};
+use super::{idle_predicate, listen_for_signals};
 use crate::error::AppError;
 
 /// Serves invocations, and exits.
@@ -27,6 +27,7 @@ pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
         }
         _ => ("it was asked to end", EXIT_OK),
     };
-    say(&format!("flame-aws: this Lambda environment ends: {why}"));
+    lines::say(format!("flame-aws: this Lambda environment ends: {why}"));
+    lines::log().flush().await;
     std::process::exit(code)
 }

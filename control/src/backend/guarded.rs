@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flame_runner_shim::lines;
 use flame_wire::parent::HostKind;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -62,7 +63,9 @@ impl Backend for Guarded {
                 Ok(death) => death,
                 // It may live and serve: that its link is lost is seen without a watch.
                 Err(why) => {
-                    tracing::error!(%instance, why, "an instance is not watched any more");
+                    lines::event(move || {
+                        tracing::error!(%instance, why, "an instance is not watched any more");
+                    });
                     std::future::pending().await
                 }
             }
@@ -72,7 +75,8 @@ impl Backend for Guarded {
 
     fn heard(&self, instance: &Instance, what: Heard) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.0.heard(instance, what))) {
-            tracing::error!(%instance, why = said(panic.as_ref()), "a runner's word was lost");
+            let (instance, why) = (instance.clone(), said(panic.as_ref()));
+            lines::event(move || tracing::error!(%instance, why, "a runner's word was lost"));
         }
     }
 }

@@ -156,7 +156,9 @@ impl Backend for Process {
 
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         async move {
-            let output = Output::new(spec.runner, self.pool.get().map(|pool| pool.output.clone()));
+            let pool = self.pool.get();
+            let sink = pool.filter(|pool| pool.log).map(|pool| pool.output.clone());
+            let output = Output::new(spec.runner, sink);
             let spawned = match self.command(&spec) {
                 Ok(command) => supervisor::spawn(Order { command, output }).await,
                 Err(error) => Err(error),

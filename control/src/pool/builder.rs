@@ -218,6 +218,28 @@ impl PoolBuilder {
     }
 
     /// Whether what runners print and log appears in this process's log. Default true.
+    ///
+    /// Each `tracing` event of a runner, and each line that a child process prints, is an event of
+    /// the target `flame::runner`, with the fields `runner`, `call` where it is known, and `from`
+    /// (the event's own target) or `stream`. If this process has no `tracing` subscriber, the lines
+    /// go to its standard error.
+    ///
+    /// **Levels.** A runner whose `main` has set no subscriber sends its events with their levels. One
+    /// that has set a subscriber prints its events, and the parent reads level and time off: lines of
+    /// `tracing_subscriber` (full, compact, pretty, JSON), of `env_logger` and the like, and the
+    /// messages of panics, which are errors. Any other line is an INFO event. A line without a time
+    /// before its level is never taken for DEBUG or TRACE. Escape sequences, such as those for
+    /// colours, are removed.
+    ///
+    /// **A log that is slow or stuck.** The lines are written by a thread of its own, `flame-log`,
+    /// and neither a call nor a child waits for the log: 16 MiB of lines may wait, and what finds
+    /// no room is dropped and counted in the log. While 4 MiB wait, the output of children is not
+    /// read until 2 MiB are left, for one second at most, so that a child that prints faster than
+    /// the log takes is slowed down before anything is dropped. [`Pool::drain`](crate::Pool::drain) and the end of
+    /// [`App::run`](crate::App::run) wait for what is queued, as long as something is written at
+    /// least once a second, and five seconds at most. The events that the app itself logs still
+    /// call its subscriber directly: give it a writer that does not block, such as that of
+    /// `tracing_appender`, if standard error may be stuck.
     pub fn log(mut self, log: bool) -> Self {
         self.log = log;
         self

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use flame_runner_shim::lines;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::events::PoolEvent;
@@ -26,7 +27,12 @@ impl Callbacks {
                 match events.recv().await {
                     Ok(event) => self.call(&event),
                     Err(RecvError::Lagged(missed)) => {
-                        tracing::warn!(missed, "the pool's callbacks are too slow for its events");
+                        lines::event(move || {
+                            tracing::warn!(
+                                missed,
+                                "the pool's callbacks are too slow for its events"
+                            );
+                        });
                     }
                     Err(RecvError::Closed) => return,
                 }
@@ -44,7 +50,8 @@ impl Callbacks {
         if let Some(callback) = callback
             && catch_unwind(AssertUnwindSafe(|| callback(event))).is_err()
         {
-            tracing::error!(?event, "a callback of the pool panicked");
+            let event = event.clone();
+            lines::event(move || tracing::error!(?event, "a callback of the pool panicked"));
         }
     }
 }

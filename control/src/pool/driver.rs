@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use flame_link::Link;
+use flame_runner_shim::lines;
 use flame_wire::ids::{CallId, RunnerRef};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -302,7 +303,10 @@ impl Shared {
     }
 
     fn log(&self, event: &PoolEvent) {
-        tracing::debug!(pool = self.config.name, ?event, "pool event");
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let (pool, event) = (self.config.name.clone(), event.clone());
+            lines::event(move || tracing::debug!(pool, ?event, "pool event"));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Core> {

@@ -28,7 +28,7 @@ impl Sink {
             if self.enabled {
                 let pool = self.pool.get().and_then(Weak::upgrade);
                 let call = pool.and_then(|pool| pool.only_call_on(line.runner));
-                log::printed(&line, call);
+                log::printed(line, call);
             }
         })
     }

@@ -22,6 +22,7 @@ pub(crate) fn tests() -> Vec<Test> {
         another_build_is_refused_with_both_build_ids,
         a_runner_does_not_talk_to_a_parent_with_another_key,
         a_runner_whose_parent_is_gone_ends_by_itself,
+        a_runner_whose_standard_error_nobody_reads_ends_by_itself,
     ]
 }
 
@@ -134,7 +135,8 @@ async fn a_runner_does_not_talk_to_a_parent_with_another_key() {
     ends_clean(&pool, &[]).await;
 }
 
-async fn a_runner_whose_parent_is_gone_ends_by_itself() {
+/// The FLAME_PARENT of a pool that is gone.
+async fn orphan() -> String {
     let folder = Folder::new();
     let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
     let pool = process_pool("test").min(1).backend(backend);
@@ -142,8 +144,27 @@ async fn a_runner_whose_parent_is_gone_ends_by_itself() {
     until("the child boots", || !folder.files().is_empty()).await;
     let orphan = std::fs::read_to_string(&folder.files()[0]).unwrap();
     ends_clean(&pool, &[]).await;
-    drop(pool);
-    let output = started_with(&orphan).await;
+    orphan
+}
+
+async fn a_runner_whose_parent_is_gone_ends_by_itself() {
+    let output = started_with(&orphan().await).await;
     assert_eq!(output.status.code(), Some(EXIT_NEVER_CONNECTED), "{}", error(&output));
     assert!(error(&output).contains("never reached its parent"), "{}", error(&output));
+}
+
+async fn a_runner_whose_standard_error_nobody_reads_ends_by_itself() {
+    let (full, unread) = tokio::net::unix::pipe::pipe().unwrap();
+    loop {
+        full.writable().await.unwrap();
+        if let Err(error) = full.try_write(&[b'x'; 4096]) {
+            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+            break;
+        }
+    }
+    let mut runner = program::copy();
+    runner.env(FlameParent::ENV, orphan().await);
+    let status = runner.stderr(full.into_blocking_fd().unwrap()).status().await.unwrap();
+    assert_eq!(status.code(), Some(EXIT_NEVER_CONNECTED));
+    drop(unread);
 }

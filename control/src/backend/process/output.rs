@@ -1,10 +1,16 @@
 //! What a child prints: passed on line by line, and the last lines kept for its obituary.
+//!
+//! A child that prints faster than the log takes is slowed down, as any process is by a full pipe:
+//! its output is not read for a while. That lasts a second at most, so that a log that is stuck
+//! stops no child; then lines are dropped, and counted. Nothing but the reading of this one stream
+//! waits, and nothing waits any more once the child is dead: its last lines are wanted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flame_wire::ids::RunnerRef;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::watch;
 
 use crate::backend::{OutputLine, OutputStream};
 
@@ -27,12 +33,24 @@ impl Output {
         Self { runner, sink, tail: Arc::default() }
     }
 
-    /// Reads until the other end is closed by all who have it.
-    pub(super) async fn read(self, stream: OutputStream, mut from: impl AsyncRead + Unpin) {
+    /// Reads until the other end is closed by all who have it. `dead` becomes true, or is dropped,
+    /// when the child is dead.
+    pub(super) async fn read(
+        self,
+        stream: OutputStream,
+        mut from: impl AsyncRead + Unpin,
+        mut dead: watch::Receiver<bool>,
+    ) {
         let mut lines = Lines::default();
         let mut chunk = vec![0; LONGEST_LINE];
         while let Ok(len @ 1..) = from.read(&mut chunk).await {
             lines.push(chunk.get(..len).unwrap_or_default(), |line| self.line(stream, line));
+            if self.sink.is_some() {
+                tokio::select! {
+                    () = flame_runner_shim::lines::log().room() => {}
+                    _ = dead.wait_for(|dead| *dead) => {}
+                }
+            }
         }
         lines.finish(|line| self.line(stream, line));
     }

@@ -90,9 +90,13 @@ fn start_child(order: Order) -> io::Result<Child> {
     let pid = child.id().unwrap_or_default();
     let (kill, mut killed) = mpsc::channel(1);
     let (dead, death) = watch::channel(None);
+    let (exited, dead_for_out) = watch::channel(false);
+    let dead_for_err = dead_for_out.clone();
+    let (of_out, of_err) = (output.clone(), output.clone());
+    let (out, err) = (child.stdout.take(), child.stderr.take());
     let printed = [
-        child.stdout.take().map(|out| tokio::spawn(output.clone().read(OutputStream::Stdout, out))),
-        child.stderr.take().map(|err| tokio::spawn(output.clone().read(OutputStream::Stderr, err))),
+        out.map(|out| tokio::spawn(of_out.read(OutputStream::Stdout, out, dead_for_out))),
+        err.map(|err| tokio::spawn(of_err.read(OutputStream::Stderr, err, dead_for_err))),
     ];
     tokio::spawn(async move {
         let (status, was_killed) = tokio::select! {
@@ -103,6 +107,7 @@ fn start_child(order: Order) -> io::Result<Child> {
                 (child.wait().await, true)
             }
         };
+        exited.send_replace(true);
         // Its ends of the pipes are closed by now: this does not wait but for a grandchild.
         for reader in printed.into_iter().flatten() {
             let _ = timeout(LAST_WORDS, reader).await;

@@ -65,6 +65,7 @@ impl PoolBuilder {
             shutdown_timeout: self.shutdown_timeout,
             lifetime: self.lifetime,
             output: output.clone().into_fn(),
+            log: self.log,
         };
         backend.init(&info).await?;
         if let Some(burst) = &self.burst {

@@ -24,6 +24,7 @@ use super::event::Payload;
 use super::{Answer, BadEvent, LambdaHost};
 use crate::context::set_process_depth;
 use crate::dialling::Connect;
+use crate::lines;
 use crate::log::Sink;
 use crate::runner::{IdlePredicate, Runner};
 
@@ -153,7 +154,9 @@ impl Sessions {
             self.current.leave(Left::WorkLeft);
         }
         let code = answer.code().map(|code| format!(" (code {code})")).unwrap_or_default();
-        say(&format!("flame-aws: request {}: {answer}{code}", context.request_id));
+        lines::say(format!("flame-aws: request {}: {answer}{code}", context.request_id));
+        // Behind the answer the environment is frozen.
+        lines::log().flush().await;
         Ok(answer)
     }
 
@@ -262,12 +265,6 @@ where
             }
         })
     }
-}
-
-/// A line of the function's log: the app's own may have no way out here.
-#[expect(clippy::print_stderr, reason = "standard error is the function's log")]
-fn say(line: &str) {
-    eprintln!("{line}");
 }
 
 #[cfg(test)]

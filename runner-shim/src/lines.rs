@@ -1,0 +1,320 @@
+//! Lines for this process's log, written by a thread of its own.
+//!
+//! Whoever reads the log may be slow, or may have stopped: a full pipe blocks its writer. So no
+//! task, and no thread that has other work, writes to standard error or calls the app's `tracing`
+//! subscriber with lines of runners. Each line goes into a bounded queue, and the thread `flame-log`,
+//! which is started with the first line, writes it.
+//!
+//! ```text
+//!  push ──▶ Queue (bounded in bytes, pure) ──▶ flame-log ──▶ standard error, or the subscriber
+//!   │          │ full: drops, counts                │
+//!   │          └─ high: room() waits, a second ◀────┘ tells of what is written
+//!   └ never waits                                flush() waits for it
+//! ```
+//!
+//! # Invariants
+//!
+//! * [`Lines::push`] never waits for the destination.
+//! * Lines are written in the order in which they were pushed.
+//! * What is dropped is counted, and the count is written in place of the lines that are missing.
+//! * The process can end while the thread is stuck: nothing joins it.
+
+use std::io::{ErrorKind, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+
+use self::queue::{Queue, Taken};
+
+mod queue;
+#[cfg(test)]
+mod tests;
+
+/// How long the reading of a runner's output may wait for the log in one go. After that lines go on
+/// into the queue, and are dropped where that is full.
+const PAUSE: Duration = Duration::from_secs(1);
+/// [`Lines::flush`] gives up when nothing has been written for so long,
+const FLUSH_STALL: Duration = Duration::from_secs(1);
+/// or after so long in all.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// Lines share a write up to this length, in bytes. POSIX guarantees that a write of up to 4096
+/// bytes (Linux's PIPE_BUF) to a pipe is not mixed with those of other processes.
+const WRITE: usize = 4096;
+/// Before a destination that is not ready is tried again.
+const NOT_READY: Duration = Duration::from_millis(5);
+
+/// Writes one line: it appends to the text for standard error, or calls the subscriber. It runs on
+/// the log's thread, where it may block.
+pub type Line = Box<dyn FnOnce(&mut Vec<u8>) + Send>;
+
+/// Writes the notice that so many lines were dropped.
+pub type Notice = fn(u64, &mut Vec<u8>);
+
+/// A log's queue and its thread.
+pub struct Lines {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: Mutex<Core>,
+    /// There is something to write.
+    filled: Condvar,
+    /// Something was written.
+    written: Condvar,
+    /// The queue is no longer high.
+    low: Notify,
+    notice: Notice,
+}
+
+struct Core {
+    queue: Queue<Line>,
+    /// When something was written last, or came to be written where nothing else was.
+    progress: Instant,
+    /// Until the thread has been started.
+    destination: Option<Box<dyn Write + Send>>,
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").finish_non_exhaustive()
+    }
+}
+
+/// The log of this process, on its standard error.
+pub fn log() -> &'static Lines {
+    static LOG: LazyLock<Lines> =
+        LazyLock::new(|| Lines::new(Box::new(std::io::stderr()), write_notice));
+    &LOG
+}
+
+/// A line of this library on standard error, for whoever looks for the reason of a fault.
+pub fn say(line: impl Into<String>) {
+    let line = line.into();
+    log().push(line.len(), move |stderr| {
+        stderr.extend_from_slice(line.as_bytes());
+        stderr.push(b'\n');
+    });
+}
+
+/// An event of this library. `emit` is called on the log's thread, with the caller's subscriber and
+/// in its span: a subscriber that blocks, blocks neither a task nor what holds a lock.
+pub fn event(emit: impl FnOnce() + Send + 'static) {
+    if !tracing::dispatcher::has_been_set() {
+        return;
+    }
+    let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    let span = tracing::Span::current();
+    log().push(0, move |_| tracing::dispatcher::with_default(&dispatch, || span.in_scope(emit)));
+}
+
+/// Whether events of the calling thread reach a `tracing` subscriber. On the log's thread that is a
+/// global one.
+#[must_use]
+pub fn has_subscriber() -> bool {
+    use tracing::subscriber::NoSubscriber;
+    tracing::dispatcher::has_been_set()
+        && tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
+}
+
+fn write_notice(dropped: u64, stderr: &mut Vec<u8>) {
+    let what = format!("{dropped} lines of runners were dropped:");
+    if has_subscriber() {
+        tracing::warn!(
+            target: "flame::runner",
+            dropped,
+            "{what} the log does not take them fast enough"
+        );
+    } else {
+        let why = "standard error does not take them fast enough";
+        stderr.extend_from_slice(format!("flame-aws: {what} {why}\n").as_bytes());
+    }
+}
+
+impl Lines {
+    /// A log that writes to `destination`. Its thread is started with the first line.
+    #[must_use]
+    pub fn new(destination: Box<dyn Write + Send>, notice: Notice) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                core: Mutex::new(Core {
+                    queue: Queue::new(),
+                    progress: now(),
+                    destination: Some(destination),
+                }),
+                filled: Condvar::new(),
+                written: Condvar::new(),
+                low: Notify::new(),
+                notice,
+            }),
+        }
+    }
+
+    /// Queues a line, or drops and counts it if the queue is full. `len` is the length of its text
+    /// in bytes, by which the queue is bounded. Never waits.
+    pub fn push(&self, len: usize, line: impl FnOnce(&mut Vec<u8>) + Send + 'static) {
+        let mut core = self.inner.lock();
+        if core.queue.is_done() {
+            core.progress = now();
+        }
+        core.queue.push(len, Box::new(line));
+        if core.destination.is_some() {
+            self.start(&mut core);
+        }
+        drop(core);
+        self.inner.filled.notify_one();
+    }
+
+    /// Where there is no thread to be had the lines wait for the next push, which tries again.
+    fn start(&self, core: &mut Core) {
+        let inner = self.inner.clone();
+        let (give, take) = std::sync::mpsc::channel();
+        let run = move || {
+            if let Ok(destination) = take.recv() {
+                inner.run(destination);
+            }
+        };
+        let started = std::thread::Builder::new().name("flame-log".to_owned()).spawn(run);
+        if started.is_ok()
+            && let Some(destination) = core.destination.take()
+        {
+            // The thread waits for it.
+            let _ = give.send(destination);
+        }
+    }
+
+    /// For those that can wait, such as the reader of a child's output: returns at once unless many
+    /// lines are queued. Otherwise waits until about half of them are written, at most one second.
+    /// After a wait in vain nobody waits until those lines have been written. Cancel-safe.
+    pub async fn room(&self) {
+        let low = self.inner.low.notified();
+        tokio::pin!(low);
+        low.as_mut().enable();
+        if !self.inner.lock().queue.is_high() {
+            return;
+        }
+        if timeout(PAUSE, low).await.is_err() {
+            self.inner.lock().queue.waited_in_vain();
+            self.inner.low.notify_waiters();
+        }
+    }
+
+    /// Waits until all lines that are queued by now are written; gives up when nothing has been
+    /// written for one second, or after five seconds in all. Needs no runtime. Cancel-safe.
+    pub async fn flush(&self) {
+        let all = {
+            let mut core = self.inner.lock();
+            let all = core.queue.close_ranks();
+            if core.queue.is_done() || core.destination.is_some() {
+                return;
+            }
+            all
+        };
+        self.inner.filled.notify_one();
+        let inner = self.inner.clone();
+        let (done, flushed) = oneshot::channel();
+        let wait = move || {
+            inner.wait_until_written(all);
+            let _ = done.send(());
+        };
+        // Without a thread to wait on nobody waits.
+        if std::thread::Builder::new().name("flame-flush".to_owned()).spawn(wait).is_ok() {
+            let _ = flushed.await;
+        }
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut destination: Box<dyn Write + Send>) {
+        let mut text = Vec::new();
+        let mut unwritten = 0;
+        loop {
+            let (taken, is_low) = {
+                let mut core = self.lock();
+                while core.queue.is_empty() && unwritten == 0 {
+                    core = self.filled.wait(core).unwrap_or_else(PoisonError::into_inner);
+                }
+                (core.queue.take(), core.queue.has_become_low())
+            };
+            if is_low {
+                self.low.notify_waiters();
+            }
+            let idle = taken.is_none();
+            if let Some(taken) = taken {
+                let before = text.len();
+                self.line(taken, &mut text);
+                unwritten += 1;
+                if text.len() > WRITE && before > 0 {
+                    write_all(&mut destination, text.get(..before).unwrap_or_default());
+                    text.drain(..before);
+                    self.note(unwritten - 1);
+                    unwritten = 1;
+                }
+            }
+            // Without text the line was an event, which has been written.
+            if idle || text.is_empty() || text.len() >= WRITE {
+                write_all(&mut destination, &text);
+                text.clear();
+                self.note(unwritten);
+                unwritten = 0;
+            }
+        }
+    }
+
+    fn line(&self, taken: Taken<Line>, text: &mut Vec<u8>) {
+        // The app's subscriber may panic: its line is lost then, and not the log.
+        let _ = catch_unwind(AssertUnwindSafe(|| match taken {
+            Taken::Line(line) => line(text),
+            Taken::Dropped(count) => (self.notice)(count, text),
+        }));
+    }
+
+    fn note(&self, written: u64) {
+        let mut core = self.lock();
+        core.queue.note_written(written);
+        core.progress = now();
+        drop(core);
+        self.written.notify_all();
+    }
+
+    fn wait_until_written(&self, all: u64) {
+        let end = now() + FLUSH_LIMIT;
+        let mut core = self.lock();
+        while core.queue.written() < all {
+            let left = end.min(core.progress + FLUSH_STALL).saturating_duration_since(now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.written.wait_timeout(core, left);
+            core = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of threads that no runtime drives")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// One call of `write` where the destination takes all of it. A destination that fails is given up
+/// for this text: there is no other log to say it in.
+fn write_all(destination: &mut impl Write, mut text: &[u8]) {
+    while !text.is_empty() {
+        match destination.write(text) {
+            Ok(0) => return,
+            Ok(written) => text = text.get(written..).unwrap_or_default(),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                // Standard error may have been made non-blocking by a process that shares it.
+                ErrorKind::WouldBlock => std::thread::sleep(NOT_READY),
+                _ => return,
+            },
+        }
+    }
+}

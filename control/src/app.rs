@@ -1,6 +1,6 @@
 //! The app: one `main` for the parent and for its copies.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
 use flame_runner_shim::build_id::build_id;
@@ -9,6 +9,7 @@ use flame_runner_shim::code_sync::EXIT_NOT_SYNCED;
 use flame_runner_shim::context::{CallContext, process_depth, set_process_depth};
 use flame_runner_shim::host::{Host, ProcessHost};
 use flame_runner_shim::runner::{EXIT_REFUSED, Ended, IdlePredicate, Runner};
+use flame_runner_shim::started::started;
 use flame_runner_shim::{Connect, lifeline, lines, log, panics};
 use flame_wire::message::EndReason;
 use flame_wire::parent::{FlameParent, HostKind};
@@ -18,9 +19,14 @@ use tokio::task::JoinSet;
 use self::role::Role;
 use crate::error::AppError;
 
+pub(crate) mod copies;
 #[cfg(feature = "lambda")]
 mod lambda;
+pub(crate) mod reached;
 mod role;
+mod test_harness;
+
+pub use test_harness::{run_test, test};
 
 /// Log records that wait for the link; more are dropped, and the log says how many.
 const LOG_BUFFER: usize = 1024;
@@ -38,7 +44,12 @@ static IDLE: OnceLock<IdlePredicate> = OnceLock::new();
 /// ```
 #[must_use]
 pub fn is_runner() -> bool {
-    role::is_runner()
+    started().is_runner()
+}
+
+/// Whether this process was started as a runner and does not serve yet. It starts no pools then.
+pub(crate) fn is_runner_to_be() -> bool {
+    is_runner() && !reached::is()
 }
 
 /// How many parents are above this process, and calls above this task.
@@ -92,6 +103,9 @@ impl App {
     /// and this does not return. After `main` it waits until what runners printed and logged is in
     /// the log, as [`Pool::drain`](crate::Pool::drain) does, and no longer.
     ///
+    /// Start pools inside `main`. Before this is called, a pool boots no copies of this process (see
+    /// [`Process`](crate::backend::Process)), and in a runner it can't be started at all.
+    ///
     /// # Errors
     /// What `main` gives; [`AppError`] where the remote functions lack state, or where this
     /// process was started as a runner and can't be one. A process whose FLAME_PARENT or
@@ -107,13 +121,18 @@ impl App {
         F: Future<Output = Result<T, E>>,
         E: From<AppError>,
     {
-        table::check().map_err(AppError::from)?;
+        self.serve_if_runner().await?;
+        reached::set();
+        let result = main().await;
+        lines::log().flush().await;
+        result
+    }
+
+    /// Serves in a runner, and exits; returns in a parent.
+    pub(crate) async fn serve_if_runner(self) -> Result<(), AppError> {
+        table::check()?;
         match Role::of_this_process()? {
-            Role::Parent => {
-                let result = main().await;
-                lines::log().flush().await;
-                result
-            }
+            Role::Parent => Ok(()),
             Role::Runner(text) => match serve(text).await? {},
             #[cfg(feature = "lambda")]
             Role::Lambda => match lambda::serve().await? {},
@@ -122,7 +141,7 @@ impl App {
 }
 
 /// Serves as a runner, and exits.
-async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
+async fn serve(text: &OsStr) -> Result<std::convert::Infallible, AppError> {
     let text = text.to_str().ok_or(AppError::NotText)?;
     let parent = FlameParent::decode(text)?;
     let host = host(parent.host).await?;
@@ -145,6 +164,8 @@ async fn serve(text: OsString) -> Result<std::convert::Infallible, AppError> {
         logs: Some(logs),
         signals: received,
     };
+    // What its functions do, they do on a runner that serves.
+    reached::set();
     // In a task of its own, since each call wakes it twice: the root of a runtime is woken by way of
     // its driver, or of another thread. The set aborts it where this is dropped.
     let mut life = JoinSet::new();

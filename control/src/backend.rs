@@ -3,6 +3,7 @@
 //! A [`Backend`] boots copies of the app and stops them; all else is the pool's, once for all
 //! backends. To write one, read [Implementing a backend](crate::guide).
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -73,6 +74,15 @@ pub trait Backend: Send + Sync + 'static {
         Box::pin(std::future::ready(None))
     }
 
+    /// Whether each instance is started as this process was: this executable, with
+    /// [`PoolInfo::args`]. Such a copy becomes a runner only where this process reaches
+    /// [`App::run`](crate::App::run) itself, so the pool boots none before that: calls get a
+    /// [`BootFailed`](crate::CallError::BootFailed) that says what to write. Asked once, at the
+    /// start. Default: `false`.
+    fn starts_this_executable(&self) -> bool {
+        false
+    }
+
     /// Called once, before instances are asked for: check the configuration, fail early, name what is missing.
     ///
     /// # Errors
@@ -124,6 +134,10 @@ pub struct PoolInfo {
     pub shutdown_timeout: Duration,
     /// The longest life of a runner, if it is limited.
     pub lifetime: Option<Duration>,
+    /// The arguments, without the program's name, with which a copy of this executable reaches
+    /// [`App::run`](crate::App::run): those of this process, or, in a
+    /// [`test`](macro@crate::test), those that select the test.
+    pub args: Vec<OsString>,
     /// Takes the lines that instances print. Never blocks: lines that the log has no room for are
     /// dropped and counted, and the log says how many.
     pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,

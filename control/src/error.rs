@@ -299,6 +299,16 @@ pub enum PoolError {
     /// With [`code_sync`](crate::PoolBuilder::code_sync): this executable can't be offered.
     #[error(transparent)]
     Code(#[from] CodeError),
+    /// This process was started as a runner, and does not serve yet: its `main` has not reached
+    /// [`App::run`](crate::App::run), or went on when that gave an error. Each copy would otherwise
+    /// start the pools of its parent, and boot copies of its own.
+    #[error(
+        "this process is a runner and has not reached `App::run` yet, so it starts no pool: start \
+         the pool inside the closure given to `App::run`, which runs in the parent alone, or only \
+         if `!flame_aws::is_runner()`. A pool that a remote function needs is started in the \
+         function"
+    )]
+    NotServing,
     /// Pools are nested too deep.
     #[error("pools are nested {depth} deep already: a runner seems to boot runners without end")]
     DepthExceeded {

@@ -1,4 +1,4 @@
-//! Implementing a backend.
+//! Implementing a backend. For tests of code that uses pools see [`testing`].
 //!
 //! A backend is where copies of the app come from: a process here, a container, a machine
 //! elsewhere. It does three things: it starts a copy with one environment variable, it ends a copy,
@@ -55,6 +55,10 @@
 //! [`PoolInfo::output`] if the lines that instances print reach the backend: the pool puts them
 //! into the parent's log.
 //!
+//! [`starts_this_executable`] is for backends that start each copy as this process was started: this
+//! executable, with [`PoolInfo::args`]. The pool then boots none before this process has reached
+//! [`App::run`](crate::App::run), since the copies of a program that never does are no runners.
+//!
 //! [`remote_boot`] is called for each boot, for several at the same time. Start one copy of the
 //! app, the same build as this one, with the environment variable `FLAME_PARENT` set to
 //! [`BootSpec::flame_parent`]. Return the [`Instance`] as soon as the platform has taken the order;
@@ -108,8 +112,11 @@
 //!
 //! A process can be one runner after the other, where its platform hands it one FLAME_PARENT after
 //! the other: that is what `FLAME_RUNNER=lambda` makes of a Lambda function. A process with
-//! FLAME_RUNNER is never a parent, and one with both variables ends with an error; so a backend that
-//! passes its own environment on to a copy leaves FLAME_RUNNER out.
+//! FLAME_RUNNER is never a parent, and one with both variables ends with an error.
+//!
+//! On Linux a process takes both out of its environment before its `main`, so that commands which a
+//! remote function starts are no runners. A `main` that replaces its process by another program before
+//! `run` makes a parent of that.
 //!
 //! | exit code | what it means |
 //! |---|---|
@@ -199,6 +206,8 @@
 //! [`longest_call`]: crate::backend::Backend::longest_call
 //! [`address`]: crate::backend::Backend::address
 //! [`init`]: crate::backend::Backend::init
+//! [`starts_this_executable`]: crate::backend::Backend::starts_this_executable
+//! [`PoolInfo::args`]: crate::backend::PoolInfo::args
 //! [`remote_boot`]: crate::backend::Backend::remote_boot
 //! [`watch`]: crate::backend::Backend::watch
 //! [`heard`]: crate::backend::Backend::heard
@@ -212,3 +221,5 @@
 //! [kind]: crate::BootFailureKind
 //! [`HostKind::Process`]: crate::HostKind::Process
 //! [`PoolEvent::StopFailed`]: crate::PoolEvent::StopFailed
+
+pub mod testing;

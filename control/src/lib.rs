@@ -24,6 +24,7 @@
 //!
 //! - [`remote`] marks functions; calling one gives a [`Work`].
 //! - [`App`] is the app's `main`, in the parent and in its copies.
+//! - [`test`](macro@test) marks a test with real copies; see [`guide::testing`].
 //! - [`Pool`] finds or boots a copy, runs the work there and brings the result back.
 //! - [`backend`] is where copies come from; [`guide`] shows how to write one.
 
@@ -51,7 +52,7 @@ mod runner;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{App, is_runner};
+pub use app::{App, is_runner, test};
 pub use calling::{
     Blob, CallContext, ChannelError, CodecError, Held, NotHere, Receiver, Sender, StreamWork, Work,
     call, channel, remote,
@@ -67,9 +68,10 @@ pub use pool::{
     PoolEvent, RunnerState, RunnerView, ShrinkReason, Snapshot,
 };
 
-/// What the expansion of `#[remote]` names. Not part of the public API.
+/// What the expansions of `#[remote]` and `#[test]` name. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::app::run_test;
     pub use flame_macros::block;
     pub use flame_runner_shim::calling::__private::*;
 }

@@ -98,12 +98,14 @@ impl Pool {
     }
 
     /// Waits until `min` runners have come up once. A pool whose boots fail goes on trying: see
-    /// [`explain`](Self::explain) and [`events`](Self::events). Returns also when it drains.
-    /// Cancel-safe.
+    /// [`explain`](Self::explain) and [`events`](Self::events). Returns also when it drains, and at
+    /// once where no copy can be booted because this process has not reached
+    /// [`App::run`](crate::App::run) yet. Cancel-safe.
     pub async fn ready(&self) {
         let mut status = self.shared().status.subscribe();
         // The sender lives as long as this handle.
-        let _ = status.wait_for(|status| status.ready || status.drained).await;
+        let over = |status: &driver::Status| status.ready || status.drained || status.barred;
+        let _ = status.wait_for(over).await;
     }
 
     /// Ends the pool for good: calls that wait, and new ones, get

@@ -90,11 +90,15 @@ async fn live_on(
     let (first, mut arrivals) = mpsc::channel(1);
     let (again, sockets) = mpsc::channel(1);
     let by = Instant::now() + pool.config.boot_timeout;
-    let door = Door { resume: Token::from_bytes(rand::random()), first, again };
+    let failed = |failure| Event::BootFailed { runner: id, failure: Arc::new(failure) };
+    let resume = match Token::generate() {
+        Ok(resume) => resume,
+        Err(error) => return pool.handle(failed(BootFailure::new(error.to_string()))),
+    };
+    let door = Door { resume, first, again };
     let boot = boot(pool, name, door, by);
     let boot = boot.instrument(tracing::debug_span!("flame.boot", runner = %name));
     tokio::pin!(boot);
-    let failed = |failure| Event::BootFailed { runner: id, failure: Arc::new(failure) };
     let (instance, parent) = match timeout_at(by, &mut boot).await {
         Ok(Ok(booted)) => booted,
         Ok(Err(failure)) => return pool.handle(failed(failure)),
@@ -195,7 +199,7 @@ async fn boot(
     door: Door,
     by: Instant,
 ) -> Result<(Instance, FlameParent), BootFailure> {
-    let token = Token::from_bytes(rand::random());
+    let token = Token::generate().map_err(|error| BootFailure::new(error.to_string()))?;
     let parent = pool.config.flame_parent(
         name,
         token.clone(),

@@ -6,8 +6,9 @@
 //!                                   └──────────────▶ hash what was opened ─▶ exec it ◀────────┘
 //! ```
 //!
-//! The new program has the same process id, arguments and environment, FLAME_PARENT among them, and
-//! [`MARK_ENV`] beside it. It says hello as any runner.
+//! The new program has the same process id, arguments and environment. FLAME_PARENT and the lifeline,
+//! which this one has taken out of its environment, are set again, with [`MARK_ENV`] beside them. It
+//! says hello as any runner.
 //!
 //! # Invariants
 //!
@@ -36,6 +37,7 @@ mod cache;
 #[cfg(unix)]
 mod tests;
 
+use crate::started::started;
 use cache::{Cache, Executable};
 
 /// The variable that names the folder for fetched executables. Default: a folder of the user's own,
@@ -174,9 +176,9 @@ enum Unable {
 impl CodeSync {
     /// As the environment has it.
     pub(crate) fn of(runner: RunnerRef, host: HostKind) -> Self {
-        let mark = std::env::var(MARK_ENV).ok();
+        let mark = started().mark().and_then(|mark| mark.to_str());
         let folder = std::env::var_os(FOLDER_ENV).filter(|folder| !folder.is_empty());
-        Self { runner, unable: unable(runner, host, mark.as_deref()), folder }
+        Self { runner, unable: unable(runner, host, mark), folder }
     }
 
     /// Whether this process has been made by a sync for this boot.
@@ -269,7 +271,7 @@ fn unable(runner: RunnerRef, host: HostKind, mark: Option<&str>) -> Option<Unabl
         HostKind::Process | HostKind::Ecs => {}
         host => return Some(Unable::Host(host)),
     }
-    // One that was inherited from a parent, which was a runner itself, is of another boot.
+    // One that names another runner is of another boot.
     let (_, made) = mark?.rsplit_once('/')?;
     (made == runner.to_string()).then_some(Unable::Again)
 }

@@ -6,16 +6,23 @@ use std::time::Instant;
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::trace::TraceContext;
 
+use crate::started::started;
+
 tokio::task_local! {
     static CALL: CallContext;
 }
 
+/// That of the runner that serves here; 0 until one does.
 static DEPTH: AtomicU8 = AtomicU8::new(0);
 
-/// How many parents are above this process; 0 in one that is no runner.
+/// How many parents are above this process; 0 in one that is no runner. A runner has its depth from
+/// its very start, and not only once it serves.
 #[must_use]
 pub fn process_depth() -> u8 {
-    DEPTH.load(Ordering::Relaxed)
+    match DEPTH.load(Ordering::Relaxed) {
+        0 => started().depth(),
+        depth => depth,
+    }
 }
 
 /// This process is a runner, so many parents deep. One that is a runner more than once may be at a

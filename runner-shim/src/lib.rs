@@ -5,6 +5,7 @@
 //! - [`calling`]: remote functions, works, channels, held values.
 //! - [`runner`]: one runner's life; [`terminator`] decides it, [`host`] ends it.
 //! - [`code_sync`]: a runner of another build becomes its parent's executable.
+//! - [`started`]: the variables that make a process a runner, taken out of its environment.
 //! - [`build_id`], [`lifeline`], [`log`], [`panics`]: what makes a copy of the app a good child.
 //! - [`lines`]: what is written to standard error, or to the app's subscriber, by a thread of its own.
 
@@ -22,6 +23,7 @@ pub mod log;
 pub mod panics;
 pub mod pump;
 pub mod runner;
+pub mod started;
 mod starvation;
 pub mod terminator;
 

@@ -12,8 +12,9 @@
 //!
 //! * However the parent ends, `kill -9` included, and whenever it does, also between the spawn and
 //!   the tie, the child gets SIGKILL.
-//! * A process without the variable is left alone. So is one that has only inherited it, from a
-//!   runner that started it as a plain command: its parent is not the one that is named.
+//! * A process without the variable is left alone, as is a plain command that a runner starts: the
+//!   runner has taken the variable out of its environment. Where it was inherited all the same, its
+//!   parent is not the one that is named.
 //!
 //! # Linux
 //!
@@ -26,6 +27,8 @@
 //! to serve, watches the parent's pid from a thread, ten times a second.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::started::started;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -50,7 +53,7 @@ pub fn value() -> String {
 /// it is tied: `false` for a process that has no lifeline, or has inherited somebody else's.
 ///
 /// On Linux this has happened before `main`; runners call it all the same, for platforms where it
-/// has not, and so that the linker sees the constructor used.
+/// has not.
 pub fn hold() -> bool {
     if !is_held()
         && let Some(parent) = named()
@@ -72,5 +75,5 @@ pub fn is_held() -> bool {
 
 /// The pid in [`ENV`]. Text that is no pid ties to nobody.
 fn named() -> Option<i32> {
-    std::env::var_os(ENV)?.to_str()?.parse().ok().filter(|pid| *pid > 0)
+    started().lifeline()?.to_str()?.parse().ok().filter(|pid| *pid > 0)
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_link::{Driver, Link, LinkConfig, Sockets};
+use flame_wire::entropy;
 use flame_wire::hello::{Hello, PROTOCOL, Proof, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::message::{EndReason, LogRecord, RunnerToParent, Tag};
@@ -132,7 +133,9 @@ impl Runner {
             expires_in_ms: expires_in
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             synced: sync.is_done(),
-            life: rand::random(),
+            // Never from a generator of this process: two environments of Lambda's that were restored
+            // from one snapshot would have the same life, and with one token both would be let in.
+            life: entropy::fresh().map_or_else(|_| rand::random(), u64::from_le_bytes),
         };
         let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
         Life {

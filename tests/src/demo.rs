@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flame_aws::{Blob, Held, Receiver, RemoteError, Sender, remote};
+use flame_runner_shim::started::started;
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,12 @@ pub async fn pid() -> u32 {
 #[remote]
 pub async fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The FLAME_PARENT that the runner was started with.
+#[remote]
+pub async fn flame_parent() -> Option<String> {
+    started().parent()?.to_str().map(str::to_owned)
 }
 
 /// What a runner on ECS calls its instance.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use flame_aws::backend::{Local, Process};
 use flame_aws::{App, PoolBuilder};
+use flame_runner_shim::started::started;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use crate::{emulator, mischief, program};
+use crate::{early, emulator, mischief, program};
 
 /// No test may hang: one that takes so long has failed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -116,6 +117,15 @@ pub fn unless_tests_run_here() -> Option<ExitCode> {
     if let Ok(filter) = std::env::var("DEMO_TRACE") {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
+    if let Ok(name) = std::env::var(early::ENV) {
+        return match runtime().block_on(early::run(&name)) {
+            Ok(()) => std::process::ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                std::process::ExitCode::FAILURE
+            }
+        };
+    }
     let program = std::env::var(program::ENV).ok();
     let run = async {
         let mut app = App::new().state(crate::demo::Db("demo".to_owned()));
@@ -175,7 +185,7 @@ fn misbehave_in_boot() {
     let variable = |name| std::env::var_os(name);
     if let Some(folder) = variable("DEMO_TELL") {
         let file = Path::new(&folder).join(std::process::id().to_string());
-        let parent = variable("FLAME_PARENT").unwrap_or_default();
+        let parent = started().parent().unwrap_or_default();
         // Named last, so that nobody reads half of it.
         let draft = file.with_extension("draft");
         std::fs::write(&draft, parent.as_encoded_bytes()).expect("the folder is there");

@@ -13,6 +13,7 @@
 
 pub mod browser;
 pub mod demo;
+pub mod early;
 pub mod emulator;
 pub mod front;
 mod harness;

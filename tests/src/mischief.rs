@@ -66,6 +66,25 @@ pub async fn leaves_a_grandchild() -> anyhow::Result<u32> {
     Ok(std::process::Command::new("sleep").arg("600").spawn()?.id())
 }
 
+/// Starts the suite once more, as a plain command that is [that program](crate::program); what it
+/// printed, or how it failed.
+#[remote]
+pub fn starts_a_command(program: &str) -> anyhow::Result<String> {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    let output = command.env(crate::program::ENV, program).output()?;
+    anyhow::ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The variables of ours that a command finds in its environment.
+#[remote]
+pub fn inherited() -> anyhow::Result<Vec<String>> {
+    let output = std::process::Command::new("env").output()?;
+    let lines = String::from_utf8(output.stdout)?;
+    let names = lines.lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned()));
+    Ok(names.filter(|name| name.starts_with("FLAME_")).collect())
+}
+
 /// Says that it has begun, by its process id, and goes on when `open` is closed.
 #[remote]
 pub async fn gated(begun: Sender<u32>, mut open: Receiver<()>) -> anyhow::Result<u32> {

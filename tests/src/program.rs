@@ -39,6 +39,8 @@ pub(crate) async fn run(name: &str) {
         "ecs_secret" => ecs_secret().await,
         "ecs_app" => ecs_app().await,
         "ecs_parent" => ecs_parent().await,
+        "tool" => tool(),
+        "tool_with_a_pool" => tool_with_a_pool().await,
         "sleeps" => std::future::pending().await,
         name => panic!("there is no program {name}"),
     }
@@ -304,7 +306,7 @@ async fn ecs_secret() {
     let backend = EcsApp::backend_with(config).build();
     let pool = flame_aws::Pool::builder("secret").max(1).backend(backend);
     let pool = reachable(pool).start().await.unwrap();
-    let secret = pool.call(demo::variable("FLAME_PARENT")).await.unwrap();
+    let secret = pool.call(demo::flame_parent()).await.unwrap();
     println!("{}", secret.unwrap());
     pool.drain().await;
 }
@@ -328,6 +330,19 @@ async fn ecs_parent() {
         panic!("{:?}", std::error::Error::source(&error).map(ToString::to_string))
     });
     std::future::pending().await
+}
+
+/// A command that uses no pool.
+fn tool() {
+    println!("a runner: {}", flame_aws::is_runner());
+}
+
+/// A command with a pool of its own, which keeps a runner.
+async fn tool_with_a_pool() {
+    let pool = process_pool("tool").min(1).max(1).start().await.unwrap();
+    pool.ready().await;
+    println!("{}", pool.call(demo::double(21)).await.unwrap());
+    pool.drain().await;
 }
 
 fn tell(what: &str, pid: u32) {

@@ -14,6 +14,8 @@ mod ends;
 mod idle;
 #[path = "life/logs.rs"]
 mod logs;
+#[path = "life/subcommands.rs"]
+mod subcommands;
 #[path = "life/traces.rs"]
 mod traces;
 
@@ -28,6 +30,7 @@ fn main() -> std::process::ExitCode {
         logs::tests(),
         traces::tests(),
         embedding::tests(),
+        subcommands::tests(),
         on(Backend::Process, &on_both),
         on(Backend::Local, &on_both),
     ];

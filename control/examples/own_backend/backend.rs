@@ -4,9 +4,10 @@
 //! needs: a way to start a copy with FLAME_PARENT, a way to end it, and a way to see it dead.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use flame_aws::backend::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
@@ -21,6 +22,7 @@ const EVERY: Duration = Duration::from_millis(20);
 /// Starts copies of a program, by default of this one.
 pub struct OwnBackend {
     program: Option<PathBuf>,
+    args: OnceLock<Vec<OsString>>,
     children: Arc<Mutex<HashMap<Instance, Booted>>>,
 }
 
@@ -33,7 +35,7 @@ struct Booted {
 impl OwnBackend {
     /// Copies of the running executable.
     pub fn new() -> Self {
-        Self { program: None, children: Arc::default() }
+        Self { program: None, args: OnceLock::new(), children: Arc::default() }
     }
 
     /// Copies of another file, which must be of the same build.
@@ -56,9 +58,15 @@ impl Backend for OwnBackend {
         Duration::from_secs(10)
     }
 
+    // Copies of this executable get to `App::run` only if this process does.
+    fn starts_this_executable(&self) -> bool {
+        self.program.is_none()
+    }
+
     // Fail early, and name what is missing.
-    fn init<'a>(&'a self, _: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
+    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
         async {
+            self.args.get_or_init(|| pool.args.clone());
             let program = self.executable().map_err(|error| {
                 BackendError::new(format!("this executable is not found: {error}"))
             })?;
@@ -76,6 +84,7 @@ impl Backend for OwnBackend {
         async move {
             let failed = |error| BootFailure::new(format!("the copy was not started: {error}"));
             let child = Command::new(self.executable().map_err(failed)?)
+                .args(self.args.get().into_iter().flatten())
                 .env("FLAME_PARENT", &spec.flame_parent)
                 .stdin(Stdio::null())
                 .spawn()

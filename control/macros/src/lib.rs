@@ -1,4 +1,4 @@
-//! `#[remote]`: marks a function that may run in a copy of the app.
+//! `#[remote]`: marks a function that may run in a copy of the app. `#[test]`: a test with copies.
 //!
 //! ```text
 //!   tokens --> Function (signature.rs) --> tokens (expand.rs)
@@ -10,6 +10,7 @@
 //! - `refuse` has every refusal, in one place; what is refused by a trait bound rather than by
 //!   syntax has its message on the trait, in `flame_runner_shim::calling::codec`.
 //! - `attributes` deals a function's attributes out to what it becomes.
+//! - `test` wraps a test; it has no table and no signature to take apart.
 //! - `methods` walks an impl block, `block` reads the closure of `call!`; both make a
 //!   `signature::Function` of what they find.
 //!
@@ -22,6 +23,7 @@ mod expand;
 mod methods;
 mod refuse;
 mod signature;
+mod test;
 
 use proc_macro::TokenStream;
 
@@ -31,6 +33,15 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn remote(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let expanded = refuse::arguments(&arguments.into()).and_then(|()| remote_item(item.into()));
+    expanded.unwrap_or_else(|refusal| refusal.to_compile_error()).into()
+}
+
+/// Marks an `async` test whose pools boot real copies under the harness of `cargo test`.
+///
+/// See `flame_aws::test`, where it is documented with an example that compiles.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = test::expand(arguments.into(), item.into());
     expanded.unwrap_or_else(|refusal| refusal.to_compile_error()).into()
 }
 

@@ -406,3 +406,82 @@ pub(crate) mod closure {
         )
     }
 }
+
+/// A test.
+pub(crate) mod test {
+    use super::{Error, at};
+    use proc_macro2::Ident;
+    use syn::spanned::Spanned;
+    use syn::{Expr, ItemFn};
+
+    /// An option that there is not.
+    pub(crate) fn option(name: &Ident) -> Error {
+        Error::new(
+            name.span(),
+            "`#[flame_aws::test]` takes `app = expression`, which gives the `App` of the test, and \
+             `worker_threads = 2`: neither is needed",
+        )
+    }
+
+    /// An option that was given before.
+    pub(crate) fn twice(name: &Ident) -> Error {
+        Error::new(name.span(), format!("`{name}` is given twice: leave one out"))
+    }
+
+    /// A number of threads that is none.
+    pub(crate) fn threads(value: &Expr) -> Error {
+        Error::new(value.span(), "`worker_threads` is a number, 1 or more: `worker_threads = 2`")
+    }
+
+    /// What is no function.
+    pub(crate) fn item(error: &Error) -> Error {
+        Error::new(
+            error.span(),
+            format!("`#[flame_aws::test]` goes on an `async fn` without parameters: {error}"),
+        )
+    }
+
+    /// What no test can be.
+    pub(crate) fn function(test: &ItemFn) -> syn::Result<()> {
+        // `#[tokio::test]` above this one has left `#[test]` here, and no `async`.
+        let is_test = |attribute: &&syn::Attribute| {
+            let last = attribute.path().segments.last();
+            last.is_some_and(|segment| segment.ident == "test")
+        };
+        if let Some(other) = test.attrs.iter().find(is_test) {
+            return at(
+                other,
+                "`#[flame_aws::test]` makes a test and its runtime by itself: leave out \
+                 `#[test]`, `#[tokio::test]` and the like",
+            );
+        }
+        let signature = &test.sig;
+        if signature.asyncness.is_none() {
+            return at(
+                &signature.fn_token,
+                "a test with pools awaits: write `async fn`, or use `#[test]` for one that does \
+                 not",
+            );
+        }
+        if let Some(parameter) = signature.inputs.first() {
+            return at(
+                parameter,
+                "a test takes no parameters, since a copy of it is started without any: make the \
+                 value inside the test, or give state by `#[flame_aws::test(app = ..)]`",
+            );
+        }
+        if let Some(parameter) = signature.generics.params.first() {
+            return at(
+                parameter,
+                "a test cannot be generic: write one for each type, which calls a generic function",
+            );
+        }
+        if let Some(token) = &signature.unsafety {
+            return at(token, "a test cannot be unsafe: put `unsafe` on a block inside it");
+        }
+        match &signature.abi {
+            Some(abi) => at(abi, "a test cannot be `extern`: leave it out"),
+            None => Ok(()),
+        }
+    }
+}

@@ -7,7 +7,7 @@ use flame_runner_shim::terminator::{EXIT_OK, EXIT_WORK_ABORTED};
 use flame_runner_shim::{lines, log, panics};
 use tokio::sync::mpsc;
 
-use super::{idle_predicate, listen_for_signals};
+use super::{idle_predicate, listen_for_signals, reached};
 use crate::error::AppError;
 
 /// Serves invocations, and exits.
@@ -21,6 +21,8 @@ pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
     let build = build_id().map_err(AppError::Build)?.clone();
     let environment =
         Environment { build, idle_predicate: idle_predicate(), log, signals: received };
+    Environment::check()?;
+    reached::set();
     let (why, code) = match environment.serve().await? {
         Left::WorkLeft => {
             ("a plain function of a runner that has ended still runs", EXIT_WORK_ABORTED)

@@ -1,4 +1,4 @@
-//! What this process is: decided from two variables of its environment, and never guessed.
+//! What this process is: decided from two variables that it was started with, and never guessed.
 //!
 //! | FLAME_PARENT | FLAME_RUNNER | it is |
 //! |---|---|---|
@@ -10,31 +10,26 @@
 //!
 //! A Lambda function has variables of Lambda's own, and may yet be a parent: they say nothing.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
-use flame_runner_shim::host::{RUNNER_ENV, RUNNER_ON_LAMBDA};
-use flame_wire::parent::FlameParent;
+use flame_runner_shim::host::RUNNER_ON_LAMBDA;
+use flame_runner_shim::started::started;
 
 use crate::error::AppError;
 
 /// What a process is to this crate.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum Role<'a> {
     Parent,
     /// One runner, with its FLAME_PARENT.
-    Runner(OsString),
+    Runner(&'a OsStr),
     /// One runner after the other.
     #[cfg(feature = "lambda")]
     Lambda,
 }
 
-impl Role {
-    /// That of this process.
-    pub(crate) fn of_this_process() -> Result<Self, AppError> {
-        Self::of(std::env::var_os(FlameParent::ENV), std::env::var_os(RUNNER_ENV).as_deref())
-    }
-
-    fn of(parent: Option<OsString>, runner: Option<&OsStr>) -> Result<Self, AppError> {
+impl<'a> Role<'a> {
+    fn of(parent: Option<&'a OsStr>, runner: Option<&OsStr>) -> Result<Self, AppError> {
         match (parent, runner) {
             (None, None) => Ok(Role::Parent),
             (Some(parent), None) => Ok(Role::Runner(parent)),
@@ -55,17 +50,19 @@ impl Role {
     }
 }
 
-/// Whether this process was started to be a runner, if perhaps a wrong one.
-pub(crate) fn is_runner() -> bool {
-    [FlameParent::ENV, RUNNER_ENV].into_iter().any(|name| std::env::var_os(name).is_some())
+impl Role<'static> {
+    /// That of this process.
+    pub(crate) fn of_this_process() -> Result<Self, AppError> {
+        Self::of(started().parent(), started().runner())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn role(parent: Option<&str>, runner: Option<&str>) -> Result<Role, AppError> {
-        Role::of(parent.map(OsString::from), runner.map(OsStr::new))
+    fn role<'a>(parent: Option<&'a str>, runner: Option<&str>) -> Result<Role<'a>, AppError> {
+        Role::of(parent.map(OsStr::new), runner.map(OsStr::new))
     }
 
     fn refused(parent: Option<&str>, runner: Option<&str>) -> String {
@@ -75,7 +72,7 @@ mod tests {
     #[test]
     fn a_process_is_what_it_was_started_as() {
         assert_eq!(role(None, None).unwrap(), Role::Parent);
-        assert_eq!(role(Some("flame1.x"), None).unwrap(), Role::Runner("flame1.x".into()));
+        assert_eq!(role(Some("flame1.x"), None).unwrap(), Role::Runner(OsStr::new("flame1.x")));
     }
 
     #[cfg(feature = "lambda")]

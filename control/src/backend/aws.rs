@@ -5,6 +5,7 @@
 //! sdk        the SDK's configuration, its retries off        class   what to do about it
 //! bucket     requests per second                             pace    pauses between tries
 //! address    what runners can dial                           ec2     the instance, if it is one
+//! words      what AWS's sentences mean, where no code tells
 //! ```
 //!
 //! The SDK retries nothing by itself: what is safe to repeat, and for how long, depends on the
@@ -18,3 +19,6 @@ pub(crate) mod fault;
 pub(crate) mod pace;
 pub(crate) mod sdk;
 pub(crate) mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod words;

@@ -19,15 +19,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
+use flame_wire::entropy;
 use flame_wire::parent::HostKind;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::aws::address;
 use super::aws::class::{self, Class};
-use super::aws::fault::Fault;
+use super::aws::fault::{Fault, Got};
 use super::aws::pace::Pace;
 use super::aws::sdk;
 use super::aws::settings::Settings;
@@ -160,9 +161,11 @@ impl Ecs {
         }
         let log = own.and_then(|own| own.log.clone());
         let family = definition.map_or_else(|| family_of(&plan.task_definition), |it| it.family);
+        // Of no other parent, in no other process: its sweeps take what has this id for its own.
+        let id = entropy::fresh().map_err(|error| BackendError::new(error.to_string()))?;
         let asker = Asker {
             pool: request::plain(&pool.name),
-            parent: format!("p-{:032x}", rand::random::<u128>()),
+            parent: format!("p-{:032x}", u128::from_le_bytes(id)),
             task: home.map(|home| home.task),
         };
         let every = self
@@ -198,8 +201,8 @@ impl Ecs {
 
 impl Running {
     async fn boot(&self, spec: &BootSpec) -> Result<Instance, BootFailure> {
-        // A task that is ordered at the very end of the boot's time could not dial home in it.
-        let mut order = Order::new(now() + self.boot_timeout * 3 / 4, ORDER_PACE);
+        let limits = Limits::of(Instant::now(), self.boot_timeout);
+        let mut order = Order::new(limits.ask.into_std(), ORDER_PACE);
         let _ordered = self.fleet.order(spec.runner);
         let ends_by = self
             .longest
@@ -212,13 +215,18 @@ impl Running {
                     let parent = &spec.flame_parent;
                     let request = Request::new(plan, asker, spec.runner, token, ends_by, parent);
                     request.overrides.check().map_err(BootFailure::new)?;
-                    self.fleet.api.run_task(plan, request).await
+                    self.ask(request, limits.answer).await
                 }
                 Step::Wait(until) => {
                     sleep_until(until.into()).await;
                     Heard::Waited
                 }
-                Step::LookUp(known) => self.look_up(spec, known).await,
+                Step::LookUp(known) => {
+                    match timeout_at(limits.look, self.look_up(spec, known)).await {
+                        Ok(heard) => heard,
+                        Err(_) => Heard::LookUpFailed(late("the boot's time was over")),
+                    }
+                }
                 Step::Done(arn) => {
                     self.fleet.insert(&arn);
                     return Ok(Instance::new(arn));
@@ -229,6 +237,17 @@ impl Running {
                 tracing::debug!(runner = %spec.runner, %fault, "RunTask failed");
             }
             step = order.next(now(), heard, rand::random());
+        }
+    }
+
+    /// Asks for a task, and waits for the answer no longer than `until`.
+    async fn ask(&self, request: Request, until: Instant) -> Heard {
+        if timeout_at(until, self.fleet.api.turn_to_launch()).await.is_err() {
+            return Heard::NoTurn;
+        }
+        match timeout_at(until, self.fleet.api.run_task(&self.plan, request)).await {
+            Ok(heard) => heard,
+            Err(_) => Heard::Fault(late("no answer came in the boot's time"), Vec::new()),
         }
     }
 
@@ -265,6 +284,29 @@ impl Running {
         }
         Heard::Found(None)
     }
+}
+
+/// Until when a boot may do what. All of it ends before the boot's time does: the pool gives up what
+/// is late, and the reason with it.
+struct Limits {
+    /// No task is asked for later: one that is ordered at the very end could not dial home in time.
+    ask: Instant,
+    /// No answer to that is waited for later.
+    answer: Instant,
+    /// Nothing is looked up later.
+    look: Instant,
+}
+
+impl Limits {
+    fn of(begun: Instant, boot_timeout: Duration) -> Self {
+        let share = |parts: u32| begun + boot_timeout / 32 * parts;
+        Self { ask: share(24), answer: share(28), look: share(31) }
+    }
+}
+
+/// That ECS did not answer in time.
+fn late(why: &str) -> Fault {
+    Fault { message: why.to_owned(), ..Fault::new(Got::NoAnswer) }
 }
 
 /// The task that this process runs in. One that can't be read is none: what it would have told
@@ -440,12 +482,43 @@ impl Backend for Ecs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::BootFailureKind;
 
     #[test]
     fn a_family_is_found_in_every_way_to_name_a_task_definition() {
         for name in ["app", "app:7", "arn:aws:ecs:eu-central-1:1:task-definition/app:7"] {
             assert_eq!(family_of(name), "app", "{name}");
         }
+    }
+
+    /// Where requests are taken and never answered, neither the orders nor the look after them may
+    /// last longer than the boot: its pool would give it up, and nobody would learn why.
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_never_answers_fails_the_boot_in_time_with_the_true_reason() {
+        for boot_timeout in [1, 10, 20, 35, 120].map(Duration::from_secs) {
+            let running = testing::running_on_silence(boot_timeout).await;
+            let spec = testing::spec();
+            let begun = tokio::time::Instant::now();
+            let failure = tokio::time::timeout(boot_timeout, running.boot(&spec))
+                .await
+                .unwrap_or_else(|_| panic!("it outlives {boot_timeout:?}"))
+                .unwrap_err();
+            assert_eq!(failure.kind, BootFailureKind::Unavailable, "{failure}");
+            assert!(failure.reason.contains("reaches AWS"), "{failure}");
+            assert!(failure.reason.contains("could not be found out"), "{failure}");
+            assert!(begun.elapsed() > boot_timeout / 2, "it is tried while there is time");
+        }
+    }
+
+    /// A pool gives a stop 30 s, and learns nothing of one that takes longer.
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_that_is_never_answered_fails_in_time_with_the_reason() {
+        let running = testing::running_on_silence(Duration::from_secs(120)).await;
+        running.fleet.insert("arn:aws:ecs:eu-central-1:1:task/main/1");
+        let stop = running.fleet.stop("arn:aws:ecs:eu-central-1:1:task/main/1", "test");
+        let stopped = tokio::time::timeout(Duration::from_secs(30), stop).await;
+        let error = stopped.expect("it ends in time").unwrap_err().to_string();
+        assert!(error.contains("StopTask") && error.contains("reaches AWS"), "{error}");
     }
 
     #[test]

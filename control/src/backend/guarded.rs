@@ -40,6 +40,10 @@ impl Backend for Guarded {
         self.0.address()
     }
 
+    fn starts_this_executable(&self) -> bool {
+        self.0.starts_this_executable()
+    }
+
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
         let init = async move { self.0.init(pool).await };
         caught(init).map(|done| done.unwrap_or_else(|why| Err(BackendError::new(why)))).boxed()

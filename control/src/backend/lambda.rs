@@ -4,8 +4,8 @@
 //! remote_boot ──▶ a task: Invoke ── 429: later; no answer: once more ──▶ Lambda ──▶ runner
 //!                   │                                                        │
 //!                   └◀── the answer, when the invocation has ended: its death ┘
-//! invocation.rs decides    outcome.rs says what answers mean    function.rs looks at the function
-//! driver.rs carries out    client.rs asks Lambda                settings.rs is told by the app
+//! invocation.rs decides    outcome.rs, refusal.rs say what answers mean   function.rs looks at it
+//! driver.rs carries out    client.rs asks Lambda                          settings.rs: the app's
 //! ```
 //!
 //! Invariants:
@@ -37,6 +37,7 @@ mod driver;
 mod function;
 mod invocation;
 mod outcome;
+mod refusal;
 mod settings;
 
 use client::Client;
@@ -155,7 +156,7 @@ impl Lambda {
                 None
             }
             Err(fault) => {
-                let refusal = outcome::Refusal { fault, throttle: None };
+                let refusal = refusal::Refusal { fault, throttle: None };
                 let region = client.region().unwrap_or_default();
                 let why = refusal.death(&function, 1).reason;
                 return Err(BackendError::new(format!("{why} (region {region})")));
@@ -219,7 +220,7 @@ impl Backend for Lambda {
 
     /// What a fresh invocation has until its runner drains, less a little for its way to the pool.
     fn longest_call(&self) -> Option<Duration> {
-        let timeout = self.ready.get()?.timeout.unwrap_or(client::LONGEST);
+        let timeout = self.ready.get()?.timeout.unwrap_or(function::LONGEST);
         let margin = Duration::from_millis(RunnerLimits::default().host_margin_ms);
         Some(timeout.saturating_sub(margin + ON_ITS_WAY))
     }
@@ -279,10 +280,13 @@ impl Backend for Lambda {
 fn by_itself(parent: &FlameParent, timeout: Option<Duration>) -> String {
     let limits = &parent.limits;
     let alone = Duration::from_millis(limits.failsafe_ms.max(limits.grace_ms));
-    let timeout = timeout.unwrap_or(client::LONGEST);
+    let timeout = match timeout {
+        Some(timeout) => format!(", {timeout:?} after it began"),
+        None => String::new(),
+    };
     format!(
         "it ends by itself: when it dials and is refused, or after {alone:?} without its parent, at \
-         the latest at the function's timeout, {timeout:?} after it began"
+         the latest at the function's timeout{timeout}"
     )
 }
 

@@ -41,6 +41,12 @@ use supervisor::{Child, Order};
 /// Each gets this process's arguments, working directory and environment, and what
 /// [`env`](Self::env) and [`args`](Self::args) say. Its standard input is empty; what it prints
 /// reaches this process's log.
+///
+/// A copy does what this process did from its `main` on, so it becomes a runner only where `main`
+/// gets to [`App::run`](crate::App::run). Until this process has got there, no copy is started:
+/// calls that need one get a [`BootFailed`](crate::CallError::BootFailed) that says what to write,
+/// and runners for `min` and `spare` are booted as soon as `App::run` is reached. In tests see
+/// [Testing code that uses pools](crate::guide::testing).
 #[derive(Clone)]
 pub struct Process {
     program: Option<OsString>,
@@ -83,7 +89,8 @@ impl Process {
         self
     }
 
-    /// Other arguments than this process's.
+    /// Other arguments than this process's. They must lead a copy to
+    /// [`App::run`](crate::App::run).
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.args = Some(args.into_iter().map(Into::into).collect());
@@ -102,13 +109,12 @@ impl Process {
             Some(program) => std::process::Command::new(program),
             None => program::own()?,
         };
-        match &self.args {
-            Some(args) => command.args(args),
-            None => command.args(std::env::args_os().skip(1)),
-        };
+        let args = self.args.as_ref().or_else(|| Some(&self.pool.get()?.args));
+        command.args(args.into_iter().flatten());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.env(FlameParent::ENV, &spec.flame_parent);
-        // A parent that is a runner on Lambda has it, and its child is no such runner.
+        // Where nothing runs before `main`, a parent that is a runner on Lambda has it still; its
+        // child is no such runner.
         command.env_remove(RUNNER_ENV);
         command.env(lifeline::ENV, lifeline::value());
         Ok(command)
@@ -137,6 +143,12 @@ impl Backend for Process {
 
     fn boot_timeout(&self) -> Duration {
         Duration::from_secs(10)
+    }
+
+    /// Another program has a `main` of its own, and other arguments may lead a copy to where this
+    /// process does not get.
+    fn starts_this_executable(&self) -> bool {
+        self.program.is_none() && self.args.is_none()
     }
 
     fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {

@@ -252,6 +252,10 @@ impl PoolBuilder {
     }
 
     /// How deep calls may nest: remote functions that call pools of their own. Default 8.
+    ///
+    /// On Lambda a chain of functions that invoke each other is cut at about 16 (AWS documentation,
+    /// "Use Lambda recursive loop detection"), unless the function's setting RecursiveLoop is `Allow`:
+    /// there a greater depth is not reached.
     pub fn max_depth(mut self, depth: u8) -> Self {
         self.max_depth = depth;
         self

@@ -20,6 +20,7 @@ use super::lease::Lease;
 use super::state::{
     Action, Event, LeaseId, LimitsChange, Note, PoolState, Refusal, RunnerId, WaiterId,
 };
+use crate::app::reached;
 use crate::backend::Backend;
 use crate::error::{BootFailure, PoolError};
 use crate::listener::Listener;
@@ -60,7 +61,16 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) ready: bool,
+    /// Nothing boots before this process has reached `App::run`.
+    pub(crate) barred: bool,
     pub(crate) drained: bool,
+}
+
+/// A backend that has been initialised.
+pub(crate) struct Booter {
+    pub(crate) backend: Arc<dyn Backend>,
+    /// Why its boots would all be in vain, until this process has reached `App::run`.
+    pub(crate) barred: Option<BootFailure>,
 }
 
 struct AbortOnDrop(JoinHandle<()>);
@@ -115,7 +125,7 @@ struct Effects {
 impl Shared {
     pub(crate) fn new(
         config: Config,
-        backend: Arc<dyn Backend>,
+        backend: Booter,
         listener: Listener,
         address: String,
         accepting: JoinHandle<()>,
@@ -126,7 +136,7 @@ impl Shared {
     }
 
     /// The burst backend of this pool: a pool of its own, behind the same listener.
-    pub(crate) fn new_burst(&self, config: Config, backend: Arc<dyn Backend>) -> Arc<Self> {
+    pub(crate) fn new_burst(&self, config: Config, backend: Booter) -> Arc<Self> {
         let (listener, address) = (self.listener.clone(), self.address.clone());
         let (accepting, events) = (self.accepting.clone(), self.events.clone());
         Self::make(config, backend, listener, address, accepting, events, true)
@@ -134,15 +144,18 @@ impl Shared {
 
     fn make(
         config: Config,
-        backend: Arc<dyn Backend>,
+        Booter { backend, barred }: Booter,
         listener: Listener,
         address: String,
         accepting: Arc<AbortOnDrop>,
         events: broadcast::Sender<PoolEvent>,
         is_burst: bool,
     ) -> Arc<Self> {
-        let state = PoolState::new(now(), config.limits.clone(), rand::random());
-        Arc::new_cyclic(|me| Self {
+        let is_barred = barred.is_some();
+        let status = Status { barred: is_barred, ..Status::default() };
+        let barred = barred.map(Arc::new);
+        let state = PoolState::new(now(), config.limits.clone(), rand::random(), barred);
+        let shared = Arc::new_cyclic(|me| Self {
             config,
             backend,
             listener,
@@ -162,14 +175,29 @@ impl Shared {
             rearm: Notify::new(),
             gone: Notify::new(),
             events,
-            status: watch::Sender::default(),
+            status: watch::Sender::new(status),
             me: me.clone(),
-        })
+        });
+        if is_barred {
+            let pool = shared.me.clone();
+            reached::then(move || {
+                if let Some(pool) = pool.upgrade() {
+                    pool.unbar();
+                }
+            });
+        }
+        shared
     }
 
     /// This, and the burst backend.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(self.burst.get().map(|burst| burst.pool.as_ref()))
+    }
+
+    /// This process has reached `App::run`.
+    fn unbar(&self) {
+        self.status.send_modify(|status| status.barred = false);
+        self.handle(Event::Unbar);
     }
 
     /// Boots what the pool starts with.
@@ -405,7 +433,8 @@ impl Core {
     }
 
     fn boot(&mut self, effects: &mut Effects, runner: RunnerId) {
-        let name = RunnerRef::from_bytes(rand::random());
+        // Of no other runner, in no other process: see `flame_wire::entropy`.
+        let name = RunnerRef::generate().unwrap_or_else(|_| RunnerRef::from_bytes(rand::random()));
         let (command, commands) = watch::channel(Command::Serve);
         self.runners.insert(runner, Entry { name, command, up: None });
         effects.boots.push((runner, name, commands));

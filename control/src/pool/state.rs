@@ -14,11 +14,14 @@
 //!   Stop ─────────────────▶ RunnerGone: until then its instance counts against `max`
 //! ```
 //!
+//! Where every boot would be in vain until something else has happened, the pool is barred: it boots
+//! nothing, and sends away who would have to wait for a boot, until `Unbar`.
+//!
 //! Invariants (each a property test in `state/properties.rs`):
 //! 1. A runner holds at most `max_concurrency` leases; no boot starts while `max` instances are
 //!    held, those on their way out included.
 //! 2. Each waiter is answered exactly once, unless it cancels first.
-//! 3. Unmet demand implies a boot under way, or `max` reached, or a back-off running.
+//! 3. Unmet demand implies a boot under way, or `max` reached, or a back-off running, or a bar.
 //! 4. A runner that is draining, retiring, spent or lost is never leased, nor one that its platform
 //!    ends before the call is over; for a call without a known end see `state/placing.rs`.
 //! 5. `min` is kept, with back-off, without blocking anything.
@@ -75,6 +78,8 @@ pub(crate) struct PoolState<F> {
     ladder: Ladder,
     /// The last boot that failed, if none has come up since.
     last_failure: Option<F>,
+    /// Why every boot would be in vain, while that is so.
+    barred: Option<F>,
     /// When growth that is held back is to be planned anew.
     retry: Option<Instant>,
     stage: Stage,
@@ -103,7 +108,8 @@ enum Stage {
 
 impl<F: Clone> PoolState<F> {
     /// A pool that boots its `min` and `spare` at once: poll its actions. `seed` is for jitter.
-    pub(crate) fn new(now: Instant, limits: Limits, seed: u64) -> Self {
+    /// With `barred`, every boot would fail for that reason, until [`Event::Unbar`].
+    pub(crate) fn new(now: Instant, limits: Limits, seed: u64, barred: Option<F>) -> Self {
         debug_assert_eq!(limits.check(), Ok(()));
         let mut pool = PoolState {
             kept_min: limits.min,
@@ -112,6 +118,7 @@ impl<F: Clone> PoolState<F> {
             elsewhere: 0,
             ladder: Ladder::new(seed),
             last_failure: None,
+            barred,
             retry: None,
             stage: Stage::Open,
             ready_noted: false,
@@ -138,6 +145,7 @@ impl<F: Clone> PoolState<F> {
             Event::IdleProposed { runner, idle_for } => self.idle_proposed(runner, idle_for),
             Event::RunnerGone { runner } => self.runner_gone(now, runner),
             Event::Elsewhere { calls } => self.elsewhere = calls,
+            Event::Unbar => self.barred = None,
             Event::Resize { change } => self.resize(&change),
             Event::Drain => self.drain_pool(),
         }
@@ -181,7 +189,8 @@ impl<F: Clone> PoolState<F> {
     /// How soon the pool could serve one more.
     pub(crate) fn room(&self, now: Instant) -> Room {
         let coming = u64::from(self.fleet.booting()) * u64::from(self.limits.slots_per_runner());
-        let may_boot = self.fleet.occupied() < self.limits.max
+        let may_boot = self.barred.is_none()
+            && self.fleet.occupied() < self.limits.max
             && matches!(self.ladder.gate(now), Gate::Open | Gate::Trial);
         if self.is_draining() {
             Room::Full
@@ -221,7 +230,7 @@ impl<F: Clone> PoolState<F> {
         if self.grant(now, waiter, deadline.filter(|_| bounded)) {
             return;
         }
-        if let Some((_, failure)) = self.hopeless(now) {
+        if let Some(failure) = self.hopeless(now) {
             return self.refuse(waiter, Refusal::BootFailed(failure));
         }
         let limit = self.limits.max_queue;
@@ -257,7 +266,7 @@ impl<F: Clone> PoolState<F> {
     fn settle(&mut self, now: Instant) {
         self.serve(now);
         if !self.queue.is_empty()
-            && let Some((_, failure)) = self.hopeless(now)
+            && let Some(failure) = self.hopeless(now)
         {
             self.refuse_all(&Refusal::BootFailed(failure));
         }
@@ -294,8 +303,13 @@ impl<F: Clone> PoolState<F> {
         if self.fleet.up() == 0 || all_covered { WaitPhase::Boot } else { WaitPhase::Queue }
     }
 
+    /// Why waiting is in vain, if it is.
+    fn hopeless(&self, now: Instant) -> Option<F> {
+        self.barred.clone().or_else(|| Some(self.broken(now)?.1))
+    }
+
     /// Until when waiting is in vain, and why: nothing up, nothing booting, the breaker open.
-    fn hopeless(&self, now: Instant) -> Option<(Instant, F)> {
+    fn broken(&self, now: Instant) -> Option<(Instant, F)> {
         let stranded = self.fleet.up() == 0 && self.fleet.booting() == 0;
         match self.ladder.gate(now) {
             Gate::BreakerOpen { until } if stranded => Some((until, self.last_failure.clone()?)),

@@ -108,10 +108,14 @@ impl Explanation {
         !matches!(self.first.growth, Growth::NoUnmetDemand | Growth::Draining)
     }
 
-    /// Whether growth waits after boots that failed.
+    /// Whether growth waits after boots that failed, or until this process has reached
+    /// [`App::run`](crate::App::run).
     #[must_use]
     pub fn is_held_back(&self) -> bool {
-        matches!(self.first.growth, Growth::BackingOff { .. } | Growth::BreakerOpen { .. })
+        matches!(
+            self.first.growth,
+            Growth::BackingOff { .. } | Growth::BreakerOpen { .. } | Growth::Barred { .. }
+        )
     }
 
     /// Whether `max` keeps it from growing.

@@ -1,8 +1,8 @@
 //! What the suite has its copies do.
 
 use flame_runner_shim::host::{Host, ProcessHost};
+use flame_runner_shim::started::started;
 use flame_wire::ids::RunnerRef;
-use flame_wire::parent::FlameParent;
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::remote;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Who {
     pub(super) runner: Option<RunnerRef>,
-    /// FLAME_PARENT, where its host has set it in the environment.
+    /// FLAME_PARENT, where its host had set it in the environment.
     pub(super) flame_parent: Option<String>,
     /// What it would call its instance if it is a process of its own.
     pub(super) process: String,
@@ -24,7 +24,7 @@ pub(super) struct Who {
 pub(super) async fn who() -> Who {
     Who {
         runner: CallContext::current().map(|call| call.runner),
-        flame_parent: std::env::var(FlameParent::ENV).ok(),
+        flame_parent: started().parent().and_then(|text| text.to_str()).map(str::to_owned),
         process: ProcessHost.instance(),
     }
 }

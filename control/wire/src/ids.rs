@@ -7,6 +7,7 @@ use aws_lc_rs::digest;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::entropy;
 use crate::error::NoEntropy;
 use crate::hex::{self, Hex};
 
@@ -39,7 +40,7 @@ impl RunnerRef {
     /// # Errors
     /// [`NoEntropy`] where the operating system gives no random bytes.
     pub fn generate() -> Result<Self, NoEntropy> {
-        random().map(RunnerRef)
+        entropy::fresh().map(RunnerRef)
     }
 }
 
@@ -150,13 +151,6 @@ impl<'de> Deserialize<'de> for BuildId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from).map(BuildId::new)
     }
-}
-
-/// Random bytes of the operating system's quality.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], NoEntropy> {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoEntropy)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! exactly once over any number of sockets; [`frame`] and [`mux`] let many streams share the
 //! link; [`call`] and [`message`] are what the streams carry.
 
+pub mod entropy;
 pub mod error;
 pub mod frame;
 pub mod mux;

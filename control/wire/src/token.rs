@@ -8,8 +8,8 @@ use std::fmt;
 
 use aws_lc_rs::{constant_time, digest};
 
+use crate::entropy;
 use crate::error::NoEntropy;
-use crate::ids::random;
 
 /// 256 secret random bits. `Debug` does not show them, and there is no `Display`.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ impl Token {
     /// # Errors
     /// [`NoEntropy`] where the operating system gives no random bytes.
     pub fn generate() -> Result<Self, NoEntropy> {
-        random().map(Token)
+        entropy::fresh().map(Token)
     }
 
     /// What the parent keeps of the token.

@@ -256,6 +256,7 @@ mod platform {
     use std::process::Command;
 
     use super::super::MARK_ENV;
+    use crate::started::started;
 
     pub(super) fn user() -> u32 {
         rustix::process::geteuid().as_raw()
@@ -294,7 +295,7 @@ mod platform {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command.args(arguments).env(MARK_ENV, mark).exec()
+        command.args(arguments).envs(started().passed_on()).env(MARK_ENV, mark).exec()
     }
 
     /// What the kernel does not execute, the C library hands to a shell, and this process would

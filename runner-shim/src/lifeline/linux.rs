@@ -1,16 +1,9 @@
-//! The tie by `prctl(PR_SET_PDEATHSIG)`, made before `main`.
+//! The tie by `prctl(PR_SET_PDEATHSIG)`, made before `main` by the constructor in
+//! [`started`](crate::started).
 
 use rustix::process::{
     Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal, test_kill_process,
 };
-
-// SAFETY: runs before `main`, on the only thread. It reads the environment, which the loader has
-// set up by then and nobody else touches, and makes plain system calls; it relies on nothing that
-// std prepares in `main`, and can't unwind.
-#[ctor::ctor]
-unsafe fn before_main() {
-    super::hold();
-}
 
 /// Asks for the signal first and looks afterwards: a parent that dies in between is seen by one of
 /// the two.

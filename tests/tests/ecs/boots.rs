@@ -322,7 +322,7 @@ async fn a_task_that_is_not_seen_right_after_its_order_is_pending() {
 async fn flame_parent_stands_in_no_tag_and_no_argument_of_a_task() {
     let app = EcsApp::new().await;
     let pool = app.pool("secret").await.max(1).start().await.unwrap();
-    let secret = pool.call(demo::variable("FLAME_PARENT")).await.unwrap().unwrap();
+    let secret = pool.call(demo::flame_parent()).await.unwrap().unwrap();
     assert!(secret.starts_with("flame1."));
     let tasks = app.tasks().await;
     let [task] = tasks.as_slice() else { panic!("one task: {tasks:?}") };

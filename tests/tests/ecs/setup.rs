@@ -265,7 +265,7 @@ async fn a_parent_on_ec2_is_dialled_at_its_private_address() {
 async fn a_runner_that_can_not_tell_its_task_says_so_and_ends() {
     let app = EcsApp::new().await;
     let pool = app.pool("nowhere").await.max(1).start().await.unwrap();
-    let text = pool.call(demo::variable("FLAME_PARENT")).await.unwrap().unwrap();
+    let text = pool.call(demo::flame_parent()).await.unwrap().unwrap();
     pool.drain().await;
     let parent = flame_wire::parent::FlameParent::decode(&text).unwrap();
     assert_eq!(parent.host, HostKind::Ecs);

@@ -20,6 +20,7 @@ pub(crate) fn tests() -> Vec<Test> {
         fifty_invocations_are_runners_at_the_same_time,
         an_event_boots_a_runner_as_a_request_does,
         a_runner_in_an_invocation_boots_children_of_its_own,
+        a_command_that_a_function_in_an_invocation_starts_is_no_runner,
     ];
     [anywhere, emulated(here)].concat()
 }
@@ -135,6 +136,18 @@ async fn a_runner_in_an_invocation_boots_children_of_its_own() {
     // The child has FLAME_PARENT, and not the FLAME_RUNNER of its parent.
     assert_eq!(pids.len(), 2);
     assert_eq!(function.account.running().await, [pids[1]]);
+    pool.drain().await;
+    function.until_quiet().await;
+}
+
+async fn a_command_that_a_function_in_an_invocation_starts_is_no_runner() {
+    let function = Function::of_runners().await;
+    let pool = function.pool().await.max(1).start().await.unwrap();
+    // As a runner it would ask Lambda for events, and take those of the process that started it.
+    let printed = pool.call(mischief::starts_a_command("tool")).await.unwrap().unwrap();
+    assert_eq!(printed, "a runner: false\n");
+    let names = pool.call(mischief::inherited()).await.unwrap().unwrap();
+    assert!(!names.contains(&"FLAME_RUNNER".to_owned()), "{names:?}");
     pool.drain().await;
     function.until_quiet().await;
 }

@@ -75,6 +75,9 @@ impl Class {
         match (fault.got, fault.status) {
             (Got::NoAnswer, _) => Class::Transient,
             (Got::Nowhere, _) => Class::Config,
+            // Who answers does not have the operation. LocalStack says InternalFailure where its
+            // licence does not cover it.
+            (_, Some(501 | 505)) => Class::Config,
             // The name says more than the status: ECS throttles with 400.
             _ if THROTTLED.contains(&code) => Class::Throttled,
             _ if TRANSIENT.contains(&code) => Class::Transient,
@@ -124,6 +127,14 @@ pub(crate) fn advice(fault: &Fault) -> Option<&'static str> {
             "look whether this process reaches AWS: routes, DNS, proxies, a VPC endpoint of the \
              service, or AWS_ENDPOINT_URL, if it is set",
         ),
+        Got::Foreign => Some(
+            "this did not come from AWS: look at what is between this process and AWS (a proxy by \
+             HTTPS_PROXY, a login page of the network), and at AWS_ENDPOINT_URL, if it is set",
+        ),
+        Got::Refused if matches!(fault.status, Some(501 | 505)) => Some(
+            "whoever answers here does not have this operation: look at AWS_ENDPOINT_URL; an \
+             emulator may need another licence for it",
+        ),
         Got::Refused => None,
     }
 }
@@ -133,17 +144,16 @@ mod tests {
     use super::*;
 
     fn refused(code: &str, status: u16) -> Fault {
-        Fault {
-            got: Got::Refused,
-            code: Some(code.to_owned()),
-            message: "words".to_owned(),
-            status: Some(status),
-            request_id: None,
-        }
+        let (code, message) = (Some(code.to_owned()), "words".to_owned());
+        Fault { code, message, status: Some(status), ..Fault::new(Got::Refused) }
     }
 
     fn unanswered(got: Got) -> Fault {
-        Fault { got, code: None, message: "words".to_owned(), status: None, request_id: None }
+        Fault { message: "words".to_owned(), ..Fault::new(got) }
+    }
+
+    fn foreign(status: u16) -> Fault {
+        Fault { status: Some(status), ..unanswered(Got::Foreign) }
     }
 
     #[test]
@@ -164,6 +174,26 @@ mod tests {
     fn a_lost_answer_may_have_been_carried_out_and_an_unsent_request_not() {
         assert_eq!(Class::of(&unanswered(Got::NoAnswer)), Class::Transient);
         assert_eq!(Class::of(&unanswered(Got::Nowhere)), Class::Config);
+    }
+
+    #[test]
+    fn what_another_server_says_is_repeated_only_where_it_may_pass() {
+        assert_eq!(Class::of(&foreign(429)), Class::Throttled);
+        for status in [500, 502, 503, 504] {
+            assert_eq!(Class::of(&foreign(status)), Class::Transient, "{status}");
+        }
+        for status in [200, 302, 400, 403, 404, 407, 501, 505] {
+            assert_eq!(Class::of(&foreign(status)), Class::Config, "{status}");
+        }
+        assert!(advice(&foreign(502)).is_some_and(|text| text.contains("AWS_ENDPOINT_URL")));
+    }
+
+    #[test]
+    fn an_operation_that_is_not_there_is_not_asked_for_again_whatever_its_name_says() {
+        let unlicensed = refused("InternalFailure", 501);
+        assert_eq!(Class::of(&unlicensed), Class::Config);
+        assert!(advice(&unlicensed).is_some_and(|text| text.contains("AWS_ENDPOINT_URL")));
+        assert_eq!(Class::of(&refused("InternalFailure", 500)), Class::Transient);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The ECS API, in plain values. The one place that knows the SDK's types.
 //!
-//! Each request waits for its turn at a meter that all pools of this process share, and has one
-//! attempt: who calls decides whether to repeat it.
+//! Each request waits for its turn at a meter that all pools of this process share (whoever orders a
+//! task does so beforehand), and has one attempt: the caller decides whether to repeat it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,9 +86,13 @@ impl Api {
         Self { client: Client::from_conf(config), cluster: cluster.to_owned(), meters }
     }
 
-    /// Orders a task.
-    pub(super) async fn run_task(&self, plan: &Plan, request: Request) -> Heard {
+    /// Waits for a turn to order a task.
+    pub(super) async fn turn_to_launch(&self) {
         self.meters.launch().await;
+    }
+
+    /// Orders a task. It is [its turn](Self::turn_to_launch).
+    pub(super) async fn run_task(&self, plan: &Plan, request: Request) -> Heard {
         let call = match self.run_task_call(plan, request) {
             Ok(call) => call,
             Err(error) => return Heard::Fault(unmade(&error.to_string()), Vec::new()),
@@ -272,7 +276,7 @@ fn is_unknown_task(fault: &Fault) -> bool {
 
 /// A request that could not be made.
 fn unmade(why: &str) -> Fault {
-    Fault { got: Got::Nowhere, code: None, message: why.to_owned(), status: None, request_id: None }
+    Fault { message: why.to_owned(), ..Fault::new(Got::Nowhere) }
 }
 
 fn overrides(overrides: Overrides) -> Result<TaskOverride, BuildError> {
@@ -375,6 +379,17 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::backend::aws::testing::{config, server_of_a_page};
+
+    #[tokio::test]
+    async fn a_page_in_the_place_of_ecs_is_told_as_that_with_its_status() {
+        for status in [200, 403, 501, 502] {
+            let endpoint = server_of_a_page(status, "<html><b>Not here</b></html>").await;
+            let fault = Api::new(&config(&endpoint), "main").cluster_status().await.unwrap_err();
+            assert_eq!((fault.got, fault.status), (Got::Foreign, Some(status)), "{fault:?}");
+            assert!(fault.to_string().contains(&format!("HTTP {status}: Not here")), "{fault}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn launches_keep_the_rate_of_fargate_and_leave_room_for_stops() {

@@ -156,6 +156,10 @@ impl EcsBuilder {
 
     /// A tag of each task, beside those that name pool, runner and parent; at most 45. `tags` in
     /// FLAME_AWS, an object, adds those that are not set here.
+    ///
+    /// A name has 1 to 128 characters and is set once, a value up to 256: letters, spaces, numbers and
+    /// `_.:/=+-@`; neither begins with `aws:`, and no name with `flame:` (botocore 1.44.8, ecs
+    /// 2014-11-13, `TagKey`, `TagValue`, RunTask). Else the pool does not start.
     pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((name.into(), value.into()));
         self

@@ -3,6 +3,7 @@
 
 use crate::backend::aws::class::{self, Class};
 use crate::backend::aws::fault::Fault;
+use crate::backend::aws::words::{self, Row};
 
 /// Why a task was not placed, out of an answer that is no error.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,32 +26,55 @@ impl std::fmt::Display for Failure {
     }
 }
 
+/// What the words of a refusal mean, in an exception and in `failures[]` alike: both bring the same
+/// ones. The order counts.
+const WORDS: &[Row<Class>] = &[
+    // Too many tasks of a cluster are in PROVISIONING, which passes (botocore 1.44.8, ecs 2014-11-13,
+    // RunTask: ClientException).
+    Row { phrases: &["provisioning capacity limit exceeded"], means: Class::Capacity },
+    // AWS's knowledge centre.
+    Row { phrases: &["Capacity is unavailable"], means: Class::Capacity },
+    Row { phrases: words::THROTTLED, means: Class::Throttled },
+    // dask-cloudprovider, issue 299, says "above your limit" of CPU; AWS documentation, "Stopped tasks
+    // error messages", "reached the limit" of tasks and vCPUs.
+    Row {
+        phrases: &[
+            "above your limit",
+            "reached the limit",
+            "limit on the number of vCPUs",
+            "quota",
+        ],
+        means: Class::Quota,
+    },
+    Row { phrases: &["limit on vCPUs", "vCPU limit"], means: Class::Quota },
+];
+
+/// What `failures[]` has besides (AWS documentation, "API failure reasons").
+const PLACING: &[Row<Class>] =
+    &[Row { phrases: &["RESOURCE:", "capacity", "agent"], means: Class::Capacity }];
+
+/// What the words of ECS mean, whichever way they came, if they are known.
+pub(super) fn by_words(said: &str) -> Option<Class> {
+    words::meaning(WORDS, said).copied()
+}
+
 /// The class of a task that was not placed.
 pub(super) fn of_failure(failure: &Failure) -> Class {
-    let reason = failure.reason.to_lowercase();
-    let has = |text: &str| reason.contains(text);
-    if has("vcpu") && has("limit") || has("quota") {
-        Class::Quota
-    } else if has("resource:") || has("capacity") || has("agent") {
-        Class::Capacity
-    } else {
-        Class::Config
-    }
+    // Not its ARN: a cluster may be called anything.
+    let said = format!("{}: {}", failure.reason, failure.detail.as_deref().unwrap_or_default());
+    by_words(&said).or_else(|| words::meaning(PLACING, &said).copied()).unwrap_or(Class::Config)
 }
 
 /// The class of an exception.
 pub(super) fn of_fault(fault: &Fault) -> Class {
-    let code = fault.code.as_deref().unwrap_or_default();
-    let said = fault.message.to_lowercase();
-    match code {
+    match fault.code.as_deref().unwrap_or_default() {
         "ConflictException" => Class::Conflict,
-        // By its words: the same name stands for a wrong parameter, for the quota of vCPUs and for
-        // Fargate without room.
-        "ClientException" if said.contains("vcpu") || said.contains("quota") => Class::Quota,
-        "ClientException" | "InvalidParameterException" if said.contains("capacity is unavail") => {
-            Class::Capacity
-        }
         "LimitExceededException" => Class::Quota,
+        // These two stand for a wrong parameter, for quotas, for EC2's throttling and for Fargate
+        // without room. Of the others the name says all.
+        "ClientException" | "InvalidParameterException" => {
+            by_words(&fault.message).unwrap_or_else(|| Class::of(fault))
+        }
         _ => Class::of(fault),
     }
 }
@@ -59,12 +83,7 @@ pub(super) fn of_fault(fault: &Fault) -> Class {
 pub(super) fn advice(class: Class, fault: &Fault) -> String {
     let code = fault.code.as_deref().unwrap_or_default();
     let advice = match (class, code) {
-        (Class::Quota, _) => QUOTA,
-        (Class::Capacity, _) => CAPACITY,
-        (Class::Throttled, _) => {
-            "others in this account use the same requests per second; boot fewer at a time, or \
-             give the boot more time (`boot_timeout`)"
-        }
+        (Class::Quota | Class::Capacity | Class::Throttled, _) => advice_on_failure(class),
         (_, "ClusterNotFoundException") => {
             "look at `cluster` (FLAME_ECS_CLUSTER) and at the region"
         }
@@ -79,9 +98,7 @@ pub(super) fn advice(class: Class, fault: &Fault) -> String {
         (_, "UnsupportedFeatureException") => {
             "the task definition asks for what this region has not"
         }
-        (Class::Config, _) => class::advice(fault).unwrap_or(
-            "correct what it names: in the backend's settings, or in the task definition",
-        ),
+        (Class::Config, _) => class::advice(fault).unwrap_or(CONFIG),
         _ => class::advice(fault).unwrap_or("AWS had a fault of its own: call again"),
     };
     advice.to_owned()
@@ -96,12 +113,18 @@ pub(super) fn advice_on_failure(class: Class) -> &'static str {
     match class {
         Class::Capacity => CAPACITY,
         Class::Quota => QUOTA,
-        _ => "correct what it names: in the backend's settings, or in the task definition",
+        Class::Throttled => THROTTLED,
+        _ => CONFIG,
     }
 }
 
+const CONFIG: &str = "correct what it names: in the backend's settings, or in the task definition";
+const THROTTLED: &str = "AWS takes so many requests a second of an account and region, those of \
+                         EC2's API behind ECS included: boot fewer at a time, or give the boot \
+                         more time (`boot_timeout`)";
 const QUOTA: &str = "the account may not run more: raise the quota of Fargate vCPUs (Service \
-                     Quotas, AWS Fargate), or lower `max` or `cpu`; new accounts begin with very few";
+                     Quotas, AWS Fargate), or lower `max`, `cpu` or `memory`; new accounts begin \
+                     with very few";
 const CAPACITY: &str = "there is no room for it at the moment: add subnets in other availability \
                         zones, or another capacity provider, or call again later";
 
@@ -111,13 +134,8 @@ mod tests {
     use crate::backend::aws::fault::Got;
 
     fn exception(code: &str, status: u16, message: &str) -> Fault {
-        Fault {
-            got: Got::Refused,
-            code: Some(code.to_owned()),
-            message: message.to_owned(),
-            status: Some(status),
-            request_id: None,
-        }
+        let (code, message) = (Some(code.to_owned()), message.to_owned());
+        Fault { code, message, status: Some(status), ..Fault::new(Got::Refused) }
     }
 
     fn failure(reason: &str) -> Failure {
@@ -166,10 +184,65 @@ mod tests {
     }
 
     #[test]
+    fn throttling_by_ec2_is_throttling_whatever_the_name_of_the_error() {
+        for told in [
+            "Error retrieving subnet information for [subnet-0a1]: Rate exceeded (ErrorCode: \
+             Throttling)",
+            "Error retrieving security group information for [sg-0a1]: Request limit exceeded. \
+             (ErrorCode: RequestLimitExceeded)",
+        ] {
+            for code in ["InvalidParameterException", "ClientException"] {
+                let fault = exception(code, 400, told);
+                assert_eq!(of_fault(&fault), Class::Throttled, "{told}");
+                assert!(advice(Class::Throttled, &fault).contains("boot_timeout"));
+            }
+            assert_eq!(of_failure(&failure(told)), Class::Throttled, "{told}");
+        }
+        let wrong = exception(
+            "InvalidParameterException",
+            400,
+            "Error retrieving subnet information for [subnet-0a1]: The subnet ID 'subnet-0a1' does \
+             not exist (ErrorCode: InvalidSubnetID.NotFound)",
+        );
+        assert_eq!(of_fault(&wrong), Class::Config);
+    }
+
+    #[test]
+    fn a_quota_is_told_in_both_ways() {
+        for told in [
+            "The requested CPU configuration is above your limit",
+            "The requested MEMORY configuration is above your limit",
+            "You've reached the limit on the number of tasks you can run concurrently",
+            "You've reached the limit on the number of vCPUs you can run concurrently",
+        ] {
+            for code in ["ClientException", "InvalidParameterException"] {
+                assert_eq!(of_fault(&exception(code, 400, told)), Class::Quota, "{told}");
+            }
+            assert_eq!(of_failure(&failure(told)), Class::Quota, "{told}");
+        }
+    }
+
+    #[test]
+    fn tasks_that_wait_for_a_place_are_room_that_comes_back_and_no_quota() {
+        let told = "Provisioning capacity limit exceeded.";
+        assert_eq!(of_fault(&exception("ClientException", 400, told)), Class::Capacity);
+        assert_eq!(of_failure(&failure(told)), Class::Capacity);
+    }
+
+    #[test]
+    fn words_in_the_name_of_a_resource_change_no_refusal() {
+        let told =
+            "User: arn:aws:sts::1:assumed-role/quota is not authorized to perform: ecs:RunTask";
+        assert_eq!(of_fault(&exception("AccessDeniedException", 400, told)), Class::Config);
+    }
+
+    #[test]
     fn any_other_failure_is_for_a_person() {
         for reason in ["MISSING", "INACTIVE", "ATTRIBUTE", "something new"] {
             assert_eq!(of_failure(&failure(reason)), Class::Config, "{reason}");
         }
+        let arn = Some("arn:aws:ecs:eu-central-1:1:container-instance/capacity/quota".to_owned());
+        assert_eq!(of_failure(&Failure { arn, ..failure("MISSING") }), Class::Config);
     }
 
     #[test]

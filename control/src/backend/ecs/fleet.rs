@@ -8,21 +8,23 @@ use std::time::Duration;
 use flame_wire::ids::RunnerRef;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::api::Api;
 use super::classify;
 use super::poller::{End, Every, Poller};
 use super::task::{Log, Task};
 use crate::backend::aws::class::Class;
-use crate::backend::aws::fault::Fault;
+use crate::backend::aws::fault::{Fault, Got};
 use crate::backend::aws::pace::Pace;
 use crate::backend::{BackendError, Death};
 
 /// How long a stop may look first whether its task ends by itself.
 const LOOK: Duration = Duration::from_secs(3);
-/// How often StopTask is tried, and when again; all within the 30 s that a pool gives a stop.
+/// How often StopTask is tried, when again, and until when: with the look all is within the 30 s that
+/// a pool gives a stop, so that the pool learns why it failed.
 const STOP_TRIES: u32 = 4;
+const STOP_WITHIN: Duration = Duration::from_secs(25);
 const STOP_PACE: Pace = Pace { first: Duration::from_millis(500), longest: Duration::from_secs(3) };
 
 /// See the [module](self).
@@ -159,9 +161,15 @@ impl Fleet {
     }
 
     async fn tell_to_stop(&self, arn: &str, reason: &str) -> Result<(), BackendError> {
+        let until = Instant::now() + STOP_WITHIN;
         let mut failed = 0;
         loop {
-            let Err(fault) = self.api.stop_task(arn, reason).await else {
+            let late = |_| {
+                let message = format!("no answer came within {STOP_WITHIN:?}");
+                Err(Fault { message, ..Fault::new(Got::NoAnswer) })
+            };
+            let stopped = timeout_at(until, self.api.stop_task(arn, reason)).await;
+            let Err(fault) = stopped.unwrap_or_else(late) else {
                 self.core().poller.told_to_stop(arn);
                 self.wake.notify_one();
                 return Ok(());
@@ -169,14 +177,16 @@ impl Fleet {
             failed += 1;
             let class = classify::of_fault(&fault);
             // To stop twice is to stop.
-            let again = matches!(class, Class::Throttled | Class::Transient | Class::Conflict);
-            if !again || failed == STOP_TRIES {
+            let may = matches!(class, Class::Throttled | Class::Transient | Class::Conflict);
+            let pause = STOP_PACE.pause(failed, rand::random());
+            let again = Instant::now() + pause.max(fault.retry_after.unwrap_or_default());
+            if !may || failed == STOP_TRIES || again >= until {
                 let advice = classify::advice(class, &fault);
                 return Err(BackendError::new(format!(
                     "StopTask of {arn} failed: {fault}; {advice}"
                 )));
             }
-            sleep(STOP_PACE.pause(failed, rand::random())).await;
+            sleep_until(again).await;
         }
     }
 

@@ -15,13 +15,13 @@
 //!   is looked up first.
 //! - It ends: nothing is asked for after the deadline, and each pause is longer than nothing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::classify::{self, Failure};
 use crate::backend::aws::class::Class;
 use crate::backend::aws::fault::Fault;
 use crate::backend::aws::pace::Pace;
-use crate::error::BootFailure;
+use crate::error::{BootFailure, BootFailureKind};
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(super) enum Heard {
     Failures(Vec<Failure>),
     /// RunTask failed; what a conflict says of who has the token.
     Fault(Fault, Vec<String>),
+    /// RunTask was not called: this process had no turn in the order's time.
+    NoTurn,
     /// The pause is over.
     Waited,
     /// What looking up has found.
@@ -85,9 +87,19 @@ impl Order {
         match heard {
             Heard::Task(arn) | Heard::Found(Some(arn)) => Step::Done(arn),
             Heard::Waited => Step::Ask { token: self.token },
+            Heard::NoTurn => {
+                let reason = "RunTask was not called in the time that the boot has for it: this \
+                              process orders tasks at the rate that Fargate takes, 20 a second, \
+                              and others were first; boot fewer at a time, or give the boot more \
+                              time (`boot_timeout`)";
+                self.why.get_or_insert_with(|| BootFailure::of(BootFailureKind::Throttled, reason));
+                self.give_up()
+            }
             Heard::Failures(failures) => {
-                // An answer: this token has started nothing, whatever was in doubt before.
+                // An answer: this token has started nothing, whatever was in doubt before, and the
+                // order is free for another one.
                 self.in_doubt = false;
+                self.token = self.token.saturating_add(1);
                 let first = failures.first().cloned().unwrap_or_else(|| Failure {
                     reason: "neither a task nor a reason why there is none".to_owned(),
                     ..Failure::default()
@@ -99,7 +111,7 @@ impl Order {
                     format!("RunTask started no task: {}", classify::advice_on_failure(class)),
                     if said.is_empty() { first.to_string() } else { said.join("; ") },
                 ));
-                self.after(now, class, share)
+                self.after(now, class, None, share)
             }
             Heard::Fault(fault, known) => {
                 let class = classify::of_fault(&fault);
@@ -110,7 +122,10 @@ impl Order {
                     return Step::LookUp(known);
                 }
                 self.in_doubt |= class == Class::Transient;
-                self.after(now, class, share)
+                if class == Class::Capacity && !self.in_doubt {
+                    self.token = self.token.saturating_add(1);
+                }
+                self.after(now, class, fault.retry_after, share)
             }
             Heard::Found(None) => Step::Fail(self.reason()),
             Heard::LookUpFailed(fault) => {
@@ -125,26 +140,22 @@ impl Order {
         }
     }
 
-    fn after(&mut self, now: Instant, class: Class, share: f64) -> Step {
+    /// The step after an answer of this class; ECS may have said how long it is to be left alone.
+    fn after(&mut self, now: Instant, class: Class, alone: Option<Duration>, share: f64) -> Step {
         self.failed = self.failed.saturating_add(1);
-        let again = now + self.pace.pause(self.failed, share);
+        let pause = self.pace.pause(self.failed, share).max(alone.unwrap_or_default());
         let may = match class {
-            Class::Throttled | Class::Transient => true,
-            // Only an answer that nothing was started frees the order for another token.
-            Class::Capacity if !self.in_doubt => {
-                self.token = self.token.saturating_add(1);
-                true
-            }
-            Class::Capacity => true,
+            Class::Throttled | Class::Transient | Class::Capacity => true,
             Class::Quota | Class::Conflict | Class::Config => false,
         };
-        if may && again < self.deadline {
-            Step::Wait(again)
-        } else if self.in_doubt {
-            Step::LookUp(Vec::new())
-        } else {
-            Step::Fail(self.reason())
+        match now.checked_add(pause).filter(|again| may && *again < self.deadline) {
+            Some(again) => Step::Wait(again),
+            None => self.give_up(),
         }
+    }
+
+    fn give_up(&mut self) -> Step {
+        if self.in_doubt { Step::LookUp(Vec::new()) } else { Step::Fail(self.reason()) }
     }
 
     fn reason(&mut self) -> BootFailure {

@@ -4,10 +4,13 @@
 //! with what ECS says of the task definition. Both add to a list, out of which [`refusal`] makes one
 //! error.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flame_runner_shim::host::ecs;
 use flame_wire::parent::FlameParent;
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 use super::builder::EcsBuilder;
 use super::fargate;
@@ -40,6 +43,9 @@ const MAX_SUBNETS: usize = 16;
 const MAX_SECURITY_GROUPS: usize = 5;
 /// The most tags of a task, less those of ours (AWS documentation, RunTask).
 const MAX_TAGS: usize = 45;
+/// The lengths of a tag, in characters (botocore 1.44.8, ecs 2014-11-13, `TagKey`, `TagValue`).
+const MAX_TAG_NAME: usize = 128;
+const MAX_TAG_VALUE: usize = 256;
 /// What a container has where its definition does not say (AWS documentation,
 /// ContainerDefinition, `stopTimeout`).
 const STOP_TIMEOUT: u32 = 30;
@@ -192,13 +198,33 @@ impl Plan {
         }
         let tags = self.tags.len();
         must(tags <= MAX_TAGS, format!("`tags` has {tags}: a task may have {MAX_TAGS}"));
+        let mut seen = BTreeSet::new();
         for (name, value) in &self.tags {
-            let reserved = name.to_lowercase().starts_with("aws:") || name.starts_with("flame:");
-            must(!reserved, format!("`tags` has `{name}`: `aws:` and `flame:` are reserved"));
+            let of_aws = |text: &str| text.to_lowercase().starts_with("aws:");
             must(
-                (1..=128).contains(&name.chars().count()) && value.chars().count() <= 256,
-                format!("`tags` has `{name}`: a name has 1 to 128 characters, a value 256"),
+                !of_aws(name) && !name.starts_with("flame:"),
+                format!("`tags` has `{name}`: `aws:` and `flame:` are reserved"),
             );
+            must(
+                !of_aws(value),
+                format!("`tags` has `{name}` = `{value}`: a value must not begin with `aws:`"),
+            );
+            must(
+                (1..=MAX_TAG_NAME).contains(&name.chars().count())
+                    && value.chars().count() <= MAX_TAG_VALUE,
+                format!(
+                    "`tags` has `{name}`: a name has 1 to {MAX_TAG_NAME} characters, a value at \
+                     most {MAX_TAG_VALUE}"
+                ),
+            );
+            must(
+                name.chars().chain(value.chars()).all(is_of_a_tag),
+                format!(
+                    "`tags` has `{name}` = `{value}`: names and values may have letters, numbers, \
+                     spaces, and `_.:/=+-@`"
+                ),
+            );
+            must(seen.insert(name), format!("`tags` has `{name}` twice: a name has one value"));
         }
         if let (Some(cpu), Some(memory)) = (self.cpu, self.memory) {
             wrong.extend(fargate::check(cpu, memory).err());
@@ -323,6 +349,17 @@ impl Plan {
         }
         (self.container_cpu, self.container_memory) = (cpu_left, memory_left);
     }
+}
+
+/// What a tag may have: `[\p{L}\p{Z}\p{N}_.:/=+\-@]` (botocore 1.44.8, ecs 2014-11-13, `TagKey`).
+fn is_of_a_tag(c: char) -> bool {
+    let category = CodePointMapData::<GeneralCategory>::new().get(c);
+    let groups = [
+        GeneralCategoryGroup::Letter,
+        GeneralCategoryGroup::Separator,
+        GeneralCategoryGroup::Number,
+    ];
+    "_.:/=+-@".contains(c) || groups.iter().any(|group| group.contains(category))
 }
 
 /// One error for all that is missing or wrong.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::backend::Death;
+use crate::backend::aws::words::{self, Row};
 use crate::error::BootFailureKind;
 
 /// What is looked at of a task.
@@ -85,76 +86,167 @@ impl Task {
         };
         let said_so = said.as_deref().unwrap_or_default();
         let mut kind = BootFailureKind::Died;
-        let mut reason = match self.stop_code.as_deref() {
-            Some("TaskFailedToStart") => {
-                let (of, why) = why_not_started(said_so);
-                kind = of;
-                format!("the ECS task failed to start: {why}")
+        let end = End::of(self.stop_code.as_deref(), said_so);
+        let mut reason = match &end {
+            End::NotStarted => {
+                let why = why_not_started(said_so);
+                kind = why.kind;
+                format!("the ECS task failed to start: {}", why.reason)
             }
-            Some("EssentialContainerExited") => {
+            End::Exited => {
                 format!("the ECS task ended by itself: {}", why_it_exited(code, said_so))
             }
-            Some("SpotInterruption") => "the ECS task was ended because Fargate took its Spot \
-                capacity back: this is what Spot is; use FARGATE, or give it a share by a second \
-                capacity provider, where it must not be"
-                .to_owned(),
-            Some("UserInitiated") => "the ECS task was stopped by StopTask".to_owned(),
-            Some("TerminationNotice" | "InfrastructureHealth" | "ServiceSchedulerInitiated") => {
-                "the ECS task was ended by AWS: its host retires, or is ill".to_owned()
-            }
-            Some(code) => format!("the ECS task was stopped: {code}"),
-            None => format!("the ECS task ended: {}", why_it_exited(code, said_so)),
+            End::Stopped(reason) => (*reason).to_owned(),
+            End::Other(code) => format!("the ECS task was stopped: {code}"),
+            End::Unknown => format!("the ECS task ended: {}", why_it_exited(code, said_so)),
         };
-        let was_told = matches!(
-            self.stop_code.as_deref(),
-            Some("SpotInterruption" | "UserInitiated" | "TerminationNotice")
-        );
-        if was_told && code == Some(137) {
+        if matches!(end, End::Stopped(_)) && code == Some(137) {
             reason += "; it had not ended when its `stopTimeout` was over, and was killed (137)";
         }
         Death { kind, stopped_reason: said, exit_code: code, ..Death::new(reason) }
     }
 }
 
-fn why_not_started(said: &str) -> (BootFailureKind, &'static str) {
-    use BootFailureKind::{Capacity, Other, Refused};
-    let says = |text: &str| said.contains(text);
-    if says("CannotPullContainerError") || says("CannotPullImageManifestError") {
-        let why = "its image can't be pulled; look whether image and tag of the task definition \
-                   exist, whether the execution role may pull from the registry, and whether the \
-                   subnets reach it (NAT, a public address, or VPC endpoints for ECR and S3)";
-        (Refused, why)
-    } else if says("ResourceInitializationError") {
-        let why = "its secrets, logs or network could not be set up; look at the execution role, \
-                   and whether the subnets reach Secrets Manager, SSM, ECR and CloudWatch Logs \
-                   (NAT, a public address, or VPC endpoints)";
-        (Refused, why)
-    } else if says("CannotStartContainerError") || says("ContainerRuntimeError") {
-        let why = "its container can't be started; look at the entry point and the platform (x86 \
-                   or ARM) of the image";
-        (Refused, why)
-    } else if says("CannotCreateVolumeError") || says("EFS") {
-        (Refused, "its volume can't be mounted; look at the volumes of the task definition")
-    } else if says("Capacity is unavailable") || says("RESOURCE:") {
-        let why = "Fargate has no room at the moment; add subnets in other availability zones, or \
-                   another capacity provider";
-        (Capacity, why)
-    } else if says("Timeout waiting for network interface") || says("ENI") {
-        let why = "its network interface could not be attached; look whether the subnets have \
-                   addresses left";
-        (Capacity, why)
-    } else {
-        (Other, "see what ECS says of it")
+/// What ended a task.
+#[derive(Debug, PartialEq, Eq)]
+enum End<'a> {
+    NotStarted,
+    Exited,
+    /// Something told it to stop, by SIGTERM and then SIGKILL: in words.
+    Stopped(&'static str),
+    /// A stop code that is not known here.
+    Other(&'a str),
+    Unknown,
+}
+
+impl<'a> End<'a> {
+    /// By the stop code (botocore 1.44.8, ecs 2014-11-13, `TaskStopCode`), and by the words of Spot,
+    /// which come with other codes, too.
+    fn of(stop_code: Option<&'a str>, said: &str) -> Self {
+        if stop_code == Some("SpotInterruption") || words::says_any(said, SPOT) {
+            return End::Stopped(
+                "the ECS task was ended because Fargate took its Spot capacity back: this is what \
+                 Spot is; use FARGATE, or give it a share by a second capacity provider, where it \
+                 must not be",
+            );
+        }
+        match stop_code {
+            Some("TaskFailedToStart") => End::NotStarted,
+            Some("EssentialContainerExited") => End::Exited,
+            Some("UserInitiated") => End::Stopped("the ECS task was stopped by StopTask"),
+            Some("ServiceSchedulerInitiated") => End::Stopped(
+                "the ECS task was stopped by the scheduler of an ECS service: runners belong to no \
+                 service; see what has made one of their task definition",
+            ),
+            Some("TerminationNotice") => {
+                End::Stopped("the ECS task was ended by AWS: its host is being retired")
+            }
+            Some("InfrastructureHealth") => {
+                End::Stopped("the ECS task was ended by AWS: its host is unhealthy")
+            }
+            Some(code) => End::Other(code),
+            None => End::Unknown,
+        }
     }
 }
 
+/// AWS documentation, "Amazon ECS task state change events".
+const SPOT: &[&str] = &["Spot Task was interrupted", "Spot interruption", "SpotInterruption"];
+
+/// Why a task did not start.
+#[derive(Debug, Clone, Copy)]
+struct Why {
+    kind: BootFailureKind,
+    reason: &'static str,
+}
+
+const THROTTLED: Why = Why {
+    kind: BootFailureKind::Throttled,
+    reason: "what it needs for its start is throttled; boot fewer at a time",
+};
+const VOLUME: Why = Why {
+    kind: BootFailureKind::Refused,
+    reason: "its volume can't be mounted; look at the volumes of the task definition, at their \
+             file system, whose security group must let NFS in (port 2049), and at the task role",
+};
+const IMAGE: Why = Why {
+    kind: BootFailureKind::Refused,
+    reason: "its image can't be pulled; look whether image and tag of the task definition exist, \
+             whether the execution role may pull from the registry, and whether the subnets reach \
+             it (NAT, a public address, or VPC endpoints for ECR and S3)",
+};
+const RESOURCES: Why = Why {
+    kind: BootFailureKind::Refused,
+    reason: "its secrets, logs or network could not be set up; look at the execution role, and \
+             whether the subnets reach Secrets Manager, SSM, ECR and CloudWatch Logs (NAT, a public \
+             address, or VPC endpoints)",
+};
+const CONTAINER: Why = Why {
+    kind: BootFailureKind::Refused,
+    reason: "its container can't be started; look at the entry point and the platform (x86 or ARM) \
+             of the image",
+};
+const ROOM: Why = Why {
+    kind: BootFailureKind::Capacity,
+    reason: "Fargate has no room at the moment; add subnets in other availability zones, or \
+             another capacity provider",
+};
+const NETWORK: Why = Why {
+    kind: BootFailureKind::Capacity,
+    reason: "its network interface could not be attached; look whether the subnets have addresses \
+             left",
+};
+const QUOTA: Why = Why {
+    kind: BootFailureKind::Quota,
+    reason: "a quota of the account is used up; raise it (Service Quotas, AWS Fargate), or lower \
+             `max`",
+};
+
+/// What a task says of a start that failed (AWS documentation, "Stopped tasks error messages"). The
+/// order counts: a failure of the more special kind may stand inside one of the more general.
+const STARTS: &[Row<Why>] = &[
+    // "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes".
+    Row { phrases: &["EFS", "CannotCreateVolumeError"], means: VOLUME },
+    // "Rate limit exceeded while preparing network interface to be attached to instance", and the
+    // stores of secrets inside a ResourceInitializationError.
+    Row { phrases: words::THROTTLED, means: THROTTLED },
+    Row { phrases: &["CannotPullContainerError", "CannotPullImageManifestError"], means: IMAGE },
+    // "Network interface provision complete error timeout", "Timeout waiting for network interface
+    // provisioning to complete".
+    Row {
+        phrases: &["Network interface provision complete error", "waiting for network interface"],
+        means: NETWORK,
+    },
+    Row { phrases: &["ResourceInitializationError"], means: RESOURCES },
+    Row {
+        phrases: &[
+            "CannotStartContainerError",
+            "CannotCreateContainerError",
+            "ContainerRuntimeError",
+            "ContainerRuntimeTimeoutError",
+        ],
+        means: CONTAINER,
+    },
+    Row { phrases: &["Capacity is unavailable", "RESOURCE:"], means: ROOM },
+    Row { phrases: &["above your limit", "reached the limit"], means: QUOTA },
+    Row { phrases: &["network interface", "ENI"], means: NETWORK },
+];
+
+fn why_not_started(said: &str) -> Why {
+    let unknown = Why { kind: BootFailureKind::Other, reason: "see what ECS says of it" };
+    words::meaning(STARTS, said).copied().unwrap_or(unknown)
+}
+
 fn why_it_exited(code: Option<i32>, said: &str) -> String {
-    if said.contains("OutOfMemory") {
+    if words::says_any(said, &["OutOfMemory", "OutOfMemoryError"]) {
         return "it used more memory than it has; raise `memory`, or give a runner fewer calls"
             .to_owned();
     }
     match code {
-        Some(0) => "in good order".to_owned(),
+        Some(0) => "in good order (code 0); where it had not dialled home by then it may not be \
+            this app, or its `main` does not come to `App::run`: look at the image of the task \
+            definition, its entry point and its command"
+            .to_owned(),
         Some(81) => "it never reached its parent; look whether the parent's security group takes \
             the runners' on the pool's port, and at the address that the pool advertises"
             .to_owned(),
@@ -283,6 +375,89 @@ mod tests {
     }
 
     #[test]
+    fn each_way_in_which_a_start_fails_is_of_a_kind_and_says_where_to_look() {
+        use BootFailureKind::{Capacity, Other, Quota, Refused, Throttled};
+        for (said, kind, advice) in [
+            (
+                "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS \
+                 volumes: stderr: b'mount.nfs4: access denied by server'",
+                Refused,
+                "file system",
+            ),
+            (
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution \
+                 resource retrieval failed: AccessDeniedException: User is not authorized: DENIED",
+                Refused,
+                "execution role",
+            ),
+            (
+                "ResourceInitializationError: unable to pull secrets: ThrottlingException: Rate \
+                 exceeded",
+                Throttled,
+                "fewer at a time",
+            ),
+            (
+                "Rate limit exceeded while preparing network interface to be attached to instance",
+                Throttled,
+                "fewer at a time",
+            ),
+            (
+                "Network interface provision complete error timeout provisioning.",
+                Capacity,
+                "subnet",
+            ),
+            ("Timeout waiting for network interface provisioning to complete.", Capacity, "subnet"),
+            ("RESOURCE:ENI", Capacity, "no room"),
+            ("Unexpected EC2 error while attempting to attach ENI", Capacity, "subnet"),
+            ("CannotCreateVolumeError: no such volume", Refused, "volume"),
+            ("CannotPullContainerError: DENIED: not found", Refused, "image"),
+            ("CannotStartContainerError: exec format error", Refused, "entry point"),
+            ("Capacity is unavailable at this time.", Capacity, "no room"),
+            ("You've reached the limit on the number of tasks you can run", Quota, "quota"),
+            ("DENIED by something new", Other, "what ECS says"),
+        ] {
+            let task = stopped("TaskFailedToStart", said, app(None, None));
+            let death = task.death("app", None);
+            assert_eq!(death.kind, kind, "{said}: {}", death.reason);
+            assert!(death.reason.contains(advice), "{said}: {}", death.reason);
+        }
+    }
+
+    #[test]
+    fn spots_words_count_whatever_the_stop_code() {
+        let words = "Your Spot Task was interrupted.";
+        for code in ["TerminationNotice", "UserInitiated", "EssentialContainerExited", "New"] {
+            let reason = stopped(code, words, app(Some(137), None)).death("app", None).reason;
+            assert!(reason.contains("Spot capacity back"), "{code}: {reason}");
+            assert!(reason.contains("`stopTimeout`"), "{code}: {reason}");
+        }
+        let unnamed = Task { stop_code: None, ..stopped("", words, app(Some(0), None)) };
+        assert!(unnamed.death("app", None).reason.contains("Spot capacity back"));
+    }
+
+    #[test]
+    fn a_host_that_fails_and_a_scheduler_that_stops_are_told_as_what_they_are() {
+        let reason = |code| stopped(code, "", app(Some(137), None)).death("app", None).reason;
+        for (code, told) in [
+            ("InfrastructureHealth", "host is unhealthy"),
+            ("TerminationNotice", "host is being retired"),
+            ("ServiceSchedulerInitiated", "an ECS service"),
+        ] {
+            let reason = reason(code);
+            assert!(reason.contains(told), "{code}: {reason}");
+            assert!(reason.contains("`stopTimeout`") && !reason.contains("memory"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_exits_0_may_be_no_runner() {
+        let death = stopped("EssentialContainerExited", "", app(Some(0), None)).death("app", None);
+        for part in ["code 0", "App::run", "entry point"] {
+            assert!(death.reason.contains(part), "{}", death.reason);
+        }
+    }
+
+    #[test]
     fn every_stop_code_has_a_reason() {
         for code in [
             "TaskFailedToStart",
@@ -291,6 +466,7 @@ mod tests {
             "ServiceSchedulerInitiated",
             "SpotInterruption",
             "TerminationNotice",
+            "InfrastructureHealth",
             "SomethingNew",
         ] {
             assert!(!stopped(code, "", app(None, None)).death("app", None).reason.is_empty());

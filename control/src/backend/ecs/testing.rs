@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
+use flame_wire::ids::RunnerRef;
+use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::Running;
 use super::api::Api;
 use super::fleet::Fleet;
+use super::plan::Plan;
 use super::poller::Every;
+use super::request::Asker;
+use crate::backend::BootSpec;
+use crate::backend::aws::testing::config;
 
 pub(super) const EVERY: Every =
     Every { booting: Duration::from_millis(100), up: Duration::from_millis(500) };
@@ -40,14 +45,43 @@ pub(super) async fn fleet(
             write(&mut socket, status, &answer.to_string()).await;
         }
     });
-    let credentials = Credentials::new("1", "secret", None, None, "tests");
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::from_static("eu-central-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build();
-    (Fleet::new(Api::new(&config, "main"), "app".to_owned(), None, EVERY), heard)
+    (fleet_at(endpoint), heard)
+}
+
+fn fleet_at(endpoint: String) -> Arc<Fleet> {
+    Fleet::new(Api::new(&config(&endpoint), "main"), "app".to_owned(), None, EVERY)
+}
+
+/// A backend whose ECS takes requests and never answers them.
+pub(super) async fn running_on_silence(boot_timeout: Duration) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let silent = tokio::spawn(async move {
+        let mut taken = Vec::new();
+        loop {
+            taken.push(listener.accept().await.unwrap());
+        }
+    });
+    let plan = Plan {
+        cluster: "main".to_owned(),
+        task_definition: "app:7".to_owned(),
+        container: "app".to_owned(),
+        subnets: vec!["subnet-1".to_owned()],
+        ..Plan::default()
+    };
+    let asker = Asker { pool: "thumbs".to_owned(), parent: "p-1".to_owned(), task: None };
+    let (fleet, tasks) = (fleet_at(endpoint), vec![silent]);
+    Running { plan, asker, fleet, boot_timeout, longest: None, tasks }
+}
+
+/// A runner that is to be booted.
+pub(super) fn spec() -> BootSpec {
+    let in_memory = Arc::new(|| async { Err(std::io::Error::other("not in memory")) }.boxed());
+    BootSpec {
+        runner: RunnerRef::from_bytes([7; 16]),
+        flame_parent: "flame1.c2VjcmV0".to_owned(),
+        in_memory,
+    }
 }
 
 async fn read(socket: &mut TcpStream) -> Request {

@@ -8,6 +8,7 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::operation::RequestId as _;
+use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{InvocationType, LogType};
@@ -18,8 +19,9 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::function::{Delivery, Seen, Variables};
-use super::outcome::{Refusal, Reply};
+use super::function::{Delivery, LONGEST, Mode, Seen, Variables};
+use super::outcome::Reply;
+use super::refusal::Refusal;
 use super::{Invoked, Target};
 use crate::backend::BackendError;
 use crate::backend::aws::fault::Fault;
@@ -31,8 +33,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(3);
 /// Beyond the function's timeout: until Lambda's answer to it.
 const LATER: Duration = Duration::from_secs(30);
-/// The longest timeout that a function can have (AWS documentation, Lambda quotas).
-pub(super) const LONGEST: Duration = Duration::from_secs(900);
 
 /// A client for one function.
 #[derive(Debug, Clone)]
@@ -137,6 +137,7 @@ impl Client {
                 .and_then(|seconds| u64::try_from(seconds).ok())
                 .map(Duration::from_secs),
             variables,
+            modes: modes(&output),
         })
     }
 
@@ -168,21 +169,42 @@ impl Client {
     }
 }
 
-/// How long to wait for the answer: longer than the invocation can last, or it would be lost.
+fn modes(found: &GetFunctionConfigurationOutput) -> Vec<Mode> {
+    let tenants = found.tenancy_config().map(|tenancy| tenancy.tenant_isolation_mode());
+    [
+        (found.capacity_provider_config().is_some(), Mode::CapacityProvider),
+        (found.durable_config().is_some(), Mode::Durable),
+        (tenants.is_some(), Mode::PerTenant),
+    ]
+    .into_iter()
+    .filter_map(|(is_there, mode)| is_there.then_some(mode))
+    .collect()
+}
+
+/// How long to wait for the answer: longer than the invocation can last, or it would be lost. What the
+/// function says counts, whatever Lambda's limit is thought to be.
 fn patience(timeout: Option<Duration>) -> Duration {
-    timeout.unwrap_or(LONGEST).min(LONGEST) + LATER
+    timeout.unwrap_or(LONGEST).saturating_add(LATER)
 }
 
 fn refusal(
     error: &SdkError<InvokeError, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
 ) -> Refusal {
+    let mut fault = Fault::of(error);
+    // What EC2 has said to Lambda, which tells a throttle from a wrong subnet.
+    if let Some(InvokeError::Ec2UnexpectedException(of_ec2)) = error.as_service_error()
+        && let Some(code) = of_ec2.ec2_error_code()
+        && !fault.message.contains(code)
+    {
+        fault.message += &format!(" (EC2 says {code})");
+    }
     let throttle = match error.as_service_error() {
         Some(InvokeError::TooManyRequestsException(throttled)) => {
             throttled.reason().map(|reason| reason.as_str().to_owned())
         }
         _ => None,
     };
-    Refusal { fault: Fault::of(error), throttle }
+    Refusal { fault, throttle }
 }
 
 /// The lines of a LogResult.
@@ -197,12 +219,74 @@ mod tests {
     use aws_config::BehaviorVersion;
 
     use super::*;
+    use crate::backend::aws::fault::Got;
+    use crate::backend::aws::testing::{config, server_of_a_page};
 
     #[test]
     fn an_answer_is_waited_for_longer_than_an_invocation_can_last() {
-        assert!(patience(Some(Duration::from_secs(60))) > Duration::from_secs(60));
-        assert!(patience(Some(LONGEST)) > LONGEST);
+        for seconds in [15, 60, 900, 1_800, 5_400, 86_400] {
+            let timeout = Duration::from_secs(seconds);
+            assert!(patience(Some(timeout)) > timeout, "{timeout:?}");
+        }
         assert!(patience(None) > LONGEST);
+    }
+
+    #[test]
+    fn a_function_that_is_no_ordinary_one_is_seen() {
+        use aws_sdk_lambda::types::{
+            CapacityProviderConfig, DurableConfig, LambdaManagedInstancesCapacityProviderConfig,
+            TenancyConfig, TenantIsolationMode,
+        };
+        let output = GetFunctionConfigurationOutput::builder;
+        assert_eq!(modes(&output().build()), []);
+        let provider = LambdaManagedInstancesCapacityProviderConfig::builder()
+            .capacity_provider_arn("arn:aws:lambda:eu-central-1:1:capacity-provider:x")
+            .build()
+            .unwrap();
+        let provider = CapacityProviderConfig::builder()
+            .lambda_managed_instances_capacity_provider_config(provider)
+            .build();
+        let tenancy =
+            TenancyConfig::builder().tenant_isolation_mode(TenantIsolationMode::PerTenant);
+        let all = output()
+            .capacity_provider_config(provider)
+            .durable_config(DurableConfig::builder().build())
+            .tenancy_config(tenancy.build().unwrap());
+        let found = modes(&all.build());
+        assert_eq!(found, [Mode::CapacityProvider, Mode::Durable, Mode::PerTenant]);
+    }
+
+    #[test]
+    fn what_ec2_has_said_to_lambda_is_kept() {
+        use aws_sdk_lambda::types::error::Ec2UnexpectedException;
+        use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+        use aws_smithy_types::body::SdkBody;
+        let said = |code: &str| {
+            let error = Ec2UnexpectedException::builder()
+                .message("an EC2 client exception")
+                .ec2_error_code(code)
+                .meta(aws_smithy_types::error::ErrorMetadata::builder().code("EC2").build());
+            let raw = HttpResponse::new(502.try_into().unwrap(), SdkBody::empty());
+            let error = InvokeError::Ec2UnexpectedException(error.build());
+            refusal(&SdkError::service_error(error, raw)).fault.message
+        };
+        assert!(said("RequestLimitExceeded").contains("EC2 says RequestLimitExceeded"));
+    }
+
+    #[tokio::test]
+    async fn a_page_in_the_place_of_lambda_is_told_as_that_with_its_status() {
+        let target = Target { function: "thumbs".to_owned(), qualifier: None };
+        for status in [403, 501, 502] {
+            let endpoint = server_of_a_page(status, "<html><b>Not here</b></html>").await;
+            let client = Client::new(&config(&endpoint), target.clone()).unwrap();
+            let looked = client.function().await.unwrap_err();
+            let how = Invoked::RequestResponse;
+            let invoked = client.invoke(how, b"{}".to_vec(), None).await.unwrap_err().fault;
+            for fault in [looked, invoked] {
+                assert_eq!((fault.got, fault.status), (Got::Foreign, Some(status)), "{fault:?}");
+                assert!(fault.to_string().contains(&format!("HTTP {status}: Not here")), "{fault}");
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use super::Invoked;
 use super::client::Client;
 use super::invocation::{Action, Event, Invocation};
-use super::outcome::{Refusal, Reply};
+use super::outcome::Reply;
+use super::refusal::Refusal;
 use crate::backend::{Death, Instance};
 
 /// What a request needs.

@@ -8,6 +8,13 @@ use flame_wire::parent::FlameParent;
 
 /// Below this, a runner would have to drain as soon as it is up: it begins 10 s before the deadline.
 pub(super) const SHORTEST: Duration = Duration::from_secs(15);
+/// The longest timeout that a function can have, whose invocation is waited for (botocore 1.44.8, lambda
+/// 2015-03-31, CreateFunction, `Timeout`; 900 s until 1.44.7). Only where the function's own is not
+/// known: regions may differ, and limits rise.
+pub(super) const LONGEST: Duration = Duration::from_secs(1_800);
+/// What to do about one that is too short.
+pub(super) const RAISE_TIMEOUT: &str =
+    "raise the function's `Timeout`: Lambda takes up to 1,800 s, and bills what is used";
 /// Below this, most of what is paid for is starting and ending.
 const SHORT: Duration = Duration::from_secs(60);
 
@@ -17,11 +24,25 @@ const OLDEST: Duration = Duration::from_secs(60);
 /// A function's configuration.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
-    /// `Active`, `Pending`, `Inactive`, `Failed`.
+    /// `Active`, or why not (botocore 1.44.8, lambda 2015-03-31, `State`).
     pub(super) state: Option<String>,
     pub(super) state_reason: Option<String>,
     pub(super) timeout: Option<Duration>,
     pub(super) variables: Variables,
+    /// In which ways it is no ordinary function.
+    pub(super) modes: Vec<Mode>,
+}
+
+/// A way in which a function is no ordinary one, and can't be a runner (botocore 1.44.8, lambda
+/// 2015-03-31, `FunctionConfiguration`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It has a CapacityProviderConfig: Lambda Managed Instances.
+    CapacityProvider,
+    /// It has a DurableConfig.
+    Durable,
+    /// Its TenancyConfig isolates tenants.
+    PerTenant,
 }
 
 /// Its environment.
@@ -82,23 +103,8 @@ pub(super) struct Findings {
 /// Looks at a function.
 pub(super) fn check(seen: &Seen) -> Findings {
     let mut found = Findings::default();
-    let why = seen.state_reason.as_deref().unwrap_or("no reason is given");
-    match seen.state.as_deref() {
-        // Emulators leave it out.
-        None | Some("Active") => {}
-        Some("Inactive") => found.warnings.push(
-            "it is Inactive, since nobody has invoked it for long: its first boots may be refused \
-             while Lambda wakes it"
-                .to_owned(),
-        ),
-        Some("Pending") => found.errors.push(format!(
-            "its state is Pending ({why}): wait until it is Active, as by `aws lambda wait \
-             function-active-v2`"
-        )),
-        Some(state) => {
-            found.errors.push(format!("its state is {state} ({why}): deploy it anew"));
-        }
-    }
+    check_state(seen, &mut found);
+    found.errors.extend(seen.modes.iter().map(|mode| mode.refusal()));
     check_timeout(seen.timeout, &mut found);
     match &seen.variables {
         Variables::Known(variables) => check_variables(variables, &mut found),
@@ -110,14 +116,64 @@ pub(super) fn check(seen: &Seen) -> Findings {
     found
 }
 
+fn check_state(seen: &Seen, found: &mut Findings) {
+    // Emulators leave it out.
+    let Some(state) = seen.state.as_deref().filter(|state| *state != "Active") else { return };
+    let advice = match state {
+        "Inactive" => {
+            found.warnings.push(
+                "it is Inactive, since nobody has invoked it for long: its first boots may be \
+                 refused while Lambda wakes it"
+                    .to_owned(),
+            );
+            return;
+        }
+        "Pending" => "wait until it is Active, as by `aws lambda wait function-active-v2`",
+        "Failed" => "deploy it anew",
+        "Deactivating" | "Deactivated" => {
+            "it is scaled down to nothing (PutFunctionScalingConfig, of functions with a capacity \
+             provider): use an ordinary function"
+        }
+        "ActiveNonInvocable" => {
+            "it is deployed, and can't be invoked: look at its scaling and at its capacity \
+             provider, or use an ordinary function"
+        }
+        "Deleting" => "it is being deleted: name another function",
+        _ => "this state is not known here: look it up in Lambda's documentation",
+    };
+    let why = seen.state_reason.as_deref().unwrap_or("no reason is given");
+    found.errors.push(format!("its state is {state} ({why}): {advice}"));
+}
+
+impl Mode {
+    /// Why such a function can't be a runner, and what to do.
+    fn refusal(self) -> String {
+        let why = match self {
+            Mode::CapacityProvider => {
+                "it has a CapacityProviderConfig (Lambda Managed Instances), whose environments \
+                 serve several invocations at a time, where a runner needs one of its own"
+            }
+            Mode::Durable => {
+                "it has a DurableConfig, so Lambda would run an invocation again from its \
+                 beginning, where a runner must not"
+            }
+            Mode::PerTenant => {
+                "it has a TenancyConfig, so Lambda takes no invocation without the id of a tenant, \
+                 of which a pool knows none"
+            }
+        };
+        format!("{why}: use an ordinary function")
+    }
+}
+
 fn check_timeout(timeout: Option<Duration>, found: &mut Findings) {
     match timeout {
         Some(timeout) if timeout < SHORTEST => found.errors.push(format!(
             "its timeout is {timeout:?} (Lambda's default is 3 s), and a runner drains 10 s before \
-             it: set it to 900 s, which costs nothing, or at least to {SHORTEST:?}"
+             it, so it takes at least {SHORTEST:?}: {RAISE_TIMEOUT}"
         )),
         Some(timeout) if timeout < SHORT => found.warnings.push(format!(
-            "its timeout is {timeout:?}, so each runner serves but a little: 900 s costs nothing"
+            "its timeout is {timeout:?}, so each runner serves but a little: {RAISE_TIMEOUT}"
         )),
         _ => {}
     }
@@ -153,6 +209,7 @@ mod tests {
             state_reason: None,
             timeout: Some(Duration::from_secs(900)),
             variables: with(&[("FLAME_RUNNER", "lambda"), ("OTHER", "x")]),
+            modes: Vec::new(),
         }
     }
 
@@ -202,9 +259,49 @@ mod tests {
     #[test]
     fn lambdas_default_timeout_is_refused_and_a_short_one_is_warned_of() {
         let timeout = |seconds| Seen { timeout: Some(Duration::from_secs(seconds)), ..good() };
-        assert!(error(&timeout(3)).contains("900 s"));
+        assert!(error(&timeout(3)).contains("`Timeout`"));
         assert_eq!(check(&timeout(30)).warnings.len(), 1);
-        assert_eq!(check(&timeout(60)), Findings::default());
+        for fine in [60, 900, 1_800, 5_400] {
+            assert_eq!(check(&timeout(fine)), Findings::default());
+        }
+    }
+
+    /// All of the model's states (botocore 1.44.8, lambda 2015-03-31, `State`).
+    #[test]
+    fn each_state_says_what_it_is_and_what_to_do() {
+        let seen = |state: &str| Seen { state: Some(state.to_owned()), ..good() };
+        for (state, told) in [
+            ("Pending", "wait until it is Active"),
+            ("Failed", "deploy it anew"),
+            ("Deactivating", "scaled down to nothing"),
+            ("Deactivated", "scaled down to nothing"),
+            ("ActiveNonInvocable", "can't be invoked"),
+            ("Deleting", "is being deleted"),
+            ("SomethingNew", "look it up"),
+        ] {
+            let error = error(&seen(state));
+            assert!(error.contains(state) && error.contains(told), "{error}");
+            assert_eq!(error.contains("deploy it anew"), state == "Failed", "{error}");
+        }
+    }
+
+    #[test]
+    fn the_advice_on_the_timeout_names_the_longest_one() {
+        let seconds = LONGEST.as_secs();
+        let written = format!("{},{:03} s", seconds / 1_000, seconds % 1_000);
+        assert!(RAISE_TIMEOUT.contains(&written), "{written}");
+    }
+
+    #[test]
+    fn a_function_that_is_no_ordinary_one_is_refused_with_the_reason() {
+        for (mode, told) in [
+            (Mode::CapacityProvider, "CapacityProviderConfig"),
+            (Mode::Durable, "DurableConfig"),
+            (Mode::PerTenant, "TenancyConfig"),
+        ] {
+            let error = error(&Seen { modes: vec![mode], ..good() });
+            assert!(error.contains(told) && error.contains("ordinary function"), "{error}");
+        }
     }
 
     #[test]

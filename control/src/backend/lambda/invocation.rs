@@ -39,7 +39,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::super::aws::pace::Pace;
-use super::outcome::{Meaning, Refusal, Reply, Verdict};
+use super::outcome::{Meaning, Reply};
+use super::refusal::{Refusal, Verdict};
 use crate::backend::{Death, Heard};
 
 /// How long a stop waits for the answer of a runner that may end by itself.
@@ -187,7 +188,9 @@ impl Invocation {
             }
             Verdict::Never => false,
         };
-        let at = now.checked_add(PACE.pause(self.tried, chance));
+        // Lambda may say how long it is to be left alone.
+        let alone = refusal.fault.retry_after.unwrap_or_default();
+        let at = now.checked_add(PACE.pause(self.tried, chance).max(alone));
         match at.filter(|at| again && *at <= self.boots_until && self.gives_up.is_none()) {
             Some(at) => self.state = State::Pausing(at),
             None => self.die(refusal.death(&self.function, self.tried)),

@@ -33,7 +33,8 @@ impl LambdaBuilder {
 
     /// A version or an alias of it; `FLAME_LAMBDA_QUALIFIER`. Default: the unpublished version,
     /// `$LATEST`. With an alias a deployment can replace the function while old parents go on with
-    /// the version of their own build.
+    /// the version of their own build. The parent's policy must name it: `..:function:thumbs:live`, or
+    /// `..:function:thumbs:7` for version 7.
     pub fn qualifier(mut self, qualifier: impl Into<String>) -> Self {
         self.qualifier = Some(qualifier.into());
         self
@@ -88,8 +89,8 @@ impl LambdaBuilder {
             wrong.push(format!("the function's name is missing: set it by {place}"));
         } else if !function.chars().all(is_of_a_name) {
             wrong.push(format!(
-                "`{function}` is no function's name or ARN, which has letters, digits, `-`, `_` and \
-                 `:` alone; a version or an alias is the `qualifier`"
+                "`{function}` is no function's name or ARN, which has letters, digits, `-`, `_`, `.` \
+                 and `:` alone; a version or an alias is the `qualifier`"
             ));
         }
         let invocation = match (self.invocation, found.text("invocation").as_deref()) {
@@ -119,9 +120,10 @@ impl LambdaBuilder {
     }
 }
 
-/// Of names and ARNs (AWS documentation, Invoke, FunctionName); `$` is in `$LATEST`.
+/// Of names and ARNs (botocore 1.44.8, lambda 2015-03-31, `NamespacedFunctionName`); `$` is in
+/// `$LATEST`.
 fn is_of_a_name(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || "-_:$".contains(letter)
+    letter.is_ascii_alphanumeric() || "-_.:$".contains(letter)
 }
 
 /// What a pool's start goes by.
@@ -198,6 +200,14 @@ mod tests {
         }
         let error = Lambda::builder().function("my function").plan(|_| None).unwrap_err();
         assert!(error.to_string().contains("no function's name"), "{error}");
+    }
+
+    /// As the pattern of the model has it (botocore 1.44.8, `NamespacedFunctionName`).
+    #[test]
+    fn a_name_may_have_what_lambdas_pattern_takes() {
+        for name in ["thumbs.v2", "my_function-1", "123456789012:function:thumbs", "f:$LATEST"] {
+            assert!(Lambda::builder().function(name).plan(|_| None).is_ok(), "{name}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::listener::Listener;
 use crate::pool::Pool;
 use crate::pool::burst::{Burst, Policy};
 use crate::pool::config::Config;
-use crate::pool::driver::{self, Shared};
+use crate::pool::driver::{self, Booter, Shared};
 use crate::pool::state::Limits;
 
 /// Ten years: what a runner takes for the longest time, too.
@@ -28,9 +28,15 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
     ///
+    /// Call it inside the closure given to [`App::run`](crate::App::run). A pool that is started
+    /// before is refused in a runner, and boots no copies of this process until `run` is reached.
+    ///
     /// # Errors
     /// [`PoolError`]; nothing was started.
     pub async fn start(mut self) -> Result<Pool, PoolError> {
+        if app::is_runner_to_be() {
+            return Err(PoolError::NotServing);
+        }
         let depth = app::depth();
         // FLAME's runners start their pools empty, too: otherwise each copy would boot copies.
         if depth > 0 {
@@ -64,6 +70,7 @@ impl PoolBuilder {
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
             lifetime: self.lifetime,
+            args: app::copies::args(),
             output: output.clone().into_fn(),
             log: self.log,
         };
@@ -73,6 +80,7 @@ impl PoolBuilder {
             let info = PoolInfo { boot_timeout, ..info.clone() };
             burst.init(&info).await?;
         }
+        let backend = Booter { barred: app::copies::barred(backend.as_ref()), backend };
         let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
         let listener = Listener::new(ServerKey::generate()?, build, code);
         let accepting = tokio::spawn(listener.clone().run(socket));
@@ -90,10 +98,11 @@ impl PoolBuilder {
     }
 
     fn start_burst(&self, first: &Arc<Shared>, depth: u8, backend: Arc<dyn Backend>) {
+        let barred = app::copies::barred(backend.as_ref());
         let limits = Limits { min: 0, spare: 0, max: self.burst_max, ..self.limits() };
         let config = self.config(depth, limits, backend.boot_timeout().min(LONGEST));
         let policy = Policy { longest: backend.longest_call() };
-        let pool = first.new_burst(config, backend);
+        let pool = first.new_burst(config, Booter { backend, barred });
         tokio::spawn(driver::keep_time(pool.clone()));
         // The pool is new: it has none.
         let _ = first.burst.set(Burst { pool, policy });

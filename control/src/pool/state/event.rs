@@ -39,6 +39,8 @@ pub(crate) enum Event<F> {
     /// So many calls wait or run elsewhere only because there was no slot here: boots are owed to
     /// them as to waiters, but no slots.
     Elsewhere { calls: u64 },
+    /// Boots are no longer in vain: see `PoolState::new`.
+    Unbar,
     /// The limits change.
     Resize { change: LimitsChange },
     /// The whole pool ends: nothing new, leases finish. For good.

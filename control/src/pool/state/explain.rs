@@ -76,6 +76,8 @@ pub(crate) enum Growth<F> {
     BootsUnderWay,
     /// More is wanted, and `max` instances are held.
     MaxReached,
+    /// Every boot would fail for this reason, so none is tried, and callers are sent away.
+    Barred { why: F },
     /// More is wanted; the next boot waits after a failure.
     BackingOff { remaining: Duration, failures: u32, last_failure: Option<F> },
     /// So many boots failed in a row that none is tried for now, and callers are sent away.
@@ -113,18 +115,20 @@ impl<F: Clone> PoolState<F> {
     pub(crate) fn explain(&self, now: Instant) -> Explanation<F> {
         let failures = self.ladder.rung();
         let last_failure = || self.last_failure.clone();
+        let barred = || self.barred.clone();
         let remaining = |until: Instant| until.saturating_duration_since(now);
         let growth = match self.plan(now) {
             Plan::Boot(boots) => Growth::Due { boots: boots.count },
             Plan::Hold(Hold::Draining) => Growth::Draining,
             // Callers are sent away at once, so there is no demand; that is not what people ask.
-            Plan::Hold(Hold::NoUnmetDemand) => match self.hopeless(now) {
-                Some((until, failure)) => Growth::BreakerOpen {
+            Plan::Hold(Hold::NoUnmetDemand | Hold::Barred) => match (barred(), self.broken(now)) {
+                (Some(why), _) => Growth::Barred { why },
+                (None, Some((until, failure))) => Growth::BreakerOpen {
                     remaining: remaining(until),
                     failures,
                     last_failure: Some(failure),
                 },
-                None => Growth::NoUnmetDemand,
+                (None, None) => Growth::NoUnmetDemand,
             },
             Plan::Hold(Hold::BootsUnderWay) => Growth::BootsUnderWay,
             Plan::Hold(Hold::MaxReached) => Growth::MaxReached,
@@ -174,6 +178,7 @@ impl<F: fmt::Display> fmt::Display for Growth<F> {
             Growth::NoUnmetDemand => write!(f, "not growing, there is no unmet demand"),
             Growth::BootsUnderWay => write!(f, "the boots under way are to meet the demand"),
             Growth::MaxReached => write!(f, "not growing, max is reached"),
+            Growth::Barred { why } => write!(f, "not growing: {why}"),
             Growth::BackingOff { remaining, failures, last_failure } => {
                 write!(f, "next boot in {remaining:.1?}")?;
                 after(f, failures, last_failure)

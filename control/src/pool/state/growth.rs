@@ -54,6 +54,7 @@ pub(super) enum Hold {
     NoUnmetDemand,
     BootsUnderWay,
     MaxReached,
+    Barred,
     BackingOff { until: Instant },
     BreakerOpen { until: Instant },
 }
@@ -76,6 +77,9 @@ impl<F: Clone> PoolState<F> {
         }
         if wanted == 0 {
             return Plan::Hold(Hold::NoUnmetDemand);
+        }
+        if self.barred.is_some() {
+            return Plan::Hold(Hold::Barred);
         }
         if room == 0 {
             return Plan::Hold(Hold::MaxReached);

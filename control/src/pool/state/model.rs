@@ -64,6 +64,8 @@ pub(super) struct Model {
     /// When the works of those who wait are over.
     over_by: BTreeMap<WaiterId, Instant>,
     pub(super) draining: bool,
+    /// Boots are in vain.
+    barred: bool,
     drained_noted: u32,
     /// Every runner ever booted.
     pub(super) booted: BTreeSet<RunnerId>,
@@ -84,7 +86,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(now: Instant, limits: Limits) -> Self {
+    pub(super) fn new(now: Instant, limits: Limits, barred: bool) -> Self {
         Model {
             now,
             kept_min: limits.min,
@@ -94,6 +96,7 @@ impl Model {
             elsewhere: 0,
             over_by: BTreeMap::new(),
             draining: false,
+            barred,
             drained_noted: 0,
             booted: BTreeSet::new(),
             ended: BTreeSet::new(),
@@ -204,6 +207,7 @@ impl Model {
                 }
             }
             Some(Event::Elsewhere { calls }) => self.elsewhere = *calls as usize,
+            Some(Event::Unbar) => self.barred = false,
             Some(Event::Resize { change }) => self.resizes(change),
             Some(Event::Drain) => {
                 self.draining = true;
@@ -445,6 +449,7 @@ impl Model {
         self.check(WithinLimits, room, ("booted beyond max", id));
         let asked = !self.draining && (self.is_short() || self.is_beneath_min());
         self.check(GrowthOrReason, asked, ("booted for nobody", id));
+        self.check(GrowthOrReason, !self.barred, ("booted in vain", id));
         let fresh = self.booted.insert(id);
         self.check(NoneForgotten, fresh, ("booted twice", id));
         let life = Life::Booting;
@@ -489,7 +494,8 @@ impl Model {
         let (expired, rest): (Vec<_>, Vec<_>) =
             self.waiting.iter().partition(|(_, deadline)| deadline.is_some_and(|at| at <= now));
         self.check(AnsweredOnce, expired.is_empty(), ("past their deadlines", &expired));
-        let waits_in_vain = !rest.is_empty() && (self.draining || self.free() > 0);
+        let in_vain = self.draining || self.barred || self.free() > 0;
+        let waits_in_vain = !rest.is_empty() && in_vain;
         self.check(AnsweredOnce, !waits_in_vain, ("not answered", &rest));
         let first = rest.iter().filter_map(|(_, deadline)| *deadline).min();
         let timely = first.is_none_or(|at| pool.poll_timeout().is_some_and(|timer| timer <= at));
@@ -534,9 +540,10 @@ impl Model {
         let wanted = self.is_short() || self.is_beneath_min();
         let honest = match growth {
             Growth::Draining => self.draining,
-            Growth::NoUnmetDemand => !wanted && !booting,
+            Growth::Barred { .. } => self.barred,
+            Growth::NoUnmetDemand => !wanted && !booting && !self.barred,
             Growth::BootsUnderWay => booting && (!wanted || self.on_trial),
-            Growth::MaxReached => wanted && full,
+            Growth::MaxReached => wanted && full && !self.barred,
             // Whoever would want a runner is sent away.
             Growth::BreakerOpen { .. } if !wanted => {
                 self.serving() == 0 && !booting && paused.is_some()

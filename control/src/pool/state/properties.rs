@@ -35,6 +35,7 @@ enum Step {
     Idle(Whom, u64),
     Gone(Whom),
     Elsewhere(u64),
+    Unbar,
     Resize(LimitsChange),
     Drain,
     /// Time passes and the driver's timer fires, maybe late.
@@ -63,6 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (whom(), 0..80_u64).prop_map(|(whom, idle)| Step::Idle(whom, idle)),
         6 => whom().prop_map(Step::Gone),
         2 => (0..5_u64).prop_map(Step::Elsewhere),
+        1 => Just(Step::Unbar),
         2 => change().prop_map(Step::Resize),
         1 => prop::bool::weighted(0.2).prop_map(|now| {
             if now { Step::Drain } else { Step::Sleep }
@@ -138,10 +140,12 @@ struct History {
 }
 
 impl History {
+    /// One in four begins with boots barred.
     fn start(limits: Limits, seed: u64) -> Self {
         let now = origin();
-        let pool = PoolState::new(now, limits.clone(), seed);
-        let model = Model::new(now, limits);
+        let barred = (seed % 4 == 0).then_some(0);
+        let pool = PoolState::new(now, limits.clone(), seed, barred);
+        let model = Model::new(now, limits, barred.is_some());
         let mut history = History { pool, model, now, waiters: 0, leases: 0, failures: 0 };
         history.observe();
         history
@@ -263,6 +267,7 @@ impl History {
                 self.event(Event::RunnerGone { runner });
             }
             Step::Elsewhere(calls) => self.event(Event::Elsewhere { calls }),
+            Step::Unbar => self.event(Event::Unbar),
             Step::Resize(change) => self.event(Event::Resize { change }),
             Step::Drain => self.event(Event::Drain),
             Step::Advance(ms) => {
@@ -310,6 +315,7 @@ impl History {
             history.step(step);
         }
         history.timeout();
+        history.event(Event::Unbar);
         history.play_along();
         if !history.model.waiting.is_empty() {
             let waiting = format!("left waiting: {:?}", history.model.waiting);

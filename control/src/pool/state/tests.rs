@@ -1,5 +1,6 @@
 //! The pool's rules, one claim at a time.
 
+mod bars;
 mod boots;
 mod defects;
 mod elsewhere;

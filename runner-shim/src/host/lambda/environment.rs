@@ -87,15 +87,21 @@ pub enum EnvironmentError {
 }
 
 impl Environment {
+    /// Whether this process runs on Lambda.
+    ///
+    /// # Errors
+    /// [`EnvironmentError::NotLambda`].
+    pub fn check() -> Result<(), EnvironmentError> {
+        let missing = missing(|name| std::env::var(name).ok());
+        if missing.is_empty() { Ok(()) } else { Err(EnvironmentError::NotLambda { missing }) }
+    }
+
     /// Serves events for as long as the environment lives. The process ends after it.
     ///
     /// # Errors
     /// [`EnvironmentError`].
     pub async fn serve(self) -> Result<Left, EnvironmentError> {
-        let missing = missing(|name| std::env::var(name).ok());
-        if !missing.is_empty() {
-            return Err(EnvironmentError::NotLambda { missing });
-        }
+        Self::check()?;
         let Self { build, idle_predicate, log, mut signals } = self;
         let current = Arc::new(Current::default());
         let sessions = Sessions { build, idle_predicate, log, current: current.clone() };

@@ -30,7 +30,7 @@ fn no_answer() -> Heard {
 
 fn fault(got: Got, code: Option<&str>, message: &str) -> Fault {
     let code = code.map(str::to_owned);
-    Fault { got, code, message: message.to_owned(), status: None, request_id: None }
+    Fault { code, message: message.to_owned(), ..Fault::new(got) }
 }
 
 fn no_room() -> Heard {
@@ -66,6 +66,58 @@ fn a_throttled_order_is_repeated_ever_later_with_the_same_token() {
     }
     assert_eq!(pauses, [1, 2, 4, 8, 8]);
     assert_eq!(order.next(now, task(), 0.0), Step::Done("task/1".to_owned()));
+}
+
+#[test]
+fn throttling_by_ec2_is_waited_out_in_both_ways() {
+    let told = "Error retrieving subnet information for [subnet-1]: Rate exceeded (ErrorCode: \
+                Throttling)";
+    let now = start();
+    let mut order = order(now);
+    let thrown = refused("InvalidParameterException", told);
+    assert!(matches!(order.next(now, thrown, 0.0), Step::Wait(_)));
+    assert_eq!(order.next(now, Heard::Waited, 0.0), Step::Ask { token: 0 });
+    // In an answer that says that nothing was started, so the token is free.
+    let listed = Failure { reason: told.to_owned(), ..Failure::default() };
+    assert!(matches!(order.next(now, Heard::Failures(vec![listed]), 0.0), Step::Wait(_)));
+    assert_eq!(order.next(now, Heard::Waited, 0.0), Step::Ask { token: 1 });
+}
+
+#[test]
+fn a_service_that_says_when_to_ask_again_is_not_asked_before() {
+    let now = start();
+    let mut order = order(now);
+    let Heard::Fault(mut fault, known) = refused("ThrottlingException", "") else { unreachable!() };
+    fault.retry_after = Some(SECOND * 20);
+    let step = order.next(now, Heard::Fault(fault.clone(), known.clone()), 0.0);
+    assert_eq!(step, Step::Wait(now + SECOND * 20));
+    let mut late = Order::new(now + SECOND * 10, PACE);
+    let failure = failed(late.next(now, Heard::Fault(fault, known), 0.0));
+    assert_eq!(failure.kind, BootFailureKind::Throttled);
+}
+
+#[test]
+fn an_order_that_had_no_turn_says_so_and_was_not_sent() {
+    let now = start();
+    let mut order = order(now);
+    let failure = failed(order.next(now, Heard::NoTurn, 0.0));
+    assert_eq!(failure.kind, BootFailureKind::Throttled);
+    assert!(failure.reason.contains("20 a second"), "{failure}");
+    let mut doubtful = self::order(now);
+    doubtful.next(now, no_answer(), 0.0);
+    assert_eq!(doubtful.next(now, Heard::NoTurn, 0.0), Step::LookUp(Vec::new()));
+}
+
+#[test]
+fn a_look_up_that_fails_keeps_the_reason_of_the_order() {
+    let now = start();
+    let mut late = Order::new(now, PACE);
+    late.next(now, no_answer(), 0.0);
+    let lost = Heard::LookUpFailed(fault(Got::NoAnswer, None, "too late"));
+    let failure = failed(late.next(now, lost, 0.0));
+    assert_eq!(failure.kind, BootFailureKind::Unavailable);
+    assert!(failure.stopped_reason.as_deref().unwrap().contains("connection reset"), "{failure}");
+    assert!(failure.reason.contains("too late"), "{failure}");
 }
 
 #[test]

@@ -154,6 +154,11 @@ fn what_is_wrong_is_told_before_any_call() {
         (built().env("BIG", "x".repeat(8_000)), "8192"),
         (built().tag("aws:x", "1"), "reserved"),
         (built().tag("flame:pool", "1"), "reserved"),
+        (built().tag("team", "AWS:x"), "`AWS:x`"),
+        (built().tag("te#am", "x"), "`te#am`"),
+        (built().tag("team", "a\tb"), "may have"),
+        (built().tag("team", "50%"), "`50%`"),
+        (built().tag("team", "a").tag("team", "b"), "twice"),
         (built().subnets(many(17)), "16"),
         (built().security_groups(many(6)), "a task may have 5"),
     ];
@@ -165,6 +170,16 @@ fn what_is_wrong_is_told_before_any_call() {
         settings(&[("FLAME_ECS_CPU", "one"), ("FLAME_ECS_CAPACITY_PROVIDER", "FARGATE=much")]);
     let error = resolve(&built(), &odd, None).err().unwrap();
     assert!(error.contains("FLAME_ECS_CPU") && error.contains("FARGATE=much"), "{error}");
+}
+
+#[test]
+fn tags_may_have_whatever_awss_pattern_takes() {
+    let letters = "Ünïcode 漢字 \u{a0}٣ _.:/=+-@";
+    let plan = resolved(built().tag(letters, letters).tag("Team", "").tag("team", "aws")).unwrap();
+    assert_eq!(plan.tags.len(), 3, "a name's case counts");
+    // A vowel sign is a mark, which is neither a letter nor a number.
+    let error = resolved(built().tag("team", "हि")).err().unwrap();
+    assert!(error.contains("`team`"), "{error}");
 }
 
 #[test]

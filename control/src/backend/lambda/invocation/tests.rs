@@ -65,7 +65,7 @@ fn accepted() -> Event {
 
 fn failed(got: Got, code: Option<&str>, status: Option<u16>) -> Event {
     let code = code.map(str::to_owned);
-    let fault = Fault { got, code, message: "words".to_owned(), status, request_id: None };
+    let fault = Fault { code, message: "words".to_owned(), status, ..Fault::new(got) };
     Event::Failed(Refusal { fault, throttle: None }, 1.0)
 }
 
@@ -122,6 +122,34 @@ fn throttled_for_ever_is_a_failure_within_the_boots_time() {
     assert!(reason(&actions).contains(&format!("{tries} times")), "{actions:?}");
     assert!(scene.now - begun <= BOOT / 3 * 2, "the boot still has time");
     assert!((5..20).contains(&tries), "{tries}");
+}
+
+#[test]
+fn lambda_is_not_asked_again_before_it_says() {
+    let asked_to_wait = |seconds| {
+        let Event::Failed(mut refusal, chance) = throttled() else { unreachable!() };
+        refusal.fault.retry_after = Some(Duration::from_secs(seconds));
+        Event::Failed(refusal, chance)
+    };
+    let mut scene = Scene::new();
+    let begun = scene.now;
+    assert!(scene.after(asked_to_wait(7)).is_empty());
+    assert_eq!(scene.later(), [Action::Send]);
+    assert_eq!(scene.now - begun, Duration::from_secs(7));
+    // Longer than the boot has: it fails, and says why.
+    assert!(reason(&scene.after(asked_to_wait(3_600))).contains("did not run"));
+}
+
+#[test]
+fn an_answer_of_another_server_is_repeated_only_where_it_may_pass() {
+    let mut scene = Scene::new();
+    let reason = reason(&scene.after(failed(Got::Foreign, None, Some(501)))).to_owned();
+    assert!(reason.contains("HTTP 501"), "{reason}");
+    assert!(!reason.contains("no answer") && !reason.contains("Lambda refuses"), "{reason}");
+    let mut scene = Scene::new();
+    assert!(scene.after(failed(Got::Foreign, None, Some(503))).is_empty());
+    assert_eq!(scene.later(), [Action::Send]);
+    assert!(self::reason(&scene.after(failed(Got::Foreign, None, Some(503)))).contains("HTTP 503"));
 }
 
 #[test]

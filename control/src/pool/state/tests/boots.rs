@@ -181,7 +181,7 @@ fn pauses_double_up_to_their_limit_with_half_of_each_as_jitter() {
 fn jitter_differs_between_seeds() {
     let retry = |seed| {
         let now = origin();
-        let mut pool = PoolState::new(now, Limits { min: 1, ..limits(1, 1) }, seed);
+        let mut pool = PoolState::new(now, Limits { min: 1, ..limits(1, 1) }, seed, None);
         pool.handle(now, Event::BootFailed { runner: RunnerId(0), failure: "no" });
         pool.handle(now, Event::RunnerGone { runner: RunnerId(0) });
         pool.poll_timeout().map(|at| at - now)

@@ -51,11 +51,20 @@ impl Sim {
     }
 
     pub(super) fn start(limits: Limits) -> (Self, Vec<Action<Failure>>) {
+        Self::make(limits, None)
+    }
+
+    fn make(limits: Limits, barred: Option<Failure>) -> (Self, Vec<Action<Failure>>) {
         let now = origin();
-        let pool = PoolState::new(now, limits, 7);
+        let pool = PoolState::new(now, limits, 7, barred);
         let mut sim = Sim { pool, now, notes: Vec::new(), stops_at_once: true };
         let actions = sim.actions();
         (sim, actions)
+    }
+
+    /// A pool whose boots would all fail.
+    pub(super) fn barred(limits: Limits, why: Failure) -> (Self, Vec<Action<Failure>>) {
+        Self::make(limits, Some(why))
     }
 
     /// A pool whose runners `0..runners` are up.

@@ -1,0 +1,102 @@
+//! `#[test]`: what an `async` test becomes.
+//!
+//! ```text
+//!   #[flame_aws::test]               #[test]
+//!   async fn a_test() -> R {         fn a_test() -> R {
+//!       ..                   ===>        async fn a_test() -> R { .. }
+//!   }                                    run_test("crate::module::a_test", app, a_test())
+//!                                    }
+//! ```
+//!
+//! The name is the one by which a test harness knows the test, behind that of the crate.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{Expr, ItemFn, LitInt, Token};
+
+use crate::refuse;
+
+/// What stands in the attribute's parentheses.
+#[derive(Default)]
+struct Options {
+    app: Option<Expr>,
+    worker_threads: Option<LitInt>,
+}
+
+impl Parse for Options {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut options = Self::default();
+        while !input.is_empty() {
+            let name: Ident = input.call(Ident::parse_any)?;
+            if !input.peek(Token![=]) {
+                return Err(refuse::test::option(&name));
+            }
+            let _: Token![=] = input.parse()?;
+            let again = match name.to_string().as_str() {
+                "app" => options.app.replace(input.parse()?).is_some(),
+                "worker_threads" => options.worker_threads.replace(threads(input)?).is_some(),
+                _ => return Err(refuse::test::option(&name)),
+            };
+            if again {
+                return Err(refuse::test::twice(&name));
+            }
+            if !input.is_empty() {
+                let _: Token![,] = input.parse()?;
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn threads(input: ParseStream<'_>) -> syn::Result<LitInt> {
+    let value: Expr = input.parse()?;
+    match &value {
+        Expr::Lit(literal) => match &literal.lit {
+            syn::Lit::Int(count) if count.base10_parse::<usize>().is_ok_and(|count| count > 0) => {
+                Ok(count.clone())
+            }
+            _ => Err(refuse::test::threads(&value)),
+        },
+        _ => Err(refuse::test::threads(&value)),
+    }
+}
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+    let options: Options = syn::parse2(arguments)?;
+    let test: ItemFn = syn::parse2(item).map_err(|error| refuse::test::item(&error))?;
+    refuse::test::function(&test)?;
+    let ItemFn { attrs, vis, sig, block } = test;
+    let (name, output) = (&sig.ident, &sig.output);
+    let path = known_as(name);
+    let workers = match options.worker_threads {
+        Some(count) => quote!(::core::option::Option::Some(#count)),
+        None => quote!(::core::option::Option::None),
+    };
+    let app = match options.app {
+        Some(app) => quote_spanned! {app.span()=> async { let app: ::flame_aws::App = #app; app } },
+        None => quote!(async { ::flame_aws::App::new() }),
+    };
+    Ok(quote! {
+        #[::core::prelude::v1::test]
+        #(#attrs)*
+        #vis fn #name() #output {
+            // With the test's own name, for spans and backtraces.
+            async fn #name() #output #block
+            ::flame_aws::__private::run_test(
+                ::core::concat!(::core::module_path!(), "::", #path),
+                #workers,
+                #app,
+                #name(),
+            )
+        }
+    })
+}
+
+/// The name as the compiler writes it: with `r#` only where a keyword needs it.
+fn known_as(name: &Ident) -> String {
+    let plain = name.unraw().to_string();
+    if syn::parse_str::<Ident>(&plain).is_ok() { plain } else { name.to_string() }
+}

@@ -1,0 +1,4 @@
+#[flame_aws::test]
+struct Doubles;
+
+fn main() {}

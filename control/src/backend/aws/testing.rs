@@ -1,0 +1,40 @@
+//! AWS as far as a test needs it: its settings, and servers that are not AWS.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+#[cfg(feature = "ecs")]
+use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
+#[cfg(not(feature = "ecs"))]
+use aws_sdk_lambda::config::{Credentials, SharedCredentialsProvider};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// A configuration of the SDK whose AWS is there.
+pub(crate) fn config(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new("1", "secret", None, None, "tests");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::from_static("eu-central-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+/// A server that answers whatever it is asked with this page; its address.
+pub(crate) async fn server_of_a_page(status: u16, page: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = [0; 65_536];
+            let _ = socket.read(&mut request).await.unwrap();
+            let head = format!(
+                "HTTP/1.1 {status} -\r\ncontent-type: text/html\r\ncontent-length: {}\r\n",
+                page.len()
+            );
+            let answer = format!("{head}connection: close\r\n\r\n{page}");
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    endpoint
+}

@@ -1,6 +1,7 @@
 //! How a suite runs.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use flame_aws::backend::{Local, Process};
@@ -33,8 +34,11 @@ pub struct Test {
     name: &'static str,
     run: fn() -> BoxFuture<'static, ()>,
     backend: Backend,
-    emulated: bool,
+    needs: Option<Needs>,
 }
+
+/// Says why a test can't be run here; `None` where it can.
+pub type Needs = fn() -> Result<Option<String>, String>;
 
 impl std::fmt::Debug for Test {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,7 +57,7 @@ macro_rules! tests {
 /// A test of that name.
 #[must_use]
 pub fn test(name: &'static str, run: fn() -> BoxFuture<'static, ()>) -> Test {
-    Test { name, run, backend: Backend::Process, emulated: false }
+    Test { name, run, backend: Backend::Process, needs: None }
 }
 
 /// The same tests, where their [`pool`]s have another backend.
@@ -66,7 +70,16 @@ pub fn on(backend: Backend, tests: &[Test]) -> Vec<Test> {
 /// calls, the processes that run. Where AWS is something else they are shown as ignored.
 #[must_use]
 pub fn emulated(tests: Vec<Test>) -> Vec<Test> {
-    tests.into_iter().map(|test| Test { emulated: true, ..test }).collect()
+    needing(tests, || {
+        let used = emulator::is_used()?;
+        Ok((!used).then(|| "it needs the emulator's pages".to_owned()))
+    })
+}
+
+/// The same tests, which are shown as ignored, with the reason, where what they need is not there.
+#[must_use]
+pub fn needing(tests: Vec<Test>, needs: Needs) -> Vec<Test> {
+    tests.into_iter().map(|test| Test { needs: Some(needs), ..test }).collect()
 }
 
 /// The `main` of a suite.
@@ -77,12 +90,27 @@ pub fn emulated(tests: Vec<Test>) -> Vec<Test> {
 /// there. With `DEMO_ASK` its app has a say in when it ends.
 ///
 /// With `DEMO_TRACE` (a filter, such as `debug`) the suite, and each copy, logs what it does.
-pub fn suite(tests: Vec<Test>) -> std::process::ExitCode {
+pub fn suite(tests: Vec<Test>) -> ExitCode {
     suite_with(tests, Vec::new)
 }
 
 /// The same, with trials of another kind; they are made where the tests are run, and not in copies.
-pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::process::ExitCode {
+pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> ExitCode {
+    if let Some(ended) = unless_tests_run_here() {
+        return ended;
+    }
+    let trials = tests.into_iter().map(Test::trial).chain(more()).collect();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    if let Err(left) = emulator::end() {
+        eprintln!("{left}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// The first part of a suite's `main`. A copy serves here, and a [`program`] runs here: then this is
+/// the exit code. `None` where the tests are to be run.
+pub fn unless_tests_run_here() -> Option<ExitCode> {
     if flame_aws::is_runner() {
         misbehave_in_boot();
     }
@@ -115,25 +143,16 @@ pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::p
     if let Err(error) = runtime().block_on(run) {
         let source = std::error::Error::source(&error);
         eprintln!("{error}: {}", source.map(ToString::to_string).unwrap_or_default());
-        return std::process::ExitCode::FAILURE;
+        return Some(ExitCode::FAILURE);
     }
-    if program.is_some() {
-        return std::process::ExitCode::SUCCESS;
-    }
-    let trials = tests.into_iter().map(Test::trial).chain(more()).collect();
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    if let Err(left) = emulator::end() {
-        eprintln!("{left}");
-        return std::process::ExitCode::FAILURE;
-    }
-    conclusion.exit_code()
+    program.is_some().then_some(ExitCode::SUCCESS)
 }
 
 impl Test {
     fn trial(self) -> Trial {
         let trial = Trial::ignorable_test(self.name, move || {
-            if self.emulated && !emulator::is_used()? {
-                return Ok(Completion::ignored_with("it needs the emulator's pages"));
+            if let Some(reason) = self.needs.map_or(Ok(None), |needs| needs())? {
+                return Ok(Completion::ignored_with(reason));
             }
             let run = BACKEND.scope(self.backend, (self.run)());
             in_time(async {
@@ -190,7 +209,8 @@ fn misbehave_in_boot() {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+/// A runtime of two threads, as the tests have.
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -113,6 +113,18 @@ pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
     folders.filter(marked).filter_map(|f| f.file_name()?.to_str()?.parse().ok()).collect()
 }
 
+/// The processes whose parent that is, zombies among them, the oldest first.
+#[must_use]
+pub fn children(parent: u32) -> Vec<u32> {
+    let folders = std::fs::read_dir("/proc").expect("/proc is there");
+    let names = folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
+    let pids = names.filter_map(|name| name.parse().ok());
+    let mut children: Vec<_> =
+        pids.filter(|pid| status(*pid).is_some_and(|status| status.parent == parent)).collect();
+    children.sort_unstable();
+    children
+}
+
 /// Drains a pool, and checks that nothing is left of it nor of these processes.
 pub async fn ends_clean(pool: &Pool, pids: &[u32]) {
     let mut pids = pids.to_vec();

@@ -244,14 +244,17 @@ impl Shared {
         self.rearm.notify_one();
     }
 
-    /// Gives what is under way the shutdown window to end, and ends it then.
+    /// Gives what is under way the shutdown window to end, and ends it then. Nothing is left of this
+    /// once the runners have gone: a window may be hours long.
     pub(crate) fn end_after_window(&self) {
-        let (me, window) = (self.me.clone(), self.config.shutdown_timeout);
+        let Some(me) = self.me.upgrade() else { return };
         self.runtime.spawn(async move {
-            tokio::time::sleep(window).await;
-            if let Some(me) = me.upgrade() {
-                let core = me.lock();
-                core.runners.keys().for_each(|runner| core.command(*runner, Command::Hurry));
+            tokio::select! {
+                () = me.emptied() => {}
+                () = tokio::time::sleep(me.config.shutdown_timeout) => {
+                    let core = me.lock();
+                    core.runners.keys().for_each(|runner| core.command(*runner, Command::Hurry));
+                }
             }
         });
     }

@@ -23,10 +23,11 @@ pub mod program;
 pub mod proxy;
 pub mod spans;
 mod temporary;
+pub mod terminal;
 mod watcher;
 
 pub use harness::{
-    Backend, Test, emulated, on, pool, process_pool, suite, suite_with, test, trial, until,
+    Backend, Test, as_root, emulated, on, pool, process_pool, suite, suite_with, test, trial, until,
 };
 pub use other_build::other_build;
 pub use temporary::Folder;

@@ -15,6 +15,8 @@ mod network;
 mod orphans;
 #[path = "faults/parents.rs"]
 mod parents;
+#[path = "faults/remains.rs"]
+mod remains;
 #[path = "faults/strangers.rs"]
 mod strangers;
 
@@ -28,6 +30,7 @@ fn main() -> std::process::ExitCode {
         losses::tests(),
         network::tests(),
         orphans::tests(),
+        remains::tests(),
     ];
     flame_tests::suite(tests.concat())
 }

@@ -14,6 +14,10 @@ mod ends;
 mod idle;
 #[path = "life/logs.rs"]
 mod logs;
+#[path = "life/processes.rs"]
+mod processes;
+#[path = "life/terminal.rs"]
+mod terminal;
 #[path = "life/traces.rs"]
 mod traces;
 
@@ -28,6 +32,8 @@ fn main() -> std::process::ExitCode {
         logs::tests(),
         traces::tests(),
         embedding::tests(),
+        processes::tests(),
+        terminal::tests(),
         on(Backend::Process, &on_both),
         on(Backend::Local, &on_both),
     ];

@@ -13,6 +13,8 @@
 //!   kernel for it before its `main` (see [`lifeline`](flame_runner_shim::lifeline)).
 //! - No zombie is left: the supervisor waits for every child.
 //! - Dropping the backend kills its children.
+//! - What a child's functions have started ends with the child, unless it has left the child's
+//!   process group.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -29,6 +31,9 @@ use tokio::sync::watch;
 use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
 use crate::error::{BootFailure, BootFailureKind};
 
+mod group;
+mod guard;
+mod name;
 mod output;
 mod program;
 mod supervisor;
@@ -41,6 +46,18 @@ use supervisor::{Child, Order};
 /// Each gets this process's arguments, working directory and environment, and what
 /// [`env`](Self::env) and [`args`](Self::args) say. Its standard input is empty; what it prints
 /// reaches this process's log.
+///
+/// A child leads a process group of its own and, on Linux, has no terminal: Ctrl-C and the other
+/// signals of a terminal reach this process alone, which decides what they mean for its runners (see
+/// [`App::drain_on_signals`](crate::App::drain_on_signals)).
+///
+/// When a child ends, so does what its functions have started: the processes in its group get
+/// SIGKILL. The same happens when this process ends, however it does, if the machine has a `/bin/sh`.
+/// A process that has left the group is not found: one of `setsid`, of GNU `timeout`, of a shell with
+/// job control.
+///
+/// On Linux `ps` and `top` show a child as `app:pool`, in at most 15 bytes. Its command line is this
+/// process's.
 #[derive(Clone)]
 pub struct Process {
     program: Option<OsString>,
@@ -110,7 +127,8 @@ impl Process {
         command.env(FlameParent::ENV, &spec.flame_parent);
         // A parent that is a runner on Lambda has it, and its child is no such runner.
         command.env_remove(RUNNER_ENV);
-        command.env(lifeline::ENV, lifeline::value());
+        let pool = self.pool.get().map_or("", |pool| pool.name.as_str());
+        command.env(lifeline::ENV, lifeline::value(&name::of(self.program.as_deref(), pool)));
         Ok(command)
     }
 }

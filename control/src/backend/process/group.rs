@@ -99,17 +99,17 @@ mod tests {
 
     use super::*;
 
-    fn start(script: &str) -> Child {
+    fn start(script: &str) -> std::io::Result<Child> {
         let mut command = std::process::Command::new("sh");
         command.args(["-c", script]);
         Group::separate(&mut command);
         let mut command = Command::from(command);
-        command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+        command.stdout(Stdio::piped()).kill_on_drop(true).spawn()
     }
 
     #[tokio::test]
     async fn a_child_that_has_ended_can_still_be_waited_for() {
-        let mut child = start("exit 7");
+        let mut child = start("exit 7").unwrap();
         Group::of(&child).leader_ended(&mut child).await;
         assert_eq!(child.wait().await.unwrap().code(), Some(7));
     }
@@ -117,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn a_group_ends_although_its_leader_has_ended() {
         use tokio::io::AsyncReadExt;
-        let mut child = start("sleep 600 & exit 7");
+        let mut child = start("sleep 600 & exit 7").unwrap();
         let group = Group::of(&child);
         group.leader_ended(&mut child).await;
         group.kill();

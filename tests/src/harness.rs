@@ -10,7 +10,7 @@ use flame_runner_shim::started::started;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use crate::{early, emulator, mischief, program};
+use crate::{early, emulator, mischief, program, terminal};
 
 /// No test may hang: one that takes so long has failed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -82,12 +82,27 @@ pub fn needing(tests: Vec<Test>, needs: Needs) -> Vec<Test> {
     tests.into_iter().map(|test| Test { needs: Some(needs), ..test }).collect()
 }
 
+/// The same tests, which change the user of a process. Where the suite is not run by root they are
+/// shown as ignored.
+#[must_use]
+pub fn as_root(tests: Vec<Test>) -> Vec<Test> {
+    needing(tests, || {
+        let is_root = rustix::process::geteuid().is_root();
+        Ok((!is_root).then(|| "only root can change the user of a process".to_owned()))
+    })
+}
+
 /// The `main` of a suite.
 ///
 /// A runner with `DEMO_TELL` writes its FLAME_PARENT into that folder. With `DEMO_HANG_IN_BOOT` it
 /// never gets to its app, with `DEMO_HANG_WHILE` not before that file is gone. With
 /// `DEMO_EXIT_IN_BOOT` it ends before, with that code; with `DEMO_EXIT_WHILE` if that file is
 /// there. With `DEMO_ASK` its app has a say in when it ends.
+///
+/// With `DEMO_DRAIN_ON_SIGNALS` its app leaves its signals to the library.
+///
+/// With `DEMO_DROP_PRIVILEGES` a runner is another user's from its `main` on. A program with
+/// `DEMO_TERMINAL` has that terminal.
 ///
 /// With `DEMO_TRACE` (a filter, such as `debug`) the suite, and each copy, logs what it does.
 pub fn suite(tests: Vec<Test>) -> ExitCode {
@@ -114,15 +129,16 @@ pub fn unless_tests_run_here() -> Option<ExitCode> {
     if flame_aws::is_runner() {
         misbehave_in_boot();
     }
+    let _terminal = if flame_aws::is_runner() { None } else { terminal::take() };
     if let Ok(filter) = std::env::var("DEMO_TRACE") {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     if let Ok(name) = std::env::var(early::ENV) {
         return match runtime().block_on(early::run(&name)) {
-            Ok(()) => std::process::ExitCode::SUCCESS,
+            Ok(()) => Some(ExitCode::SUCCESS),
             Err(error) => {
                 eprintln!("{error}");
-                std::process::ExitCode::FAILURE
+                Some(ExitCode::FAILURE)
             }
         };
     }
@@ -131,6 +147,9 @@ pub fn unless_tests_run_here() -> Option<ExitCode> {
         let mut app = App::new().state(crate::demo::Db("demo".to_owned()));
         if std::env::var_os("DEMO_ASK").is_some() {
             app = app.idle_when(mischief::idle_predicate);
+        }
+        if std::env::var_os("DEMO_DRAIN_ON_SIGNALS").is_some() {
+            app = app.drain_on_signals();
         }
         app.run(async || {
             if let Some(program) = &program {
@@ -190,6 +209,12 @@ fn misbehave_in_boot() {
         let draft = file.with_extension("draft");
         std::fs::write(&draft, parent.as_encoded_bytes()).expect("the folder is there");
         std::fs::rename(draft, file).expect("the folder is there");
+    }
+    if variable("DEMO_DROP_PRIVILEGES").is_some() {
+        // This is the process's only thread.
+        let nobody = 65_534;
+        rustix::thread::set_thread_gid(rustix::process::Gid::from_raw(nobody)).expect("root may");
+        rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(nobody)).expect("root may");
     }
     if variable("DEMO_HANG_IN_BOOT").is_some() {
         loop {

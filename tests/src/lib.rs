@@ -25,12 +25,13 @@ pub mod program;
 pub mod proxy;
 pub mod spans;
 mod temporary;
+pub mod terminal;
 pub mod values;
 mod watcher;
 
 pub use harness::{
-    Backend, Needs, Test, emulated, needing, on, pool, process_pool, runtime, suite, suite_with,
-    test, trial, unless_tests_run_here, until,
+    Backend, Needs, Test, as_root, emulated, needing, on, pool, process_pool, runtime, suite,
+    suite_with, test, trial, unless_tests_run_here, until,
 };
 pub use other_build::other_build;
 pub use temporary::Folder;

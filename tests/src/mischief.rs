@@ -85,6 +85,19 @@ pub fn inherited() -> anyhow::Result<Vec<String>> {
     Ok(names.filter(|name| name.starts_with("FLAME_")).collect())
 }
 
+/// Its process, and the group that this belongs to.
+#[remote]
+pub async fn process_group() -> (u32, u32) {
+    let group = rustix::process::getpgrp().as_raw_nonzero().get();
+    (std::process::id(), group.unsigned_abs())
+}
+
+/// Whether its process has a terminal.
+#[remote]
+pub async fn opens_the_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
 /// Says that it has begun, by its process id, and goes on when `open` is closed.
 #[remote]
 pub async fn gated(begun: Sender<u32>, mut open: Receiver<()>) -> anyhow::Result<u32> {

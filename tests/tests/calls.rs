@@ -18,14 +18,9 @@ use flame_tests::{Backend, Test, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
 
 fn main() -> std::process::ExitCode {
-    let on_both = [
-        plain(),
-        deadlines::on_both(),
-        flow::on_both(),
-        leftovers::on_both(),
-        values::on_both(),
-    ]
-    .concat();
+    let on_both =
+        [plain(), deadlines::on_both(), flow::on_both(), leftovers::on_both(), values::on_both()]
+            .concat();
     let apart = [apart(), deadlines::once(), flow::once(), leftovers::once()].concat();
     suite([on(Backend::Process, &on_both), on(Backend::Local, &on_both), apart].concat())
 }

@@ -284,10 +284,7 @@ async fn a_grandchild_that_keeps_the_output_open_holds_nothing_up() {
     let pid = pool.call(demo::pid()).await.unwrap();
     grandchildren.push(pool.call(mischief::leaves_a_grandchild()).await.unwrap().unwrap());
     ends_clean(&pool, &[pid]).await;
-    for grandchild in grandchildren {
-        assert!(!is_gone(grandchild), "it is not the pool's to end");
-        process::kill(grandchild);
-    }
+    until_gone(&grandchildren).await;
 }
 
 async fn a_panic_hurts_its_call_alone() {

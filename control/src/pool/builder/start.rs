@@ -100,6 +100,7 @@ impl PoolBuilder {
         callbacks.listen(shared.events.subscribe());
         shared.start();
         tokio::spawn(driver::keep_time(shared.clone()));
+        app::signals::enrol(&shared);
         Ok(Pool::new(shared))
     }
 

@@ -118,13 +118,13 @@ pub fn unless_tests_run_here() -> Option<ExitCode> {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     if let Ok(name) = std::env::var(early::ENV) {
-        return match runtime().block_on(early::run(&name)) {
-            Ok(()) => std::process::ExitCode::SUCCESS,
+        return Some(match runtime().block_on(early::run(&name)) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");
-                std::process::ExitCode::FAILURE
+                ExitCode::FAILURE
             }
-        };
+        });
     }
     let program = std::env::var(program::ENV).ok();
     let run = async {

@@ -140,7 +140,7 @@ pub fn unless_tests_run_here() -> Option<ExitCode> {
                 eprintln!("{error}");
                 Some(ExitCode::FAILURE)
             }
-        });
+        };
     }
     let program = std::env::var(program::ENV).ok();
     let run = async {

@@ -89,7 +89,7 @@ impl Order {
     }
 
     /// The deadline runs from here instead: for work that is made some time before it is sent.
-    pub(super) fn from_now(mut self) -> Self {
+    pub(super) fn timed_from_now(mut self) -> Self {
         self.0.wanted.deadline = deadline(self.0.after);
         self
     }

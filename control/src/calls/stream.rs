@@ -97,7 +97,7 @@ pub(super) fn stream<T: Send + 'static>(
 
 async fn next<T>(state: State<T>) -> Option<(Result<T, CallError>, State<T>)> {
     let mut running = match state {
-        State::Ordered(order, reply) => match order.from_now().send().await {
+        State::Ordered(order, reply) => match order.timed_from_now().send().await {
             Ok(sent) => {
                 sent.stream.limit(MAX_AHEAD);
                 Box::new(Running { sent, reply, reading: None })

@@ -24,12 +24,16 @@ pub(crate) mod copies;
 mod lambda;
 pub(crate) mod reached;
 mod role;
+pub(crate) mod signals;
 mod test_harness;
 
 pub use test_harness::{run_test, test};
 
 /// Log records that wait for the link; more are dropped, and the log says how many.
 const LOG_BUFFER: usize = 1024;
+
+/// Ten years.
+const FOREVER_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 static IDLE: OnceLock<IdlePredicate> = OnceLock::new();
 
@@ -77,7 +81,9 @@ pub(crate) fn idle_predicate() -> Option<IdlePredicate> {
 /// ```
 #[derive(Debug, Default)]
 #[must_use = "an app does nothing until it is run"]
-pub struct App {}
+pub struct App {
+    drain_on_signals: bool,
+}
 
 impl App {
     /// An app without state.
@@ -96,6 +102,37 @@ impl App {
     /// runs on the runner, on a blocking thread, and has 10 s. The first one that is set counts.
     pub fn idle_when(self, may_end: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         let _ = IDLE.set(Arc::new(may_end));
+        self
+    }
+
+    /// Lets SIGINT (Ctrl-C), SIGTERM and SIGHUP drain the pools of this process, for an app that does
+    /// not handle these signals itself. Without this they end the app at once, as any process, and
+    /// its child copies with it.
+    ///
+    /// - The **first** signal drains all pools, those that start later included, as
+    ///   [`Pool::drain`](crate::Pool::drain) does: calls that wait, and new ones, get
+    ///   [`Draining`](crate::CallError::Draining); those under way have their pool's
+    ///   `shutdown_timeout` to end. `main` goes on, and should return when its calls have ended: it
+    ///   is not ended by the first signal.
+    /// - The **second** one ends the pools at once: calls under way get
+    ///   [`Cancelled`](crate::CallError::Cancelled). If `main` has not returned 5 s after its
+    ///   runners are gone, and at most 25 s after the signal, the process exits with 128 + the
+    ///   signal's number.
+    /// - A **third** one exits at once, and so does any signal once `main` has returned.
+    ///
+    /// A signal that the process was started to ignore stays ignored, as SIGHUP does under `nohup`
+    /// (on Linux). On Windows it is Ctrl-C alone. In a runner this does nothing: a runner's parent
+    /// decides when it ends, and at SIGTERM a runner drains itself.
+    ///
+    /// ```no_run
+    /// # async fn parent() -> Result<(), flame_aws::AppError> { Ok(()) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), flame_aws::AppError> {
+    /// flame_aws::App::new().drain_on_signals().run(parent).await
+    /// # }
+    /// ```
+    pub fn drain_on_signals(mut self) -> Self {
+        self.drain_on_signals = true;
         self
     }
 
@@ -124,17 +161,20 @@ impl App {
         F: Future<Output = Result<T, E>>,
         E: From<AppError>,
     {
+        let drain_on_signals = self.drain_on_signals;
         self.serve_if_runner(table::crate_of(&main)).await?;
+        let listening = drain_on_signals.then(signals::listen).transpose();
+        let _listening = listening.map_err(AppError::Signals)?;
         reached::set();
         let result = main().await;
         lines::log().flush().await;
         result
     }
 
-    /// Serves in a runner, and exits; returns in a parent. The states of the functions of `own_crate`
-    /// must be there.
-    pub(crate) async fn serve_if_runner(self, own_crate: Option<&str>) -> Result<(), AppError> {
-        table::check(own_crate)?;
+    /// Serves in a runner, and exits; returns in a parent. The functions of the crate `main` must
+    /// have their state.
+    pub(crate) async fn serve_if_runner(self, main: Option<&str>) -> Result<(), AppError> {
+        table::check(main)?;
         match Role::of_this_process()? {
             Role::Parent => Ok(()),
             Role::Runner(text) => match serve(text).await? {},
@@ -147,10 +187,14 @@ impl App {
 /// Serves as a runner, and exits.
 async fn serve(text: &OsStr) -> Result<std::convert::Infallible, AppError> {
     let text = text.to_str().ok_or(AppError::NotText)?;
-    let parent = FlameParent::decode(text)?;
+    let mut parent = FlameParent::decode(text)?;
     let host = host(parent.host).await?;
     // A parent that is gone already needs no runner.
-    lifeline::hold();
+    if lifeline::keep() {
+        // It is certain that the parent lives, be it stopped by Ctrl-Z or by a debugger: there is no
+        // orphan to be ended. A parent that lives and has given this runner up stops it.
+        parent.limits.grace_ms = parent.limits.grace_ms.max(FOREVER_MS);
+    }
     panics::install();
     set_process_depth(parent.depth);
     let (records, logs) = mpsc::channel(LOG_BUFFER);

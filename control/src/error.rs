@@ -244,10 +244,10 @@ pub enum CallError {
     /// The arguments or the result could not cross.
     #[error("the call could not cross: {what}")]
     Codec {
-        /// What was wrong.
+        /// What was wrong, and why.
         what: String,
-        /// The codec's error, where it happened on this side.
-        source: Option<CodecError>,
+        /// The codec's error, where it happened on this side. It says no more than `what`.
+        error: Option<CodecError>,
     },
     /// The app has not registered a state that the function takes. The call was not started.
     #[error(
@@ -280,7 +280,7 @@ impl From<CodecError> for CallError {
         if let CodecError::MissingState { function, state } = error {
             return CallError::MissingState { function, state: state.to_owned() };
         }
-        CallError::Codec { what: error.to_string(), source: Some(error) }
+        CallError::Codec { what: error.to_string(), error: Some(error) }
     }
 }
 

@@ -115,15 +115,16 @@ impl Pool {
     /// is in the log; it does not wait for a log that has taken nothing for a second, nor longer
     /// than five seconds for a slow one. Cancel-safe, in that draining goes on without the future.
     pub async fn drain(&self) {
-        for pool in self.shared().all() {
-            pool.handle(Event::Drain);
-            pool.end_after_window();
-        }
-        for pool in self.shared().all() {
-            let mut status = pool.status.subscribe();
-            let _ = status.wait_for(|status| status.drained).await;
-            pool.emptied().await;
-        }
+        self.drain_within(self.shared().config.shutdown_timeout).await;
+    }
+
+    /// The same as [`drain`](Self::drain), with another window for the calls under way, of which at
+    /// most `shutdown_timeout` counts. With zero they get [`Cancelled`](crate::CallError::Cancelled)
+    /// at once. A pool that drains already is hurried by a shorter window. Cancel-safe, in that
+    /// draining goes on without the future.
+    pub async fn drain_within(&self, window: std::time::Duration) {
+        self.shared().begin_drain(window);
+        self.shared().drained().await;
         // What they printed last belongs in the log before the process ends.
         lines::log().flush().await;
     }

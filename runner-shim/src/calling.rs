@@ -31,7 +31,7 @@
 pub mod blob;
 pub mod channel;
 pub mod codec;
-mod crossing;
+pub(crate) mod crossing;
 pub mod held;
 pub mod invoke;
 pub mod state;

@@ -24,7 +24,7 @@ use flame_wire::call::{CallHeader, is_too_deep};
 use flame_wire::failure::Failure;
 use flame_wire::frame::StreamId;
 use flame_wire::ids::{CallId, RunnerRef};
-use flame_wire::message::{ParentToRunner, Tag};
+use flame_wire::message::{MAX_AHEAD, ParentToRunner, Tag};
 use flame_wire::mux::Message;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -36,7 +36,8 @@ use crate::calling::{Arguments, CallScope, CodecError, EncodedReply, Invocation,
 use crate::context::CallContext;
 use crate::holds::Holds;
 use crate::panics::{self, PanicScope};
-use crate::pump::pump;
+use crate::pump::pump_tail;
+use crate::tails::Tails;
 use crate::terminator::Event;
 
 /// What all calls of a runner share.
@@ -47,6 +48,7 @@ pub(crate) struct Calls {
     refusing: AtomicBool,
     done: AtomicU64,
     holds: Arc<Holds>,
+    tails: Tails,
     /// Calls that have no answer yet, to end them from outside: the shutdown window is over.
     unanswered: Mutex<HashMap<StreamId, Arc<Notify>>>,
     /// Functions that run.
@@ -68,6 +70,7 @@ impl Calls {
             refusing: AtomicBool::new(false),
             done: AtomicU64::new(0),
             holds: Arc::default(),
+            tails: Tails::default(),
             unanswered: Mutex::default(),
             functions: AtomicUsize::new(0),
             ended: Notify::new(),
@@ -82,6 +85,11 @@ impl Calls {
     /// Ends the calls that still run.
     pub(crate) fn abort_all(&self) {
         self.unanswered().values().for_each(|call| call.notify_one());
+    }
+
+    /// What functions have sent on channels, and is not delivered yet.
+    pub(crate) fn tails(&self) -> &Tails {
+        &self.tails
     }
 
     /// Calls that have ended so far.
@@ -314,7 +322,7 @@ impl Call {
         let Invocation { invoked, ends, .. } = invocation.map_err(Failure::from)?;
         for (end, stream) in ends.into_iter().zip(channels) {
             if let (Some(end), Some(stream)) = (end, stream) {
-                tokio::spawn(pump(end, stream));
+                tokio::spawn(pump_tail(end, stream, self.calls.tails.tail()));
             }
         }
         match invoked {
@@ -377,6 +385,7 @@ impl Call {
         &self,
         mut items: BoxStream<'static, Result<EncodedReply, CodecError>>,
     ) -> Result<(), Stop> {
+        self.stream.limit(MAX_AHEAD);
         let stopped = self.stopped();
         tokio::pin!(stopped);
         let ended = loop {

@@ -25,6 +25,7 @@ pub mod pump;
 pub mod runner;
 pub mod started;
 mod starvation;
+mod tails;
 pub mod terminator;
 
 pub use dialling::Connect;

@@ -1,7 +1,7 @@
 //! A child of the process backend never outlives its parent.
 //!
 //! ```text
-//!   parent: FLAME_LIFELINE=<its pid> ──spawn──▶ child, before main: ask the kernel for SIGKILL at
+//!   parent: FLAME_LIFELINE=<its pid> <name> ──spawn──▶ child, before main: ask the kernel for SIGKILL at
 //!                                               the parent's death, then look: still its child?
 //! ```
 //!
@@ -21,6 +21,11 @@
 //! `PR_SET_PDEATHSIG` is bound to the *thread* that spawned the child, not to its process: the
 //! process backend must spawn from one thread that lives as long as the process does.
 //!
+//! The kernel forgets the request when the process changes its user, its group or its capabilities:
+//! an app may give up its privileges in `main`. So [`keep`], called when a runner starts to serve,
+//! asks again, and waits for the parent's end on a thread of its own, should the app give up
+//! privileges even later.
+//!
 //! # Elsewhere
 //!
 //! There is no such request, and nothing runs before `main`. [`hold`], called when a runner starts
@@ -34,6 +39,8 @@ use crate::started::started;
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod polling;
+#[cfg(target_os = "linux")]
+mod terminal;
 #[cfg(test)]
 mod tests;
 
@@ -43,28 +50,49 @@ pub const ENV: &str = "FLAME_LIFELINE";
 /// Whether this process is tied to its parent.
 static HELD: AtomicBool = AtomicBool::new(false);
 
-/// What a parent sets [`ENV`] to for its children.
+/// What a parent sets [`ENV`] to for a child that is to be called `name` where processes are listed;
+/// 15 bytes of it count.
 #[must_use]
-pub fn value() -> String {
-    std::process::id().to_string()
+pub fn value(name: &str) -> String {
+    format!("{} {name}", std::process::id())
 }
 
 /// Ties this process to the parent that [`ENV`] names, unless that has been done. Returns whether
 /// it is tied: `false` for a process that has no lifeline, or has inherited somebody else's.
 ///
+/// A process that is tied leaves its parent's terminal, and takes its name, on Linux.
+///
 /// On Linux this has happened before `main`; runners call it all the same, for platforms where it
 /// has not.
 pub fn hold() -> bool {
     if !is_held()
-        && let Some(parent) = named()
+        && let Some((parent, name)) = named()
     {
         #[cfg(target_os = "linux")]
-        let held = linux::tie(parent);
+        let held = linux::tie(parent) && {
+            terminal::leave(parent);
+            linux::take_name(&name);
+            true
+        };
         #[cfg(not(target_os = "linux"))]
-        let held = polling::tie(parent);
+        let held = {
+            let _ = name;
+            polling::tie(parent)
+        };
         HELD.store(held, Ordering::Release);
     }
     is_held()
+}
+
+/// Ties this process as [`hold`] does, and keeps it tied, whatever the app has done in the meantime,
+/// or does later, to its user and group. Returns whether it is tied.
+pub fn keep() -> bool {
+    let held = hold();
+    #[cfg(target_os = "linux")]
+    if held && let Some((parent, _)) = named() {
+        linux::keep(parent);
+    }
+    held
 }
 
 /// Whether this process is tied to its parent.
@@ -73,7 +101,9 @@ pub fn is_held() -> bool {
     HELD.load(Ordering::Acquire)
 }
 
-/// The pid in [`ENV`]. Text that is no pid ties to nobody.
-fn named() -> Option<i32> {
-    started().lifeline()?.to_str()?.parse().ok().filter(|pid| *pid > 0)
+/// The parent's pid and this process's name in [`ENV`]. Text that is no pid ties to nobody.
+fn named() -> Option<(i32, String)> {
+    let (pid, name) = started().lifeline()?.to_str()?.split_once(' ')?;
+    let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
+    Some((pid, name.to_owned()))
 }

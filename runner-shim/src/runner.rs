@@ -35,9 +35,11 @@ pub const EXIT_REFUSED: i32 = 84;
 
 /// How long the idle predicate may take; no answer means that the runner stays.
 const PREDICATE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a goodbye, and the answers before it, may take to get out; or as long as the shutdown
+/// How long channels, answers and the goodbye may take to get out; or what is left of the shutdown
 /// window, if that is longer.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
+/// How much of that is kept free to tell the receivers what is lost: at most half.
+const TELLING: Duration = Duration::from_secs(1);
 /// What is kept free before the host's deadline, to leave in order.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// What is kept free between the end of the shutdown window and the kill that follows a signal: at most
@@ -318,19 +320,34 @@ impl Life {
         None
     }
 
-    /// Lets the goodbye, and the answers before it, get out; unless the host wants it gone at once.
+    /// Lets the goodbye, and the messages of channels and the answers before it, get out; unless the
+    /// host wants it gone at once.
     async fn part(&mut self, reason: EndReason) {
         let (Some(link), Some(mut driver)) = (self.link.clone(), self.driver.take()) else {
             return;
         };
-        let window = Duration::from_millis(self.runner.parent.limits.shutdown_ms);
-        let by = Instant::now().checked_add(window.max(GOODBYE_PATIENCE));
+        let now = Instant::now();
+        // A drain has one window in all: what its calls have used is not there for this.
+        let window = match self.terminator.window_ends() {
+            Some(end) => end.saturating_duration_since(now.into_std()),
+            None => Duration::from_millis(self.runner.parent.limits.shutdown_ms),
+        };
+        let by = now.checked_add(window.max(GOODBYE_PATIENCE));
         let by = by.into_iter().chain(self.last_moment).min();
         let patience = sleep_until(by.map(Instant::into_std));
+        let cut = by.map(|by| {
+            let left = by.saturating_duration_since(now);
+            now + left.saturating_sub(TELLING.min(left / 2))
+        });
         let calls = self.calls.clone();
         let goodbye = async {
             // Those that were cut off just now say so first, unless they block.
             let _ = tokio::time::timeout(SETTLING, calls.answered()).await;
+            tokio::select! {
+                biased;
+                () = calls.tails().delivered() => {}
+                () = sleep_until(cut.map(Instant::into_std)) => calls.tails().cut().await,
+            }
             say(&link, &RunnerToParent::Goodbye { reason });
             link.close();
             let _ = (&mut driver).await;

@@ -150,7 +150,9 @@ pub enum Action {
     AnnounceDraining(EndReason),
     /// Abort the work in flight and answer it with a failure.
     FailRemaining,
-    /// Tell the parent that this runner goes, and give the link a bounded time to write it out.
+    /// Deliver what the channels of functions have accepted, tell the parent that this runner goes,
+    /// and give the link a bounded time to write it out: what is left of
+    /// [`Terminator::window_ends`], or one shutdown window.
     SayGoodbye(EndReason),
     /// End the host (`Host::shutdown`). The last action.
     Exit {
@@ -311,7 +313,7 @@ impl Terminator {
         if take_due(&mut self.failsafe_at, now) || take_due(&mut self.grace_ends, now) {
             return self.parent_lost();
         }
-        if take_due(&mut self.window_ends, now) {
+        if self.window_ends.is_some_and(|end| end <= now) {
             return self.window_over();
         }
         if take_due(&mut self.host_drain_at, now) {
@@ -332,6 +334,12 @@ impl Terminator {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// When a drain that has a window cuts off what is left; `None` where none is under way.
+    #[must_use]
+    pub fn window_ends(&self) -> Option<Instant> {
+        self.window_ends
     }
 
     /// Calls and holds in flight.

@@ -172,9 +172,11 @@ pub fn count(to: u32) -> impl Stream<Item = u32> {
 /// Numbers, and how many were made.
 #[remote]
 pub fn endless() -> impl Stream<Item = u64> {
-    static MADE: AtomicU64 = AtomicU64::new(0);
     stream::repeat_with(|| MADE.fetch_add(1, Ordering::Relaxed))
 }
+
+/// What [`endless`] has made in this process.
+pub(crate) static MADE: AtomicU64 = AtomicU64::new(0);
 
 /// A stream that breaks.
 #[remote]

@@ -1,6 +1,7 @@
 //! How a suite runs.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use flame_aws::backend::{Local, Process};
@@ -9,7 +10,7 @@ use flame_runner_shim::started::started;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use crate::{early, emulator, mischief, program};
+use crate::{early, emulator, mischief, program, terminal};
 
 /// No test may hang: one that takes so long has failed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -33,8 +34,11 @@ pub struct Test {
     name: &'static str,
     run: fn() -> BoxFuture<'static, ()>,
     backend: Backend,
-    emulated: bool,
+    needs: Option<Needs>,
 }
+
+/// Says why a test can't be run here; `None` where it can.
+pub type Needs = fn() -> Result<Option<String>, String>;
 
 impl std::fmt::Debug for Test {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,7 +57,7 @@ macro_rules! tests {
 /// A test of that name.
 #[must_use]
 pub fn test(name: &'static str, run: fn() -> BoxFuture<'static, ()>) -> Test {
-    Test { name, run, backend: Backend::Process, emulated: false }
+    Test { name, run, backend: Backend::Process, needs: None }
 }
 
 /// The same tests, where their [`pool`]s have another backend.
@@ -66,7 +70,26 @@ pub fn on(backend: Backend, tests: &[Test]) -> Vec<Test> {
 /// calls, the processes that run. Where AWS is something else they are shown as ignored.
 #[must_use]
 pub fn emulated(tests: Vec<Test>) -> Vec<Test> {
-    tests.into_iter().map(|test| Test { emulated: true, ..test }).collect()
+    needing(tests, || {
+        let used = emulator::is_used()?;
+        Ok((!used).then(|| "it needs the emulator's pages".to_owned()))
+    })
+}
+
+/// The same tests, which are shown as ignored, with the reason, where what they need is not there.
+#[must_use]
+pub fn needing(tests: Vec<Test>, needs: Needs) -> Vec<Test> {
+    tests.into_iter().map(|test| Test { needs: Some(needs), ..test }).collect()
+}
+
+/// The same tests, which change the user of a process. Where the suite is not run by root they are
+/// shown as ignored.
+#[must_use]
+pub fn as_root(tests: Vec<Test>) -> Vec<Test> {
+    needing(tests, || {
+        let is_root = rustix::process::geteuid().is_root();
+        Ok((!is_root).then(|| "only root can change the user of a process".to_owned()))
+    })
 }
 
 /// The `main` of a suite.
@@ -76,25 +99,46 @@ pub fn emulated(tests: Vec<Test>) -> Vec<Test> {
 /// `DEMO_EXIT_IN_BOOT` it ends before, with that code; with `DEMO_EXIT_WHILE` if that file is
 /// there. With `DEMO_ASK` its app has a say in when it ends.
 ///
+/// With `DEMO_DRAIN_ON_SIGNALS` its app leaves its signals to the library.
+///
+/// With `DEMO_DROP_PRIVILEGES` a runner is another user's from its `main` on. A program with
+/// `DEMO_TERMINAL` has that terminal.
+///
 /// With `DEMO_TRACE` (a filter, such as `debug`) the suite, and each copy, logs what it does.
-pub fn suite(tests: Vec<Test>) -> std::process::ExitCode {
+pub fn suite(tests: Vec<Test>) -> ExitCode {
     suite_with(tests, Vec::new)
 }
 
 /// The same, with trials of another kind; they are made where the tests are run, and not in copies.
-pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::process::ExitCode {
+pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> ExitCode {
+    if let Some(ended) = unless_tests_run_here() {
+        return ended;
+    }
+    let trials = tests.into_iter().map(Test::trial).chain(more()).collect();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    if let Err(left) = emulator::end() {
+        eprintln!("{left}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// The first part of a suite's `main`. A copy serves here, and a [`program`] runs here: then this is
+/// the exit code. `None` where the tests are to be run.
+pub fn unless_tests_run_here() -> Option<ExitCode> {
     if flame_aws::is_runner() {
         misbehave_in_boot();
     }
+    let _terminal = if flame_aws::is_runner() { None } else { terminal::take() };
     if let Ok(filter) = std::env::var("DEMO_TRACE") {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     if let Ok(name) = std::env::var(early::ENV) {
         return match runtime().block_on(early::run(&name)) {
-            Ok(()) => std::process::ExitCode::SUCCESS,
+            Ok(()) => Some(ExitCode::SUCCESS),
             Err(error) => {
                 eprintln!("{error}");
-                std::process::ExitCode::FAILURE
+                Some(ExitCode::FAILURE)
             }
         };
     }
@@ -103,6 +147,9 @@ pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::p
         let mut app = App::new().state(crate::demo::Db("demo".to_owned()));
         if std::env::var_os("DEMO_ASK").is_some() {
             app = app.idle_when(mischief::idle_predicate);
+        }
+        if std::env::var_os("DEMO_DRAIN_ON_SIGNALS").is_some() {
+            app = app.drain_on_signals();
         }
         app.run(async || {
             if let Some(program) = &program {
@@ -115,25 +162,16 @@ pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> std::p
     if let Err(error) = runtime().block_on(run) {
         let source = std::error::Error::source(&error);
         eprintln!("{error}: {}", source.map(ToString::to_string).unwrap_or_default());
-        return std::process::ExitCode::FAILURE;
+        return Some(ExitCode::FAILURE);
     }
-    if program.is_some() {
-        return std::process::ExitCode::SUCCESS;
-    }
-    let trials = tests.into_iter().map(Test::trial).chain(more()).collect();
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    if let Err(left) = emulator::end() {
-        eprintln!("{left}");
-        return std::process::ExitCode::FAILURE;
-    }
-    conclusion.exit_code()
+    program.is_some().then_some(ExitCode::SUCCESS)
 }
 
 impl Test {
     fn trial(self) -> Trial {
         let trial = Trial::ignorable_test(self.name, move || {
-            if self.emulated && !emulator::is_used()? {
-                return Ok(Completion::ignored_with("it needs the emulator's pages"));
+            if let Some(reason) = self.needs.map_or(Ok(None), |needs| needs())? {
+                return Ok(Completion::ignored_with(reason));
             }
             let run = BACKEND.scope(self.backend, (self.run)());
             in_time(async {
@@ -172,6 +210,12 @@ fn misbehave_in_boot() {
         std::fs::write(&draft, parent.as_encoded_bytes()).expect("the folder is there");
         std::fs::rename(draft, file).expect("the folder is there");
     }
+    if variable("DEMO_DROP_PRIVILEGES").is_some() {
+        // This is the process's only thread.
+        let nobody = 65_534;
+        rustix::thread::set_thread_gid(rustix::process::Gid::from_raw(nobody)).expect("root may");
+        rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(nobody)).expect("root may");
+    }
     if variable("DEMO_HANG_IN_BOOT").is_some() {
         loop {
             std::thread::park();
@@ -190,7 +234,8 @@ fn misbehave_in_boot() {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+/// A runtime of two threads, as the tests have.
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

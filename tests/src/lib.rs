@@ -11,6 +11,7 @@
     reason = "what goes wrong in a helper of a test fails the test"
 )]
 
+pub mod browser;
 pub mod demo;
 pub mod early;
 pub mod emulator;
@@ -24,10 +25,13 @@ pub mod program;
 pub mod proxy;
 pub mod spans;
 mod temporary;
+pub mod terminal;
+pub mod values;
 mod watcher;
 
 pub use harness::{
-    Backend, Test, emulated, on, pool, process_pool, suite, suite_with, test, trial, until,
+    Backend, Needs, Test, as_root, emulated, needing, on, pool, process_pool, runtime, suite,
+    suite_with, test, trial, unless_tests_run_here, until,
 };
 pub use other_build::other_build;
 pub use temporary::Folder;

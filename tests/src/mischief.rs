@@ -85,6 +85,19 @@ pub fn inherited() -> anyhow::Result<Vec<String>> {
     Ok(names.filter(|name| name.starts_with("FLAME_")).collect())
 }
 
+/// Its process, and the group that this belongs to.
+#[remote]
+pub async fn process_group() -> (u32, u32) {
+    let group = rustix::process::getpgrp().as_raw_nonzero().get();
+    (std::process::id(), group.unsigned_abs())
+}
+
+/// Whether its process has a terminal.
+#[remote]
+pub async fn opens_the_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
 /// Says that it has begun, by its process id, and goes on when `open` is closed.
 #[remote]
 pub async fn gated(begun: Sender<u32>, mut open: Receiver<()>) -> anyhow::Result<u32> {
@@ -160,6 +173,55 @@ pub async fn gated_counter(begun: Sender<u32>, mut open: Receiver<()>) -> Held<A
     let _ = begun.send(std::process::id()).await;
     while let Ok(Some(())) = open.recv().await {}
     Held::new(AtomicUsize::new(0))
+}
+
+/// How many numbers [`demo::endless`](crate::demo::endless) has given on this runner.
+#[remote]
+pub async fn endless_made() -> u64 {
+    crate::demo::MADE.load(Ordering::Relaxed)
+}
+
+/// Sends numbers until none is accepted for a while; how many were.
+#[remote]
+pub async fn fills(numbers: Sender<u64>) -> u64 {
+    let mut sent = 0;
+    let patience = Duration::from_millis(300);
+    while let Ok(Ok(())) = tokio::time::timeout(patience, numbers.send(sent)).await {
+        sent += 1;
+    }
+    sent
+}
+
+/// Sends so many messages of some bytes, and returns how many were accepted.
+#[remote]
+pub async fn produces(out: Sender<Blob>, count: usize, bytes: usize) -> usize {
+    for sent in 0..count {
+        if out.send(crate::demo::bytes(bytes)).await.is_err() {
+            return sent;
+        }
+    }
+    count
+}
+
+/// So many pieces of some bytes.
+#[remote]
+pub fn pieces(count: usize, bytes: usize) -> impl Stream<Item = Blob> {
+    stream::iter(0..count).map(move |_| crate::demo::bytes(bytes))
+}
+
+/// Reads its channels to their ends; how many ended as they should.
+#[remote]
+pub async fn ended(channels: Vec<Receiver<u64>>) -> usize {
+    let mut ended = 0;
+    for mut channel in channels {
+        while let Ok(message) = channel.recv().await {
+            if message.is_none() {
+                ended += 1;
+                break;
+            }
+        }
+    }
+    ended
 }
 
 /// Keeps its channels for as long as it is let.

@@ -4,11 +4,26 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use flame_aws::Pool;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Sends a signal to a process that is there.
 pub fn signal(pid: u32, signal: Signal) {
     kill_process(id(pid), signal).unwrap_or_else(|error| panic!("{pid} gets {signal:?}: {error}"));
+}
+
+/// Sends a signal to all processes of a group.
+pub fn signal_group(leader: u32, signal: Signal) {
+    kill_process_group(id(leader), signal)
+        .unwrap_or_else(|error| panic!("the group of {leader} gets {signal:?}: {error}"));
+}
+
+/// Whether a process ignores a signal.
+#[must_use]
+pub fn ignores(pid: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is there");
+    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("proc(5)");
+    let bits = u64::from_str_radix(bits.trim(), 16).expect("proc(5)");
+    bits >> (signal.as_raw() - 1) & 1 == 1
 }
 
 /// Ends a process with -9, if it is there.
@@ -111,6 +126,18 @@ pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
     let folders = std::fs::read_dir("/proc").expect("/proc is there");
     let folders = folders.filter_map(|folder| Some(folder.ok()?.path()));
     folders.filter(marked).filter_map(|f| f.file_name()?.to_str()?.parse().ok()).collect()
+}
+
+/// The processes whose parent that is, zombies among them, the oldest first.
+#[must_use]
+pub fn children(parent: u32) -> Vec<u32> {
+    let folders = std::fs::read_dir("/proc").expect("/proc is there");
+    let names = folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
+    let pids = names.filter_map(|name| name.parse().ok());
+    let mut children: Vec<_> =
+        pids.filter(|pid| status(*pid).is_some_and(|status| status.parent == parent)).collect();
+    children.sort_unstable();
+    children
 }
 
 /// Drains a pool, and checks that nothing is left of it nor of these processes.

@@ -14,6 +14,9 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::emulator::{EcsApp, reachable};
 use crate::{demo, mischief, process, process_pool};
 
+mod remains;
+mod terminal;
+
 /// The variable that says which program the suite is.
 pub const ENV: &str = "DEMO_PROGRAM";
 
@@ -41,6 +44,16 @@ pub(crate) async fn run(name: &str) {
         "ecs_parent" => ecs_parent().await,
         "tool" => tool(),
         "tool_with_a_pool" => tool_with_a_pool().await,
+        "handles_signals" => terminal::handles_signals().await,
+        "handles_signals_in_a_boot" => terminal::handles_signals_in_a_boot().await,
+        "is_stopped" => terminal::is_stopped().await,
+        "asks_for_the_terminal" => terminal::asks_for_the_terminal().await,
+        "leaves_its_signals" => terminal::leaves_its_signals().await,
+        "ignores_that_it_should_end" => terminal::ignores_that_it_should_end().await,
+        "with_remains" => remains::with_remains().await,
+        "leaves_remains" => remains::leaves_remains().await,
+        "drains_and_has_no_child" => remains::drains_and_has_no_child().await,
+        "with_an_unprivileged_runner" => remains::with_an_unprivileged_runner().await,
         "sleeps" => std::future::pending().await,
         name => panic!("there is no program {name}"),
     }
@@ -360,7 +373,21 @@ impl Program {
     /// Starts one, with these variables. It ends with the test at the latest.
     #[must_use]
     pub fn start(name: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = copy()
+        Self::start_by(copy(), name, variables)
+    }
+
+    /// The same, as `nohup` starts a program: it ignores SIGHUP.
+    #[must_use]
+    pub fn start_without_sighup(name: &str, variables: &[(&str, &str)]) -> Self {
+        let suite = std::env::current_exe().expect("the suite has a path");
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' HUP; exec \"$0\""]).arg(suite);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        Self::start_by(command, name, variables)
+    }
+
+    fn start_by(mut command: Command, name: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env(ENV, name)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
@@ -407,6 +434,22 @@ impl Program {
         drop(stderr);
         assert!(status.success(), "{status}: {printed}");
         printed
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("nobody has waited for its end")
+    }
+
+    /// The next line that it prints.
+    pub async fn line(&mut self) -> String {
+        self.lines.next_line().await.expect("it tells in text").expect("it goes on")
+    }
+
+    /// Waits for its end, however it ends.
+    pub async fn status(mut self) -> std::process::ExitStatus {
+        self.child.wait().await.expect("it ends")
     }
 
     /// Kills it with -9.

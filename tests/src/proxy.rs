@@ -35,6 +35,9 @@ pub enum Weather {
     Silence,
     /// Every connection is cut, and none is made.
     Down,
+    /// Each connection that stands is lost on the parent's side alone: for the runner it stays open,
+    /// and silent. New ones pass.
+    HalfOpen,
 }
 
 /// A running proxy; dropped, it ends and cuts everything.
@@ -143,6 +146,7 @@ where
 
 async fn carry(sky: Arc<Sky>, mut near: TcpStream, to: SocketAddr) {
     let mut weather = sky.weather.subscribe();
+    let began = weather.borrow().0;
     if weather.borrow().1 == Weather::Down {
         return;
     }
@@ -154,9 +158,19 @@ async fn carry(sky: Arc<Sky>, mut near: TcpStream, to: SocketAddr) {
     tokio::select! {
         () = pass(&sky, &budget, a, d) => {}
         () = pass(&sky, &budget, c, b) => {}
-        _ = weather.wait_for(|(_, weather)| *weather == Weather::Down) => {}
+        _ = weather.wait_for(|(number, weather)| match weather {
+            Weather::Down => true,
+            Weather::HalfOpen => *number > began,
+            _ => false,
+        }) => {}
     }
     sky.cuts.fetch_add(1, Ordering::SeqCst);
+    let half_open = weather.borrow().1 == Weather::HalfOpen;
+    if half_open {
+        drop(far);
+        let _ = weather.wait_for(|(_, weather)| *weather == Weather::Down).await;
+        return;
+    }
     // One side sees a reset, or both see an end.
     if sky.random().random() {
         let _ = near.set_zero_linger();

@@ -2,8 +2,12 @@
 
 #[path = "calls/deadlines.rs"]
 mod deadlines;
+#[path = "calls/flow.rs"]
+mod flow;
 #[path = "calls/leftovers.rs"]
 mod leftovers;
+#[path = "calls/values.rs"]
+mod values;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,8 +18,10 @@ use flame_tests::{Backend, Test, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
 
 fn main() -> std::process::ExitCode {
-    let on_both = [plain(), deadlines::on_both(), leftovers::on_both()].concat();
-    let apart = [apart(), deadlines::once(), leftovers::once()].concat();
+    let on_both =
+        [plain(), deadlines::on_both(), flow::on_both(), leftovers::on_both(), values::on_both()]
+            .concat();
+    let apart = [apart(), deadlines::once(), flow::once(), leftovers::once()].concat();
     suite([on(Backend::Process, &on_both), on(Backend::Local, &on_both), apart].concat())
 }
 

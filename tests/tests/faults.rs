@@ -15,6 +15,8 @@ mod network;
 mod orphans;
 #[path = "faults/parents.rs"]
 mod parents;
+#[path = "faults/remains.rs"]
+mod remains;
 #[path = "faults/runaways.rs"]
 mod runaways;
 #[path = "faults/strangers.rs"]
@@ -31,6 +33,7 @@ fn main() -> std::process::ExitCode {
         network::tests(),
         orphans::tests(),
         runaways::tests(),
+        remains::tests(),
     ];
     flame_tests::suite(tests.concat())
 }

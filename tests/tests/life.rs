@@ -14,8 +14,14 @@ mod ends;
 mod idle;
 #[path = "life/logs.rs"]
 mod logs;
+#[path = "life/processes.rs"]
+mod processes;
 #[path = "life/subcommands.rs"]
 mod subcommands;
+#[path = "life/tails.rs"]
+mod tails;
+#[path = "life/terminal.rs"]
+mod terminal;
 #[path = "life/traces.rs"]
 mod traces;
 
@@ -27,10 +33,13 @@ fn main() -> std::process::ExitCode {
         burst::tests(),
         idle::tests(),
         ends::tests(),
+        tails::tests(),
         logs::tests(),
         traces::tests(),
         embedding::tests(),
         subcommands::tests(),
+        processes::tests(),
+        terminal::tests(),
         on(Backend::Process, &on_both),
         on(Backend::Local, &on_both),
     ];

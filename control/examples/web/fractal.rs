@@ -58,14 +58,40 @@ pub(crate) fn picture(view: View, #[state] db: Db) -> anyhow::Result<Picture> {
 }
 
 /// Draws a view row by row. The reader's pace is the drawer's: a stream that nobody reads waits, and
-/// one that is dropped ends the work.
+/// one that is dropped ends the work, which the server's log then tells.
 #[remote]
 pub(crate) fn rows(view: View, #[state] db: Db) -> impl Stream<Item = anyhow::Result<Row>> {
     db.record_drawing();
+    let mut drawing = Drawing { rows: 0 };
     stream::iter(0..HEIGHT)
         .map(move |y| tokio::task::spawn_blocking(move || view.row(y)))
         .buffered(2)
-        .map(|row| row.map_err(anyhow::Error::from))
+        .map(move |row| {
+            drawing.has_another_row();
+            row.map_err(anyhow::Error::from)
+        })
+}
+
+/// Lives as long as the stream of a picture's rows.
+struct Drawing {
+    rows: u32,
+}
+
+impl Drawing {
+    fn has_another_row(&mut self) {
+        self.rows += 1;
+    }
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        if self.rows < HEIGHT {
+            println!(
+                "drawing stopped after row {} of {HEIGHT}: nobody reads it any more",
+                self.rows
+            );
+        }
+    }
 }
 
 impl View {

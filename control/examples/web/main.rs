@@ -19,11 +19,13 @@ mod pages;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use flame_aws::{App, Pool};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::db::Db;
 use crate::pages::Site;
@@ -69,14 +71,25 @@ async fn serve(db: Db) -> anyhow::Result<()> {
 
     println!("http://{} (ctrl-c stops it)", listener.local_addr()?);
     // Asked to stop, the server takes no more requests and finishes those it has; then the pool is
-    // drained, which ends its runners.
-    axum::serve(listener, pages::router(Site { pool: pool.clone(), db }))
-        .with_graceful_shutdown(asked_to_stop())
-        .await?;
-    println!("stopping: {} runners to drain", pool.snapshot().up);
+    // drained, which ends its runners. A request may last as long as a browser likes, so whoever asks
+    // again does not wait for it.
+    let stop = Arc::new(Notify::new());
+    let serving = async {
+        axum::serve(listener, pages::router(Site { pool: pool.clone(), db }))
+            .with_graceful_shutdown(stop.clone().notified_owned())
+            .await?;
+        println!("stopping: {} runners to drain", pool.snapshot().up);
+        pool.drain().await;
+        Ok(())
+    };
+    let asked_twice = async {
+        asked_to_stop().await;
+        stop.notify_one();
+        asked_to_stop().await;
+    };
     tokio::select! {
-        _ = pool.drain() => Ok(()),
-        () = asked_to_stop() => bail!("asked again: stopped before the runners had drained"),
+        served = serving => served,
+        () = asked_twice => bail!("asked again: stopped before all requests and runners had ended"),
     }
 }
 

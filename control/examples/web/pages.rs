@@ -1,7 +1,5 @@
 //! The handlers. Each is the same as it would be without a pool, but for `pool.` in front of a call.
 
-use std::convert::Infallible;
-
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -10,6 +8,7 @@ use axum::response::{Html, IntoResponse, Response, Sse};
 use axum::routing::get;
 use flame_aws::{CallError, Pool};
 use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
 
 use crate::db::Db;
 use crate::fractal::{Row, View, picture, rows};
@@ -38,16 +37,19 @@ async fn index() -> Html<&'static str> {
 async fn status(State(site): State<Site>) -> String {
     let snapshot = site.pool.snapshot();
     format!(
-        "this process has {} database connections; {} runners up, {} booting, {} calls queued\n{}\n",
+        "this process has {} database connections; {} runners up, {} booting; {} calls under way, \
+         {} queued\n{}\n",
         site.db.connections(),
         snapshot.up,
         snapshot.booting,
+        snapshot.leased,
         snapshot.queued,
         site.pool.explain()
     )
 }
 
-/// The picture as one PNG. A browser that goes away drops this future, and with it the work.
+/// The picture as one PNG. A browser that goes away drops this future, and with it the call: one that
+/// waits is not made. `picture` is a plain function, which nothing can stop once it runs.
 async fn whole_picture(
     State(site): State<Site>,
     Query(view): Query<View>,
@@ -60,21 +62,36 @@ async fn whole_picture(
     Ok((headers, picture.png.into_bytes()).into_response())
 }
 
-/// The picture row by row, as server-sent events: `row` for each, `failed` if it breaks off, and
-/// `done` at the end.
+/// The picture row by row, as server-sent events. A browser that goes away drops the stream, and the
+/// runner stops drawing.
 async fn row_by_row(
     State(site): State<Site>,
     Query(view): Query<View>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
+) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Refusal> {
     let view = view.check().map_err(Refusal::BadView)?;
-    let events = site.pool.stream(rows(view)).map(|row| {
-        row.map_err(anyhow::Error::from)
-            .flatten()
-            .and_then(|row: Row| Ok(Event::default().event("row").json_data(&row)?))
-            .unwrap_or_else(|error| Event::default().event("failed").data(format!("{error:#}")))
-    });
-    let done = stream::iter([Event::default().event("done").data("")]);
-    Ok(Sse::new(events.chain(done).map(Ok)).keep_alive(KeepAlive::default()))
+    let rows = site.pool.stream(rows(view));
+    let rows = rows.map(|row| row.map_err(anyhow::Error::from).flatten());
+    Ok(Sse::new(events(rows)).keep_alive(KeepAlive::default()))
+}
+
+/// `row` for each row; last of all `done`, or `failed` with the reason. So the page can tell a stream
+/// that has ended from one that broke off.
+fn events(
+    rows: impl Stream<Item = anyhow::Result<Row>> + Send + 'static,
+) -> impl Stream<Item = Result<Event, axum::Error>> {
+    stream::unfold(Some(rows.boxed()), async |rows| {
+        let mut rows = rows?;
+        Some(match rows.next().await {
+            Some(Ok(row)) => (event("row", &row), Some(rows)),
+            Some(Err(error)) => (event("failed", &format!("{error:#}")), None),
+            None => (event("done", &()), None),
+        })
+    })
+}
+
+/// An event whose data is JSON, and so never empty: browsers pass over events without data.
+fn event(name: &str, data: &impl Serialize) -> Result<Event, axum::Error> {
+    Event::default().event(name).json_data(data)
 }
 
 /// Why a request got no picture, as the status and text of a response.
@@ -113,5 +130,52 @@ impl IntoResponse for Refusal {
             Self::Drawing(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
         };
         (status, format!("{text}\n")).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The name and the data of each event, as a browser takes them: those without data are not
+    /// there.
+    async fn dispatched(rows: Vec<anyhow::Result<Row>>) -> Vec<(String, serde_json::Value)> {
+        let body = Sse::new(events(stream::iter(rows))).into_response().into_body();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let field = |event: &str, name: &str| {
+            let mut fields = event.lines().filter_map(|line| line.split_once(": "));
+            fields.find_map(|(field, value)| (field == name).then(|| value.to_owned()))
+        };
+        let events = text.split("\n\n").filter_map(|event| {
+            let data = field(event, "data").filter(|data| !data.is_empty())?;
+            Some((field(event, "event")?, serde_json::from_str(&data).unwrap()))
+        });
+        events.collect()
+    }
+
+    fn row(y: u32) -> anyhow::Result<Row> {
+        Ok(Row { y, of: 2, pixels: "00".to_owned() })
+    }
+
+    fn names(events: &[(String, serde_json::Value)]) -> Vec<&str> {
+        events.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_browser_is_told_each_row_and_the_end() {
+        let events = dispatched(vec![row(0), row(1)]).await;
+        assert_eq!(names(&events), ["row", "row", "done"]);
+        assert_eq!(events[1].1["y"], 1);
+    }
+
+    #[tokio::test]
+    async fn a_drawing_that_fails_ends_with_its_reason_and_is_not_done() {
+        for reason in ["", "on two\nlines", "with a\rreturn"] {
+            let failed = Err(anyhow::anyhow!("{reason}"));
+            let events = dispatched(vec![row(0), failed, row(1)]).await;
+            assert_eq!(names(&events), ["row", "failed"], "{reason:?}");
+            assert_eq!(events[1].1, reason);
+        }
     }
 }

@@ -48,13 +48,14 @@ pub struct LinkConfig {
     pub replay: usize,
     /// How long an acknowledgement may wait for a message to ride on. Default 25 ms.
     pub ack_delay: Duration,
-    /// A silent peer is pinged so often. Default 20 s.
+    /// A silent peer is pinged so often. Default 10 s.
     pub ping: Duration,
-    /// A socket is given up when so long nothing came. Default 60 s.
+    /// A socket is given up when so long nothing came. Default 30 s.
     pub silence: Duration,
     /// A socket is given up when it takes no bytes for so long. Default 30 s.
     pub write_timeout: Duration,
-    /// How long a link without a socket waits for the next. Default 10 s.
+    /// How long a link without a socket waits for the next. Longer than `silence`, since the other
+    /// side may notice only then that the socket is lost. Default 60 s.
     pub grace: Duration,
 }
 
@@ -64,10 +65,10 @@ impl Default for LinkConfig {
             mux: MuxConfig::default(),
             replay: 8 << 20,
             ack_delay: Duration::from_millis(25),
-            ping: Duration::from_secs(20),
-            silence: Duration::from_secs(60),
+            ping: Duration::from_secs(10),
+            silence: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(60),
         }
     }
 }

@@ -420,6 +420,33 @@ impl Stream {
         Ok(())
     }
 
+    /// Bounds how many messages may be sent on the stream and not read: while there are so many,
+    /// [`room`](Self::room) waits. Both sides must set the same limit.
+    pub fn limit(&self, messages: u32) {
+        self.credit(|mux, id| mux.limit(id, messages));
+    }
+
+    /// From now on a message counts as read when [`has_read`](Self::has_read) says so, and not
+    /// when it is received.
+    pub fn read_later(&self) {
+        self.credit(Mux::read_later);
+    }
+
+    /// The app has read so many more of the messages that were received.
+    pub fn has_read(&self, messages: u32) {
+        self.credit(|mux, id| mux.has_read(id, messages));
+    }
+
+    fn credit(&self, change: impl FnOnce(&mut Mux, StreamId)) {
+        let mut state = self.link.shared.lock();
+        change(&mut state.mux, self.id);
+        let wake = state.mux.has_frames();
+        drop(state);
+        if wake {
+            self.link.shared.driver.wake();
+        }
+    }
+
     /// Waits until there is room to send. Cancel-safe.
     ///
     /// # Errors

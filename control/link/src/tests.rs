@@ -146,6 +146,51 @@ async fn a_silent_peer_is_lost_after_the_silence_and_the_grace() {
     assert_eq!(before.elapsed().as_secs(), (config.silence + config.grace).as_secs());
 }
 
+/// Two ends of a socket, and what cuts it: the parent sees that, or the runner does, and the other
+/// side only that nothing comes any more.
+fn half_open(seen_by_parent: bool) -> (Io, Io, tokio::sync::oneshot::Sender<()>) {
+    let (a, mut near) = tokio::io::duplex(64 * 1024);
+    let (mut far, b) = tokio::io::duplex(64 * 1024);
+    let (cut, is_cut) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            _ = is_cut => {}
+        }
+        let (lost, _silent) = if seen_by_parent { (near, far) } else { (far, near) };
+        drop(lost);
+        std::future::pending::<()>().await;
+    });
+    (Io::new(a), Io::new(b), cut)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_only_one_side_sees_break_loses_no_call_unless_the_grace_is_too_short() {
+    let second = Duration::from_secs(1);
+    let short = LinkConfig { silence: 60 * second, grace: 30 * second, ..LinkConfig::default() };
+    for (config, seen_by_parent, resumes) in [
+        (LinkConfig::default(), true, true),
+        (LinkConfig::default(), false, true),
+        (short, true, false),
+        // The runner dials, so it need not wait.
+        (short, false, true),
+    ] {
+        let (a, b, cut) = half_open(seen_by_parent);
+        let ends = connect(config, (a, b), |parent| {
+            let (a, b) = in_memory();
+            tokio::spawn(async move { parent.send(a).await });
+            Some(b)
+        });
+        call(&ends.parent, Bytes::from_static(b"before")).await.unwrap();
+        cut.send(()).unwrap();
+        // The clock stands still until the break has been seen.
+        tokio::time::sleep(second).await;
+        let reply = call(&ends.parent, Bytes::from_static(b"after")).await;
+        assert_eq!(reply.is_ok(), resumes, "seen by the parent: {seen_by_parent}: {reply:?}");
+        assert_eq!(ends.served.load(Ordering::Relaxed), 1 + usize::from(resumes));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_link_lives_on() {
     let mut ends = connect(LinkConfig::default(), in_memory(), |_| None);

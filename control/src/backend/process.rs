@@ -13,6 +13,8 @@
 //!   kernel for it before its `main` (see [`lifeline`](flame_runner_shim::lifeline)).
 //! - No zombie is left: the supervisor waits for every child.
 //! - Dropping the backend kills its children.
+//! - What a child's functions have started ends with the child, unless it has left the child's
+//!   process group.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -29,6 +31,9 @@ use tokio::sync::watch;
 use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
 use crate::error::{BootFailure, BootFailureKind};
 
+mod group;
+mod guard;
+mod name;
 mod output;
 mod program;
 mod supervisor;
@@ -47,6 +52,18 @@ use supervisor::{Child, Order};
 /// calls that need one get a [`BootFailed`](crate::CallError::BootFailed) that says what to write,
 /// and runners for `min` and `spare` are booted as soon as `App::run` is reached. In tests see
 /// [Testing code that uses pools](crate::guide::testing).
+///
+/// A child leads a process group of its own and, on Linux, has no terminal: Ctrl-C and the other
+/// signals of a terminal reach this process alone, which decides what they mean for its runners (see
+/// [`App::drain_on_signals`](crate::App::drain_on_signals)).
+///
+/// When a child ends, so does what its functions have started: the processes in its group get
+/// SIGKILL. The same happens when this process ends, however it does, if the machine has a `/bin/sh`.
+/// A process that has left the group is not found: one of `setsid`, of GNU `timeout`, of a shell with
+/// job control.
+///
+/// On Linux `ps` and `top` show a child as `app:pool`, in at most 15 bytes. Its command line is this
+/// process's.
 #[derive(Clone)]
 pub struct Process {
     program: Option<OsString>,
@@ -116,7 +133,8 @@ impl Process {
         // Where nothing runs before `main`, a parent that is a runner on Lambda has it still; its
         // child is no such runner.
         command.env_remove(RUNNER_ENV);
-        command.env(lifeline::ENV, lifeline::value());
+        let pool = self.pool.get().map_or("", |pool| pool.name.as_str());
+        command.env(lifeline::ENV, lifeline::value(&name::of(self.program.as_deref(), pool)));
         Ok(command)
     }
 }

@@ -157,5 +157,5 @@ pub(super) fn decode<T>(sent: Sent, message: Message, reply: Reply<T>) -> Result
 }
 
 pub(super) fn value(body: Bytes) -> Result<Value, CallError> {
-    Value::decode(body).map_err(|error| CallError::Codec { what: error.to_string(), source: None })
+    Value::decode(body).map_err(|error| CallError::Codec { what: error.to_string(), error: None })
 }

@@ -74,11 +74,7 @@ impl Order {
             pool: pool.clone(),
             encoded,
             after,
-            wanted: Wanted {
-                // A deadline beyond what the clock can tell is none.
-                deadline: after.and_then(|after| now().checked_add(after)),
-                bounded: true,
-            },
+            wanted: Wanted { deadline: deadline(after), bounded: true },
             depth: app::depth(),
             ack: false,
             at: None,
@@ -89,6 +85,12 @@ impl Order {
     pub(super) fn without_pool_budget(mut self) -> Self {
         let of_pool = |encoded: &Encoded| encoded.options.timeout == Timeout::OfPool;
         self.0.wanted.bounded = !self.0.encoded.as_ref().is_ok_and(of_pool);
+        self
+    }
+
+    /// The deadline runs from here instead: for work that is made some time before it is sent.
+    pub(super) fn timed_from_now(mut self) -> Self {
+        self.0.wanted.deadline = deadline(self.0.after);
         self
     }
 
@@ -142,7 +144,7 @@ impl Inner {
         }
         if encoded.ends.len() > MAX_CHANNELS {
             let what = format!("a call has at most {MAX_CHANNELS} channels");
-            return Err(CallError::Codec { what, source: None });
+            return Err(CallError::Codec { what, error: None });
         }
         let (function, pool) = (encoded.name, &self.pool.config.name);
         let trace = encoded.options.trace.map(tracing::field::display);
@@ -170,7 +172,7 @@ impl Inner {
         let Place { link, runner, guard } = place;
         if helds.iter().any(|held| held.runner() != key(runner)) {
             let what = "an argument is held by another runner: call it by `pool.at(&held)`";
-            return Err(CallError::Codec { what: what.to_owned(), source: None });
+            return Err(CallError::Codec { what: what.to_owned(), error: None });
         }
         let left = work_deadline.map(|by| by.saturating_duration_since(now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -194,7 +196,7 @@ impl Inner {
             (Tag::Call.into(), payload, true)
         });
         if let Some(error) = failed {
-            return Err(CallError::Codec { what: error.to_string(), source: None });
+            return Err(CallError::Codec { what: error.to_string(), error: None });
         }
         let (stream, channels) = opened.map_err(|error| lost(error, false, runner))?;
         for (end, stream) in ends.into_iter().zip(channels) {
@@ -238,7 +240,7 @@ impl Place {
         let stream =
             held.as_any().downcast_ref::<HeldStream>().ok_or_else(|| CallError::Codec {
                 what: "the held value is in this process: call the function here".to_owned(),
-                source: None,
+                error: None,
             })?;
         Ok(Self {
             link: stream.link(),
@@ -331,7 +333,7 @@ impl Sent {
             Failure::UnknownFunction { .. } => {
                 CallError::UnknownFunction { function: self.function, runner: self.runner }
             }
-            Failure::Codec { what } => CallError::Codec { what, source: None },
+            Failure::Codec { what } => CallError::Codec { what, error: None },
             Failure::MissingState { state } => {
                 CallError::MissingState { function: self.function, state }
             }
@@ -398,6 +400,11 @@ fn refused(refusal: Refusal<crate::pool::driver::Failure>, after: Option<Duratio
             CallError::Timeout { phase, after: after.unwrap_or_default(), boot: last_failure }
         }
     }
+}
+
+/// A deadline beyond what the clock can tell is none.
+fn deadline(after: Option<Duration>) -> Option<Instant> {
+    now().checked_add(after?)
 }
 
 /// Lets a call go on without its caller, but nothing that it gives live on.

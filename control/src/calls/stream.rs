@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use flame_runner_shim::calling::{HeldGuard, Reply};
-use flame_wire::message::Tag;
+use flame_wire::message::{MAX_AHEAD, Tag};
 use futures_core::Stream;
 use futures_util::stream::{self, BoxStream};
 
@@ -36,10 +36,12 @@ impl<T> Stream for CallStream<T> {
 
 impl Pool {
     /// Runs a function that gives a stream. The runner makes items as they are taken: it is at
-    /// most 256 KiB ahead, or one item. The deadline covers the whole stream, the time that its
-    /// items take here included; give a long one more by [`StreamWork::timeout`].
+    /// most 256 items ahead, and no more than 512 KiB and one item. The deadline covers the whole
+    /// stream, the time that its items take here included; give a long one more by
+    /// [`StreamWork::timeout`].
     ///
-    /// The function is called when the stream is polled first, its arguments are encoded now.
+    /// The function is called when the stream is polled first, and its time starts then; its
+    /// arguments are encoded now.
     ///
     /// ```no_run
     /// # use flame_aws::{Pool, remote};
@@ -95,8 +97,11 @@ pub(super) fn stream<T: Send + 'static>(
 
 async fn next<T>(state: State<T>) -> Option<(Result<T, CallError>, State<T>)> {
     let mut running = match state {
-        State::Ordered(order, reply) => match order.send().await {
-            Ok(sent) => Box::new(Running { sent, reply, reading: None }),
+        State::Ordered(order, reply) => match order.timed_from_now().send().await {
+            Ok(sent) => {
+                sent.stream.limit(MAX_AHEAD);
+                Box::new(Running { sent, reply, reading: None })
+            }
             Err(error) => return Some((Err(error), State::Over)),
         },
         State::Running(running) => running,

@@ -13,6 +13,7 @@ use crate::backend::Backend;
 use crate::backend::guarded::Guarded;
 
 mod check;
+mod connection_times;
 mod start;
 
 /// When a runner without work may end.
@@ -86,8 +87,8 @@ pub struct PoolBuilder {
     max_message: u64,
     max_depth: u8,
     lifetime: Option<Duration>,
-    grace: Duration,
-    silence: Duration,
+    grace: Option<Duration>,
+    silence: Option<Duration>,
     listen: SocketAddr,
     advertise: Option<String>,
     backend: Option<Arc<dyn Backend>>,
@@ -129,8 +130,8 @@ impl PoolBuilder {
             max_message: 1 << 30,
             max_depth: 8,
             lifetime: None,
-            grace: Duration::from_secs(30),
-            silence: Duration::from_secs(60),
+            grace: None,
+            silence: None,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             advertise: None,
             backend: None,
@@ -276,16 +277,22 @@ impl PoolBuilder {
     }
 
     /// How long a lost connection may take to be resumed before the runner is lost. At least 1 ms;
-    /// default 30 s.
+    /// default 60 s, or twice [`silence`](Self::silence) where that is longer.
+    ///
+    /// Where only one side sees a connection break, the other notices it after `silence`, and only
+    /// then a runner dials again. So `grace` must be at least `silence` and the time to come back,
+    /// which is half of `silence` again, or 10 s where that is less: no call is lost to such a
+    /// break. [`start`](Self::start) refuses less.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.grace = Some(grace);
         self
     }
 
-    /// A connection on which nothing came for so long is given up. At least 10 ms, default 60 s; the
-    /// other side is pinged every third of it.
+    /// A connection on which nothing came for so long is given up. Default 30 s, or half of
+    /// [`grace`](Self::grace) where that is shorter; 10 ms at least. The other side is pinged every
+    /// third of it.
     pub fn silence(mut self, silence: Duration) -> Self {
-        self.silence = silence;
+        self.silence = Some(silence);
         self
     }
 

@@ -244,14 +244,35 @@ impl Shared {
         self.rearm.notify_one();
     }
 
-    /// Gives what is under way the shutdown window to end, and ends it then.
-    pub(crate) fn end_after_window(&self) {
-        let (me, window) = (self.me.clone(), self.config.shutdown_timeout);
+    /// Begins to drain this and the burst backend, or hurries: what is under way has the window to
+    /// end.
+    pub(crate) fn begin_drain(&self, window: std::time::Duration) {
+        for pool in self.all() {
+            pool.handle(Event::Drain);
+            pool.end_after(window);
+        }
+    }
+
+    /// Waits until nothing is left of this and of the burst backend.
+    pub(crate) async fn drained(&self) {
+        for pool in self.all() {
+            let mut status = pool.status.subscribe();
+            let _ = status.wait_for(|status| status.drained).await;
+            pool.emptied().await;
+        }
+    }
+
+    /// Gives what is under way a window to end, and ends it then. Nothing is left of this once the
+    /// runners have gone: a window may be hours long.
+    fn end_after(&self, window: std::time::Duration) {
+        let Some(me) = self.me.upgrade() else { return };
         self.runtime.spawn(async move {
-            tokio::time::sleep(window).await;
-            if let Some(me) = me.upgrade() {
-                let core = me.lock();
-                core.runners.keys().for_each(|runner| core.command(*runner, Command::Hurry));
+            tokio::select! {
+                () = me.emptied() => {}
+                () = tokio::time::sleep(window) => {
+                    let core = me.lock();
+                    core.runners.keys().for_each(|runner| core.command(*runner, Command::Hurry));
+                }
             }
         });
     }

@@ -11,8 +11,6 @@
 //! A value is serialized straight into the buffer that leaves, behind room for the heads that
 //! are only known later. So a small message, header and all, is one allocation and one part.
 
-use std::io;
-
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::error::{DecodeError, EncodeError};
@@ -34,8 +32,6 @@ const INITIAL: usize = 192;
 const SMALL: usize = 1024;
 
 /// Takes the serialized value, and makes a [`Body`] of it.
-///
-/// Give it to a serializer as [`io::Write`]; writing never fails.
 #[derive(Debug)]
 pub struct BodyWriter {
     /// [`HEADROOM`], then the value.
@@ -51,6 +47,13 @@ impl BodyWriter {
         BodyWriter { buf }
     }
 
+    /// The buffer to which the value is appended. What stands in it at first is room for the heads,
+    /// and stays.
+    #[inline]
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buf
+    }
+
     /// The body of the value written and of the `blobs` beside it.
     ///
     /// # Errors
@@ -59,7 +62,7 @@ impl BodyWriter {
         let within = |what, len, max| {
             if len > max { Err(EncodeError::TooLong { what, len, max }) } else { Ok(()) }
         };
-        within("value", self.buf.len() - HEADROOM, MAX_VALUE)?;
+        within("value", self.buf.len().saturating_sub(HEADROOM), MAX_VALUE)?;
         within("list of blobs", blobs.len(), MAX_BLOBS)?;
         Ok(Body { buf: self.buf, blobs })
     }
@@ -68,25 +71,6 @@ impl BodyWriter {
 impl Default for BodyWriter {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl io::Write for BodyWriter {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buf.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.buf.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    #[inline]
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

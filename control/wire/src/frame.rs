@@ -7,7 +7,7 @@
 //!        OPENS?  count u16, stream u64 ...  the stream is new, and so are these beside it
 //!        END?                               the direction ends with this message
 //!        payload                            the rest of the packet
-//! CREDIT bytes u32                          the receiver has room for so many more
+//! CREDIT bytes u32, messages u32            the receiver has read so much: as much more may come
 //! RESET                                     the sender gives the stream up
 //! ```
 //!
@@ -68,12 +68,14 @@ pub struct Data {
 pub enum Frame {
     /// A part of a message.
     Data(Data),
-    /// The receiver of a stream has consumed so many bytes.
+    /// The receiver of a stream has read so much.
     Credit {
         /// The stream.
         stream: StreamId,
         /// Bytes that may be sent beyond those granted before.
         bytes: u32,
+        /// Messages that were read since the credit before.
+        messages: u32,
     },
     /// The sender neither sends nor wants anything more on this stream.
     Reset {
@@ -88,7 +90,7 @@ impl Frame {
     pub fn encoded_len(&self) -> usize {
         10 + match self {
             Frame::Data(data) => data.header_len() + data.payload.len(),
-            Frame::Credit { .. } => 4,
+            Frame::Credit { .. } => 8,
             Frame::Reset { .. } => 0,
         }
     }
@@ -114,9 +116,10 @@ impl Frame {
                 }
                 out.extend_from_slice(&data.payload);
             }
-            Frame::Credit { stream, bytes } => {
+            Frame::Credit { stream, bytes, messages } => {
                 head(CREDIT, 0, *stream);
                 out.put_u32_le(*bytes);
+                out.put_u32_le(*messages);
             }
             Frame::Reset { stream } => head(RESET, 0, *stream),
         }
@@ -135,10 +138,10 @@ impl Frame {
         match kind {
             DATA => Data::decode(stream, flags, bytes).map(Frame::Data),
             CREDIT => {
-                need(&bytes, 4)?;
-                let credit = bytes.get_u32_le();
+                need(&bytes, 8)?;
+                let (credit, messages) = (bytes.get_u32_le(), bytes.get_u32_le());
                 finished(&bytes)?;
-                Ok(Frame::Credit { stream, bytes: credit })
+                Ok(Frame::Credit { stream, bytes: credit, messages })
             }
             RESET => finished(&bytes).map(|()| Frame::Reset { stream }),
             kind => Err(DecodeError::UnknownKind { what: "frame", kind }),

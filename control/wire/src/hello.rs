@@ -26,7 +26,7 @@ use crate::token::{self, Token};
 use crate::{pack, text};
 
 /// The protocol that this side speaks. It counts up when an older peer could no longer follow.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 /// The longest message of the exchange, its length included, in bytes.
 pub const MAX_HELLO: usize = 4 * 1024;
 

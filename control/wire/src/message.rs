@@ -28,6 +28,9 @@ pub const MAX_CONTROL: usize = 32 * 1024;
 /// The longest text of a log record, in bytes; the rest is cut.
 pub const MAX_LOG_TEXT: usize = 16 * 1024;
 
+/// The most items of a stream that a runner makes ahead of their reader.
+pub const MAX_AHEAD: u32 = 256;
+
 const MAX_LOG_TARGET: usize = 256;
 
 /// What a message is; the first frame of each message carries it.

@@ -3,7 +3,8 @@
 //! A message of any length is cut into [frames](crate::frame) of at most 32 KiB, and the streams
 //! that have something to send take turns, a frame each. A sender may be `window` bytes ahead of
 //! its receiver on each stream, so that a receiver that is slow, or a message that is large,
-//! fills neither the peer's memory nor the socket in front of a small call.
+//! fills neither the peer's memory nor the socket in front of a small call. Where both sides set a
+//! [limit](Mux::limit), a sender that waits for room is also at most so many messages ahead.
 //!
 //! ```text
 //! open ──▶ send* ──▶ end ─┐
@@ -20,7 +21,9 @@
 //! 3. A stream is closed only when both sides have ended or reset it; until then whatever is tied
 //!    to it (a leased slot) stays tied.
 //! 4. A stream that was opened beside another is given up with it, unless the app has claimed it.
-//! 5. Frames for a stream that is not known are ignored: it has been closed while they travelled.
+//! 5. On a stream with a limit, a sender that asks for [room](Mux::has_room) before each message
+//!    never has more than `limit` messages that the peer's app has not read.
+//! 6. Frames for a stream that is not known are ignored: it has been closed while they travelled.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -206,7 +209,7 @@ pub struct Mux {
     streams: HashMap<StreamId, Stream>,
     /// Streams with something to send and credit to send it; each is in here at most once.
     ready: VecDeque<StreamId>,
-    /// Resets and credit: at most two for each stream.
+    /// Resets and credit: few for each stream, since credit comes in halves of what was used.
     urgent: VecDeque<Frame>,
     events: VecDeque<MuxEvent>,
 }
@@ -327,8 +330,37 @@ impl Mux {
         Ok(())
     }
 
-    /// Whether fewer than a window's bytes wait to be sent on the stream: back-pressure for
-    /// senders of many messages. [`MuxEvent::Writable`] tells when there is room again.
+    /// Bounds how many messages of the stream may be sent and not read: [`has_room`](Self::has_room)
+    /// is false as long as there are so many. Both sides must set the same limit, at least 1, since
+    /// the receiver returns credit each time that half of it has been read. Messages sent without
+    /// asking for room, such as the last one of a stream, are not held back.
+    pub fn limit(&mut self, id: StreamId, messages: u32) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.out.limit(messages.max(1));
+            stream.inb.limit(messages.max(1));
+            self.grant(id);
+        }
+    }
+
+    /// From now on a message counts as read when the app says so by [`has_read`](Self::has_read),
+    /// and not when it is [received](Self::receive).
+    pub fn read_later(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.inb.read_later();
+        }
+    }
+
+    /// The app has read so many more of the messages that it received.
+    pub fn has_read(&mut self, id: StreamId, messages: u32) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.inb.has_read(messages);
+            self.grant(id);
+        }
+    }
+
+    /// Whether fewer than a window's bytes wait to be sent on the stream, and fewer messages than
+    /// its [limit](Self::limit) are not read: back-pressure for senders of many messages.
+    /// [`MuxEvent::Writable`] tells when there is room again.
     #[must_use]
     pub fn has_room(&self, id: StreamId) -> bool {
         self.streams.get(&id).is_none_or(|stream| stream.out.has_room())
@@ -497,10 +529,10 @@ impl Mux {
     pub fn handle_frame(&mut self, frame: Frame) -> Result<(), MuxViolation> {
         match frame {
             Frame::Data(data) => return self.handle_data(data),
-            Frame::Credit { stream: id, bytes } => {
+            Frame::Credit { stream: id, bytes, messages } => {
                 if let Some(stream) = self.streams.get_mut(&id) {
-                    stream.out.credit(bytes);
-                    if stream.out.got_cover() {
+                    stream.out.credit(bytes, messages);
+                    if stream.out.made_room() | stream.out.got_cover() {
                         self.events.push_back(MuxEvent::Writable(id));
                     }
                     self.schedule(id);
@@ -580,9 +612,9 @@ impl Mux {
         // A peer that was sent a reset sends nothing more.
         if let Some(stream) = self.streams.get_mut(&id)
             && !stream.reset
-            && let Some(bytes) = stream.inb.take_credit()
+            && let Some((bytes, messages)) = stream.inb.take_credit()
         {
-            self.urgent.push_back(Frame::Credit { stream: id, bytes });
+            self.urgent.push_back(Frame::Credit { stream: id, bytes, messages });
         }
     }
 

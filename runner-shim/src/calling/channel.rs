@@ -5,7 +5,7 @@
 //!   let (jobs, rx) = channel(8);
 //!   pool.place_child(worker(rx, done))            async fn worker(jobs: Receiver<Job>, ..)
 //!   jobs.send(job)                                jobs.recv()
-//!     | Bytes, at most 8 waiting                    ^ Bytes, at most 8 waiting
+//!     | Bytes, at most 8 waiting                    ^ Bytes, at most 8 waiting, here or on the link
 //!     v                                             |
 //!   ChannelEnd::Send(Outlet) == pump == link == pump == ChannelEnd::Recv(Inlet)
 //! ```
@@ -17,7 +17,8 @@
 //! link joins each pair by a stream: it does not know the type, nor which side it is on.
 //!
 //! Invariants:
-//! - At most `capacity` messages wait on each side of the link; then `send` waits.
+//! - At most `capacity` messages wait on each side of the link; then `send` waits. Those on the
+//!   link count as the receiver's: [`pump`](crate::pump) sends no more before some are read.
 //! - The end of the messages is only ever what the sender meant as the end: every sender dropped.
 //!   A message that does not decode, or a link that is lost, is an error.
 
@@ -44,10 +45,22 @@ pub use error::ChannelError;
 use super::codec::{self, Wire};
 use pipe::{PipeReceiver, PipeSender};
 
-/// A channel for messages of type `T`, of which at most `capacity` wait (at least 1).
+/// A channel for messages of type `T`, of which at most `capacity` wait (1 to 65,536).
 ///
 /// Either end, or both, may be an argument of remote work; the other stays here and speaks with
 /// it for as long as the work runs. Messages are encoded also when both ends stay in one process.
+///
+/// Across a link at most `capacity` messages wait on each side, so a sender is at most twice
+/// `capacity` messages ahead of a receiver that does not read. Those on their way count as the
+/// receiver's side; of several senders on runners, each has `capacity` of its own. The receiver's
+/// side tells the sender's what was read in steps of half of the capacity. So at most `capacity`
+/// messages cross in one round trip: for many small messages over a distance take some hundreds.
+///
+/// **What `send` has accepted is delivered** before a runner that ends in order goes (single use,
+/// idle, lifetime, drain, SIGTERM), also after the function has returned. The runner waits for a
+/// slow receiver for as long as its shutdown window, `shutdown_timeout` (5 s where that is
+/// shorter). What is not read by then is lost, and the receiver gets [`ChannelError::Lost`] in its
+/// place; `None` always means that all was delivered.
 ///
 /// ```text
 /// #[remote]
@@ -110,7 +123,7 @@ impl<T: Wire> Sender<T> {
     pub fn send(&self, message: T) -> impl Future<Output = Result<(), ChannelError>> + Send {
         // Encoded at once, so that the future need not hold the message.
         let bytes = codec::encode(&message).map_err(ChannelError::Encode);
-        async move { self.pipe.send(bytes?).await }
+        async move { self.pipe.send(bytes?, None).await }
     }
 }
 

@@ -1,11 +1,17 @@
-//! How values of the app become bytes: MessagePack with named fields.
+//! How values of the app become bytes: MessagePack with named fields, and a few extensions of it.
 //!
-//! Named fields (rmp-serde's struct maps) are what makes an app's existing types work as they are:
-//! `flatten`, `untagged`, `tag`, `skip_serializing_if`, `default` and `serde_json::Value` need a
-//! format that describes itself. Big bytes are best a [`Blob`](super::Blob); a `Vec<u8>` by itself
-//! goes as bytes too, and inside another type as the sequence of numbers that serde says it is.
+//! Named fields are what makes an app's existing types work as they are: `flatten`, `untagged`,
+//! `tag`, `skip_serializing_if`, `default` and `serde_json::Value` need a format that describes
+//! itself. The [format](format) is ours, since no library keeps all that serde's own in-memory buffer
+//! keeps; of MessagePack itself, `rmp` takes care. Big bytes are best a [`Blob`](super::Blob); lists
+//! of `u8` go as the bytes they are, and come back as the lists that serde says they are.
 //!
-//! Gap of the format: `Some(None)` comes back as `None`.
+//! A value comes back as it was, or there is an error. What remains:
+//! - An untagged type gets the first variant that fits, as with JSON: `None` is a nil like `()`, a
+//!   `char` a text, a newtype what is in it.
+//! - `u128`, `i128` and `RawValue` are refused behind `flatten`, `tag` and `untagged`: serde's own
+//!   buffer has no place for them.
+//! - What nests more than 256 levels deep is refused where it is encoded.
 //!
 //! Invariants:
 //! - The arguments of a call are values one behind another, as many as the function has.
@@ -14,10 +20,13 @@
 
 mod argument;
 mod bytes;
+mod de;
 pub(crate) mod decoder;
 pub(crate) mod encoder;
 mod error;
+mod format;
 mod reply;
+mod ser;
 
 use ::bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};

@@ -65,18 +65,74 @@ fn as_waiting_child() {
     }
 }
 
+/// As one that has changed its user: the kernel has forgotten the tie.
+#[test]
+fn as_child_that_was_untied() {
+    if plays("child_that_was_untied") {
+        linux::keep(rustix::process::getppid().unwrap().as_raw_nonzero().get());
+        println!("child held=true");
+        std::thread::park_timeout(PATIENCE * 2);
+    }
+}
+
+/// The same, and the kernel forgets the tie once more.
+#[test]
+fn as_child_that_waits_for_the_end() {
+    if plays("child_that_waits_for_the_end") {
+        // It may be killed as soon as this one has said that it is there.
+        let parent = rustix::process::getppid().unwrap();
+        println!("child held=true");
+        linux::wait_for_the_end_of(parent);
+    }
+}
+
+/// The same, and its parent has ended in the meantime.
+#[test]
+fn as_child_of_another() {
+    if plays("child_of_another") {
+        linux::keep(std::process::id().cast_signed());
+        std::thread::park_timeout(PATIENCE * 2);
+    }
+}
+
 #[test]
 fn as_parent() {
-    if plays("parent") {
+    let children = ["waiting_child", "child_that_was_untied", "child_that_waits_for_the_end"];
+    if let Some(child) = children.into_iter().find(|child| plays(&format!("parent_of_{child}"))) {
         // The child has this process's output: it ends when both have.
-        let mut child = play("waiting_child").env(ENV, value()).spawn().unwrap();
+        let mut child = play(child);
+        if plays("parent_of_waiting_child") {
+            child.env(ENV, value("test"));
+        }
+        let mut child = child.spawn().unwrap();
         child.wait().unwrap();
     }
 }
 
 #[test]
 fn a_child_dies_with_its_parent_when_that_is_killed() {
-    let mut parent = play("parent").stdout(Stdio::piped()).spawn().unwrap();
+    dies_with_its_parent("waiting_child");
+}
+
+#[test]
+fn a_child_that_the_kernel_has_untied_dies_with_its_parent_once_it_serves() {
+    dies_with_its_parent("child_that_was_untied");
+}
+
+#[test]
+fn a_child_that_the_kernel_unties_later_sees_the_end_of_its_parent() {
+    dies_with_its_parent("child_that_waits_for_the_end");
+}
+
+#[test]
+fn a_child_that_was_untied_while_its_parent_died_ends_once_it_serves() {
+    let output = play("child_of_another").output().unwrap();
+    assert_eq!(output.status.signal(), Some(9));
+}
+
+fn dies_with_its_parent(child: &str) {
+    let part = format!("parent_of_{child}");
+    let mut parent = play("parent").env(PART, part).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(parent.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains("child held=") {
@@ -94,7 +150,7 @@ fn a_child_dies_with_its_parent_when_that_is_killed() {
 
 #[test]
 fn a_child_that_lives_is_held() {
-    let output = run_child(&value());
+    let output = run_child(&value("test"));
     assert!(output.status.success());
     assert!(said(&output).contains("held=true"), "{}", said(&output));
 }
@@ -103,7 +159,7 @@ fn a_child_that_lives_is_held() {
 fn a_child_whose_parent_died_before_it_looked_never_reaches_main() {
     let mut gone = zombie();
     gone.wait().unwrap();
-    let output = run_child(&gone.id().to_string());
+    let output = run_child(&format!("{} test", gone.id()));
     assert_eq!(output.status.signal(), Some(9));
     assert_eq!(said(&output), "", "nothing of the program has run");
 }
@@ -115,7 +171,7 @@ fn a_parent_that_is_a_zombie_is_dead() {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(Pid::from_child(&zombie)), options).unwrap();
-    let output = run_child(&zombie.id().to_string());
+    let output = run_child(&format!("{} test", zombie.id()));
     zombie.wait().unwrap();
     assert_eq!(output.status.signal(), Some(9));
 }
@@ -123,15 +179,15 @@ fn a_parent_that_is_a_zombie_is_dead() {
 #[test]
 fn a_process_that_has_inherited_the_variable_is_left_alone() {
     // Alive, and not the child's parent: what a command started by a runner sees.
-    let somebody = std::os::unix::process::parent_id().to_string();
-    let output = run_child(&somebody);
+    let somebody = std::os::unix::process::parent_id();
+    let output = run_child(&format!("{somebody} test"));
     assert!(output.status.success());
     assert!(said(&output).contains("held=false"), "{}", said(&output));
 }
 
 #[test]
 fn text_that_is_no_pid_ties_to_nobody() {
-    for text in ["", "0", "-1", "parent", "99999999999999999999"] {
+    for text in ["", "0 test", "-1 test", "parent test", "99999999999999999999 test"] {
         let output = run_child(text);
         assert!(output.status.success(), "{text:?}");
         assert!(said(&output).contains("held=false"), "{text:?}: {}", said(&output));

@@ -16,6 +16,7 @@ pub(crate) fn on_both() -> Vec<Test> {
         a_stream_that_nobody_polls_ends_at_its_deadline,
         a_stream_whose_function_has_ended_and_that_nobody_polls_ends_at_its_deadline,
         a_stream_that_nobody_waits_for_ends_at_its_deadline,
+        the_time_of_a_stream_starts_when_it_is_polled_first,
     ]
 }
 
@@ -85,15 +86,29 @@ async fn a_stream_that_nobody_polls_ends_at_its_deadline() {
 async fn a_stream_whose_function_has_ended_and_that_nobody_polls_ends_at_its_deadline() {
     let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
-    // More than one window's items, and less than two: the rest waits on the runner.
-    let mut items = pool.stream(demo::count(10_000).timeout(SHORT));
+    // 400 KB: more than the 256 KiB that are sent ahead of the reader, so the rest waits on the
+    // runner, and less than the runner takes from the function before that.
+    let mut items = pool.stream(mischief::pieces(40, 10_000).timeout(SHORT));
     items.next().await.unwrap().unwrap();
     assert_eq!(pool.call(demo::double(1).timeout(20 * SHORT)).await.unwrap(), 2);
     let error = items.next().await.unwrap().unwrap_err();
     assert!(ran_out(&error), "{error:?}");
     // One that is read in time ends as it should.
-    let items: Vec<_> = pool.stream(demo::count(10_000)).collect().await;
-    assert!(items.len() == 10_000 && items.iter().all(Result::is_ok));
+    let items: Vec<_> = pool.stream(mischief::pieces(40, 10_000)).collect().await;
+    assert!(items.len() == 40 && items.iter().all(Result::is_ok));
+    pool.drain().await;
+}
+
+async fn the_time_of_a_stream_starts_when_it_is_polled_first() {
+    let pool = pool("test").max(1).start().await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    let stream = pool.stream(demo::count(3).timeout(SHORT));
+    let call = pool.call(demo::double(1).timeout(SHORT));
+    tokio::time::sleep(2 * SHORT).await;
+    // A call's time starts when it is made.
+    assert!(matches!(call.await, Err(CallError::Timeout { .. })));
+    let items: Vec<_> = stream.collect().await;
+    assert!(items.len() == 3 && items.iter().all(Result::is_ok), "{items:?}");
     pool.drain().await;
 }
 

@@ -96,9 +96,11 @@ async fn a_detached_child_that_is_stopped_frees_its_slot() {
 
 async fn a_runner_with_all_the_channels_that_it_can_have_refuses_the_next_call() {
     let pool = pool("test").max(1).max_concurrency(1000).timeout(None).start().await.unwrap();
-    let mut children = Vec::new();
+    let (mut children, mut kept) = (Vec::new(), Vec::new());
     let full = loop {
-        let (_senders, receivers): (Vec<_>, Vec<_>) = (0..256).map(|_| channel(1)).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..256).map(|_| channel(1)).unzip();
+        // A channel whose senders are gone has ended, and takes no room.
+        kept.extend(senders);
         match pool.place_child(mischief::keeps(receivers)).await {
             Ok(child) => children.push(child),
             Err(error) => break error,

@@ -20,6 +20,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_cut_while_a_runner_comes_in_is_no_lost_call,
         delays_change_nothing,
         a_connection_that_goes_silent_is_given_up_and_resumed,
+        a_connection_that_only_the_parent_has_lost_is_resumed,
         a_connection_that_stays_away_is_a_lost_runner_and_the_pool_goes_on,
     ]
 }
@@ -225,8 +226,31 @@ async fn a_connection_that_goes_silent_is_given_up_and_resumed() {
     ends_clean(&pool, &before).await;
 }
 
+async fn a_connection_that_only_the_parent_has_lost_is_resumed() {
+    // The shortest grace that is allowed beside this silence, and the default.
+    for grace in [Some(Duration::from_millis(1500)), None] {
+        let make = || {
+            let pool = impatient(process_pool("test"));
+            grace.into_iter().fold(pool, PoolBuilder::grace)
+        };
+        let (pool, proxy) = pool_behind(make, 1).await;
+        pool.ready().await;
+        let before = pids(&pool);
+        let (mut gate, begun, open) = Gate::new();
+        let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+        gate.entered().await;
+        proxy.set(Weather::HalfOpen);
+        let during = tokio::spawn(pool.call(demo::tally(7, demo::bytes(100_000))));
+        assert_eq!(during.await.unwrap().unwrap().0, 1);
+        gate.open();
+        assert_eq!(call.await.unwrap().unwrap().unwrap(), before[0]);
+        assert_eq!(pids(&pool), before, "no runner was lost");
+        ends_clean(&pool, &before).await;
+    }
+}
+
 async fn a_connection_that_stays_away_is_a_lost_runner_and_the_pool_goes_on() {
-    let make = || impatient(process_pool("test")).grace(Duration::from_secs(1));
+    let make = || impatient(process_pool("test")).grace(Duration::from_millis(1500));
     let (pool, proxy) = pool_behind(make, 1).await;
     pool.ready().await;
     let before = pids(&pool);

@@ -199,7 +199,7 @@ async fn a_runner_that_announces_more_than_a_message_may_have_is_lost() {
 
 async fn a_runner_that_goes_silent_does_not_hold_its_caller() {
     let times =
-        |pool: PoolBuilder| pool.silence(Duration::from_secs(1)).grace(Duration::from_millis(500));
+        |pool: PoolBuilder| pool.silence(Duration::from_secs(1)).grace(Duration::from_millis(1500));
     let folder = Folder::new();
     let (pool, parent, child) = vacancy(&folder, times).await;
     let mut watcher = Watcher::new(&pool);

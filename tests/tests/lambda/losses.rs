@@ -94,7 +94,7 @@ async fn the_connection_of_an_invocation_is_probed_by_the_kernel() {
 async fn a_runner_that_hangs_is_given_up() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1);
-    let pool = pool.silence(Duration::from_millis(600)).grace(Duration::from_millis(300));
+    let pool = pool.silence(Duration::from_millis(600)).grace(Duration::from_millis(900));
     let pool = pool.start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let pid = pool.call(demo::pid()).await.unwrap();

@@ -4,6 +4,8 @@
 //! cargo xtask test [STEP...]      every test of the project, or only the named steps
 //! cargo xtask test --containers   the ECS suite alone, with tasks that are real containers
 //! cargo xtask test --localstack   the suites on AWS alone, against LocalStack in Docker
+//! cargo xtask storm [--seconds N] [--seed S]
+//!                                 the storms, which the test has for seconds, for a minute each
 //! cargo xtask audit               licences, sources and banned packages (builds cargo-deny first)
 //! cargo xtask bench [-- ARGS...]  the benchmarks, `aws` or other groups alone where they are named
 //! ```
@@ -27,6 +29,8 @@ const USAGE: &str = "\
 cargo xtask test [STEP...]      run every test of the project, or only the named steps
 cargo xtask test --containers   run the ECS suite alone, its tasks being containers of podman
 cargo xtask test --localstack   run the suites on AWS alone, against LocalStack, with a licence of it
+cargo xtask storm [--seconds N] [--seed S]
+                                run each of the three storms for 60 s, or N, and print the counts
 cargo xtask audit               check licences, sources and banned packages with cargo-deny
 cargo xtask bench [-- ARGS...]  run the benchmarks; they write target/bench.json
 cargo xtask help                print this text
@@ -40,6 +44,10 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "test" => match plan::test(rest) {
             Ok(steps) => return run::test(&steps),
+            Err(wrong) => return usage_error(&wrong.to_string()),
+        },
+        "storm" => match plan::storm(rest) {
+            Ok(step) => run::plain(&step),
             Err(wrong) => return usage_error(&wrong.to_string()),
         },
         "audit" if rest.is_empty() => audit::audit(),

@@ -61,6 +61,8 @@ pub(crate) enum NoPlan {
     UnknownStep(String),
     /// A step that is a plan of its own was asked for beside something else.
     NotAlone(&'static str),
+    /// The storm has no such option, or it has no number.
+    NoStorm(String),
 }
 
 impl fmt::Display for NoPlan {
@@ -68,6 +70,9 @@ impl fmt::Display for NoPlan {
         match self {
             Self::UnknownStep(name) => write!(f, "the test has no step `{name}`"),
             Self::NotAlone(name) => write!(f, "`--{name}` takes no steps: it is one by itself"),
+            Self::NoStorm(wrong) => {
+                write!(f, "storm takes `--seconds N` and `--seed S`, whole numbers, not `{wrong}`")
+            }
         }
     }
 }
@@ -127,6 +132,30 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     steps
 }
 
+/// How long each storm rages where nothing is said.
+const STORM_SECONDS: &str = "60";
+
+/// The plan of `cargo xtask storm`: the suite `storm`, which the test runs for seconds, for as long
+/// as one likes.
+pub(crate) fn storm(arguments: &[String]) -> Result<Step, NoPlan> {
+    let mut options = vec!["--seconds", STORM_SECONDS];
+    for pair in arguments.chunks(2) {
+        match pair {
+            [name, number] if number.parse::<u64>().is_ok() => match name.as_str() {
+                "--seconds" => options[1] = number,
+                "--seed" => options.extend(["--seed", number]),
+                _ => return Err(NoPlan::NoStorm(pair.join(" "))),
+            },
+            _ => return Err(NoPlan::NoStorm(pair.join(" "))),
+        }
+    }
+    // The whole workspace, so that what the test has built serves here, too.
+    let mut call = CargoCall::new("test --workspace --locked --test storm --");
+    call.args.extend(options.into_iter().map(str::to_owned));
+    let shows = "calls under storms are answered once, and nothing is left over";
+    Ok(Step { name: "storm", shows, action: Action::Cargo(call) })
+}
+
 /// Each is asked for by `--` and its name.
 fn plans_of_their_own() -> [Step; 2] {
     [containers(), localstack()]
@@ -176,7 +205,8 @@ fn all_steps() -> Vec<Step> {
     let examples = CargoCall::new("build --workspace --examples --locked");
     // Not --all-targets: that would run the benchmarks too. Clippy has compiled them by now.
     let tests =
-        CargoCall::new("test --workspace --locked --no-fail-fast --lib --bins --tests --examples");
+        CargoCall::new("test --workspace --locked --no-fail-fast --lib --bins --tests --examples")
+            .needs(Tool::Chromium);
     let doctests = CargoCall::new("test --workspace --locked --no-fail-fast --doc");
     vec![
         Step { name: "fmt", shows: "the code is formatted", action: Action::Cargo(fmt) },
@@ -309,6 +339,37 @@ mod tests {
             if let Action::CargoTests(call) = step.action {
                 assert!(!call.args.iter().any(|arg| arg == "--all-targets" || arg == "--benches"));
             }
+        }
+    }
+
+    #[test]
+    fn the_tests_have_a_browser_before_they_are_run() {
+        let steps = test(&["tests".into()]).unwrap();
+        let Action::CargoTests(call) = &steps[0].action else { panic!("tests, that are counted") };
+        assert_eq!(call.needs, Some(Tool::Chromium));
+    }
+
+    fn storm_of(arguments: &[&str]) -> Result<String, String> {
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        let step = storm(&arguments).map_err(|error| error.to_string())?;
+        let Action::Cargo(call) = step.action else { panic!("one call of cargo") };
+        assert!(call.args.iter().any(|arg| arg == "--locked"));
+        Ok(call.args.join(" ").split_once(" -- ").unwrap().1.to_owned())
+    }
+
+    #[test]
+    fn a_storm_rages_for_a_minute_or_as_long_as_is_asked_with_the_seed_that_is_asked() {
+        assert_eq!(storm_of(&[]).unwrap(), "--seconds 60");
+        assert_eq!(storm_of(&["--seed", "7"]).unwrap(), "--seconds 60 --seed 7");
+        let all = ["--seed", "7", "--seconds", "5"];
+        assert_eq!(storm_of(&all).unwrap(), "--seconds 5 --seed 7");
+    }
+
+    #[test]
+    fn a_storm_with_other_options_is_refused() {
+        for wrong in [&["--seed"][..], &["--seed", "x"], &["--second", "5"], &["5"]] {
+            let error = storm_of(wrong).unwrap_err();
+            assert!(error.contains(&format!("not `{}`", wrong.join(" "))), "{error}");
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) enum Tool {
     Clippy,
     /// podman and runc, of the system.
     Podman,
+    /// Chromium and its driver, of the system.
+    Chromium,
     /// Docker and a licence of LocalStack: nothing that could be installed.
     LocalStack,
 }
@@ -24,6 +26,7 @@ impl Tool {
             Self::Rustfmt => component("rustfmt", "fmt"),
             Self::Clippy => component("clippy", "clippy"),
             Self::Podman => podman(),
+            Self::Chromium => chromium(),
             Self::LocalStack => localstack(),
         }
     }
@@ -61,16 +64,41 @@ fn podman() -> Result<(), String> {
                 .to_owned(),
         );
     }
-    let missing = missing_programs();
+    let by_hand = "install both, on Debian and Ubuntu with `apt-get install \
+                   --no-install-recommends podman runc`";
+    apt(&["podman", "runc"], &["podman", "runc"], by_hand)
+}
+
+/// Chromium and its driver, by apt where this is root's machine. Elsewhere the suite that needs them
+/// shows its tests as ignored, with the reason: not every machine that builds this can have a browser.
+fn chromium() -> Result<(), String> {
+    if is_there("chromedriver") && BROWSERS.into_iter().any(is_there) {
+        return Ok(());
+    }
+    let by_hand = "install both, on Debian with `apt-get install --no-install-recommends chromium \
+                   chromium-driver`";
+    if !is_root() || !is_there("apt-get") {
+        println!(
+            "Chromium and chromedriver can't be found, and root's apt-get, which would install them, \
+             is not there: the tests in a browser are not run; {by_hand}"
+        );
+        return Ok(());
+    }
+    apt(&["chromium", "chromedriver"], &["chromium", "chromium-driver"], by_hand)
+}
+
+/// What chromedriver starts, by the names that systems have for it.
+const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
+
+/// Installs packages of the system where one of these programs is missing. This must be root's machine.
+fn apt(programs: &[&str], packages: &[&str], by_hand: &str) -> Result<(), String> {
+    let missing = missing_of(programs);
     if missing.is_empty() {
         return Ok(());
     }
     let missing = missing.join(" and ");
-    let by_hand = "install both, on Debian and Ubuntu with `apt-get install \
-                   --no-install-recommends podman runc`";
-    for arguments in
-        [["update"].as_slice(), &["install", "--yes", "--no-install-recommends", "podman", "runc"]]
-    {
+    let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
+    for arguments in [["update"].as_slice(), &install] {
         println!("{missing} can't be found: apt-get {}", arguments.join(" "));
         let mut apt = Command::new("apt-get");
         apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
@@ -85,7 +113,7 @@ fn podman() -> Result<(), String> {
             }
         }
     }
-    match missing_programs().as_slice() {
+    match missing_of(programs).as_slice() {
         [] => Ok(()),
         still => Err(format!("{} can't be started, though installed", still.join(" and "))),
     }
@@ -104,9 +132,12 @@ fn localstack() -> Result<(), String> {
     Err(String::from_utf8_lossy(&checked.stderr).trim().to_owned())
 }
 
-fn missing_programs() -> Vec<&'static str> {
-    let programs = ["podman", "runc"].into_iter();
-    programs.filter(|program| !answers(Command::new(program).arg("--version"))).collect()
+fn missing_of<'a>(programs: &[&'a str]) -> Vec<&'a str> {
+    programs.iter().copied().filter(|program| !is_there(program)).collect()
+}
+
+fn is_there(program: &str) -> bool {
+    answers(Command::new(program).arg("--version"))
 }
 
 fn is_root() -> bool {

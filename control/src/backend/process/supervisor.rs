@@ -3,6 +3,8 @@
 //! A thread of its own, that lives as long as the process: the kernel ties a child's life to the
 //! *thread* that started it, and the app's worker threads may come and go. Also children are
 //! reaped whatever becomes of the app's runtime.
+//!
+//! With a child ends its process group (`group.rs`), also where this process ends first (`guard.rs`).
 
 use std::io;
 use std::process::Stdio;
@@ -12,6 +14,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::group::Group;
+use super::guard::Guard;
 use super::output::Output;
 use crate::backend::{Death, OutputStream};
 
@@ -70,17 +74,19 @@ fn start() -> io::Result<mpsc::UnboundedSender<Job>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("flame-children".to_owned()).spawn(move || {
         runtime.block_on(async {
+            let guard = Guard::start();
             while let Some((order, reply)) = inbox.recv().await {
                 // Whoever asked may be gone: then the child's handle is dropped, and it is killed.
-                let _ = reply.send(start_child(order));
+                let _ = reply.send(start_child(order, &guard));
             }
         });
     })?;
     Ok(jobs)
 }
 
-fn start_child(order: Order) -> io::Result<Child> {
-    let Order { command, output } = order;
+fn start_child(order: Order, guard: &Guard) -> io::Result<Child> {
+    let Order { mut command, output } = order;
+    Group::separate(&mut command);
     let mut child = tokio::process::Command::from(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -88,6 +94,7 @@ fn start_child(order: Order) -> io::Result<Child> {
         .kill_on_drop(true)
         .spawn()?;
     let pid = child.id().unwrap_or_default();
+    let (group, guarded) = (Group::of(&child), guard.watch(pid));
     let (kill, mut killed) = mpsc::channel(1);
     let (dead, death) = watch::channel(None);
     let (exited, dead_for_out) = watch::channel(false);
@@ -99,14 +106,21 @@ fn start_child(order: Order) -> io::Result<Child> {
         err.map(|err| tokio::spawn(of_err.read(OutputStream::Stderr, err, dead_for_err))),
     ];
     tokio::spawn(async move {
-        let (status, was_killed) = tokio::select! {
-            status = child.wait() => (status, false),
+        let was_killed = tokio::select! {
+            () = group.leader_ended(&mut child) => false,
             // Also when every handle is dropped.
             _ = killed.recv() => {
+                group.kill();
+                // Its app may have moved it to another group.
                 let _ = child.start_kill();
-                (child.wait().await, true)
+                group.leader_ended(&mut child).await;
+                true
             }
         };
+        // What its functions have started ends with it.
+        group.kill();
+        drop(guarded);
+        let status = child.wait().await;
         exited.send_replace(true);
         // Its ends of the pipes are closed by now: this does not wait but for a grandchild.
         for reader in printed.into_iter().flatten() {

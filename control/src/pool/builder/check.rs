@@ -10,13 +10,12 @@ use std::time::Duration;
 use flame_wire::parent;
 
 use super::PoolBuilder;
+use super::connection_times::LEAST_SILENCE;
 use crate::backend::Backend;
 use crate::error::{BadOption, PoolError};
 
 /// The least time that a runner can be told.
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// The least `silence`: the pings, three times as often, still have time to arrive.
-const LEAST_SILENCE: Duration = Duration::from_millis(10);
 /// The least `max_message`: the header of a call, and some arguments.
 const LEAST_MESSAGE: u64 = 1024;
 
@@ -80,8 +79,16 @@ impl PoolBuilder {
 
     /// How runners reach this process, and when a connection counts as lost.
     fn check_connection(&self, wrong: &mut Wrong) {
-        wrong.at_least(MILLISECOND, "grace", self.grace);
-        wrong.at_least(LEAST_SILENCE, "silence", self.silence);
+        let times = self.connection_times();
+        let (silence, grace, least) = (times.silence, times.grace, times.least_grace());
+        wrong.at_least(LEAST_SILENCE, "silence", silence);
+        wrong.unless(grace >= least, "grace", || {
+            format!(
+                "is {grace:?}, but must be at least {least:?} with a `silence` of {silence:?}: where \
+                 only one side sees a connection break, the other comes back only after `silence`; \
+                 raise `grace`, or lower `silence`"
+            )
+        });
         if let Some(address) = &self.advertise
             && let Err(why) = check_address(address)
         {

@@ -9,6 +9,7 @@ use flame_runner_shim::build_id::build_id;
 use flame_wire::parent::RunnerLimits;
 use tokio::net::TcpListener;
 
+use super::connection_times::ConnectionTimes;
 use super::{PoolBuilder, check};
 use crate::app;
 use crate::backend::guarded::Guarded;
@@ -23,7 +24,11 @@ use crate::pool::driver::{self, Booter, Shared};
 use crate::pool::state::Limits;
 
 /// Ten years: what a runner takes for the longest time, too.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
 
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
@@ -95,6 +100,7 @@ impl PoolBuilder {
         callbacks.listen(shared.events.subscribe());
         shared.start();
         tokio::spawn(driver::keep_time(shared.clone()));
+        app::signals::enrol(&shared);
         Ok(Pool::new(shared))
     }
 
@@ -113,8 +119,6 @@ impl PoolBuilder {
     fn bound(&mut self) {
         let bounded = [
             &mut self.shutdown_timeout,
-            &mut self.grace,
-            &mut self.silence,
             &mut self.backoff.first,
             &mut self.backoff.max,
             &mut self.backoff.breaker_open,
@@ -138,17 +142,17 @@ impl PoolBuilder {
         }
     }
 
-    fn config(&self, depth: u8, limits: Limits, boot_timeout: Duration) -> Config {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    pub(super) fn config(&self, depth: u8, limits: Limits, boot_timeout: Duration) -> Config {
+        let ConnectionTimes { silence, grace } = self.connection_times();
         let runner = RunnerLimits {
             // A runner that its parent has given up has nothing left to wait for.
             failsafe_ms: millis(boot_timeout),
-            grace_ms: millis(self.grace),
+            grace_ms: millis(grace),
             idle_ms: self.idle.limit().map(millis),
             lifetime_ms: self.lifetime.map(millis),
             shutdown_ms: millis(self.shutdown_timeout),
-            ping_ms: millis(self.silence / 3).max(1),
-            silence_ms: millis(self.silence),
+            ping_ms: millis(silence / 3).max(1),
+            silence_ms: millis(silence),
             max_message: self.max_message,
             max_depth: self.max_depth,
             single_use: self.single_use,

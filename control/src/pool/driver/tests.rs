@@ -167,6 +167,21 @@ async fn a_pool_that_has_had_runners_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pool_that_has_drained_leaves_no_task_for_its_shutdown_window() {
+    let hour = 60 * MINUTE;
+    let pool = Fake::default().pool().shutdown_timeout(hour).burst(Local::new());
+    let pool = pool.start().await.unwrap();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    let begun = Instant::now();
+    pool.drain().await;
+    drop(pool);
+    while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
+        sleep(SECOND).await;
+    }
+    assert!(begun.elapsed() < hour, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 #[expect(clippy::disallowed_methods, reason = "other machines go by this clock")]
 async fn a_runner_is_told_when_its_boot_has_failed() {
     let unix_ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();

@@ -143,7 +143,7 @@ impl History {
     /// One in four begins with boots barred.
     fn start(limits: Limits, seed: u64) -> Self {
         let now = origin();
-        let barred = (seed % 4 == 0).then_some(0);
+        let barred = seed.is_multiple_of(4).then_some(0);
         let pool = PoolState::new(now, limits.clone(), seed, barred);
         let model = Model::new(now, limits, barred.is_some());
         let mut history = History { pool, model, now, waiters: 0, leases: 0, failures: 0 };

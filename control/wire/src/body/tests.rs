@@ -1,5 +1,3 @@
-use std::io::Write as _;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -8,7 +6,7 @@ use crate::testing::{Damage, arbitrary_bytes};
 
 pub(crate) fn body(value: &[u8], blobs: &[&[u8]]) -> Body {
     let mut writer = BodyWriter::new();
-    writer.write_all(value).unwrap();
+    writer.buffer().extend_from_slice(value);
     writer.finish(blobs.iter().map(|blob| Bytes::copy_from_slice(blob)).collect()).unwrap()
 }
 

@@ -42,8 +42,8 @@ fn frames_have_these_bytes() {
               \x02\0\x04\0\0\0\0\0\0\0\x05\x06\0\0\0\0\0\0hi",
         ),
         (
-            Frame::Credit { stream: StreamId(1), bytes: 0x0004_0000 },
-            b"\x02\x00\x01\0\0\0\0\0\0\0\0\0\x04\0",
+            Frame::Credit { stream: StreamId(1), bytes: 0x0004_0000, messages: 0x0102 },
+            b"\x02\x00\x01\0\0\0\0\0\0\0\0\0\x04\0\x02\x01\0\0",
         ),
         (Frame::Reset { stream: StreamId(0x0100) }, b"\x03\x00\0\x01\0\0\0\0\0\0"),
     ] {
@@ -90,9 +90,10 @@ fn a_header_cut_anywhere_is_refused() {
 #[test]
 fn bytes_behind_a_frame_of_fixed_length_are_refused() {
     let trailing = Err(DecodeError::Trailing { what: "frame" });
-    for frame in
-        [Frame::Credit { stream: StreamId(1), bytes: 2 }, Frame::Reset { stream: StreamId(1) }]
-    {
+    for frame in [
+        Frame::Credit { stream: StreamId(1), bytes: 2, messages: 3 },
+        Frame::Reset { stream: StreamId(1) },
+    ] {
         assert_eq!(decode(&[&encoded(&frame), [0].as_slice()].concat()), trailing, "{frame:?}");
     }
 }
@@ -123,7 +124,8 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
         });
     prop_oneof![
         4 => data.prop_map(Frame::Data),
-        1 => (stream(), any::<u32>()).prop_map(|(stream, bytes)| Frame::Credit { stream, bytes }),
+        1 => (stream(), any::<(u32, u32)>())
+            .prop_map(|(stream, (bytes, messages))| Frame::Credit { stream, bytes, messages }),
         1 => stream().prop_map(|stream| Frame::Reset { stream }),
     ]
 }

@@ -46,7 +46,7 @@ fn framed(message: &[u8]) -> BytesMut {
 #[test]
 fn a_hello_has_these_bytes() {
     let want = [
-        b"\x9f\x00\x89\xa8protocol\x01".as_slice(),
+        b"\x9f\x00\x89\xa8protocol\x02".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5proof\x81\xa5First\xc4\x20",
         &[7; 32],
@@ -149,7 +149,7 @@ fn a_hello_of_another_protocol_that_is_understood_keeps_its_number() {
 
 #[test]
 fn a_hello_that_makes_no_sense_is_answered_with_what_is_wrong() {
-    let error = Hello::decode(&mut framed(b"\x81\xa8protocol\x01")).unwrap_err();
+    let error = Hello::decode(&mut framed(b"\x81\xa8protocol\x02")).unwrap_err();
     let Refusal::Malformed(what) = Refusal::from(error) else { panic!("malformed") };
     assert!(what.contains("missing field `runner`"), "{what}");
 }
@@ -157,7 +157,7 @@ fn a_hello_that_makes_no_sense_is_answered_with_what_is_wrong() {
 #[test]
 fn fields_of_the_future_are_passed_over_and_missing_options_are_none() {
     let message = [
-        b"\x86\xa8protocol\x01".as_slice(),
+        b"\x86\xa8protocol\x02".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5proof\x81\xa5First\xc4\x20",
         &[7; 32],
@@ -173,7 +173,7 @@ fn fields_of_the_future_are_passed_over_and_missing_options_are_none() {
 #[test]
 fn a_token_of_another_length_is_refused() {
     let message = [
-        b"\x85\xa8protocol\x01".as_slice(),
+        b"\x85\xa8protocol\x02".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5proof\x81\xa5First\xc4\x1f",
         &[7; 31],

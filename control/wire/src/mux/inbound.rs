@@ -43,6 +43,12 @@ pub(super) struct Inbound {
     outstanding: u64,
     /// May be granted again.
     owed: u32,
+    /// The most messages that the peer sends ahead of the app.
+    limit: Option<u32>,
+    /// Messages that the app has read and the peer was not told of.
+    read: u32,
+    /// The app says itself what it has read.
+    later: bool,
     ended: bool,
     discard: bool,
     /// What is discarded is still waited for until a message of this tag has come.
@@ -59,6 +65,9 @@ impl Inbound {
             partial: None,
             outstanding: 0,
             owed: 0,
+            limit: None,
+            read: 0,
+            later: false,
             ended: false,
             discard: false,
             until: None,
@@ -105,6 +114,7 @@ impl Inbound {
         self.ended = data.end;
         if self.discard {
             self.owed += std::mem::take(&mut partial.debt);
+            self.has_read(u32::from(whole));
             self.over |= whole && !data.end && self.until == Some(partial.tag);
             self.partial = (!whole).then_some(partial);
             return Ok(false);
@@ -134,6 +144,7 @@ impl Inbound {
     pub(super) fn pop(&mut self) -> Option<Message> {
         let (message, debt) = self.inbox.pop_front()?;
         self.owed += debt;
+        self.has_read(u32::from(!self.later));
         if self.inbox.is_empty()
             && let Some(partial) = &mut self.partial
         {
@@ -142,13 +153,28 @@ impl Inbound {
         Some(message)
     }
 
-    /// Credit to grant now: in halves of the window, so that it seldom costs a frame.
-    pub(super) fn take_credit(&mut self) -> Option<u32> {
-        if self.ended || self.owed < self.window / 2 {
+    pub(super) fn limit(&mut self, messages: u32) {
+        self.limit = Some(messages);
+    }
+
+    pub(super) fn read_later(&mut self) {
+        self.later = true;
+    }
+
+    pub(super) fn has_read(&mut self, messages: u32) {
+        self.read = self.read.saturating_add(messages);
+    }
+
+    /// Bytes and messages to grant now: when half of the window or of the limit has been used, so
+    /// that credit seldom costs a frame. The other half lets the peer go on meanwhile.
+    pub(super) fn take_credit(&mut self) -> Option<(u32, u32)> {
+        let half = |limit: u32| (limit / 2).max(1);
+        let due = self.limit.is_some_and(|limit| self.read >= half(limit));
+        if self.ended || !(due || self.owed >= self.window / 2) {
             return None;
         }
         self.outstanding -= u64::from(self.owed);
-        Some(std::mem::take(&mut self.owed))
+        Some((std::mem::take(&mut self.owed), std::mem::take(&mut self.read)))
     }
 
     /// Nobody will read: what comes is dropped. Its room is owed to the peer, who could else never
@@ -158,6 +184,7 @@ impl Inbound {
         self.until = until;
         let last = |(message, _): &(Message, u32)| !message.end && Some(message.tag) == until;
         self.over |= self.inbox.iter().any(last);
+        self.has_read(u32::try_from(self.inbox.len()).unwrap_or(u32::MAX));
         self.owed += self.inbox.drain(..).map(|(_, debt)| debt).sum::<u32>();
         self.inbox = VecDeque::new();
         if let Some(partial) = &mut self.partial {

@@ -75,6 +75,10 @@ pub(super) struct Outbound {
     queued: u64,
     window: u32,
     credit: i64,
+    /// The most messages that may be sent and not read.
+    limit: Option<u32>,
+    /// Messages that were queued and that the peer has not read, as far as it has said.
+    unread: u64,
     phase: Phase,
     /// The peer has not heard of the stream.
     fresh: bool,
@@ -97,6 +101,8 @@ impl Outbound {
             queued: 0,
             window,
             credit: i64::from(window),
+            limit: None,
+            unread: 0,
             phase: Phase::Open,
             fresh,
             corked,
@@ -116,6 +122,7 @@ impl Outbound {
         }
         let total = payload.len();
         self.queued += total + u64::from(FRAME_COST);
+        self.unread += 1;
         self.queue.push_back(Outgoing { tag, total, left: total, payload, end });
         if end {
             self.phase = Phase::Ending;
@@ -167,8 +174,14 @@ impl Outbound {
         !self.corked && (self.credit > 0 || self.concluded) && !self.queue.is_empty()
     }
 
-    pub(super) fn credit(&mut self, bytes: u32) {
+    pub(super) fn credit(&mut self, bytes: u32, messages: u32) {
         self.credit += i64::from(bytes);
+        self.unread = self.unread.saturating_sub(messages.into());
+    }
+
+    pub(super) fn limit(&mut self, messages: u32) {
+        self.limit = Some(messages);
+        self.full = !self.has_room();
     }
 
     /// Whether there is credit for all that waits, and an empty message more.
@@ -210,7 +223,8 @@ impl Outbound {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.queued < u64::from(self.window)
+        let few = self.limit.is_none_or(|limit| self.unread < u64::from(limit));
+        few && self.queued < u64::from(self.window)
     }
 
     /// True once after each time that a sender was told to wait.

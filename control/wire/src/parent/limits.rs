@@ -13,7 +13,8 @@ pub struct RunnerLimits {
     /// It ends when it has not reached its parent for so long after its start. Default 20 s.
     #[serde(with = "pack::millis")]
     pub failsafe_ms: u64,
-    /// It ends when the link has been down for so long. Default 30 s.
+    /// It ends when the link has been down for so long; at least
+    /// [`least_grace_ms`](Self::least_grace_ms). Default 60 s.
     #[serde(with = "pack::millis")]
     pub grace_ms: u64,
     /// It proposes to end when nothing has run for so long; none: never. Default 30 s.
@@ -28,10 +29,10 @@ pub struct RunnerLimits {
     /// It drains so long before its host ends it, where the host has a deadline. Default 10 s.
     #[serde(with = "pack::millis")]
     pub host_margin_ms: u64,
-    /// It asks for a sign of life when nothing has come for so long. Default 20 s.
+    /// It asks for a sign of life when nothing has come for so long. Default 10 s.
     #[serde(with = "pack::millis")]
     pub ping_ms: u64,
-    /// The socket is lost when nothing has come for so long; more than `ping_ms`. Default 45 s.
+    /// The socket is lost when nothing has come for so long; more than `ping_ms`. Default 30 s.
     #[serde(with = "pack::millis")]
     pub silence_ms: u64,
     /// The longest message it sends or takes, in bytes. Default 1 GiB.
@@ -44,17 +45,33 @@ pub struct RunnerLimits {
     pub log: bool,
 }
 
+/// How long it may take at the most to come back, once both sides know that the socket is lost.
+const COME_BACK_MS: u64 = 10_000;
+
+impl RunnerLimits {
+    /// The shortest `grace_ms` beside this `silence_ms`.
+    ///
+    /// Where only one side sees a socket break, the other one notices it when nothing has come for
+    /// `silence_ms`, and only then a new socket can be made. The first side waits for it all the
+    /// while. So its grace is the silence, and the time to come back: half of the silence again, or
+    /// 10 s where that is less. At most ten years, the longest time there is.
+    #[must_use]
+    pub fn least_grace_ms(silence_ms: u64) -> u64 {
+        silence_ms.saturating_add(COME_BACK_MS.min(silence_ms / 2)).min(pack::MAX_MS)
+    }
+}
+
 impl Default for RunnerLimits {
     fn default() -> Self {
         RunnerLimits {
             failsafe_ms: 20_000,
-            grace_ms: 30_000,
+            grace_ms: 60_000,
             idle_ms: Some(30_000),
             lifetime_ms: None,
             shutdown_ms: 30_000,
             host_margin_ms: 10_000,
-            ping_ms: 20_000,
-            silence_ms: 45_000,
+            ping_ms: 10_000,
+            silence_ms: 30_000,
             max_message: 1 << 30,
             max_depth: 8,
             single_use: false,

@@ -61,13 +61,13 @@ fn a_document_has_these_bytes() {
         b"\xa5depth\x01",
         b"\xa6limits\x8c",
         b"\xabfailsafe_ms\xcd\x4e\x20",
-        b"\xa8grace_ms\xcd\x75\x30",
+        b"\xa8grace_ms\xcd\xea\x60",
         b"\xa7idle_ms\xcd\x75\x30",
         b"\xablifetime_ms\xc0",
         b"\xabshutdown_ms\xcd\x75\x30",
         b"\xaehost_margin_ms\xcd\x27\x10",
-        b"\xa7ping_ms\xcd\x4e\x20",
-        b"\xaasilence_ms\xcd\xaf\xc8",
+        b"\xa7ping_ms\xcd\x27\x10",
+        b"\xaasilence_ms\xcd\x75\x30",
         b"\xabmax_message\xce\x40\x00\x00\x00",
         b"\xa9max_depth\x08",
         b"\xaasingle_use\xc2",
@@ -83,12 +83,12 @@ fn a_document_has_these_bytes() {
 fn the_text_of_a_document_is_this() {
     let want = concat!(
         "flame1.",
-        "dgGVAjH5BNTN3YmnYWRkcmVzc7h3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFiYWJh",
+        "dgHcNhF8rdjn_ImnYWRkcmVzc7h3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFiYWJh",
         "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH",
         "BwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ",
         "CQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFpbHNhZmVf",
-        "bXPNTiCoZ3JhY2VfbXPNdTCnaWRsZV9tc811MKtsaWZldGltZV9tc8Crc2h1dGRvd25fbXPNdTCuaG9z",
-        "dF9tYXJnaW5fbXPNJxCncGluZ19tc81OIKpzaWxlbmNlX21zza_Iq21heF9tZXNzYWdlzkAAAACpbWF4",
+        "bXPNTiCoZ3JhY2VfbXPN6mCnaWRsZV9tc811MKtsaWZldGltZV9tc8Crc2h1dGRvd25fbXPNdTCuaG9z",
+        "dF9tYXJnaW5fbXPNJxCncGluZ19tc80nEKpzaWxlbmNlX21zzXUwq21heF9tZXNzYWdlzkAAAACpbWF4",
         "X2RlcHRoCKpzaW5nbGVfdXNlwqNsb2fD",
     );
     assert_eq!(parent().encode().unwrap(), want);
@@ -294,6 +294,8 @@ fn limits_that_no_runner_can_keep_are_refused_by_both_sides() {
     assert_eq!(field(|limits| limits.ping_ms = 0), "limits.ping_ms");
     assert_eq!(field(|limits| limits.silence_ms = limits.ping_ms), "limits.silence_ms");
     assert_eq!(field(|limits| limits.max_message = 0), "limits.max_message");
+    assert_eq!(field(|limits| limits.grace_ms = limits.silence_ms), "limits.grace_ms");
+    assert_eq!(field(|limits| limits.silence_ms = 2 * limits.grace_ms), "limits.grace_ms");
     assert_eq!(field(|limits| limits.ping_ms = u64::MAX), "limits.silence_ms");
 }
 
@@ -360,7 +362,7 @@ fn any_parent() -> impl Strategy<Value = FlameParent> {
                 ) = times;
                 RunnerLimits {
                     failsafe_ms,
-                    grace_ms,
+                    grace_ms: grace_ms.max(RunnerLimits::least_grace_ms(ping_ms * 2)),
                     idle_ms,
                     lifetime_ms,
                     shutdown_ms,

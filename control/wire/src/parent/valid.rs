@@ -76,5 +76,11 @@ fn limits(limits: &RunnerLimits) -> Result<(), ParentError> {
         "limits.silence_ms",
         "is not more than ping_ms, so a quiet link would count as lost",
     )?;
+    ensure(
+        limits.grace_ms >= RunnerLimits::least_grace_ms(limits.silence_ms),
+        "limits.grace_ms",
+        "is too short beside silence_ms: where only one side sees a connection break, the other \
+         side would come back too late",
+    )?;
     ensure(limits.max_message > 0, "limits.max_message", "is 0, so nothing could be sent")
 }

@@ -1,5 +1,6 @@
 //! The byte side of the ends that cross: what the driver of the link moves.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use serde::{de, ser};
 
 use super::{
     ChannelError,
-    pipe::{PipeReceiver, PipeSender},
+    pipe::{PipeReceiver, PipeSender, Reads},
 };
 use crate::calling::crossing::Crossing;
 
@@ -48,6 +49,25 @@ impl Outlet {
         self.0.poll_recv(cx)
     }
 
+    /// Accepts no more messages; those that were accepted still come. Senders get
+    /// [`ChannelError::Closed`].
+    pub fn close(&mut self) {
+        self.0.close();
+    }
+
+    /// Whether there are senders: then the end after [`close`](Self::close) is not theirs, and must
+    /// not look like it.
+    #[must_use]
+    pub fn has_senders(&self) -> bool {
+        self.0.has_senders()
+    }
+
+    /// The most messages that wait on each side.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.0.capacity()
+    }
+
     /// Ends the channel with an error: senders in this process get it from now on.
     pub fn fail(self, error: ChannelError) {
         self.0.fail(error);
@@ -59,12 +79,14 @@ impl Outlet {
 #[derive(Debug)]
 pub struct Inlet {
     pipe: PipeSender,
+    reads: Arc<Reads>,
     ended: bool,
 }
 
 impl Inlet {
     pub(super) fn new(pipe: PipeSender) -> Self {
-        Self { pipe, ended: false }
+        let reads = Reads::new(pipe.capacity());
+        Self { pipe, reads, ended: false }
     }
 
     /// Puts in a message; waits while the receiver is `capacity` messages behind.
@@ -74,7 +96,20 @@ impl Inlet {
     /// # Errors
     /// When the receiver takes no more: the other side's senders must be told so.
     pub async fn send(&self, message: Bytes) -> Result<(), ChannelError> {
-        self.pipe.send(message).await
+        self.pipe.send(message, Some(self.reads.clone())).await
+    }
+
+    /// Waits until the receiver has read half of the capacity of what was put in here, and gives the
+    /// number of messages that it has read. Each is counted once: the other side may send as many
+    /// more. Cancel safe.
+    pub async fn read(&self) -> u32 {
+        self.reads.next().await
+    }
+
+    /// The most messages that wait on each side.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.pipe.capacity()
     }
 
     /// Waits until the receiver takes no more. Cancel safe.

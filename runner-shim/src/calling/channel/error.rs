@@ -9,8 +9,9 @@ pub enum ChannelError {
     /// The receiver has been dropped or closed, on purpose: what is sent is not wanted any more.
     #[error("the channel is closed: its receiver has been dropped")]
     Closed,
-    /// The link between the two ends was lost, or the work that had the other end has failed.
-    /// Messages sent shortly before may not have arrived.
+    /// The link between the two ends was lost, the work that had the other end is gone, or its
+    /// runner had to end before all of it was read. Messages sent shortly before may not have
+    /// arrived.
     #[error("the other end of the channel was lost: {reason}")]
     Lost {
         /// What happened, for people.
@@ -20,9 +21,9 @@ pub enum ChannelError {
     #[error("this end of the channel has been sent away as an argument; it can be used only there")]
     SentAway,
     /// The message does not encode.
-    #[error("a message for the channel cannot be encoded")]
-    Encode(#[source] CodecError),
+    #[error(transparent)]
+    Encode(CodecError),
     /// The message is not of the channel's type.
-    #[error("a message from the channel cannot be decoded")]
-    Decode(#[source] CodecError),
+    #[error(transparent)]
+    Decode(CodecError),
 }

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{CodecError, Part, Wire, bytes, decoder::Decoder, encoder::Encoder};
+use super::{CodecError, Part, Wire, decoder::Decoder, encoder::Encoder, format::ValueError};
 
 /// A type that can be an argument of a remote function, by value or by shared reference.
 ///
@@ -20,7 +20,7 @@ pub trait Argument {
     type Owned: Borrow<Self> + Wire;
 
     #[doc(hidden)]
-    fn encode(&self, encoder: &mut Encoder) -> Result<(), rmp_serde::encode::Error>;
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), ValueError>;
 }
 
 /// A [`Wire`] type, as an argument: the message says what can be done about one that is not.
@@ -42,7 +42,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Given for T {}
 impl<T: Given> Argument for T {
     type Owned = T;
 
-    fn encode(&self, encoder: &mut Encoder) -> Result<(), rmp_serde::encode::Error> {
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), ValueError> {
         encoder.value(self)
     }
 }
@@ -51,11 +51,8 @@ impl<T: Given> Argument for T {
 impl<T: Wire> Argument for [T] {
     type Owned = Vec<T>;
 
-    fn encode(&self, encoder: &mut Encoder) -> Result<(), rmp_serde::encode::Error> {
-        match bytes::of_slice(self) {
-            Some(bytes) => encoder.borrowed(&bytes),
-            None => encoder.borrowed(self),
-        }
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), ValueError> {
+        encoder.value(self)
     }
 }
 
@@ -65,8 +62,8 @@ macro_rules! borrowed {
         impl Argument for $borrowed {
             type Owned = $owned;
 
-            fn encode(&self, encoder: &mut Encoder) -> Result<(), rmp_serde::encode::Error> {
-                encoder.borrowed(self)
+            fn encode(&self, encoder: &mut Encoder) -> Result<(), ValueError> {
+                encoder.value(self)
             }
         }
     )+ };
@@ -84,8 +81,8 @@ borrowed! {
 #[doc(hidden)]
 pub struct Slot<B: ?Sized, O> {
     name: &'static str,
-    encode: fn(&B, &mut Encoder) -> Result<(), rmp_serde::encode::Error>,
-    decode: fn(&mut Decoder<'_>) -> Result<O, rmp_serde::decode::Error>,
+    encode: fn(&B, &mut Encoder) -> Result<(), ValueError>,
+    decode: fn(&mut Decoder<'_>) -> Result<O, ValueError>,
     borrow: fn(&O) -> &B,
 }
 

@@ -1,36 +1,44 @@
-//! `Vec<u8>` and `&[u8]` by themselves go as bytes.
+//! Values that are bytes and little else are copied in one go where they arrive.
 //!
-//! To serde they are sequences of numbers like any other, two bytes each as often as not. rmp-serde
-//! can be told to write every sequence of small numbers as bytes (`BytesMode`), but then an untagged
-//! type takes them for a text, a flattened one does not find its sequence again, and a list that
-//! begins with a small number and goes on with something else does not encode. So it is done only
-//! where nothing but the value's own type reads it: where it is a whole argument, result or message.
+//! serde reads a `Vec<u8>` element by element, which takes some ten times as long as a copy. Only
+//! where nothing but the value's own type reads it, can it be read otherwise.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
+
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_bytes::ByteBuf;
 
 use super::Wire;
 
-/// The bytes of `value`, if it is a `Vec<u8>`.
-pub(super) fn of<T: Wire>(value: &T) -> Option<&serde_bytes::Bytes> {
-    let bytes = (value as &dyn Any).downcast_ref::<Vec<u8>>()?;
-    Some(serde_bytes::Bytes::new(bytes))
+/// A `T`. That it is a `Vec<u8>`, a `Box<[u8]>` or an `Option` of one makes it fast.
+pub(super) struct Fast<T>(pub(super) T);
+
+impl<'de, T: Wire> Deserialize<'de> for Fast<T> {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let boxed = |bytes: ByteBuf| bytes.into_vec().into_boxed_slice();
+        // The compiler leaves one branch for each type.
+        let value = if is::<T, Vec<u8>>() {
+            into(ByteBuf::deserialize(from)?.into_vec())
+        } else if is::<T, Box<[u8]>>() {
+            into(boxed(ByteBuf::deserialize(from)?))
+        } else if is::<T, Option<Vec<u8>>>() {
+            into(Option::<ByteBuf>::deserialize(from)?.map(ByteBuf::into_vec))
+        } else if is::<T, Option<Box<[u8]>>>() {
+            into(Option::<ByteBuf>::deserialize(from)?.map(boxed))
+        } else {
+            return T::deserialize(from).map(Self);
+        };
+        value.map(Self).ok_or_else(|| D::Error::custom("bytes are not bytes"))
+    }
 }
 
-/// The bytes of `values`, if they are `u8`s.
-pub(super) fn of_slice<T: Wire>(values: &[T]) -> Option<serde_bytes::ByteBuf> {
-    let byte = |value: &T| (value as &dyn Any).downcast_ref::<u8>().copied();
-    // The first says it for all; an empty slice is as well off as a sequence.
-    byte(values.first()?)?;
-    Some(serde_bytes::ByteBuf::from(values.iter().filter_map(byte).collect::<Vec<_>>()))
+fn is<A: 'static, B: 'static>() -> bool {
+    TypeId::of::<A>() == TypeId::of::<B>()
 }
 
-/// Whether `T` is `Vec<u8>`.
-pub(super) fn is<T: Wire>() -> bool {
-    std::any::TypeId::of::<T>() == std::any::TypeId::of::<Vec<u8>>()
-}
-
-/// `bytes` as a `T`, if that is `Vec<u8>`.
-pub(super) fn into<T: Wire>(bytes: Vec<u8>) -> Option<T> {
-    let mut bytes = Some(bytes);
-    (&mut bytes as &mut dyn Any).downcast_mut::<Option<T>>()?.take()
+/// `value` as a `T`, if that is what it is.
+fn into<S: 'static, T: 'static>(value: S) -> Option<T> {
+    let mut value = Some(value);
+    (&mut value as &mut dyn Any).downcast_mut::<Option<T>>()?.take()
 }

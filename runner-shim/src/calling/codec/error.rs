@@ -1,39 +1,42 @@
 //! Why a value did not become bytes, or bytes a value.
 
-use std::{any::type_name, error::Error, fmt, sync::Arc};
+use std::{any::type_name, fmt, sync::Arc};
 
 use flame_wire::failure::Failure;
+
+use super::format::ValueError;
 
 /// Why arguments, a result or a message could not be encoded or decoded.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// The value's `Serialize` failed.
-    #[error("cannot encode {part} of type `{value}`")]
+    /// The value's `Serialize` failed, or the value has no form on the wire: it is nested more than
+    /// 256 levels deep.
+    #[error("cannot encode {part} of type `{value}`: {reason}")]
     Encode {
         /// Which value of the call.
         part: Part,
         /// Its type.
         value: &'static str,
-        /// What serde says.
-        source: Arc<dyn Error + Send + Sync>,
+        /// What serde says, for people.
+        reason: Arc<str>,
     },
     /// The bytes are not a value of that type.
-    #[error("cannot decode {part} of type `{value}`")]
+    #[error("cannot decode {part} of type `{value}`: {reason}")]
     Decode {
         /// Which value of the call.
         part: Part,
         /// The type expected.
         value: &'static str,
-        /// What serde says.
-        source: Arc<dyn Error + Send + Sync>,
+        /// What serde says, for people.
+        reason: Arc<str>,
     },
     /// There are more bytes than values expected.
     #[error("bytes are left behind the last value: the two ends differ in what they send")]
     Trailing,
     /// The value is longer than a message can say.
-    #[error("the value is too large for a message")]
-    TooLarge(#[from] flame_wire::EncodeError),
+    #[error("the value is too large for a message: {0}")]
+    TooLarge(flame_wire::EncodeError),
     /// The work had begun to run here when it was given to a pool.
     #[error("`{function}` has begun to run in this process, and can no longer be sent to a runner")]
     Started {
@@ -77,12 +80,18 @@ impl fmt::Display for Part {
 }
 
 impl CodecError {
-    pub(crate) fn encode<T: ?Sized>(part: Part, source: rmp_serde::encode::Error) -> Self {
-        Self::Encode { part, value: type_name::<T>(), source: Arc::new(source) }
+    pub(crate) fn encode<T: ?Sized>(part: Part, reason: ValueError) -> Self {
+        Self::Encode { part, value: type_name::<T>(), reason: reason.into_text() }
     }
 
-    pub(crate) fn decode<T: ?Sized>(part: Part, source: rmp_serde::decode::Error) -> Self {
-        Self::Decode { part, value: type_name::<T>(), source: Arc::new(source) }
+    pub(crate) fn decode<T: ?Sized>(part: Part, reason: ValueError) -> Self {
+        Self::Decode { part, value: type_name::<T>(), reason: reason.into_text() }
+    }
+}
+
+impl From<flame_wire::EncodeError> for CodecError {
+    fn from(error: flame_wire::EncodeError) -> Self {
+        Self::TooLarge(error)
     }
 }
 
@@ -92,12 +101,6 @@ impl From<CodecError> for Failure {
         if let CodecError::MissingState { state, .. } = error {
             return Self::MissingState { state: state.to_owned() };
         }
-        let mut what = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            what = format!("{what}: {cause}");
-            source = cause.source();
-        }
-        Self::Codec { what }
+        Self::Codec { what: error.to_string() }
     }
 }

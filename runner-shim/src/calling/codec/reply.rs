@@ -13,12 +13,12 @@ use std::{error::Error, fmt, marker::PhantomData};
 
 use flame_wire::failure::RemoteError;
 
-use super::{CodecError, Part, Wire, decoder::Decoder, encoder::Encoder};
+use super::{CodecError, Part, Wire, decoder::Decoder, encoder::Encoder, format::ValueError};
 
 /// How results of type `T` cross.
 pub struct Codec<T> {
-    encode: fn(T, &mut Encoder) -> Result<(), rmp_serde::encode::Error>,
-    decode: fn(&mut Decoder<'_>) -> Result<T, rmp_serde::decode::Error>,
+    encode: fn(T, &mut Encoder) -> Result<(), ValueError>,
+    decode: fn(&mut Decoder<'_>) -> Result<T, ValueError>,
 }
 
 impl<T> Codec<T> {
@@ -88,7 +88,7 @@ where
             encode: |result, encoder| {
                 encoder.value(&result.map_err(|error| RemoteError::of(&*error.into())))
             },
-            decode: |decoder| Ok(decoder.value::<Result<T, RemoteError>>()?.map_err(E::from)),
+            decode: |decoder| Ok(decoder.result::<T, RemoteError>()?.map_err(E::from)),
         }
     }
 }

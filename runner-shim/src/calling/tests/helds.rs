@@ -76,8 +76,7 @@ async fn a_value_held_here_is_shared_and_cannot_be_sent() {
     assert_eq!(here.get().unwrap().0, 3);
     assert_eq!(ask::work(here.clone()).await, 3);
     let error = ask::work(here).encode().unwrap_err();
-    let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.contains("lives in this process"), "{source}");
+    assert!(error.to_string().contains("lives in this process"), "{error}");
 }
 
 #[tokio::test]
@@ -86,16 +85,14 @@ async fn a_handle_of_another_type_is_refused() {
     let model = call(&runner, load::work(5), &load::ENTRY).await.unwrap();
     let (mut encoded, _) = ask::work(model).encode().unwrap();
     let error = serve(&runner, &ask_text::ENTRY, &mut encoded).unwrap_err();
-    let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.contains("is not a `alloc::string::String`"), "{source}");
+    assert!(error.to_string().contains("is not a `alloc::string::String`"), "{error}");
 }
 
 #[tokio::test]
 async fn another_runner_does_not_know_the_handle() {
     let model = call(&Arc::default(), load::work(5), &load::ENTRY).await.unwrap();
     let error = call(&Arc::default(), ask::work(model), &ask::ENTRY).await.unwrap_err();
-    let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.contains("pool.at(&held)"), "{source}");
+    assert!(error.to_string().contains("pool.at(&held)"), "{error}");
 }
 
 #[tokio::test]
@@ -110,8 +107,7 @@ async fn a_held_argument_may_be_held_on_by_its_function() {
 #[test]
 fn a_held_value_outside_of_a_call_is_refused() {
     let error = codec::encode(&Held::new(Model(1))).unwrap_err();
-    let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.contains("in an argument or in the result"), "{source}");
+    assert!(error.to_string().contains("in an argument or in the result"), "{error}");
 }
 
 #[tokio::test]
@@ -141,6 +137,5 @@ async fn a_held_value_in_an_item_of_a_stream_is_refused_where_it_is_made() {
     let (mut encoded, _) = work.encode().unwrap();
     let mut items = many(serve(&runner, &ENTRY, &mut encoded).unwrap().invoked);
     let error = items.next().await.unwrap().unwrap_err();
-    let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.contains("return a `Vec` of them"), "{source}");
+    assert!(error.to_string().contains("return a `Vec` of them"), "{error}");
 }

@@ -44,7 +44,7 @@ async fn each_option_that_can_not_be_is_refused_at_the_start_by_its_name() {
         ("boot_timeout", "at least 1ms", |p| p.boot_timeout(MOMENT)),
         ("lifetime", "at least 1ms", |p| p.lifetime(ZERO)),
         ("lifetime", "at least 1ms", |p| p.lifetime(MOMENT)),
-        ("grace", "at least 1ms", |p| p.grace(ZERO)),
+        ("grace", "at least 15ms", |p| p.grace(ZERO)),
         ("silence", "at least 10ms", |p| p.silence(ZERO)),
         ("max_message", "at least 1024 bytes", |p| p.max_message(0)),
         ("max_message", "at least 1024 bytes", |p| p.max_message(1023)),

@@ -1,0 +1,336 @@
+//! Reads values in the [format](super::format).
+//!
+//! Invariants:
+//! - Any bytes give a value or an error: no length in them is believed before the bytes are there,
+//!   and none nest deeper than a value that can be written.
+//! - What a type did not ask for by its kind, such as what serde keeps in a buffer of its own, it is
+//!   shown as the kind that was written. What that buffer cannot keep is an error while it is
+//!   filled: later, a flattened `Option` would take the error for `None`.
+
+mod access;
+mod token;
+
+use rmp::Marker;
+use serde::de::{Error as _, Unexpected, Visitor, value::BorrowedStrDeserializer};
+
+use super::format::{Depth, EXTENSION_NAME, RAW_NAME, SOME, ValueError};
+use access::{Elements, Raw, Run, Variant};
+use token::Token;
+
+/// What [`SOME`] begins with.
+const SOMES_0: u8 = Marker::FixExt1.to_u8();
+const SOMES_1: u8 = SOME.to_be_bytes()[0];
+const NIL: u8 = Marker::Null.to_u8();
+
+/// Takes values off the front of a slice.
+pub(super) struct Deserializer<'de> {
+    input: &'de [u8],
+    /// How many of the `Some`s at the front of `input` have been asked for.
+    somes: u8,
+    depth: Depth,
+}
+
+impl<'de> Deserializer<'de> {
+    pub(super) fn new(input: &'de [u8]) -> Self {
+        Self { input, somes: 0, depth: Depth::default() }
+    }
+
+    /// Whether all has been read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.input.is_empty()
+    }
+
+    #[inline(always)]
+    fn take(&mut self) -> Result<Token<'de>, ValueError> {
+        token::take(&mut self.input)
+    }
+
+    /// Reads the next value, whatever it is.
+    #[inline]
+    fn any<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, ValueError> {
+        let before = self.input;
+        match self.take()? {
+            Token::Nil => visitor.visit_unit(),
+            Token::Bool(yes) => visitor.visit_bool(yes),
+            Token::Unsigned(number) => visitor.visit_u64(number),
+            Token::Signed(number) => visitor.visit_i64(number),
+            Token::F32(number) => visitor.visit_f32(number),
+            Token::F64(number) => visitor.visit_f64(number),
+            Token::Text(text) => visitor.visit_borrowed_str(text),
+            Token::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
+            Token::List(len) => self.list(len, visitor),
+            Token::Map(len) => self.map(len, visitor),
+            Token::Run(bytes) => run(bytes, visitor),
+            Token::Somes(somes) if somes > self.somes => {
+                self.input = before;
+                self.somes += 1;
+                self.some(visitor)
+            }
+            Token::Somes(_) => {
+                self.somes = 0;
+                visitor.visit_unit()
+            }
+            Token::U128(number) => visitor.visit_u128::<ValueError>(number).map_err(unbuffered),
+            Token::I128(number) => visitor.visit_i128::<ValueError>(number).map_err(unbuffered),
+            Token::Raw(_) => Err(unbuffered("a `RawValue` of serde_json")),
+            Token::Extension(content) => self.extension(content, visitor),
+        }
+    }
+
+    /// Reads a number of 128 bits, or one that others wrote in fewer.
+    fn wide<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, ValueError> {
+        let before = self.input;
+        match self.take()? {
+            Token::U128(number) => visitor.visit_u128(number),
+            Token::I128(number) => visitor.visit_i128(number),
+            _ => {
+                self.input = before;
+                self.any(visitor)
+            }
+        }
+    }
+
+    #[inline]
+    fn list<V: Visitor<'de>>(&mut self, len: u32, visitor: V) -> Result<V::Value, ValueError> {
+        self.depth.lists.enter()?;
+        let mut elements = Elements { from: self, left: len };
+        let value = visitor.visit_seq(&mut elements)?;
+        let left = elements.left;
+        self.depth.lists.leave();
+        all_taken(left as usize, len as usize)?;
+        Ok(value)
+    }
+
+    #[inline]
+    fn map<V: Visitor<'de>>(&mut self, len: u32, visitor: V) -> Result<V::Value, ValueError> {
+        self.depth.lists.enter()?;
+        let mut elements = Elements { from: self, left: len };
+        let value = visitor.visit_map(&mut elements)?;
+        let left = elements.left;
+        self.depth.lists.leave();
+        all_taken(left as usize, len as usize)?;
+        Ok(value)
+    }
+
+    #[inline]
+    fn some<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, ValueError> {
+        self.depth.somes.enter()?;
+        let value = visitor.visit_some(&mut *self)?;
+        self.depth.somes.leave();
+        Ok(value)
+    }
+
+    fn extension<V: Visitor<'de>>(
+        &mut self,
+        content: &'de [u8],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        let mut inner = Self { input: content, somes: 0, depth: self.depth };
+        inner.depth.lists.enter()?;
+        visitor.visit_newtype_struct(&mut inner)
+    }
+
+    /// Passes over the next value, without recursion.
+    fn skip(&mut self) -> Result<(), ValueError> {
+        let mut left = 1_u64;
+        while left > 0 {
+            left -= 1;
+            left += match self.take()? {
+                Token::List(len) => len.into(),
+                Token::Map(len) => 2 * u64::from(len),
+                _ => 0,
+            };
+        }
+        self.somes = 0;
+        Ok(())
+    }
+}
+
+fn run<'de, V: Visitor<'de>>(bytes: &'de [u8], visitor: V) -> Result<V::Value, ValueError> {
+    let mut elements = Run(bytes.iter());
+    let value = visitor.visit_seq(&mut elements)?;
+    all_taken(elements.0.len(), bytes.len())?;
+    Ok(value)
+}
+
+/// `left` of `len` elements were not asked for: a type that takes fewer than came is another type.
+#[inline]
+fn all_taken(left: usize, len: usize) -> Result<(), ValueError> {
+    if left == 0 { Ok(()) } else { Err(too_many(len - left, len)) }
+}
+
+#[cold]
+fn too_many(taken: usize, len: usize) -> ValueError {
+    ValueError::new(format_args!("{len} elements came where {taken} were expected"))
+}
+
+/// `what` cannot be kept in serde's own buffer, or by a type that takes any value.
+#[cold]
+fn unbuffered(what: impl std::fmt::Display) -> ValueError {
+    ValueError::new(format_args!(
+        "{what}: serde cannot keep it behind `flatten`, `tag` or `untagged`"
+    ))
+}
+
+/// Reads by the kind that was written.
+macro_rules! any {
+    ($($method:ident($($argument:ty),*))+) => { $(
+        #[inline]
+        fn $method<V: Visitor<'de>>(
+            self $(, _: $argument)*, visitor: V
+        ) -> Result<V::Value, ValueError> {
+            self.any(visitor)
+        }
+    )+ };
+}
+
+/// Reads a list, also where it was written as bytes.
+macro_rules! list {
+    ($($method:ident($($argument:ty),*))+) => { $(
+        #[inline]
+        fn $method<V: Visitor<'de>>(
+            self $(, _: $argument)*, visitor: V
+        ) -> Result<V::Value, ValueError> {
+            let before = self.input;
+            match self.take()? {
+                Token::List(len) => self.list(len, visitor),
+                Token::Run(bytes) | Token::Bytes(bytes) => run(bytes, visitor),
+                _ => {
+                    self.input = before;
+                    self.any(visitor)
+                }
+            }
+        }
+    )+ };
+}
+
+/// Reads bytes, also where a list of them was written.
+macro_rules! bytes {
+    ($($method:ident)+) => { $(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+            let before = self.input;
+            if let Token::Run(bytes) = self.take()? {
+                return visitor.visit_borrowed_bytes(bytes);
+            }
+            self.input = before;
+            self.any(visitor)
+        }
+    )+ };
+}
+
+impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
+    type Error = ValueError;
+
+    /// serde's own buffer says so, and gives what was written for it.
+    #[inline]
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+
+    any! {
+        deserialize_any() deserialize_bool() deserialize_char() deserialize_str()
+        deserialize_string() deserialize_identifier() deserialize_map()
+        deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64()
+        deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64()
+        deserialize_f32() deserialize_f64()
+        deserialize_struct(&'static str, &'static [&'static str])
+    }
+
+    list! {
+        deserialize_seq() deserialize_tuple(usize) deserialize_tuple_struct(&'static str, usize)
+    }
+
+    bytes! { deserialize_bytes deserialize_byte_buf }
+
+    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        self.wide(visitor)
+    }
+
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        self.wide(visitor)
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match *self.input {
+            [NIL, ref rest @ ..] => {
+                self.input = rest;
+                visitor.visit_none()
+            }
+            [SOMES_0, SOMES_1, somes, ref rest @ ..] => {
+                if somes > self.somes {
+                    self.somes += 1;
+                    return self.some(visitor);
+                }
+                self.somes = 0;
+                self.input = rest;
+                visitor.visit_none()
+            }
+            _ => self.some(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match *self.input {
+            [NIL, ref rest @ ..] | [SOMES_0, SOMES_1, _, ref rest @ ..] => {
+                self.input = rest;
+                self.somes = 0;
+                visitor.visit_unit()
+            }
+            _ => self.any(visitor),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        self.deserialize_unit(visitor)
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        if name == RAW_NAME || name == EXTENSION_NAME {
+            let before = self.input;
+            match self.take()? {
+                Token::Raw(content) if name == RAW_NAME => {
+                    let mut inner = Deserializer::new(content);
+                    return visitor.visit_map(Raw { from: &mut inner, named: false });
+                }
+                Token::Extension(content) => return self.extension(content, visitor),
+                _ => self.input = before,
+            }
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    #[inline]
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        match self.take()? {
+            Token::Text(name) => visitor.visit_enum(BorrowedStrDeserializer::new(name)),
+            Token::Map(1) => {
+                self.depth.variants.enter()?;
+                let value = visitor.visit_enum(Variant(&mut *self))?;
+                self.depth.variants.leave();
+                Ok(value)
+            }
+            _ => Err(ValueError::invalid_type(Unexpected::Other("no variant"), &visitor)),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        self.skip()?;
+        visitor.visit_unit()
+    }
+}

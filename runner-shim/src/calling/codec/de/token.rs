@@ -1,0 +1,135 @@
+//! The next piece of the [format](super::super::format), taken off a slice.
+
+use rmp::Marker;
+
+use super::super::format::{EXTENSION, I128, RAW, RUN, SOME, U128, ValueError};
+
+/// A value without content, or the head of one that has some.
+pub(super) enum Token<'de> {
+    Nil,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    F32(f32),
+    F64(f64),
+    U128(u128),
+    I128(i128),
+    Text(&'de str),
+    Bytes(&'de [u8]),
+    /// Its elements follow.
+    List(u32),
+    /// Its keys and values follow, by turns.
+    Map(u32),
+    /// That many `Some`s around nil.
+    Somes(u8),
+    /// A list of `u8`s.
+    Run(&'de [u8]),
+    /// The content of a `RawValue`.
+    Raw(&'de [u8]),
+    /// The content of an extension of `rmp-serde`.
+    Extension(&'de [u8]),
+}
+
+/// Takes one off the front of `input`.
+#[inline(always)]
+pub(super) fn take<'de>(input: &mut &'de [u8]) -> Result<Token<'de>, ValueError> {
+    let marker = Marker::from_u8(u8::from_be_bytes(array(input)?));
+    Ok(match marker {
+        Marker::FixPos(number) => Token::Unsigned(number.into()),
+        Marker::FixNeg(number) => Token::Signed(number.into()),
+        Marker::FixStr(len) => Token::Text(text(input, len.into())?),
+        Marker::FixArray(len) => Token::List(len.into()),
+        Marker::FixMap(len) => Token::Map(len.into()),
+        Marker::Null => Token::Nil,
+        Marker::False => Token::Bool(false),
+        Marker::True => Token::Bool(true),
+        Marker::U8 => Token::Unsigned(u8::from_be_bytes(array(input)?).into()),
+        Marker::U16 => Token::Unsigned(u16::from_be_bytes(array(input)?).into()),
+        Marker::U32 => Token::Unsigned(u32::from_be_bytes(array(input)?).into()),
+        Marker::U64 => Token::Unsigned(u64::from_be_bytes(array(input)?)),
+        Marker::I8 => Token::Signed(i8::from_be_bytes(array(input)?).into()),
+        Marker::I16 => Token::Signed(i16::from_be_bytes(array(input)?).into()),
+        Marker::I32 => Token::Signed(i32::from_be_bytes(array(input)?).into()),
+        Marker::I64 => Token::Signed(i64::from_be_bytes(array(input)?)),
+        Marker::F32 => Token::F32(f32::from_be_bytes(array(input)?)),
+        Marker::F64 => Token::F64(f64::from_be_bytes(array(input)?)),
+        Marker::Str8 | Marker::Str16 | Marker::Str32 => {
+            let len = len(input, marker)?;
+            Token::Text(text(input, len)?)
+        }
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
+            let len = len(input, marker)?;
+            Token::Bytes(slice(input, len)?)
+        }
+        Marker::Array16 | Marker::Array32 => Token::List(len(input, marker)?),
+        Marker::Map16 | Marker::Map32 => Token::Map(len(input, marker)?),
+        _ => extension(input, marker)?,
+    })
+}
+
+#[inline(never)]
+fn extension<'de>(input: &mut &'de [u8], marker: Marker) -> Result<Token<'de>, ValueError> {
+    let len = len(input, marker)?;
+    let kind = i8::from_be_bytes(array(input)?);
+    let content = slice(input, len)?;
+    let number = || {
+        content.try_into().map_err(|_| ValueError::new("a number of 128 bits is not of 16 bytes"))
+    };
+    Ok(match kind {
+        SOME => match content {
+            &[somes] => Token::Somes(somes),
+            _ => return Err(ValueError::new("a count of `Some`s is not of one byte")),
+        },
+        U128 => Token::U128(u128::from_be_bytes(number()?)),
+        I128 => Token::I128(i128::from_be_bytes(number()?)),
+        RUN => Token::Run(content),
+        RAW => Token::Raw(content),
+        EXTENSION => Token::Extension(content),
+        _ => return Err(ValueError::new(format_args!("extension type {kind} is unknown"))),
+    })
+}
+
+/// The length that follows `marker`, or is part of it.
+#[inline]
+fn len(input: &mut &[u8], marker: Marker) -> Result<u32, ValueError> {
+    Ok(match marker {
+        Marker::Str8 | Marker::Bin8 | Marker::Ext8 => u8::from_be_bytes(array(input)?).into(),
+        Marker::Str16 | Marker::Bin16 | Marker::Array16 | Marker::Map16 | Marker::Ext16 => {
+            u16::from_be_bytes(array(input)?).into()
+        }
+        Marker::Str32 | Marker::Bin32 | Marker::Array32 | Marker::Map32 | Marker::Ext32 => {
+            u32::from_be_bytes(array(input)?)
+        }
+        Marker::FixExt1 => 1,
+        Marker::FixExt2 => 2,
+        Marker::FixExt4 => 4,
+        Marker::FixExt8 => 8,
+        Marker::FixExt16 => 16,
+        _ => return Err(ValueError::new("a value begins with a byte that begins none")),
+    })
+}
+
+#[inline]
+fn array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], ValueError> {
+    let (array, rest) = input.split_first_chunk().ok_or_else(cut_short)?;
+    *input = rest;
+    Ok(*array)
+}
+
+#[inline]
+fn slice<'de>(input: &mut &'de [u8], len: u32) -> Result<&'de [u8], ValueError> {
+    let len = usize::try_from(len).map_err(|_| cut_short())?;
+    let (slice, rest) = input.split_at_checked(len).ok_or_else(cut_short)?;
+    *input = rest;
+    Ok(slice)
+}
+
+#[inline]
+fn text<'de>(input: &mut &'de [u8], len: u32) -> Result<&'de str, ValueError> {
+    std::str::from_utf8(slice(input, len)?).map_err(ValueError::new)
+}
+
+#[cold]
+fn cut_short() -> ValueError {
+    ValueError::new("the bytes end in the middle of a value")
+}

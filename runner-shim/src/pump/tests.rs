@@ -1,0 +1,242 @@
+//! Channels over a link in memory. Time stands still while anything can happen, so a `send` that
+//! times out waits for the receiver, and for nothing else.
+
+use std::time::Duration;
+
+use flame_link::{Driver, Handler, Link, LinkConfig, Sockets, in_memory};
+use flame_wire::mux::{Message, MuxConfig, Side};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::*;
+use crate::calling::channel::Ends;
+use crate::calling::crossing::Crossing;
+use crate::calling::{Receiver, Sender, Wire, channel, codec};
+use crate::tails::Tails;
+
+const CALL: u8 = 1;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Hands out the streams that the parent opens.
+struct Opened(mpsc::UnboundedSender<Stream>);
+
+impl Handler for Opened {
+    fn opened(&mut self, stream: Stream, _: Message) {
+        let _ = self.0.send(stream);
+    }
+    fn control(&mut self, _: Message) {}
+}
+
+/// A parent and a runner.
+struct Connected {
+    parent: Link,
+    runner: Link,
+    opened: mpsc::UnboundedReceiver<Stream>,
+}
+
+fn connect(max_streams: usize) -> Connected {
+    let mux = MuxConfig { max_streams, ..MuxConfig::default() };
+    let config = LinkConfig { mux, ..LinkConfig::default() };
+    let (a, b) = in_memory();
+    let (opened, streams) = mpsc::unbounded_channel();
+    let (parent, driver) = Driver::new(Side::Parent, config, |_| Opened(opened.clone()));
+    // Neither side gets another socket.
+    let (_, none) = mpsc::channel(1);
+    tokio::spawn(driver.run(a, Sockets::Accepted(none)));
+    let (runner, driver) = Driver::new(Side::Runner, config, |_| Opened(opened));
+    let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
+    tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
+    Connected { parent, runner, opened: streams }
+}
+
+/// Sends an end of a channel away, and gives the byte sides and the end that arrives.
+fn cross<T: Wire>(end: &T) -> (ChannelEnd, ChannelEnd, T) {
+    let mut here = Crossing { ends: Ends::Out(Vec::new()), ..Crossing::default() };
+    let bytes = here.scope(|| codec::encode(end)).unwrap();
+    let mut there = Crossing { ends: Ends::expect(1), ..Crossing::default() };
+    let arrived = there.scope(|| codec::decode(&bytes)).unwrap();
+    let ours = here.ends.into_collected().pop().unwrap();
+    let theirs = there.ends.into_slots().pop().unwrap().unwrap();
+    (ours, theirs, arrived)
+}
+
+impl Connected {
+    /// Sends an end to the runner, as an argument of a call that ends at once.
+    async fn send_away<T: Wire>(&mut self, end: &T, tails: &Tails) -> T {
+        let (ours, theirs, arrived) = cross(end);
+        let message = |_: &[_]| (CALL, Bytes::new().into(), true);
+        let (call, mut beside) = self.parent.open(1, None, message).unwrap();
+        let stream = beside.pop().unwrap();
+        // What ends here is the call, not the channel beside it.
+        call.detach();
+        let served = self.opened.recv().await.unwrap();
+        let claimed = self.runner.claim(stream.id()).unwrap();
+        served.send_now(CALL, Bytes::new().into(), true).unwrap();
+        served.detach();
+        tokio::spawn(pump_tail(theirs, claimed, tails.tail()));
+        tokio::spawn(pump(ours, stream));
+        arrived
+    }
+}
+
+/// Sends numbers from `from` on until one is not accepted; the next number.
+async fn fill(sender: &Sender<u32>, from: u32) -> u32 {
+    let mut number = from;
+    while let Ok(sent) = timeout(SECOND, sender.send(number)).await {
+        sent.unwrap();
+        number += 1;
+    }
+    number
+}
+
+/// A channel from this side to that, or back, and what keeps it going.
+async fn channel_across(
+    capacity: usize,
+    back: bool,
+) -> (Connected, Tails, Sender<u32>, Receiver<u32>) {
+    let (mut ends, tails) = (connect(100), Tails::default());
+    let (sender, receiver) = channel(capacity);
+    if back {
+        let sender = ends.send_away(&sender, &tails).await;
+        (ends, tails, sender, receiver)
+    } else {
+        let receiver = ends.send_away(&receiver, &tails).await;
+        (ends, tails, sender, receiver)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_is_twice_the_capacity_ahead_of_a_receiver_that_does_not_read() {
+    for back in [false, true] {
+        for capacity in [1, 2, 3, 8, 100] {
+            let (_ends, _tails, sender, mut receiver) = channel_across(capacity, back).await;
+            let twice = 2 * u32::try_from(capacity).unwrap();
+            let mut next = fill(&sender, 0).await;
+            assert_eq!(next, twice, "{capacity}");
+            // It goes on as it is read, and nothing is lost or doubled.
+            let mut read = 0;
+            while read < 5 * twice {
+                for _ in 0..capacity {
+                    assert_eq!(receiver.recv().await.unwrap(), Some(read));
+                    read += 1;
+                }
+                next = fill(&sender, next).await;
+                assert_eq!(next, read + twice, "{capacity}");
+            }
+            drop(sender);
+            while let Some(number) = receiver.recv().await.unwrap() {
+                assert_eq!(number, read);
+                read += 1;
+            }
+            assert_eq!(read, next);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_of_several_runners_gets_all_that_each_sends() {
+    const EACH: u32 = 100;
+    let (mut ends, tails) = (connect(100), Tails::default());
+    let (sender, mut receiver) = channel::<u32>(4);
+    for runner in 0..5 {
+        let sender = ends.send_away(&sender, &tails).await;
+        tokio::spawn(async move {
+            for number in 0..EACH {
+                sender.send(runner * EACH + number).await.unwrap();
+            }
+        });
+    }
+    drop(sender);
+    let mut got = Vec::new();
+    while let Some(number) = timeout(SECOND, receiver.recv()).await.expect("stuck").unwrap() {
+        got.push(number);
+    }
+    got.sort_unstable();
+    assert_eq!(got, (0..5 * EACH).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_has_ended_leaves_no_stream() {
+    // Room for one call with its channel, and for one that is about to be closed.
+    let mut ends = connect(4);
+    let tails = Tails::default();
+    for number in 0..20 {
+        let (sender, receiver) = channel::<u32>(2);
+        let mut receiver = ends.send_away(&receiver, &tails).await;
+        sender.send(number).await.unwrap();
+        drop(sender);
+        assert_eq!(receiver.recv().await.unwrap(), Some(number));
+        assert_eq!(receiver.recv().await.unwrap(), None);
+        // Whatever is on its way arrives.
+        tokio::time::sleep(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_accepted_is_delivered_before_a_runner_leaves() {
+    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+    let sent = fill(&sender, 0).await;
+    drop(sender);
+    assert!(timeout(SECOND, tails.delivered()).await.is_err(), "nobody has read any of it");
+    let read = tokio::spawn(async move {
+        let mut read = 0;
+        while let Some(number) = receiver.recv().await.unwrap() {
+            assert_eq!(number, read);
+            read += 1;
+        }
+        read
+    });
+    timeout(SECOND, tails.delivered()).await.expect("it is being read");
+    assert_eq!(read.await.unwrap(), sent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_read_before_a_runner_must_leave_is_told_to_be_lost() {
+    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+    let sent = fill(&sender, 0).await;
+    drop(sender);
+    tails.cut().await;
+    let mut read = 0;
+    let error = loop {
+        match receiver.recv().await {
+            Ok(Some(number)) => {
+                assert_eq!(number, read);
+                read += 1;
+            }
+            Ok(None) => panic!("a channel that was cut off does not end as if it were whole"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, ChannelError::Lost { reason } if reason == CUT_OFF), "{error}");
+    assert!(read < sent, "{read} of {sent}");
+    assert_eq!(receiver.recv().await.unwrap(), None, "it is told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_never_finished_holds_no_runner() {
+    let (_ends, tails, sender, mut receiver) = channel_across(1, true).await;
+    fill(&sender, 0).await;
+    let mut forgotten = Box::pin(sender.send(9));
+    assert!(futures_util::poll!(&mut forgotten).is_pending());
+    // It has its place in the channel now, and is not polled to take it.
+    assert_eq!(receiver.recv().await.unwrap(), Some(0));
+    assert_eq!(receiver.recv().await.unwrap(), Some(1));
+    assert!(timeout(SECOND, tails.delivered()).await.is_err());
+    timeout(SECOND, tails.cut()).await.expect("the runner waits for it");
+    assert!(matches!(receiver.recv().await, Err(ChannelError::Lost { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_outlives_its_function_is_closed_when_its_runner_leaves() {
+    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+    for number in 0..5 {
+        sender.send(number).await.unwrap();
+    }
+    tails.delivered().await;
+    assert!(matches!(sender.send(5).await, Err(ChannelError::Closed)));
+    for number in 0..5 {
+        assert_eq!(receiver.recv().await.unwrap(), Some(number));
+    }
+    let error = receiver.recv().await.unwrap_err();
+    assert!(matches!(error, ChannelError::Lost { .. }), "its sender had not ended it: {error}");
+}

@@ -1,0 +1,160 @@
+//! A Chromium without a window, driven over [WebDriver](https://www.w3.org/TR/webdriver2/).
+//!
+//! The protocol is JSON over HTTP, and a test needs seven of its commands; a client of its own would
+//! bring more crates and licences than this file has ideas.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::{Folder, process};
+
+/// Marks a driver and all that it starts.
+const MARK: &str = "FLAME_TEST_BROWSER";
+
+/// Root needs `--no-sandbox`; the others keep Chromium from asking for anything but the page.
+const ARGUMENTS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+/// Why there can't be a [`Browser`] here; `None` where there can.
+///
+/// # Errors
+/// Never: the signature is that of [`Needs`](crate::Needs).
+pub fn is_missing() -> Result<Option<String>, String> {
+    let answers = |program: &str| {
+        let mut version = std::process::Command::new(program);
+        version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        version.status().is_ok_and(|status| status.success())
+    };
+    let is_there = answers("chromedriver")
+        && ["chromium", "google-chrome", "chromium-browser"].into_iter().any(answers);
+    let advice = "it needs Chromium and its chromedriver: on Debian `apt-get install chromium \
+                  chromium-driver`, which `cargo xtask test` does for root";
+    Ok((!is_there).then(|| advice.to_owned()))
+}
+
+/// A browser with one page. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Browser {
+    http: reqwest::Client,
+    session: String,
+    profile: Folder,
+    _driver: Child,
+}
+
+impl Browser {
+    /// One that has opened nothing, with a profile of its own.
+    pub async fn start() -> Self {
+        let profile = Folder::new();
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .env(MARK, profile.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver starts");
+        let mut lines = BufReader::new(driver.stdout.take().expect("it is piped")).lines();
+        let port: u16 = loop {
+            let line = lines.next_line().await.expect("text").expect("chromedriver tells its port");
+            let told = line.split_once("successfully on port ");
+            if let Some(port) = told.and_then(|(_, rest)| rest.trim_end_matches('.').parse().ok()) {
+                break port;
+            }
+        };
+        // Until the driver's end; a pipe that nobody reads would stop it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let mut browser = Self {
+            http: reqwest::Client::new(),
+            session: format!("http://127.0.0.1:{port}/session"),
+            profile,
+            _driver: driver,
+        };
+        let profile = format!("--user-data-dir={}", browser.profile.path().display());
+        let arguments: Vec<_> = ARGUMENTS.into_iter().chain([profile.as_str()]).collect();
+        let options = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let made = browser.post("", json!({ "capabilities": { "alwaysMatch": options } })).await;
+        browser.session += &format!("/{}", made["sessionId"].as_str().expect("a session"));
+        browser
+    }
+
+    /// Opens a page, and waits until it is loaded.
+    pub async fn open(&self, address: &str) {
+        self.post("/url", json!({ "url": address })).await;
+    }
+
+    /// Loads the page anew.
+    pub async fn reload(&self) {
+        self.post("/refresh", json!({})).await;
+    }
+
+    /// Goes back in the history.
+    pub async fn back(&self) {
+        self.post("/back", json!({})).await;
+    }
+
+    /// What a function with this body gives, called in the page.
+    pub async fn run(&self, body: &str) -> Value {
+        self.post("/execute/sync", json!({ "script": body, "args": [] })).await
+    }
+
+    /// Clicks an element as a person does, so many pixels from its middle.
+    pub async fn click(&self, selector: &str, right: i32, down: i32) {
+        let found = json!({ "using": "css selector", "value": selector });
+        let element = self.post("/element", found).await;
+        let there = json!({ "type": "pointerMove", "origin": element, "x": right, "y": down });
+        let button = |kind| json!({ "type": kind, "button": 0 });
+        let actions = [there, button("pointerDown"), button("pointerUp")];
+        let pointer = json!({ "type": "pointer", "id": "mouse", "actions": actions });
+        self.post("/actions", json!({ "actions": [pointer] })).await;
+    }
+
+    /// Makes the page that large, in pixels.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let params = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false
+        });
+        let command = "Emulation.setDeviceMetricsOverride";
+        self.post("/goog/cdp/execute", json!({ "cmd": command, "params": params })).await;
+    }
+
+    /// The errors that the console has, those of requests included, since it was asked last.
+    pub async fn errors(&self) -> Vec<String> {
+        let entries = self.post("/se/log", json!({ "type": "browser" })).await;
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        let errors = entries.iter().filter(|entry| entry["level"] == "SEVERE");
+        errors.map(|entry| entry["message"].to_string()).collect()
+    }
+
+    async fn post(&self, command: &str, body: Value) -> Value {
+        let address = format!("{}{command}", self.session);
+        let request = self.http.post(address).json(&body);
+        let answer = request.send().await.expect("chromedriver answers");
+        let (status, mut answer) = (answer.status(), answer.json::<Value>().await.expect("JSON"));
+        assert!(status.is_success(), "{command} {body}: {}", answer["value"]["message"]);
+        answer["value"].take()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let mark = self.profile.path().to_str().expect("text");
+        process::with_variable(MARK, mark).into_iter().for_each(process::kill);
+    }
+}

@@ -1,5 +1,7 @@
 //! Remote functions that a `macro_rules` writes, of fragments of every kind.
 
+#![allow(clippy::init_numbered_fields, reason = "a struct with braces is one of the cases")]
+
 use flame_aws::{AppError, Receiver, Sender, call, channel, remote};
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -114,7 +116,7 @@ macro_rules! hygienic {
 
 hygienic!(two_of_a_name, same);
 
-/// Expressions and types that a neighbour would tear apart, were they not kept together.
+/// Expressions that a neighbour would tear apart, were they not kept together.
 macro_rules! kept_together {
     (
         $name:ident, $sum:expr, $range:expr, $closure:expr, $literal:literal, $cast:expr, $new:expr,

@@ -1,4 +1,4 @@
-//! What `#[remote(..)]` can be told: the path by which the app knows flame-aws.
+//! The option that `#[remote]` and `#[test]` share: the path by which the app knows flame-aws.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};

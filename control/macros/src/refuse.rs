@@ -448,6 +448,14 @@ pub(crate) mod test {
         Error::new(name.span(), format!("`{name}` is given twice: leave one out"))
     }
 
+    /// A place of flame-aws that is no path.
+    pub(crate) fn root(error: &Error) -> Error {
+        Error::new(
+            error.span(),
+            format!("`crate` is the path of flame-aws: `crate = my::flame_aws`: {error}"),
+        )
+    }
+
     /// A number of threads that is none.
     pub(crate) fn threads(value: &Expr) -> Error {
         Error::new(value.span(), "`worker_threads` is a number, 1 or more: `worker_threads = 2`")

@@ -15,13 +15,14 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Expr, ItemFn, LitInt, Token};
+use syn::{Expr, ItemFn, LitInt, Path, Token};
 
-use crate::refuse;
+use crate::{options::Root, refuse};
 
 /// What stands in the attribute's parentheses.
 #[derive(Default)]
 struct Options {
+    root: Option<Root>,
     app: Option<Expr>,
     worker_threads: Option<LitInt>,
 }
@@ -36,6 +37,12 @@ impl Parse for Options {
             }
             let _: Token![=] = input.parse()?;
             let again = match name.to_string().as_str() {
+                "crate" => {
+                    let path = input
+                        .call(Path::parse_mod_style)
+                        .map_err(|error| refuse::test::root(&error))?;
+                    options.root.replace(path.into()).is_some()
+                }
                 "app" => options.app.replace(input.parse()?).is_some(),
                 "worker_threads" => options.worker_threads.replace(threads(input)?).is_some(),
                 _ => return Err(refuse::test::option(&name)),
@@ -71,13 +78,14 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let ItemFn { attrs, vis, sig, block } = test;
     let (name, output) = (&sig.ident, &sig.output);
     let path = known_as(name);
+    let root = options.root.unwrap_or_default();
     let workers = match options.worker_threads {
         Some(count) => quote!(::core::option::Option::Some(#count)),
         None => quote!(::core::option::Option::None),
     };
     let app = match options.app {
-        Some(app) => quote_spanned! {app.span()=> async { let app: ::flame_aws::App = #app; app } },
-        None => quote!(async { ::flame_aws::App::new() }),
+        Some(app) => quote_spanned! {app.span()=> async { let app: #root::App = #app; app } },
+        None => quote!(async { #root::App::new() }),
     };
     Ok(quote! {
         #[::core::prelude::v1::test]
@@ -85,7 +93,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
         #vis fn #name() #output {
             // With the test's own name, for spans and backtraces.
             async fn #name() #output #block
-            ::flame_aws::__private::run_test(
+            #root::__private::run_test(
                 ::core::concat!(::core::module_path!(), "::", #path),
                 #workers,
                 #app,

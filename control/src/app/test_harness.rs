@@ -35,6 +35,7 @@ use super::copies::InTest;
 /// | `#[flame_aws::test]` | a test in an [`App::new()`](App::new) |
 /// | `#[flame_aws::test(app = expression)]` | a test in that [`App`], with its state; evaluated in the test and in each copy |
 /// | `#[flame_aws::test(worker_threads = 2)]` | the threads of the runtime, here and in copies; default: one for each core |
+/// | `#[flame_aws::test(crate = my::flame_aws)]` | a test in a crate that has flame-aws by another path, as with [`#[remote]`](macro@crate::remote) |
 ///
 /// The function may return a `Result`; `#[ignore]` and `#[should_panic]` go beside the attribute. The
 /// runtime is tokio's with several threads. What [`App::state`] is given belongs to the process: tests

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// What a crate has that passes flame-aws on to its users.
 mod platform {
     pub(super) mod compute {
-        pub(in super::super) use flame_aws::{__private, Pool, StreamWork, Work, call, remote};
+        pub(in super::super) use flame_aws::{
+            __private, App, Pool, StreamWork, Work, call, remote, test,
+        };
     }
 }
 
@@ -49,4 +51,18 @@ async fn functions_may_say_where_flame_aws_is() {
     assert_eq!(numbers, [0, 1]);
     let n = 4_u32;
     assert_eq!(compute::call!(pool, |n: u32| -> u32 { n + 1 }).await.unwrap(), 5);
+}
+
+#[compute::test(crate = compute, app = super::app())]
+async fn tests_may_say_where_flame_aws_is() {
+    let pool = compute::Pool::builder("names").max(1).start().await.unwrap();
+    assert_eq!(pool.call(double(2)).await.unwrap(), 4);
+    pool.drain().await;
+}
+
+#[compute::test(app = super::app(), worker_threads = 2, crate = self::platform::compute)]
+async fn the_path_may_stand_behind_other_options() {
+    let pool = compute::Pool::builder("names").max(1).start().await.unwrap();
+    assert_eq!(pool.call(double(3)).await.unwrap(), 6);
+    pool.drain().await;
 }

@@ -171,10 +171,10 @@ impl App {
         result
     }
 
-    /// Serves in a runner, and exits; returns in a parent. The functions of the crate `main` must
-    /// have their state.
-    pub(crate) async fn serve_if_runner(self, main: Option<&str>) -> Result<(), AppError> {
-        table::check(main)?;
+    /// Serves in a runner, and exits; returns in a parent. The states of the functions of `own_crate`
+    /// must be there.
+    pub(crate) async fn serve_if_runner(self, own_crate: Option<&str>) -> Result<(), AppError> {
+        table::check(own_crate)?;
         match Role::of_this_process()? {
             Role::Parent => Ok(()),
             Role::Runner(text) => match serve(text).await? {},

@@ -1,6 +1,8 @@
 //! Tests of the ordinary harness that use pools: with `#[flame_aws::test]` their runners are real
 //! copies of the test binary, without it there are none.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a helper of a test fails the test")]
+
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 

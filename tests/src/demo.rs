@@ -14,14 +14,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug)]
 pub struct Db(pub String);
 
-/// A state that no app registers.
-#[derive(Clone, Debug)]
-pub struct Nowhere;
-
-/// Stands in every suite, as a function of a dependency that the app does not use.
-#[remote]
-pub async fn wants_what_no_app_has(#[state] _: Nowhere) {}
-
 /// A value as apps have them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Video {

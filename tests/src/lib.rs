@@ -29,6 +29,8 @@ pub mod terminal;
 pub mod values;
 mod watcher;
 
+// Every suite has its function in the table, as an app has those of its dependencies.
+use dependency as _;
 pub use harness::{
     Backend, Needs, Test, as_root, emulated, needing, on, pool, process_pool, runtime, suite,
     suite_with, test, trial, unless_tests_run_here, until,

@@ -11,7 +11,6 @@ use flame_aws::backend::Local;
 use flame_aws::{
     App, AppError, Blob, CallError, Pool, Receiver, RemoteError, Sender, call, channel, remote,
 };
-use flame_tests::demo;
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
@@ -236,10 +235,10 @@ async fn state_is_not_sent_and_is_found_where_the_function_runs() {
 async fn a_dependencys_function_that_lacks_its_state_stops_no_app_and_its_call_takes_no_runner() {
     let run = app().run(async || {
         let pool = pool().await;
-        let error = pool.call(demo::wants_what_no_app_has()).await.unwrap_err();
+        let error = pool.call(dependency::needs_state()).await.unwrap_err();
         let CallError::MissingState { function, state } = &error else { panic!("{error:?}") };
-        assert_eq!(*function, "flame_tests::demo::wants_what_no_app_has");
-        assert_eq!(state, "flame_tests::demo::Nowhere");
+        assert_eq!(*function, "dependency::needs_state");
+        assert_eq!(state, "dependency::Settings");
         assert!(error.to_string().contains("add `.state(..)`"), "{error}");
         let snapshot = pool.snapshot();
         assert_eq!((snapshot.booting, snapshot.up), (0, 0), "{snapshot:?}");

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use flame_runner_shim::lines;
+
 use crate::pool::driver::Shared;
 
 /// How long the runners may take to be gone after the second signal. The pool itself stops a runner
@@ -126,10 +128,18 @@ async fn handle(mut signals: Signals, returned: &AtomicBool) {
                 let pools = ask_all(wish);
                 let count = pools.len();
                 if wish == Wish::Drain {
-                    tracing::info!(signal, pools = count, "drains; a second signal cancels calls");
+                    lines::event(move || {
+                        tracing::info!(
+                            signal,
+                            pools = count,
+                            "drains; a second signal cancels calls"
+                        );
+                    });
                     continue;
                 }
-                tracing::info!(signal, pools = count, "cancels calls; a third signal exits");
+                lines::event(move || {
+                    tracing::info!(signal, pools = count, "cancels calls; a third signal exits");
+                });
                 tokio::select! {
                     () = main_should_have_returned(pools) => {
                         if !returned.load(Ordering::Acquire) {

@@ -63,10 +63,9 @@ pub fn run_test<R>(
     }
     let runtime = runtime.enable_all().build().expect("a runtime for the test");
     let _in_test = InTest::enter(runtime.handle(), args(name));
-    // The crate of the test: its path begins with the crate's name.
-    let of_crate = name.split_once("::").map(|(first, _)| first);
     runtime.block_on(async {
-        if let Err(error) = app.await.serve_if_runner(of_crate).await {
+        let own_crate = name.split_once("::").map(|(own_crate, _)| own_crate);
+        if let Err(error) = app.await.serve_if_runner(own_crate).await {
             match error.source() {
                 Some(source) => panic!("{error}: {source}"),
                 None => panic!("{error}"),

@@ -69,12 +69,13 @@ async fn until_it_leaves(pool: &Pool) {
 }
 
 async fn the_last_messages_arrive_however_their_runner_ends() {
+    /// Sets the option by which the runner ends.
+    type Way = fn(PoolBuilder) -> PoolBuilder;
     const SHORT: Duration = Duration::from_millis(100);
     let idle = |pool: PoolBuilder| pool.idle_shutdown_after(SHORT);
     let lifetime = |pool: PoolBuilder| pool.lifetime(4 * SHORT);
     let terminated = |pool: PoolBuilder| pool;
-    let ways: [(fn(PoolBuilder) -> PoolBuilder, bool); 3] =
-        [(idle, false), (lifetime, false), (terminated, true)];
+    let ways: [(Way, bool); 3] = [(idle, false), (lifetime, false), (terminated, true)];
     for (way, is_terminated) in ways {
         for bytes in [10, 100_000] {
             let pool = way(pool()).start().await.unwrap();

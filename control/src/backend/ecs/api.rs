@@ -18,6 +18,7 @@ use aws_sdk_ecs::types::{
     ContainerOverride, EphemeralStorage, KeyValuePair, LaunchType, LogDriver, NetworkConfiguration,
     Tag, TaskDefinitionStatus, TaskField, TaskOverride,
 };
+use flame_runner_shim::lines;
 
 use super::classify::Failure;
 use super::order::Heard;
@@ -216,7 +217,8 @@ impl Api {
                 return Ok(arns);
             }
         }
-        tracing::warn!(listed = arns.len(), "there are more tasks than are looked at");
+        let listed = arns.len();
+        lines::event(move || tracing::warn!(listed, "there are more tasks than are looked at"));
         Ok(arns)
     }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use flame_runner_shim::lines;
 use flame_wire::ids::RunnerRef;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -124,7 +125,9 @@ impl Fleet {
                 core.poller.failed(now(), rand::random());
                 drop(core);
                 let advice = classify::advice(classify::of_fault(&fault), &fault);
-                tracing::warn!(%fault, advice, "ECS tasks can't be looked at; it is tried again");
+                lines::event(move || {
+                    tracing::warn!(%fault, advice, "ECS tasks can't be looked at; it is tried again");
+                });
                 return;
             }
         };
@@ -204,7 +207,7 @@ impl Fleet {
         self.runtime.spawn(async move {
             for arn in arns {
                 if let Err(error) = fleet.tell_to_stop(&arn, reason).await {
-                    tracing::error!(%error, "an ECS task may be left over");
+                    lines::event(move || tracing::error!(%error, "an ECS task may be left over"));
                 }
             }
         });

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use flame_runner_shim::lines;
 use tokio::time::sleep;
 
 use super::api::PAGES;
@@ -41,7 +42,9 @@ impl Sweeper {
                 Ok(orphans) => stop(&self.fleet, orphans).await,
                 Err(fault) if class::is_denied(&fault) => {
                     let why = "orphans are not looked for: this process may not list tasks";
-                    tracing::warn!(%fault, "{why}; allow ecs:ListTasks and ecs:DescribeTasks");
+                    lines::event(move || {
+                        tracing::warn!(%fault, "{why}; allow ecs:ListTasks and ecs:DescribeTasks");
+                    });
                     return;
                 }
                 Err(fault) => tracing::debug!(%fault, "orphans can't be looked for; later"),
@@ -124,12 +127,15 @@ impl Sweeper {
 
     fn can_not_ask(&mut self, cluster: &str, fault: &Fault) {
         if class::is_denied(fault) && !std::mem::replace(&mut self.denied, true) {
-            tracing::warn!(
-                cluster,
-                %fault,
-                "orphans of parents in that cluster are not found: this process may not ask whether \
-                 these live; allow ecs:DescribeTasks for its tasks"
-            );
+            let (cluster, fault) = (cluster.to_owned(), fault.clone());
+            lines::event(move || {
+                tracing::warn!(
+                    cluster,
+                    %fault,
+                    "orphans of parents in that cluster are not found: this process may not ask \
+                     whether these live; allow ecs:DescribeTasks for its tasks"
+                );
+            });
         } else {
             tracing::debug!(cluster, %fault, "parents can't be asked after; later");
         }
@@ -139,10 +145,14 @@ impl Sweeper {
 async fn stop(fleet: &Fleet, orphans: Vec<(String, &'static str)>) {
     for (arn, why) in orphans {
         match fleet.api.stop_task(&arn, why).await {
-            Ok(()) => tracing::warn!(task = arn, why, "an orphaned runner is stopped"),
+            Ok(()) => lines::event(move || {
+                tracing::warn!(task = arn, why, "an orphaned runner is stopped");
+            }),
             Err(fault) => {
                 let advice = classify::advice(classify::of_fault(&fault), &fault);
-                tracing::warn!(task = arn, %fault, advice, "an orphaned runner can't be stopped");
+                lines::event(move || {
+                    tracing::warn!(task = arn, %fault, advice, "an orphaned runner can't be stopped");
+                });
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use flame_runner_shim::lines;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
@@ -150,8 +151,14 @@ fn send(order: Order) -> BoxFuture<'static, Asked> {
 /// An invocation that was given up may run on, and cost: its end is worth a line.
 async fn outlive(name: &Instance, request: BoxFuture<'static, Asked>) {
     let begun = Instant::now();
-    tracing::warn!(instance = %name, "an invocation was given up, and may still run");
+    let instance = name.clone();
+    lines::event(move || {
+        tracing::warn!(%instance, "an invocation was given up, and may still run");
+    });
     let _ = request.await;
     let after = begun.elapsed();
-    tracing::info!(instance = %name, ?after, "an invocation that was given up has ended");
+    let instance = name.clone();
+    lines::event(move || {
+        tracing::info!(%instance, ?after, "an invocation that was given up has ended");
+    });
 }

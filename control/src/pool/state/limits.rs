@@ -61,7 +61,7 @@ impl Limits {
     /// values that contradict each other.
     pub(crate) fn wrong(&self) -> Vec<BadOption> {
         let mut wrong = self.out_of_range();
-        wrong.extend(self.contradictions());
+        wrong.extend(self.spare_above_slots());
         wrong
     }
 
@@ -92,26 +92,18 @@ impl Limits {
         wrong
     }
 
-    /// Values that the state copes with, but of which one can't have been meant.
-    fn contradictions(&self) -> Vec<BadOption> {
-        let Self { max, max_concurrency, spare, single_use, .. } = self;
-        let mut wrong = Vec::new();
-        if *single_use && *max_concurrency > 1 {
-            let why = format!(
-                "is {max_concurrency}, but with `single_use` a runner serves one call: leave out one \
-                 of the two"
-            );
-            wrong.push(BadOption { option: "max_concurrency", why });
-        }
+    /// More slots to be kept free than there can be: the state copes with it, but it can't have been
+    /// meant.
+    fn spare_above_slots(&self) -> Option<BadOption> {
+        let Self { max, spare, .. } = self;
         let slots = u64::from(*max) * u64::from(self.slots_per_runner());
-        if u64::from(*spare) > slots {
-            let why = format!(
+        (u64::from(*spare) > slots).then(|| BadOption {
+            option: "spare",
+            why: format!(
                 "is {spare}, but the pool's `max` of {max} runners have {slots} slots in all: lower \
                  `spare` or raise `max`"
-            );
-            wrong.push(BadOption { option: "spare", why });
-        }
-        wrong
+            ),
+        })
     }
 }
 

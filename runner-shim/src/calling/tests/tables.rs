@@ -74,7 +74,9 @@ fn the_crate_of_an_apps_main_is_told_by_its_type() {
     impl Server {
         async fn serve() {}
         fn closure(self) -> impl FnOnce() {
-            move || drop(self)
+            move || {
+                let _server = self;
+            }
         }
     }
     impl Clone for Server {

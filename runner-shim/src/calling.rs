@@ -60,7 +60,7 @@ pub mod __private {
     pub use super::invoke::{Arguments, Invocation, blocking, invoke, many, one, one_blocking};
     pub use super::state::{App, Keeps, StateOf};
     pub use super::table::{ENTRIES, Entry, Kind, Location, StateNeed};
-    pub use super::work::{boxed_future, boxed_stream, stream_work, work};
-    pub use futures_core::Stream;
+    pub use super::work::{Method, boxed_future, boxed_stream, stream_work, work};
+    pub use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
     pub use linkme;
 }

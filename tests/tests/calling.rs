@@ -350,6 +350,30 @@ mod attributes {
         #[cfg(any())]
         pub async fn absent(&self, number: DoesNotExist) {}
     }
+
+    #[deprecated]
+    #[derive(serde::Serialize, serde::Deserialize)]
+    pub(super) struct Old;
+
+    #[remote]
+    #[expect(deprecated, reason = "the type is")]
+    impl Old {
+        #[remote]
+        pub(super) async fn method(&self) -> u8 {
+            2
+        }
+
+        #[remote]
+        #[cfg_attr(all(), cfg(any()), must_use)]
+        pub(super) async fn absent(&self, number: DoesNotExist) {}
+    }
+
+    #[remote]
+    #[cfg(any())]
+    impl DoesNotExist {
+        #[remote]
+        pub(super) async fn absent(&self) {}
+    }
 }
 
 #[tokio::test]
@@ -364,6 +388,9 @@ async fn attributes_stay_where_they_mean_something() {
         attributes::expected(1),
         thing.method(),
     );
+    #[expect(deprecated, reason = "it is")]
+    let old = attributes::Old;
+    same_here_and_there!(old.method());
 }
 
 mod shadows {

@@ -1,7 +1,8 @@
 //! Dealing a function's attributes out: some belong to the function that the app calls, some to
 //! the body that runs, some to both.
 
-use syn::{Attribute, Meta, parse_quote};
+use proc_macro2::{TokenStream, TokenTree};
+use syn::{Attribute, Meta, Token, parse::Parser, parse_quote, punctuated::Punctuated};
 
 /// The attributes of one remote function, dealt out.
 #[derive(Default)]
@@ -55,5 +56,34 @@ impl Attributes {
             "expect" => self.outer.push(attribute),
             _ => self.body.push(attribute),
         }
+    }
+}
+
+/// Those of an item's attributes that hold for what stands beside it, too: whether it is there at
+/// all, and its lint levels.
+pub(crate) fn around(attributes: &[Attribute]) -> Vec<Attribute> {
+    attributes.iter().filter_map(|attribute| around_meta(&attribute.meta)).collect()
+}
+
+fn around_meta(meta: &Meta) -> Option<Attribute> {
+    let Meta::List(list) = meta else { return None };
+    let inside = &list.tokens;
+    match meta.path().get_ident()?.to_string().as_str() {
+        "cfg" | "allow" | "warn" | "deny" | "forbid" => Some(parse_quote!(#[#meta])),
+        // Expected of the item alone.
+        "expect" => Some(parse_quote!(#[allow(#inside)])),
+        "cfg_attr" => {
+            let mut tokens = inside.clone().into_iter();
+            let comma =
+                |token: &TokenTree| matches!(token, TokenTree::Punct(p) if p.as_char() == ',');
+            let condition: TokenStream =
+                tokens.by_ref().take_while(|token| !comma(token)).collect();
+            let given = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens.collect());
+            let around = given.ok()?;
+            let around = around.iter().filter_map(around_meta).map(|attribute| attribute.meta);
+            let around: Vec<_> = around.collect();
+            (!around.is_empty()).then(|| parse_quote!(#[cfg_attr(#condition, #(#around),*)]))
+        }
+        _ => None,
     }
 }

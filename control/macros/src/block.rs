@@ -77,7 +77,7 @@ pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
     let call = quote!(#name(#(#given),*));
     let function: ItemFn = parse_quote!(#asyncness fn #name(#(#inputs),*) #output #body);
     let function =
-        expand::function(&Function::block(function, closure.or1_token.span(), &root)?).into_item();
+        expand::function(&Function::block(function, closure.or1_token.span(), &root)?).items;
     Ok(quote!({ #function #call }))
 }
 

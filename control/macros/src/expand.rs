@@ -11,73 +11,52 @@
 //!                                     }
 //! ```
 //!
-//! The body of a method stands beside it instead, in the same impl block, since it may name
-//! `self` and `Self`.
+//! A method becomes three items of its impl block, and one beside the block:
+//!
+//! ```text
+//!   impl Word {
+//!       async fn __flame_length(&self) -> usize { .. }      the app's code, which may name `Self`
+//!       const fn __remote_length() -> Method<..> { .. }     all the parts above
+//!       fn length(&self) -> Work<usize> { Word::__remote_length().work((self,)) }
+//!   }
+//!   static ENTRY: Entry = *Word::__remote_length().entry;
+//! ```
+//!
+//! The entry stands outside for the sake of clippy: the check that linkme puts into it has an `unsafe`
+//! block, and clippy warns of those in the impl blocks of a type that derives `Deserialize`.
 //!
 //! Each bound on a type of the app is asked for in one place, at the span of that type, so that
 //! what the compiler refuses is refused once and points at the app's own code.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{FnArg, Index, Lifetime, ext::IdentExt, spanned::Spanned};
+use syn::{FnArg, Index, Lifetime, Type, ext::IdentExt, spanned::Spanned};
 
-use crate::signature::{Function, Outcome, Parameter, Role};
+use crate::{
+    attributes,
+    signature::{Function, Outcome, Parameter, Role},
+};
 
 /// The items that a function becomes.
 pub(crate) struct Expansion {
-    /// The body, where it stands beside.
-    beside: Option<TokenStream>,
-    outer: TokenStream,
-}
-
-impl Expansion {
     /// In the place of the function.
-    pub(crate) fn into_item(self) -> TokenStream {
-        let Self { beside, outer } = self;
-        quote!(#beside #outer)
-    }
+    pub(crate) items: TokenStream,
+    /// The entry of a method, beside its impl block.
+    pub(crate) beside: Option<TokenStream>,
 }
 
 pub(crate) fn function(function: &Function) -> Expansion {
     let body = Body::of(function);
     let parts = Parts { function, body: &body.path };
-
-    let attributes = &function.attributes.outer;
-    let (root, visibility, name) = (&function.root, &function.visibility, &function.name);
-    let generics = parts.borrows().then(|| quote!(<'__flame>));
-    let lifetime = Lifetime::new(parts.lifetime_name(), Span::call_site());
-    let inputs = function.arguments().map(outer_input);
-    let of = function.result.of();
-    let work = match function.result {
-        Outcome::One(_) => quote!(Work),
-        Outcome::Stream(_) => quote!(StreamWork),
-    };
-
-    let inside = &body.inside;
-    let states = parts.states();
-    let run = parts.run();
-    let codec = parts.codec();
-    let entry = parts.entry();
-    let make = parts.make();
-    let outer = quote! {
-        #(#attributes)*
-        #visibility fn #name #generics (#(#inputs),*) -> #root::#work<#lifetime, #of> {
-            use #root::__private as __flame;
-            #inside
-            #states
-            #run
-            #codec
-            #entry
-            #make
-        }
-    };
-    Expansion { beside: body.beside, outer }
+    match &function.owner {
+        Some(owner) => parts.method(owner, &body.item),
+        None => Expansion { items: parts.free(&body.item), beside: None },
+    }
 }
 
 /// The app's code, and how to name it.
 struct Body {
-    inside: Option<TokenStream>,
-    beside: Option<TokenStream>,
+    item: TokenStream,
     path: TokenStream,
 }
 
@@ -89,26 +68,24 @@ impl Body {
         if let Some(owner) = &function.owner {
             let name = format_ident!("__flame_{}", name.unraw(), span = name.span());
             Self {
-                inside: None,
-                beside: Some(quote! {
+                item: quote! {
                     #(#attributes)*
                     #[doc(hidden)]
                     #asyncness fn #name(#(#inputs),*) #output #block
-                }),
+                },
                 path: quote!(<#owner>::#name),
             }
         } else {
             // An associated function has the function's own name, for spans and backtraces, and
             // does not hide the remote function from the code, which may call itself.
             Self {
-                inside: Some(quote! {
+                item: quote! {
                     enum __FlameBody {}
                     impl __FlameBody {
                         #(#attributes)*
                         #asyncness fn #name(#(#inputs),*) #output #block
                     }
-                }),
-                beside: None,
+                },
                 path: quote!(__FlameBody::#name),
             }
         }
@@ -132,13 +109,110 @@ fn outer_input(argument: &Parameter) -> TokenStream {
     }
 }
 
-/// The parts inside the function that the app calls.
+/// The parts of a function.
 struct Parts<'f> {
     function: &'f Function,
     body: &'f TokenStream,
 }
 
 impl Parts<'_> {
+    /// A function outside any impl block: it has all of its parts in itself.
+    fn free(&self, body: &TokenStream) -> TokenStream {
+        let root = &self.function.root;
+        let work = match self.function.result {
+            Outcome::One(_) => quote!(work),
+            Outcome::Stream(_) => quote!(stream_work),
+        };
+        let (items, entry) = (self.items(), self.entry());
+        let (given, encode, start) = (self.given(), self.encode(), self.start());
+        self.outer(&quote! {
+            use #root::__private as __flame;
+            #body
+            #items
+
+            #[__flame::linkme::distributed_slice(__flame::ENTRIES)]
+            #[linkme(crate = __flame::linkme)]
+            static __FLAME_ENTRY: __flame::Entry = #entry;
+
+            __flame::#work(&__FLAME_ENTRY, #given, #encode, #start, __flame_codec())
+        })
+    }
+
+    fn method(&self, owner: &Type, body: &TokenStream) -> Expansion {
+        let Function { root, attributes, name, .. } = self.function;
+        let remote = format_ident!("__remote_{}", name.unraw(), span = Span::call_site());
+        let given = self.given();
+        let outer = self.outer(&quote!(<#owner>::#remote().work(#given)));
+
+        let around = attributes::around(&attributes.outer);
+        let generics = self.generics();
+        let lifetime = self.lifetime();
+        let (types, of) = (self.types(), self.function.result.of());
+        let runs = match self.function.result {
+            Outcome::One(_) => quote!(BoxFuture),
+            Outcome::Stream(_) => quote!(BoxStream),
+        };
+        let (items, entry) = (self.items(), self.entry());
+        let (encode, start) = (self.encode(), self.start());
+        let items = quote! {
+            #body
+            #(#around)*
+            #[doc(hidden)]
+            const fn #remote #generics() -> #root::__private::Method<
+                #types, #of, #root::__private::#runs<#lifetime, #of>
+            > {
+                use #root::__private as __flame;
+                #items
+                const __FLAME_ENTRY: &__flame::Entry = &#entry;
+                __flame::Method::new(__FLAME_ENTRY, #encode, #start, __flame_codec)
+            }
+            #outer
+        };
+        let beside = quote! {
+            #(#around)*
+            const _: () = {
+                use #root::__private as __flame;
+                #[__flame::linkme::distributed_slice(__flame::ENTRIES)]
+                #[linkme(crate = __flame::linkme)]
+                static __FLAME_ENTRY: __flame::Entry = *<#owner>::#remote().entry();
+            };
+        };
+        Expansion { items, beside: Some(beside) }
+    }
+
+    /// The function that the app calls.
+    fn outer(&self, block: &TokenStream) -> TokenStream {
+        let Function { root, attributes, visibility, name, result, .. } = self.function;
+        let attributes = &attributes.outer;
+        let (generics, lifetime) = (self.generics(), self.lifetime());
+        let inputs = self.function.arguments().map(outer_input);
+        let of = result.of();
+        let work = match result {
+            Outcome::One(_) => quote!(Work),
+            Outcome::Stream(_) => quote!(StreamWork),
+        };
+        quote! {
+            #(#attributes)*
+            #visibility fn #name #generics (#(#inputs),*) -> #root::#work<#lifetime, #of> {
+                #block
+            }
+        }
+    }
+
+    /// What the entry and the work are made of.
+    fn items(&self) -> TokenStream {
+        let (states, run, codec) = (self.states(), self.run(), self.codec());
+        quote!(#states #run #codec)
+    }
+
+    fn generics(&self) -> Option<TokenStream> {
+        self.borrows().then(|| quote!(<'__flame>))
+    }
+
+    fn lifetime(&self) -> Lifetime {
+        Lifetime::new(self.lifetime_name(), Span::call_site())
+    }
+
     fn borrows(&self) -> bool {
         self.function.arguments().any(|argument| argument.by_reference)
     }
@@ -171,7 +245,12 @@ impl Parts<'_> {
                     <__flame::App as __flame::Keeps<#of>>::STATE;
             }
         });
-        quote!(#(#states)*)
+        let count = self.function.parameters.iter().filter(|p| p.role == Role::State).count();
+        let needs = (0..count).map(state_name);
+        quote! {
+            #(#states)*
+            const __FLAME_STATES: &[__flame::StateNeed] = &[#(#needs.need()),*];
+        }
     }
 
     /// The body called: arguments as `argument` has them, states from the app.
@@ -195,7 +274,7 @@ impl Parts<'_> {
             return None;
         }
         let call = self.call(|Parameter { name, .. }| quote!(#name));
-        let generics = self.borrows().then(|| quote!(<'__flame>));
+        let generics = self.generics();
         let inputs =
             self.function.arguments().map(|Parameter { name, of, by_reference, .. }| {
                 if *by_reference { quote!(#name: &'__flame #of) } else { quote!(#name: #of) }
@@ -239,7 +318,7 @@ impl Parts<'_> {
         }
     }
 
-    /// The entry of the table.
+    /// The entry of the table, an expression.
     fn entry(&self) -> TokenStream {
         let Function { path, location: [file, line, column], .. } = self.function;
         let text = self.function.text();
@@ -248,17 +327,11 @@ impl Parts<'_> {
             Outcome::One(_) if self.is_plain() => quote!(Plain),
             Outcome::One(_) => quote!(Async),
         };
-        let count = self.function.parameters.iter().filter(|p| p.role == Role::State).count();
-        let states = (0..count).map(state_name);
         let names = self.names();
         let slots = self.function.arguments().map(slot);
         let invoke = self.invoke();
         quote! {
-            const __FLAME_STATES: &[__flame::StateNeed] = &[#(#states.need()),*];
-
-            #[__flame::linkme::distributed_slice(__flame::ENTRIES)]
-            #[linkme(crate = __flame::linkme)]
-            static __FLAME_ENTRY: __flame::Entry = __flame::Entry::new(
+            __flame::Entry::new(
                 (
                     #path,
                     match ::core::option_env!("CARGO_PKG_VERSION") {
@@ -278,7 +351,7 @@ impl Parts<'_> {
                     },
                     |(#(#names,)*), __scope| #invoke,
                 ),
-            );
+            )
         }
     }
 
@@ -311,12 +384,8 @@ impl Parts<'_> {
         }
     }
 
-    /// The work: the last expression of the function that the app calls.
-    fn make(&self) -> TokenStream {
-        let work = match self.function.result {
-            Outcome::One(_) => quote!(work),
-            Outcome::Stream(_) => quote!(stream_work),
-        };
+    /// The arguments, as the app's caller gave them.
+    fn given(&self) -> TokenStream {
         let given = self.function.arguments().map(|argument| match &argument.written {
             FnArg::Receiver(receiver) => {
                 let own = &receiver.self_token;
@@ -327,34 +396,37 @@ impl Parts<'_> {
                 quote!(#name)
             }
         });
+        quote!((#(#given,)*))
+    }
+
+    /// The type of them.
+    fn types(&self) -> TokenStream {
         let types = self.function.arguments().map(|Parameter { of, by_reference, .. }| {
             if *by_reference { quote!(&'__flame #of) } else { quote!(#of) }
         });
+        quote!((#(#types,)*))
+    }
+
+    /// The arguments on their way out.
+    fn encode(&self) -> TokenStream {
         let encode = self.function.arguments().enumerate().map(|(index, argument)| {
             let (index, slot) = (Index::from(index), slot(argument));
             let reference = (!argument.by_reference).then(|| quote!(&));
             quote!(#slot.encode(#reference __args.#index, __to)?;)
         });
-        let names = self.names();
-        let start = self.start();
+        let types = self.types();
         quote! {
-            __flame::#work(
-                &__FLAME_ENTRY,
-                (#(#given,)*),
-                |__args: &(#(#types,)*), __to| {
-                    #(#encode)*
-                    ::core::result::Result::Ok(())
-                },
-                |(#(#names,)*)| #start,
-                __flame_codec(),
-            )
+            |__args: &#types, __to| {
+                #(#encode)*
+                ::core::result::Result::Ok(())
+            }
         }
     }
 
     /// The function here: it borrows what the caller lends it, unless it leaves for a thread.
     fn start(&self) -> TokenStream {
         let names = self.names();
-        match self.function.result {
+        let start = match self.function.result {
             Outcome::Stream(_) => quote!(__flame::boxed_stream(__flame_run(#(#names),*))),
             Outcome::One(_) if self.is_plain() => {
                 let own = self.function.arguments().filter(|argument| argument.by_reference);
@@ -376,7 +448,8 @@ impl Parts<'_> {
                 })
             }
             Outcome::One(_) => quote!(__flame::boxed_future(__flame_run(#(#names),*))),
-        }
+        };
+        quote!(|(#(#names,)*)| #start)
     }
 }
 

@@ -65,7 +65,7 @@ fn remote_item(
     let item = fragments::kept_together(item);
     match syn::parse2(item.clone()) {
         Ok(syn::Item::Fn(function)) => {
-            Ok(expand::function(&signature::Function::free(function, root)?).into_item())
+            Ok(expand::function(&signature::Function::free(function, root)?).items)
         }
         Ok(syn::Item::Impl(block)) => methods::expand(block, root),
         Ok(other) => Err(refuse::item(&other)),

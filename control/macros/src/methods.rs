@@ -1,11 +1,11 @@
 //! An impl block with remote methods.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::quote;
 use syn::{ImplItem, ImplItemFn, ItemFn, ItemImpl};
 
 use crate::{
-    expand, fragments,
+    attributes, expand, fragments,
     options::Root,
     refuse,
     signature::{Function, is_remote},
@@ -14,12 +14,11 @@ use crate::{
 pub(crate) fn expand(mut block: ItemImpl, root: &Root) -> syn::Result<TokenStream> {
     refuse::impl_block(&block)?;
     fragments::open_type(&mut block.self_ty);
-    let mut any = false;
+    let mut entries = Vec::new();
     let mut items = Vec::with_capacity(block.items.len());
     for item in std::mem::take(&mut block.items) {
         match item {
             ImplItem::Fn(method) if method.attrs.iter().any(is_remote) => {
-                any = true;
                 for attribute in method.attrs.iter().filter(|attribute| is_remote(attribute)) {
                     if let syn::Meta::List(list) = &attribute.meta {
                         refuse::arguments_of_a_method(&list.tokens)?;
@@ -28,14 +27,21 @@ pub(crate) fn expand(mut block: ItemImpl, root: &Root) -> syn::Result<TokenStrea
                 let ImplItemFn { attrs, vis, sig, block: body, .. } = method;
                 let method = ItemFn { attrs, vis, sig, block: Box::new(body) };
                 let function = Function::method(method, &block.self_ty, root)?;
-                items.push(ImplItem::Verbatim(expand::function(&function).into_item()));
+                let expansion = expand::function(&function);
+                items.push(ImplItem::Verbatim(expansion.items));
+                entries.extend(expansion.beside);
             }
             other => items.push(other),
         }
     }
-    if !any {
+    if entries.is_empty() {
         return Err(refuse::no_remote_method(&block));
     }
     block.items = items;
-    Ok(block.into_token_stream())
+    let around = attributes::around(&block.attrs);
+    Ok(quote! {
+        #block
+        #(#around)*
+        const _: () = { #(#entries)* };
+    })
 }

@@ -29,7 +29,7 @@ use super::{
 pub static ENTRIES: [Entry];
 
 /// One remote function.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Entry {
     /// Names the function on the wire: a hash of all below that is not its location.

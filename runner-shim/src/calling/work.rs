@@ -15,6 +15,7 @@
 //! - What [`Encoded`] holds borrows nothing.
 
 mod encoded;
+mod method;
 mod options;
 mod pending;
 
@@ -29,6 +30,8 @@ use flame_wire::trace::TraceContext;
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 
 pub use encoded::{Encoded, Reply};
+#[doc(hidden)]
+pub use method::Method;
 pub use options::{Options, Timeout};
 
 use super::{

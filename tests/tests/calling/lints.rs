@@ -4,7 +4,6 @@
 #![deny(clippy::pedantic, clippy::nursery)]
 #![allow(clippy::unused_async, reason = "of the functions themselves")]
 #![allow(clippy::redundant_pub_crate, reason = "of the helper for the other tests")]
-#![allow(clippy::unsafe_derive_deserialize, reason = "linkme's check stands in a remote method")]
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, unused_qualifications)]
 #![deny(elided_lifetimes_in_paths, explicit_outlives_requirements, let_underscore_drop)]
 #![deny(redundant_lifetimes, single_use_lifetimes, trivial_casts, trivial_numeric_casts)]

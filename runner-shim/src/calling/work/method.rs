@@ -1,0 +1,49 @@
+//! The parts of a remote method, which an associated function beside the method gives: to the method,
+//! which makes the work, and to the table's entry, which stands outside the impl block.
+
+use futures_core::{future::BoxFuture, stream::BoxStream};
+
+use super::{StreamWork, Work, stream_work, work};
+use crate::calling::{
+    codec::{Codec, CodecError, encoder::Encoder},
+    table::Entry,
+};
+
+/// A remote method: its arguments are `A`, its result or item is `T`, and `R` is what runs here.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Method<A, T, R> {
+    entry: &'static Entry,
+    encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
+    start: fn(A) -> R,
+    codec: fn() -> Codec<T>,
+}
+
+impl<A, T, R> Method<A, T, R> {
+    #[must_use]
+    pub const fn new(
+        entry: &'static Entry,
+        encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
+        start: fn(A) -> R,
+        codec: fn() -> Codec<T>,
+    ) -> Self {
+        Self { entry, encode, start, codec }
+    }
+
+    #[must_use]
+    pub const fn entry(&self) -> &'static Entry {
+        self.entry
+    }
+}
+
+impl<'a, A: Send + 'a, T: 'a> Method<A, T, BoxFuture<'a, T>> {
+    pub fn work(self, args: A) -> Work<'a, T> {
+        work(self.entry, args, self.encode, self.start, (self.codec)())
+    }
+}
+
+impl<'a, A: Send + 'a, T: 'a> Method<A, T, BoxStream<'a, T>> {
+    pub fn work(self, args: A) -> StreamWork<'a, T> {
+        stream_work(self.entry, args, self.encode, self.start, (self.codec)())
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Named fields are what makes an app's existing types work as they are: `flatten`, `untagged`,
 //! `tag`, `skip_serializing_if`, `default` and `serde_json::Value` need a format that describes
-//! itself. The [format](format) is ours, since no library keeps all that serde's own in-memory buffer
+//! itself. The [format] is ours, since no library keeps all that serde's own in-memory buffer
 //! keeps; of MessagePack itself, `rmp` takes care. Big bytes are best a [`Blob`](super::Blob); lists
 //! of `u8` go as the bytes they are, and come back as the lists that serde says they are.
 //!

@@ -25,11 +25,11 @@ pub(crate) fn args() -> Vec<OsString> {
 pub(crate) fn barred(backend: &dyn Backend) -> Option<BootFailure> {
     let in_vain = backend.starts_this_executable() && !reached::is() && in_test().is_none();
     in_vain.then(|| {
-        let reason = "this process has not reached `App::run`, and a copy of it, which does the \
-                      same, would be no runner, so none was started: let `main` end in \
-                      `App::new().run(..)`, and call the pool inside the closure given to it. In a \
-                      test give the pool the backend `Local`; or write `#[flame_aws::test]` in \
-                      place of `#[tokio::test]`; or set `harness = false` and end the test's own \
+        let reason = "no runner was started: this process has not reached `App::run`, so a copy of \
+                      it would not reach it either, and would never become a runner. Let `main` end \
+                      in `App::new().run(..)`, and call the pool inside the closure given to it. In \
+                      a test, give the pool the backend `Local`, or write `#[flame_aws::test]` in \
+                      place of `#[tokio::test]`, or set `harness = false` and end the test's own \
                       `main` in `App::run`";
         BootFailure::of(BootFailureKind::Refused, reason)
     })

@@ -132,8 +132,8 @@ pub(crate) fn advice(fault: &Fault) -> Option<&'static str> {
              HTTPS_PROXY, a login page of the network), and at AWS_ENDPOINT_URL, if it is set",
         ),
         Got::Refused if matches!(fault.status, Some(501 | 505)) => Some(
-            "whoever answers here does not have this operation: look at AWS_ENDPOINT_URL; an \
-             emulator may need another licence for it",
+            "the server that answers here does not offer this operation: look at AWS_ENDPOINT_URL; \
+             an emulator may need another licence for it",
         ),
         Got::Refused => None,
     }

@@ -193,7 +193,7 @@ async fn serve(text: &OsStr) -> Result<std::convert::Infallible, AppError> {
     if lifeline::keep() {
         // It is certain that the parent lives, be it stopped by Ctrl-Z or by a debugger: there is no
         // orphan to be ended. A parent that lives and has given this runner up stops it.
-        parent.limits.grace_ms = parent.limits.grace_ms.max(FOREVER_MS);
+        parent.limits.reconnect_timeout_ms = parent.limits.reconnect_timeout_ms.max(FOREVER_MS);
     }
     panics::install();
     set_process_depth(parent.depth);

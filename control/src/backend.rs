@@ -133,7 +133,7 @@ pub struct PoolInfo {
     /// How long a runner that must end may take to finish its calls.
     pub shutdown_timeout: Duration,
     /// The longest life of a runner, if it is limited.
-    pub lifetime: Option<Duration>,
+    pub max_lifetime: Option<Duration>,
     /// The arguments, without the program's name, with which a copy of this executable reaches
     /// [`App::run`](crate::App::run): those of this process, or, in a
     /// [`test`](macro@crate::test), those that select the test.

@@ -14,5 +14,5 @@ mod order;
 mod stream;
 
 pub use child::Child;
-pub use held::At;
+pub use held::HeldRunner;
 pub use stream::CallStream;

@@ -17,7 +17,7 @@ use flame_wire::ids::BuildId;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::CodeError;
+use crate::error::CodeSyncError;
 use crate::listener::{Away, Door};
 
 /// What is read and sent at a time, in bytes.
@@ -32,20 +32,20 @@ pub(crate) struct Code {
 
 impl Code {
     /// That of this process. Reads it all at the first call.
-    pub(crate) async fn own(build: &BuildId) -> Result<Self, CodeError> {
+    pub(crate) async fn own(build: &BuildId) -> Result<Self, CodeSyncError> {
         static OWN: OnceCell<Code> = OnceCell::const_new();
         let read = async {
             let build = build.clone();
             let read = blocking(move || Ok(Self::read(own_path()?, build)));
-            read.await.unwrap_or_else(|error| Err(CodeError::Unreadable(error)))
+            read.await.unwrap_or_else(|error| Err(CodeSyncError::Unreadable(error)))
         };
         OWN.get_or_try_init(|| read).await.cloned()
     }
 
-    fn read(path: PathBuf, build: BuildId) -> Result<Self, CodeError> {
-        let (len, hash) = digest(&path).map_err(CodeError::Unreadable)?;
+    fn read(path: PathBuf, build: BuildId) -> Result<Self, CodeSyncError> {
+        let (len, hash) = digest(&path).map_err(CodeSyncError::Unreadable)?;
         if len > MAX_CODE {
-            return Err(CodeError::TooLarge { len });
+            return Err(CodeSyncError::TooLarge { len });
         }
         let offer = Offer { build, len, hash, target: target() };
         Ok(Self { path, offer })
@@ -212,10 +212,10 @@ mod tests {
         // Sparse: it takes no room.
         let large = Scratch::of(MAX_CODE + 1);
         let error = Code::read(large.0.clone(), BuildId::new("b")).unwrap_err();
-        assert!(matches!(error, CodeError::TooLarge { len } if len == MAX_CODE + 1), "{error}");
+        assert!(matches!(error, CodeSyncError::TooLarge { len } if len == MAX_CODE + 1), "{error}");
         let gone = Scratch::of(1).0.clone();
         let error = Code::read(gone, BuildId::new("b")).unwrap_err();
-        assert!(matches!(error, CodeError::Unreadable(_)), "{error}");
+        assert!(matches!(error, CodeSyncError::Unreadable(_)), "{error}");
     }
 
     #[tokio::test]

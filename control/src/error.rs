@@ -12,7 +12,7 @@ use flame_wire::parent::ParentError;
 /// Where a call's time went when its deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Phase {
+pub enum TimeoutPhase {
     /// Waiting for a slot: runners were up, all full. Or one was given, and the caller did not poll
     /// its call until it was too late.
     Queue,
@@ -24,13 +24,13 @@ pub enum Phase {
     Reply,
 }
 
-impl fmt::Display for Phase {
+impl fmt::Display for TimeoutPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Phase::Queue => "waiting for a free slot",
-            Phase::Boot => "waiting for a runner to boot",
-            Phase::Run => "running",
-            Phase::Reply => "receiving the result",
+            TimeoutPhase::Queue => "waiting for a free slot",
+            TimeoutPhase::Boot => "waiting for a runner to boot",
+            TimeoutPhase::Run => "running",
+            TimeoutPhase::Reply => "receiving the result",
         })
     }
 }
@@ -159,7 +159,7 @@ pub enum CallError {
     )]
     Timeout {
         /// Where the time ran out.
-        phase: Phase,
+        phase: TimeoutPhase,
         /// The time that the call had in all.
         after: Duration,
         /// The last boot that failed, if it is why no runner was there.
@@ -338,7 +338,7 @@ pub enum PoolError {
     Build(&'static flame_runner_shim::build_id::BuildIdError),
     /// With [`code_sync`](crate::PoolBuilder::code_sync): this executable can't be offered.
     #[error(transparent)]
-    Code(#[from] CodeError),
+    Code(#[from] CodeSyncError),
     /// This process was started as a runner, and does not serve yet: its `main` has not reached
     /// [`App::run`](crate::App::run), or went on when that gave an error. Each copy would otherwise
     /// start the pools of its parent, and boot copies of its own.
@@ -376,7 +376,7 @@ impl PoolError {
 /// Why runners can't fetch this process's executable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CodeError {
+pub enum CodeSyncError {
     /// It can't be read.
     #[error("this executable can't be read, so `code_sync` can't offer it to runners: {0}")]
     Unreadable(#[source] std::io::Error),

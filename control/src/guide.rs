@@ -134,7 +134,7 @@
 //! than `shutdown_timeout`.
 //!
 //! A runner ends by itself also where its backend can't end it any more: when it has never reached
-//! its parent, when its parent was out of reach for the pool's `grace`, when its `lifetime` is over.
+//! its parent, when its parent was out of reach for the pool's `reconnect_timeout`, when its `max_lifetime` is over.
 //! An instance that a parent leaves behind when it is killed is gone after the grace at the latest.
 //!
 //! # A backend

@@ -40,7 +40,6 @@ struct Readme;
 mod admission;
 mod app;
 pub mod backend;
-mod calling;
 mod calls;
 mod code;
 mod error;
@@ -48,26 +47,28 @@ pub mod guide;
 mod listener;
 mod log;
 mod pool;
+mod remote;
 mod runner;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use app::{App, is_runner, test};
-pub use calling::{
-    Blob, CallContext, ChannelError, CodecError, Held, NotHere, Receiver, Sender, StreamWork, Work,
-    channel, remote,
-};
-pub use calls::{At, CallStream, Child};
+pub use calls::{CallStream, Child, HeldRunner};
 pub use error::{
-    AppError, BadOption, BootFailure, BootFailureKind, CallError, CodeError, Phase, PoolError,
+    AppError, BadOption, BootFailure, BootFailureKind, CallError, CodeSyncError, PoolError,
+    TimeoutPhase,
 };
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};
 pub use flame_wire::parent::HostKind;
 pub use flame_wire::trace::TraceContext;
 pub use pool::{
-    Events, Explanation, GrowReason, Idle, LimitsChange, Missed, Placement, Pool, PoolBuilder,
+    Events, Explanation, GrowReason, Idle, Lagged, LimitsChange, Placement, Pool, PoolBuilder,
     PoolEvent, RunnerState, RunnerView, ShrinkReason, Snapshot,
+};
+pub use remote::{
+    Blob, CallContext, ChannelError, CodecError, Held, NotHere, Receiver, Sender, StreamWork, Work,
+    channel, remote,
 };
 
 /// What the expansions of `#[remote]` and `#[test]` name. Not part of the public API.

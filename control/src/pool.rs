@@ -21,7 +21,7 @@ pub(crate) mod state;
 mod view;
 
 pub use builder::{Idle, PoolBuilder};
-pub use events::{Events, GrowReason, Missed, PoolEvent, ShrinkReason};
+pub use events::{Events, GrowReason, Lagged, PoolEvent, ShrinkReason};
 pub(crate) use lease::Lease;
 pub use state::{LimitsChange, Placement};
 pub use view::{Explanation, RunnerState, RunnerView, Snapshot};

@@ -11,7 +11,6 @@
 
 pub mod build_id;
 pub mod calling;
-mod calls;
 pub mod code_sync;
 pub mod context;
 mod dialling;
@@ -23,6 +22,7 @@ pub mod log;
 pub mod panics;
 pub mod pump;
 pub mod runner;
+mod serving;
 pub mod started;
 mod starvation;
 mod tails;

@@ -1,7 +1,7 @@
 //! One runner's life, from the first dial to the last goodbye.
 //!
 //! ```text
-//!  dialling.rs ── socket ──▶ link ──▶ calls.rs ── started, ended ──┐
+//!  dialling.rs ── socket ──▶ link ──▶ serving.rs ─ started, ended ┐
 //!  host.rs ── signals ─────────────────────────────────────────────┼──▶ Terminator ──▶ actions
 //!  clock ── timers ────────────────────────────────────────────────┘      (pure)
 //! ```
@@ -22,11 +22,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::calls::{Calls, Ear};
 use crate::code_sync::{CodeSync, SyncError, Synced};
 use crate::dialling::{Connect, Dialler, Reached, Unreached};
 use crate::host::Host;
 use crate::lines;
+use crate::serving::{Calls, Ear};
 use crate::starvation;
 use crate::terminator::{Action, Event, Limits, Terminator};
 
@@ -114,10 +114,10 @@ impl Runner {
             now.into_std(),
             Limits {
                 failsafe: Duration::from_millis(limits.failsafe_ms),
-                grace: Duration::from_millis(limits.grace_ms),
+                reconnect_timeout: Duration::from_millis(limits.reconnect_timeout_ms),
                 idle: limits.idle_ms.map(Duration::from_millis),
                 ask_predicate: self.idle_predicate.is_some(),
-                lifetime: limits.lifetime_ms.map(Duration::from_millis),
+                max_lifetime: limits.max_lifetime_ms.map(Duration::from_millis),
                 host_deadline: until(margin).map(Instant::into_std),
                 shutdown: Duration::from_millis(limits.shutdown_ms),
                 after_signal: self.host.kills_after().map(|kill| kill - KILL_MARGIN.min(kill / 2)),
@@ -163,8 +163,9 @@ impl Runner {
             return None;
         }
         // Long before the parent gives up, and never for what is only a little late.
-        let silence = Duration::from_millis(self.parent.limits.silence_ms);
-        let limit = (silence / 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
+        let keepalive_timeout = Duration::from_millis(self.parent.limits.keepalive_timeout_ms);
+        let limit =
+            (keepalive_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
         starvation::watch(limit, |complaint| lines::say(format!("flame: {complaint}")))
     }
 }
@@ -176,8 +177,8 @@ pub fn link_config(parent: &FlameParent) -> LinkConfig {
     LinkConfig {
         mux: MuxConfig { max_message: limits.max_message, ..MuxConfig::default() },
         ping: Duration::from_millis(limits.ping_ms),
-        silence: Duration::from_millis(limits.silence_ms),
-        grace: Duration::from_millis(limits.grace_ms),
+        keepalive_timeout: Duration::from_millis(limits.keepalive_timeout_ms),
+        reconnect_timeout: Duration::from_millis(limits.reconnect_timeout_ms),
         ..LinkConfig::default()
     }
 }

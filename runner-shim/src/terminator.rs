@@ -70,13 +70,13 @@ pub struct Limits {
     /// How long the parent may take to be reached for the first time.
     pub failsafe: Duration,
     /// How long a lost link may take to be resumed.
-    pub grace: Duration,
+    pub reconnect_timeout: Duration,
     /// How long a runner without work waits before it proposes to go; `None`: it never does.
     pub idle: Option<Duration>,
     /// Whether an idle predicate has to agree before the runner proposes to go.
     pub ask_predicate: bool,
     /// The longest life from start to drain; `None`: no limit.
-    pub lifetime: Option<Duration>,
+    pub max_lifetime: Option<Duration>,
     /// When the runner must be gone: the platform's deadline with the margin already taken off.
     pub host_deadline: Option<Instant>,
     /// How long work in flight may go on once a drain has begun.
@@ -235,7 +235,7 @@ impl Terminator {
             idle: Idle::new(limits.idle, limits.ask_predicate),
             failsafe_at: now.checked_add(limits.failsafe),
             grace_ends: None,
-            lifetime_ends: limits.lifetime.and_then(|life| now.checked_add(life)),
+            lifetime_ends: limits.max_lifetime.and_then(|life| now.checked_add(life)),
             host_drain_at: limits.host_deadline.map(|end| host_drain_at(now, end, limits.shutdown)),
             window_ends: None,
             actions: VecDeque::new(),
@@ -378,7 +378,7 @@ impl Terminator {
         // Before the first connection a lost socket is a failed dial: the failsafe is its limit.
         if self.link == LinkState::Up {
             self.link = LinkState::Lost;
-            self.grace_ends = now.checked_add(self.limits.grace);
+            self.grace_ends = now.checked_add(self.limits.reconnect_timeout);
         }
     }
 

@@ -154,7 +154,7 @@ async fn talks() {
 
 /// A child whose functions do not yield.
 async fn hogs() {
-    let pool = process_pool("hogs").max(1).silence(Duration::from_secs(1));
+    let pool = process_pool("hogs").max(1).keepalive_timeout(Duration::from_secs(1));
     let pool = pool.start().await.unwrap();
     pool.call(mischief::hogs_for_a_while()).await.unwrap();
     pool.drain().await;
@@ -256,7 +256,12 @@ fn lambda_pool() -> flame_aws::PoolBuilder {
 
 /// Two invocations, one idle and one busy, that end soon when this program is gone.
 async fn parent_on_lambda() {
-    let pool = lambda_pool().timeout(None).grace(Duration::from_secs(1)).start().await.unwrap();
+    let pool = lambda_pool()
+        .timeout(None)
+        .reconnect_timeout(Duration::from_secs(1))
+        .start()
+        .await
+        .unwrap();
     let idle = pool.call(demo::nap(Duration::ZERO)).await.unwrap();
     let (mut gate, begun, open) = mischief::Gate::new();
     let _busy = tokio::spawn(pool.call(mischief::gated(begun, open)));
@@ -292,7 +297,7 @@ async fn ecs_family() {
     let pool = |name: &str| {
         let backend = EcsApp::backend_with(config.clone()).build();
         let pool = flame_aws::Pool::builder(name).max(1).timeout(None).backend(backend);
-        reachable(pool.grace(Duration::from_secs(1)))
+        reachable(pool.reconnect_timeout(Duration::from_secs(1)))
     };
     let idle = pool("idle").min(1).start().await.unwrap();
     idle.ready().await;

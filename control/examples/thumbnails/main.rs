@@ -18,14 +18,13 @@
 
 #[cfg(all(feature = "ecs", feature = "lambda"))]
 mod aws;
-#[cfg(not(all(feature = "ecs", feature = "lambda")))]
-#[path = "without_aws.rs"]
-mod aws;
 mod develop;
 #[cfg(all(feature = "ecs", feature = "lambda"))]
 mod emulated;
 mod jpeg;
 mod looks;
+#[cfg(not(all(feature = "ecs", feature = "lambda")))]
+mod no_aws;
 mod options;
 mod output;
 mod photos;
@@ -34,6 +33,8 @@ mod progress;
 mod report;
 mod sheet;
 
+#[cfg(not(all(feature = "ecs", feature = "lambda")))]
+use no_aws as aws;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -51,12 +51,12 @@ pub struct LinkConfig {
     /// A silent peer is pinged so often. Default 10 s.
     pub ping: Duration,
     /// A socket is given up when so long nothing came. Default 30 s.
-    pub silence: Duration,
+    pub keepalive_timeout: Duration,
     /// A socket is given up when it takes no bytes for so long. Default 30 s.
     pub write_timeout: Duration,
-    /// How long a link without a socket waits for the next. Longer than `silence`, since the other
+    /// How long a link without a socket waits for the next. Longer than `keepalive_timeout`, since the other
     /// side may notice only then that the socket is lost. Default 60 s.
-    pub grace: Duration,
+    pub reconnect_timeout: Duration,
 }
 
 impl Default for LinkConfig {
@@ -66,9 +66,9 @@ impl Default for LinkConfig {
             replay: 8 << 20,
             ack_delay: Duration::from_millis(25),
             ping: Duration::from_secs(10),
-            silence: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(60),
+            reconnect_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -165,7 +165,7 @@ impl<H: Handler> Driver<H> {
             pong: None,
             unflushed: false,
             stalled: None,
-            keepalive: Keepalive::new(now, self.config.ping, self.config.silence),
+            keepalive: Keepalive::new(now, self.config.ping, self.config.keepalive_timeout),
             closing: None,
             peer_closed: false,
             greeted: false,
@@ -210,7 +210,7 @@ impl<H: Handler> Driver<H> {
         };
         tokio::select! {
             end = given_up => Err(end),
-            next = tokio::time::timeout(self.config.grace, next) => {
+            next = tokio::time::timeout(self.config.reconnect_timeout, next) => {
                 next.unwrap_or_else(|_| Err(lost(why.clone())))
             }
         }
@@ -377,8 +377,10 @@ impl<H: Handler> Pump<'_, H> {
         }
         match self.keepalive.poll(now) {
             Some(Due::Silent) => {
-                let silence = self.config.silence.as_secs_f32();
-                return Err(SocketEnd::Lost(format!("the other side was silent for {silence} s")));
+                let keepalive_timeout = self.config.keepalive_timeout.as_secs_f32();
+                return Err(SocketEnd::Lost(format!(
+                    "the other side was silent for {keepalive_timeout} s"
+                )));
             }
             Some(Due::Ping) => {
                 // Nothing has come for a while: a link that idles holds no large buffers.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Keepalive {
     every: Duration,
-    silence: Duration,
+    keepalive_timeout: Duration,
     heard: Instant,
     pinged: Instant,
 }
@@ -19,8 +19,8 @@ pub(crate) enum Due {
 }
 
 impl Keepalive {
-    pub(crate) fn new(now: Instant, every: Duration, silence: Duration) -> Self {
-        Self { every, silence, heard: now, pinged: now }
+    pub(crate) fn new(now: Instant, every: Duration, keepalive_timeout: Duration) -> Self {
+        Self { every, keepalive_timeout, heard: now, pinged: now }
     }
 
     /// Something arrived.
@@ -29,7 +29,7 @@ impl Keepalive {
     }
 
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Due> {
-        if now >= self.heard + self.silence {
+        if now >= self.heard + self.keepalive_timeout {
             return Some(Due::Silent);
         }
         if now >= self.next_ping() {
@@ -40,7 +40,7 @@ impl Keepalive {
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
-        self.next_ping().min(self.heard + self.silence)
+        self.next_ping().min(self.heard + self.keepalive_timeout)
     }
 
     fn next_ping(&self) -> Instant {

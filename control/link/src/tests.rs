@@ -143,7 +143,10 @@ async fn a_silent_peer_is_lost_after_the_silence_and_the_grace() {
         "{error}"
     );
     let config = LinkConfig::default();
-    assert_eq!(before.elapsed().as_secs(), (config.silence + config.grace).as_secs());
+    assert_eq!(
+        before.elapsed().as_secs(),
+        (config.keepalive_timeout + config.reconnect_timeout).as_secs()
+    );
 }
 
 /// Two ends of a socket, and what cuts it: the parent sees that, or the runner does, and the other
@@ -167,7 +170,11 @@ fn half_open(seen_by_parent: bool) -> (Io, Io, tokio::sync::oneshot::Sender<()>)
 #[tokio::test(start_paused = true)]
 async fn a_socket_that_only_one_side_sees_break_loses_no_call_unless_the_grace_is_too_short() {
     let second = Duration::from_secs(1);
-    let short = LinkConfig { silence: 60 * second, grace: 30 * second, ..LinkConfig::default() };
+    let short = LinkConfig {
+        keepalive_timeout: 60 * second,
+        reconnect_timeout: 30 * second,
+        ..LinkConfig::default()
+    };
     for (config, seen_by_parent, resumes) in [
         (LinkConfig::default(), true, true),
         (LinkConfig::default(), false, true),

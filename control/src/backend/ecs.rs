@@ -155,8 +155,8 @@ impl Ecs {
         let definition = fit(&mut plan, &api, pool.shutdown_timeout).await?;
         let mut containers = definition.iter().flat_map(|definition| &definition.containers);
         let own = containers.find(|own| own.name == plan.container);
-        let (on_ecs, lifetime) = (home.is_some(), pool.lifetime);
-        for doubt in doubts(&Setup { plan: &plan, container: own, on_ecs, lifetime }) {
+        let (on_ecs, max_lifetime) = (home.is_some(), pool.max_lifetime);
+        for doubt in doubts(&Setup { plan: &plan, container: own, on_ecs, max_lifetime }) {
             tracing::warn!(pool = pool.name, "{doubt}");
         }
         let log = own.and_then(|own| own.log.clone());
@@ -180,7 +180,8 @@ impl Ecs {
             let sweeper = Sweeper::new(fleet.clone(), family, rule);
             tasks.push(tokio::spawn(sweeper.keep_sweeping()));
         }
-        let longest = pool.lifetime.map(|life| pool.boot_timeout + life + pool.shutdown_timeout);
+        let longest =
+            pool.max_lifetime.map(|life| pool.boot_timeout + life + pool.shutdown_timeout);
         let boot_timeout = pool.boot_timeout;
         let running = Running { plan, asker, fleet, boot_timeout, longest, tasks };
         self.running.set(running).map_err(|_| {

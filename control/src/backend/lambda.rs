@@ -65,7 +65,7 @@ pub enum Invoked {
     #[default]
     RequestResponse,
     /// By an event that Lambda queues. No connection is held, but a crash is known only when the
-    /// link is lost for the pool's `grace`, and Lambda may deliver an event late, or twice.
+    /// link is lost for the pool's `reconnect_timeout`, and Lambda may deliver an event late, or twice.
     Event,
 }
 
@@ -279,7 +279,7 @@ impl Backend for Lambda {
 /// How a runner ends that nobody can stop.
 fn by_itself(parent: &FlameParent, timeout: Option<Duration>) -> String {
     let limits = &parent.limits;
-    let alone = Duration::from_millis(limits.failsafe_ms.max(limits.grace_ms));
+    let alone = Duration::from_millis(limits.failsafe_ms.max(limits.reconnect_timeout_ms));
     let timeout = match timeout {
         Some(timeout) => format!(", {timeout:?} after it began"),
         None => String::new(),

@@ -54,7 +54,7 @@ pub(super) fn key(runner: RunnerRef) -> u64 {
 /// The runner that holds a value, as a place to call; see [`Pool::at`]. What is called here shares
 /// the slot that the value keeps, so it never waits for one.
 #[derive(Debug, Clone)]
-pub struct At {
+pub struct HeldRunner {
     pool: Pool,
     held: Option<Guard>,
 }
@@ -72,12 +72,12 @@ impl Pool {
     /// The runner that holds a value: functions that take the [`Held`] as an argument are called
     /// there.
     #[must_use]
-    pub fn at<T: Send + Sync + 'static>(&self, held: &Held<T>) -> At {
-        At { pool: self.clone(), held: held.guard().cloned().map(Guard) }
+    pub fn at<T: Send + Sync + 'static>(&self, held: &Held<T>) -> HeldRunner {
+        HeldRunner { pool: self.clone(), held: held.guard().cloned().map(Guard) }
     }
 }
 
-impl At {
+impl HeldRunner {
     /// None for a value that is here: it can't be encoded as an argument, which says so.
     fn held(&self) -> Option<Arc<dyn HeldGuard>> {
         self.held.as_ref().map(|Guard(held)| held.clone())

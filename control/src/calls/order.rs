@@ -19,7 +19,7 @@ use tracing::Instrument;
 
 use super::held::{HeldStream, key};
 use crate::app;
-use crate::error::{CallError, Phase};
+use crate::error::{CallError, TimeoutPhase};
 use crate::pool::Lease;
 use crate::pool::driver::{Shared, Wanted, now};
 use crate::pool::events::PoolEvent;
@@ -176,7 +176,7 @@ impl Inner {
         }
         let left = work_deadline.map(|by| by.saturating_duration_since(now()));
         if left.is_some_and(|left| left.is_zero()) {
-            return Err(timeout(Phase::Queue, after));
+            return Err(timeout(TimeoutPhase::Queue, after));
         }
         let mut failed = None;
         let opened = link.open(ends.len(), Some(guard), |channels| {
@@ -266,7 +266,7 @@ impl Sent {
                     received = self.stream.receive() => received,
                     () = late => {
                         let replying = self.stream.is_receiving();
-                        let phase = if replying { Phase::Reply } else { Phase::Run };
+                        let phase = if replying { TimeoutPhase::Reply } else { TimeoutPhase::Run };
                         return Err(timeout(phase, self.after));
                     }
                 }
@@ -296,7 +296,7 @@ impl Sent {
     /// end, and faster than they are taken.
     pub(super) fn check_deadline(&self) -> Result<(), CallError> {
         match self.deadline {
-            Some(deadline) if deadline <= now() => Err(timeout(Phase::Run, self.after)),
+            Some(deadline) if deadline <= now() => Err(timeout(TimeoutPhase::Run, self.after)),
             _ => Ok(()),
         }
     }
@@ -337,7 +337,7 @@ impl Sent {
             Failure::MissingState { state } => {
                 CallError::MissingState { function: self.function, state }
             }
-            Failure::DeadlinePassed => timeout(Phase::Run, self.after),
+            Failure::DeadlinePassed => timeout(TimeoutPhase::Run, self.after),
             Failure::Draining => CallError::RunnerLost {
                 started: false,
                 runner: self.runner,
@@ -394,8 +394,8 @@ fn refused(refusal: Refusal<crate::pool::driver::Failure>, after: Option<Duratio
         Refusal::BootFailed(failure) => CallError::BootFailed(failure),
         Refusal::Timeout { phase, last_failure } => {
             let phase = match phase {
-                WaitPhase::Queue => Phase::Queue,
-                WaitPhase::Boot => Phase::Boot,
+                WaitPhase::Queue => TimeoutPhase::Queue,
+                WaitPhase::Boot => TimeoutPhase::Boot,
             };
             CallError::Timeout { phase, after: after.unwrap_or_default(), boot: last_failure }
         }
@@ -412,7 +412,7 @@ pub(super) fn linger(stream: &Stream) {
     stream.linger_until(Tag::Result.into());
 }
 
-fn timeout(phase: Phase, after: Option<Duration>) -> CallError {
+fn timeout(phase: TimeoutPhase, after: Option<Duration>) -> CallError {
     CallError::Timeout { phase, after: after.unwrap_or_default(), boot: None }
 }
 

@@ -81,14 +81,14 @@ pub struct PoolBuilder {
     idle: Idle,
     min_idle: Idle,
     max_queue: usize,
-    spare: u32,
+    min_free_slots: u32,
     placement: Placement,
     log: bool,
     max_message: u64,
     max_depth: u8,
-    lifetime: Option<Duration>,
-    grace: Option<Duration>,
-    silence: Option<Duration>,
+    max_lifetime: Option<Duration>,
+    reconnect_timeout: Option<Duration>,
+    keepalive_timeout: Option<Duration>,
     listen: SocketAddr,
     advertise: Option<String>,
     backend: Option<Arc<dyn Backend>>,
@@ -124,14 +124,14 @@ impl PoolBuilder {
             idle: Idle::After(Duration::from_secs(30)),
             min_idle: Idle::Never,
             max_queue: 10_000,
-            spare: 0,
+            min_free_slots: 0,
             placement: Placement::Spread,
             log: true,
             max_message: 1 << 30,
             max_depth: 8,
-            lifetime: None,
-            grace: None,
-            silence: None,
+            max_lifetime: None,
+            reconnect_timeout: None,
+            keepalive_timeout: None,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             advertise: None,
             backend: None,
@@ -213,8 +213,8 @@ impl PoolBuilder {
 
     /// Slots kept free ahead of demand, while `max` allows it. At most the slots of `max` runners;
     /// default 0; on a runner always 0.
-    pub fn spare(mut self, slots: u32) -> Self {
-        self.spare = slots;
+    pub fn min_free_slots(mut self, slots: u32) -> Self {
+        self.min_free_slots = slots;
         self
     }
 
@@ -271,28 +271,28 @@ impl PoolBuilder {
 
     /// The longest life of a runner, at least 1 ms; then it drains, and another takes its place.
     /// Default none.
-    pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = Some(lifetime);
+    pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
+        self.max_lifetime = Some(max_lifetime);
         self
     }
 
     /// How long a lost connection may take to be resumed before the runner is lost. At least 1 ms;
-    /// default 60 s, or twice [`silence`](Self::silence) where that is longer.
+    /// default 60 s, or twice [`keepalive_timeout`](Self::keepalive_timeout) where that is longer.
     ///
-    /// Where only one side sees a connection break, the other notices it after `silence`, and only
-    /// then a runner dials again. So `grace` must be at least `silence` and the time to come back,
-    /// which is half of `silence` again, or 10 s where that is less: no call is lost to such a
+    /// Where only one side sees a connection break, the other notices it after `keepalive_timeout`, and only
+    /// then a runner dials again. So `reconnect_timeout` must be at least `keepalive_timeout` and the time to come back,
+    /// which is half of `keepalive_timeout` again, or 10 s where that is less: no call is lost to such a
     /// break. [`start`](Self::start) refuses less.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = Some(grace);
+    pub fn reconnect_timeout(mut self, reconnect_timeout: Duration) -> Self {
+        self.reconnect_timeout = Some(reconnect_timeout);
         self
     }
 
     /// A connection on which nothing came for so long is given up. Default 30 s, or half of
-    /// [`grace`](Self::grace) where that is shorter; 10 ms at least. The other side is pinged every
+    /// [`reconnect_timeout`](Self::reconnect_timeout) where that is shorter; 10 ms at least. The other side is pinged every
     /// third of it.
-    pub fn silence(mut self, silence: Duration) -> Self {
-        self.silence = Some(silence);
+    pub fn keepalive_timeout(mut self, keepalive_timeout: Duration) -> Self {
+        self.keepalive_timeout = Some(keepalive_timeout);
         self
     }
 

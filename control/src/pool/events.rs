@@ -152,7 +152,7 @@ pub struct Events(broadcast::Receiver<PoolEvent>);
 /// The listener was too slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} events were missed: the listener is too slow")]
-pub struct Missed(pub u64);
+pub struct Lagged(pub u64);
 
 impl Events {
     pub(super) fn new(receiver: broadcast::Receiver<PoolEvent>) -> Self {
@@ -162,11 +162,11 @@ impl Events {
     /// The next event; `None` when the pool is gone. Cancel-safe.
     ///
     /// # Errors
-    /// [`Missed`]; the next call goes on with the oldest event that is left.
-    pub async fn next(&mut self) -> Option<Result<PoolEvent, Missed>> {
+    /// [`Lagged`]; the next call goes on with the oldest event that is left.
+    pub async fn next(&mut self) -> Option<Result<PoolEvent, Lagged>> {
         match self.0.recv().await {
             Ok(event) => Some(Ok(event)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Err(Missed(missed))),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Err(Lagged(missed))),
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }

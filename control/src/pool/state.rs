@@ -107,7 +107,7 @@ enum Stage {
 }
 
 impl<F: Clone> PoolState<F> {
-    /// A pool that boots its `min` and `spare` at once: poll its actions. `seed` is for jitter.
+    /// A pool that boots its `min` and `min_free_slots` at once: poll its actions. `seed` is for jitter.
     /// With `barred`, every boot would fail for that reason, until [`Event::Unbar`].
     pub(crate) fn new(now: Instant, limits: Limits, seed: u64, barred: Option<F>) -> Self {
         debug_assert_eq!(limits.out_of_range(), []);

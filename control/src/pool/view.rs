@@ -102,7 +102,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Whether more runners are wanted than there are, for calls, `min` or `spare`.
+    /// Whether more runners are wanted than there are, for calls, `min` or `min_free_slots`.
     #[must_use]
     pub fn wants_more(&self) -> bool {
         !matches!(self.first.growth, Growth::NoUnmetDemand | Growth::Draining)

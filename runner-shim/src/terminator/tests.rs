@@ -11,10 +11,10 @@ const FAILSAFE: Duration = Duration::from_secs(20);
 fn limits() -> Limits {
     Limits {
         failsafe: FAILSAFE,
-        grace: GRACE,
+        reconnect_timeout: GRACE,
         idle: Some(IDLE),
         ask_predicate: false,
-        lifetime: None,
+        max_lifetime: None,
         host_deadline: None,
         shutdown: SHUTDOWN,
         after_signal: None,
@@ -364,7 +364,7 @@ fn a_runner_without_an_idle_limit_never_proposes() {
 
 #[test]
 fn a_proposal_is_not_made_while_the_link_is_down() {
-    let mut runner = Runner::serving(Limits { grace: IDLE * 9, ..limits() });
+    let mut runner = Runner::serving(Limits { reconnect_timeout: IDLE * 9, ..limits() });
     runner.on(Event::Disconnected);
     assert_eq!(runner.wait(IDLE * 2), []);
     runner.on(Event::Connected);
@@ -541,7 +541,7 @@ fn new_calls_are_refused_once_only() {
 
 #[test]
 fn a_runner_drains_at_the_end_of_its_lifetime() {
-    let mut runner = Runner::serving(Limits { lifetime: Some(SECOND * 60), ..limits() });
+    let mut runner = Runner::serving(Limits { max_lifetime: Some(SECOND * 60), ..limits() });
     runner.on(Event::CallStarted);
     assert_eq!(runner.wait(SECOND * 60), asks_to_go(EndReason::Lifetime));
     assert_eq!(runner.wait(SHUTDOWN), leaves_unreleased(EndReason::Lifetime));
@@ -549,7 +549,7 @@ fn a_runner_drains_at_the_end_of_its_lifetime() {
 
 #[test]
 fn a_lifetime_also_ends_an_idle_drain_whose_call_does_not_end() {
-    let mut runner = Runner::serving(Limits { lifetime: Some(SECOND * 60), ..limits() });
+    let mut runner = Runner::serving(Limits { max_lifetime: Some(SECOND * 60), ..limits() });
     runner.wait(IDLE);
     runner.all(&[Event::CallStarted, Event::IdleAllowed]);
     let end = leaves(EndReason::Lifetime, EXIT_WORK_ABORTED);
@@ -596,9 +596,9 @@ fn a_host_that_lives_shorter_than_the_window_still_serves_for_half_its_life() {
 fn limits_beyond_the_clock_are_no_limits() {
     let limits = Limits {
         failsafe: Duration::MAX,
-        grace: Duration::MAX,
+        reconnect_timeout: Duration::MAX,
         idle: Some(Duration::MAX),
-        lifetime: Some(Duration::MAX),
+        max_lifetime: Some(Duration::MAX),
         shutdown: Duration::MAX,
         ..limits()
     };
@@ -692,8 +692,8 @@ fn nothing_follows_the_exit() {
 
 #[test]
 fn a_process_that_slept_through_several_timers_ends_once() {
-    let lifetime = Some(SECOND * 60);
-    let mut runner = Runner::serving(Limits { lifetime, ..limits() });
+    let max_lifetime = Some(SECOND * 60);
+    let mut runner = Runner::serving(Limits { max_lifetime, ..limits() });
     runner.all(&[Event::CallStarted, Event::Disconnected]);
     runner.now += SECOND * 1000;
     runner.terminator.handle_timeout(runner.now);

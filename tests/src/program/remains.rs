@@ -39,7 +39,7 @@ pub(super) async fn drains_and_has_no_child() {
 pub(super) async fn with_an_unprivileged_runner() {
     let backend = flame_aws::backend::Process::new().env("DEMO_DROP_PRIVILEGES", "1");
     let pool = process_pool("unprivileged").max(1).backend(backend);
-    let pool = pool.grace(Duration::from_secs(600)).start().await.unwrap();
+    let pool = pool.reconnect_timeout(Duration::from_secs(600)).start().await.unwrap();
     super::tell("runner", pool.call(demo::pid()).await.unwrap());
     println!("ready");
     std::future::pending().await

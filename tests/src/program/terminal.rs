@@ -62,7 +62,9 @@ pub(super) async fn handles_signals_in_a_boot() {
 pub(super) async fn is_stopped() {
     let mut go_on = signal(SignalKind::user_defined1()).unwrap();
     let pool = process_pool("stopped").max(1).timeout(None);
-    let pool = pool.silence(Duration::from_millis(500)).grace(Duration::from_millis(750));
+    let pool = pool
+        .keepalive_timeout(Duration::from_millis(500))
+        .reconnect_timeout(Duration::from_millis(750));
     let pool = pool.start().await.unwrap();
     let (mut gate, begun, open) = Gate::new();
     let call = tokio::spawn(pool.call(mischief::gated(begun, open)));

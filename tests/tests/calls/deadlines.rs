@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flame_aws::{CallError, Phase};
+use flame_aws::{CallError, TimeoutPhase};
 use flame_tests::mischief::{self, Gate};
 use flame_tests::process::{pids, signal, until_gone};
 use flame_tests::{Test, demo, pool, process_pool, tests, until};
@@ -31,7 +31,7 @@ fn in_time<T>(what: &str, ended: Result<T, tokio::time::error::Elapsed>) -> T {
 }
 
 fn ran_out(error: &CallError) -> bool {
-    matches!(error, CallError::Timeout { phase: Phase::Run, .. })
+    matches!(error, CallError::Timeout { phase: TimeoutPhase::Run, .. })
 }
 
 async fn a_plain_function_beyond_its_deadline_keeps_its_slot_until_it_returns() {
@@ -46,7 +46,10 @@ async fn a_plain_function_beyond_its_deadline_keeps_its_slot_until_it_returns() 
         let late = call.await.unwrap().unwrap_err();
         assert!(ran_out(&late), "{late:?}");
         let full = pool.call(demo::double(1).timeout(SHORT)).await;
-        assert!(matches!(full, Err(CallError::Timeout { phase: Phase::Queue, .. })), "{full:?}");
+        assert!(
+            matches!(full, Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. })),
+            "{full:?}"
+        );
         gate.open();
         assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     }

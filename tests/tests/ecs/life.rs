@@ -103,7 +103,7 @@ async fn a_task_that_hangs_is_lost_and_stopped() {
     app.define("hangs", |container| container.stop_timeout(2)).await;
     let backend = app.backend().await.task_definition("hangs");
     let pool = app.pool_of("hangs", backend).max(1).timeout(None).shutdown_timeout(SECOND);
-    let pool = pool.silence(SECOND).grace(2 * SECOND).start().await.unwrap();
+    let pool = pool.keepalive_timeout(SECOND).reconnect_timeout(2 * SECOND).start().await.unwrap();
     let arn = pool.call(demo::ecs_instance()).await.unwrap().unwrap();
     let ended = pool.call(mischief::hogs()).await;
     assert!(matches!(ended, Err(CallError::RunnerLost { started: true, .. })), "{ended:?}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flame_aws::backend::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo, Process};
-use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, Phase, PoolEvent};
+use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolEvent, TimeoutPhase};
 use flame_tests::process::ends_clean;
 use flame_tests::{Folder, Test, Watcher, demo, process_pool, tests};
 use futures_util::future::BoxFuture;
@@ -146,7 +146,7 @@ async fn a_call_whose_time_runs_out_in_a_boot_says_so() {
     let backend = Process::new().env("DEMO_HANG_IN_BOOT", "1");
     let pool = process_pool("test").max(1).backend(backend).start().await.unwrap();
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(100))).await;
-    let Err(CallError::Timeout { phase: Phase::Boot, after, boot: None }) = late else {
+    let Err(CallError::Timeout { phase: TimeoutPhase::Boot, after, boot: None }) = late else {
         panic!("{late:?}")
     };
     assert_eq!(after, Duration::from_millis(100));

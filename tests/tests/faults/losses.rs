@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flame_aws::{CallError, Phase, Placement, Pool, PoolBuilder};
+use flame_aws::{CallError, Placement, Pool, PoolBuilder, TimeoutPhase};
 use flame_tests::mischief::{self, Gate};
 use flame_tests::process::{self, ends_clean, is_gone, is_stopped, pids, until_gone};
 use flame_tests::{Test, Watcher, demo, process_pool, tests, until};
@@ -168,7 +168,7 @@ async fn waiters_are_served_when_their_runner_dies_again_and_again() {
 }
 
 fn impatient(pool: PoolBuilder) -> PoolBuilder {
-    pool.silence(Duration::from_secs(1)).grace(Duration::from_millis(1500))
+    pool.keepalive_timeout(Duration::from_secs(1)).reconnect_timeout(Duration::from_millis(1500))
 }
 
 async fn a_stopped_runner_holds_no_caller_past_its_deadline() {
@@ -178,7 +178,7 @@ async fn a_stopped_runner_holds_no_caller_past_its_deadline() {
     let (_gate, under_way, _) = behind_a_gate(&pool).await;
     process::signal(pid, Signal::STOP);
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
-    let Err(CallError::Timeout { phase: Phase::Run, .. }) = late else { panic!("{late:?}") };
+    let Err(CallError::Timeout { phase: TimeoutPhase::Run, .. }) = late else { panic!("{late:?}") };
     // It is still there: nothing but its silence tells that it is of no use.
     assert!(is_stopped(pid));
     let error = under_way.await.unwrap().unwrap_err();
@@ -192,8 +192,8 @@ async fn a_stopped_runner_holds_no_caller_past_its_deadline() {
 }
 
 async fn a_stopped_runner_that_wakes_in_time_goes_on() {
-    let pool = process_pool("test").max(1).silence(Duration::from_millis(600));
-    let pool = pool.grace(Duration::from_secs(60)).start().await.unwrap();
+    let pool = process_pool("test").max(1).keepalive_timeout(Duration::from_millis(600));
+    let pool = pool.reconnect_timeout(Duration::from_secs(60)).start().await.unwrap();
     let (gate, call, pid) = behind_a_gate(&pool).await;
     process::signal(pid, Signal::STOP);
     let waiting: Vec<_> =

@@ -74,7 +74,8 @@ async fn tallies(pool: &Pool) -> HashMap<u64, u64> {
 async fn a_thousand_calls_over_a_socket_that_is_cut_are_each_run_once() {
     for seed in SEEDS {
         let _seed = Seed(seed);
-        let make = || process_pool("test").min(2).max(2).max_concurrency(500).grace(MINUTE);
+        let make =
+            || process_pool("test").min(2).max(2).max_concurrency(500).reconnect_timeout(MINUTE);
         let (pool, proxy) = pool_behind(make, seed).await;
         pool.ready().await;
         let before = pids(&pool);
@@ -103,7 +104,8 @@ async fn a_thousand_calls_over_a_socket_that_is_cut_are_each_run_once() {
 async fn large_values_over_a_socket_that_is_cut_are_each_moved_once() {
     for seed in SEEDS {
         let _seed = Seed(seed);
-        let make = || process_pool("test").min(1).max(1).max_concurrency(100).grace(MINUTE);
+        let make =
+            || process_pool("test").min(1).max(1).max_concurrency(100).reconnect_timeout(MINUTE);
         let (pool, proxy) = pool_behind(make, seed).await;
         pool.ready().await;
         let before = pids(&pool);
@@ -133,7 +135,7 @@ async fn large_values_over_a_socket_that_is_cut_are_each_moved_once() {
 async fn channels_and_streams_over_a_socket_that_is_cut_lose_nothing() {
     for seed in SEEDS {
         let _seed = Seed(seed);
-        let make = || process_pool("test").min(1).max(1).timeout(MINUTE).grace(MINUTE);
+        let make = || process_pool("test").min(1).max(1).timeout(MINUTE).reconnect_timeout(MINUTE);
         let (pool, proxy) = pool_behind(make, seed).await;
         pool.ready().await;
         proxy.set(Weather::Cuts(2_000..300_000));
@@ -163,7 +165,9 @@ async fn channels_and_streams_over_a_socket_that_is_cut_lose_nothing() {
 async fn a_runner_for_a_single_call_delivers_its_result_over_a_socket_that_is_cut() {
     for seed in SEEDS {
         let _seed = Seed(seed);
-        let make = || process_pool("test").max(2).single_use(true).timeout(MINUTE).grace(MINUTE);
+        let make = || {
+            process_pool("test").max(2).single_use(true).timeout(MINUTE).reconnect_timeout(MINUTE)
+        };
         let (pool, proxy) = pool_behind(make, seed).await;
         // A runner comes in within less, so the cuts hit what comes after.
         proxy.set(Weather::Cuts(30_000..600_000));
@@ -179,7 +183,7 @@ async fn a_runner_for_a_single_call_delivers_its_result_over_a_socket_that_is_cu
 async fn a_cut_while_a_runner_comes_in_is_no_lost_call() {
     // The handshakes are some 1,500 bytes; the hello, its answer and the first packets follow.
     for bytes in (100..2_000).step_by(50) {
-        let make = || process_pool("test").max(1).max_concurrency(1).grace(MINUTE);
+        let make = || process_pool("test").max(1).max_concurrency(1).reconnect_timeout(MINUTE);
         let (pool, proxy) = pool_behind(make, 0).await;
         proxy.set(Weather::Cuts(bytes..bytes + 1));
         let call = tokio::spawn(pool.call(demo::double(4)));
@@ -203,11 +207,11 @@ async fn delays_change_nothing() {
 }
 
 fn impatient(pool: PoolBuilder) -> PoolBuilder {
-    pool.min(1).max(1).silence(Duration::from_secs(1))
+    pool.min(1).max(1).keepalive_timeout(Duration::from_secs(1))
 }
 
 async fn a_connection_that_goes_silent_is_given_up_and_resumed() {
-    let make = || impatient(process_pool("test")).grace(MINUTE);
+    let make = || impatient(process_pool("test")).reconnect_timeout(MINUTE);
     let (pool, proxy) = pool_behind(make, 1).await;
     pool.ready().await;
     let before = pids(&pool);
@@ -228,10 +232,10 @@ async fn a_connection_that_goes_silent_is_given_up_and_resumed() {
 
 async fn a_connection_that_only_the_parent_has_lost_is_resumed() {
     // The shortest grace that is allowed beside this silence, and the default.
-    for grace in [Some(Duration::from_millis(1500)), None] {
+    for reconnect_timeout in [Some(Duration::from_millis(1500)), None] {
         let make = || {
             let pool = impatient(process_pool("test"));
-            grace.into_iter().fold(pool, PoolBuilder::grace)
+            reconnect_timeout.into_iter().fold(pool, PoolBuilder::reconnect_timeout)
         };
         let (pool, proxy) = pool_behind(make, 1).await;
         pool.ready().await;
@@ -250,7 +254,7 @@ async fn a_connection_that_only_the_parent_has_lost_is_resumed() {
 }
 
 async fn a_connection_that_stays_away_is_a_lost_runner_and_the_pool_goes_on() {
-    let make = || impatient(process_pool("test")).grace(Duration::from_millis(1500));
+    let make = || impatient(process_pool("test")).reconnect_timeout(Duration::from_millis(1500));
     let (pool, proxy) = pool_behind(make, 1).await;
     pool.ready().await;
     let before = pids(&pool);

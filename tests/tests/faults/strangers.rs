@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flame_aws::backend::Process;
-use flame_aws::{CallError, Phase, Pool, PoolBuilder};
+use flame_aws::{CallError, Pool, PoolBuilder, TimeoutPhase};
 use flame_link::{HelloError, Io, dial};
 use flame_tests::process::{self, ends_clean, until_gone};
 use flame_tests::{Folder, Test, Watcher, demo, impostor, process_pool, tests, until};
@@ -198,14 +198,16 @@ async fn a_runner_that_announces_more_than_a_message_may_have_is_lost() {
 }
 
 async fn a_runner_that_goes_silent_does_not_hold_its_caller() {
-    let times =
-        |pool: PoolBuilder| pool.silence(Duration::from_secs(1)).grace(Duration::from_millis(1500));
+    let times = |pool: PoolBuilder| {
+        pool.keepalive_timeout(Duration::from_secs(1))
+            .reconnect_timeout(Duration::from_millis(1500))
+    };
     let folder = Folder::new();
     let (pool, parent, child) = vacancy(&folder, times).await;
     let mut watcher = Watcher::new(&pool);
     let _io = come_in(&parent).await;
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
-    let Err(CallError::Timeout { phase: Phase::Run, .. }) = late else { panic!("{late:?}") };
+    let Err(CallError::Timeout { phase: TimeoutPhase::Run, .. }) = late else { panic!("{late:?}") };
     let lost = pool.call(demo::double(1)).await;
     let Err(CallError::RunnerLost { started: true, reason, .. }) = lost else { panic!("{lost:?}") };
     assert!(reason.contains("silent"), "{reason}");

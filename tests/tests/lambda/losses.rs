@@ -23,8 +23,9 @@ pub(crate) fn tests() -> Vec<Test> {
 
 async fn a_runner_that_dies_is_known_at_once_by_its_answer() {
     let function = Function::of_runners().await;
-    let grace = Duration::from_secs(600);
-    let pool = function.pool().await.max(1).grace(grace).start().await.unwrap();
+    let reconnect_timeout = Duration::from_secs(600);
+    let pool =
+        function.pool().await.max(1).reconnect_timeout(reconnect_timeout).start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
     let first = pool.snapshot().runners[0].runner;
     let lost = pool.call(mischief::dies()).await;
@@ -38,8 +39,14 @@ async fn a_runner_that_dies_is_known_at_once_by_its_answer() {
 async fn a_runner_that_dies_is_known_by_its_link_where_it_was_an_event() {
     let function = Function::of_runners().await;
     let backend = function.backend().await.invocation(Invoked::Event);
-    let grace = Duration::from_millis(500);
-    let pool = function.pool_of(backend).max(1).grace(grace).start().await.unwrap();
+    let reconnect_timeout = Duration::from_millis(500);
+    let pool = function
+        .pool_of(backend)
+        .max(1)
+        .reconnect_timeout(reconnect_timeout)
+        .start()
+        .await
+        .unwrap();
     let lost = pool.call(mischief::dies()).await;
     assert!(matches!(lost, Err(CallError::RunnerLost { started: true, .. })), "{lost:?}");
     assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
@@ -94,7 +101,9 @@ async fn the_connection_of_an_invocation_is_probed_by_the_kernel() {
 async fn a_runner_that_hangs_is_given_up() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1);
-    let pool = pool.silence(Duration::from_millis(600)).grace(Duration::from_millis(900));
+    let pool = pool
+        .keepalive_timeout(Duration::from_millis(600))
+        .reconnect_timeout(Duration::from_millis(900));
     let pool = pool.start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let pid = pool.call(demo::pid()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flame_aws::{CallError, Phase, PoolEvent};
+use flame_aws::{CallError, PoolEvent, TimeoutPhase};
 use flame_tests::mischief::{self, Gate};
 use flame_tests::{Test, Watcher, demo, pool, tests, until};
 
@@ -42,7 +42,7 @@ async fn flame_defect_01_a_timeout_is_spent_once_over_queue_and_run() {
     let first = tokio::spawn(pool.call(mischief::gated(begun, open)));
     gate.entered().await;
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
-    let Err(CallError::Timeout { phase: Phase::Queue, after, .. }) = late else {
+    let Err(CallError::Timeout { phase: TimeoutPhase::Queue, after, .. }) = late else {
         panic!("{late:?}")
     };
     assert_eq!(after, Duration::from_millis(50));
@@ -70,7 +70,9 @@ async fn flame_defect_06_a_detached_call_keeps_its_slot_until_it_ends() {
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     let full = pool.call(demo::double(1).timeout(Duration::from_millis(100))).await;
-    let Err(CallError::Timeout { phase: Phase::Queue, .. }) = full else { panic!("{full:?}") };
+    let Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. }) = full else {
+        panic!("{full:?}")
+    };
     assert_eq!(pool.snapshot().leased, 1, "its work goes on");
     gate.open();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2, "it has ended");
@@ -85,7 +87,9 @@ async fn flame_defect_07_a_child_that_fails_to_start_is_a_typed_error() {
     assert!(matches!(&error, CallError::Panicked { message, .. } if message == "at once"));
     let _busy = pool.place_child(demo::forever()).await.unwrap();
     let late = pool.place_child(demo::forever().timeout(Duration::from_millis(50))).await;
-    let Err(CallError::Timeout { phase: Phase::Queue, .. }) = late else { panic!("{late:?}") };
+    let Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. }) = late else {
+        panic!("{late:?}")
+    };
     drop(_busy);
     pool.drain().await;
     let refused = pool.place_child(demo::forever()).await;
@@ -118,7 +122,7 @@ async fn a_plain_function_that_is_cancelled_keeps_its_slot_until_it_returns() {
     call.abort();
     watcher.next(|e| matches!(e, PoolEvent::CallFinished { ok: false, .. }).then_some(())).await;
     let full = pool.call(demo::double(1).timeout(Duration::from_millis(100))).await;
-    assert!(matches!(full, Err(CallError::Timeout { phase: Phase::Queue, .. })), "{full:?}");
+    assert!(matches!(full, Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. })), "{full:?}");
     gate.open();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     pool.drain().await;
@@ -148,11 +152,11 @@ async fn a_deadline_in_the_queue_is_told_as_such() {
     pool.call(demo::double(1).timeout(MINUTE)).await.unwrap();
     let child = pool.place_child(demo::forever()).await.unwrap();
     let late = pool.call(demo::double(1)).await.unwrap_err();
-    assert!(matches!(late, CallError::Timeout { phase: Phase::Queue, .. }), "{late:?}");
+    assert!(matches!(late, CallError::Timeout { phase: TimeoutPhase::Queue, .. }), "{late:?}");
     assert!(late.to_string().contains("waiting for a free slot"), "{late}");
     child.stop();
     let late = pool.call(demo::forever()).await.unwrap_err();
-    assert!(matches!(late, CallError::Timeout { phase: Phase::Run, .. }), "{late:?}");
+    assert!(matches!(late, CallError::Timeout { phase: TimeoutPhase::Run, .. }), "{late:?}");
     pool.drain().await;
 }
 

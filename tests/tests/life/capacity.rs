@@ -91,16 +91,16 @@ async fn min_is_booted_at_the_start_and_ready_waits_for_it() {
 }
 
 async fn spare_slots_are_kept_ahead_of_demand() {
-    let pool = pool("test").spare(2).max(4).max_concurrency(1).start().await.unwrap();
+    let pool = pool("test").min_free_slots(2).max(4).max_concurrency(1).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
-    until("two are spare", || pool.snapshot().free == 2).await;
+    until("two are min_free_slots", || pool.snapshot().free == 2).await;
     let (gate, call, _) = gated(&pool).await;
     let reason = watcher.next(|event| match event {
         PoolEvent::GrowStart { reason, .. } => Some(*reason),
         _ => None,
     });
     assert_eq!(reason.await, GrowReason::Spare);
-    until("two are spare again", || pool.snapshot().free == 2).await;
+    until("two are min_free_slots again", || pool.snapshot().free == 2).await;
     assert_eq!(pool.snapshot().up, 3);
     gate.open();
     call.await.unwrap().unwrap();

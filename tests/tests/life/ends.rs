@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use flame_aws::{CallError, LimitsChange, Phase, PoolEvent, ShrinkReason};
+use flame_aws::{CallError, LimitsChange, PoolEvent, ShrinkReason, TimeoutPhase};
 use flame_tests::mischief::{self, Gate};
 use flame_tests::process::{ends_clean, is_gone, pids, until_gone};
 use flame_tests::{Test, Watcher, demo, process_pool, tests, until};
@@ -65,7 +65,7 @@ async fn a_single_use_runner_is_never_leased_twice_under_load() {
 }
 
 async fn a_runner_beyond_its_lifetime_is_replaced_and_no_call_is_lost() {
-    let pool = process_pool("test").min(1).max(3).lifetime(Duration::from_millis(300));
+    let pool = process_pool("test").min(1).max(3).max_lifetime(Duration::from_millis(300));
     let pool = pool.start().await.unwrap();
     let callers = (0..4).map(|_| {
         let pool = pool.clone();
@@ -167,7 +167,7 @@ async fn a_lower_max_drains_runners_as_their_calls_end() {
     let refused = pool.resize(LimitsChange { min: Some(2), ..LimitsChange::default() });
     assert!(refused.unwrap_err().to_string().contains("min"));
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
-    assert!(matches!(late, Err(CallError::Timeout { phase: Phase::Queue, .. })), "{late:?}");
+    assert!(matches!(late, Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. })), "{late:?}");
     let mut ended = Vec::new();
     for (pid, gate, call) in gates {
         gate.open();

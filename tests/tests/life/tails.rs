@@ -73,9 +73,9 @@ async fn the_last_messages_arrive_however_their_runner_ends() {
     type Way = fn(PoolBuilder) -> PoolBuilder;
     const SHORT: Duration = Duration::from_millis(100);
     let idle = |pool: PoolBuilder| pool.idle_shutdown_after(SHORT);
-    let lifetime = |pool: PoolBuilder| pool.lifetime(4 * SHORT);
+    let max_lifetime = |pool: PoolBuilder| pool.max_lifetime(4 * SHORT);
     let terminated = |pool: PoolBuilder| pool;
-    let ways: [(Way, bool); 3] = [(idle, false), (lifetime, false), (terminated, true)];
+    let ways: [(Way, bool); 3] = [(idle, false), (max_lifetime, false), (terminated, true)];
     for (way, is_terminated) in ways {
         for bytes in [10, 100_000] {
             let pool = way(pool()).start().await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
-use flame_aws::{CallError, Phase};
+use flame_aws::{CallError, TimeoutPhase};
 
 use crate::report::{Column, Part};
 
@@ -19,10 +19,16 @@ pub(crate) enum Ran {
 /// nothing in a storm can cause.
 pub(crate) fn ran(error: &CallError) -> Option<(Ran, &'static str)> {
     Some(match error {
-        CallError::Timeout { phase: Phase::Queue, .. } => (Ran::Never, "timeout in the queue"),
-        CallError::Timeout { phase: Phase::Boot, .. } => (Ran::Never, "timeout of the boot"),
-        CallError::Timeout { phase: Phase::Run, .. } => (Ran::AtMostOnce, "timeout of the run"),
-        CallError::Timeout { phase: Phase::Reply, .. } => (Ran::Once, "timeout of the reply"),
+        CallError::Timeout { phase: TimeoutPhase::Queue, .. } => {
+            (Ran::Never, "timeout in the queue")
+        }
+        CallError::Timeout { phase: TimeoutPhase::Boot, .. } => (Ran::Never, "timeout of the boot"),
+        CallError::Timeout { phase: TimeoutPhase::Run, .. } => {
+            (Ran::AtMostOnce, "timeout of the run")
+        }
+        CallError::Timeout { phase: TimeoutPhase::Reply, .. } => {
+            (Ran::Once, "timeout of the reply")
+        }
         CallError::RunnerLost { started: false, .. } => (Ran::Never, "runner lost, not started"),
         CallError::RunnerLost { started: true, .. } => (Ran::AtMostOnce, "runner lost, started"),
         CallError::BootFailed(_) => (Ran::Never, "boot failed"),

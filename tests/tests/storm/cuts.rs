@@ -16,7 +16,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn rage(ground: &Arc<Ground>, time: Duration) {
     let mut random = ground.random("weather");
-    let make = || ground.pool().min(1).grace(MINUTE).boot_timeout(MINUTE).timeout(MINUTE);
+    let make =
+        || ground.pool().min(1).reconnect_timeout(MINUTE).boot_timeout(MINUTE).timeout(MINUTE);
     let (pool, proxy) = pool_behind(make, random.next_u64()).await;
     let callers = Callers::start(ground, &pool, Hardship::None);
 

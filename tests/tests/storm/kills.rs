@@ -16,7 +16,8 @@ use crate::report::Part;
 pub(crate) async fn rage(ground: &Arc<Ground>, time: Duration) {
     let pool = ground.pool().min(1).max(4);
     // One that is stopped and not woken is given up in some seconds.
-    let pool = pool.silence(Duration::from_secs(1)).grace(Duration::from_secs(2));
+    let pool =
+        pool.keepalive_timeout(Duration::from_secs(1)).reconnect_timeout(Duration::from_secs(2));
     let pool = pool.shutdown_timeout(Duration::from_secs(2));
     // Those that die in their boot are failed boots.
     let pool = pool.boot_backoff(Duration::from_millis(10), Duration::from_millis(100));

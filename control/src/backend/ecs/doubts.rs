@@ -13,7 +13,7 @@ pub(super) struct Setup<'a> {
     /// Whether this process is an ECS task, and its runners are told which.
     pub(super) on_ecs: bool,
     /// The longest life of a runner.
-    pub(super) lifetime: Option<Duration>,
+    pub(super) max_lifetime: Option<Duration>,
 }
 
 /// One sentence for each.
@@ -34,10 +34,10 @@ pub(super) fn doubts(setup: &Setup<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if !setup.on_ecs && setup.lifetime.is_none() {
+    if !setup.on_ecs && setup.max_lifetime.is_none() {
         doubts.push(
-            "this process is no ECS task, and its pool has no `lifetime`: should it be killed while \
-             one of its runners hangs, nothing will ever end that task; a `lifetime` lets other \
+            "this process is no ECS task, and its pool has no `max_lifetime`: should it be killed while \
+             one of its runners hangs, nothing will ever end that task; a `max_lifetime` lets other \
              pools of this name find it"
                 .to_owned(),
         );
@@ -55,22 +55,23 @@ mod tests {
         let quiet = ContainerDefinition::default();
         let blocking = ContainerDefinition { blocking_log: true, ..ContainerDefinition::default() };
         let day = Some(Duration::from_secs(86_400));
-        let fine = Setup { plan: &grouped, container: Some(&quiet), on_ecs: true, lifetime: None };
+        let fine =
+            Setup { plan: &grouped, container: Some(&quiet), on_ecs: true, max_lifetime: None };
         let table = [
             (Setup { ..fine }, [].as_slice()),
             (Setup { container: None, ..fine }, &[]),
             (Setup { plan: &Plan::default(), ..fine }, &["default group of their VPC"]),
             (Setup { container: Some(&blocking), ..fine }, &["`non-blocking`"]),
-            (Setup { on_ecs: false, ..fine }, &["no `lifetime`"]),
-            (Setup { on_ecs: false, lifetime: day, ..fine }, &[]),
+            (Setup { on_ecs: false, ..fine }, &["no `max_lifetime`"]),
+            (Setup { on_ecs: false, max_lifetime: day, ..fine }, &[]),
             (
                 Setup {
                     plan: &Plan::default(),
                     container: Some(&blocking),
                     on_ecs: false,
-                    lifetime: None,
+                    max_lifetime: None,
                 },
-                &["default group of their VPC", "`non-blocking`", "no `lifetime`"],
+                &["default group of their VPC", "`non-blocking`", "no `max_lifetime`"],
             ),
         ];
         for (setup, wanted) in table {

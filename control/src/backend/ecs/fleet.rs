@@ -231,5 +231,4 @@ pub(super) fn now() -> std::time::Instant {
 }
 
 #[cfg(test)]
-#[path = "fleet/tests.rs"]
 mod tests;

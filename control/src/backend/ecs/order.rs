@@ -168,5 +168,4 @@ fn failure(class: Class, reason: String, said: String) -> BootFailure {
 }
 
 #[cfg(test)]
-#[path = "order/tests.rs"]
 mod tests;

@@ -440,5 +440,4 @@ impl Finder<'_> {
 }
 
 #[cfg(test)]
-#[path = "plan/tests.rs"]
 mod tests;

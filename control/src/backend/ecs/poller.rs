@@ -229,5 +229,4 @@ impl Poller {
 }
 
 #[cfg(test)]
-#[path = "poller/tests.rs"]
 mod tests;

@@ -204,5 +204,4 @@ fn drawn(providers: &[Share], runner: RunnerRef) -> Vec<&Share> {
 }
 
 #[cfg(test)]
-#[path = "request/tests.rs"]
 mod tests;

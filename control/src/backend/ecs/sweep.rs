@@ -180,5 +180,4 @@ fn seconds(time: Duration) -> i64 {
 }
 
 #[cfg(test)]
-#[path = "sweep/tests.rs"]
 mod tests;

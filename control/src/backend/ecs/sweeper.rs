@@ -172,5 +172,4 @@ pub(super) fn wall_clock() -> i64 {
 }
 
 #[cfg(test)]
-#[path = "sweeper/tests.rs"]
 mod tests;

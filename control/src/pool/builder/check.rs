@@ -10,7 +10,7 @@ use std::time::Duration;
 use flame_wire::parent;
 
 use super::PoolBuilder;
-use super::connection_times::LEAST_SILENCE;
+use super::connection_times::LEAST_KEEPALIVE_TIMEOUT;
 use crate::backend::Backend;
 use crate::error::{BadOption, PoolError};
 
@@ -71,7 +71,7 @@ impl PoolBuilder {
 
     /// How runners begin and end.
     fn check_lives(&self, wrong: &mut Wrong) {
-        let times = [("boot_timeout", self.boot_timeout), ("lifetime", self.lifetime)];
+        let times = [("boot_timeout", self.boot_timeout), ("max_lifetime", self.max_lifetime)];
         for (option, time) in times {
             wrong.at_least(MILLISECOND, option, time.unwrap_or(MILLISECOND));
         }
@@ -80,13 +80,14 @@ impl PoolBuilder {
     /// How runners reach this process, and when a connection counts as lost.
     fn check_connection(&self, wrong: &mut Wrong) {
         let times = self.connection_times();
-        let (silence, grace, least) = (times.silence, times.grace, times.least_grace());
-        wrong.at_least(LEAST_SILENCE, "silence", silence);
-        wrong.unless(grace >= least, "grace", || {
+        let (keepalive_timeout, reconnect_timeout, least) =
+            (times.keepalive_timeout, times.reconnect_timeout, times.least_reconnect_timeout());
+        wrong.at_least(LEAST_KEEPALIVE_TIMEOUT, "keepalive_timeout", keepalive_timeout);
+        wrong.unless(reconnect_timeout >= least, "reconnect_timeout", || {
             format!(
-                "is {grace:?}, but must be at least {least:?} with a `silence` of {silence:?}: where \
-                 only one side sees a connection break, the other comes back only after `silence`; \
-                 raise `grace`, or lower `silence`"
+                "is {reconnect_timeout:?}, but must be at least {least:?} with a `keepalive_timeout` of {keepalive_timeout:?}: where \
+                 only one side sees a connection break, the other comes back only after `keepalive_timeout`; \
+                 raise `reconnect_timeout`, or lower `keepalive_timeout`"
             )
         });
         if let Some(address) = &self.advertise

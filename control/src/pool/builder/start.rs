@@ -47,7 +47,7 @@ impl PoolBuilder {
         // FLAME's runners start their pools empty, too: otherwise each copy would boot copies.
         if depth > 0 {
             self.min = 0;
-            self.spare = 0;
+            self.min_free_slots = 0;
         }
         if depth >= self.max_depth {
             return Err(PoolError::DepthExceeded { depth });
@@ -75,7 +75,7 @@ impl PoolBuilder {
             address: address.clone(),
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
-            lifetime: self.lifetime,
+            max_lifetime: self.max_lifetime,
             args: app::copies::args(),
             output: output.clone().into_fn(),
             log: self.log,
@@ -106,7 +106,7 @@ impl PoolBuilder {
 
     fn start_burst(&self, first: &Arc<Shared>, depth: u8, backend: Arc<dyn Backend>) {
         let barred = app::copies::barred(backend.as_ref());
-        let limits = Limits { min: 0, spare: 0, max: self.burst_max, ..self.limits() };
+        let limits = Limits { min: 0, min_free_slots: 0, max: self.burst_max, ..self.limits() };
         let config = self.config(depth, limits, backend.boot_timeout().min(LONGEST));
         let policy = Policy { longest: backend.longest_call() };
         let pool = first.new_burst(config, Booter { backend, barred });
@@ -134,7 +134,7 @@ impl PoolBuilder {
             max: self.max,
             max_concurrency: self.max_concurrency.unwrap_or(if self.single_use { 1 } else { 100 }),
             max_queue: self.max_queue,
-            spare: self.spare,
+            min_free_slots: self.min_free_slots,
             single_use: self.single_use,
             placement: self.placement,
             min_idle_shutdown_after: self.min_idle.limit(),
@@ -143,16 +143,16 @@ impl PoolBuilder {
     }
 
     pub(super) fn config(&self, depth: u8, limits: Limits, boot_timeout: Duration) -> Config {
-        let ConnectionTimes { silence, grace } = self.connection_times();
+        let ConnectionTimes { keepalive_timeout, reconnect_timeout } = self.connection_times();
         let runner = RunnerLimits {
             // A runner that its parent has given up has nothing left to wait for.
             failsafe_ms: millis(boot_timeout),
-            grace_ms: millis(grace),
+            reconnect_timeout_ms: millis(reconnect_timeout),
             idle_ms: self.idle.limit().map(millis),
-            lifetime_ms: self.lifetime.map(millis),
+            max_lifetime_ms: self.max_lifetime.map(millis),
             shutdown_ms: millis(self.shutdown_timeout),
-            ping_ms: millis(silence / 3).max(1),
-            silence_ms: millis(silence),
+            ping_ms: millis(keepalive_timeout / 3).max(1),
+            keepalive_timeout_ms: millis(keepalive_timeout),
             max_message: self.max_message,
             max_depth: self.max_depth,
             single_use: self.single_use,

@@ -246,7 +246,7 @@ async fn a_replacement_waits_for_an_instance_that_is_slow_to_end() {
 async fn an_instance_that_can_not_be_stopped_is_reported_and_counts_no_more() {
     for stop in [Stop::Never, Stop::Panics] {
         let fake = Fake::with(Ways { stop, watch_panics: true, ..Ways::default() });
-        let pool = fake.pool().grace(SECOND).timeout(None).start().await.unwrap();
+        let pool = fake.pool().reconnect_timeout(SECOND).timeout(None).start().await.unwrap();
         assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
         let mut events = pool.events();
         lose(&pool);
@@ -264,8 +264,11 @@ async fn an_instance_that_can_not_be_stopped_is_reported_and_counts_no_more() {
 async fn times_without_end_are_as_good_as_any() {
     let fake = Fake::default();
     let pool = fake.pool().timeout(Duration::MAX).boot_timeout(Duration::MAX);
-    let pool = pool.shutdown_timeout(Duration::MAX).grace(Duration::MAX).silence(Duration::MAX);
-    let pool = pool.lifetime(Duration::MAX).boot_backoff(Duration::MAX, Duration::MAX);
+    let pool = pool
+        .shutdown_timeout(Duration::MAX)
+        .reconnect_timeout(Duration::MAX)
+        .keepalive_timeout(Duration::MAX);
+    let pool = pool.max_lifetime(Duration::MAX).boot_backoff(Duration::MAX, Duration::MAX);
     let pool = pool.idle_shutdown_after(SECOND).start().await.unwrap();
     let mut events = pool.events();
     assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);

@@ -133,7 +133,7 @@ pub enum GrowReason {
     Demand,
     /// Keeping `min`.
     Min,
-    /// Keeping `spare` slots free.
+    /// Keeping `min_free_slots` slots free.
     Spare,
 }
 

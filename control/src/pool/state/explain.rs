@@ -69,7 +69,7 @@ pub(crate) struct Explanation<F> {
 pub(crate) enum Growth<F> {
     /// The pool is draining.
     Draining,
-    /// There is a slot for everyone, and `min` and `spare` are kept.
+    /// There is a slot for everyone, and `min` and `min_free_slots` are kept.
     NoUnmetDemand,
     /// The boots under way suffice, or the one after an open breaker has yet to show that boots
     /// work again.

@@ -27,7 +27,7 @@ pub(super) enum Plan {
     Hold(Hold),
 }
 
-/// Boots to start, and whom they are for: demand first, then `min`, then `spare`.
+/// Boots to start, and whom they are for: demand first, then `min`, then `min_free_slots`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Boots {
     pub(super) count: u32,
@@ -66,9 +66,10 @@ impl<F: Clone> PoolState<F> {
         }
         let waiting = (self.queue.len() as u64).saturating_add(self.elsewhere);
         let for_demand = self.boots_for(waiting);
-        let for_spare = self.boots_for(waiting.saturating_add(u64::from(self.limits.spare)));
+        let for_free_slots =
+            self.boots_for(waiting.saturating_add(u64::from(self.limits.min_free_slots)));
         let for_min = self.kept_min.saturating_sub(self.fleet.up() + self.fleet.booting());
-        let wanted = for_spare.max(for_min);
+        let wanted = for_free_slots.max(for_min);
         let room = self.limits.max.saturating_sub(self.fleet.occupied());
         let boots = |count| Plan::Boot(Boots { count, for_demand, for_min });
 

@@ -23,7 +23,7 @@ pub(crate) struct Limits {
     /// Waiters beyond which a checkout is refused. At least 1, or a cold pool never sees demand.
     pub(crate) max_queue: usize,
     /// Slots kept free ahead of demand while below `max`, from the start of the pool on.
-    pub(crate) spare: u32,
+    pub(crate) min_free_slots: u32,
     /// A runner serves one lease, ever, and is drained once that is back.
     pub(crate) single_use: bool,
     /// Which runner a lease goes to.
@@ -48,7 +48,7 @@ impl Limits {
             max: change.max.unwrap_or(kept.max),
             max_concurrency: change.max_concurrency.unwrap_or(kept.max_concurrency),
             max_queue: change.max_queue.unwrap_or(kept.max_queue),
-            spare: change.spare.unwrap_or(kept.spare),
+            min_free_slots: change.min_free_slots.unwrap_or(kept.min_free_slots),
             placement: change.placement.unwrap_or(kept.placement),
             min_idle_shutdown_after: change
                 .min_idle_shutdown_after
@@ -95,13 +95,13 @@ impl Limits {
     /// More slots to be kept free than there can be: the state copes with it, but it can't have been
     /// meant.
     fn spare_above_slots(&self) -> Option<BadOption> {
-        let Self { max, spare, .. } = self;
+        let Self { max, min_free_slots, .. } = self;
         let slots = u64::from(*max) * u64::from(self.slots_per_runner());
-        (u64::from(*spare) > slots).then(|| BadOption {
-            option: "spare",
+        (u64::from(*min_free_slots) > slots).then(|| BadOption {
+            option: "min_free_slots",
             why: format!(
-                "is {spare}, but the pool's `max` of {max} runners have {slots} slots in all: lower \
-                 `spare` or raise `max`"
+                "is {min_free_slots}, but the pool's `max` of {max} runners have {slots} slots in all: lower \
+                 `min_free_slots` or raise `max`"
             ),
         })
     }
@@ -121,7 +121,7 @@ pub struct LimitsChange {
     /// Calls that may wait for a slot.
     pub max_queue: Option<usize>,
     /// Slots kept free ahead of demand.
-    pub spare: Option<u32>,
+    pub min_free_slots: Option<u32>,
     /// Which runner a call goes to.
     pub placement: Option<Placement>,
     /// How long a runner that makes up `min` is idle before it may go; `Some(None)`: it stays.

@@ -140,7 +140,7 @@ impl Model {
 
     /// Whether slots are missing for waiters and spare, boots under way counted in.
     fn is_short(&self) -> bool {
-        let wanted = self.waiting.len() + self.elsewhere + self.limits.spare as usize;
+        let wanted = self.waiting.len() + self.elsewhere + self.limits.min_free_slots as usize;
         wanted > self.free() + self.count(Life::Booting) * self.slots()
     }
 
@@ -483,7 +483,7 @@ impl Model {
         };
         let long_enough = self.limits.min_idle_shutdown_after.is_some_and(|at| idle_for >= at);
         let kept = self.serving() > self.kept_min as usize || long_enough;
-        let wanted = self.limits.spare as usize + self.elsewhere;
+        let wanted = self.limits.min_free_slots as usize + self.elsewhere;
         let spared = self.free() >= wanted + self.slots();
         runner.life == Life::Up && runner.leases.is_empty() && kept && spared
     }

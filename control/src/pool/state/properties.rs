@@ -96,7 +96,7 @@ fn change() -> impl Strategy<Value = LimitsChange> {
         max: sizes.map(|(_, max)| max),
         max_concurrency: each.map(|each| each.0),
         max_queue: each.map(|each| each.1),
-        spare: each.map(|each| each.2),
+        min_free_slots: each.map(|each| each.2),
         placement: each.map(|each| each.3),
         min_idle_shutdown_after: each.map(|each| each.4),
     })
@@ -110,17 +110,17 @@ fn limits() -> impl Strategy<Value = Limits> {
         breaker_after,
         breaker_open: Duration::from_millis(open),
     });
-    let spare = prop_oneof![3 => Just(0), 1 => 1..4_u32];
+    let min_free_slots = prop_oneof![3 => Just(0), 1 => 1..4_u32];
     let single_use = prop::bool::weighted(0.25);
-    let shape = (min_and_max(), 1..4_u32, 1..8_usize, spare, single_use, placement());
+    let shape = (min_and_max(), 1..4_u32, 1..8_usize, min_free_slots, single_use, placement());
     (shape, min_idle(), backoff).prop_map(|(shape, min_idle_shutdown_after, boot_backoff)| {
-        let ((min, max), max_concurrency, max_queue, spare, single_use, placement) = shape;
+        let ((min, max), max_concurrency, max_queue, min_free_slots, single_use, placement) = shape;
         Limits {
             min,
             max,
             max_concurrency,
             max_queue,
-            spare,
+            min_free_slots,
             single_use,
             placement,
             min_idle_shutdown_after,

@@ -111,7 +111,7 @@ impl<F: Clone> PoolState<F> {
         let again_in = match runner.phase {
             Phase::Booting | Phase::Draining(_) | Phase::Stopping => return,
             Phase::Retiring(_) => None,
-            Phase::Up if runner.leases > 0 || self.spare_needs_one_more() => None,
+            Phase::Up if runner.leases > 0 || self.free_slots_need_one_more() => None,
             Phase::Up if self.fleet.up() > self.kept_min => {
                 return self.drain_runner(id, ShrinkReason::Idle);
             }
@@ -128,11 +128,11 @@ impl<F: Clone> PoolState<F> {
         self.act(Action::StayUp { runner: id, again_in });
     }
 
-    /// Whether `spare` slots would no longer be free without one idle runner, or another would be
+    /// Whether `min_free_slots` slots would no longer be free without one idle runner, or another would be
     /// booted in its place.
-    fn spare_needs_one_more(&self) -> bool {
+    fn free_slots_need_one_more(&self) -> bool {
         let slots = u64::from(self.limits.slots_per_runner());
-        let wanted = u64::from(self.limits.spare).saturating_add(self.elsewhere);
+        let wanted = u64::from(self.limits.min_free_slots).saturating_add(self.elsewhere);
         self.fleet.free() < wanted.saturating_add(slots)
     }
 

@@ -14,15 +14,15 @@ pub struct RunnerLimits {
     #[serde(with = "pack::millis")]
     pub failsafe_ms: u64,
     /// It ends when the link has been down for so long; at least
-    /// [`least_grace_ms`](Self::least_grace_ms). Default 60 s.
+    /// [`least_reconnect_timeout_ms`](Self::least_reconnect_timeout_ms). Default 60 s.
     #[serde(with = "pack::millis")]
-    pub grace_ms: u64,
+    pub reconnect_timeout_ms: u64,
     /// It proposes to end when nothing has run for so long; none: never. Default 30 s.
     #[serde(with = "pack::maybe_millis")]
     pub idle_ms: Option<u64>,
     /// It drains when it has lived for so long; none: no limit. Default none.
     #[serde(with = "pack::maybe_millis")]
-    pub lifetime_ms: Option<u64>,
+    pub max_lifetime_ms: Option<u64>,
     /// While draining, calls have so long to finish. Default 30 s.
     #[serde(with = "pack::millis")]
     pub shutdown_ms: u64,
@@ -34,7 +34,7 @@ pub struct RunnerLimits {
     pub ping_ms: u64,
     /// The socket is lost when nothing has come for so long; more than `ping_ms`. Default 30 s.
     #[serde(with = "pack::millis")]
-    pub silence_ms: u64,
+    pub keepalive_timeout_ms: u64,
     /// The longest message it sends or takes, in bytes. Default 1 GiB.
     pub max_message: u64,
     /// How deep calls may nest. Default 8.
@@ -49,15 +49,17 @@ pub struct RunnerLimits {
 const COME_BACK_MS: u64 = 10_000;
 
 impl RunnerLimits {
-    /// The shortest `grace_ms` beside this `silence_ms`.
+    /// The shortest `reconnect_timeout_ms` beside this `keepalive_timeout_ms`.
     ///
     /// Where only one side sees a socket break, the other one notices it when nothing has come for
-    /// `silence_ms`, and only then a new socket can be made. The first side waits for it all the
+    /// `keepalive_timeout_ms`, and only then a new socket can be made. The first side waits for it all the
     /// while. So its grace is the silence, and the time to come back: half of the silence again, or
     /// 10 s where that is less. At most ten years, the longest time there is.
     #[must_use]
-    pub fn least_grace_ms(silence_ms: u64) -> u64 {
-        silence_ms.saturating_add(COME_BACK_MS.min(silence_ms / 2)).min(pack::MAX_MS)
+    pub fn least_reconnect_timeout_ms(keepalive_timeout_ms: u64) -> u64 {
+        keepalive_timeout_ms
+            .saturating_add(COME_BACK_MS.min(keepalive_timeout_ms / 2))
+            .min(pack::MAX_MS)
     }
 }
 
@@ -65,13 +67,13 @@ impl Default for RunnerLimits {
     fn default() -> Self {
         RunnerLimits {
             failsafe_ms: 20_000,
-            grace_ms: 60_000,
+            reconnect_timeout_ms: 60_000,
             idle_ms: Some(30_000),
-            lifetime_ms: None,
+            max_lifetime_ms: None,
             shutdown_ms: 30_000,
             host_margin_ms: 10_000,
             ping_ms: 10_000,
-            silence_ms: 30_000,
+            keepalive_timeout_ms: 30_000,
             max_message: 1 << 30,
             max_depth: 8,
             single_use: false,

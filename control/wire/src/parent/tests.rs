@@ -104,13 +104,13 @@ fn the_largest_document_stays_under_its_limit() {
         depth: u8::MAX,
         limits: RunnerLimits {
             failsafe_ms: MAX_MS,
-            grace_ms: MAX_MS,
+            reconnect_timeout_ms: MAX_MS,
             idle_ms: Some(MAX_MS),
-            lifetime_ms: Some(MAX_MS),
+            max_lifetime_ms: Some(MAX_MS),
             shutdown_ms: MAX_MS,
             host_margin_ms: MAX_MS,
             ping_ms: MAX_MS - 1,
-            silence_ms: MAX_MS,
+            keepalive_timeout_ms: MAX_MS,
             max_message: u64::MAX,
             max_depth: u8::MAX,
             single_use: true,
@@ -292,16 +292,29 @@ fn limits_that_no_runner_can_keep_are_refused_by_both_sides() {
     let field = |change: fn(&mut RunnerLimits)| bad_field(|parent| change(&mut parent.limits)).0;
     assert_eq!(field(|limits| limits.failsafe_ms = 0), "limits.failsafe_ms");
     assert_eq!(field(|limits| limits.ping_ms = 0), "limits.ping_ms");
-    assert_eq!(field(|limits| limits.silence_ms = limits.ping_ms), "limits.silence_ms");
+    assert_eq!(
+        field(|limits| limits.keepalive_timeout_ms = limits.ping_ms),
+        "limits.keepalive_timeout_ms"
+    );
     assert_eq!(field(|limits| limits.max_message = 0), "limits.max_message");
-    assert_eq!(field(|limits| limits.grace_ms = limits.silence_ms), "limits.grace_ms");
-    assert_eq!(field(|limits| limits.silence_ms = 2 * limits.grace_ms), "limits.grace_ms");
-    assert_eq!(field(|limits| limits.ping_ms = u64::MAX), "limits.silence_ms");
+    assert_eq!(
+        field(|limits| limits.reconnect_timeout_ms = limits.keepalive_timeout_ms),
+        "limits.reconnect_timeout_ms"
+    );
+    assert_eq!(
+        field(|limits| limits.keepalive_timeout_ms = 2 * limits.reconnect_timeout_ms),
+        "limits.reconnect_timeout_ms"
+    );
+    assert_eq!(field(|limits| limits.ping_ms = u64::MAX), "limits.keepalive_timeout_ms");
 }
 
 #[test]
 fn a_limit_that_means_never_is_sent_as_ten_years_and_a_longer_one_is_refused() {
-    let limits = |ms| RunnerLimits { grace_ms: ms, idle_ms: Some(ms), ..RunnerLimits::default() };
+    let limits = |ms| RunnerLimits {
+        reconnect_timeout_ms: ms,
+        idle_ms: Some(ms),
+        ..RunnerLimits::default()
+    };
     let never = FlameParent { limits: limits(u64::MAX), ..parent() };
     let decoded = FlameParent::decode(&never.encode().unwrap()).unwrap();
     assert_eq!(decoded.limits, limits(MAX_MS));
@@ -348,34 +361,34 @@ fn any_parent() -> impl Strategy<Value = FlameParent> {
         0..=MAX_MS,
         1..=MAX_MS / 2,
     );
-    let limits =
-        (times, 1..=u64::MAX, any::<(u8, bool, bool)>()).prop_map(
-            |(times, max_message, (max_depth, single_use, log))| {
-                let (
-                    failsafe_ms,
-                    grace_ms,
-                    idle_ms,
-                    lifetime_ms,
-                    shutdown_ms,
-                    host_margin_ms,
-                    ping_ms,
-                ) = times;
-                RunnerLimits {
-                    failsafe_ms,
-                    grace_ms: grace_ms.max(RunnerLimits::least_grace_ms(ping_ms * 2)),
-                    idle_ms,
-                    lifetime_ms,
-                    shutdown_ms,
-                    host_margin_ms,
-                    ping_ms,
-                    silence_ms: ping_ms * 2,
-                    max_message,
-                    max_depth,
-                    single_use,
-                    log,
-                }
-            },
-        );
+    let limits = (times, 1..=u64::MAX, any::<(u8, bool, bool)>()).prop_map(
+        |(times, max_message, (max_depth, single_use, log))| {
+            let (
+                failsafe_ms,
+                reconnect_timeout_ms,
+                idle_ms,
+                max_lifetime_ms,
+                shutdown_ms,
+                host_margin_ms,
+                ping_ms,
+            ) = times;
+            RunnerLimits {
+                failsafe_ms,
+                reconnect_timeout_ms: reconnect_timeout_ms
+                    .max(RunnerLimits::least_reconnect_timeout_ms(ping_ms * 2)),
+                idle_ms,
+                max_lifetime_ms,
+                shutdown_ms,
+                host_margin_ms,
+                ping_ms,
+                keepalive_timeout_ms: ping_ms * 2,
+                max_message,
+                max_depth,
+                single_use,
+                log,
+            }
+        },
+    );
     let host = prop_oneof![
         Just(HostKind::Local),
         Just(HostKind::Process),

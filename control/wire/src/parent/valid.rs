@@ -72,14 +72,15 @@ fn limits(limits: &RunnerLimits) -> Result<(), ParentError> {
     )?;
     ensure(limits.ping_ms > 0, "limits.ping_ms", "is 0, so pings would never cease")?;
     ensure(
-        limits.silence_ms.min(MAX_MS) > limits.ping_ms.min(MAX_MS),
-        "limits.silence_ms",
+        limits.keepalive_timeout_ms.min(MAX_MS) > limits.ping_ms.min(MAX_MS),
+        "limits.keepalive_timeout_ms",
         "is not more than ping_ms, so a quiet link would count as lost",
     )?;
     ensure(
-        limits.grace_ms >= RunnerLimits::least_grace_ms(limits.silence_ms),
-        "limits.grace_ms",
-        "is too short beside silence_ms: where only one side sees a connection break, the other \
+        limits.reconnect_timeout_ms
+            >= RunnerLimits::least_reconnect_timeout_ms(limits.keepalive_timeout_ms),
+        "limits.reconnect_timeout_ms",
+        "is too short beside keepalive_timeout_ms: where only one side sees a connection break, the other \
          side would come back too late",
     )?;
     ensure(limits.max_message > 0, "limits.max_message", "is 0, so nothing could be sent")

@@ -18,15 +18,19 @@ fn limits_of() -> impl Strategy<Value = (Limits, Option<Duration>)> {
     let maybe = || prop::option::of(time());
     let times = (time(), time(), maybe(), maybe(), maybe(), (time(), maybe()));
     (times, any::<bool>(), any::<bool>()).prop_map(
-        |((failsafe, grace, idle, lifetime, host, windows), ask_predicate, single_use)| {
+        |(
+            (failsafe, reconnect_timeout, idle, max_lifetime, host, windows),
+            ask_predicate,
+            single_use,
+        )| {
             let host_deadline = None;
             let (shutdown, after_signal) = windows;
             let limits = Limits {
                 failsafe,
-                grace,
+                reconnect_timeout,
                 idle,
                 ask_predicate,
-                lifetime,
+                max_lifetime,
                 host_deadline,
                 shutdown,
                 after_signal,
@@ -135,11 +139,11 @@ proptest! {
     fn without_further_events_it_ends_in_time((limits, host, steps) in any_history()) {
         let mut history = History::of(limits.clone(), host, steps);
         // The one runner that may live on: no lifetime, and its parent is there.
-        let may_stay = limits.lifetime.is_none()
+        let may_stay = limits.max_lifetime.is_none()
             && host.is_none()
             && history.runner.terminator.link == LinkState::Up
             && history.runner.terminator.window_ends.is_none();
-        let longest = limits.failsafe.max(limits.grace).max(limits.lifetime.unwrap_or_default())
+        let longest = limits.failsafe.max(limits.reconnect_timeout).max(limits.max_lifetime.unwrap_or_default())
             .max(host.unwrap_or_default());
         history.rest(longest + limits.shutdown);
         let gone = history.runner.terminator.phase() == Phase::Gone;
@@ -170,7 +174,7 @@ proptest! {
             !may_abort
         };
         let steps = steps.into_iter().filter(gentle).collect();
-        let mut history = History::of(Limits { lifetime: None, ..limits }, None, steps);
+        let mut history = History::of(Limits { max_lifetime: None, ..limits }, None, steps);
         history.rest(SECOND * 1000);
         let aborted = history.actions().any(|action| *action == Action::FailRemaining);
         prop_assert!(!aborted, "{:#?}", history.seen);

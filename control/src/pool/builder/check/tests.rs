@@ -35,16 +35,16 @@ async fn each_option_that_can_not_be_is_refused_at_the_start_by_its_name() {
         ("min", "above `max`, which is 4", |p| p.min(5)),
         ("max_concurrency", "from 1 to 32768", |p| p.max_concurrency(0)),
         ("max_concurrency", "from 1 to 32768", |p| p.max_concurrency(32_769)),
-        ("spare", "9 slots in all", |p| p.max(3).max_concurrency(3).spare(10)),
-        ("spare", "3 slots in all", |p| p.max(3).single_use(true).spare(4)),
+        ("min_free_slots", "9 slots in all", |p| p.max(3).max_concurrency(3).min_free_slots(10)),
+        ("min_free_slots", "3 slots in all", |p| p.max(3).single_use(true).min_free_slots(4)),
         ("max_queue", "at least 1", |p| p.max_queue(0)),
         ("timeout", "`None` for no limit", |p| p.timeout(ZERO)),
         ("boot_timeout", "at least 1ms", |p| p.boot_timeout(ZERO)),
         ("boot_timeout", "at least 1ms", |p| p.boot_timeout(MOMENT)),
-        ("lifetime", "at least 1ms", |p| p.lifetime(ZERO)),
-        ("lifetime", "at least 1ms", |p| p.lifetime(MOMENT)),
-        ("grace", "at least 15ms", |p| p.grace(ZERO)),
-        ("silence", "at least 10ms", |p| p.silence(ZERO)),
+        ("max_lifetime", "at least 1ms", |p| p.max_lifetime(ZERO)),
+        ("max_lifetime", "at least 1ms", |p| p.max_lifetime(MOMENT)),
+        ("reconnect_timeout", "at least 15ms", |p| p.reconnect_timeout(ZERO)),
+        ("keepalive_timeout", "at least 10ms", |p| p.keepalive_timeout(ZERO)),
         ("max_message", "at least 1024 bytes", |p| p.max_message(0)),
         ("max_message", "at least 1024 bytes", |p| p.max_message(1023)),
         ("max_depth", "1 allows calls", |p| p.max_depth(0)),
@@ -98,7 +98,7 @@ async fn a_name_and_an_address_that_no_runner_could_read_are_refused_at_the_star
 async fn what_has_a_meaning_is_taken() {
     let longest = format!("ws://{}:65535", "h".repeat(384 - 11));
     let at_its_edges = [
-        builder().min(4).max(4).max_concurrency(1).spare(4).max_queue(1),
+        builder().min(4).max(4).max_concurrency(1).min_free_slots(4).max_queue(1),
         builder().max_concurrency(32_768).max_depth(1).max_message(1024),
         builder().single_use(true).max_concurrency(2),
         builder().shutdown_timeout(ZERO).idle_shutdown_after(ZERO).min_idle_shutdown_after(ZERO),
@@ -117,9 +117,10 @@ async fn what_has_a_meaning_is_taken() {
 
 #[tokio::test]
 async fn all_options_that_are_wrong_are_named_at_once() {
-    let builder = Pool::builder("").max(0).grace(ZERO).advertise("here").backend(Local::new());
+    let builder =
+        Pool::builder("").max(0).reconnect_timeout(ZERO).advertise("here").backend(Local::new());
     let error = builder.start().await.unwrap_err().to_string();
-    for option in ["`name`", "`max`", "`grace`", "`advertise`"] {
+    for option in ["`name`", "`max`", "`reconnect_timeout`", "`advertise`"] {
         assert!(error.contains(option), "{error}");
     }
 }
@@ -127,19 +128,19 @@ async fn all_options_that_are_wrong_are_named_at_once() {
 #[tokio::test]
 async fn a_resized_pool_keeps_to_the_same_rules() {
     let none = LimitsChange::default;
-    let pool = builder().max(4).max_concurrency(2).spare(8).start().await.unwrap();
+    let pool = builder().max(4).max_concurrency(2).min_free_slots(8).start().await.unwrap();
     let refused = |pool: &Pool, change| match pool.resize(change) {
         Err(PoolError::Option { option, .. }) => option,
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(&pool, LimitsChange { max: Some(0), ..none() }), "max");
     assert_eq!(refused(&pool, LimitsChange { min: Some(5), ..none() }), "min");
-    assert_eq!(refused(&pool, LimitsChange { max: Some(3), ..none() }), "spare");
+    assert_eq!(refused(&pool, LimitsChange { max: Some(3), ..none() }), "min_free_slots");
     assert_eq!(refused(&pool, LimitsChange { max_queue: Some(0), ..none() }), "max_queue");
-    pool.resize(LimitsChange { max: Some(3), spare: Some(6), ..none() }).unwrap();
+    pool.resize(LimitsChange { max: Some(3), min_free_slots: Some(6), ..none() }).unwrap();
     let both = LimitsChange { max: Some(1), min: Some(2), max_concurrency: Some(0), ..none() };
     let error = pool.resize(both).unwrap_err().to_string();
-    for option in ["`min`", "`max_concurrency`", "`spare`"] {
+    for option in ["`min`", "`max_concurrency`", "`min_free_slots`"] {
         assert!(error.contains(option), "{error}");
     }
     // It changes nothing there: a runner serves one call.

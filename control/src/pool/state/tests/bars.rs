@@ -7,7 +7,7 @@ const WHY: &str = "no copy would become a runner";
 
 #[test]
 fn a_barred_pool_boots_nothing_and_refuses_whoever_needs_a_boot() {
-    let (mut sim, first) = Sim::barred(Limits { min: 1, spare: 1, ..limits(4, 1) }, WHY);
+    let (mut sim, first) = Sim::barred(Limits { min: 1, min_free_slots: 1, ..limits(4, 1) }, WHY);
     assert_eq!(first, []);
     for waiter in 0..10 {
         assert_eq!(sim.checkout(waiter), [refuse(waiter, Refusal::BootFailed(WHY))]);

@@ -55,7 +55,7 @@ fn a_boot_that_demand_has_left_comes_up_and_is_kept() {
 
 #[test]
 fn spare_slots_are_kept_free_from_the_start_and_ahead_of_demand() {
-    let (mut sim, first) = Sim::start(Limits { spare: 3, ..limits(3, 2) });
+    let (mut sim, first) = Sim::start(Limits { min_free_slots: 3, ..limits(3, 2) });
     assert_eq!(first, boots(0..2), "ceil(3 / 2)");
     assert!(sim.notes.iter().all(|note| matches!(
         note,
@@ -73,7 +73,7 @@ fn spare_slots_are_kept_free_from_the_start_and_ahead_of_demand() {
 
 #[test]
 fn an_idle_runner_that_spare_needs_stays() {
-    let mut sim = Sim::with_up(Limits { spare: 1, ..limits(4, 2) }, 2);
+    let mut sim = Sim::with_up(Limits { min_free_slots: 1, ..limits(4, 2) }, 2);
     sim.checkout(1);
     assert_eq!(sim.idle(1, 60_000), [drain_runner(1)], "runner 0 has a slot free");
     sim.gone(1);
@@ -84,9 +84,9 @@ fn an_idle_runner_that_spare_needs_stays() {
 
 #[test]
 fn boots_say_what_they_are_for() {
-    let mut sim = Sim::new(Limits { min: 1, spare: 1, ..limits(9, 1) });
+    let mut sim = Sim::new(Limits { min: 1, min_free_slots: 1, ..limits(9, 1) });
     sim.checkout(1);
-    sim.resize(LimitsChange { spare: Some(0), ..LimitsChange::default() });
+    sim.resize(LimitsChange { min_free_slots: Some(0), ..LimitsChange::default() });
     sim.checkout(2);
     sim.checkout(3);
     let reasons: Vec<_> = sim
@@ -97,7 +97,7 @@ fn boots_say_what_they_are_for() {
             _ => None,
         })
         .collect();
-    // The first waiter takes the slot coming for `min`, the second the one coming for `spare`.
+    // The first waiter takes the slot coming for `min`, the second the one coming for `min_free_slots`.
     assert_eq!(reasons, [GrowReason::Min, GrowReason::Spare, GrowReason::Demand]);
 }
 

@@ -18,7 +18,7 @@ pub(super) fn limits(max: u32, max_concurrency: u32) -> Limits {
         max,
         max_concurrency,
         max_queue: 1_000,
-        spare: 0,
+        min_free_slots: 0,
         single_use: false,
         placement: Placement::Spread,
         min_idle_shutdown_after: None,

@@ -1,28 +1,16 @@
 //! How a pool lives, on real processes and, where that is the same, on the local backend.
 
-#[path = "life/burst.rs"]
 mod burst;
-#[path = "life/calls.rs"]
 mod calls;
-#[path = "life/capacity.rs"]
 mod capacity;
-#[path = "life/embedding.rs"]
 mod embedding;
-#[path = "life/ends.rs"]
 mod ends;
-#[path = "life/idle.rs"]
 mod idle;
-#[path = "life/logs.rs"]
 mod logs;
-#[path = "life/processes.rs"]
 mod processes;
-#[path = "life/subcommands.rs"]
 mod subcommands;
-#[path = "life/tails.rs"]
 mod tails;
-#[path = "life/terminal.rs"]
 mod terminal;
-#[path = "life/traces.rs"]
 mod traces;
 
 use flame_tests::{Backend, on};

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 pub(crate) fn root() -> PathBuf {
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    xtask.ancestors().nth(2).unwrap_or(&xtask).to_owned()
+    xtask.parent().unwrap_or(&xtask).to_owned()
 }
 
 /// The folder for what is built, shared by every step.

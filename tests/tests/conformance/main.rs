@@ -9,9 +9,8 @@ use flame_aws::{App, AppError};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
 
-#[path = "conformance/flawed.rs"]
 mod flawed;
-#[path = "../../control/examples/own_backend/backend.rs"]
+#[path = "../../../control/examples/own_backend/backend.rs"]
 #[expect(unreachable_pub, reason = "written as it would be in a crate of its own")]
 mod own_backend;
 

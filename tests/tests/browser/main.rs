@@ -1,6 +1,5 @@
 //! The web example, as a person sees it: its page in a real browser.
 
-#[path = "browser/site.rs"]
 mod site;
 
 use std::collections::BTreeMap;

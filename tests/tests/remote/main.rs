@@ -31,11 +31,8 @@ macro_rules! same_here_and_there {
     }};
 }
 
-#[path = "calling/fragments.rs"]
 mod fragments;
-#[path = "calling/lints.rs"]
 mod lints;
-#[path = "calling/names.rs"]
 mod names;
 
 #[remote]
@@ -473,8 +470,8 @@ mod same_name {
 async fn functions_of_one_name_in_two_modules_are_two_functions() {
     same_here_and_there!(plain(5), same_name::plain(5));
     assert_eq!(same_name::plain(5).await, 15);
-    assert_eq!(plain(5).name(), "calling::plain");
-    assert_eq!(same_name::plain(5).name(), "calling::same_name::plain");
+    assert_eq!(plain(5).name(), "remote::plain");
+    assert_eq!(same_name::plain(5).name(), "remote::same_name::plain");
 }
 
 #[remote]

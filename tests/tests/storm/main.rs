@@ -17,27 +17,16 @@
 //! The tests of the project run it for two seconds each, with one seed. The seed decides what is
 //! done, in which order; when it is done is up to the machine.
 
-#[path = "storm/callers.rs"]
 mod callers;
-#[path = "storm/calls.rs"]
 mod calls;
-#[path = "storm/cuts.rs"]
 mod cuts;
-#[path = "storm/functions.rs"]
 mod functions;
-#[path = "storm/ground.rs"]
 mod ground;
-#[path = "storm/kills.rs"]
 mod kills;
-#[path = "storm/left.rs"]
 mod left;
-#[path = "storm/options.rs"]
 mod options;
-#[path = "storm/report.rs"]
 mod report;
-#[path = "storm/strangers.rs"]
 mod strangers;
-#[path = "storm/watch.rs"]
 mod watch;
 
 use std::process::ExitCode;

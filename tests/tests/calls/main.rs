@@ -1,18 +1,14 @@
 //! Calls to child copies of this very binary, and, where that is the same, within it.
 
-#[path = "calls/deadlines.rs"]
 mod deadlines;
-#[path = "calls/flow.rs"]
 mod flow;
-#[path = "calls/leftovers.rs"]
 mod leftovers;
-#[path = "calls/values.rs"]
 mod values;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use flame_aws::{CallError, Phase, channel};
+use flame_aws::{CallError, TimeoutPhase, channel};
 use flame_tests::demo::{self, Video};
 use flame_tests::{Backend, Test, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
@@ -165,7 +161,7 @@ async fn a_stopped_child_frees_its_slot() {
     let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
     let child = pool.place_child(demo::forever()).await.unwrap();
     let full = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
-    assert!(matches!(full, Err(CallError::Timeout { phase: Phase::Queue, .. })), "{full:?}");
+    assert!(matches!(full, Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. })), "{full:?}");
     child.stop();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
 }
@@ -201,7 +197,9 @@ async fn a_call_beyond_its_deadline_says_where_the_time_went() {
     let pool = pool("test").start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
     let late = pool.call(demo::forever().timeout(Duration::from_millis(50))).await;
-    let Err(CallError::Timeout { phase: Phase::Run, after, .. }) = late else { panic!("{late:?}") };
+    let Err(CallError::Timeout { phase: TimeoutPhase::Run, after, .. }) = late else {
+        panic!("{late:?}")
+    };
     assert_eq!(after, Duration::from_millis(50));
     let past = pool.call(demo::double(1).timeout(Duration::ZERO)).await;
     assert!(matches!(past, Err(CallError::Timeout { .. })));

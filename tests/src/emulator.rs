@@ -122,7 +122,7 @@ impl Emulator {
         std::fs::write(&images, table.to_string()).map_err(|error| error.to_string())?;
         let said = folder.path().join("said");
         let log = std::fs::File::create(&said).map_err(|error| error.to_string())?;
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../localstack/start.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../localstack/emulator/start.py");
         let mut child = Command::new("python3")
             .arg(&script)
             .arg("--images")

@@ -8,10 +8,10 @@ use crate::counts::Counts;
 
 /// Runs them; what they say is passed on.
 pub(crate) fn test() -> Result<Counts, String> {
-    println!("$ cd localstack && python3 -m unittest");
+    println!("$ cd localstack/emulator && python3 -m unittest");
     let mut child = Command::new("python3")
         .args(["-m", "unittest"])
-        .current_dir(cargo::root().join("localstack"))
+        .current_dir(cargo::root().join("localstack/emulator"))
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

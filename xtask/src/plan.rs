@@ -174,7 +174,7 @@ fn containers() -> Step {
 /// Both suites on AWS against LocalStack. Cargo hands each to a script that has one up meanwhile.
 fn localstack() -> Step {
     let suites = suites_in_images("--no-fail-fast --test ecs --test lambda")
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "python3 ../localstack/real.py run");
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "python3 ../localstack/with_localstack.py run");
     Step {
         name: "localstack",
         shows: "the suites on AWS, against a real LocalStack",

@@ -41,9 +41,9 @@ impl Containers {
     }
 }
 
-/// What `localstack/containers.py` prints.
+/// What `localstack/emulator/podman.py` prints.
 fn script(arguments: &[&std::ffi::OsStr]) -> Result<String, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../localstack/containers.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../localstack/emulator/podman.py");
     let mut command = Command::new("python3");
     command.arg(&script).args(arguments).stdin(Stdio::null());
     let output = command.output().map_err(|error| {

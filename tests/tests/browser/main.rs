@@ -5,24 +5,24 @@ mod site;
 use std::collections::BTreeMap;
 
 use flame_tests::browser::{self, Browser};
-use flame_tests::{Test, needing, process, tests};
+use flame_tests::{Test, process, requiring, tests};
 use rustix::process::Signal;
 use serde_json::Value;
 use site::Site;
 
 fn main() -> std::process::ExitCode {
-    flame_tests::suite(needing(tests(), browser::is_missing))
+    flame_tests::suite(requiring(tests(), browser::is_missing))
 }
 
 fn tests() -> Vec<Test> {
     tests![
-        a_picture_is_streamed_to_its_end_and_is_that_of_a_single_call,
-        a_click_draws_a_deeper_view_and_back_the_one_before,
-        a_reload_in_the_middle_ends_the_drawing_on_its_runner,
-        a_server_that_is_killed_in_the_middle_is_told_plainly_and_nothing_starts_over,
-        a_server_that_is_asked_to_stop_completes_the_picture_and_is_then_gone,
-        a_drawing_that_fails_tells_why,
-        the_page_fits_a_desk_and_a_hand,
+        a_streamed_picture_equals_that_of_a_single_call,
+        a_click_zooms_in_and_back_restores_the_view,
+        a_reload_stops_the_drawing_on_its_runner,
+        a_killed_server_is_reported_and_nothing_starts_over,
+        a_server_told_to_stop_completes_the_picture_and_exits,
+        a_failed_drawing_says_why,
+        the_page_fits_desktop_and_phone_screens,
     ]
 }
 
@@ -85,7 +85,7 @@ async fn view(page: &Browser) -> BTreeMap<String, f64> {
     pairs.map(|(key, value)| (key.to_owned(), value.parse().unwrap())).collect()
 }
 
-async fn a_picture_is_streamed_to_its_end_and_is_that_of_a_single_call() {
+async fn a_streamed_picture_equals_that_of_a_single_call() {
     let (site, page) = tokio::join!(Site::start(0), Browser::start());
     page.open(&site.page("")).await;
     assert!(is_complete(&page).await.contains("480 rows"));
@@ -102,7 +102,7 @@ async fn a_picture_is_streamed_to_its_end_and_is_that_of_a_single_call() {
     assert_eq!(page.errors().await, [""; 0]);
 }
 
-async fn a_click_draws_a_deeper_view_and_back_the_one_before() {
+async fn a_click_zooms_in_and_back_restores_the_view() {
     let (site, page) = tokio::join!(Site::start(0), Browser::start());
     // The middle of the canvas is that of what is seen of it.
     page.resize(1280, 1000).await;
@@ -127,7 +127,7 @@ async fn a_click_draws_a_deeper_view_and_back_the_one_before() {
     assert!(picture(&page).await.0 == first, "back is back out");
 }
 
-async fn a_reload_in_the_middle_ends_the_drawing_on_its_runner() {
+async fn a_reload_stops_the_drawing_on_its_runner() {
     let (site, page) = tokio::join!(Site::start(0), Browser::start());
     page.open(&site.page(SLOW)).await;
     is_in_the_middle(&page).await;
@@ -140,7 +140,7 @@ async fn a_reload_in_the_middle_ends_the_drawing_on_its_runner() {
     site.status("0 calls under way").await;
 }
 
-async fn a_server_that_is_killed_in_the_middle_is_told_plainly_and_nothing_starts_over() {
+async fn a_killed_server_is_reported_and_nothing_starts_over() {
     let (site, page) = tokio::join!(Site::start(0), Browser::start());
     page.open(&site.page("")).await;
     is_complete(&page).await;
@@ -166,7 +166,7 @@ async fn a_server_that_is_killed_in_the_middle_is_told_plainly_and_nothing_start
     is_complete(&page).await;
 }
 
-async fn a_server_that_is_asked_to_stop_completes_the_picture_and_is_then_gone() {
+async fn a_server_told_to_stop_completes_the_picture_and_exits() {
     let (site, page) = tokio::join!(Site::start(0), Browser::start());
     page.open(&site.page(NOT_SO_SLOW)).await;
     is_in_the_middle(&page).await;
@@ -180,7 +180,7 @@ async fn a_server_that_is_asked_to_stop_completes_the_picture_and_is_then_gone()
     }
 }
 
-async fn a_drawing_that_fails_tells_why() {
+async fn a_failed_drawing_says_why() {
     let (site, page) = tokio::join!(Site::start(0), Browser::start());
     page.open(&site.page(SLOW)).await;
     is_in_the_middle(&page).await;
@@ -195,7 +195,7 @@ async fn a_drawing_that_fails_tells_why() {
     is_complete(&page).await;
 }
 
-async fn the_page_fits_a_desk_and_a_hand() {
+async fn the_page_fits_desktop_and_phone_screens() {
     let (site, page) = tokio::join!(Site::start(0), Browser::start());
     for (width, height) in [(1280, 800), (390, 844), (320, 568)] {
         page.resize(width, height).await;

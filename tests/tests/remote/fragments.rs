@@ -168,7 +168,7 @@ kept_together!(
 );
 
 #[tokio::test]
-async fn what_a_macro_inserts_means_the_same_in_a_remote_function() {
+async fn macro_fragments_mean_the_same_in_a_remote_function() {
     let expected = as_it_is([5, 6]);
     assert_eq!(expected, [22, 4, 49, 49, 2, 1, 0, 20, -1, 0]);
     assert_eq!(torn([5, 6]).await, expected);
@@ -178,7 +178,7 @@ async fn what_a_macro_inserts_means_the_same_in_a_remote_function() {
 }
 
 #[tokio::test]
-async fn a_function_made_by_a_macro_is_one_like_any_other() {
+async fn a_function_written_by_a_macro_works_like_any_other() {
     let song = || Song("la".to_owned());
     let run = super::app().run(async || {
         same_here_and_there!(
@@ -227,7 +227,7 @@ macro_rules! both {
 }
 
 #[tokio::test]
-async fn blocks_made_by_a_macro_are_functions_of_their_own() {
+async fn blocks_written_by_a_macro_are_separate_functions() {
     let pool = pool().await;
     let text = "four";
     let all = both!(pool, text: &str => usize, { text.len() * 10 }, |text: &str| -> usize {

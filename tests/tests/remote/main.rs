@@ -220,7 +220,7 @@ fn plain_with_state(#[state] Db(name): Db, #[state] again: &Db) -> String {
 }
 
 #[tokio::test]
-async fn state_is_not_sent_and_is_found_where_the_function_runs() {
+async fn state_is_not_sent_but_taken_from_the_process_that_runs_the_function() {
     let run = app().run(async || {
         same_here_and_there!(with_state("hi"), plain_with_state());
         Ok::<_, AppError>(())
@@ -229,7 +229,7 @@ async fn state_is_not_sent_and_is_found_where_the_function_runs() {
 }
 
 #[tokio::test]
-async fn a_dependencys_function_that_lacks_its_state_stops_no_app_and_its_call_takes_no_runner() {
+async fn a_dependencys_function_without_its_state_fails_only_when_called() {
     let run = app().run(async || {
         let pool = pool().await;
         let error = pool.call(dependency::needs_state()).await.unwrap_err();
@@ -284,7 +284,7 @@ async fn fails_boxed() -> Result<u8, Box<dyn std::error::Error + Send + Sync>> {
 }
 
 #[tokio::test]
-async fn an_error_that_can_be_made_of_a_remote_one_crosses_with_its_chain() {
+async fn an_error_convertible_from_remote_error_crosses_with_its_chain() {
     assert!(matches!(fails().await, Err(OwnError::Io(_))));
     let pool = pool().await;
     let error = pool.try_call(fails()).await.unwrap_err();
@@ -374,7 +374,7 @@ mod attributes {
 }
 
 #[tokio::test]
-async fn attributes_stay_where_they_mean_something() {
+async fn attributes_stay_on_the_items_that_they_apply_to() {
     #[expect(deprecated, reason = "the attribute must be on the function that is called")]
     let old = attributes::old();
     old.await;
@@ -434,7 +434,7 @@ mod shadows {
 }
 
 #[tokio::test]
-async fn names_that_the_app_defines_do_not_disturb_the_expansion() {
+async fn names_that_the_app_shadows_do_not_affect_the_expansion() {
     let run = app().run(async || {
         same_here_and_there!(shadows::shadowed("a", &[1]), shadows::plain_shadowed("abc"));
         Ok::<_, AppError>(())
@@ -558,7 +558,7 @@ async fn a_block_inside_a_generic_function_is_one_function() {
 }
 
 #[tokio::test]
-async fn blobs_cross_wherever_they_stand() {
+async fn blobs_cross_at_any_depth() {
     #[remote]
     async fn reversed(blobs: Vec<Option<Blob>>) -> Vec<Option<Blob>> {
         blobs.into_iter().rev().collect()
@@ -568,7 +568,7 @@ async fn blobs_cross_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn options_do_not_matter_here() {
+async fn options_have_no_effect_on_an_awaited_work() {
     let hour = Duration::from_secs(3600);
     assert_eq!(plain(1).timeout(hour).detached().await, 2);
     assert_eq!(plain(1).timeout(None).await, 2);

@@ -1,4 +1,4 @@
-//! Runners whose FLAME_PARENT is not, or no longer, good.
+//! Runners whose FLAME_PARENT is invalid, used, expired or of another build.
 
 use std::process::Output;
 use std::time::Duration;
@@ -8,37 +8,41 @@ use flame_aws::{CallError, PoolEvent};
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::runner::EXIT_REFUSED;
 use flame_runner_shim::terminator::EXIT_NEVER_CONNECTED;
-use flame_tests::process::ends_clean;
-use flame_tests::{Folder, Test, Watcher, demo, impostor, process_pool, program, tests, until};
+use flame_tests::process::drains_cleanly;
+use flame_tests::{TempDir, Test, Watcher, demo, impostor, process_pool, program, tests, until};
 use flame_wire::parent::{Fingerprint, FlameParent};
 use flame_wire::token::Token;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
-        a_bad_flame_parent_is_an_error_and_never_a_parent,
+        a_runner_with_a_bad_flame_parent_fails_and_never_acts_as_a_parent,
         a_wrong_token_is_refused_and_the_pool_goes_on,
         a_used_token_is_refused_and_the_pool_goes_on,
         an_expired_token_is_refused,
         another_build_is_refused_with_both_build_ids,
-        a_runner_does_not_talk_to_a_parent_with_another_key,
-        a_runner_whose_parent_is_gone_ends_by_itself,
-        a_runner_whose_standard_error_nobody_reads_ends_by_itself,
+        a_runner_rejects_a_parent_with_another_key,
+        a_runner_whose_parent_is_gone_exits,
+        a_runner_whose_standard_error_is_full_exits,
     ]
 }
 
+/// Starts a runner with this FLAME_PARENT, and waits until it exits.
 async fn started_with(flame_parent: &str) -> Output {
     program::copy().env(FlameParent::ENV, flame_parent).output().await.unwrap()
 }
 
 fn error(output: &Output) -> String {
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(!printed.contains("test result"), "it ran its tests, as a parent does: {printed}");
+    assert!(
+        !printed.contains("test result"),
+        "the runner acted as a parent and ran the tests: {printed}"
+    );
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-async fn a_bad_flame_parent_is_an_error_and_never_a_parent() {
-    let folder = Folder::new();
-    let backend = Process::new().env("DEMO_TELL", folder.path());
+async fn a_runner_with_a_bad_flame_parent_fails_and_never_acts_as_a_parent() {
+    let folder = TempDir::new();
+    let backend = Process::new().env("DEMO_WRITE_PARENT_TO", folder.path());
     let pool = process_pool("test").backend(backend).start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
     let good = std::fs::read_to_string(&folder.files()[0]).unwrap();
@@ -54,33 +58,33 @@ async fn a_bad_flame_parent_is_an_error_and_never_a_parent() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         let error = error(&output);
         assert!(error.contains("FLAME_PARENT"), "{text}: {error}");
-        assert!(!error.contains(&good[20..40]), "the document is a secret: {error}");
+        assert!(!error.contains(&good[20..40]), "the error shows the secret document: {error}");
     }
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_wrong_token_is_refused_and_the_pool_goes_on() {
-    let (folder, hold) = (Folder::new(), Folder::new());
-    let backend = Process::new().env("DEMO_TELL", folder.path());
-    let backend = backend.env("DEMO_HANG_WHILE", hold.path());
+    let (folder, hold) = (TempDir::new(), TempDir::new());
+    let backend = Process::new().env("DEMO_WRITE_PARENT_TO", folder.path());
+    let backend = backend.env("DEMO_HANG_WHILE_EXISTS", hold.path());
     let pool = process_pool("test").max(1).backend(backend).start().await.unwrap();
     let call = tokio::spawn(pool.call(demo::double(21)));
-    until("the child boots", || !folder.files().is_empty()).await;
+    until("the child has started", || !folder.files().is_empty()).await;
     let good = impostor::flame_parent(&folder.files()[0]);
     let bad = FlameParent { token: Token::from_bytes([7; 32]), ..good };
     let output = started_with(&bad.encode().unwrap()).await;
     assert_eq!(output.status.code(), Some(EXIT_REFUSED));
     let error = error(&output);
     assert!(error.contains("the token is not this runner's"), "{error}");
-    // It spoils nothing: whoever has the token comes in, and serves the call that waits.
+    // The refused runner has used up nothing: the runner with the right token serves the queued call.
     drop(hold);
     assert_eq!(call.await.unwrap().unwrap(), 42);
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_used_token_is_refused_and_the_pool_goes_on() {
-    let folder = Folder::new();
-    let backend = Process::new().env("DEMO_TELL", folder.path());
+    let folder = TempDir::new();
+    let backend = Process::new().env("DEMO_WRITE_PARENT_TO", folder.path());
     let pool = process_pool("test").max(1).backend(backend).start().await.unwrap();
     let pid = pool.call(demo::pid()).await.unwrap();
     let used = std::fs::read_to_string(&folder.files()[0]).unwrap();
@@ -89,12 +93,13 @@ async fn a_used_token_is_refused_and_the_pool_goes_on() {
     let error = error(&output);
     assert!(error.contains("the token has been used"), "{error}");
     assert_eq!(pool.call(demo::pid()).await.unwrap(), pid);
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
 async fn an_expired_token_is_refused() {
-    let folder = Folder::new();
-    let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
+    let folder = TempDir::new();
+    let backend =
+        Process::new().env("DEMO_WRITE_PARENT_TO", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
     let pool = process_pool("test").max(1).backend(backend).boot_timeout(Duration::from_secs(2));
     let pool = pool.start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
@@ -104,11 +109,11 @@ async fn an_expired_token_is_refused() {
     let output = started_with(&late).await;
     assert_eq!(output.status.code(), Some(EXIT_REFUSED));
     let error = error(&output);
-    // Soon after, the pool has forgotten the runner.
+    // The pool soon forgets the runner, and then refuses it with the other message.
     assert!(error.contains("has expired") || error.contains("was given up"), "{error}");
     let failed = call.await.unwrap();
     assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn another_build_is_refused_with_both_build_ids() {
@@ -118,42 +123,44 @@ async fn another_build_is_refused_with_both_build_ids() {
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     let ours = build_id().unwrap().to_string();
     assert!(failure.reason.contains("of-yesterday"), "{failure}");
-    assert!(failure.reason.contains(&ours), "{failure} names {ours}");
-    ends_clean(&pool, &[]).await;
+    assert!(failure.reason.contains(&ours), "{failure} does not name {ours}");
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_runner_does_not_talk_to_a_parent_with_another_key() {
-    let folder = Folder::new();
-    let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
+async fn a_runner_rejects_a_parent_with_another_key() {
+    let folder = TempDir::new();
+    let backend =
+        Process::new().env("DEMO_WRITE_PARENT_TO", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
     let pool = process_pool("test").min(1).backend(backend).start().await.unwrap();
-    until("the child boots", || !folder.files().is_empty()).await;
+    until("the child has started", || !folder.files().is_empty()).await;
     let mut parent = impostor::flame_parent(&folder.files()[0]);
     parent.fingerprint = Fingerprint([7; 32]);
     parent.limits.failsafe_ms = 500;
     let output = started_with(&parent.encode().unwrap()).await;
     assert_eq!(output.status.code(), Some(EXIT_NEVER_CONNECTED), "{}", error(&output));
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
-/// The FLAME_PARENT of a pool that is gone.
-async fn orphan() -> String {
-    let folder = Folder::new();
-    let backend = Process::new().env("DEMO_TELL", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
+/// Returns the FLAME_PARENT of a pool that has shut down.
+async fn flame_parent_of_a_drained_pool() -> String {
+    let folder = TempDir::new();
+    let backend =
+        Process::new().env("DEMO_WRITE_PARENT_TO", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
     let pool = process_pool("test").min(1).backend(backend);
     let pool = pool.boot_timeout(Duration::from_secs(1)).start().await.unwrap();
-    until("the child boots", || !folder.files().is_empty()).await;
-    let orphan = std::fs::read_to_string(&folder.files()[0]).unwrap();
-    ends_clean(&pool, &[]).await;
-    orphan
+    until("the child has started", || !folder.files().is_empty()).await;
+    let flame_parent = std::fs::read_to_string(&folder.files()[0]).unwrap();
+    drains_cleanly(&pool, &[]).await;
+    flame_parent
 }
 
-async fn a_runner_whose_parent_is_gone_ends_by_itself() {
-    let output = started_with(&orphan().await).await;
+async fn a_runner_whose_parent_is_gone_exits() {
+    let output = started_with(&flame_parent_of_a_drained_pool().await).await;
     assert_eq!(output.status.code(), Some(EXIT_NEVER_CONNECTED), "{}", error(&output));
     assert!(error(&output).contains("never reached its parent"), "{}", error(&output));
 }
 
-async fn a_runner_whose_standard_error_nobody_reads_ends_by_itself() {
+async fn a_runner_whose_standard_error_is_full_exits() {
     let (full, unread) = tokio::net::unix::pipe::pipe().unwrap();
     loop {
         full.writable().await.unwrap();
@@ -163,7 +170,7 @@ async fn a_runner_whose_standard_error_nobody_reads_ends_by_itself() {
         }
     }
     let mut runner = program::copy();
-    runner.env(FlameParent::ENV, orphan().await);
+    runner.env(FlameParent::ENV, flame_parent_of_a_drained_pool().await);
     let status = runner.stderr(full.into_blocking_fd().unwrap()).status().await.unwrap();
     assert_eq!(status.code(), Some(EXIT_NEVER_CONNECTED));
     drop(unread);

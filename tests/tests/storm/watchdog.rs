@@ -1,4 +1,4 @@
-//! Nothing may hang: whatever is awaited in a storm is awaited here.
+//! Nothing may hang: the watchdog exits the process when something in a storm takes too long.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls have 30 s at most, and ends are bounded, too. This is for a machine that is very busy.
+/// Calls take 30 s at most, and draining is bounded, too. The rest is for a very busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What is awaited at present. A thread of its own looks at it, which runs where the runtime does
-/// not.
+/// The futures that are being awaited. A thread of its own checks them, so that a blocked runtime is
+/// noticed, too.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct Watchdog {
     awaited: Mutex<Awaited>,
 }
 
@@ -22,30 +22,31 @@ struct Awaited {
     all: BTreeMap<u64, (String, Instant)>,
 }
 
-impl Watch {
-    /// One whose thread ends this process with `repeat` where something takes too long. Copies end
-    /// with their parent.
-    pub(crate) fn start(repeat: String) -> Arc<Self> {
-        let watch = Arc::new(Self::default());
-        let watched = Arc::downgrade(&watch);
+impl Watchdog {
+    /// Starts the thread. When a future takes too long, it prints the future's name and
+    /// `how_to_repeat`, and exits the process. Runners die with it.
+    pub(crate) fn start(how_to_repeat: String) -> Arc<Self> {
+        let watchdog = Arc::new(Self::default());
+        let watched = Arc::downgrade(&watchdog);
         std::thread::spawn(move || {
-            while let Some(watch) = watched.upgrade() {
-                let overdue = watch.overdue();
+            while let Some(watchdog) = watched.upgrade() {
+                let overdue = watchdog.overdue();
                 if !overdue.is_empty() {
-                    eprintln!("storm: no answer for {LIMIT:?}:\n{}\n{repeat}", overdue.join("\n"));
+                    let names = overdue.join("\n");
+                    eprintln!("storm: still waiting after {LIMIT:?}:\n{names}\n{how_to_repeat}");
                     std::process::exit(1);
                 }
-                drop(watch);
+                drop(watchdog);
                 std::thread::sleep(Duration::from_millis(500));
             }
         });
-        watch
+        watchdog
     }
 
-    /// Awaits something under a name.
-    pub(crate) async fn over<T>(&self, name: String, awaited: impl Future<Output = T>) -> T {
-        struct Over<'a>(&'a Watch, u64);
-        impl Drop for Over<'_> {
+    /// Awaits a future under a name.
+    pub(crate) async fn wait_for<T>(&self, name: String, awaited: impl Future<Output = T>) -> T {
+        struct RemoveOnDrop<'a>(&'a Watchdog, u64);
+        impl Drop for RemoveOnDrop<'_> {
             fn drop(&mut self) {
                 self.0.lock().all.remove(&self.1);
             }
@@ -57,7 +58,7 @@ impl Watch {
             lock.all.insert(number, (name, Instant::now()));
             number
         };
-        let _over = Over(self, number);
+        let _remove = RemoveOnDrop(self, number);
         awaited.await
     }
 

@@ -1,4 +1,4 @@
-//! What one storm has: its calls, its file of executions, its mark on processes, its randomness.
+//! The state of one storm: its ledger, its file of executions, its processes, its randomness.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,64 +8,64 @@ use std::time::Duration;
 
 use flame_aws::PoolBuilder;
 use flame_aws::backend::Process;
-use flame_tests::{Folder, impostor, process};
+use flame_tests::{TempDir, impostor, process};
 use flame_wire::parent::FlameParent;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::calls::Calls;
 use crate::functions;
+use crate::ledger::CallLedger;
 use crate::options::Options;
-use crate::report::Part;
-use crate::watch::Watch;
+use crate::report::Section;
+use crate::watchdog::Watchdog;
 
-/// Marks every runner of a storm, and what it starts.
+/// The variable that marks every runner of a storm, and every process that it starts.
 const MARK_ENV: &str = "STORM_MARK";
 
-/// Runners that have answered a call, and the FLAME_PARENTs that they had.
+#[derive(Debug)]
+pub(crate) struct StormContext {
+    name: &'static str,
+    seed: u64,
+    folder: TempDir,
+    pub(crate) ledger: CallLedger,
+    pub(crate) watchdog: Arc<Watchdog>,
+    served: Mutex<Served>,
+}
+
+/// The runners that have answered a call, and their FLAME_PARENTs.
 #[derive(Debug, Default)]
 struct Served {
     runners: BTreeSet<u32>,
     documents: Vec<FlameParent>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Ground {
-    name: &'static str,
-    seed: u64,
-    folder: Folder,
-    pub(crate) calls: Calls,
-    pub(crate) watch: Arc<Watch>,
-    served: Mutex<Served>,
-}
-
-impl Ground {
+impl StormContext {
     pub(crate) fn new(name: &'static str, options: Options) -> Arc<Self> {
-        let folder = Folder::new();
-        std::fs::create_dir(folder.path().join("told")).expect("the folder is there");
+        let folder = TempDir::new();
+        std::fs::create_dir(folder.path().join("parents")).expect("the directory exists");
         Arc::new(Self {
             name,
             seed: options.seed,
             folder,
-            calls: Calls::default(),
-            watch: Watch::start(options.to_string()),
+            ledger: CallLedger::default(),
+            watchdog: Watchdog::start(options.to_string()),
             served: Mutex::default(),
         })
     }
 
-    /// What a part of the storm draws its decisions from.
+    /// Returns the random numbers for one part of the storm.
     pub(crate) fn random(&self, part: &str) -> StdRng {
         let mut hasher = DefaultHasher::new();
         (self.seed, self.name, part).hash(&mut hasher);
         StdRng::seed_from_u64(hasher.finish())
     }
 
-    /// A pool whose runners write down what they execute.
+    /// Returns a pool whose runners record what they execute.
     pub(crate) fn pool(&self) -> PoolBuilder {
         let backend = Process::new()
             .env(MARK_ENV, self.folder.path())
             .env(functions::FILE_ENV, self.executions())
-            .env("DEMO_TELL", self.told());
+            .env("DEMO_WRITE_PARENT_TO", self.parents());
         flame_aws::Pool::builder(self.name)
             .max(3)
             .max_concurrency(8)
@@ -75,18 +75,18 @@ impl Ground {
             .backend(backend)
     }
 
-    /// Where each runner leaves its FLAME_PARENT, by its process id.
-    fn told(&self) -> PathBuf {
-        self.folder.path().join("told")
+    /// The directory in which each runner writes its FLAME_PARENT, to a file named by its process id.
+    fn parents(&self) -> PathBuf {
+        self.folder.path().join("parents")
     }
 
     fn executions(&self) -> PathBuf {
         self.folder.path().join("executions")
     }
 
-    /// The processes of this storm that are there, zombies of this process among them.
+    /// Returns all processes of this storm, including zombies of this process.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        let mark = self.folder.path().to_str().expect("text");
+        let mark = self.folder.path().to_str().expect("the path is text");
         let mut all = process::children(std::process::id());
         all.extend(process::with_variable(MARK_ENV, mark));
         all.sort_unstable();
@@ -94,10 +94,11 @@ impl Ground {
         all
     }
 
+    /// Records that a runner has answered a call.
     pub(crate) fn has_served(&self, runner: u32) {
         let mut served = self.served.lock().expect("nothing panics with the lock");
         if served.runners.insert(runner) {
-            let document = impostor::flame_parent(&self.told().join(runner.to_string()));
+            let document = impostor::flame_parent(&self.parents().join(runner.to_string()));
             served.documents.push(document);
         }
     }
@@ -107,19 +108,19 @@ impl Ground {
         self.served.lock().expect("nothing panics with the lock").runners.len()
     }
 
-    /// The FLAME_PARENT of the runner that was new last, and that of any that has answered a call:
-    /// its token has been used.
+    /// Returns the FLAME_PARENT of the newest runner, and that of a random runner. Both runners have
+    /// answered a call, so both tokens have been used.
     pub(crate) fn documents(&self, random: &mut StdRng) -> (FlameParent, FlameParent) {
         let served = self.served.lock().expect("nothing panics with the lock");
-        let last = served.documents.last().expect("a runner has served").clone();
-        (last, served.documents[random.random_range(0..served.documents.len())].clone())
+        let newest = served.documents.last().expect("a runner has served").clone();
+        (newest, served.documents[random.random_range(0..served.documents.len())].clone())
     }
 
-    /// Holds every answer against what was executed.
-    pub(crate) fn judge(&self) {
+    /// Compares every answer with the executions.
+    pub(crate) fn verify(&self) {
         let executions = functions::executions(&self.executions());
-        self.calls.judge(&executions);
+        self.ledger.verify(&executions);
         let runners: BTreeSet<_> = executions.iter().map(|(_, runner)| runner).collect();
-        self.calls.count(Part::Calls, "runners that executed", runners.len() as u64);
+        self.ledger.count(Section::Calls, "runners that executed", runners.len() as u64);
     }
 }

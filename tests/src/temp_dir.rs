@@ -1,31 +1,31 @@
-//! A folder for the time of a test.
+//! A temporary directory for one test.
 
 use std::path::{Path, PathBuf};
 
-/// A folder that is removed when it is dropped.
+/// A directory that is removed when it is dropped.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub struct TempDir(PathBuf);
 
-impl Folder {
-    /// A new, empty one.
+impl TempDir {
+    /// Creates an empty directory.
     #[must_use]
     pub fn new() -> Self {
         let name = format!("flame-tests-{}-{:x}", std::process::id(), rand::random::<u64>());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).expect("a folder for the test");
+        std::fs::create_dir(&path).expect("a directory for the test");
         Self(path)
     }
 
-    /// Where it is.
+    /// The directory's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The files in it, drafts left out.
+    /// The files in the directory, sorted. Files with an extension are drafts, and left out.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        let files = std::fs::read_dir(&self.0).expect("the test's folder is there");
+        let files = std::fs::read_dir(&self.0).expect("the test's directory exists");
         let mut files: Vec<_> = files.filter_map(|file| Some(file.ok()?.path())).collect();
         files.retain(|file| file.extension().is_none());
         files.sort();
@@ -33,13 +33,13 @@ impl Folder {
     }
 }
 
-impl Default for Folder {
+impl Default for TempDir {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

@@ -1,4 +1,4 @@
-//! What ends TLS in front of a parent, as a load balancer does.
+//! A proxy that terminates TLS in front of a parent, as a load balancer does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,22 +10,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// A running front; dropped, it takes no more connections.
+/// A running proxy. It accepts connections until it is dropped.
 #[derive(Debug)]
-pub struct Front {
+pub struct TlsProxy {
     address: SocketAddr,
     certificate: String,
     task: JoinHandle<()>,
 }
 
-impl Drop for Front {
+impl Drop for TlsProxy {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Front {
-    /// A front of a listener, as `localhost`, with a certificate of its own.
+impl TlsProxy {
+    /// Starts a proxy in front of the listener at `to`, with a self-signed certificate for
+    /// `localhost`.
     pub async fn start(to: SocketAddr) -> Self {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
@@ -33,39 +34,39 @@ impl Front {
         let config =
             rustls::ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
                 .with_safe_default_protocol_versions()
-                .expect("versions")
+                .expect("the provider supports the default versions")
                 .with_no_client_auth()
                 .with_single_cert(vec![cert.der().clone()], key.into())
                 .expect("the key is the certificate's");
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the front");
-        let address = listener.local_addr().expect("it is bound");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the proxy");
+        let address = listener.local_addr().expect("the listener is bound");
         let task = tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(acceptor.clone(), near, to));
+            while let Ok((runner, _)) = listener.accept().await {
+                tokio::spawn(forward(acceptor.clone(), runner, to));
             }
         });
         Self { address, certificate: cert.pem(), task }
     }
 
-    /// What runners dial.
+    /// The URL at which runners reach the proxy.
     #[must_use]
     pub fn url(&self) -> String {
         format!("wss://localhost:{}", self.address.port())
     }
 
-    /// The certificate that they have to trust, as PEM.
+    /// The proxy's certificate as PEM. Runners have to trust it.
     #[must_use]
     pub fn certificate(&self) -> &str {
         &self.certificate
     }
 }
 
-async fn carry(acceptor: TlsAcceptor, near: TcpStream, to: SocketAddr) {
-    // Whoever does not trust it, or goes, is seen by the runner.
-    if let Ok(mut near) = acceptor.accept(near).await
-        && let Ok(mut far) = TcpStream::connect(to).await
+async fn forward(acceptor: TlsAcceptor, runner: TcpStream, to: SocketAddr) {
+    // The runner sees every failure: the proxy has nobody to report it to.
+    if let Ok(mut runner) = acceptor.accept(runner).await
+        && let Ok(mut parent) = TcpStream::connect(to).await
     {
-        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        let _ = tokio::io::copy_bidirectional(&mut runner, &mut parent).await;
     }
 }

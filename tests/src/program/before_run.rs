@@ -1,5 +1,6 @@
-//! Small programs that use a pool before their `main` has reached `App::run`, or that never call
-//! it. A copy of such a program is the same program.
+//! Small programs that use a pool before their `main` reaches `App::run`, or that never call it.
+//!
+//! A copy of such a program behaves like the program itself.
 
 use std::error::Error;
 
@@ -8,21 +9,21 @@ use flame_aws::{App, AppError, Pool};
 
 use crate::demo;
 
-/// The variable that says which of these programs the suite is.
-pub const ENV: &str = "DEMO_EARLY";
+/// The variable with the name of the program that the suite runs.
+pub const ENV: &str = "DEMO_BEFORE_RUN";
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// Lists the programs by their names. Each prints what its call gave.
+/// Runs a program, by its name. Each prints the result of its call.
 pub(crate) async fn run(name: &str) -> Outcome {
     match name {
         "pool_as_state" => pool_as_state().await,
         "without_run" => without_run().await,
         "without_run_but_ready" => without_run_but_ready().await,
-        "guarded" => guarded().await,
+        "pool_in_the_parent_alone" => pool_in_the_parent_alone().await,
         "run_behind_an_argument" => run_behind_an_argument().await,
         "run_that_fails" => run_that_fails().await,
-        name => Err(format!("there is no program {name}").into()),
+        name => Err(format!("there is no program `{name}`").into()),
     }
 }
 
@@ -39,31 +40,31 @@ async fn call(pool: Pool) -> Result<(), AppError> {
     Ok(())
 }
 
-/// The pool is made first, to be the app's state, in the parent and in its copies.
+/// Starts the pool first, to register it as the app's state, in the parent and in its copies.
 async fn pool_as_state() -> Outcome {
-    let pool = Pool::builder("early").min(1).max(1).start().await?;
+    let pool = Pool::builder("before_run").min(1).max(1).start().await?;
     let app = app().state(pool.clone());
     Ok(app.run(|| call(pool)).await?)
 }
 
-/// `App::run` is forgotten.
+/// Never calls `App::run`.
 async fn without_run() -> Outcome {
-    Ok(call(Pool::builder("early").max(1).start().await?).await?)
+    Ok(call(Pool::builder("before_run").max(1).start().await?).await?)
 }
 
-/// The same, where the program waits for its runners before it calls.
+/// Never calls `App::run`, and waits until its pool is ready before it makes a call.
 async fn without_run_but_ready() -> Outcome {
-    let pool = Pool::builder("early").min(1).max(1).start().await?;
+    let pool = Pool::builder("before_run").min(1).max(1).start().await?;
     pool.ready().await;
     Ok(call(pool).await?)
 }
 
-/// The pool is made first, in the parent alone, and has a runner once `App::run` is reached.
-async fn guarded() -> Outcome {
+/// Starts the pool first, in the parent alone. The pool has a runner once `App::run` is reached.
+async fn pool_in_the_parent_alone() -> Outcome {
     if flame_aws::is_runner() {
         return Ok(app().run(async || Ok::<_, AppError>(())).await?);
     }
-    let pool = Pool::builder("early").min(1).max(1).start().await?;
+    let pool = Pool::builder("before_run").min(1).max(1).start().await?;
     pool.ready().await;
     println!("{} up", pool.snapshot().up);
     let run = async || {
@@ -75,19 +76,19 @@ async fn guarded() -> Outcome {
     Ok(app().run(run).await?)
 }
 
-/// The parent does not call `App::run`; its copies, which have another argument, do.
+/// Calls `App::run` only in its copies, which get another argument.
 async fn run_behind_an_argument() -> Outcome {
     if std::env::args().nth(1).as_deref() == Some("serve") {
         return Ok(app().run(async || Ok::<_, AppError>(())).await?);
     }
     let backend = Process::new().args(["serve"]);
-    Ok(call(Pool::builder("early").max(1).backend(backend).start().await?).await?)
+    Ok(call(Pool::builder("before_run").max(1).backend(backend).start().await?).await?)
 }
 
-/// `App::run` gives an error, and the program goes on all the same.
+/// Ignores the error of `App::run`, and uses a pool afterwards.
 async fn run_that_fails() -> Outcome {
     if let Err(error) = app().run(async || Ok::<_, AppError>(())).await {
         eprintln!("{error}");
     }
-    Ok(call(Pool::builder("early").max(1).start().await?).await?)
+    Ok(call(Pool::builder("before_run").max(1).start().await?).await?)
 }

@@ -1,10 +1,14 @@
-//! Runners that are lost, or leave, and what becomes of their calls.
+//! Runners that are lost or shut down, and what happens to their calls.
 
 use std::time::Duration;
 
 use flame_aws::{CallError, Placement, Pool, PoolBuilder, TimeoutPhase};
-use flame_tests::mischief::{self, Gate};
-use flame_tests::process::{self, ends_clean, is_gone, is_stopped, pids, until_gone};
+use flame_tests::demo::{
+    commands,
+    gates::{self, Gate},
+    misbehaving,
+};
+use flame_tests::process::{self, drains_cleanly, is_gone, is_stopped, pids, until_gone};
 use flame_tests::{Test, Watcher, demo, process_pool, tests, until};
 use futures_util::future::join_all;
 use rustix::process::Signal;
@@ -13,32 +17,32 @@ use tokio::task::JoinHandle;
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_runner_killed_while_idle_is_replaced_at_the_next_call,
-        a_runner_killed_during_a_call_loses_that_call_alone,
-        a_runner_killed_after_its_reply_takes_nothing_with_it,
-        a_runner_killed_before_its_call_was_sent_is_told_apart,
+        a_runner_killed_during_a_call_loses_only_that_call,
+        a_runner_killed_after_its_reply_loses_no_result,
+        a_call_lost_before_it_was_sent_is_reported_as_not_started,
         a_function_that_kills_its_process_is_a_lost_runner,
         a_function_that_exits_is_a_lost_runner,
         a_runner_of_min_that_is_killed_is_replaced,
-        waiters_are_served_when_their_runner_dies_again_and_again,
+        queued_calls_are_served_although_runners_keep_dying,
         a_stopped_runner_holds_no_caller_past_its_deadline,
-        a_stopped_runner_that_wakes_in_time_goes_on,
-        sigterm_lets_calls_end_and_sends_new_ones_elsewhere,
-        sigterm_under_a_stream_of_calls_loses_none,
-        a_second_sigterm_ends_the_runner_at_once,
-        a_grandchild_that_keeps_the_output_open_holds_nothing_up,
-        a_panic_hurts_its_call_alone,
-        a_full_queue_says_so_and_the_pool_goes_on,
-        a_deadline_in_the_past_is_a_timeout_and_nothing_runs,
+        a_stopped_runner_that_continues_in_time_loses_no_call,
+        sigterm_lets_calls_finish_and_sends_new_ones_to_other_runners,
+        sigterm_under_load_loses_no_call,
+        a_second_sigterm_makes_the_runner_exit_at_once,
+        a_leftover_process_that_keeps_the_output_open_delays_nothing,
+        a_panic_fails_only_its_call,
+        a_full_queue_refuses_calls_and_the_pool_goes_on,
+        a_call_past_its_deadline_times_out_and_never_runs,
         a_stream_whose_runner_dies_ends_with_the_error,
         a_child_whose_runner_dies_ends_with_the_error_and_so_do_its_channels,
         a_held_value_whose_runner_died_is_a_lost_runner,
     ]
 }
 
-/// A call that waits behind a gate until it is opened, and its process.
+/// Makes a call that waits at a gate. Returns the process id of its runner.
 async fn behind_a_gate(pool: &Pool) -> (Gate, JoinHandle<Result<u32, CallError>>, u32) {
     let (mut gate, begun, open) = Gate::new();
-    let call = pool.call(mischief::gated(begun, open).timeout(None));
+    let call = pool.call(gates::gated(begun, open).timeout(None));
     let call = tokio::spawn(async move { call.await.map(|gated| gated.unwrap()) });
     let pid = gate.entered().await;
     (gate, call, pid)
@@ -53,17 +57,17 @@ async fn a_runner_killed_while_idle_is_replaced_at_the_next_call() {
     let other = pool.call(demo::pid()).await.unwrap();
     assert_ne!(other, pid);
     assert!(is_gone(pid));
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn a_runner_killed_during_a_call_loses_that_call_alone() {
+async fn a_runner_killed_during_a_call_loses_only_that_call() {
     let pool = process_pool("test").max(2).max_concurrency(1).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let (_gate, lost, pid) = behind_a_gate(&pool).await;
     let (gate, other, other_pid) = behind_a_gate(&pool).await;
-    // Both are full: these wait, for any runner.
+    // Both runners are full, so these calls wait for either.
     let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(pool.call(demo::pid()))).collect();
-    until("they wait", || pool.snapshot().queued == 3).await;
+    until("all calls are queued", || pool.snapshot().queued == 3).await;
     process::kill(pid);
     let error = lost.await.unwrap().unwrap_err();
     let CallError::RunnerLost { started: true, reason, .. } = error else { panic!("{error}") };
@@ -71,14 +75,14 @@ async fn a_runner_killed_during_a_call_loses_that_call_alone() {
     assert_eq!(watcher.lost().await, 1);
     for call in waiting {
         let next = call.await.unwrap().unwrap();
-        assert!(next != pid && next != other_pid, "a new runner serves those who wait");
+        assert!(next != pid && next != other_pid, "a new runner has to serve the queued calls");
     }
     gate.open();
-    assert_eq!(other.await.unwrap().unwrap(), other_pid, "the other runner's call goes on");
-    ends_clean(&pool, &[pid, other_pid]).await;
+    assert_eq!(other.await.unwrap().unwrap(), other_pid, "the other runner's call finishes");
+    drains_cleanly(&pool, &[pid, other_pid]).await;
 }
 
-async fn a_runner_killed_after_its_reply_takes_nothing_with_it() {
+async fn a_runner_killed_after_its_reply_loses_no_result() {
     let pool = process_pool("test").max(1).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     for _ in 0..5 {
@@ -90,30 +94,30 @@ async fn a_runner_killed_after_its_reply_takes_nothing_with_it() {
         until_gone(&[pid]).await;
     }
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_runner_killed_before_its_call_was_sent_is_told_apart() {
-    // The link takes what fits its windows while the runner sleeps; the rest was never sent.
+async fn a_call_lost_before_it_was_sent_is_reported_as_not_started() {
+    // While the runner is stopped, the link sends only what fits its window. The rest is never sent.
     let pool = process_pool("test").max(1).start().await.unwrap();
     let pid = pool.call(demo::pid()).await.unwrap();
     process::signal(pid, Signal::STOP);
-    until("it is stopped", || is_stopped(pid)).await;
+    until("the runner is stopped", || is_stopped(pid)).await;
     let call = tokio::spawn(pool.call(demo::echo(demo::bytes(32 << 20))));
-    until("the call is on it", || pool.snapshot().leased == 1).await;
+    until("the call is on the runner", || pool.snapshot().leased == 1).await;
     process::kill(pid);
     let error = call.await.unwrap().unwrap_err();
     assert!(matches!(error, CallError::RunnerLost { started: false, .. }), "{error:?}");
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
 async fn a_function_that_kills_its_process_is_a_lost_runner() {
     let pool = process_pool("test").max(1).start().await.unwrap();
-    let error = pool.call(mischief::dies()).await.unwrap_err();
+    let error = pool.call(misbehaving::dies()).await.unwrap_err();
     let CallError::RunnerLost { started: true, reason, .. } = error else { panic!("{error}") };
     assert!(reason.contains("SIGKILL"), "{reason}");
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_function_that_exits_is_a_lost_runner() {
@@ -124,7 +128,7 @@ async fn a_function_that_exits_is_a_lost_runner() {
         assert!(reason.contains(&format!("by itself (exit code {code})")), "{reason}");
         assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     }
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_runner_of_min_that_is_killed_is_replaced() {
@@ -142,44 +146,44 @@ async fn a_runner_of_min_that_is_killed_is_replaced() {
     let after = pids(&pool);
     assert!(after.iter().all(|pid| !before.contains(pid)), "{before:?} {after:?}");
     until_gone(&before).await;
-    ends_clean(&pool, &after).await;
+    drains_cleanly(&pool, &after).await;
 }
 
-async fn waiters_are_served_when_their_runner_dies_again_and_again() {
+async fn queued_calls_are_served_although_runners_keep_dying() {
     let pool = process_pool("test").max(2).max_concurrency(2).start().await.unwrap();
-    let deadly: Vec<_> = (0..6).map(|_| tokio::spawn(pool.call(mischief::dies()))).collect();
+    let deadly: Vec<_> = (0..6).map(|_| tokio::spawn(pool.call(misbehaving::dies()))).collect();
     let calls: Vec<_> = (0..40).map(|n| tokio::spawn(pool.call(demo::double(n)))).collect();
     let mut lost = 0;
     for (n, call) in (0..).zip(calls) {
         match call.await.unwrap() {
             Ok(doubled) => assert_eq!(doubled, 2 * n),
-            // It shared its runner with one that died.
+            // This call shared a runner with a call that killed it.
             Err(CallError::RunnerLost { .. }) => lost += 1,
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(lost <= 6, "each death takes at most the one call beside it: {lost}");
+    assert!(lost <= 6, "each death may lose one other call at most: {lost}");
     for call in deadly {
         let error = call.await.unwrap().unwrap_err();
         assert!(matches!(error, CallError::RunnerLost { .. }), "{error:?}");
     }
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
-fn impatient(pool: PoolBuilder) -> PoolBuilder {
+fn with_short_timeouts(pool: PoolBuilder) -> PoolBuilder {
     pool.keepalive_timeout(Duration::from_secs(1)).reconnect_timeout(Duration::from_millis(1500))
 }
 
 async fn a_stopped_runner_holds_no_caller_past_its_deadline() {
-    let pool = impatient(process_pool("test").min(1).max(1)).start().await.unwrap();
+    let pool = with_short_timeouts(process_pool("test").min(1).max(1)).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let pid = pool.call(demo::pid()).await.unwrap();
     let (_gate, under_way, _) = behind_a_gate(&pool).await;
     process::signal(pid, Signal::STOP);
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
     let Err(CallError::Timeout { phase: TimeoutPhase::Run, .. }) = late else { panic!("{late:?}") };
-    // It is still there: nothing but its silence tells that it is of no use.
+    // The process still exists: only its silence shows that the runner is unusable.
     assert!(is_stopped(pid));
     let error = under_way.await.unwrap().unwrap_err();
     let CallError::RunnerLost { started: true, reason, .. } = error else { panic!("{error}") };
@@ -188,17 +192,17 @@ async fn a_stopped_runner_holds_no_caller_past_its_deadline() {
     watcher.up().await;
     assert_ne!(pool.call(demo::pid()).await.unwrap(), pid);
     until_gone(&[pid]).await;
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn a_stopped_runner_that_wakes_in_time_goes_on() {
+async fn a_stopped_runner_that_continues_in_time_loses_no_call() {
     let pool = process_pool("test").max(1).keepalive_timeout(Duration::from_millis(600));
     let pool = pool.reconnect_timeout(Duration::from_secs(60)).start().await.unwrap();
     let (gate, call, pid) = behind_a_gate(&pool).await;
     process::signal(pid, Signal::STOP);
     let waiting: Vec<_> =
         (0..3).map(|n| tokio::spawn(pool.call(demo::double(n).timeout(None)))).collect();
-    // Longer than the silence limit: its socket is given up, and it has to come back.
+    // Longer than the keepalive timeout: the connection is closed, and the runner has to reconnect.
     tokio::time::sleep(Duration::from_secs(1)).await;
     process::signal(pid, Signal::CONT);
     for (n, call) in (0..).zip(waiting) {
@@ -206,10 +210,10 @@ async fn a_stopped_runner_that_wakes_in_time_goes_on() {
     }
     gate.open();
     assert_eq!(call.await.unwrap().unwrap(), pid);
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn sigterm_lets_calls_end_and_sends_new_ones_elsewhere() {
+async fn sigterm_lets_calls_finish_and_sends_new_ones_to_other_runners() {
     let pool = process_pool("test").max(2).placement(Placement::Pack).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let (gate, call, pid) = behind_a_gate(&pool).await;
@@ -219,15 +223,15 @@ async fn sigterm_lets_calls_end_and_sends_new_ones_elsewhere() {
     };
     watcher.next(draining).await;
     assert_ne!(pool.call(demo::pid()).await.unwrap(), pid);
-    assert!(!is_gone(pid), "it waits for its call");
+    assert!(!is_gone(pid), "the runner waits for its call");
     gate.open();
     assert_eq!(call.await.unwrap().unwrap(), pid);
     watcher.next(|event| matches!(event, flame_aws::PoolEvent::Shrink { .. }).then_some(())).await;
     until_gone(&[pid]).await;
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn sigterm_under_a_stream_of_calls_loses_none() {
+async fn sigterm_under_load_loses_no_call() {
     let pool = process_pool("test").max(4).max_concurrency(8).start().await.unwrap();
     let callers = (0..8).map(|caller| {
         let pool = pool.clone();
@@ -250,11 +254,11 @@ async fn sigterm_under_a_stream_of_calls_loses_none() {
     for caller in callers {
         caller.await.unwrap();
     }
-    assert!(signalled.len() > 1, "several runners had to go");
-    ends_clean(&pool, &signalled).await;
+    assert!(signalled.len() > 1, "more than one runner has to get SIGTERM");
+    drains_cleanly(&pool, &signalled).await;
 }
 
-async fn a_second_sigterm_ends_the_runner_at_once() {
+async fn a_second_sigterm_makes_the_runner_exit_at_once() {
     let pool = process_pool("test").max(1).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let (_gate, call, pid) = behind_a_gate(&pool).await;
@@ -265,29 +269,29 @@ async fn a_second_sigterm_ends_the_runner_at_once() {
     watcher.next(draining).await;
     process::signal(pid, Signal::TERM);
     let error = call.await.unwrap().unwrap_err();
-    let truthful =
+    let is_expected =
         matches!(error, CallError::Cancelled | CallError::RunnerLost { started: true, .. });
-    assert!(truthful, "{error:?}");
+    assert!(is_expected, "{error:?}");
     until_gone(&[pid]).await;
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn a_grandchild_that_keeps_the_output_open_holds_nothing_up() {
+async fn a_leftover_process_that_keeps_the_output_open_delays_nothing() {
     let pool = process_pool("test").max(1).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
-    let mut grandchildren = Vec::new();
+    let mut leftovers = Vec::new();
     let pid = pool.call(demo::pid()).await.unwrap();
-    grandchildren.push(pool.call(mischief::leaves_a_grandchild()).await.unwrap().unwrap());
+    leftovers.push(pool.call(commands::leaves_a_process()).await.unwrap().unwrap());
     process::kill(pid);
     watcher.lost().await;
     let pid = pool.call(demo::pid()).await.unwrap();
-    grandchildren.push(pool.call(mischief::leaves_a_grandchild()).await.unwrap().unwrap());
-    ends_clean(&pool, &[pid]).await;
-    until_gone(&grandchildren).await;
+    leftovers.push(pool.call(commands::leaves_a_process()).await.unwrap().unwrap());
+    drains_cleanly(&pool, &[pid]).await;
+    until_gone(&leftovers).await;
 }
 
-async fn a_panic_hurts_its_call_alone() {
+async fn a_panic_fails_only_its_call() {
     let pool = process_pool("test").max(1).start().await.unwrap();
     let (gate, beside, pid) = behind_a_gate(&pool).await;
     let error = pool.call(demo::panics("alone")).await.unwrap_err();
@@ -297,14 +301,14 @@ async fn a_panic_hurts_its_call_alone() {
     gate.open();
     assert_eq!(beside.await.unwrap().unwrap(), pid);
     assert_eq!(pool.call(demo::pid()).await.unwrap(), pid);
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn a_full_queue_says_so_and_the_pool_goes_on() {
+async fn a_full_queue_refuses_calls_and_the_pool_goes_on() {
     let pool = process_pool("test").max(1).max_concurrency(1).max_queue(2).start().await.unwrap();
     let (gate, call, pid) = behind_a_gate(&pool).await;
     let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(pool.call(demo::pid()))).collect();
-    until("they wait", || pool.snapshot().queued == 2).await;
+    until("all calls are queued", || pool.snapshot().queued == 2).await;
     for _ in 0..10 {
         let full = pool.call(demo::pid()).await;
         assert!(matches!(full, Err(CallError::QueueFull { limit: 2 })), "{full:?}");
@@ -315,22 +319,22 @@ async fn a_full_queue_says_so_and_the_pool_goes_on() {
     }
     assert_eq!(call.await.unwrap().unwrap(), pid);
     assert_eq!(pool.call(demo::pid()).await.unwrap(), pid);
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn a_deadline_in_the_past_is_a_timeout_and_nothing_runs() {
+async fn a_call_past_its_deadline_times_out_and_never_runs() {
     let pool = process_pool("test").max(1).start().await.unwrap();
     let none = pool.call(demo::double(1).timeout(Duration::ZERO)).await;
     assert!(matches!(none, Err(CallError::Timeout { .. })), "{none:?}");
-    assert_eq!(pool.snapshot().runners, [], "nothing is booted for it");
+    assert_eq!(pool.snapshot().runners, [], "no runner is booted for it");
     pool.call(demo::double(1)).await.unwrap();
-    // Made in time, asked for too late.
+    // The deadline passes between making the call and polling it.
     let call = pool.call(demo::tally(1, demo::bytes(1)).timeout(Duration::from_millis(1)));
     tokio::time::sleep(Duration::from_millis(5)).await;
     let late = call.await;
     assert!(matches!(late, Err(CallError::Timeout { .. })), "{late:?}");
     assert_eq!(pool.call(demo::tallied()).await.unwrap(), []);
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_stream_whose_runner_dies_ends_with_the_error() {
@@ -349,7 +353,7 @@ async fn a_stream_whose_runner_dies_ends_with_the_error() {
     };
     assert!(matches!(error, CallError::RunnerLost { started: true, .. }), "{error:?}");
     assert!(items.next().await.is_none());
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_child_whose_runner_dies_ends_with_the_error_and_so_do_its_channels() {
@@ -362,10 +366,10 @@ async fn a_child_whose_runner_dies_ends_with_the_error_and_so_do_its_channels() 
     process::kill(pids(&pool)[0]);
     let error = child.join().await.unwrap_err();
     assert!(matches!(error, CallError::RunnerLost { started: true, .. }), "{error:?}");
-    assert!(out.recv().await.is_err(), "a loss is no clean end");
+    assert!(out.recv().await.is_err(), "the lost runner's channel has to end with an error");
     let lost = join_all((0..20).map(|n| numbers.send(n))).await;
-    assert!(lost.iter().any(Result::is_err), "nobody takes them");
-    ends_clean(&pool, &[]).await;
+    assert!(lost.iter().any(Result::is_err), "sending to a lost runner has to fail");
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_held_value_whose_runner_died_is_a_lost_runner() {
@@ -373,9 +377,9 @@ async fn a_held_value_whose_runner_died_is_a_lost_runner() {
     let mut watcher = Watcher::new(&pool);
     let counter = pool.call(demo::counter(1)).await.unwrap();
     process::kill(pids(&pool)[0]);
-    assert_eq!(watcher.lost().await, 1, "the value has kept its slot");
+    assert_eq!(watcher.lost().await, 1, "the held value keeps its slot");
     let lost = pool.at(&counter).call(demo::next(counter.clone())).await;
     assert!(matches!(lost, Err(CallError::RunnerLost { started: false, .. })), "{lost:?}");
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }

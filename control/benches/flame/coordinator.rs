@@ -1,21 +1,21 @@
-//! The conductor: one process after another measures, and the figures come together here.
+//! The coordinator: starts one measuring process after another, and collects the figures.
 
 use std::process::{ExitCode, Stdio};
 
-use crate::command::Request;
+use crate::command::BenchRequest;
 use crate::figures::Figures;
 use crate::group::Measurement;
 use crate::report::{Machine, Report};
 use crate::throughput;
 
-/// Measures everything asked for; fails if a group could not be measured. That an aim was missed is
-/// a figure, not a failure.
-pub(crate) fn conduct(request: &Request) -> ExitCode {
+/// Measures the requested groups. Fails if a group could not be measured. A missed aim is a result, not a
+/// failure.
+pub(crate) fn run(request: &BenchRequest) -> ExitCode {
     let mut figures = Figures::default();
     let mut failed = Vec::new();
     let before = Machine::now();
     for group in &request.groups {
-        eprintln!("measuring {} (load {})", group.name(), Machine::now().load);
+        eprintln!("measuring {} (load average {})", group.name(), Machine::now().load);
         for condition in group.conditions() {
             let measurement = Measurement { group: *group, condition, effort: request.effort };
             match measure(&measurement) {
@@ -41,9 +41,9 @@ fn measure(measurement: &Measurement) -> Result<Figures, String> {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
     let output = child
         .and_then(std::process::Child::wait_with_output)
-        .map_err(|error| format!("its process could not be run: {error}"))?;
+        .map_err(|error| format!("the measuring process could not be run: {error}"))?;
     if !output.status.success() {
-        return Err(format!("its process ended with {}", output.status));
+        return Err(format!("the measuring process failed with {}", output.status));
     }
     Ok(Figures::read(&String::from_utf8_lossy(&output.stdout)))
 }

@@ -1,7 +1,7 @@
 //! A headless Chromium, driven over [WebDriver](https://www.w3.org/TR/webdriver2/).
 //!
-//! The protocol is JSON over HTTP, and the tests need eight of its commands. So this file sends them
-//! with the HTTP client that the tests have anyway, instead of adding a WebDriver crate.
+//! The protocol is JSON over HTTP, and the tests need eight of its commands. So this file sends
+//! them with the HTTP client that the tests have anyway, instead of adding a WebDriver crate.
 
 use std::process::Stdio;
 
@@ -14,8 +14,8 @@ use crate::{TempDir, process};
 /// The variable that marks a driver and every process that it starts.
 const MARK: &str = "FLAME_TEST_BROWSER";
 
-/// Chromium needs `--no-sandbox` to run as root. The other arguments keep it from requesting anything
-/// but the page.
+/// Chromium needs `--no-sandbox` to run as root. The other arguments keep it from requesting
+/// anything but the page.
 const ARGUMENTS: [&str; 9] = [
     "--headless",
     "--no-sandbox",

@@ -1,5 +1,5 @@
-//! The demo app: the remote functions that the suites call. Ordinary functions are here; the modules
-//! have those for special purposes.
+//! The demo app: the remote functions that the suites call. Ordinary functions are here; the
+//! modules have those for special purposes.
 
 pub mod channels;
 pub mod commands;
@@ -284,8 +284,8 @@ pub async fn context() -> Option<(u64, u8, Option<String>)> {
     Some((call.call.0, call.depth, call.trace.map(|trace| trace.to_string())))
 }
 
-/// Returns the name of the current span and the `traceparent` of this call, and those of `deep` nested
-/// calls, the deepest first.
+/// Returns the name of the current span and the `traceparent` of this call, and those of `deep`
+/// nested calls, the deepest first.
 #[remote]
 pub async fn traces(deep: u8) -> Result<Vec<(String, String)>, RemoteError> {
     let span = tracing::Span::current().metadata().map_or("none", |span| span.name());

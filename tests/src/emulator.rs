@@ -1,9 +1,10 @@
-//! AWS on this machine: the emulator in `localstack/`, whose tasks and functions are real processes.
+//! AWS on this machine: the emulator in `localstack/`, whose tasks and functions are processes.
 //!
-//! A suite starts one emulator with the first test that needs it, and stops it at the end of `main`.
-//! If the suite is killed, the emulator exits with it. Each test has an [`Account`] of its own, so
-//! tests don't see each other's resources. The image [`IMAGE`] is the suite itself: every task and
-//! invocation is a copy of the suite, as a process or, on request, in a [container](containers).
+//! A suite starts one emulator with the first test that needs it, and stops it at the end of
+//! `main`. If the suite is killed, the emulator exits with it. Each test has an [`Account`] of its
+//! own, so tests don't see each other's resources. The image [`IMAGE`] is the suite itself: every
+//! task and invocation is a copy of the suite, as a process or, on request, in a
+//! [container](containers).
 //!
 //! If AWS_ENDPOINT_URL is set, the suite uses the AWS at that address and starts nothing. It may be
 //! another emulator, such as LocalStack: see [`emulated`](crate::emulated) for what that changes.

@@ -80,6 +80,20 @@ impl Program {
         read
     }
 
+    /// Reads its standard error until `is_enough` returns true of the text so far.
+    pub async fn read_stderr_until(&mut self, is_enough: impl Fn(&str) -> bool) -> String {
+        let mut read = Vec::new();
+        let stderr = self.child.stderr.as_mut().expect("stderr is piped");
+        loop {
+            let text = String::from_utf8_lossy(&read);
+            if is_enough(&text) {
+                return text.into_owned();
+            }
+            let len = stderr.read_buf(&mut read).await.expect("stderr can be read");
+            assert!(len > 0, "stderr has ended: {}", String::from_utf8_lossy(&read));
+        }
+    }
+
     /// Waits until the program exits, without reading its standard error. Returns what it printed.
     pub async fn finish_with_stderr_unread(mut self) -> String {
         let mut printed = String::new();

@@ -35,8 +35,8 @@ pub enum Network {
     Stalled,
     /// Every open connection is cut, and every new one is closed at once.
     Down,
-    /// Each open connection is closed on the parent's side alone: on the runner's side it stays open
-    /// and silent. New connections work.
+    /// Each open connection is closed on the parent's side alone: on the runner's side it stays
+    /// open and silent. New connections work.
     HalfOpen,
 }
 

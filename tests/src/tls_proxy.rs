@@ -63,7 +63,7 @@ impl TlsProxy {
 }
 
 async fn forward(acceptor: TlsAcceptor, runner: TcpStream, to: SocketAddr) {
-    // The runner sees every failure: the proxy has nobody to report it to.
+    // The runner sees every failure, so the proxy need not report it.
     if let Ok(mut runner) = acceptor.accept(runner).await
         && let Ok(mut parent) = TcpStream::connect(to).await
     {

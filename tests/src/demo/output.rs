@@ -1,15 +1,19 @@
 //! Remote functions that print and log.
 
+use std::path::Path;
 use std::time::Duration;
 
 use flame_aws::remote;
 
-/// Prints a line on each stream, and goes on for 500 ms so that the lines arrive during the call.
+/// Prints a line on each stream, and returns once `file` is gone. So a test can wait for the lines
+/// while the call is under way.
 #[remote]
-pub async fn prints_and_stays(line: &str) {
+pub async fn prints_and_waits(line: &str, file: &Path) {
     println!("{line}");
     eprintln!("{line} on stderr");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    while file.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// A line of [`prints_lines`] and [`logs_lines`]: 500 bytes.

@@ -19,8 +19,8 @@ pub fn reachable(pool: PoolBuilder) -> PoolBuilder {
     }
 }
 
-/// Returns the checks of a conformance suite. Each check gets a suite of its own, so that their pools
-/// can be [`reachable`] at the same time.
+/// Returns the checks of a conformance suite. Each check gets a suite of its own, so that their
+/// pools can be [`reachable`] at the same time.
 pub fn checks(suite: impl Fn() -> Conformance) -> Vec<Check> {
     let suite = || match advertised() {
         None => suite(),

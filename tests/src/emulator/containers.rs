@@ -1,5 +1,5 @@
-//! Tasks in real containers, on request. podman runs them from an image that has little in it but the
-//! suite.
+//! Tasks in real containers, on request. podman runs them from an image that has little in it but
+//! the suite.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

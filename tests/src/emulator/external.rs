@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The variable with its address. AWS's own tools use the same variable, so they and the suite talk to
-/// the same AWS.
+/// The variable with its address. AWS's own tools use the same variable, so they and the suite talk
+/// to the same AWS.
 const ENV: &str = "AWS_ENDPOINT_URL";
 
 /// How long it may take to answer.
@@ -34,8 +34,8 @@ pub(super) fn is_emulator(endpoint: &str) -> Result<bool, String> {
     Ok(emulated)
 }
 
-/// Returns whether the server has a page that only the emulator has. Any other answer is from another
-/// server.
+/// Returns whether the server has a page that only the emulator has. Any other answer is from
+/// another server.
 async fn has_pages(endpoint: &str) -> Result<bool, String> {
     let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();
     let asked = client.map_err(root)?.get(format!("{endpoint}/_running")).send().await;

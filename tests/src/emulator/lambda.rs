@@ -29,8 +29,8 @@ impl Function {
         Self::with(Duration::from_secs(60), &[("FLAME_RUNNER", "lambda")]).await
     }
 
-    /// Creates a function with this timeout and these variables. An invocation that is no runner lists
-    /// the suite's tests and exits.
+    /// Creates a function with this timeout and these variables. An invocation that is no runner
+    /// lists the suite's tests and exits.
     pub async fn with(timeout: Duration, variables: &[(&str, &str)]) -> Self {
         let account = Account::new().await;
         let client = aws_sdk_lambda::Client::new(&account.sdk().await);
@@ -90,8 +90,8 @@ impl Function {
         variables
     }
 
-    /// Waits until no invocation is under way, so that each environment is frozen or gone. Returns the
-    /// process ids of the frozen ones.
+    /// Waits until no invocation is under way, so that each environment is frozen or gone. Returns
+    /// the process ids of the frozen ones.
     pub async fn until_quiet(&self) -> Vec<u32> {
         let quiet = async {
             loop {
@@ -142,7 +142,8 @@ impl Function {
         }
     }
 
-    /// Invokes the function with an event of another caller. Returns whether it failed, and its answer.
+    /// Invokes the function with an event of another caller. Returns whether it failed, and its
+    /// answer.
     pub async fn invoke(&self, event: &str) -> (bool, String) {
         let asked = self.client.invoke().function_name(Self::NAME).payload(Blob::new(event));
         let answer = asked.send().await.expect("the function is invoked");

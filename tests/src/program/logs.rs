@@ -1,5 +1,6 @@
 //! Parents whose children print and log.
 
+use std::path::Path;
 use std::time::Duration;
 
 use flame_aws::CallError;
@@ -7,14 +8,16 @@ use flame_aws::CallError;
 use crate::demo::{self, misbehaving, output};
 use crate::{process, process_pool};
 
-/// Has a child that prints and logs. The child's lines arrive on this program's standard error.
+/// Has a child that prints and logs. The child's lines arrive on this program's standard error. The
+/// call that prints is under way while the file `DEMO_STAY_WHILE_EXISTS` exists.
 pub(super) async fn prints_and_logs() {
     if std::env::var_os("DEMO_SUBSCRIBER").is_some() {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     }
     let log = std::env::var_os("DEMO_NO_RUNNER_LOG").is_none();
     let pool = process_pool("prints").max(1).log(log).start().await.unwrap();
-    pool.call(output::prints_and_stays("printed")).await.unwrap();
+    let file = std::env::var_os("DEMO_STAY_WHILE_EXISTS").unwrap_or_default();
+    pool.call(output::prints_and_waits("printed", Path::new(&file))).await.unwrap();
     pool.call(output::logs("logged")).await.unwrap();
     println!("runner {}", pool.snapshot().runners[0].runner);
     // The output ends with the child, so all of it has been read once the pool has drained.
@@ -58,7 +61,7 @@ pub(super) async fn child_floods_the_log() {
     pool.call(output::prints_lines(lines)).await.unwrap();
     println!("ready");
     if let Some(file) = std::env::var_os("DEMO_STAY_WHILE_EXISTS") {
-        crate::until("the file is gone", || !std::path::Path::new(&file).exists()).await;
+        crate::until("the file is gone", || !Path::new(&file).exists()).await;
     }
     pool.drain().await;
 }

@@ -1,5 +1,5 @@
-//! Calls of every kind, to child processes that are copies of this suite and, where the behaviour is
-//! the same, on the local backend.
+//! Calls of every kind, to child processes that are copies of this suite and, where the behaviour
+//! is the same, on the local backend.
 
 mod abandoned;
 mod deadlines;

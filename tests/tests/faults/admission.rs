@@ -76,7 +76,8 @@ async fn a_wrong_token_is_refused_and_the_pool_goes_on() {
     assert_eq!(output.status.code(), Some(EXIT_REFUSED));
     let error = error(&output);
     assert!(error.contains("the token is not this runner's"), "{error}");
-    // The refused runner has used up nothing: the runner with the right token serves the queued call.
+    // The refused runner has used up nothing: the runner with the right token serves the queued
+    // call.
     drop(hold);
     assert_eq!(call.await.unwrap().unwrap(), 42);
     drains_cleanly(&pool, &[]).await;

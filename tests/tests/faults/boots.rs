@@ -238,8 +238,8 @@ async fn a_hanging_backend_fails_the_boot_and_its_late_instances_are_stopped() {
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert!(failure.reason.contains("did not take the order"), "{failure}");
     assert_eq!(failure.kind, BootFailureKind::TimedOut);
-    // Enough permits for every boot that the pool has given up. Their instances belong to no runner,
-    // and `drain` waits until they are dead.
+    // Enough permits for every boot that the pool has given up. Their instances belong to no
+    // runner, and `drain` waits until they are dead.
     permits.add_permits(100);
     pool.drain().await;
     assert!(pool.snapshot().runners.is_empty());
@@ -281,18 +281,18 @@ impl Backend for ContinuingBackend {
 
 async fn a_runner_that_connects_after_its_boot_was_given_up_exits() {
     let folder = TempDir::new();
-    let (hang, told) = (folder.path().join("hang"), TempDir::new());
+    let (hang, started) = (folder.path().join("hang"), TempDir::new());
     std::fs::write(&hang, "").unwrap();
     let inner = Process::new()
         .env("DEMO_HANG_WHILE_EXISTS", &hang)
-        .env("DEMO_WRITE_PARENT_TO", told.path());
+        .env("DEMO_WRITE_PARENT_TO", started.path());
     let pool = process_pool("test")
         .min(1)
         .backend(ContinuingBackend { inner, hang })
         .start()
         .await
         .unwrap();
-    flame_tests::until("the child has started", || !told.files().is_empty()).await;
+    flame_tests::until("the child has started", || !started.files().is_empty()).await;
     let began = tokio::time::Instant::now();
     pool.drain().await;
     // The runner exits by itself, and does not wait for the shutdown timeout of 30 s.

@@ -1,4 +1,4 @@
-//! Runners of another build: they are refused or, with `code_sync`, become their parent's executable.
+//! Runners of another build: refused, or turned into their parent's executable by `code_sync`.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -367,8 +367,8 @@ impl FakeParent {
     }
 }
 
-/// Offers an executable to a runner. Returns the runner's output, the failure that it reports to its
-/// parent, and the directory of its cache.
+/// Offers an executable to a runner. Returns the runner's output, the failure that it reports to
+/// its parent, and the directory of its cache.
 async fn offered(offer: Offer) -> (Output, String, TempDir) {
     let (parent, folder) = (FakeParent::new().await, TempDir::new());
     let runner = program::copy()

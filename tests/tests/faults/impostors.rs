@@ -1,5 +1,4 @@
-//! Clients that connect to the pool's listener and are not its runners, and runners that break the
-//! protocol.
+//! Clients that are not the pool's runners, and runners that break the protocol.
 
 use std::time::Duration;
 
@@ -28,8 +27,8 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Starts a pool whose only child writes its FLAME_PARENT and never connects, so that an impostor can
-/// connect in its place. Returns the child's FLAME_PARENT and process id.
+/// Starts a pool whose only child writes its FLAME_PARENT and never connects, so that an impostor
+/// can connect in its place. Returns the child's FLAME_PARENT and process id.
 async fn pool_for_an_impostor(
     folder: &TempDir,
     make: impl FnOnce(PoolBuilder) -> PoolBuilder,

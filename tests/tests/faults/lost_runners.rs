@@ -98,7 +98,7 @@ async fn a_runner_killed_after_its_reply_loses_no_result() {
 }
 
 async fn a_call_lost_before_it_was_sent_is_reported_as_not_started() {
-    // While the runner is stopped, the link sends only what fits its window. The rest is never sent.
+    // While the runner is stopped, the link sends only what fits its window.
     let pool = process_pool("test").max(1).start().await.unwrap();
     let pid = pool.call(demo::pid()).await.unwrap();
     process::signal(pid, Signal::STOP);

@@ -45,7 +45,8 @@ async fn tallies(pool: &Pool) -> HashMap<u64, u64> {
     let mut answered = Vec::new();
     let runners = pids(pool);
     while answered.len() < runners.len() {
-        // A gated call keeps each runner equally busy, so that every runner gets one of these calls.
+        // A gated call keeps each runner equally busy, so that every runner gets one of these
+        // calls.
         let gates: Vec<_> = runners.iter().map(|_| Gate::new()).collect();
         let calls = gates.into_iter().map(async |(mut gate, begun, open)| {
             let call = tokio::spawn(pool.call(gates::gated(begun, open)));

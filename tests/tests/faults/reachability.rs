@@ -17,8 +17,8 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Starts a pool whose runners connect through a TLS proxy. `trusted` returns the certificate that the
-/// runners trust from now on.
+/// Starts a pool whose runners connect through a TLS proxy. `trusted` returns the certificate that
+/// the runners trust from now on.
 async fn pool_behind_tls_proxy(
     folder: &TempDir,
     trusted: fn(&TlsProxy) -> Option<String>,

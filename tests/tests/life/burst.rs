@@ -1,4 +1,4 @@
-//! A pool with a burst backend: this process serves calls for which the child processes have no slot.
+//! A pool with a burst backend: this process serves calls beyond the slots of the child processes.
 
 use std::process;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use flame_aws::backend::{
     Backend, BackendError, BootSpec, Death, Instance, Local, PoolInfo, Process,
 };
-use flame_aws::{BootFailure, CallError, HostKind, PoolError, PoolEvent, ShrinkReason};
+use flame_aws::{BootFailure, CallError, HostKind, Pool, PoolError, PoolEvent, ShrinkReason};
+use flame_tests::demo::gates::{self, Gate};
 use flame_tests::process::{drains_cleanly, pids, until_gone};
 use flame_tests::{TempDir, Test, Watcher, demo, process_pool, tests};
 use futures_util::future::{BoxFuture, join_all};
@@ -108,13 +109,28 @@ async fn the_burst_backend_serves_while_the_first_backend_boots() {
     pool.drain().await;
 }
 
+/// Makes calls that are all under way at the same time. Returns the process that served each.
+async fn served_at_once(pool: &Pool, calls: usize) -> Vec<u32> {
+    let gated = join_all((0..calls).map(|_| async {
+        let (mut gate, begun, open) = Gate::new();
+        let call = tokio::spawn(pool.call(gates::gated(begun, open)));
+        (gate.entered().await, gate, call)
+    }));
+    let mut served = Vec::new();
+    for (pid, gate, call) in gated.await {
+        gate.open();
+        call.await.unwrap().unwrap().unwrap();
+        served.push(pid);
+    }
+    served
+}
+
 async fn the_burst_backend_takes_calls_beyond_max() {
     let pool =
         process_pool("test").min(1).max(1).max_concurrency(1).burst(short_lived()).burst_max(3);
     let pool = pool.start().await.unwrap();
     pool.ready().await;
-    let calls = (0..4).map(|_| pool.call(demo::nap(Duration::from_millis(200))));
-    let served = join_all(calls).await.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+    let served = served_at_once(&pool, 4).await;
     let here = served.iter().filter(|pid| **pid == process::id()).count();
     assert_eq!(here, 3, "{served:?}");
     let snapshot = pool.snapshot();
@@ -163,8 +179,7 @@ async fn draining_shuts_down_both_backends() {
     let pool = process_pool("test").min(1).max(1).max_concurrency(1).burst(Process::new());
     let pool = pool.start().await.unwrap();
     pool.ready().await;
-    let calls = (0..2).map(|_| pool.call(demo::nap(Duration::from_millis(100))));
-    let served = join_all(calls).await.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+    let served = served_at_once(&pool, 2).await;
     assert_ne!(served[0], served[1]);
     drains_cleanly(&pool, &served).await;
 }

@@ -23,12 +23,27 @@ fn line<'a>(log: &'a str, text: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("no line of the log contains {text:?}:\n{log}"))
 }
 
+/// Runs a program whose child prints and logs. The child's call ends only once its lines are in the
+/// log, so that they belong to the call. Returns what the program printed, and its log.
+async fn prints_and_logs(variables: &[(&str, &str)]) -> (String, String) {
+    let call = flame_tests::TempDir::new();
+    let file = call.path().to_str().expect("the path is text").to_owned();
+    let variables = [variables, &[("DEMO_STAY_WHILE_EXISTS", file.as_str())]].concat();
+    let mut program = Program::start("prints_and_logs", &variables);
+    // Both lines contain the word.
+    let mut log = program.read_stderr_until(|log| log.matches("printed").count() == 2).await;
+    drop(call);
+    let (printed, rest) = program.finish().await;
+    log.push_str(&rest);
+    (printed, log)
+}
+
 fn runner(printed: &str) -> &str {
     printed.trim().strip_prefix("runner ").unwrap()
 }
 
 async fn without_a_subscriber_a_runners_lines_go_to_the_parents_standard_error() {
-    let (printed, log) = Program::start("prints_and_logs", &[]).finish().await;
+    let (printed, log) = prints_and_logs(&[]).await;
     let of_a_call = format!("[{} c-", runner(&printed));
     for text in ["printed on stderr", "Info flame_tests::demo::output: logged answer=42"] {
         assert!(line(&log, text).starts_with(&of_a_call), "{log}");
@@ -39,8 +54,7 @@ async fn without_a_subscriber_a_runners_lines_go_to_the_parents_standard_error()
 }
 
 async fn with_a_subscriber_a_runners_lines_become_events_with_runner_and_call() {
-    let (printed, log) =
-        Program::start("prints_and_logs", &[("DEMO_SUBSCRIBER", "1")]).finish().await;
+    let (printed, log) = prints_and_logs(&[("DEMO_SUBSCRIBER", "1")]).await;
     let runner = format!("runner={}", runner(&printed));
     for (text, field) in [
         ("printed on stderr", "stream=\"stderr\""),

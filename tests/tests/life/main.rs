@@ -1,5 +1,4 @@
-//! The life of a pool and its runners, on real processes and, where the behaviour is the same, on the
-//! local backend.
+//! The life of a pool and its runners: on real processes, and partly on the local backend as well.
 
 mod burst;
 mod capacity;

@@ -46,8 +46,8 @@ async fn a_runner_inherits_no_file_and_no_socket_of_its_parent() {
     assert!(opened.contains(&path) && opened.len() > 1, "{opened:?}");
     let pool = process_pool("shown").max(1).start().await.unwrap();
     let pid = pool.call(demo::pid()).await.unwrap();
-    let theirs = open_files(&pid.to_string());
-    let inherited: Vec<_> = opened.iter().filter(|file| theirs.contains(file)).collect();
+    let of_runner = open_files(&pid.to_string());
+    let inherited: Vec<_> = opened.iter().filter(|file| of_runner.contains(file)).collect();
     assert!(inherited.is_empty(), "{inherited:?}");
     drains_cleanly(&pool, &[pid]).await;
 }

@@ -1,5 +1,5 @@
-//! Commands that a function on a runner starts. They don't inherit the variables that make a process
-//! a runner.
+//! Commands that a function on a runner starts. They don't inherit the variables that make a
+//! process a runner.
 
 use flame_aws::backend::Process;
 use flame_tests::demo::commands;

@@ -25,7 +25,8 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Starts a program at a terminal, and waits until it is ready. Returns the process id of its runner.
+/// Starts a program at a terminal, and waits until it is ready. Returns the process id of its
+/// runner.
 async fn at(terminal: &Terminal, program: &str, signals: &str) -> (Program, u32) {
     let variables = [(ENV, terminal.name()), ("DEMO_SIGNALS", signals)];
     let mut program = Program::start(program, &variables);
@@ -98,7 +99,7 @@ async fn a_call_survives_a_long_stop_of_its_parent() {
     let mut program = Program::start("is_stopped_and_continued", &[]);
     let runner = program.until_ready().await[0].1;
     signal(program.pid(), Signal::STOP);
-    // Longer than the pool's keepalive and reconnect timeouts together: that is the point of the test.
+    // The test is about a stop that outlasts the keepalive and reconnect timeouts together.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert!(!is_gone(runner), "the runner has given up its parent");
     signal(program.pid(), Signal::CONT);
@@ -106,8 +107,8 @@ async fn a_call_survives_a_long_stop_of_its_parent() {
     assert_eq!(program.finish().await.0, "the call has its result: true\n");
 }
 
-/// Starts a program that leaves its signals to the library. With `opens` the program opens the gate of
-/// its call while it drains.
+/// Starts a program that leaves its signals to the library. With `opens` the program opens the gate
+/// of its call while it drains.
 async fn drained_at(terminal: &Terminal, program: &str, opens: bool) -> (Program, u32) {
     let mut variables = vec![(ENV, terminal.name()), ("DEMO_DRAIN_ON_SIGNALS", "1")];
     if opens {

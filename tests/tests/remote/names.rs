@@ -1,10 +1,10 @@
-//! flame-aws under another name, or behind another crate.
+//! flame-aws under another name, or re-exported by another crate.
 
 use flame_aws::backend::Local;
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-/// What a crate has that passes flame-aws on to its users.
+/// Stands for a crate that re-exports flame-aws.
 mod platform {
     pub(super) mod compute {
         pub(in super::super) use flame_aws::{

@@ -75,7 +75,8 @@ impl StormContext {
             .backend(backend)
     }
 
-    /// The directory in which each runner writes its FLAME_PARENT, to a file named by its process id.
+    /// The directory in which each runner writes its FLAME_PARENT, to a file named by its process
+    /// id.
     fn parents(&self) -> PathBuf {
         self.folder.path().join("parents")
     }
@@ -108,8 +109,8 @@ impl StormContext {
         self.served.lock().expect("nothing panics with the lock").runners.len()
     }
 
-    /// Returns the FLAME_PARENT of the newest runner, and that of a random runner. Both runners have
-    /// answered a call, so both tokens have been used.
+    /// Returns the FLAME_PARENT of the newest runner, and that of a random runner. Both runners
+    /// have answered a call, so both tokens have been used.
     pub(crate) fn documents(&self, random: &mut StdRng) -> (FlameParent, FlameParent) {
         let served = self.served.lock().expect("nothing panics with the lock");
         let newest = served.documents.last().expect("a runner has served").clone();

@@ -12,8 +12,8 @@ use futures_util::{Stream, stream};
 /// The variable with the path of the file of executions.
 pub(crate) const FILE_ENV: &str = "STORM_EXECUTIONS";
 
-/// Appends a line with the call's number and this process's id. The kernel appends each line as a whole
-/// and keeps it, whatever happens to the process afterwards.
+/// Appends a line with the call's number and this process's id. The kernel appends each line as a
+/// whole and keeps it, whatever happens to the process afterwards.
 fn record(call: u64) {
     static FILE: LazyLock<File> = LazyLock::new(|| {
         let path = std::env::var_os(FILE_ENV).expect("the storm sets the variable");

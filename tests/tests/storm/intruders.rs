@@ -1,5 +1,5 @@
-//! The storm of intruders: clients that are no runners connect to the listener. None may be admitted,
-//! and no call may fail because of them.
+//! The storm of intruders: clients that are no runners connect to the listener. None may be
+//! admitted, and no call may fail because of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,7 @@ struct Intruder {
 
 impl Intruder {
     async fn connects(&mut self) {
-        // The newest is of the pool that listens now; the other may be of the pool of the first run.
+        // The newest is of the pool that listens now; the other may be of an earlier pool.
         let (newest, mut document) = self.context.documents(&mut self.random);
         let address =
             newest.address.strip_prefix("ws://").expect("the address is a ws URL").to_owned();
@@ -140,7 +140,8 @@ impl Intruder {
         }
     }
 
-    /// Sends bytes, and keeps the connection open. Closes the oldest connection if there are too many.
+    /// Sends bytes, and keeps the connection open. Closes the oldest connection if there are too
+    /// many.
     async fn sends_and_stays(&mut self, address: &str, bytes: &[u8]) {
         let Ok(mut socket) = TcpStream::connect(address).await else { return };
         let _ = socket.write_all(bytes).await;

@@ -15,8 +15,8 @@ pub(crate) enum Executed {
     Never,
 }
 
-/// Returns what an error claims according to the README, and a name for the error. Returns `None` for
-/// errors that no storm can cause.
+/// Returns what an error claims according to the README, and a name for the error. Returns `None`
+/// for errors that no storm can cause.
 pub(crate) fn claim_of(error: &CallError) -> Option<(Executed, &'static str)> {
     Some(match error {
         CallError::Timeout { phase: TimeoutPhase::Queue, .. } => {

@@ -1,4 +1,4 @@
-//! Stress tests: three storms over a pool of real processes, while callers make calls without a pause.
+//! Stress tests: three storms over a pool of real processes, under a constant load of calls.
 //!
 //! | storm | what happens |
 //! |---|---|

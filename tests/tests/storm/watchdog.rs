@@ -9,8 +9,8 @@ use tokio::time::Instant;
 /// Calls take 30 s at most, and draining is bounded, too. The rest is for a very busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The futures that are being awaited. A thread of its own checks them, so that a blocked runtime is
-/// noticed, too.
+/// The futures that are being awaited. A thread of its own checks them, so that a blocked runtime
+/// is noticed, too.
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
     awaited: Mutex<Awaited>,

@@ -1,7 +1,7 @@
 //! `cargo xtask audit`: checks the dependency tree with cargo-deny, by the rules of `deny.toml`.
 //!
-//! cargo-deny takes minutes to build, so the audit is not part of the test. It is built once, into the
-//! target directory, and does not affect the tools that the machine has installed.
+//! cargo-deny takes minutes to build, so the audit is not part of the test. It is built once, into
+//! the target directory, and does not affect the tools that the machine has installed.
 
 use crate::cargo;
 

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 /// Returns the root of the workspace, where every command runs.
 ///
-/// Cargo gives this package's directory at run time. The directory at build time may be that of another
-/// checkout, if two share a target directory.
+/// Cargo gives this package's directory at run time. The directory at build time may be that of
+/// another checkout, if two share a target directory.
 pub(crate) fn root() -> PathBuf {
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);

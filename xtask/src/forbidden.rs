@@ -1,9 +1,9 @@
 //! Checks that a package is nowhere in the dependency tree.
 //!
-//! The check reads the full listing of `cargo tree`. `cargo tree --invert PACKAGE` would not do: for an
-//! absent package it exits with an error, as it does for many other reasons. The listing covers every
-//! feature, every platform and every kind of dependency of all members. It has to name a member of the
-//! workspace; otherwise it is no proof of absence.
+//! The check reads the full listing of `cargo tree`. `cargo tree --invert PACKAGE` would not do:
+//! for an absent package it exits with an error, as it does for many other reasons. The listing
+//! covers every feature, every platform and every kind of dependency of all members. It has to name
+//! a member of the workspace; otherwise it is no proof of absence.
 
 use std::path::Path;
 
@@ -46,8 +46,8 @@ enum Presence {
     Unknown,
 }
 
-/// Looks for a package in a listing of `cargo tree --prefix=none`, which has a package or a feature on
-/// each line.
+/// Looks for a package in a listing of `cargo tree --prefix=none`, which has a package or a feature
+/// on each line.
 fn find(listing: &str, member: &str, package: &str) -> Presence {
     let names = |name: &str| listing.lines().any(|line| line.split(' ').next() == Some(name));
     match (names(member), names(package)) {

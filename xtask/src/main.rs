@@ -1,4 +1,4 @@
-//! `cargo xtask`: every command of the project, from a fresh clone, with nothing but Rust installed.
+//! `cargo xtask`: every command of the project. It needs nothing but Rust.
 //!
 //! A command is a typed plan ([`plan`]), and a runner ([`run`]) carries it out step by step. Pure
 //! functions judge the output of a step ([`counts`], [`forbidden`]). [`USAGE`] lists the commands.

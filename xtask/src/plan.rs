@@ -105,7 +105,7 @@ pub(crate) fn names() -> String {
 /// The group of figures that needs the AWS emulator. It has a benchmark of its own.
 const AWS: &str = "aws";
 
-/// Returns the plan of `cargo xtask bench`, for the named groups or for all. A leading `--` is ignored.
+/// Returns the plan of `cargo xtask bench`, for the named groups or for all. Ignores a leading `--`.
 ///
 /// AWS comes last: it adds its figures to the file that the other benchmark writes.
 pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
@@ -171,7 +171,8 @@ fn containers() -> Step {
     }
 }
 
-/// Both AWS suites, against LocalStack. Cargo runs each suite through a script that starts LocalStack.
+/// Both AWS suites, against LocalStack. Cargo runs each suite through a script that starts
+/// LocalStack.
 fn localstack() -> Step {
     let suites = suites_in_images("--no-fail-fast --test ecs --test lambda")
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "python3 ../localstack/real.py run");
@@ -182,9 +183,9 @@ fn localstack() -> Step {
     }
 }
 
-/// Builds suites for images. The images have no libc, so the suites have to be static. `--target` keeps
-/// the flag away from macros and build scripts, which can't be static. Another target directory keeps
-/// the other steps' artifacts valid.
+/// Builds suites for images. The images have no libc, so the suites have to be static. `--target`
+/// keeps the flag away from macros and build scripts, which can't be static. Another target
+/// directory keeps the other steps' artifacts valid.
 fn suites_in_images(suites: &str) -> CargoCommand {
     let call = CargoCommand::new(&format!(
         "test --locked --package flame-tests {suites} --target x86_64-unknown-linux-gnu \

@@ -11,7 +11,8 @@ use crate::forbidden;
 use crate::plan::{Action, CargoCommand, Step};
 use crate::tools::Tool;
 
-/// Runs the steps until one fails. Then prints the table of times and, on the last line, the counts.
+/// Runs the steps until one fails. Then prints the table of times and, on the last line, the
+/// counts.
 pub(crate) fn test(steps: &[Step]) -> ExitCode {
     let mut summary = Summary::default();
     let outcome = steps.iter().enumerate().try_for_each(|(index, step)| {
@@ -106,7 +107,8 @@ fn forward(mut from: ChildStdout, counter: &mut Counter) -> io::Result<()> {
 fn command(call: &CargoCommand) -> std::process::Command {
     let mut command = cargo::command();
     command.args(&call.args).envs(call.env.iter().copied()).stdin(Stdio::null());
-    // A shell may set this for its own AWS, and then the suites would use that instead of the emulator.
+    // A shell may set this for its own AWS, and then the suites would use that instead of the
+    // emulator.
     command.env_remove("AWS_ENDPOINT_URL");
     // Our pipe on stdout would make cargo print the test results without colours.
     if io::stdout().is_terminal() && std::env::var_os("CARGO_TERM_COLOR").is_none() {

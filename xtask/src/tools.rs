@@ -69,8 +69,8 @@ fn podman() -> Result<(), String> {
     apt(&["podman", "runc"], &["podman", "runc"], by_hand)
 }
 
-/// Ensures Chromium and chromedriver. Root installs them with apt-get. Without root the step goes on,
-/// and the browser suite shows its tests as ignored: not every machine can have a browser.
+/// Ensures Chromium and chromedriver. Root installs them with apt-get. Without root the step goes
+/// on, and the browser suite shows its tests as ignored: not every machine can have a browser.
 fn chromium() -> Result<(), String> {
     if is_installed("chromedriver") && BROWSERS.into_iter().any(is_installed) {
         return Ok(());

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The page about AWS's pitfalls. The third column of its tables has the names of tests, in backticks.
+/// The page about AWS's pitfalls. The third column of its tables has the names of tests, in
+/// backticks.
 const PAGE: &str = "control/src/backend/aws/README.md";
 /// The directories with tests.
 const SOURCES: [&str; 5] = ["control", "localstack", "runner-shim", "tests", "xtask"];
@@ -72,8 +73,8 @@ fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Returns the names of the tests in a file: functions that Rust or Python runs as tests, and those that
-/// a suite with its own `main` lists in `tests![..]`.
+/// Returns the names of the tests in a file: functions that Rust or Python runs as tests, and those
+/// that a suite with its own `main` lists in `tests![..]`.
 fn tests_in(file: &Path, text: &str) -> BTreeSet<String> {
     let python = file.extension().is_some_and(|kind| kind == "py");
     let mut tests: BTreeSet<_> = listed(text).collect();

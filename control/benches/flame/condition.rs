@@ -1,8 +1,8 @@
 //! The condition under which a process measures or runs: its core and its threads.
 //!
-//! The same exchange takes three times as long on an idle machine as on a busy core, since a sleeping
-//! core is slow to wake. So a figure is meaningful only with its condition, and beside a floor that was
-//! measured under the same condition.
+//! The same exchange takes three times as long on an idle machine as on a busy core, since a
+//! sleeping core is slow to wake. So a figure is meaningful only with its condition, and beside a
+//! floor that was measured under the same condition.
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -11,15 +11,15 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) struct Condition {
     /// The core that the process is pinned to. Without one, the system chooses.
     pub(crate) core: Option<usize>,
-    /// The core that the other side, a runner or an echo process, is pinned to. Without one, the same.
+    /// The core of the other side, a runner or an echo process. Without one, the same core.
     pub(crate) peer: Option<usize>,
-    /// The workers of a multi-thread runtime. Without a number, the runtime is a current-thread one.
+    /// The workers of a multi-thread runtime. Without a number, a current-thread runtime.
     pub(crate) workers: Option<usize>,
 }
 
 impl Condition {
-    /// The variable with the number of a runner's workers. Without it, runners have a current-thread
-    /// runtime, as echo processes have.
+    /// The variable with the number of a runner's workers. Without it, runners have a
+    /// current-thread runtime, as echo processes have.
     const RUNNER_WORKERS: &str = "FLAME_BENCH_RUNNER_WORKERS";
 
     /// The variable with the core of the other side.
@@ -28,9 +28,9 @@ impl Condition {
     /// A current-thread runtime on a core that the system chooses.
     pub(crate) const FREE: Self = Self { core: None, peer: None, workers: None };
 
-    /// Returns two conditions: each side on a core of its own, and both sides on one core. If the system
-    /// chose, it would put some exchanges on one core and others on two, and they could not be compared.
-    /// It does choose if there is only one core, or if processes can't be pinned.
+    /// Returns two conditions: each side on a core of its own, and both sides on one core. If the
+    /// system chose, it would put some exchanges on one core and others on two, and they could not
+    /// be compared. It does choose if there is only one core, or if processes can't be pinned.
     pub(crate) fn pinned() -> Vec<Self> {
         let mut cores = cores().into_iter();
         let Some(core) = cores.next() else { return vec![Self::FREE] };

@@ -25,8 +25,8 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
     figures
 }
 
-/// Measures the time from `kill -9` of one of two runners until its caller has the error. Checks that the
-/// call on the other runner succeeds, and that the pool still serves calls.
+/// Measures the time from `kill -9` of one of two runners until its caller has the error. Checks
+/// that the call on the other runner succeeds, and that the pool still serves calls.
 async fn killed(effort: Effort) -> Samples {
     let pool = pools::warm(2, 1).await;
     let mut samples = Samples::default();

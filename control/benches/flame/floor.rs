@@ -33,7 +33,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Echo {
     address: SocketAddr,
-    /// The fingerprint of the measuring process's certificate. Without one, the echo does not use TLS.
+    /// The fingerprint of the measuring process's certificate. Without one, the echo does not use
+    /// TLS.
     fingerprint: Option<Fingerprint>,
 }
 
@@ -79,8 +80,8 @@ impl Echo {
 struct EchoProcess(Child);
 
 impl EchoProcess {
-    /// The processor time that the process has used so far: that of its first thread, which is its only
-    /// one.
+    /// The processor time that the process has used so far: that of its first thread, which is its
+    /// only one.
     fn cpu(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.0.id())).ok()?;
         stat.split(' ').next()?.parse().ok().map(Duration::from_nanos)

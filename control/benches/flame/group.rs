@@ -76,8 +76,8 @@ impl Measurement {
     pub(crate) fn run(self) {
         self.condition.pin();
         memory::set_counting(self.group == Group::Memory);
-        // In a task, as in an app: for a future that `block_on` polls itself, tokio checks the sockets at
-        // each wake-up.
+        // In a task, as in an app: for a future that `block_on` polls itself, tokio checks the
+        // sockets at each wake-up.
         let measured = App::new().run(async || {
             let figures = tokio::spawn(self.figures()).await;
             Ok::<_, AppError>(figures.expect("the measurement does not panic"))

@@ -8,10 +8,11 @@
 //!       └──────────── key=value on each line ─────────┘
 //! ```
 //!
-//! A floor is the same exchange without this library. Every process in the picture is this executable
-//! in another [role](command::Role). Each group has a measuring process of its own, so that no figure
-//! depends on an earlier group. The process alternates between the floor and the library, so that both
-//! are measured on an equally busy machine. `README.md` beside this folder explains each figure.
+//! A floor is the same exchange without this library. Every process in the picture is this
+//! executable in another [role](command::Role). Each group has a measuring process of its own, so
+//! that no figure depends on an earlier group. The process alternates between the floor and the
+//! library, so that both are measured on an equally busy machine. `README.md` beside this folder
+//! explains each figure.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that can't measure must stop")]
 

@@ -90,7 +90,8 @@ async fn idle_runners(figures: &mut Figures) {
     pool.drain().await;
 }
 
-/// Makes one call on each of `runners` runners at once, which boots them, and waits until they are idle.
+/// Makes one call on each of `runners` runners at once, which boots them, and waits until they are
+/// idle.
 async fn naps(pool: &Pool, runners: u32) {
     for result in join_all((0..runners).map(|_| pool.call(nap(500)))).await {
         result.expect("a nap");
@@ -112,14 +113,14 @@ fn allocated() -> usize {
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 
-/// Starts or stops counting. Earlier allocations are missing from the count, so only differences are
-/// meaningful.
+/// Starts or stops counting. Earlier allocations are missing from the count, so only differences
+/// are meaningful.
 pub(crate) fn set_counting(counts: bool) {
     IS_COUNTING.store(counts, Ordering::Relaxed);
 }
 
-/// The system's allocator, which counts only in the memory group, so that counting costs the other groups
-/// nothing.
+/// The system's allocator, which counts only in the memory group, so that counting costs the other
+/// groups nothing.
 struct Counting;
 
 #[global_allocator]

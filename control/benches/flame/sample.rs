@@ -71,7 +71,8 @@ impl Samples {
 
 /// Repeats an operation, and measures the time of each repetition.
 ///
-/// It is a macro since the compiler can't prove yet that a future that awaits an async closure is `Send`.
+/// It is a macro since the compiler can't prove yet that a future that awaits an async closure is
+/// `Send`.
 macro_rules! samples {
     ($times:expr, $what:expr) => {{
         let mut samples = $crate::sample::Samples::default();

@@ -11,7 +11,7 @@ use crate::sample::{Effort, Rounds, Samples, micros, samples};
 
 const ROUNDS: usize = 11;
 
-/// A size of payloads: its name in the keys, its length in bytes, and its number of echoes per round.
+/// A size of payloads: its name in the keys, its length in bytes, and its echoes per round.
 struct Size {
     name: &'static str,
     len: usize,

@@ -12,8 +12,8 @@ use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_
 use super::{Echo, EchoProcess};
 use crate::sample::now;
 
-/// Allows messages of any length. The read buffer has the size of the link's: tungstenite's default of
-/// 128 KiB is zeroed for every read, which would add a tenth to the floor.
+/// Allows messages of any length. The read buffer has the size of the link's: tungstenite's default
+/// of 128 KiB is zeroed for every read, which would add a tenth to the floor.
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .max_message_size(None)

@@ -1,7 +1,7 @@
-//! A Chromium without a window, driven over [WebDriver](https://www.w3.org/TR/webdriver2/).
+//! A headless Chromium, driven over [WebDriver](https://www.w3.org/TR/webdriver2/).
 //!
-//! The protocol is JSON over HTTP, and a test needs seven of its commands; a client of its own would
-//! bring more crates and licences than this file has ideas.
+//! The protocol is JSON over HTTP, and the tests need eight of its commands. So this file sends
+//! them with the HTTP client that the tests have anyway, instead of adding a WebDriver crate.
 
 use std::process::Stdio;
 
@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::{Folder, process};
+use crate::{TempDir, process};
 
-/// Marks a driver and all that it starts.
+/// The variable that marks a driver and every process that it starts.
 const MARK: &str = "FLAME_TEST_BROWSER";
 
-/// Root needs `--no-sandbox`; the others keep Chromium from asking for anything but the page.
+/// Chromium needs `--no-sandbox` to run as root. The other arguments keep it from requesting
+/// anything but the page.
 const ARGUMENTS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -27,36 +28,36 @@ const ARGUMENTS: [&str; 9] = [
     "--disable-sync",
 ];
 
-/// Why there can't be a [`Browser`] here; `None` where there can.
+/// Returns why a [`Browser`] can't be started on this machine, or `None` if it can.
 ///
 /// # Errors
-/// Never: the signature is that of [`Needs`](crate::Needs).
+/// None: the signature is that of a [`Requirement`](crate::Requirement).
 pub fn is_missing() -> Result<Option<String>, String> {
-    let answers = |program: &str| {
+    let runs = |program: &str| {
         let mut version = std::process::Command::new(program);
         version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         version.status().is_ok_and(|status| status.success())
     };
-    let is_there = answers("chromedriver")
-        && ["chromium", "google-chrome", "chromium-browser"].into_iter().any(answers);
+    let is_installed = runs("chromedriver")
+        && ["chromium", "google-chrome", "chromium-browser"].into_iter().any(runs);
     let advice = "it needs Chromium and its chromedriver: on Debian `apt-get install chromium \
                   chromium-driver`, which `cargo xtask test` does for root";
-    Ok((!is_there).then(|| advice.to_owned()))
+    Ok((!is_installed).then(|| advice.to_owned()))
 }
 
-/// A browser with one page. Dropped, it is gone.
+/// A browser with one page. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Browser {
     http: reqwest::Client,
     session: String,
-    profile: Folder,
+    profile: TempDir,
     _driver: Child,
 }
 
 impl Browser {
-    /// One that has opened nothing, with a profile of its own.
+    /// Starts a browser with an empty page and a new profile.
     pub async fn start() -> Self {
-        let profile = Folder::new();
+        let profile = TempDir::new();
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .env(MARK, profile.path())
@@ -66,15 +67,16 @@ impl Browser {
             .kill_on_drop(true)
             .spawn()
             .expect("chromedriver starts");
-        let mut lines = BufReader::new(driver.stdout.take().expect("it is piped")).lines();
+        let mut lines = BufReader::new(driver.stdout.take().expect("stdout is piped")).lines();
         let port: u16 = loop {
-            let line = lines.next_line().await.expect("text").expect("chromedriver tells its port");
-            let told = line.split_once("successfully on port ");
-            if let Some(port) = told.and_then(|(_, rest)| rest.trim_end_matches('.').parse().ok()) {
+            let line = lines.next_line().await.expect("the output is text");
+            let line = line.expect("chromedriver prints its port");
+            let port = line.split_once("successfully on port ");
+            if let Some(port) = port.and_then(|(_, rest)| rest.trim_end_matches('.').parse().ok()) {
                 break port;
             }
         };
-        // Until the driver's end; a pipe that nobody reads would stop it.
+        // A pipe that nobody reads would fill up and block the driver.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let mut browser = Self {
             http: reqwest::Client::new(),
@@ -94,12 +96,12 @@ impl Browser {
         browser
     }
 
-    /// Opens a page, and waits until it is loaded.
+    /// Opens a page, and waits until it has loaded.
     pub async fn open(&self, address: &str) {
         self.post("/url", json!({ "url": address })).await;
     }
 
-    /// Loads the page anew.
+    /// Reloads the page.
     pub async fn reload(&self) {
         self.post("/refresh", json!({})).await;
     }
@@ -109,12 +111,12 @@ impl Browser {
         self.post("/back", json!({})).await;
     }
 
-    /// What a function with this body gives, called in the page.
+    /// Calls a function with this body in the page, and returns its result.
     pub async fn run(&self, body: &str) -> Value {
         self.post("/execute/sync", json!({ "script": body, "args": [] })).await
     }
 
-    /// Clicks an element as a person does, so many pixels from its middle.
+    /// Clicks an element with the mouse, that many pixels right of and below its centre.
     pub async fn click(&self, selector: &str, right: i32, down: i32) {
         let found = json!({ "using": "css selector", "value": selector });
         let element = self.post("/element", found).await;
@@ -125,7 +127,7 @@ impl Browser {
         self.post("/actions", json!({ "actions": [pointer] })).await;
     }
 
-    /// Makes the page that large, in pixels.
+    /// Sets the size of the page in pixels.
     pub async fn resize(&self, width: u32, height: u32) {
         let params = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false
@@ -134,7 +136,7 @@ impl Browser {
         self.post("/goog/cdp/execute", json!({ "cmd": command, "params": params })).await;
     }
 
-    /// The errors that the console has, those of requests included, since it was asked last.
+    /// Returns the console's errors since the last call, including those of failed requests.
     pub async fn errors(&self) -> Vec<String> {
         let entries = self.post("/se/log", json!({ "type": "browser" })).await;
         let entries = entries.as_array().cloned().unwrap_or_default();
@@ -154,7 +156,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let mark = self.profile.path().to_str().expect("text");
+        let mark = self.profile.path().to_str().expect("the path is text");
         process::with_variable(MARK, mark).into_iter().for_each(process::kill);
     }
 }

@@ -1,4 +1,14 @@
-//! The remote functions of the suites.
+//! The demo app: the remote functions that the suites call. Ordinary functions are here; the
+//! modules have those for special purposes.
+
+pub mod channels;
+pub mod commands;
+pub mod gates;
+pub mod misbehaving;
+pub mod nesting;
+pub mod output;
+pub mod probes;
+pub mod values;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,26 +24,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug)]
 pub struct Db(pub String);
 
-/// A value as apps have them.
+/// A typical value of an app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Video {
-    /// Its name.
+    /// The video's name.
     pub name: String,
-    /// Left out if there is none.
+    /// The title, which is left out if there is none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<String>,
-    /// Whatever else there is.
+    /// All other fields.
     #[serde(flatten)]
     pub tags: HashMap<String, serde_json::Value>,
 }
 
-/// An error that crosses as itself.
+/// An error that serde can serialize.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum DemoError {
-    /// Bad input.
+    /// The video does not exist.
     #[error("there is no such video: {0}")]
     NoVideo(String),
-    /// The call failed.
+    /// A call has failed.
     #[error("{0}")]
     Call(String),
 }
@@ -44,37 +54,37 @@ impl From<flame_aws::CallError> for DemoError {
     }
 }
 
-/// Doubles, on a blocking thread.
+/// Doubles a number, in a plain function.
 #[remote]
 pub fn double(n: u32) -> u32 {
     n * 2
 }
 
-/// Gives back what it gets.
+/// Returns its argument.
 #[remote]
 pub async fn echo(blob: Blob) -> Blob {
     blob
 }
 
-/// The process that runs it.
+/// Returns the id of the process that runs it.
 #[remote]
 pub async fn pid() -> u32 {
     std::process::id()
 }
 
-/// A variable of the runner's environment.
+/// Returns a variable of the runner's environment.
 #[remote]
 pub async fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The FLAME_PARENT that the runner was started with.
+/// Returns the FLAME_PARENT that the runner was started with.
 #[remote]
 pub async fn flame_parent() -> Option<String> {
     started().parent()?.to_str().map(str::to_owned)
 }
 
-/// What a runner on ECS calls its instance.
+/// Returns the name that a runner on ECS has for its own instance.
 #[remote]
 pub async fn ecs_instance() -> Result<String, RemoteError> {
     use flame_runner_shim::host::{Host, ecs::EcsHost};
@@ -82,13 +92,13 @@ pub async fn ecs_instance() -> Result<String, RemoteError> {
     Ok(host.instance())
 }
 
-/// That many bytes, and the process that made them.
+/// Returns `len` bytes, and the id of the process that made them.
 #[remote]
 pub async fn large_with_pid(len: usize) -> (Blob, u32) {
     (bytes(len), std::process::id())
 }
 
-/// A value with all that serde can do.
+/// Changes the title of a video, or fails if the video has no name.
 #[remote]
 pub async fn retitle(mut video: Video, title: Option<String>) -> Result<Video, DemoError> {
     if video.name.is_empty() {
@@ -98,79 +108,79 @@ pub async fn retitle(mut video: Video, title: Option<String>) -> Result<Video, D
     Ok(video)
 }
 
-/// Borrowed arguments.
+/// Joins words, which it borrows.
 #[remote]
 pub async fn join(words: &[String], between: &str) -> String {
     words.join(between)
 }
 
-/// An error without serde.
+/// Parses a number. Its error type does not implement serde's traits.
 #[remote]
 pub async fn parse(text: &str) -> anyhow::Result<i64> {
     use anyhow::Context;
-    text.trim().parse().with_context(|| format!("{text:?} is no number"))
+    text.trim().parse().with_context(|| format!("{text:?} is not a number"))
 }
 
-/// The app's state on the runner.
+/// Uses the app's state on the runner.
 #[remote]
 pub async fn ask(question: &str, #[state] db: Db) -> String {
     format!("{question} {}", db.0)
 }
 
-/// A state that nobody gives to the app would be refused at start; this one is given.
+/// Sleeps for `time`, and returns the id of the process that runs it.
 #[remote]
 pub async fn nap(time: Duration) -> u32 {
     tokio::time::sleep(time).await;
     std::process::id()
 }
 
-/// Never ends by itself.
+/// Never returns.
 #[remote]
 pub async fn forever() {
     std::future::pending().await
 }
 
-/// Panics.
+/// Panics with a message.
 #[remote]
 pub async fn panics(message: &str) {
     panic!("{message}")
 }
 
-/// Panics on a blocking thread.
+/// Panics in a plain function.
 #[remote]
 pub fn panics_plainly() -> u32 {
     panic!("plainly")
 }
 
-/// Ends its process in order, while it runs.
+/// Exits its process with a code while the call is under way.
 #[remote]
 pub async fn exits(code: i32) {
     std::process::exit(code)
 }
 
-/// Prints.
+/// Prints a line on standard output and one on standard error.
 #[remote]
 pub async fn prints(line: &str) {
     println!("{line}");
     eprintln!("{line} on stderr");
 }
 
-/// Numbers, one after the other.
+/// Streams the numbers below `to`.
 #[remote]
 pub fn count(to: u32) -> impl Stream<Item = u32> {
     stream::iter(0..to)
 }
 
-/// Numbers, and how many were made.
+/// Streams numbers for ever, and counts them.
 #[remote]
 pub fn endless() -> impl Stream<Item = u64> {
     stream::repeat_with(|| MADE.fetch_add(1, Ordering::Relaxed))
 }
 
-/// What [`endless`] has made in this process.
+/// How many items [`endless`] has made in this process.
 pub(crate) static MADE: AtomicU64 = AtomicU64::new(0);
 
-/// A stream that breaks.
+/// Streams numbers, and panics at `at`.
 #[remote]
 pub fn breaks_at(at: u32) -> impl Stream<Item = u32> {
     stream::iter(0..).map_until(at)
@@ -184,7 +194,7 @@ trait MapUntil: Stream<Item = u32> + Sized {
 }
 impl<S: Stream<Item = u32>> MapUntil for S {}
 
-/// A child with channels.
+/// Sends the square of each number that it receives. Returns how many there were.
 #[remote]
 pub async fn squares(mut numbers: Receiver<u64>, out: Sender<u64>) -> anyhow::Result<u64> {
     let mut done = 0;
@@ -195,35 +205,35 @@ pub async fn squares(mut numbers: Receiver<u64>, out: Sender<u64>) -> anyhow::Re
     Ok(done)
 }
 
-/// A value that stays.
+/// A value that stays on its runner.
 #[derive(Debug)]
 pub struct Counter(AtomicU64);
 
-/// Makes a value that stays.
+/// Returns a held counter.
 #[remote]
 pub async fn counter(from: u64) -> Held<Counter> {
     Held::new(Counter(AtomicU64::new(from)))
 }
 
-/// Uses it.
+/// Increments a held counter. Returns its value before, and the id of the process that holds it.
 #[remote]
 pub async fn next(counter: Held<Counter>) -> anyhow::Result<(u64, u32)> {
     Ok((counter.get()?.0.fetch_add(1, Ordering::Relaxed), std::process::id()))
 }
 
-/// Counts how often it ran in this process, for each key.
+/// Counts how often it has run in this process with each key.
 #[remote]
 pub async fn tally(key: u64, blob: Blob) -> (u64, Blob) {
     (runs().add(key), blob)
 }
 
-/// The tally of this process.
+/// Returns this process's tally.
 #[remote]
 pub async fn tallied() -> Vec<(u64, u64)> {
     runs().all()
 }
 
-/// The tally of this process, and which process that is.
+/// Returns this process's tally and id.
 #[remote]
 pub async fn tallied_at() -> (u32, Vec<(u64, u64)>) {
     (std::process::id(), runs().all())
@@ -250,7 +260,8 @@ impl Runs {
     }
 }
 
-/// A pool on a runner: calls a copy of the copy, `deep` levels down.
+/// Starts a pool on its runner and calls itself there, `deep` levels down. Returns the process ids,
+/// the deepest first.
 #[remote]
 pub async fn nested(deep: u8) -> Result<Vec<u32>, RemoteError> {
     let me = std::process::id();
@@ -266,15 +277,15 @@ pub async fn nested(deep: u8) -> Result<Vec<u32>, RemoteError> {
     Ok(pids)
 }
 
-/// What a runner knows of the call that it serves.
+/// Returns the id, the depth and the trace of this call.
 #[remote]
 pub async fn context() -> Option<(u64, u8, Option<String>)> {
     let call = flame_aws::CallContext::current()?;
     Some((call.call.0, call.depth, call.trace.map(|trace| trace.to_string())))
 }
 
-/// Where the caller stands in a trace, `deep` copies of copies down, the deepest first: the name of
-/// its span and its `traceparent`.
+/// Returns the name of the current span and the `traceparent` of this call, and those of `deep`
+/// nested calls, the deepest first.
 #[remote]
 pub async fn traces(deep: u8) -> Result<Vec<(String, String)>, RemoteError> {
     let span = tracing::Span::current().metadata().map_or("none", |span| span.name());
@@ -291,13 +302,13 @@ pub async fn traces(deep: u8) -> Result<Vec<(String, String)>, RemoteError> {
     Ok(all)
 }
 
-/// The same of a plain function.
+/// Returns the name of the current span in a plain function.
 #[remote]
 pub fn traces_plainly() -> String {
     tracing::Span::current().metadata().map_or("none", |span| span.name()).to_owned()
 }
 
-/// Some bytes.
+/// Makes `len` bytes.
 #[must_use]
 pub fn bytes(len: usize) -> Blob {
     Bytes::from((0..len).map(|n| (n % 251) as u8).collect::<Vec<_>>()).into()

@@ -1,11 +1,12 @@
-//! AWS on this machine: the emulator of `localstack/`, whose tasks and functions are real processes.
+//! AWS on this machine: the emulator in `localstack/`, whose tasks and functions are processes.
 //!
-//! A suite starts one, with the first test that asks for it, and ends it in its `main`; should the
-//! suite be killed, the emulator ends with it. Each test has an [`Account`] of its own in it, so
-//! tests see nothing of each other. The image [`IMAGE`] is the suite itself: what AWS starts of it
-//! is a copy of the suite, as a process or, where that is asked for, in a [container](containers).
+//! A suite starts one emulator with the first test that needs it, and stops it at the end of
+//! `main`. If the suite is killed, the emulator exits with it. Each test has an [`Account`] of its
+//! own, so tests don't see each other's resources. The image [`IMAGE`] is the suite itself: every
+//! task and invocation is a copy of the suite, as a process or, on request, in a
+//! [container](containers).
 //!
-//! Where AWS_ENDPOINT_URL is set, AWS is what listens there, and nothing is started. That may be
+//! If AWS_ENDPOINT_URL is set, the suite uses the AWS at that address and starts nothing. It may be
 //! another emulator, such as LocalStack: see [`emulated`](crate::emulated) for what that changes.
 
 use std::collections::BTreeMap;
@@ -19,54 +20,55 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecs::config::Credentials;
 use serde_json::{Value, json};
 
-use crate::{Folder, process};
+use crate::{TempDir, process};
 
+mod advertise;
 pub mod containers;
 mod ecs;
-mod elsewhere;
+mod external;
 mod lambda;
-mod reach;
 
+pub use advertise::{checks, reachable};
 use containers::Containers;
 pub use ecs::EcsApp;
 pub use lambda::Function;
-pub use reach::{checks, reachable};
 
-/// The image that is the suite itself.
+/// The image of the suite itself.
 pub const IMAGE: &str = "flame-suite:1";
-/// The region that everything is in.
+/// The region of every resource.
 pub const REGION: &str = "eu-central-1";
 
-/// AWS, as the suite has found or started it.
+/// The AWS that the suite has found or started.
 struct Aws {
     endpoint: String,
-    /// Whether it is the emulator, whoever has started it.
+    /// Whether it is the emulator of `localstack/`, started by the suite or by someone else.
     emulated: bool,
+    /// The emulator, if the suite has started it.
     own: Option<Emulator>,
 }
 
-/// An emulator of this suite.
+/// An emulator that this suite has started.
 struct Emulator {
     child: Child,
-    /// The table of images, and what the emulator says.
-    folder: Folder,
+    /// Has the table of images, and the emulator's log.
+    folder: TempDir,
     containers: Option<Containers>,
 }
 
 static AWS: Mutex<Option<Result<Aws, String>>> = Mutex::new(None);
 
-/// Finds AWS, or starts it, unless that is done already. Blocks.
+/// Finds AWS, or starts the emulator, unless that has been done. Blocks.
 ///
 /// # Errors
-/// There is none: with a sentence that says why. A suite that needs it is never skipped.
+/// Returns a sentence that says why there is no AWS. A suite that needs it is never skipped.
 pub fn ready() -> Result<(), String> {
     with_aws(|_| ())
 }
 
-/// Whether AWS is the emulator, and so has its pages. Blocks.
+/// Returns whether AWS is the emulator, and so has the emulator's own pages. Blocks.
 ///
 /// # Errors
-/// As [`ready`].
+/// Those of [`ready`].
 pub fn is_used() -> Result<bool, String> {
     with_aws(|aws| aws.emulated)
 }
@@ -75,14 +77,14 @@ fn with_aws<T>(ask: impl FnOnce(&Aws) -> T) -> Result<T, String> {
     let mut aws = AWS.lock().unwrap_or_else(PoisonError::into_inner);
     match aws.get_or_insert_with(Aws::find) {
         Ok(aws) => Ok(ask(aws)),
-        Err(why) => Err(format!("this needs AWS: {why}")),
+        Err(why) => Err(format!("this test needs AWS: {why}")),
     }
 }
 
-/// Ends the emulator, if one was started. For the end of a suite.
+/// Stops the emulator, if the suite has started one. For the end of a suite.
 ///
 /// # Errors
-/// A container is left: with a sentence that names it.
+/// Returns a sentence that names each container that was left over.
 pub fn end() -> Result<(), String> {
     let aws = AWS.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(Ok(Aws { own: Some(mut emulator), .. })) = aws else { return Ok(()) };
@@ -93,9 +95,9 @@ pub fn end() -> Result<(), String> {
 
 impl Aws {
     fn find() -> Result<Self, String> {
-        match elsewhere::named() {
+        match external::endpoint() {
             Some(endpoint) => {
-                let emulated = elsewhere::is_the_emulator(&endpoint)?;
+                let emulated = external::is_emulator(&endpoint)?;
                 Ok(Self { endpoint, emulated, own: None })
             }
             None => {
@@ -107,9 +109,9 @@ impl Aws {
 }
 
 impl Emulator {
-    /// Starts one; its endpoint, too.
+    /// Starts an emulator, and returns its endpoint as well.
     fn start() -> Result<(Self, String), String> {
-        let folder = Folder::new();
+        let folder = TempDir::new();
         let images = folder.path().join("images.json");
         let suite = std::env::current_exe().map_err(|error| error.to_string())?;
         let (containers, entry) = if containers::asked_for() {
@@ -120,8 +122,8 @@ impl Emulator {
         };
         let table = json!({ IMAGE: entry });
         std::fs::write(&images, table.to_string()).map_err(|error| error.to_string())?;
-        let said = folder.path().join("said");
-        let log = std::fs::File::create(&said).map_err(|error| error.to_string())?;
+        let log_path = folder.path().join("log");
+        let log = std::fs::File::create(&log_path).map_err(|error| error.to_string())?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../localstack/emulator/start.py");
         let mut child = Command::new("python3")
             .arg(&script)
@@ -135,38 +137,38 @@ impl Emulator {
                 format!("`python3` can't be started ({error}): install Python 3.11 or newer")
             })?;
         let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
+        let stdout = child.stdout.take().expect("stdout is piped");
         let read = BufReader::new(stdout).read_line(&mut line);
-        let told: Option<Value> = read.ok().and_then(|_| serde_json::from_str(&line).ok());
-        let endpoint = told.as_ref().and_then(|told| told["endpoint"].as_str());
+        let greeting: Option<Value> = read.ok().and_then(|_| serde_json::from_str(&line).ok());
+        let endpoint = greeting.as_ref().and_then(|greeting| greeting["endpoint"].as_str());
         match endpoint {
             Some(endpoint) => Ok((Self { child, folder, containers }, endpoint.to_owned())),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
-                let said = std::fs::read_to_string(&said).unwrap_or_default();
-                Err(format!("{} did not start; it said:\n{said}", script.display()))
+                let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+                Err(format!("{} did not start. Its log:\n{log}", script.display()))
             }
         }
     }
 }
 
-/// An account of one test.
+/// One test's account.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Its number, which is the access key as well.
+    /// The account's number, which is also its access key.
     pub id: String,
-    /// Where AWS is.
+    /// The endpoint of AWS.
     pub endpoint: String,
     emulated: bool,
     http: reqwest::Client,
 }
 
 impl Account {
-    /// A new one, with nothing in it.
+    /// Returns a new, empty account.
     ///
     /// # Panics
-    /// There is no AWS: see [`ready`].
+    /// Panics if there is no AWS: see [`ready`].
     pub async fn new() -> Self {
         let find = || with_aws(|aws| (aws.endpoint.clone(), aws.emulated));
         let found = tokio::task::spawn_blocking(find).await.expect("finding AWS does not panic");
@@ -175,7 +177,7 @@ impl Account {
         Self { id: new_number().to_string(), endpoint, emulated, http }
     }
 
-    /// The SDK's configuration.
+    /// Returns the SDK's configuration for this account.
     pub async fn sdk(&self) -> SdkConfig {
         aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(Region::from_static(REGION))
@@ -185,7 +187,7 @@ impl Account {
             .await
     }
 
-    /// The variables by which a process uses this account.
+    /// Returns the variables that make a process use this account.
     #[must_use]
     pub fn variables(&self) -> [(&'static str, String); 4] {
         [
@@ -196,17 +198,17 @@ impl Account {
         ]
     }
 
-    /// Adds a fault: see `localstack/README.md` for what there is.
+    /// Injects a fault: see `localstack/README.md` for those there are.
     pub async fn fault(&self, mut fault: Value) {
         fault["account"] = self.id.clone().into();
         let answer = self.http.post(self.control("_faults")).json(&json!([fault])).send().await;
         let answer = answer.expect("the emulator answers");
         let status = answer.status();
         let text = answer.text().await.expect("text");
-        assert!(status.is_success(), "the emulator does not take {fault}: {text}");
+        assert!(status.is_success(), "the emulator rejects {fault}: {text}");
     }
 
-    /// Makes the next calls of an operation fail with an error of AWS.
+    /// Makes the next `count` calls of an operation fail with an error of AWS.
     pub async fn fails(&self, target: &str, count: u32, error: &str, message: &str) {
         let status = if error == "ServerException" { 500 } else { 400 };
         self.fault(json!({
@@ -215,23 +217,23 @@ impl Account {
         .await;
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub async fn heal(&self) {
         let healed = self.http.delete(self.control("_faults")).send().await;
         healed.expect("the emulator answers");
     }
 
-    /// How often each operation was called.
+    /// Returns how often each operation was called.
     pub async fn calls(&self) -> BTreeMap<String, u64> {
         self.get("_calls").await
     }
 
-    /// How often an operation was called.
+    /// Returns how often an operation was called.
     pub async fn count(&self, operation: &str) -> u64 {
         self.calls().await.get(operation).copied().unwrap_or(0)
     }
 
-    /// The processes that run: containers, and environments of functions.
+    /// Returns the process ids of all running containers and function environments.
     pub async fn running(&self) -> Vec<u32> {
         let running: Value = self.get("_running").await;
         let all = ["containers", "environments"].map(|kind| running[kind].as_array().cloned());
@@ -239,12 +241,12 @@ impl Account {
         pids.map(|pid| u32::try_from(pid).expect("a pid")).collect()
     }
 
-    /// Ends all that runs with -9. A container ends with its process.
+    /// Kills every running container and environment with SIGKILL.
     pub async fn kill(&self) {
         self.running().await.into_iter().for_each(process::kill);
     }
 
-    /// Waits until nothing of this account runs.
+    /// Waits until no process of this account runs.
     pub async fn until_nothing_runs(&self) {
         let waiting = async {
             while !self.running().await.is_empty() {
@@ -252,14 +254,14 @@ impl Account {
             }
         };
         let waited = tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await;
-        waited.unwrap_or_else(|_| panic!("something of account {} runs on", self.id));
+        waited.unwrap_or_else(|_| panic!("a process of account {} is still running", self.id));
     }
 
-    /// Posts to the emulator's own pages, such as `_spot`.
+    /// Posts to one of the emulator's own pages, such as `_spot`.
     pub async fn post(&self, page: &str, body: Value) {
         let answer = self.http.post(self.control(page)).json(&body).send().await;
         let answer = answer.and_then(reqwest::Response::error_for_status);
-        answer.unwrap_or_else(|error| panic!("the emulator does not take {body}: {error}"));
+        answer.unwrap_or_else(|error| panic!("the emulator rejects {body}: {error}"));
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, page: &str) -> T {
@@ -272,7 +274,7 @@ impl Account {
     }
 }
 
-/// The number of an account: of this run, and of no other at the same endpoint.
+/// Returns an account number that no other test uses, nor another run at the same endpoint.
 fn new_number() -> u64 {
     static FIRST: LazyLock<u64> =
         LazyLock::new(|| 100_000_000_000 + 200 * u64::from(rand::random::<u32>()));
@@ -280,11 +282,11 @@ fn new_number() -> u64 {
     *FIRST + NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What the suite's emulator has said so far, for a test that fails.
+/// Returns the log of the suite's emulator so far, for the message of a failing test.
 #[must_use]
-pub fn said() -> String {
+pub fn log() -> String {
     let aws = AWS.lock().unwrap_or_else(PoisonError::into_inner);
     let own = aws.as_ref().and_then(|found| found.as_ref().ok()?.own.as_ref());
-    let said = own.map(|emulator| emulator.folder.path().join("said"));
-    said.and_then(|said| std::fs::read_to_string(said).ok()).unwrap_or_default()
+    let path = own.map(|emulator| emulator.folder.path().join("log"));
+    path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! One that dials a pool in a runner's place, and says what no runner would.
+//! A client that connects to a pool in place of a runner, and sends what no runner would send.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use flame_wire::parent::FlameParent;
 use flame_wire::token::Token;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Reads what a child with `DEMO_TELL` has written down.
+/// Reads the file that a child with `DEMO_WRITE_PARENT_TO` has written.
 #[must_use]
 pub fn flame_parent(file: &Path) -> FlameParent {
-    let text = std::fs::read_to_string(file).expect("the child told its FLAME_PARENT");
-    FlameParent::decode(&text).expect("a pool made it")
+    let text = std::fs::read_to_string(file).expect("the child has written its FLAME_PARENT");
+    FlameParent::decode(&text).expect("a pool has encoded it")
 }
 
-/// What a runner of this build says first.
+/// Returns the hello of a runner of this build.
 #[must_use]
 pub fn hello(parent: &FlameParent) -> Hello {
     Hello {
@@ -34,34 +34,36 @@ pub fn hello(parent: &FlameParent) -> Hello {
     }
 }
 
-/// Dials, and says it.
+/// Connects and sends `hello`. Returns the connection if the parent admits it.
 ///
 /// # Errors
-/// What the parent thinks of it.
-pub async fn knock(parent: &FlameParent, hello: &Hello) -> Result<(Io, Token), HelloError> {
-    match greeted(parent, hello).await? {
+/// Returns an error if the parent refuses the hello.
+pub async fn connect(parent: &FlameParent, hello: &Hello) -> Result<(Io, Token), HelloError> {
+    match greet_parent(parent, hello).await? {
         Greeted::In(io, resume) => Ok((io, resume)),
-        Greeted::Offered(offered) => panic!("it is of this build: {offered:?}"),
+        Greeted::Offered(offered) => {
+            panic!("the hello is of this build, and was offered code: {offered:?}")
+        }
     }
 }
 
-/// The same for one of another build: what the parent offers it.
+/// Connects and sends a `hello` of another build. Returns the executable that the parent offers.
 ///
 /// # Errors
-/// What the parent thinks of it.
-pub async fn knock_for_code(parent: &FlameParent, hello: &Hello) -> Result<Offered, HelloError> {
-    match greeted(parent, hello).await? {
+/// Returns an error if the parent refuses the hello.
+pub async fn connect_for_code(parent: &FlameParent, hello: &Hello) -> Result<Offered, HelloError> {
+    match greet_parent(parent, hello).await? {
         Greeted::Offered(offered) => Ok(offered),
-        Greeted::In(..) => panic!("it is of another build, and was let in"),
+        Greeted::In(..) => panic!("the hello is of another build, and was admitted"),
     }
 }
 
-async fn greeted(parent: &FlameParent, hello: &Hello) -> Result<Greeted, HelloError> {
+async fn greet_parent(parent: &FlameParent, hello: &Hello) -> Result<Greeted, HelloError> {
     let io = dial(&parent.address, parent.fingerprint).await.expect("the parent listens");
     greet(io, hello).await
 }
 
-/// Begins a session as a runner does.
+/// Begins a session, as a runner does.
 pub async fn resume(io: &mut Io) {
     send(io, &Packet::Resume { next: 0 }).await;
 }
@@ -70,11 +72,11 @@ pub async fn resume(io: &mut Io) {
 pub async fn send(io: &mut Io, packet: &Packet) {
     let mut out = BytesMut::new();
     packet.encode(&mut out);
-    io.write_all(&out).await.expect("the parent takes it");
-    io.flush().await.expect("the parent takes it");
+    io.write_all(&out).await.expect("the parent reads");
+    io.flush().await.expect("the parent reads");
 }
 
-/// Waits until the parent has hung up.
+/// Waits until the parent closes the connection.
 pub async fn until_hung_up(io: &mut Io) {
     let mut chunk = [0; 4096];
     while io.read(&mut chunk).await.is_ok_and(|len| len > 0) {}

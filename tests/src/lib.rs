@@ -1,40 +1,37 @@
-//! The harness of the integration tests, and the remote functions that they call.
+//! The harness of the integration tests, and the demo app whose functions they call.
 //!
-//! A suite is one binary whose [`main`](suite) is that of an app: started by a pool it is a
-//! runner, started with [`program::ENV`] it is a small parent of its own, else it runs its tests.
-//! So the copies are real copies.
+//! A suite is one binary whose `main` calls [`suite`]. Started by a pool, the binary is a runner.
+//! Started with [`program::ENV`] set, it is a small parent of its own. Otherwise it runs its tests.
+//! So the runners under test are real copies of a real app.
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "what goes wrong in a helper of a test fails the test"
+    reason = "an error in a test helper has to fail the test"
 )]
 
 pub mod browser;
 pub mod demo;
-pub mod early;
 pub mod emulator;
-pub mod front;
 mod harness;
 pub mod impostor;
-pub mod mischief;
 mod other_build;
 pub mod process;
 pub mod program;
 pub mod proxy;
 pub mod spans;
-mod temporary;
+mod temp_dir;
 pub mod terminal;
-pub mod values;
+pub mod tls_proxy;
 mod watcher;
 
-// Every suite has its function in the table, as an app has those of its dependencies.
+// Puts the dependency's remote function into every suite's table, as in an app with dependencies.
 use dependency as _;
 pub use harness::{
-    Backend, Needs, Test, as_root, emulated, needing, on, pool, process_pool, runtime, suite,
-    suite_with, test, trial, unless_tests_run_here, until,
+    PoolBackend, Requirement, Test, as_root, emulated, on, pool, process_pool, requiring, run_copy,
+    runtime, suite, suite_with, test, trial, until,
 };
 pub use other_build::other_build;
-pub use temporary::Folder;
+pub use temp_dir::TempDir;
 pub use watcher::Watcher;

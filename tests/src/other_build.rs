@@ -1,32 +1,35 @@
-//! A copy of the suite that is of another build.
+//! A copy of the suite with another build id.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flame_runner_shim::build_id;
 
-/// A copy of this executable in a folder, in which one bit of the linker's build id was changed:
-/// what it does is the same, but it is another build.
+/// Copies this executable into a folder, and changes one bit of the linker's build id. The copy
+/// behaves the same, but is another build.
 ///
 /// # Panics
-/// Where this executable has no GNU build id.
+/// Panics if this executable has no GNU build id.
 #[must_use]
 pub fn other_build(folder: &Path) -> PathBuf {
     let mut bytes = std::fs::read("/proc/self/exe").expect("this executable can be read");
     let id = build_id::parse(&bytes).expect("the linker writes a build id");
-    let note = from_hex(id.as_str().strip_prefix("gnu-").expect("it is a GNU build id"));
-    let at = bytes.windows(note.len()).position(|window| window == note).expect("it is in it");
+    let note = from_hex(id.as_str().strip_prefix("gnu-").expect("the id is a GNU build id"));
+    let at = bytes
+        .windows(note.len())
+        .position(|window| window == note)
+        .expect("the executable contains its id");
     bytes[at] ^= 1;
-    assert_ne!(build_id::parse(&bytes), Some(id), "the note was changed, not a copy of it");
+    assert_ne!(build_id::parse(&bytes), Some(id), "the changed bytes have to be the note itself");
     let (draft, copy) = (folder.join("bytes"), folder.join("other-build"));
-    std::fs::write(&draft, bytes).expect("there is room for it");
-    // Another process writes it: a child that this one is just starting would inherit the open
-    // file, and what is open for writing can't be executed.
-    let copied = Command::new("cp").arg(&draft).arg(&copy).status().expect("cp is there");
+    std::fs::write(&draft, bytes).expect("the disk has room for the copy");
+    // Another process writes the copy. A child that this process is just starting would inherit a
+    // descriptor that is open for writing, and then the copy could not be executed.
+    let copied = Command::new("cp").arg(&draft).arg(&copy).status().expect("cp is installed");
     assert!(copied.success());
-    std::fs::remove_file(draft).expect("it is there");
+    std::fs::remove_file(draft).expect("the draft exists");
     std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .expect("it is ours");
+        .expect("the copy belongs to this user");
     copy
 }
 

@@ -1,4 +1,4 @@
-//! Processes, as the kernel shows them.
+//! Processes, as the kernel reports them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -6,27 +6,32 @@ use std::path::PathBuf;
 use flame_aws::Pool;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// Sends a signal to a process that is there.
+/// Sends a signal to a process. Panics if there is no such process.
 pub fn signal(pid: u32, signal: Signal) {
-    kill_process(id(pid), signal).unwrap_or_else(|error| panic!("{pid} gets {signal:?}: {error}"));
+    kill_process(id(pid), signal)
+        .unwrap_or_else(|error| panic!("can't send {signal:?} to {pid}: {error}"));
 }
 
-/// Sends a signal to all processes of a group.
+/// Sends a signal to all processes of a process group.
 pub fn signal_group(leader: u32, signal: Signal) {
     kill_process_group(id(leader), signal)
-        .unwrap_or_else(|error| panic!("the group of {leader} gets {signal:?}: {error}"));
+        .unwrap_or_else(|error| panic!("can't send {signal:?} to the group of {leader}: {error}"));
 }
 
-/// Whether a process ignores a signal.
+/// Returns whether a process ignores a signal.
 #[must_use]
 pub fn ignores(pid: u32, signal: Signal) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is there");
-    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("proc(5)");
-    let bits = u64::from_str_radix(bits.trim(), 16).expect("proc(5)");
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process exists");
+    let bits = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .expect("the format of proc(5)");
+    let bits = u64::from_str_radix(bits.trim(), 16).expect("the format of proc(5)");
     bits >> (signal.as_raw() - 1) & 1 == 1
 }
 
-/// Ends a process with -9, if it is there.
+/// Kills a process with SIGKILL, if it exists.
 pub fn kill(pid: u32) {
     let _ = kill_process(id(pid), Signal::KILL);
 }
@@ -36,86 +41,86 @@ fn id(pid: u32) -> Pid {
     Pid::from_raw(raw).expect("a pid is not 0")
 }
 
-/// Whether nothing is left of a process: no program, and no zombie of this process either.
+/// Returns whether nothing is left of a process: it is dead, and no zombie of this process.
 #[must_use]
 pub fn is_gone(pid: u32) -> bool {
     match status(pid) {
         None => true,
-        // Somebody else's to reap: what ran is dead.
+        // A zombie of another parent is dead; that parent has to reap it.
         Some(status) => status.state == 'Z' && status.parent != std::process::id(),
     }
 }
 
-/// Whether the process is stopped, as by SIGSTOP.
+/// Returns whether a process is stopped, as by SIGSTOP.
 #[must_use]
 pub fn is_stopped(pid: u32) -> bool {
     status(pid).is_some_and(|status| status.state == 'T')
 }
 
-/// Waits until nothing is left of any of them.
+/// Waits until [`is_gone`] is true of each process.
 pub async fn until_gone(pids: &[u32]) {
     for pid in pids {
         crate::until(&format!("process {pid} is gone"), || is_gone(*pid)).await;
     }
 }
 
-struct Status {
+struct ProcessStatus {
     state: char,
     parent: u32,
 }
 
-fn status(pid: u32) -> Option<Status> {
+fn status(pid: u32) -> Option<ProcessStatus> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before them stands in parentheses and may hold any character.
+    // The process's name comes first, in parentheses, and may contain any character.
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let state = fields.next()?.chars().next()?;
-    Some(Status { state, parent: fields.next()?.parse().ok()? })
+    Some(ProcessStatus { state, parent: fields.next()?.parse().ok()? })
 }
 
-/// The ports that the process is connected to, or was, if it holds the socket still; over TCP and
-/// IPv4.
+/// Returns the remote TCP ports of the process's open IPv4 connections, including connections that
+/// are broken but not closed.
 #[must_use]
 pub fn connected_to(pid: u32) -> BTreeSet<u16> {
-    sockets(pid).into_iter().filter(|one| !one.listens).map(|one| one.remote).collect()
+    sockets(pid).into_iter().filter(|socket| !socket.listens).map(|socket| socket.remote).collect()
 }
 
-/// The ports that the process listens on, over TCP and IPv4.
+/// Returns the TCP ports on which the process listens, over IPv4.
 #[must_use]
 pub fn listens_on(pid: u32) -> BTreeSet<u16> {
-    sockets(pid).into_iter().filter(|one| one.listens).map(|one| one.local).collect()
+    sockets(pid).into_iter().filter(|socket| socket.listens).map(|socket| socket.local).collect()
 }
 
-struct Socket {
+struct TcpSocket {
     local: u16,
     remote: u16,
     listens: bool,
 }
 
-fn sockets(pid: u32) -> Vec<Socket> {
-    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is there");
+fn sockets(pid: u32) -> Vec<TcpSocket> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process exists");
     let open = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
     let open: BTreeSet<_> = open.collect();
-    let all = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells of sockets");
-    // Of proc(5): local and remote address, state (0A is listening), and the inode.
+    let all = std::fs::read_to_string("/proc/net/tcp").expect("the kernel lists sockets");
+    // Fields of proc(5): local address, remote address, state (0A is listening), and inode.
     let socket = |line: &str| {
         let fields: Vec<_> = line.split_whitespace().collect();
         let [_, local, remote, state, _, _, _, _, _, inode, ..] = fields[..] else { return None };
         let port = |address: &str| u16::from_str_radix(address.split_once(':')?.1, 16).ok();
         let is_open = open.contains(&PathBuf::from(format!("socket:[{inode}]")));
         let (local, remote) = (port(local)?, port(remote)?);
-        is_open.then_some(Socket { local, remote, listens: state == "0A" })
+        is_open.then_some(TcpSocket { local, remote, listens: state == "0A" })
     };
     all.lines().filter_map(socket).collect()
 }
 
-/// The processes of a pool's runners that are up.
+/// Returns the process ids of a pool's runners that are up.
 #[must_use]
 pub fn pids(pool: &Pool) -> Vec<u32> {
     pool.snapshot().runners.iter().filter_map(|runner| runner.pid).collect()
 }
 
-/// The processes that have a variable of that value in their environment.
+/// Returns the processes with this variable, with this value, in their environment.
 #[must_use]
 pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
     let wanted = format!("{name}={value}");
@@ -123,15 +128,15 @@ pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
         let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
     };
-    let folders = std::fs::read_dir("/proc").expect("/proc is there");
+    let folders = std::fs::read_dir("/proc").expect("/proc is mounted");
     let folders = folders.filter_map(|folder| Some(folder.ok()?.path()));
     folders.filter(marked).filter_map(|f| f.file_name()?.to_str()?.parse().ok()).collect()
 }
 
-/// The processes whose parent that is, zombies among them, the oldest first.
+/// Returns the children of a process in order of their ids, zombies included.
 #[must_use]
 pub fn children(parent: u32) -> Vec<u32> {
-    let folders = std::fs::read_dir("/proc").expect("/proc is there");
+    let folders = std::fs::read_dir("/proc").expect("/proc is mounted");
     let names = folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
     let pids = names.filter_map(|name| name.parse().ok());
     let mut children: Vec<_> =
@@ -140,8 +145,8 @@ pub fn children(parent: u32) -> Vec<u32> {
     children
 }
 
-/// Drains a pool, and checks that nothing is left of it nor of these processes.
-pub async fn ends_clean(pool: &Pool, pids: &[u32]) {
+/// Drains a pool, and checks that it has no runners any more and that these processes are gone.
+pub async fn drains_cleanly(pool: &Pool, pids: &[u32]) {
     let mut pids = pids.to_vec();
     pids.extend(self::pids(pool));
     pool.drain().await;

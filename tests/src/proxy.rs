@@ -1,11 +1,11 @@
-//! A proxy between runners and their parent that does what networks do.
+//! A proxy between runners and their parent that behaves like a bad network.
 //!
 //! ```text
 //! runner ──▶ proxy (the pool's `advertise`) ──▶ the pool's listener (`listen`)
 //! ```
 //!
-//! What it does is a [`Weather`], which can change at any time and holds for the connections that
-//! stand, too. Whatever is random comes from a seed.
+//! Its [`Network`] can change at any time, and the change applies to open connections, too. All
+//! random decisions come from a seed.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -22,95 +22,96 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What happens to connections.
+/// How the network between runners and parent behaves.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Weather {
-    /// Everything passes.
-    Fair,
-    /// Each connection is cut when so many bytes have passed, both ways together.
+pub enum Network {
+    /// Everything passes at once.
+    Normal,
+    /// Each connection is cut after a number of bytes in this range, both directions together.
     Cuts(Range<u64>),
-    /// Each piece is held back for so many milliseconds.
+    /// Each chunk is delayed by a number of milliseconds in this range.
     Delays(Range<u64>),
-    /// Nothing passes; whoever listens hears nothing. What was sent passes when it is over.
-    Silence,
-    /// Every connection is cut, and none is made.
+    /// Nothing passes until the network changes. Then everything sent meanwhile passes.
+    Stalled,
+    /// Every open connection is cut, and every new one is closed at once.
     Down,
-    /// Each connection that stands is lost on the parent's side alone: for the runner it stays open,
-    /// and silent. New ones pass.
+    /// Each open connection is closed on the parent's side alone: on the runner's side it stays
+    /// open and silent. New connections work.
     HalfOpen,
 }
 
-/// A running proxy; dropped, it ends and cuts everything.
+/// A running proxy. Dropping it cuts every connection.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    sky: Arc<Sky>,
+    state: Arc<ProxyState>,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Sky {
-    weather: watch::Sender<(u64, Weather)>,
+struct ProxyState {
+    /// The number of changes so far, and the network now.
+    network: watch::Sender<(u64, Network)>,
     random: Mutex<StdRng>,
-    made: AtomicUsize,
-    cuts: AtomicUsize,
+    opened: AtomicUsize,
+    ended: AtomicUsize,
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
-        self.set(Weather::Down);
+        self.set(Network::Down);
     }
 }
 
 impl Proxy {
-    /// A proxy in front of a listener.
+    /// Starts a proxy in front of the listener at `to`.
     pub async fn start(to: SocketAddr, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the proxy");
-        let address = listener.local_addr().expect("it is bound");
-        let sky = Arc::new(Sky {
-            weather: watch::Sender::new((0, Weather::Fair)),
+        let address = listener.local_addr().expect("the listener is bound");
+        let state = Arc::new(ProxyState {
+            network: watch::Sender::new((0, Network::Normal)),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
-            made: AtomicUsize::new(0),
-            cuts: AtomicUsize::new(0),
+            opened: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
         });
-        let above = sky.clone();
+        let shared = state.clone();
         let task = tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(above.clone(), near, to));
+            while let Ok((runner, _)) = listener.accept().await {
+                tokio::spawn(forward(shared.clone(), runner, to));
             }
         });
-        Self { address, sky, task }
+        Self { address, state, task }
     }
 
-    /// Changes the weather.
-    pub fn set(&self, weather: Weather) {
-        self.sky.weather.send_modify(|(number, now)| {
-            *number += 1;
-            *now = weather;
+    /// Changes the network.
+    pub fn set(&self, network: Network) {
+        self.state.network.send_modify(|(changes, now)| {
+            *changes += 1;
+            *now = network;
         });
     }
 
-    /// How many connections were made so far.
+    /// How many connections were opened so far.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.sky.made.load(Ordering::SeqCst)
+        self.state.opened.load(Ordering::SeqCst)
     }
 
     /// How many connections have ended so far.
     #[must_use]
-    pub fn cuts(&self) -> usize {
-        self.sky.cuts.load(Ordering::SeqCst)
+    pub fn ended_connections(&self) -> usize {
+        self.state.ended.load(Ordering::SeqCst)
     }
 
-    /// Where runners dial.
+    /// The URL at which runners reach the proxy.
     #[must_use]
     pub fn address(&self) -> String {
         format!("ws://{}", self.address)
     }
 }
 
-/// Starts a pool whose runners dial through a proxy.
+/// Starts a pool whose runners connect through a proxy.
 pub async fn pool_behind(make: impl Fn() -> PoolBuilder, seed: u64) -> (Pool, Proxy) {
     at_free_address(|address| {
         let pool = make().listen(address);
@@ -122,69 +123,75 @@ pub async fn pool_behind(make: impl Fn() -> PoolBuilder, seed: u64) -> (Pool, Pr
     .await
 }
 
-/// Starts a pool that listens at an address of its own, known before it does.
+/// Starts a pool that listens at a free address, which `start` gets before the pool exists.
 ///
 /// # Panics
-/// If the pool does not start.
+/// Panics if the pool does not start.
 pub async fn at_free_address<T, F>(start: impl Fn(SocketAddr) -> F) -> T
 where
     F: Future<Output = Result<T, PoolError>>,
 {
     loop {
-        // An address on which nobody else asks for any port.
+        // No other code here listens on port 0 of this address, so the port stays free.
         let free = std::net::TcpListener::bind("127.0.0.2:0").expect("a port for the pool");
-        let address = free.local_addr().expect("it is bound");
+        let address = free.local_addr().expect("the listener is bound");
         drop(free);
         match start(address).await {
             Ok(started) => return started,
-            // Another test was faster.
+            // Another test has taken the port.
             Err(PoolError::Listen { .. }) => {}
             Err(error) => panic!("the pool does not start: {error}"),
         }
     }
 }
 
-async fn carry(sky: Arc<Sky>, mut near: TcpStream, to: SocketAddr) {
-    let mut weather = sky.weather.subscribe();
-    let began = weather.borrow().0;
-    if weather.borrow().1 == Weather::Down {
+async fn forward(state: Arc<ProxyState>, mut runner: TcpStream, to: SocketAddr) {
+    let mut network = state.network.subscribe();
+    let changes_before = network.borrow().0;
+    if network.borrow().1 == Network::Down {
         return;
     }
-    let Ok(mut far) = TcpStream::connect(to).await else { return };
-    sky.made.fetch_add(1, Ordering::SeqCst);
-    let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    let budget = Budget { sky: &sky, left: Mutex::default() };
-    let ((a, b), (c, d)) = (near.split(), far.split());
+    let Ok(mut parent) = TcpStream::connect(to).await else { return };
+    state.opened.fetch_add(1, Ordering::SeqCst);
+    let _ = (runner.set_nodelay(true), parent.set_nodelay(true));
+    let budget = Budget { state: &state, left: Mutex::default() };
+    let (from_runner, to_runner) = runner.split();
+    let (from_parent, to_parent) = parent.split();
     tokio::select! {
-        () = pass(&sky, &budget, a, d) => {}
-        () = pass(&sky, &budget, c, b) => {}
-        _ = weather.wait_for(|(number, weather)| match weather {
-            Weather::Down => true,
-            Weather::HalfOpen => *number > began,
+        () = copy(&state, &budget, from_runner, to_parent) => {}
+        () = copy(&state, &budget, from_parent, to_runner) => {}
+        _ = network.wait_for(|(changes, network)| match network {
+            Network::Down => true,
+            Network::HalfOpen => *changes > changes_before,
             _ => false,
         }) => {}
     }
-    sky.cuts.fetch_add(1, Ordering::SeqCst);
-    let half_open = weather.borrow().1 == Weather::HalfOpen;
+    state.ended.fetch_add(1, Ordering::SeqCst);
+    let half_open = network.borrow().1 == Network::HalfOpen;
     if half_open {
-        drop(far);
-        let _ = weather.wait_for(|(_, weather)| *weather == Weather::Down).await;
+        drop(parent);
+        let _ = network.wait_for(|(_, network)| *network == Network::Down).await;
         return;
     }
-    // One side sees a reset, or both see an end.
-    if sky.random().random() {
-        let _ = near.set_zero_linger();
+    // Each side sees either a reset or an orderly end.
+    if state.random().random() {
+        let _ = runner.set_zero_linger();
     }
-    if sky.random().random() {
-        let _ = far.set_zero_linger();
+    if state.random().random() {
+        let _ = parent.set_zero_linger();
     }
 }
 
-/// Moves bytes one way, until either end is gone or the budget is spent.
-async fn pass(sky: &Sky, budget: &Budget<'_>, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) {
+/// Copies bytes in one direction, until either end closes or the budget is spent.
+async fn copy(
+    state: &ProxyState,
+    budget: &Budget<'_>,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+) {
     let mut chunk = vec![0; 16 * 1024];
     while let Ok(len @ 1..) = from.read(&mut chunk).await {
-        sky.hold_back().await;
+        state.delay().await;
         let allowed = budget.take(len);
         if to.write_all(&chunk[..allowed]).await.is_err() || allowed < len {
             return;
@@ -192,47 +199,47 @@ async fn pass(sky: &Sky, budget: &Budget<'_>, mut from: ReadHalf<'_>, mut to: Wr
     }
 }
 
-impl Sky {
+impl ProxyState {
     fn random(&self) -> std::sync::MutexGuard<'_, StdRng> {
         self.random.lock().expect("nothing panics with the lock")
     }
 
-    async fn hold_back(&self) {
-        let mut weather = self.weather.subscribe();
-        let clear = weather.wait_for(|(_, weather)| *weather != Weather::Silence);
-        let now = clear.await.map(|now| now.1.clone());
-        if let Ok(Weather::Delays(range)) = now {
+    async fn delay(&self) {
+        let mut network = self.network.subscribe();
+        let moving = network.wait_for(|(_, network)| *network != Network::Stalled);
+        let now = moving.await.map(|now| now.1.clone());
+        if let Ok(Network::Delays(range)) = now {
             let delay = self.random().random_range(range);
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }
     }
 }
 
-/// What may still pass on one connection, drawn anew with each change of the weather.
+/// How many bytes may still pass on one connection. It is drawn anew when the network changes.
 struct Budget<'a> {
-    sky: &'a Sky,
-    /// Of which weather, and how much.
+    state: &'a ProxyState,
+    /// The number of the network's change for which it was drawn, and the bytes left.
     left: Mutex<Option<(u64, u64)>>,
 }
 
 impl Budget<'_> {
-    /// How many of so many bytes may pass.
+    /// Takes up to `len` bytes from the budget, and returns how many may pass.
     fn take(&self, len: usize) -> usize {
         let mut left = self.left.lock().expect("nothing panics with the lock");
-        let now = self.sky.weather.borrow();
-        let (number, weather) = &*now;
+        let now = self.state.network.borrow();
+        let (changes, network) = &*now;
         let (_, left) = match &mut *left {
-            Some(left) if left.0 == *number => left,
-            left => left.insert((*number, self.draw(weather))),
+            Some(left) if left.0 == *changes => left,
+            left => left.insert((*changes, self.draw(network))),
         };
         let allowed = usize::try_from(*left).unwrap_or(usize::MAX).min(len);
         *left -= allowed as u64;
         allowed
     }
 
-    fn draw(&self, weather: &Weather) -> u64 {
-        match weather {
-            Weather::Cuts(range) => self.sky.random().random_range(range.clone()),
+    fn draw(&self, network: &Network) -> u64 {
+        match network {
+            Network::Cuts(range) => self.state.random().random_range(range.clone()),
             _ => u64::MAX,
         }
     }

@@ -1,28 +1,28 @@
-//! Waits for what a pool tells.
+//! Waits for a pool's events.
 
 use flame_aws::{Events, Pool, PoolEvent};
 
-/// A pool's events from the moment it was made: those that came are kept.
+/// Receives a pool's events from the moment it is made, and keeps those that it has received.
 #[derive(Debug)]
 pub struct Watcher {
     events: Events,
-    /// All that have been seen, in order.
+    /// The events received so far, in order.
     pub seen: Vec<PoolEvent>,
 }
 
 impl Watcher {
-    /// Listens from now on.
+    /// Subscribes to the pool's events.
     #[must_use]
     pub fn new(pool: &Pool) -> Self {
         Self { events: pool.events(), seen: Vec::new() }
     }
 
-    /// Waits for the first event, of those not waited for yet, that is it.
-    pub async fn next<T>(&mut self, mut it: impl FnMut(&PoolEvent) -> Option<T>) -> T {
+    /// Receives events until `matched` returns a value for one, and returns that value.
+    pub async fn next<T>(&mut self, mut matched: impl FnMut(&PoolEvent) -> Option<T>) -> T {
         loop {
-            let event = self.events.next().await.expect("the pool is there");
-            let event = event.expect("the test is faster than the pool's events");
-            let found = it(&event);
+            let event = self.events.next().await.expect("the pool exists");
+            let event = event.expect("the test reads faster than the pool sends");
+            let found = matched(&event);
             self.seen.push(event);
             if let Some(found) = found {
                 return found;
@@ -30,7 +30,7 @@ impl Watcher {
         }
     }
 
-    /// Waits until a runner is lost; how many calls were on it.
+    /// Waits until a runner is lost, and returns how many calls were on it.
     pub async fn lost(&mut self) -> usize {
         self.next(|event| match event {
             PoolEvent::RunnerLost { calls, .. } => Some(*calls),
@@ -44,7 +44,7 @@ impl Watcher {
         self.next(|event| matches!(event, PoolEvent::GrowEnd { up: true, .. }).then_some(())).await;
     }
 
-    /// Takes what is left, until the pool has drained.
+    /// Receives all events until the pool has drained.
     pub async fn drained(&mut self) {
         self.next(|event| matches!(event, PoolEvent::Drained).then_some(())).await;
     }

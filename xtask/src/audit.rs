@@ -1,7 +1,7 @@
-//! `cargo xtask audit`: cargo-deny over the dependency tree, by the rules of `deny.toml`.
+//! `cargo xtask audit`: checks the dependency tree with cargo-deny, by the rules of `deny.toml`.
 //!
-//! The tool takes minutes to build, so it is not part of the test; it is built once, into the
-//! target folder, and never touches what the machine has installed.
+//! cargo-deny takes minutes to build, so the audit is not part of the test. It is built once, into
+//! the target directory, and does not affect the tools that the machine has installed.
 
 use crate::cargo;
 
@@ -13,7 +13,7 @@ pub(crate) fn audit() -> Result<(), String> {
     let tools = cargo::target().join("tools").join(format!("cargo-deny-{CARGO_DENY}"));
     let deny = tools.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
     if !deny.is_file() {
-        println!("building cargo-deny {CARGO_DENY} into {}, once", tools.display());
+        println!("building cargo-deny {CARGO_DENY} into {} (only once)", tools.display());
         let mut install = cargo::command();
         install.args(["install", "--locked", "cargo-deny", "--version", CARGO_DENY, "--root"]);
         succeeds(install.arg(&tools), "cargo install cargo-deny")?;
@@ -26,7 +26,7 @@ pub(crate) fn audit() -> Result<(), String> {
 fn succeeds(command: &mut std::process::Command, name: &str) -> Result<(), String> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{name}` ended with {status}")),
+        Ok(status) => Err(format!("`{name}` failed with {status}")),
         Err(error) => Err(format!("`{name}` could not be started: {error}")),
     }
 }

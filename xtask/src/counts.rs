@@ -1,11 +1,11 @@
-//! Counting tests by the lines with which Rust's test runner closes each binary.
+//! Counts tests by the summary line that Rust's test runner prints for each binary.
 //!
-//! [`Counter`] is fed the output as it comes, in pieces of any size, and adds up every
-//! `test result: ok. 3 passed; 0 failed; 1 ignored; ...` line.
+//! [`Counter`] takes the output in pieces of any size, and adds up every line like
+//! `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
 
 use std::fmt;
 
-/// How many tests ended in which way.
+/// How many tests passed, failed and were ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
@@ -14,12 +14,12 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Whether no test ran at all.
+    /// Returns whether no test ran at all.
     pub(crate) fn is_empty(self) -> bool {
         self.passed + self.failed == 0
     }
 
-    /// Reads one line of output; `None` when it is no closing line of a test binary.
+    /// Reads one line of output. Returns `None` if it is no summary line.
     fn parse(line: &str) -> Option<Self> {
         let fields = line.trim().strip_prefix("test result: ")?;
         let (verdict, fields) = fields.split_once(". ")?;
@@ -45,7 +45,7 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// `N passed, N failed`, and `, N skipped` when tests were ignored.
+/// `N passed, N failed`, and `, N skipped` if tests were ignored.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed", self.passed, self.failed)?;
@@ -56,7 +56,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Splits streamed output into lines and counts what they say.
+/// Splits output into lines, and adds up the summary lines.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     line: Vec<u8>,
@@ -64,7 +64,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// No closing line is nearly as long; the rest of a longer line is not kept.
+    /// Longer than any summary line. The rest of a longer line is dropped.
     const LONGEST_LINE: usize = 1024;
 
     /// Takes the next piece of output, which may end anywhere.
@@ -78,7 +78,7 @@ impl Counter {
         }
     }
 
-    /// The sum, once the output has ended.
+    /// Returns the sum at the end of the output.
     pub(crate) fn finish(mut self) -> Counts {
         self.end_line();
         self.counts
@@ -93,7 +93,7 @@ impl Counter {
     }
 }
 
-/// The text without its terminal escapes (`ESC [ ... letter`).
+/// Removes terminal escape sequences (`ESC [ ... letter`).
 fn without_colours(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -122,28 +122,28 @@ mod tests {
     }
 
     #[test]
-    fn every_closing_line_is_added_up() {
+    fn every_summary_line_is_added_up() {
         let output = format!("running 15 tests\ntest a ... ok\n\n{OK}\n\nrunning 6\n{FAILED}\n");
         assert_eq!(count(&[&output]), Counts { passed: 16, failed: 2, ignored: 3 });
     }
 
     #[test]
-    fn output_may_be_cut_anywhere() {
+    fn the_output_may_be_split_anywhere() {
         for at in 0..OK.len() {
             let (left, right) = OK.split_at(at);
             let expected = Counts { passed: 12, failed: 0, ignored: 3 };
-            assert_eq!(count(&["first\n", left, right]), expected, "cut at {at}");
+            assert_eq!(count(&["first\n", left, right]), expected, "split at {at}");
         }
     }
 
     #[test]
-    fn colours_and_carriage_returns_do_not_hide_a_closing_line() {
+    fn colours_and_carriage_returns_do_not_hide_a_summary_line() {
         let coloured = OK.replace("ok", "\u{1b}[32mok\u{1b}[m");
         assert_eq!(count(&[&coloured, "\r\n"]).passed, 12);
     }
 
     #[test]
-    fn lines_that_only_look_like_it_are_not_counted() {
+    fn similar_lines_are_not_counted() {
         for line in [
             "test result: good. 1 passed; 0 failed; 0 ignored",
             "the test result: ok. 1 passed; 0 failed; 0 ignored",
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_and_endless_lines_are_let_pass() {
+    fn bytes_that_are_not_text_and_endless_lines_are_ignored() {
         let mut counter = Counter::default();
         counter.feed(&[0xff, 0x1b, b'[']);
         counter.feed(&vec![b'x'; 1 << 20]);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closing_line_names_skipped_tests_only_when_there_are_some() {
+    fn the_total_names_skipped_tests_only_if_there_are_some() {
         let mut counts = Counts { passed: 7, failed: 1, ignored: 0 };
         assert_eq!(counts.to_string(), "7 passed, 1 failed");
         counts.ignored = 2;

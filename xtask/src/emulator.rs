@@ -1,4 +1,4 @@
-//! The tests of the emulator of AWS, which is written in Python, and which the suites rely on.
+//! Runs the tests of the AWS emulator, which is written in Python.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::cargo;
 use crate::counts::Counts;
 
-/// Runs them; what they say is passed on.
+/// Runs the tests, and passes their output on.
 pub(crate) fn test() -> Result<Counts, String> {
     println!("$ cd localstack/emulator && python3 -m unittest");
     let mut child = Command::new("python3")
@@ -20,14 +20,15 @@ pub(crate) fn test() -> Result<Counts, String> {
         })?;
     let mut ran = 0;
     for line in child.stderr.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-        let line =
-            line.map_err(|error| format!("the output of the tests can't be read: {error}"))?;
+        let line = line.map_err(|error| {
+            format!("the output of `python3 -m unittest` can't be read: {error}")
+        })?;
         eprintln!("{line}");
         ran = tests_in(&line).unwrap_or(ran);
     }
     let status = child.wait().map_err(|error| format!("`python3 -m unittest`: {error}"))?;
     if !status.success() {
-        return Err(format!("`python3 -m unittest` ended with {status}"));
+        return Err(format!("`python3 -m unittest` failed with {status}"));
     }
     if ran == 0 {
         return Err("`python3 -m unittest` ran no test".to_owned());
@@ -35,7 +36,7 @@ pub(crate) fn test() -> Result<Counts, String> {
     Ok(Counts { passed: ran, ..Counts::default() })
 }
 
-/// Of `Ran 96 tests in 35.902s`.
+/// Reads a line like `Ran 96 tests in 35.902s`.
 fn tests_in(line: &str) -> Option<u64> {
     let (number, rest) = line.strip_prefix("Ran ")?.split_once(' ')?;
     if rest.starts_with("test") { number.parse().ok() } else { None }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_closing_line_tells_how_many_ran() {
+    fn the_summary_line_gives_the_number_of_tests() {
         assert_eq!(tests_in("Ran 96 tests in 35.902s"), Some(96));
         assert_eq!(tests_in("Ran 1 test in 0.001s"), Some(1));
         assert_eq!(tests_in("Ran out of 3 tests"), None);

@@ -1,18 +1,18 @@
-//! The check that a package is nowhere in the dependency tree.
+//! Checks that a package is nowhere in the dependency tree.
 //!
-//! It reads a full listing of `cargo tree` rather than asking for the package itself: asked for a
-//! package that is absent, cargo exits with an error, as it does for many other reasons. The
-//! listing covers every feature, every platform and every kind of dependency of all members, and
-//! must name a member of the workspace: a listing that does not is no proof of absence.
+//! The check reads the full listing of `cargo tree`. `cargo tree --invert PACKAGE` would not do:
+//! for an absent package it exits with an error, as it does for many other reasons. The listing
+//! covers every feature, every platform and every kind of dependency of all members. It has to name
+//! a member of the workspace; otherwise it is no proof of absence.
 
 use std::path::Path;
 
 use crate::cargo;
 
-/// A member which every sound listing names.
+/// A member that every complete listing names.
 const MEMBER: &str = "flame-aws";
 
-/// Fails, with the paths that lead to it, when `package` is in the tree of this workspace.
+/// Fails if `package` is in the tree of this workspace, and shows the paths to it.
 pub(crate) fn check(package: &str) -> Result<(), String> {
     check_in(&cargo::root(), MEMBER, package)
 }
@@ -23,35 +23,37 @@ fn check_in(workspace: &Path, member: &str, package: &str) -> Result<(), String>
         let arguments = [&["tree"], everything.as_slice(), extra].concat();
         cargo::output(workspace, &arguments)
     };
-    match verdict(&tree(&["--prefix=none"])?, member, package) {
-        Verdict::Absent => {
+    match find(&tree(&["--prefix=none"])?, member, package) {
+        Presence::Absent => {
             println!("{package} is not in the tree");
             Ok(())
         }
-        Verdict::Present => {
+        Presence::Present => {
             let paths = tree(&["--invert", package])?;
             Err(format!("{package} is in the dependency tree:\n{paths}"))
         }
-        Verdict::Unsound => {
-            Err(format!("the listing of cargo tree does not even name {member}: nothing is proved"))
+        Presence::Unknown => {
+            Err(format!("the listing of `cargo tree` is incomplete: it does not name {member}"))
         }
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum Presence {
     Absent,
     Present,
-    Unsound,
+    /// The listing does not name the member.
+    Unknown,
 }
 
-/// Judges a listing of `cargo tree --prefix=none`: one package, or feature of one, a line.
-fn verdict(listing: &str, member: &str, package: &str) -> Verdict {
+/// Looks for a package in a listing of `cargo tree --prefix=none`, which has a package or a feature
+/// on each line.
+fn find(listing: &str, member: &str, package: &str) -> Presence {
     let names = |name: &str| listing.lines().any(|line| line.split(' ').next() == Some(name));
     match (names(member), names(package)) {
-        (_, true) => Verdict::Present,
-        (true, false) => Verdict::Absent,
-        (false, false) => Verdict::Unsound,
+        (_, true) => Presence::Present,
+        (true, false) => Presence::Absent,
+        (false, false) => Presence::Unknown,
     }
 }
 

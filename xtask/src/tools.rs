@@ -1,26 +1,26 @@
-//! Tools that a fresh machine may lack, installed when they are first needed.
+//! Tools that a fresh machine may lack. They are installed when a step first needs them.
 
 use std::process::{Command, Stdio};
 
 use crate::cargo;
 
-/// Something that is not on every machine.
+/// A tool that is not on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
-    /// A component of the Rust toolchain.
+    /// rustfmt, a component of the Rust toolchain.
     Rustfmt,
-    /// The other one.
+    /// Clippy, a component of the Rust toolchain.
     Clippy,
-    /// podman and runc, of the system.
+    /// podman and runc, packages of the system.
     Podman,
-    /// Chromium and its driver, of the system.
+    /// Chromium and chromedriver, packages of the system.
     Chromium,
-    /// Docker and a licence of LocalStack: nothing that could be installed.
+    /// Docker and a LocalStack licence, which can't be installed automatically.
     LocalStack,
 }
 
 impl Tool {
-    /// Makes sure that it is there: installs it if it is not.
+    /// Installs the tool if it is missing.
     pub(crate) fn ensure(self) -> Result<(), String> {
         match self {
             Self::Rustfmt => component("rustfmt", "fmt"),
@@ -32,12 +32,12 @@ impl Tool {
     }
 }
 
-/// A component by its name for rustup, and the subcommand of cargo that comes with it.
+/// Ensures a component of the toolchain, by its name and by the cargo subcommand that it provides.
 fn component(component: &str, subcommand: &str) -> Result<(), String> {
     if is_subcommand(subcommand) {
         return Ok(());
     }
-    println!("`cargo {subcommand}` is missing: rustup component add {component}");
+    println!("`cargo {subcommand}` is missing: running `rustup component add {component}`");
     let added = Command::new("rustup").args(["component", "add", component]).status();
     match added {
         Ok(status) if status.success() && is_subcommand(subcommand) => Ok(()),
@@ -51,16 +51,16 @@ fn component(component: &str, subcommand: &str) -> Result<(), String> {
     }
 }
 
-/// podman and runc, by apt where this is root's machine.
+/// Ensures podman and runc. Root installs them with apt-get.
 fn podman() -> Result<(), String> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return Err("containers are tested on Linux on x86_64 alone".to_owned());
+        return Err("tests in containers need Linux on x86_64".to_owned());
     }
     if !is_root() {
         return Err(
-            "containers are tested by root alone, as podman is to use the host's network and \
-                    cgroups: run it as root, in a virtual machine if you like; podman and runc are \
-                    then installed where they are missing"
+            "tests in containers need root, since podman uses the host's network and cgroups: run \
+             this as root, for example in a virtual machine; podman and runc are then installed \
+             if they are missing"
                 .to_owned(),
         );
     }
@@ -69,28 +69,28 @@ fn podman() -> Result<(), String> {
     apt(&["podman", "runc"], &["podman", "runc"], by_hand)
 }
 
-/// Chromium and its driver, by apt where this is root's machine. Elsewhere the suite that needs them
-/// shows its tests as ignored, with the reason: not every machine that builds this can have a browser.
+/// Ensures Chromium and chromedriver. Root installs them with apt-get. Without root the step goes
+/// on, and the browser suite shows its tests as ignored: not every machine can have a browser.
 fn chromium() -> Result<(), String> {
-    if is_there("chromedriver") && BROWSERS.into_iter().any(is_there) {
+    if is_installed("chromedriver") && BROWSERS.into_iter().any(is_installed) {
         return Ok(());
     }
     let by_hand = "install both, on Debian with `apt-get install --no-install-recommends chromium \
                    chromium-driver`";
-    if !is_root() || !is_there("apt-get") {
+    if !is_root() || !is_installed("apt-get") {
         println!(
-            "Chromium and chromedriver can't be found, and root's apt-get, which would install them, \
-             is not there: the tests in a browser are not run; {by_hand}"
+            "Chromium or chromedriver is missing and can't be installed without root and apt-get: \
+             the browser tests are ignored; {by_hand}"
         );
         return Ok(());
     }
     apt(&["chromium", "chromedriver"], &["chromium", "chromium-driver"], by_hand)
 }
 
-/// What chromedriver starts, by the names that systems have for it.
+/// The names of Chromium on various systems. chromedriver looks for the same names.
 const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
 
-/// Installs packages of the system where one of these programs is missing. This must be root's machine.
+/// Installs packages with apt-get if one of these programs is missing. Needs root.
 fn apt(programs: &[&str], packages: &[&str], by_hand: &str) -> Result<(), String> {
     let missing = missing_of(programs);
     if missing.is_empty() {
@@ -99,14 +99,14 @@ fn apt(programs: &[&str], packages: &[&str], by_hand: &str) -> Result<(), String
     let missing = missing.join(" and ");
     let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
     for arguments in [["update"].as_slice(), &install] {
-        println!("{missing} can't be found: apt-get {}", arguments.join(" "));
+        println!("{missing} can't be found: running `apt-get {}`", arguments.join(" "));
         let mut apt = Command::new("apt-get");
         apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
         match apt.status() {
             Ok(status) if status.success() => {}
             Ok(status) => {
                 let called = arguments.join(" ");
-                return Err(format!("`apt-get {called}` ended with {status}: {by_hand}"));
+                return Err(format!("`apt-get {called}` failed with {status}: {by_hand}"));
             }
             Err(error) => {
                 return Err(format!("apt-get can't be started ({error}): {by_hand}"));
@@ -115,11 +115,14 @@ fn apt(programs: &[&str], packages: &[&str], by_hand: &str) -> Result<(), String
     }
     match missing_of(programs).as_slice() {
         [] => Ok(()),
-        still => Err(format!("{} can't be started, though installed", still.join(" and "))),
+        still => Err(format!(
+            "{} can't be started although the packages are installed",
+            still.join(" and ")
+        )),
     }
 }
 
-/// What the script that runs it says is missing.
+/// Checks for Docker and the licence, with the script that runs LocalStack.
 fn localstack() -> Result<(), String> {
     let mut check = Command::new("python3");
     check.current_dir(cargo::root()).args(["localstack/with_localstack.py", "check"]).stdin(Stdio::null());
@@ -133,11 +136,11 @@ fn localstack() -> Result<(), String> {
 }
 
 fn missing_of<'a>(programs: &[&'a str]) -> Vec<&'a str> {
-    programs.iter().copied().filter(|program| !is_there(program)).collect()
+    programs.iter().copied().filter(|program| !is_installed(program)).collect()
 }
 
-fn is_there(program: &str) -> bool {
-    answers(Command::new(program).arg("--version"))
+fn is_installed(program: &str) -> bool {
+    succeeds(Command::new(program).arg("--version"))
 }
 
 fn is_root() -> bool {
@@ -146,10 +149,10 @@ fn is_root() -> bool {
 }
 
 fn is_subcommand(subcommand: &str) -> bool {
-    answers(cargo::command().args([subcommand, "--version"]))
+    succeeds(cargo::command().args([subcommand, "--version"]))
 }
 
-fn answers(command: &mut Command) -> bool {
+fn succeeds(command: &mut Command) -> bool {
     let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
 }

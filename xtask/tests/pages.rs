@@ -1,18 +1,19 @@
-//! A page that names tests names tests that there are.
+//! Checks that every test named on a page exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The page of AWS's traps: the third column of its tables has names of tests, in backticks.
+/// The page about AWS's pitfalls. The third column of its tables has the names of tests, in
+/// backticks.
 const PAGE: &str = "control/src/backend/aws/README.md";
-/// Where the tests are.
+/// The directories with tests.
 const SOURCES: [&str; 5] = ["control", "localstack", "runner-shim", "tests", "xtask"];
 
 #[test]
-fn every_test_that_the_page_of_awss_traps_names_is_there() {
-    // At run time: what was built may be of another checkout that has the same target folder.
-    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
+fn every_test_named_on_the_aws_page_exists() {
+    // Read at run time: the directory at build time may be that of another checkout.
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets the variable");
     let root = Path::new(&xtask).join("..");
     let mut tests = BTreeSet::new();
     for folder in SOURCES {
@@ -24,7 +25,7 @@ fn every_test_that_the_page_of_awss_traps_names_is_there() {
     assert!(found.is_empty(), "{PAGE}:\n{}", found.join("\n"));
 }
 
-/// What is wrong with the tables of a page, each with its line.
+/// Returns the faults in the tables of a page, with their lines.
 fn faults(page: &str, tests: &BTreeSet<String>) -> Vec<String> {
     let lines: Vec<_> = page.lines().map(str::trim).collect();
     let is_rule = |line: &str| line.starts_with("|-");
@@ -39,31 +40,31 @@ fn faults(page: &str, tests: &BTreeSet<String>) -> Vec<String> {
         let mut fault = |what: &str| faults.push(format!("line {}: {what}", at + 1));
         let cells: Vec<_> = line.trim_matches('|').split('|').collect();
         let [_, _, named] = cells.as_slice() else {
-            fault("a row of three columns");
+            fault("the row does not have three columns");
             continue;
         };
         let names: Vec<_> = named.split('`').skip(1).step_by(2).collect();
         if names.is_empty() && !named.contains("no test: ") {
-            fault("it names no test, and does not say why there is none");
+            fault("the row names no test and does not say `no test: ` with a reason");
         }
         for name in names.into_iter().filter(|name| !tests.contains(*name)) {
             fault(&format!("there is no test `{name}`"));
         }
     }
     if rows == 0 {
-        faults.push("it has no tables".to_owned());
+        faults.push("the page has no tables".to_owned());
     }
     faults
 }
 
-/// The files under a folder that may have tests.
+/// Returns the source files under a directory.
 fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
-        let is_made = name == "target" || name.to_string_lossy().starts_with('.');
-        if entry.file_type()?.is_dir() && !is_made {
+        let is_generated = name == "target" || name.to_string_lossy().starts_with('.');
+        if entry.file_type()?.is_dir() && !is_generated {
             found.append(&mut sources(&path)?);
         } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "py") {
             found.push(path);
@@ -72,8 +73,8 @@ fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The names of the tests in a file: what Rust and Python take for one, and what a suite that has a
-/// `main` of its own lists in `tests![..]`.
+/// Returns the names of the tests in a file: functions that Rust or Python runs as tests, and those
+/// that a suite with its own `main` lists in `tests![..]`.
 fn tests_in(file: &Path, text: &str) -> BTreeSet<String> {
     let python = file.extension().is_some_and(|kind| kind == "py");
     let mut tests: BTreeSet<_> = listed(text).collect();
@@ -91,7 +92,7 @@ fn tests_in(file: &Path, text: &str) -> BTreeSet<String> {
     tests
 }
 
-/// The function that a line begins, after its keyword.
+/// Returns the name of the function that starts on a line, after its keyword.
 fn named(line: &str, keyword: &str) -> Option<String> {
     let rest = line.strip_prefix("async ").unwrap_or(line).strip_prefix(keyword)?;
     rest.split_once('(').map(|(name, _)| name.to_owned())
@@ -103,25 +104,25 @@ fn listed(text: &str) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn a_page_that_names_what_is_no_test_is_found_out() {
+fn a_page_that_names_a_missing_test_is_a_fault() {
     let tests = BTreeSet::from(["it_works".to_owned()]);
     let page = |row: &str| format!("words\n\n| a | b | c |\n|---|---|---|\n{row}\n\n`words`\n");
     for good in ["| x | `y` | `it_works` |", "| x | y | no test: nobody can |"] {
         assert_eq!(faults(&page(good), &tests), [""; 0], "{good}");
     }
-    for (bad, told) in [
+    for (bad, fault) in [
         ("| x | y | `it_works`, `it_did` |", "line 5: there is no test `it_did`"),
         ("| x | y | no test: by `it_did` |", "line 5: there is no test `it_did`"),
-        ("| x | y | |", "line 5: it names no test, and does not say why there is none"),
-        ("| x | `it_works` |", "line 5: a row of three columns"),
-        ("", "it has no tables"),
+        ("| x | y | |", "line 5: the row names no test and does not say `no test: ` with a reason"),
+        ("| x | `it_works` |", "line 5: the row does not have three columns"),
+        ("", "the page has no tables"),
     ] {
-        assert_eq!(faults(&page(bad), &tests), [told], "{bad}");
+        assert_eq!(faults(&page(bad), &tests), [fault], "{bad}");
     }
 }
 
 #[test]
-fn a_helper_is_no_test() {
+fn a_helper_is_not_a_test() {
     let rust = "fn helps() {}\n#[test]\n#[ignore]\nfn one() {}\n  #[tokio::test]\n  async fn two() {\n\
                 fn inner() {}\n}\nlet suite = tests![\n    three,\n    four\n];\nasync fn three() {}\n";
     let python = "def helps():\n    def test_one(self) -> None:\nasync def test_two():\n";

@@ -20,7 +20,7 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
         pools::call(&pool, &payload).await;
         let took = start.elapsed();
         pool.drain().await;
-        // The first reads the executable from disk.
+        // The first round reads the executable from disk.
         if round > 0 {
             bare.extend(&one);
             cold.push(took);
@@ -36,9 +36,9 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
     figures
 }
 
-/// From the spawn until the process has been seen to end.
+/// Starts a process that does nothing, and waits until it has exited.
 fn bare_start() {
     let mut command = command::copy(&["bare-start"]);
     let status = command.stdout(Stdio::null()).status().expect("a bare start");
-    assert!(status.success(), "a bare start ended with {status}");
+    assert!(status.success(), "a bare start failed with {status}");
 }

@@ -1,7 +1,8 @@
-//! A thousand calls at once on a small pool: how far from ideal the last one ends.
+//! A thousand calls at once on a small pool: the time of all of them, over the ideal time.
 //!
-//! The ideal is for calls that take 10 ms. One that sleeps on tokio's timer takes 11 and more, so
-//! the headline's calls sleep on a thread; the others are measured beside their own floor.
+//! The ideal assumes calls of exactly 10 ms. A call that sleeps on tokio's timer takes 11 ms or
+//! more, so the headline's calls sleep on a thread. The others are measured beside a floor of their
+//! own.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const CALLS: u32 = 1_000;
 const CALL_MS: u64 = 10;
 const RUNNERS: u32 = 4;
 const SLOTS: u32 = 10;
-/// 25 calls of 10 ms in each of 40 slots.
+/// 25 calls of 10 ms on each of 40 slots.
 const IDEAL: Duration = Duration::from_millis(250);
 
 const ROUNDS: usize = 15;
@@ -37,8 +38,8 @@ impl Sleep {
         }
     }
 
-    /// The same sleeps in the same number of slots, here and without a pool.
-    async fn without_us(self) {
+    /// The floor: the same sleeps in the same number of slots, without a pool.
+    async fn floor(self) {
         match self {
             Self::OnAThread => {
                 tokio::task::spawn_blocking(in_threads).await.expect("threads that sleep");
@@ -47,7 +48,7 @@ impl Sleep {
         }
     }
 
-    /// What the keys of its figures end in.
+    /// The suffix of the keys of its figures.
     fn suffix(self) -> &'static str {
         match self {
             Self::OnAThread => "",
@@ -69,7 +70,7 @@ async fn bursts(sleep: Sleep, effort: Effort, figures: &mut Figures) {
         (Samples::default(), Samples::default(), Samples::default());
     let warm_pool = pools::warm(RUNNERS, SLOTS).await;
     for round in 0..=effort.rounds(ROUNDS) {
-        let bare = samples!(1, sleep.without_us().await);
+        let bare = samples!(1, sleep.floor().await);
         let warmed = samples!(1, burst(&warm_pool, sleep).await);
 
         let pool = pools::cold(RUNNERS, SLOTS).await;

@@ -1,4 +1,4 @@
-//! The command line: what a person types, and what the processes of the benchmark tell each other.
+//! The command line, for people and between the benchmark's own processes.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
@@ -11,36 +11,36 @@ use crate::sample::Effort;
 pub(crate) const USAGE: &str = "\
 cargo bench -p flame-aws --bench flame -- [GROUP...] [--quick]
 
-  GROUP    latency, local, cpu, throughput, transfer, boot, burst, failure, memory; default: all
-  --quick  fewer rounds: a look, not a figure to keep";
+  GROUP    latency, local, cpu, throughput, transfer, boot, burst, failure, memory (default: all)
+  --quick  fewer rounds, for a first look: the figures are not precise enough to keep";
 
-/// What this process is for.
+/// The role of a process of the benchmark.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Role {
-    /// Has everything measured, and reports.
-    Conduct(Request),
+    /// Starts the measuring processes, and reports.
+    Coordinate(BenchRequest),
     /// Measures one group under one condition.
     Measure(Measurement),
     /// The other side of a floor.
     Echo(Echo),
-    /// Starts a runtime, and ends.
+    /// Starts a runtime, and exits.
     BareStart,
 }
 
-/// What a person asks for.
+/// The groups that a person wants measured.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Request {
+pub(crate) struct BenchRequest {
     pub(crate) groups: Vec<Group>,
     pub(crate) effort: Effort,
 }
 
-/// The word that no group is called by: what follows is one process talking to another.
+/// The first argument of the benchmark's own processes. No group has this name.
 const AS: &str = "as";
 
 /// Reads the arguments, without the executable's name.
 ///
 /// # Errors
-/// What to write instead.
+/// Returns a message that says what is wrong, with the usage.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Role, String> {
     let arguments: Vec<String> = arguments.into_iter().collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -48,16 +48,16 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Role,
         [AS, "bare-start"] => Ok(Role::BareStart),
         [AS, "echo", echo @ ..] => Echo::parse(echo).map(Role::Echo),
         [AS, "measure", rest @ ..] => Measurement::parse(rest).map(Role::Measure),
-        words => request(words).map(Role::Conduct),
+        words => request(words).map(Role::Coordinate),
     }
 }
 
-fn request(words: &[&str]) -> Result<Request, String> {
-    let mut request = Request { groups: Vec::new(), effort: Effort::Full };
+fn request(words: &[&str]) -> Result<BenchRequest, String> {
+    let mut request = BenchRequest { groups: Vec::new(), effort: Effort::Full };
     for word in words {
         match *word {
             "--quick" => request.effort = Effort::Quick,
-            // Cargo says so to every benchmark.
+            // Cargo passes this to every benchmark.
             "--bench" => {}
             word => request.groups.push(
                 Group::parse(word)
@@ -72,8 +72,7 @@ fn request(words: &[&str]) -> Result<Request, String> {
 }
 
 impl Measurement {
-    /// The command that starts the process of this measurement; its figures come on standard
-    /// output.
+    /// Returns the command of the process that takes this measurement. It prints the figures.
     pub(crate) fn command(&self) -> Command {
         let mut command = copy(&["measure", self.group.name()]);
         if let Some(core) = self.condition.core {
@@ -94,7 +93,10 @@ impl Measurement {
 
     fn parse(words: &[&str]) -> Result<Self, String> {
         let mut words = words.iter();
-        let group = words.next().and_then(|name| Group::parse(name)).ok_or("which group?")?;
+        let group = words
+            .next()
+            .and_then(|name| Group::parse(name))
+            .ok_or("a measurement needs the name of a group")?;
         let mut measurement = Self { group, condition: Condition::default(), effort: Effort::Full };
         while let Some(word) = words.next() {
             let condition = &mut measurement.condition;
@@ -110,7 +112,7 @@ impl Measurement {
     }
 }
 
-/// A copy of this executable in another role.
+/// Returns a command that starts this executable in another role.
 pub(crate) fn copy(role: &[impl AsRef<OsStr>]) -> Command {
     let executable = std::env::current_exe().expect("the path of this executable");
     let mut command = Command::new(executable);

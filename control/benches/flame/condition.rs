@@ -1,36 +1,36 @@
-//! Under which condition a process measures, or runs.
+//! The condition under which a process measures or runs: its core and its threads.
 //!
-//! The same exchange takes three times as long on an idle machine as on a busy core, for a sleeping
-//! core is slow to wake; so a figure means something only with its condition, and beside a floor
-//! under the same one.
+//! The same exchange takes three times as long on an idle machine as on a busy core, since a
+//! sleeping core is slow to wake. So a figure is meaningful only with its condition, and beside a
+//! floor that was measured under the same condition.
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Where a process runs, and on how many threads.
+/// The core on which a process runs, and its number of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Condition {
-    /// The core that it is pinned to. Default: wherever the system likes.
+    /// The core that the process is pinned to. Without one, the system chooses.
     pub(crate) core: Option<usize>,
-    /// The core that the other side, a runner or the floor's echo, is pinned to. Default: the same.
+    /// The core of the other side, a runner or an echo process. Without one, the same core.
     pub(crate) peer: Option<usize>,
-    /// Threads of a multi-thread runtime; none: the current-thread runtime.
+    /// The workers of a multi-thread runtime. Without a number, a current-thread runtime.
     pub(crate) workers: Option<usize>,
 }
 
 impl Condition {
-    /// The variable with the number of worker threads in a runner. Absent: a current-thread
-    /// runtime, as the floor's echo processes have.
+    /// The variable with the number of a runner's workers. Without it, runners have a
+    /// current-thread runtime, as echo processes have.
     const RUNNER_WORKERS: &str = "FLAME_BENCH_RUNNER_WORKERS";
 
     /// The variable with the core of the other side.
     pub(crate) const PEER_CORE: &str = "FLAME_BENCH_PEER_CORE";
 
-    /// Wherever the system likes, on a current-thread runtime.
+    /// A current-thread runtime on a core that the system chooses.
     pub(crate) const FREE: Self = Self { core: None, peer: None, workers: None };
 
-    /// Each side on a core of its own, and both on one. Where the system chooses, it puts the one
-    /// exchange on one core and the other on two, by chance, and they can't be compared. It does
-    /// choose where there is but one core, or no way to ask for one.
+    /// Returns two conditions: each side on a core of its own, and both sides on one core. If the
+    /// system chose, it would put some exchanges on one core and others on two, and they could not
+    /// be compared. It does choose if there is only one core, or if processes can't be pinned.
     pub(crate) fn pinned() -> Vec<Self> {
         let mut cores = cores().into_iter();
         let Some(core) = cores.next() else { return vec![Self::FREE] };
@@ -39,7 +39,7 @@ impl Condition {
         vec![apart.unwrap_or(Self::FREE), alone]
     }
 
-    /// The condition of runners, of the floor's echo, and of the bare start.
+    /// Returns the condition of runners, of echo processes, and of the bare start.
     pub(crate) fn of_runners() -> Self {
         let workers = std::env::var(Self::RUNNER_WORKERS).ok();
         let workers = workers.map(|n| n.parse().expect("the number of a runner's worker threads"));
@@ -48,7 +48,7 @@ impl Condition {
         Self { core, peer: None, workers }
     }
 
-    /// Pins this process. To be called before it has threads or children: both inherit the core.
+    /// Pins this process. Call it before there are threads or children, which inherit the core.
     #[cfg(target_os = "linux")]
     pub(crate) fn pin(self) {
         let Some(core) = self.core else { return };
@@ -57,10 +57,10 @@ impl Condition {
         rustix::thread::sched_setaffinity(None, &cores).expect("a core to be pinned to");
     }
 
-    /// Elsewhere there is no such call; `taskset`'s like must do.
+    /// Other systems have no such call.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn pin(self) {
-        assert!(self.core.is_none(), "processes can be pinned to a core on Linux alone");
+        assert!(self.core.is_none(), "processes can be pinned to a core only on Linux");
     }
 
     pub(crate) fn runtime(self) -> Runtime {
@@ -71,7 +71,7 @@ impl Condition {
         builder.expect("a runtime")
     }
 
-    /// What the keys of this condition's figures end in.
+    /// The suffix of the keys of this condition's figures.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self { core: Some(_), peer: None, .. } => "_one_core",
@@ -80,14 +80,14 @@ impl Condition {
     }
 }
 
-/// The cores that this process may run on.
+/// Returns the cores that this process may run on.
 #[cfg(target_os = "linux")]
 fn cores() -> Vec<usize> {
     let allowed = rustix::thread::sched_getaffinity(None).expect("this process's cores");
     (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect()
 }
 
-/// Elsewhere none can be asked for.
+/// Other systems can't be asked.
 #[cfg(not(target_os = "linux"))]
 fn cores() -> Vec<usize> {
     Vec::new()

@@ -1,4 +1,4 @@
-//! The processor time of a warm call, on either side, beside that of a WebSocket message.
+//! The processor time of a warm call on each side, beside that of a WebSocket message.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::sample::{Effort, median, micros};
 const ROUNDS: usize = 10;
 const CALLS_A_ROUND: u32 = 4_000;
 
-/// The processor time that this process has used so far, with all its threads.
+/// Returns the processor time that all threads of this process have used so far.
 pub(crate) fn used() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let seconds = u64::try_from(time.tv_sec).expect("time that runs forward");
+    let seconds = u64::try_from(time.tv_sec).expect("processor time is not negative");
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
     figures
 }
 
-/// Asking costs a call, one in thousands.
+/// Asks the runner for its processor time. That costs one call in thousands.
 async fn runner_used(pool: &Pool) -> Duration {
     Duration::from_nanos(pool.call(cpu_used_ns()).await.expect("a call"))
 }

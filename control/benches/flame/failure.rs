@@ -1,8 +1,8 @@
-//! Runners that die, or stand still, with a call under way.
+//! Runners that are killed, or stopped, with a call under way.
 
 use std::time::Duration;
 
-use flame_aws::{CallError, Pool};
+use flame_aws::CallError;
 use futures_util::future::{Either, join, select};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -13,7 +13,7 @@ use crate::sample::{Effort, Samples, millis, now};
 
 const KILLS: usize = 20;
 const STOPS: usize = 5;
-/// Of a call to a runner that stands still.
+/// The timeout of a call to a stopped runner.
 const DEADLINE: Duration = Duration::from_millis(300);
 
 pub(crate) async fn measure(effort: Effort) -> Figures {
@@ -25,16 +25,16 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
     figures
 }
 
-/// From `kill -9` of one of two runners until its caller has the error. The call on the other
-/// goes on, and so does the pool.
+/// Measures the time from `kill -9` of one of two runners until its caller has the error. Checks
+/// that the call on the other runner succeeds, and that the pool still serves calls.
 async fn killed(effort: Effort) -> Samples {
     let pool = pools::warm(2, 1).await;
     let mut samples = Samples::default();
     for _ in 0..effort.rounds(KILLS) {
-        // A slot each: the two calls are on two runners.
+        // Each runner has one slot, so the two calls are on two runners.
         let (one, other) = join(pool.call(process_id(50)), pool.call(process_id(50))).await;
         let (one, other) = (one.expect("a call"), other.expect("a call"));
-        assert_ne!(one, other, "two runners with a slot each take a call each");
+        assert_ne!(one, other, "both calls were on the same runner");
 
         let calls = select(Box::pin(pool.call(nap(300))), Box::pin(pool.call(nap(300))));
         let kill = async {
@@ -55,7 +55,7 @@ async fn killed(effort: Effort) -> Samples {
         samples.push(known_at.duration_since(killed_at));
         survivor.await.expect("the call on the other runner");
 
-        // The lost one is replaced, and a call is served.
+        // The lost runner is replaced, and a call is served.
         pool.ready().await;
         pools::call(&pool, &pools::payload(SMALL)).await;
     }
@@ -63,7 +63,7 @@ async fn killed(effort: Effort) -> Samples {
     samples
 }
 
-/// How long after its deadline a caller is let go by a runner that stands still.
+/// Measures how long after its deadline a call to a stopped runner returns.
 async fn stopped(effort: Effort) -> Samples {
     let pool = pools::warm(1, 10).await;
     let mut samples = Samples::default();
@@ -76,15 +76,11 @@ async fn stopped(effort: Effort) -> Samples {
         send(Signal::CONT, runner);
         assert!(matches!(result, Err(CallError::Timeout { .. })), "{result:?}");
         samples.push(took.saturating_sub(DEADLINE));
-        served(&pool).await;
+        // The continued runner serves calls again.
+        pools::call(&pool, &pools::payload(SMALL)).await;
     }
     pool.drain().await;
     samples
-}
-
-/// Goes on when it is let go on.
-async fn served(pool: &Pool) {
-    pools::call(pool, &pools::payload(SMALL)).await;
 }
 
 fn send(signal: Signal, process: u32) {

@@ -1,9 +1,9 @@
-//! Measured figures by key, and how they cross from a measuring process to the conductor.
+//! Measured figures by key, and their format between a measuring process and the coordinator.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// What was measured: key and value; the unit is in the key.
+/// The measured values by key. Each key ends with its unit.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Figures(BTreeMap<String, f64>);
 
@@ -24,17 +24,17 @@ impl Figures {
         self.0.iter().map(|(key, value)| (key.as_str(), *value))
     }
 
-    /// Writes the figures to standard output, one a line.
+    /// Prints the figures, one on each line.
     pub(crate) fn print(&self) {
         let mut lines = String::new();
         for (key, value) in self.iter() {
-            // Writing to a string does not fail.
+            // Writing to a string can't fail.
             let _ = writeln!(lines, "{key}={value}");
         }
         print!("{lines}");
     }
 
-    /// Reads what [`print`](Self::print) wrote. Other lines are someone else's.
+    /// Reads the output of [`print`](Self::print), and ignores other lines.
     pub(crate) fn read(lines: &str) -> Self {
         let pairs = lines.lines().filter_map(|line| {
             let (key, value) = line.split_once('=')?;

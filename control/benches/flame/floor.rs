@@ -1,4 +1,4 @@
-//! What this machine can do at best: the same bytes between two processes, without us.
+//! The floors: the same bytes exchanged between two processes, without this library.
 //!
 //! ```text
 //!   measuring process                       echo process (a copy of this executable)
@@ -7,8 +7,8 @@
 //!     receive ◀─────────── the same ────────── write it back
 //! ```
 //!
-//! As on a link, the other process dials, so it is the one that masks its WebSocket messages, and
-//! the measuring one holds the key.
+//! As on a link, the other process connects. So it masks its WebSocket messages, and the measuring
+//! process has the TLS key.
 
 mod tls;
 mod ws;
@@ -26,19 +26,20 @@ use crate::condition::Condition;
 pub(crate) use tls::{TlsFloor, framed};
 pub(crate) use ws::WsFloor;
 
-/// How long the echo process may take to dial.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the echo process may take to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an echo process is told.
+/// The arguments of an echo process.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Echo {
     address: SocketAddr,
-    /// Over TLS, where the other side's certificate is this one.
+    /// The fingerprint of the measuring process's certificate. Without one, the echo does not use
+    /// TLS.
     fingerprint: Option<Fingerprint>,
 }
 
 impl Echo {
-    /// Echoes until the other side hangs up.
+    /// Echoes until the other side closes the connection.
     pub(crate) fn run(&self) {
         Condition::default().runtime().block_on(async {
             match self.fingerprint {
@@ -49,7 +50,7 @@ impl Echo {
     }
 
     pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
-        let unclear = || format!("no echo process is started by {words:?}");
+        let unclear = || format!("{words:?} are not the arguments of an echo process");
         let (address, fingerprint) = match words {
             [address] => (address, None),
             [address, fingerprint] => (address, Some(unhex(fingerprint).ok_or_else(unclear)?)),
@@ -59,27 +60,28 @@ impl Echo {
         Ok(Self { address, fingerprint })
     }
 
-    /// Starts the echo process and takes its connection.
+    /// Starts the echo process and accepts its connection.
     async fn start(fingerprint: Option<Fingerprint>) -> (TcpStream, EchoProcess) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port to listen on");
         let address = listener.local_addr().expect("the listener's address");
         let mut role = vec!["echo".to_owned(), address.to_string()];
         role.extend(fingerprint.map(hex));
         let process = EchoProcess(command::copy(&role).spawn().expect("an echo process"));
-        let accepted = tokio::time::timeout(PATIENCE, listener.accept()).await;
-        let (socket, _) = accepted.expect("an echo process that dials").expect("its connection");
+        let accepted = tokio::time::timeout(CONNECT_TIMEOUT, listener.accept()).await;
+        let (socket, _) =
+            accepted.expect("the echo process connects in time").expect("its connection");
         socket.set_nodelay(true).expect("a socket without delay");
         (socket, process)
     }
 }
 
-/// Ends with its handle.
+/// A running echo process. It is killed when it is dropped.
 #[derive(Debug)]
 struct EchoProcess(Child);
 
 impl EchoProcess {
-    /// The processor time that it has used so far. It has one thread, so the process's first
-    /// thread is all of it.
+    /// The processor time that the process has used so far: that of its first thread, which is its
+    /// only one.
     fn cpu(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.0.id())).ok()?;
         stat.split(' ').next()?.parse().ok().map(Duration::from_nanos)
@@ -88,7 +90,7 @@ impl EchoProcess {
 
 impl Drop for EchoProcess {
     fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to kill.
+        // The process may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

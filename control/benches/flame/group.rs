@@ -52,7 +52,7 @@ impl Group {
         Self::ALL.into_iter().find(|group| group.name() == name)
     }
 
-    /// Each is measured in a process of its own.
+    /// The conditions under which the group is measured, each in a process of its own.
     pub(crate) fn conditions(self) -> Vec<Condition> {
         let free = Condition::FREE;
         match self {
@@ -63,7 +63,7 @@ impl Group {
     }
 }
 
-/// One group under one condition: what a measuring process is for.
+/// What one measuring process measures: a group under a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measurement {
     pub(crate) group: Group,
@@ -75,12 +75,12 @@ impl Measurement {
     /// Measures, and prints the figures.
     pub(crate) fn run(self) {
         self.condition.pin();
-        memory::count(self.group == Group::Memory);
-        // In a task, as an app's calls are: a future that `block_on` itself polls costs a look at
-        // the sockets for each wake.
+        memory::set_counting(self.group == Group::Memory);
+        // In a task, as in an app: for a future that `block_on` polls itself, tokio checks the
+        // sockets at each wake-up.
         let measured = App::new().run(async || {
             let figures = tokio::spawn(self.figures()).await;
-            Ok::<_, AppError>(figures.expect("a measurement without a panic"))
+            Ok::<_, AppError>(figures.expect("the measurement does not panic"))
         });
         match self.condition.runtime().block_on(measured) {
             Ok(figures) => figures.print(),

@@ -1,4 +1,4 @@
-//! A warm call of 64 bytes, one at a time, beside a WebSocket message there and back.
+//! Warm calls of 64 bytes, one at a time, beside WebSocket messages there and back.
 
 use crate::condition::Condition;
 use crate::figures::Figures;
@@ -7,7 +7,7 @@ use crate::pools::{self, SMALL};
 use crate::sample::{Effort, Rounds, micros, samples};
 
 const ROUNDS: usize = 25;
-/// Long enough for a median, short enough that both see the same machine.
+/// Enough for a median, and few enough that both sides are measured on an equally busy machine.
 const CALLS_A_ROUND: usize = 1_000;
 
 pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
@@ -19,7 +19,7 @@ pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
     for round in 0..=effort.rounds(ROUNDS) {
         let one = samples!(CALLS_A_ROUND, floor.echo(&message).await);
         let other = samples!(CALLS_A_ROUND, pools::call(&pool, &payload).await);
-        // The first is for warming up.
+        // The first round warms up.
         if round > 0 {
             floors.push(&one);
             calls.push(&other);

@@ -1,4 +1,4 @@
-//! The same call in this process: the Local backend, with the real serialization.
+//! A call within this process: the local backend, with the real serialization.
 
 use flame_aws::backend::Local;
 use flame_aws::{Blob, Pool};
@@ -35,8 +35,8 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
     figures
 }
 
-/// A work that is awaited runs here, and never serializes: the floor of any backend.
+/// Awaits a work, which runs it here without serialization: the floor of every backend.
 async fn awaited(payload: &Blob) {
     let back = echo(payload.clone()).await;
-    assert_eq!(back.len(), payload.len(), "an echo is as long as the call");
+    assert_eq!(back.len(), payload.len(), "the echo has another length");
 }

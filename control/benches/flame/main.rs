@@ -1,17 +1,18 @@
-//! What a call costs, beside what it would cost at least.
+//! The cost of a call, beside the least that it could cost.
 //!
 //! ```text
 //! cargo bench -p flame-aws --bench flame -- [GROUP...] [--quick]
 //!
-//!   conductor ──for each group and condition──▶ measuring process ──▶ its runners (the pool's own)
-//!       ▲                                             │        └────▶ the floor's echo process
-//!       └──────────── key=value, a line each ─────────┘
+//!   coordinator ──for each group and condition──▶ measuring process ──▶ the runners of its pool
+//!       ▲                                             │          └────▶ the floor's echo process
+//!       └──────────── key=value on each line ─────────┘
 //! ```
 //!
-//! Every process of the picture is this one executable in another [role](command::Role). Each
-//! group has a measuring process of its own, so that no figure depends on what ran before it, and
-//! takes turns between the floor and ours, so that both see the same machine. `README.md` beside
-//! this folder says what each figure means.
+//! A floor is the same exchange without this library. Every process in the picture is this
+//! executable in another [role](command::Role). Each group has a measuring process of its own, so
+//! that no figure depends on an earlier group. The process alternates between the floor and the
+//! library, so that both are measured on an equally busy machine. `README.md` beside this folder
+//! explains each figure.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that can't measure must stop")]
 
@@ -19,7 +20,8 @@ mod boot;
 mod burst;
 mod command;
 mod condition;
-mod conduct;
+mod coordinator;
+
 mod cpu;
 mod failure;
 mod figures;
@@ -43,18 +45,18 @@ use crate::command::Role;
 use crate::condition::Condition;
 
 fn main() -> ExitCode {
-    // A runner is started with FLAME_PARENT and no arguments of ours.
+    // Runners have no arguments of the benchmark.
     if flame_aws::is_runner() {
         return serve();
     }
     match command::parse(std::env::args().skip(1)) {
-        Ok(Role::Conduct(request)) => return conduct::conduct(&request),
+        Ok(Role::Coordinate(request)) => return coordinator::run(&request),
         Ok(Role::Measure(measurement)) => measurement.run(),
         Ok(Role::Echo(echo)) => {
             Condition::of_runners().pin();
             echo.run();
         }
-        // All that a copy of the app has to do before it can be of any use.
+        // The least that any copy of the app has to do.
         Ok(Role::BareStart) => Condition::of_runners().runtime().block_on(async {}),
         Err(usage) => {
             eprintln!("{usage}");

@@ -1,4 +1,4 @@
-//! What the parent keeps of a waiting call, and of an idle runner, counted by the allocator.
+//! The parent's memory for a queued call and for an idle runner, counted by the allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::pools::{self, SMALL};
 const WAITING: u32 = 10_000;
 const IDLE: u32 = 16;
 
-/// Long enough for acknowledgements and the like to be done with.
+/// Long enough for the link to send its acknowledgements and release its buffers.
 const QUIET: Duration = Duration::from_millis(500);
 
 pub(crate) async fn measure() -> Figures {
@@ -27,19 +27,19 @@ pub(crate) async fn measure() -> Figures {
     figures
 }
 
-/// A call that waits for a slot: its future, in a box of its own, and all behind it.
+/// Measures calls that wait for a slot: each call's boxed future, and everything behind it.
 async fn waiting_calls(figures: &mut Figures) {
     let (pool, busy) = occupied().await;
-    let before = live();
+    let before = allocated();
     let waiting = (0..WAITING).map(|_| {
         let mut call = Box::pin(pool.call(echo(pools::payload(SMALL))));
-        // Polled once, so that it stands in the queue.
+        // The first poll puts the call into the queue.
         assert!((&mut call).now_or_never().is_none(), "the only slot is taken");
         call
     });
     let calls: Vec<_> = waiting.collect();
     all_queued(&pool).await;
-    figures.set("bytes_per_waiting_call", per(WAITING, before));
+    figures.set("bytes_per_waiting_call", bytes_each(WAITING, before));
     let future = calls.first().map_or(0, |call| size_of_val(&**call));
     figures.set("bytes_of_a_call_future", f64::from(u32::try_from(future).unwrap_or(u32::MAX)));
     drop(calls);
@@ -47,14 +47,14 @@ async fn waiting_calls(figures: &mut Figures) {
     pool.drain().await;
 }
 
-/// The same in a task each, the task and its handle included.
+/// Measures queued calls in one task each, including the task and its handle.
 async fn waiting_tasks(figures: &mut Figures) {
     let (pool, busy) = occupied().await;
-    let before = live();
+    let before = allocated();
     let waiting = (0..WAITING).map(|_| tokio::spawn(pool.call(echo(pools::payload(SMALL)))));
     let tasks: Vec<_> = waiting.collect();
     all_queued(&pool).await;
-    figures.set("bytes_per_waiting_task", per(WAITING, before));
+    figures.set("bytes_per_waiting_task", bytes_each(WAITING, before));
     for task in tasks {
         task.abort();
     }
@@ -62,7 +62,7 @@ async fn waiting_tasks(figures: &mut Figures) {
     pool.drain().await;
 }
 
-/// A pool whose only slot is taken, and what takes it until it is aborted.
+/// Returns a pool whose only slot is taken, and the task that takes it until it is aborted.
 async fn occupied() -> (Pool, JoinHandle<()>) {
     let pool = pools::warm(1, 1).await;
     let busy = pool.call(nap(60_000));
@@ -76,21 +76,22 @@ async fn occupied() -> (Pool, JoinHandle<()>) {
 async fn all_queued(pool: &Pool) {
     tokio::time::sleep(QUIET).await;
     let queued = u32::try_from(pool.snapshot().queued);
-    assert_eq!(queued, Ok(WAITING), "every call waits for the slot");
+    assert_eq!(queued, Ok(WAITING), "not every call is queued");
 }
 
-/// A runner that is up and has nothing to do: 16 more of them beside one.
+/// Measures idle runners: 16 more beside one.
 async fn idle_runners(figures: &mut Figures) {
     let pool = pools::cold(1 + IDLE, 1).await;
     naps(&pool, 1).await;
-    let before = live();
+    let before = allocated();
     naps(&pool, 1 + IDLE).await;
-    assert_eq!(pool.snapshot().up, 1 + IDLE, "all are up");
-    figures.set("bytes_per_idle_runner", per(IDLE, before));
+    assert_eq!(pool.snapshot().up, 1 + IDLE, "not every runner is up");
+    figures.set("bytes_per_idle_runner", bytes_each(IDLE, before));
     pool.drain().await;
 }
 
-/// A slot each, all at once: boots as many runners, then leaves them alone.
+/// Makes one call on each of `runners` runners at once, which boots them, and waits until they are
+/// idle.
 async fn naps(pool: &Pool, runners: u32) {
     for result in join_all((0..runners).map(|_| pool.call(nap(500)))).await {
         result.expect("a nap");
@@ -98,46 +99,50 @@ async fn naps(pool: &Pool, runners: u32) {
     tokio::time::sleep(QUIET).await;
 }
 
-fn per(things: u32, before: usize) -> f64 {
-    let more = live().wrapping_sub(before);
+fn bytes_each(count: u32, before: usize) -> f64 {
+    let more = allocated().wrapping_sub(before);
     f64::from(u32::try_from(more).expect("more bytes than before, and less than 4 GiB"))
-        / f64::from(things)
+        / f64::from(count)
 }
 
-fn live() -> usize {
-    LIVE.load(Ordering::Relaxed)
+fn allocated() -> usize {
+    ALLOCATED.load(Ordering::Relaxed)
 }
 
 /// Bytes allocated and not yet freed.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static COUNTS: AtomicBool = AtomicBool::new(false);
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 
-/// Whether to count. What was allocated before is missing from the count, so only differences
-/// mean anything.
-pub(crate) fn count(whether: bool) {
-    COUNTS.store(whether, Ordering::Relaxed);
+/// Starts or stops counting. Earlier allocations are missing from the count, so only differences
+/// are meaningful.
+pub(crate) fn set_counting(counts: bool) {
+    IS_COUNTING.store(counts, Ordering::Relaxed);
 }
 
-/// The system's allocator, with a count where one is wanted: the other groups are not to pay.
+/// The system's allocator, which counts only in the memory group, so that counting costs the other
+/// groups nothing.
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 fn grown(bytes: usize) {
-    if COUNTS.load(Ordering::Relaxed) {
-        LIVE.fetch_add(bytes, Ordering::Relaxed);
+    if IS_COUNTING.load(Ordering::Relaxed) {
+        ALLOCATED.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
 fn shrunk(bytes: usize) {
-    if COUNTS.load(Ordering::Relaxed) {
-        // Wraps for what was allocated before counting began; differences come out right.
-        LIVE.fetch_sub(bytes, Ordering::Relaxed);
+    if IS_COUNTING.load(Ordering::Relaxed) {
+        // Freeing earlier allocations wraps around; differences are still right.
+        ALLOCATED.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-#[expect(unsafe_code, reason = "an allocator is unsafe by nature; all it does is the system's")]
+#[expect(
+    unsafe_code,
+    reason = "an allocator is unsafe by nature; this one only forwards to the system's"
+)]
 // SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -1,4 +1,4 @@
-//! The pools that are measured.
+//! The pools under measurement.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use flame_aws::{Blob, Idle, Pool};
 
 use crate::functions::echo;
 
-/// What a small call carries each way, and the WebSocket floor, too.
+/// The payload of a small call in bytes, each way. The WebSocket floor's message has the same size.
 pub(crate) const SMALL: usize = 64;
 
 /// Longer than any call of the benchmark.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A pool of `runners` child processes, all up and each having served a call.
+/// Returns a pool of `runners` child processes, which are all up and have served a call.
 pub(crate) async fn warm(runners: u32, max_concurrency: u32) -> Pool {
     let pool = Pool::builder("bench")
         .min(runners)
@@ -25,7 +25,7 @@ pub(crate) async fn warm(runners: u32, max_concurrency: u32) -> Pool {
         .await
         .expect("a pool");
     pool.ready().await;
-    // Spread over all: each has at least one.
+    // The calls are spread over all runners, so each serves at least one.
     let calls = (0..runners * max_concurrency.min(50)).map(|_| pool.call(echo(payload(SMALL))));
     for result in futures_util::future::join_all(calls).await {
         result.expect("a call of a warm pool");
@@ -33,7 +33,7 @@ pub(crate) async fn warm(runners: u32, max_concurrency: u32) -> Pool {
     pool
 }
 
-/// A pool of up to `runners` child processes, none up.
+/// Returns a pool of up to `runners` child processes, none of which is up.
 pub(crate) async fn cold(runners: u32, max_concurrency: u32) -> Pool {
     Pool::builder("bench")
         .max(runners)
@@ -45,13 +45,13 @@ pub(crate) async fn cold(runners: u32, max_concurrency: u32) -> Pool {
         .expect("a pool")
 }
 
-/// One call of [`echo`], awaited.
+/// Calls [`echo`].
 pub(crate) async fn call(pool: &Pool, payload: &Blob) {
     let back = pool.call(echo(payload.clone())).await.expect("a call");
-    assert_eq!(back.len(), payload.len(), "an echo is as long as the call");
+    assert_eq!(back.len(), payload.len(), "the echo has another length");
 }
 
-/// So many bytes, none of them alike enough to be taken for another's.
+/// Returns `len` bytes that repeat only every 251 bytes.
 pub(crate) fn payload(len: usize) -> Blob {
     Blob::from(bytes(len))
 }

@@ -1,4 +1,4 @@
-//! The table that a person reads, and the file that a program does.
+//! The report: a table for people, and a JSON file for programs.
 
 mod rows;
 
@@ -10,10 +10,10 @@ use crate::figures::Figures;
 use crate::sample::Effort;
 use rows::{Aim, ROWS, Row};
 
-/// What the figures were seen on.
+/// The machine on which the figures were measured.
 pub(crate) struct Machine {
     cpus: usize,
-    /// Runnable processes, averaged over the last minute, as the system has it.
+    /// The system's load average of the last minute.
     pub(crate) load: String,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Writes `target/bench.json` of the workspace.
+    /// Writes the workspace's `target/bench.json`.
     ///
     /// # Errors
     /// Those of the file system.
@@ -44,7 +44,7 @@ impl Report {
         std::fs::write(&path, self.json())
     }
 
-    /// Keys and numbers, flat, but for what describes the run.
+    /// A flat object: fields that describe the run, and a number for each figure.
     fn json(&self) -> String {
         let missed: Vec<String> = ROWS
             .iter()
@@ -58,7 +58,7 @@ impl Report {
             format!("\"quick\": {}", self.effort == Effort::Quick),
             format!("\"aims_missed\": [{}]", missed.join(", ")),
         ];
-        // JSON knows no infinity: a figure that is none is left out.
+        // JSON has no infinity, so figures that are not finite are left out.
         let finite = self.figures.iter().filter(|(_, value)| value.is_finite());
         fields.extend(finite.map(|(key, value)| format!("{key:?}: {value:.3}")));
         format!("{{\n  {}\n}}\n", fields.join(",\n  "))
@@ -103,10 +103,14 @@ impl fmt::Display for Report {
                 row.aim.to_string(),
             )?;
         }
-        let quick = if self.effort == Effort::Quick { ", --quick: not to be kept" } else { "" };
+        let quick = if self.effort == Effort::Quick {
+            "; measured with --quick: not precise enough to keep"
+        } else {
+            ""
+        };
         write!(
             f,
-            "\n{} CPUs, load {} before and {} after{quick}",
+            "\n{} CPUs, load average {} before and {} after{quick}",
             self.before.cpus, self.before.load, self.after.load
         )
     }

@@ -1,8 +1,8 @@
-//! Times taken, and what is made of them.
+//! Measured times, and their statistics.
 
 use std::time::{Duration, Instant};
 
-/// How much trouble to take.
+/// How many rounds to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
     Full,
@@ -10,7 +10,7 @@ pub(crate) enum Effort {
 }
 
 impl Effort {
-    /// How many rounds, of that many in full: a fifth, but two at least.
+    /// Returns the number of rounds: all of them or, with `--quick`, a fifth but at least two.
     pub(crate) fn rounds(self, full: usize) -> usize {
         match self {
             Self::Full => full,
@@ -19,12 +19,12 @@ impl Effort {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark is about the clock")]
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Times of the same thing.
+/// The times of one repeated operation.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<Duration>);
 
@@ -41,7 +41,7 @@ impl Samples {
         self.0.len()
     }
 
-    /// The time that `share` (0 to 1) of the samples keep within.
+    /// The time within which this share (0 to 1) of the samples is.
     pub(crate) fn percentile(&self, share: f64) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
@@ -69,9 +69,10 @@ impl Samples {
     }
 }
 
-/// Does the same so many times, one after another, and takes the time of each.
+/// Repeats an operation, and measures the time of each repetition.
 ///
-/// A macro, for the compiler can't tell yet that what awaits an async closure can be spawned.
+/// It is a macro since the compiler can't prove yet that a future that awaits an async closure is
+/// `Send`.
 macro_rules! samples {
     ($times:expr, $what:expr) => {{
         let mut samples = $crate::sample::Samples::default();
@@ -85,9 +86,9 @@ macro_rules! samples {
 }
 pub(crate) use samples;
 
-/// The rounds of one figure: each round's own median, and all samples together.
+/// The rounds of one figure: the median of each round, and all samples together.
 ///
-/// The median over rounds forgives a round that something else on the machine has spoilt.
+/// The median of the medians ignores rounds that other processes on the machine have disturbed.
 #[derive(Debug, Default)]
 pub(crate) struct Rounds {
     medians: Samples,
@@ -105,13 +106,13 @@ impl Rounds {
         self.medians.p50()
     }
 
-    /// Of all samples, spoilt rounds included.
+    /// The 99th percentile of all samples, including disturbed rounds.
     pub(crate) fn p99(&self) -> Duration {
         self.all.p99()
     }
 }
 
-/// The middle one.
+/// Returns the median of some values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

@@ -1,7 +1,7 @@
-//! Calls a second with many callers, on one runner and on four.
+//! Calls per second with many callers, on one runner and on four.
 //!
-//! Measured with the parent on a current-thread runtime and on one with two workers; the better is
-//! the headline, and both are kept.
+//! The parent is measured on a current-thread runtime and on a runtime with two workers. The better
+//! result is the headline, and both are in the file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
     let mut floor = WsFloor::start().await;
     let mut figures = Figures::default();
     for runners in RUNNERS {
-        // Every caller finds a slot: the pool's queue has a group of its own (burst).
+        // Every caller finds a slot. The group `burst` measures the queue.
         let pool = pools::warm(runners, 1_000).await;
         for callers in CALLERS {
             let (mut floors, mut calls) = (Vec::new(), Vec::new());
@@ -47,7 +47,7 @@ pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
     figures
 }
 
-/// Sets the headlines: the better flavour of each.
+/// Sets each headline to the better of the two runtimes' results.
 pub(crate) fn headlines(figures: &mut Figures) {
     for runners in RUNNERS {
         for key in CALLERS.map(|callers| key(callers, runners)) {
@@ -66,7 +66,7 @@ fn key(callers: usize, runners: u32) -> String {
     }
 }
 
-/// Callers that call again as soon as they are answered.
+/// Measures callers that call again as soon as they have the result.
 async fn rate(pool: &Pool, callers: usize) -> f64 {
     let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let tasks: Vec<_> = (0..callers)

@@ -1,4 +1,4 @@
-//! Large payloads there and back, and small calls beside them.
+//! Large payloads there and back, and small calls during a large one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::sample::{Effort, Rounds, Samples, micros, samples};
 
 const ROUNDS: usize = 11;
 
-/// A payload: its name in the keys, its length in bytes, and how often it is echoed in a round.
+/// A size of payloads: its name in the keys, its length in bytes, and its echoes per round.
 struct Size {
     name: &'static str,
     len: usize,
@@ -24,7 +24,7 @@ const SIZES: [Size; 3] = [
     Size { name: "16MiB", len: 16 << 20, echoes: 5 },
 ];
 
-/// What small calls go beside.
+/// The payload of the large call, during which small calls are measured.
 const BULK: usize = 64 << 20;
 const BULK_ROUNDS: usize = 20;
 
@@ -64,7 +64,7 @@ async fn echoes(pool: &Pool, size: &Size, effort: Effort, figures: &mut Figures)
     figures.set(format!("echo_{name}_over_tls_floor"), ours / tls);
 }
 
-/// Small calls one after another for as long as a large one is under way on the same runner.
+/// Measures small calls, one after another, while a large call is under way on the same runner.
 async fn beside(pool: &Pool, effort: Effort, figures: &mut Figures) {
     let (bulk, small) = (pools::payload(BULK), pools::payload(SMALL));
     let (mut alone, mut beside, mut bulks) =
@@ -81,7 +81,7 @@ async fn beside(pool: &Pool, effort: Effort, figures: &mut Figures) {
             let mut taken = Samples::default();
             loop {
                 let one = samples!(1, pools::call(pool, &small).await);
-                // One that outlasted the large call was not beside it all the time.
+                // A small call that outlasts the large one does not count.
                 if over.load(Ordering::Relaxed) {
                     return taken;
                 }
@@ -95,7 +95,7 @@ async fn beside(pool: &Pool, effort: Effort, figures: &mut Figures) {
             bulks.extend(&large);
         }
     }
-    eprintln!("  {} small calls beside 64 MiB", beside.len());
+    eprintln!("  {} small calls during calls of 64 MiB", beside.len());
     figures.set("small_call_p99_us_alone", micros(alone.p99()));
     figures.set("small_call_p50_us_beside_64MiB", micros(beside.p50()));
     figures.set("small_call_p99_us_beside_64MiB", micros(beside.p99()));

@@ -1,6 +1,7 @@
-//! A library with a remote function, as an app may depend on one that it never calls.
+//! A library with a remote function, for suites that depend on it and never call the function.
 //!
-//! Its function needs a state that no suite registers, and it has flame-aws under another name.
+//! The function needs a state that no suite registers, and the library uses flame-aws under another
+//! name.
 
 use flame::remote;
 
@@ -8,6 +9,6 @@ use flame::remote;
 #[derive(Clone, Debug)]
 pub struct Settings;
 
-/// A function that needs it.
+/// Needs that state.
 #[remote(crate = flame)]
 pub async fn needs_state(#[state] _: Settings) {}

@@ -13,12 +13,12 @@ use flame_aws::backend::{Ecs, EcsBuilder};
 
 use super::{Account, IMAGE, containers, reachable};
 
-/// A cluster with a task definition, in an account of its own.
+/// A cluster and a task definition, in an account of its own.
 #[derive(Debug, Clone)]
 pub struct EcsApp {
     /// The account.
     pub account: Account,
-    /// A client of its ECS.
+    /// A client of the account's ECS.
     pub client: Client,
 }
 
@@ -27,17 +27,17 @@ impl EcsApp {
     pub const CLUSTER: &'static str = "main";
     /// The family of the task definition.
     pub const FAMILY: &'static str = "app";
-    /// The container in it.
+    /// The task definition's container.
     pub const CONTAINER: &'static str = "app";
-    /// The subnet of its tasks.
+    /// The subnet of the tasks.
     pub const SUBNET: &'static str = "subnet-0a";
 
-    /// Makes all of it, in an account of its own.
+    /// Creates the cluster and the task definition in a new account.
     pub async fn new() -> Self {
         Self::make(Account::new().await).await
     }
 
-    /// Makes all of it in this account.
+    /// Creates the cluster and the task definition in this account.
     pub async fn make(account: Account) -> Self {
         let app = Self::of(account).await;
         let cluster = app.client.create_cluster().cluster_name(Self::CLUSTER);
@@ -47,13 +47,13 @@ impl EcsApp {
         app
     }
 
-    /// The one that is there already.
+    /// Returns the app that exists in this account.
     pub async fn of(account: Account) -> Self {
         let client = Client::new(&account.sdk().await);
         Self { account, client }
     }
 
-    /// Registers a task definition with one container, the suite.
+    /// Registers a task definition with one container, which runs the suite.
     pub async fn define(
         &self,
         family: &str,
@@ -62,7 +62,7 @@ impl EcsApp {
         self.define_with(family, change, []).await;
     }
 
-    /// The same, with more containers beside it.
+    /// Registers a task definition with more containers beside the suite's.
     pub async fn define_with(
         &self,
         family: &str,
@@ -85,12 +85,12 @@ impl EcsApp {
         defined.send().await.expect("a task definition");
     }
 
-    /// A backend for it that is in a hurry.
+    /// Returns a backend that polls often.
     pub async fn backend(&self) -> EcsBuilder {
         Self::backend_with(self.account.sdk().await)
     }
 
-    /// The same, by another configuration of the SDK.
+    /// Returns a backend with this configuration of the SDK.
     pub fn backend_with(config: aws_config::SdkConfig) -> EcsBuilder {
         Ecs::builder()
             .cluster(Self::CLUSTER)
@@ -102,12 +102,12 @@ impl EcsApp {
             .no_sweep()
     }
 
-    /// A small pool over it.
+    /// Returns a small pool whose runners are tasks of the app.
     pub async fn pool(&self, name: &str) -> PoolBuilder {
         self.pool_of(name, self.backend().await)
     }
 
-    /// A small pool over that backend.
+    /// Returns a small pool on that backend.
     pub fn pool_of(&self, name: &str, backend: EcsBuilder) -> PoolBuilder {
         let pool = flame_aws::Pool::builder(name).max(2).max_concurrency(4);
         reachable(pool.backend(backend.build()))
@@ -119,10 +119,10 @@ impl EcsApp {
         tasks.iter().filter(|task| task.last_status() == Some("RUNNING")).count()
     }
 
-    /// Whether a runner that calls itself by this process id is what runs.
+    /// Returns whether the runner with this process id runs, as far as the AWS in use can tell.
     pub async fn runs(&self, pid: u32) -> bool {
         if containers::asked_for() {
-            // The first process in its container, where it sees no other.
+            // Each runner is process 1 of its container, so only the number of tasks tells.
             pid == 1 && self.count_running().await > 0
         } else if self.account.emulated {
             self.account.running().await.contains(&pid)
@@ -131,7 +131,7 @@ impl EcsApp {
         }
     }
 
-    /// Waits until nothing of it runs: no process, where these can be seen, else no task.
+    /// Waits until nothing of the app runs: no process if the emulator can tell, otherwise no task.
     pub async fn until_nothing_runs(&self) {
         if self.account.emulated {
             return self.account.until_nothing_runs().await;
@@ -143,10 +143,10 @@ impl EcsApp {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
-        waited.unwrap_or_else(|_| panic!("a task of account {} runs on", self.account.id));
+        waited.unwrap_or_else(|_| panic!("a task of account {} is still running", self.account.id));
     }
 
-    /// All tasks of the cluster, in any state, with their tags.
+    /// Returns all tasks of the cluster, in any state, with their tags.
     pub async fn tasks(&self) -> Vec<Task> {
         let mut arns = Vec::new();
         for status in ["RUNNING", "STOPPED"] {
@@ -162,7 +162,7 @@ impl EcsApp {
         answer.tasks.unwrap_or_default()
     }
 
-    /// Waits until the only task there was has stopped; it.
+    /// Waits until a task has stopped, and returns it.
     pub async fn until_stopped(&self, arn: &str) -> Task {
         let waiting = async {
             loop {
@@ -178,12 +178,12 @@ impl EcsApp {
         stopped.unwrap_or_else(|_| panic!("{arn} has not stopped"))
     }
 
-    /// Runs a task of the family as somebody else would, with these variables; its ARN.
+    /// Runs a task of the family without a pool, with these variables. Returns its ARN.
     pub async fn run(&self, variables: &[(&str, &str)], tags: &[(&str, &str)]) -> String {
         self.run_with(None, variables, tags).await
     }
 
-    /// The same, with this `clientToken`.
+    /// Runs a task like [`run`](Self::run), with this `clientToken`.
     pub async fn run_once(
         &self,
         token: &str,

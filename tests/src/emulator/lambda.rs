@@ -16,21 +16,21 @@ use crate::process::is_stopped;
 pub struct Function {
     /// The account.
     pub account: Account,
-    /// A client of its Lambda.
+    /// A client of the account's Lambda.
     pub client: aws_sdk_lambda::Client,
 }
 
 impl Function {
-    /// Its name.
+    /// The function's name.
     pub const NAME: &'static str = "runners";
 
-    /// A function whose invocations are runners.
+    /// Creates a function whose invocations are runners.
     pub async fn of_runners() -> Self {
         Self::with(Duration::from_secs(60), &[("FLAME_RUNNER", "lambda")]).await
     }
 
-    /// A function with this timeout and these variables. Should it not take itself for a runner, it
-    /// lists the suite's tests and ends.
+    /// Creates a function with this timeout and these variables. An invocation that is no runner
+    /// lists the suite's tests and exits.
     pub async fn with(timeout: Duration, variables: &[(&str, &str)]) -> Self {
         let account = Account::new().await;
         let client = aws_sdk_lambda::Client::new(&account.sdk().await);
@@ -43,10 +43,10 @@ impl Function {
             .code(FunctionCode::builder().image_uri(IMAGE).build())
             .image_config(ImageConfig::builder().command("--list").build())
             .role(format!("arn:aws:iam::{}:role/runners", account.id))
-            .timeout(i32::try_from(timeout.as_secs()).expect("a timeout of Lambda's"))
+            .timeout(i32::try_from(timeout.as_secs()).expect("a timeout that Lambda allows"))
             .memory_size(512)
             .environment(Environment::builder().set_variables(Some(variables)).build());
-        made.send().await.expect("the function is made");
+        made.send().await.expect("the function is created");
         let function = Self { account, client };
         function.until_active().await;
         function
@@ -56,7 +56,7 @@ impl Function {
         let active = async {
             loop {
                 let asked = self.client.get_function_configuration().function_name(Self::NAME);
-                let found = asked.send().await.expect("the function is there");
+                let found = asked.send().await.expect("the function exists");
                 if found.state() == Some(&State::Active) {
                     return;
                 }
@@ -66,23 +66,23 @@ impl Function {
         tokio::time::timeout(Duration::from_secs(30), active).await.expect("it becomes active");
     }
 
-    /// A backend over it.
+    /// Returns a backend for the function.
     pub async fn backend(&self) -> LambdaBuilder {
         Lambda::builder().function(Self::NAME).sdk_config(self.account.sdk().await)
     }
 
-    /// A small pool over it.
+    /// Returns a small pool whose runners are invocations of the function.
     pub async fn pool(&self) -> flame_aws::PoolBuilder {
         self.pool_of(self.backend().await)
     }
 
-    /// A small pool over that backend.
+    /// Returns a small pool on that backend.
     pub fn pool_of(&self, backend: LambdaBuilder) -> flame_aws::PoolBuilder {
         let pool = flame_aws::Pool::builder("test").max(2).max_concurrency(4);
         reachable(pool.backend(backend.build()))
     }
 
-    /// The variables by which a parent in another process finds it.
+    /// Returns the variables with which a parent in another process finds the function.
     #[must_use]
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = self.account.variables().to_vec();
@@ -90,7 +90,8 @@ impl Function {
         variables
     }
 
-    /// Waits until no invocation is under way: each environment is frozen, or gone. Those that are.
+    /// Waits until no invocation is under way, so that each environment is frozen or gone. Returns
+    /// the process ids of the frozen ones.
     pub async fn until_quiet(&self) -> Vec<u32> {
         let quiet = async {
             loop {
@@ -105,9 +106,9 @@ impl Function {
         waited.expect("every invocation ends")
     }
 
-    /// What it has printed in the invocations that have ended, as CloudWatch Logs has it.
+    /// Returns the function's log from CloudWatch Logs: what its finished invocations have printed.
     pub async fn log(&self) -> String {
-        // Of a signature the emulator reads nothing but whose it is.
+        // The emulator reads only the account from the signature.
         let whose = format!("Credential={}/20260101/{REGION}/logs/aws4_request", self.account.id);
         let group = format!("/aws/lambda/{}", Self::NAME);
         let asked = self.account.http.post(&self.account.endpoint);
@@ -120,13 +121,13 @@ impl Function {
             .json(&json!({ "logGroupName": group }));
         let answer = asked.send().await.expect("the emulator answers");
         let found: Value = answer.json().await.expect("the emulator answers with JSON");
-        // Before the first invocation has ended there is no group.
+        // The log group does not exist before the first invocation has finished.
         let lines = found["events"].as_array().into_iter().flatten();
         let lines: Vec<_> = lines.filter_map(|line| line["message"].as_str()).collect();
         lines.join("\n")
     }
 
-    /// Waits until so many lines of its log have this in them.
+    /// Waits until `count` lines of the log contain `what`.
     pub async fn until_logged(&self, count: usize, what: &str, within: Duration) {
         let logged = async {
             while self.log().await.lines().filter(|line| line.contains(what)).count() < count {
@@ -134,16 +135,20 @@ impl Function {
             }
         };
         if tokio::time::timeout(within, logged).await.is_err() {
-            panic!("{count} lines have {what:?} within {within:?}:\n{}", self.log().await);
+            panic!(
+                "fewer than {count} lines with {what:?} after {within:?}:\n{}",
+                self.log().await
+            );
         }
     }
 
-    /// Invokes it as something else than a pool would: whether it failed, and its answer.
+    /// Invokes the function with an event of another caller. Returns whether it failed, and its
+    /// answer.
     pub async fn invoke(&self, event: &str) -> (bool, String) {
         let asked = self.client.invoke().function_name(Self::NAME).payload(Blob::new(event));
-        let answer = asked.send().await.expect("it is invoked");
+        let answer = asked.send().await.expect("the function is invoked");
         let payload = answer.payload().map(|payload| payload.as_ref().to_vec()).unwrap_or_default();
-        let payload = String::from_utf8(payload).expect("an answer is text");
+        let payload = String::from_utf8(payload).expect("the answer is text");
         (answer.function_error().is_some(), payload)
     }
 }

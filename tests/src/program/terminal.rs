@@ -1,27 +1,28 @@
-//! Parents at a terminal, and parents that get signals.
+//! Parents at a terminal, and parents that receive signals.
 
 use std::time::Duration;
 
 use futures_util::future::select_all;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::mischief::Gate;
-use crate::{demo, mischief, process, process_pool};
+use crate::demo::gates::{self, Gate};
+use crate::demo::{self, commands};
+use crate::{process, process_pool};
 
 /// How many signals [`handles_signals`] waits for.
 const SIGNALS: &str = "DEMO_SIGNALS";
 
-/// Has a call under way, handles the terminal's signals itself, and then finishes its work.
+/// Has a call under way, handles the terminal's signals itself, and then finishes its call.
 pub(super) async fn handles_signals() {
     let kinds = [SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()];
     let mut signals = kinds.map(|kind| signal(kind).unwrap());
-    // A runner that is told to end at all cuts its call off at once.
+    // With this shutdown timeout a runner that is told to shut down cuts off its call at once.
     let pool = process_pool("interrupted").max(1).timeout(None);
     let pool = pool.shutdown_timeout(Duration::from_millis(1)).start().await.unwrap();
     let (mut gate, begun, open) = Gate::new();
-    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+    let call = tokio::spawn(pool.call(gates::gated(begun, open)));
     let runner = gate.entered().await;
-    super::tell("runner", runner);
+    super::report_pid("runner", runner);
     println!("ready");
     let wanted: u32 = std::env::var(SIGNALS).unwrap().parse().unwrap();
     for _ in 0..wanted {
@@ -36,66 +37,66 @@ pub(super) async fn handles_signals() {
     pool.drain().await;
 }
 
-/// The same with a child that boots while the signal comes.
-pub(super) async fn handles_signals_in_a_boot() {
+/// Receives a signal while a child boots, and then calls it.
+pub(super) async fn handles_signals_while_booting() {
     let mut interrupted = signal(SignalKind::interrupt()).unwrap();
-    let (hold, told) = (crate::Folder::new(), crate::Folder::new());
+    let (hold, written) = (crate::TempDir::new(), crate::TempDir::new());
     let backend = flame_aws::backend::Process::new()
-        .env("DEMO_HANG_WHILE", hold.path())
-        .env("DEMO_TELL", told.path());
+        .env("DEMO_HANG_WHILE_EXISTS", hold.path())
+        .env("DEMO_WRITE_PARENT_TO", written.path());
     let pool = process_pool("interrupted").max(1).backend(backend);
     let pool = pool.boot_timeout(Duration::from_secs(60)).start().await.unwrap();
     let call = tokio::spawn(pool.call(demo::pid().timeout(None)));
-    crate::until("the child boots", || !told.files().is_empty()).await;
+    crate::until("the child boots", || !written.files().is_empty()).await;
     println!("ready");
     interrupted.recv().await;
     println!("a signal");
     drop(hold);
     let pid = call.await.unwrap().unwrap();
     let booted: Vec<_> =
-        told.files().iter().map(|file| file.file_name().unwrap().to_owned()).collect();
+        written.files().iter().map(|file| file.file_name().unwrap().to_owned()).collect();
     println!("the child has served: {}", booted == [pid.to_string().as_str()]);
     pool.drain().await;
 }
 
-/// Has a call under way, and is patient with it; ends it when it gets SIGUSR1.
-pub(super) async fn is_stopped() {
-    let mut go_on = signal(SignalKind::user_defined1()).unwrap();
+/// Has a call under way, and lets it return at SIGUSR1.
+pub(super) async fn is_stopped_and_continued() {
+    let mut release = signal(SignalKind::user_defined1()).unwrap();
     let pool = process_pool("stopped").max(1).timeout(None);
     let pool = pool
         .keepalive_timeout(Duration::from_millis(500))
         .reconnect_timeout(Duration::from_millis(750));
     let pool = pool.start().await.unwrap();
     let (mut gate, begun, open) = Gate::new();
-    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
-    super::tell("runner", gate.entered().await);
+    let call = tokio::spawn(pool.call(gates::gated(begun, open)));
+    super::report_pid("runner", gate.entered().await);
     println!("ready");
-    go_on.recv().await;
+    release.recv().await;
     gate.open();
     println!("the call has its result: {}", matches!(call.await.unwrap(), Ok(Ok(_))));
     pool.drain().await;
 }
 
-/// Has a runner whose function tries to reach the terminal, and says whether it did.
-pub(super) async fn asks_for_the_terminal() {
+/// Prints whether the parent and a function on its runner can open the terminal.
+pub(super) async fn opens_the_terminal() {
     let pool = process_pool("terminal").max(1).start().await.unwrap();
     println!("the parent: {}", std::fs::File::open("/dev/tty").is_ok());
-    println!("the runner: {}", pool.call(mischief::opens_the_terminal()).await.unwrap());
+    println!("the runner: {}", pool.call(commands::opens_the_terminal()).await.unwrap());
     pool.drain().await;
 }
 
-/// Has a call under way and one that waits, and handles no signal. Whatever the call gives, it starts
+/// Has one call under way and one in the queue, and handles no signal. After the calls it starts
 /// another pool, and returns.
-pub(super) async fn leaves_its_signals() {
+pub(super) async fn leaves_signals_to_the_library() {
     let pool = process_pool("drained").max(1).max_concurrency(1).timeout(None);
     let pool = pool.start().await.unwrap();
     let (mut gate, begun, open) = Gate::new();
-    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
-    super::tell("runner", gate.entered().await);
+    let call = tokio::spawn(pool.call(gates::gated(begun, open)));
+    super::report_pid("runner", gate.entered().await);
     let waiting = pool.call(demo::pid());
     println!("ready");
-    println!("the call that waits: {}", waiting.await.unwrap_err());
-    if std::env::var_os("DEMO_OPENS").is_some() {
+    println!("the queued call: {}", waiting.await.unwrap_err());
+    if std::env::var_os("DEMO_OPEN_GATE").is_some() {
         gate.open();
     }
     match call.await.unwrap() {
@@ -106,12 +107,12 @@ pub(super) async fn leaves_its_signals() {
     println!("a pool that starts now: {}", late.call(demo::pid()).await.unwrap_err());
 }
 
-/// Says when its pool drains, and never returns.
-pub(super) async fn ignores_that_it_should_end() {
+/// Prints when its pool has drained, and never returns.
+pub(super) async fn never_returns_from_main() {
     let pool = process_pool("drained").min(1).max(1).start().await.unwrap();
     pool.ready().await;
     let mut watcher = crate::Watcher::new(&pool);
-    super::tell("runner", process::pids(&pool)[0]);
+    super::report_pid("runner", process::pids(&pool)[0]);
     println!("ready");
     watcher.drained().await;
     println!("drained");

@@ -1,4 +1,4 @@
-//! The web example, as a process of its own.
+//! The web example, in a process of its own.
 
 use std::process::Stdio;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -7,13 +7,13 @@ use flame_tests::until;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-/// The example's executable, built where this suite was, and as it was.
+/// The example's executable, built with the suite's profile into the suite's target directory.
 ///
-/// Cargo does not build examples for a suite, and one that is there may be of yesterday.
+/// Cargo does not build examples for a suite, and an executable that exists may be out of date.
 static EXECUTABLE: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
     let suite = std::env::current_exe().expect("this suite has a path");
     // target/debug/deps/browser-0123456789abcdef
-    let built = suite.ancestors().nth(2).expect("it is in a folder of cargo's");
+    let built = suite.ancestors().nth(2).expect("the suite is in cargo's target directory");
     let profile = match built.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
@@ -24,14 +24,14 @@ static EXECUTABLE: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
         .args(["build", "--quiet", "--locked", "--workspace", "--example", "web", "--profile"])
         .arg(profile)
         .arg("--target-dir")
-        .arg(built.parent().expect("it is in a folder of cargo's"))
+        .arg(built.parent().expect("the suite is in cargo's target directory"))
         .stdin(Stdio::null())
         .status();
-    assert!(status.expect("cargo starts").success(), "the web example builds");
+    assert!(status.expect("cargo starts").success(), "building the web example failed");
     built.join("examples").join("web")
 });
 
-/// A server. Dropped, it is killed.
+/// A running server. It is killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Site {
     server: Child,
@@ -40,9 +40,10 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// One that listens on that port, or with 0 on any.
+    /// Starts a server on that port, or on any free port with 0.
     pub(crate) async fn start(port: u16) -> Self {
-        let executable = tokio::task::spawn_blocking(|| &*EXECUTABLE).await.expect("it is built");
+        let executable =
+            tokio::task::spawn_blocking(|| &*EXECUTABLE).await.expect("the example is built");
         let mut server = Command::new(executable)
             .args(["--port", &port.to_string()])
             .stdin(Stdio::null())
@@ -52,15 +53,15 @@ impl Site {
             .spawn()
             .expect("the example starts");
         let log = Arc::new(Mutex::new(Vec::new()));
-        tokio::spawn(keep(server.stdout.take().expect("it is piped"), log.clone()));
-        tokio::spawn(keep(server.stderr.take().expect("it is piped"), log.clone()));
+        tokio::spawn(collect(server.stdout.take().expect("stdout is piped"), log.clone()));
+        tokio::spawn(collect(server.stderr.take().expect("stderr is piped"), log.clone()));
         let port = || {
             let log = log.lock().expect("nothing panics with the lock");
             let line = log.iter().find_map(|line| line.strip_prefix("http://127.0.0.1:"))?;
             line.split(' ').next()?.parse().ok()
         };
         until("the server listens", || port().is_some()).await;
-        Self { server, port: port().expect("it listens"), log }
+        Self { server, port: port().expect("the server listens"), log }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -68,15 +69,15 @@ impl Site {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.server.id().expect("it has not been waited for")
+        self.server.id().expect("the server has not been waited for")
     }
 
-    /// The address of its page, and what stands after it.
+    /// Returns the address of the page, with `rest` appended.
     pub(crate) fn page(&self, rest: &str) -> String {
         format!("http://127.0.0.1:{}/{rest}", self.port)
     }
 
-    /// Waits until its log has so many lines with that text.
+    /// Waits until `times` lines of the log contain `text`.
     pub(crate) async fn logs(&self, text: &str, times: usize) {
         until(text, || {
             let log = self.log.lock().expect("nothing panics with the lock");
@@ -85,29 +86,30 @@ impl Site {
         .await;
     }
 
-    /// Waits until its page of status has that text.
+    /// Waits until the status page contains `text`.
     pub(crate) async fn status(&self, text: &str) {
         let waiting = async {
             loop {
-                let status = reqwest::get(self.page("status")).await.expect("it answers");
-                if status.text().await.expect("text").contains(text) {
+                let status = reqwest::get(self.page("status")).await.expect("the server answers");
+                if status.text().await.expect("the page is text").contains(text) {
                     return;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
         let waited = tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await;
-        waited.unwrap_or_else(|_| panic!("waited for 30 s: {text}"));
+        waited
+            .unwrap_or_else(|_| panic!("waited for 30 s until the status page contained {text:?}"));
     }
 
-    /// Waits for its end.
-    pub(crate) async fn ends_in_order(mut self) {
-        let status = self.server.wait().await.expect("it ends");
+    /// Waits until the server exits with 0.
+    pub(crate) async fn exits_cleanly(mut self) {
+        let status = self.server.wait().await.expect("the server exits");
         assert!(status.success(), "{status}: {:?}", self.log.lock());
     }
 }
 
-async fn keep(from: impl AsyncRead + Unpin, log: Arc<Mutex<Vec<String>>>) {
+async fn collect(from: impl AsyncRead + Unpin, log: Arc<Mutex<Vec<String>>>) {
     let mut lines = BufReader::new(from).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         log.lock().expect("nothing panics with the lock").push(line);

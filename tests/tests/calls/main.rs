@@ -1,8 +1,10 @@
-//! Calls to child copies of this very binary, and, where that is the same, within it.
+//! Calls of every kind, to child processes that are copies of this suite and, where the behaviour
+//! is the same, on the local backend.
 
+mod abandoned;
 mod deadlines;
-mod flow;
-mod leftovers;
+mod flow_control;
+mod limits;
 mod values;
 
 use std::collections::HashMap;
@@ -10,42 +12,53 @@ use std::time::Duration;
 
 use flame_aws::{CallError, TimeoutPhase, channel};
 use flame_tests::demo::{self, Video};
-use flame_tests::{Backend, Test, on, pool, process_pool, suite, tests};
+use flame_tests::{PoolBackend, Test, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
 
 fn main() -> std::process::ExitCode {
-    let on_both =
-        [plain(), deadlines::on_both(), flow::on_both(), leftovers::on_both(), values::on_both()]
-            .concat();
-    let apart = [apart(), deadlines::once(), flow::once(), leftovers::once()].concat();
-    suite([on(Backend::Process, &on_both), on(Backend::Local, &on_both), apart].concat())
+    let on_both = [
+        on_both_backends(),
+        deadlines::on_both_backends(),
+        flow_control::on_both_backends(),
+        abandoned::on_both_backends(),
+        values::on_both_backends(),
+    ]
+    .concat();
+    let on_one = [
+        on_one_backend(),
+        deadlines::on_one_backend(),
+        flow_control::on_one_backend(),
+        limits::on_one_backend(),
+    ]
+    .concat();
+    suite([on(PoolBackend::Process, &on_both), on(PoolBackend::Local, &on_both), on_one].concat())
 }
 
-fn plain() -> Vec<Test> {
+fn on_both_backends() -> Vec<Test> {
     tests![
-        arguments_and_results_cross_as_they_are,
+        arguments_and_results_cross_unchanged,
         the_functions_own_error_comes_back_as_itself,
         an_error_without_serde_crosses_with_its_chain,
-        state_is_found_on_the_side_that_runs,
+        state_is_that_of_the_process_that_runs_the_function,
         a_panic_is_an_error_and_the_runner_goes_on,
-        a_stream_comes_in_order,
+        stream_items_arrive_in_order,
         a_stream_that_panics_ends_with_the_error,
         map_keeps_the_order,
         a_child_is_fed_by_channels,
         a_stopped_child_frees_its_slot,
         a_cast_returns_when_accepted,
-        a_call_beyond_its_deadline_says_where_the_time_went,
+        a_call_past_its_deadline_says_in_which_phase_it_was,
         a_dropped_call_is_cancelled_on_the_runner,
         large_values_cross,
     ]
 }
 
-fn apart() -> Vec<Test> {
+fn on_one_backend() -> Vec<Test> {
     tests![
         a_function_runs_in_another_process,
         a_held_value_stays_on_its_runner,
         pools_nest,
-        a_block_runs_there,
+        a_block_runs_on_the_runner,
         a_drained_pool_leaves_no_process,
     ]
 }
@@ -59,7 +72,7 @@ async fn a_function_runs_in_another_process() {
     pool.drain().await;
 }
 
-async fn arguments_and_results_cross_as_they_are() {
+async fn arguments_and_results_cross_unchanged() {
     let pool = pool("test").start().await.unwrap();
     let video = Video {
         name: "cat".to_owned(),
@@ -84,10 +97,10 @@ async fn an_error_without_serde_crosses_with_its_chain() {
     let pool = pool("test").start().await.unwrap();
     assert_eq!(pool.try_call(demo::parse(" 7")).await.unwrap(), 7);
     let error = pool.try_call(demo::parse("x")).await.unwrap_err();
-    assert_eq!(format!("{error:#}"), "\"x\" is no number: invalid digit found in string");
+    assert_eq!(format!("{error:#}"), "\"x\" is not a number: invalid digit found in string");
 }
 
-async fn state_is_found_on_the_side_that_runs() {
+async fn state_is_that_of_the_process_that_runs_the_function() {
     let pool = pool("test").start().await.unwrap();
     assert_eq!(pool.call(demo::ask("who?")).await.unwrap(), "who? demo");
     assert_eq!(demo::ask("who?").await, "who? demo");
@@ -99,7 +112,7 @@ async fn a_panic_is_an_error_and_the_runner_goes_on() {
     let Err(CallError::Panicked { message, location, backtrace }) =
         pool.call(demo::panics("at the disco")).await
     else {
-        panic!("a panic is an error")
+        panic!("a panic has to be an error")
     };
     assert_eq!(message, "at the disco");
     assert!(location.unwrap().contains("demo.rs"));
@@ -107,25 +120,25 @@ async fn a_panic_is_an_error_and_the_runner_goes_on() {
     let Err(CallError::Panicked { message, location, .. }) =
         pool.call(demo::panics_plainly()).await
     else {
-        panic!("a panic of a plain function is an error")
+        panic!("a panic of a plain function has to be an error")
     };
     assert_eq!(message, "plainly");
     assert!(location.is_some());
     assert_eq!(pool.call(demo::pid()).await.unwrap(), before);
 }
 
-async fn a_stream_comes_in_order() {
+async fn stream_items_arrive_in_order() {
     let pool = pool("test").start().await.unwrap();
     let items: Vec<u32> = pool.stream(demo::count(1000)).try_collect().await.unwrap();
     assert_eq!(items, (0..1000).collect::<Vec<_>>());
-    // A receiver that takes little makes the runner make little.
+    // A slow reader makes the runner produce few items.
     let mut endless = pool.stream(demo::endless());
     for n in 0..10 {
         assert_eq!(endless.next().await.unwrap().unwrap(), n);
     }
     drop(endless);
     let made = pool.stream(demo::endless()).next().await.unwrap().unwrap();
-    assert!(made < 100_000, "back-pressure bounds it: {made}");
+    assert!(made < 100_000, "back-pressure did not limit the stream: {made} items");
 }
 
 async fn a_stream_that_panics_ends_with_the_error() {
@@ -169,12 +182,12 @@ async fn a_stopped_child_frees_its_slot() {
 async fn a_held_value_stays_on_its_runner() {
     let pool = process_pool("test").max_concurrency(1).start().await.unwrap();
     let counter = pool.call(demo::counter(5)).await.unwrap();
-    assert!(counter.get().is_err(), "it lives elsewhere");
+    assert!(counter.get().is_err(), "the value is on its runner");
     let (first, pid) = pool.at(&counter).try_call(demo::next(counter.clone())).await.unwrap();
     let (second, same) = pool.at(&counter).try_call(demo::next(counter.clone())).await.unwrap();
     assert_eq!((first, second), (5, 6));
     assert_eq!(pid, same);
-    // Its slot is taken: another call needs another runner.
+    // The value keeps its slot, so another call needs another runner.
     assert_ne!(pool.call(demo::pid()).await.unwrap(), pid);
     assert_eq!(pool.snapshot().leased, 1);
     drop(counter);
@@ -188,12 +201,12 @@ async fn a_cast_returns_when_accepted() {
     pool.cast(demo::squares(rx, tx)).await.unwrap();
     numbers.send(3).await.unwrap();
     assert_eq!(out.recv().await.unwrap(), Some(9));
-    // A cast that panics hurts nobody.
-    pool.cast(demo::panics("unheard")).await.unwrap();
+    // A cast that panics affects no other call.
+    pool.cast(demo::panics("in a cast")).await.unwrap();
     assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
 }
 
-async fn a_call_beyond_its_deadline_says_where_the_time_went() {
+async fn a_call_past_its_deadline_says_in_which_phase_it_was() {
     let pool = pool("test").start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
     let late = pool.call(demo::forever().timeout(Duration::from_millis(50))).await;
@@ -210,7 +223,7 @@ async fn a_dropped_call_is_cancelled_on_the_runner() {
     let call = pool.call(demo::forever().timeout(None));
     let gone = tokio::time::timeout(Duration::from_millis(300), call).await;
     assert!(gone.is_err());
-    assert_eq!(pool.call(demo::double(4)).await.unwrap(), 8, "its slot is free");
+    assert_eq!(pool.call(demo::double(4)).await.unwrap(), 8, "the slot is free again");
 }
 
 async fn pools_nest() {
@@ -233,7 +246,7 @@ async fn large_values_cross() {
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
 }
 
-async fn a_block_runs_there() {
+async fn a_block_runs_on_the_runner() {
     let pool = process_pool("test").start().await.unwrap();
     let (a, b) = (3u32, "x".to_owned());
     let there = flame_aws::call!(pool, async |a: u32, b: String| -> (u32, String, u32) {
@@ -252,7 +265,7 @@ async fn a_drained_pool_leaves_no_process() {
     pool.drain().await;
     for pid in pids {
         let proc = std::path::PathBuf::from(format!("/proc/{pid}"));
-        assert!(!proc.exists(), "{pid} is still there");
+        assert!(!proc.exists(), "process {pid} still exists");
     }
     assert!(matches!(pool.call(demo::double(1)).await, Err(CallError::Draining)));
 }

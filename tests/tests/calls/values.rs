@@ -1,30 +1,31 @@
-//! Values that a careless format loses or that nest too deep, through every way that values take.
+//! Values that a careless format loses, and values nested too deep: as arguments, results, errors,
+//! stream items and messages.
 
 use std::error::Error;
 
 use flame_aws::{CallError, channel};
-use flame_tests::values::{self, Event, Reading, Report, Tree};
+use flame_tests::demo::values::{self, Nested, SensorEvent, SensorReading, SensorReport};
 use flame_tests::{Test, demo, pool, tests};
 use futures_util::TryStreamExt;
 
-pub(crate) fn on_both() -> Vec<Test> {
+pub(crate) fn on_both_backends() -> Vec<Test> {
     tests![
-        what_a_format_may_lose_comes_back_as_it_was,
-        bytes_in_other_shapes_cross,
-        a_value_too_deep_is_an_error_on_either_side,
+        values_that_formats_often_lose_come_back_unchanged,
+        boxed_bytes_cross,
+        a_value_nested_too_deep_is_an_error_on_either_side,
     ]
 }
 
-fn reports() -> Vec<Report> {
-    let reading = Some(Reading { at: [10, 0, 0, 7].into() });
+fn reports() -> Vec<SensorReport> {
+    let reading = Some(SensorReading { at: [10, 0, 0, 7].into() });
     [None, Some(None), Some(Some(()))]
         .into_iter()
-        .map(|found| Report { id: 1, reading: reading.clone(), found })
-        .chain([Report { id: 2, reading: None, found: Some(None) }])
+        .map(|found| SensorReport { id: 1, reading: reading.clone(), found })
+        .chain([SensorReport { id: 2, reading: None, found: Some(None) }])
         .collect()
 }
 
-async fn what_a_format_may_lose_comes_back_as_it_was() {
+async fn values_that_formats_often_lose_come_back_unchanged() {
     let pool = pool("test").max(1).start().await.unwrap();
     assert_eq!(pool.call(values::reports(reports())).await.unwrap(), reports());
     let items = pool.stream(values::reports_one_by_one(reports()));
@@ -38,7 +39,7 @@ async fn what_a_format_may_lose_comes_back_as_it_was() {
     drop(sender);
     assert_eq!(child.join().await.unwrap(), reports());
 
-    let event = Event::Connected { from: ([10, 0, 0, 7], 80).into() };
+    let event = SensorEvent::Connected { from: ([10, 0, 0, 7], 80).into() };
     for fails in [true, false] {
         let there = pool.call(values::event(event.clone(), fails)).await.unwrap();
         assert_eq!(there, values::event(event.clone(), fails).await);
@@ -51,7 +52,7 @@ async fn what_a_format_may_lose_comes_back_as_it_was() {
     pool.drain().await;
 }
 
-async fn bytes_in_other_shapes_cross() {
+async fn boxed_bytes_cross() {
     let pool = pool("test").max(1).start().await.unwrap();
     let bytes: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
     let there = pool.call(values::bytes(bytes.clone().into())).await.unwrap().unwrap();
@@ -59,17 +60,17 @@ async fn bytes_in_other_shapes_cross() {
     pool.drain().await;
 }
 
-async fn a_value_too_deep_is_an_error_on_either_side() {
+async fn a_value_nested_too_deep_is_an_error_on_either_side() {
     let pool = pool("test").max(1).start().await.unwrap();
-    assert_eq!(pool.call(values::levels(Tree::of(256))).await.unwrap(), 256);
+    assert_eq!(pool.call(values::levels(Nested::of(256))).await.unwrap(), 256);
     for levels in [257, 1_000, 100_000] {
-        // On a thread of the runtime, whose stack is small.
+        // Encoded on a worker of the runtime, whose stack is smaller than the main thread's.
         let there = pool.clone();
-        let argument =
-            tokio::spawn(
-                async move { there.call(values::levels(Tree::of(levels))).await.unwrap_err() },
-            );
-        for error in [argument.await.unwrap(), pool.call(values::tree(levels)).await.unwrap_err()] {
+        let argument = tokio::spawn(async move {
+            there.call(values::levels(Nested::of(levels))).await.unwrap_err()
+        });
+        for error in [argument.await.unwrap(), pool.call(values::nested(levels)).await.unwrap_err()]
+        {
             assert!(matches!(error, CallError::Codec { .. }), "{error:?}");
             let mut chain = vec![error.to_string()];
             let mut source = error.source();
@@ -81,7 +82,7 @@ async fn a_value_too_deep_is_an_error_on_either_side() {
             assert!(error.to_string().contains("256 levels deep"), "{error}");
         }
     }
-    // The runner goes on.
+    // The runner still serves calls.
     assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
     pool.drain().await;
 }

@@ -49,7 +49,7 @@ async fn failure(pool: &Pool) -> BootFailure {
 }
 
 /// Drains the pool; nothing of it is left.
-async fn ends_clean(pool: &Pool, app: &EcsApp) {
+async fn drains_cleanly(pool: &Pool, app: &EcsApp) {
     pool.drain().await;
     app.until_nothing_runs().await;
 }
@@ -72,7 +72,7 @@ async fn a_runner_that_exits_in_boot_is_told_with_its_code() {
         failure.reason.contains("see its log (CloudWatch Logs: /flame/app, run/app/"),
         "{failure}"
     );
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 async fn a_runner_that_hangs_in_boot_is_stopped_when_the_boot_timeout_is_over() {
@@ -82,7 +82,7 @@ async fn a_runner_that_hangs_in_boot_is_stopped_when_the_boot_timeout_is_over() 
     let failure = failure(&pool).await;
     assert_eq!(failure.kind, BootFailureKind::TimedOut);
     assert!(failure.reason.contains("boot timeout"), "{failure}");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     let tasks = app.tasks().await;
     assert!(!tasks.is_empty());
     for task in &tasks {
@@ -103,7 +103,7 @@ async fn a_runner_that_can_not_reach_its_parent_ends_and_says_where_to_look() {
     let failure = failure(&pool).await;
     assert_eq!(failure.kind, BootFailureKind::TimedOut);
     assert!(failure.reason.contains("boot timeout"), "{failure}");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 async fn an_image_that_is_not_there_is_told_with_what_ecs_says() {
@@ -116,7 +116,7 @@ async fn an_image_that_is_not_there_is_told_with_what_ecs_says() {
     assert!(failure.reason.contains("execution role"), "{failure}");
     let said = failure.stopped_reason.unwrap();
     assert!(said.contains("CannotPullContainerError"), "{said}");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 /// An answer that is no error, and has no task.
@@ -134,7 +134,7 @@ async fn fargate_without_room_is_asked_again_until_there_is() {
     let pool = app.pool("room").await.max(1).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     assert_eq!(app.account.count("RunTask").await, 3);
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     assert_eq!(app.tasks().await.len(), 1);
 }
 
@@ -148,7 +148,7 @@ async fn fargate_without_room_for_good_fails_with_what_to_do() {
     assert_eq!(failure.stopped_reason.as_deref(), Some("RESOURCE:FARGATE: none"));
     let tries = app.account.count("RunTask").await;
     assert!((2..20).contains(&tries), "again, but not without end: {tries}");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 async fn a_spot_provider_without_room_is_followed_by_the_next() {
@@ -160,7 +160,7 @@ async fn a_spot_provider_without_room_is_followed_by_the_next() {
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     let tasks = app.tasks().await;
     assert_eq!(tasks[0].capacity_provider_name(), Some("FARGATE"));
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 async fn a_burst_of_throttling_is_waited_out() {
@@ -169,7 +169,7 @@ async fn a_burst_of_throttling_is_waited_out() {
     let pool = app.pool("burst").await.max(1).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     assert_eq!(app.account.count("RunTask").await, 4, "the SDK adds none of its own");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 async fn a_fault_of_aws_is_repeated_and_boots_nothing_twice() {
@@ -178,7 +178,7 @@ async fn a_fault_of_aws_is_repeated_and_boots_nothing_twice() {
     let pool = app.pool("fault").await.max(1).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     assert_eq!(app.account.count("RunTask").await, 3);
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     assert_eq!(app.tasks().await.len(), 1);
 }
 
@@ -189,7 +189,7 @@ async fn a_provider_that_the_cluster_has_not_is_an_error_that_says_so() {
     let failure = failure(&pool).await;
     assert_eq!(failure.kind, BootFailureKind::Refused);
     assert!(failure.reason.contains("associate the capacity provider"), "{failure}");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 async fn a_request_that_was_cut_off_is_repeated() {
@@ -197,7 +197,7 @@ async fn a_request_that_was_cut_off_is_repeated() {
     app.account.fault(json!({ "target": "RunTask", "reset": true, "count": 2 })).await;
     let pool = app.pool("cut").await.max(1).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     assert_eq!(app.tasks().await.len(), 1);
 }
 
@@ -208,7 +208,7 @@ async fn a_lost_answer_boots_nothing_twice() {
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     let asked = app.account.count("RunTask").await;
     assert_eq!(asked, 3);
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     assert_eq!(app.tasks().await.len(), 1, "three orders with one token are one task");
 }
 
@@ -219,7 +219,7 @@ async fn a_task_whose_order_was_never_answered_is_found_by_its_tag() {
     let pool = app.pool("found").await.max(1).boot_timeout(SECOND * 6).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     assert!(app.account.count("ListTasks").await >= 1);
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     assert_eq!(app.tasks().await.len(), 1);
 }
 
@@ -232,7 +232,7 @@ async fn a_conflict_is_an_error_and_no_second_order() {
     let said = failure.stopped_reason.unwrap();
     assert!(said.contains("ConflictException"), "{said}");
     assert_eq!(app.account.count("RunTask").await, 1);
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     assert!(app.tasks().await.is_empty());
 }
 
@@ -262,7 +262,7 @@ async fn a_task_that_has_the_token_already_is_taken() {
     assert_eq!(failure.kind, BootFailureKind::TimedOut, "it was waited for: {failure}");
     let task = app.until_stopped(&taken).await;
     assert_eq!(task.stopped_reason(), Some("flame: its pool ends it"), "as one of the pool's own");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     assert_eq!(app.tasks().await.len(), 1, "there is no second one");
     assert_eq!(app.account.count("RunTask").await, 2, "theirs, and one of the pool");
 }
@@ -275,7 +275,7 @@ async fn refused(error: &str, message: &str) -> BootFailure {
     let pool = pool.start().await.unwrap();
     let failure = failure(&pool).await;
     assert_eq!(app.account.count("RunTask").await, 1, "it is not asked again: {failure}");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
     failure
 }
 
@@ -316,7 +316,7 @@ async fn a_task_that_is_not_seen_right_after_its_order_is_pending() {
     while app.account.count("DescribeTasks").await < looks + 10 {
         assert_eq!(pool.call(demo::pid()).await.unwrap(), pid);
     }
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 async fn flame_parent_stands_in_no_tag_and_no_argument_of_a_task() {
@@ -332,7 +332,7 @@ async fn flame_parent_stands_in_no_tag_and_no_argument_of_a_task() {
     let overrides = task.overrides().unwrap();
     assert!(overrides.container_overrides()[0].command().is_empty(), "the command is the image's");
     assert!(!format!("{task:?}").contains(&secret), "nor in what is shown of it");
-    ends_clean(&pool, &app).await;
+    drains_cleanly(&pool, &app).await;
 }
 
 async fn flame_parent_stands_in_no_log_at_any_level() {

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flame_aws::{CallError, Idle};
+use flame_tests::demo::{
+    gates::{self, Gate},
+    misbehaving,
+};
 use flame_tests::emulator::{self, EcsApp};
-use flame_tests::mischief::{self, Gate};
 use flame_tests::program::Program;
 use flame_tests::{Test, Watcher, demo, emulated, tests};
 use serde_json::json;
@@ -105,7 +108,7 @@ async fn a_task_that_hangs_is_lost_and_stopped() {
     let pool = app.pool_of("hangs", backend).max(1).timeout(None).shutdown_timeout(SECOND);
     let pool = pool.keepalive_timeout(SECOND).reconnect_timeout(2 * SECOND).start().await.unwrap();
     let arn = pool.call(demo::ecs_instance()).await.unwrap().unwrap();
-    let ended = pool.call(mischief::hogs()).await;
+    let ended = pool.call(misbehaving::blocks_every_worker()).await;
     assert!(matches!(ended, Err(CallError::RunnerLost { started: true, .. })), "{ended:?}");
     let task = app.until_stopped(&arn).await;
     assert_eq!(task.stop_code().map(|code| code.as_str()), Some("UserInitiated"));
@@ -120,7 +123,7 @@ async fn a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere() {
     let backend = app.backend().await.capacity_provider("FARGATE_SPOT", 1);
     let pool = app.pool_of("spot", backend).timeout(None).start().await.unwrap();
     let (mut gate, begun, open) = Gate::new();
-    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+    let call = tokio::spawn(pool.call(gates::gated(begun, open)));
     let pid = gate.entered().await;
     let arn = pool.snapshot().runners[0].instance.clone().unwrap();
     let tasks = app.tasks().await;
@@ -156,7 +159,7 @@ async fn a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill() {
         let pool = app.pool_of("cut", backend).max(1).timeout(None).shutdown_timeout(SECOND * 6);
         let pool = pool.start().await.unwrap();
         let (mut gate, begun, open) = Gate::new();
-        let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+        let call = tokio::spawn(pool.call(gates::gated(begun, open)));
         gate.entered().await;
         let arn = pool.snapshot().runners[0].instance.clone().unwrap();
         if spot {

@@ -48,7 +48,7 @@ async fn parent(app: &EcsApp) -> (String, String) {
         }
     };
     let runner = tokio::time::timeout(Duration::from_secs(30), waiting).await;
-    let runner = runner.unwrap_or_else(|_| panic!("{}", flame_tests::emulator::said()));
+    let runner = runner.unwrap_or_else(|_| panic!("{}", flame_tests::emulator::log()));
     (parent, runner)
 }
 

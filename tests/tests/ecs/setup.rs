@@ -8,7 +8,7 @@ use flame_aws::backend::EcsBuilder;
 use flame_aws::{HostKind, Pool, PoolError};
 use flame_tests::emulator::{self, EcsApp};
 use flame_tests::program;
-use flame_tests::{Folder, Test, demo, emulated, tests};
+use flame_tests::{TempDir, Test, demo, emulated, tests};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -279,7 +279,7 @@ async fn a_runner_that_can_not_tell_its_task_says_so_and_ends() {
 /// As in an image FROM scratch, where AWS's SDK would panic.
 async fn a_start_without_root_certificates_says_so() {
     let account = EcsApp::new().await.account;
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let empty = folder.path().join("roots.pem");
     std::fs::write(&empty, "").unwrap();
     let mut parent = program::copy();

@@ -1,25 +1,25 @@
-//! Boots that come to nothing.
+//! Boots that fail.
 
 use std::time::Duration;
 
 use flame_aws::backend::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo, Process};
 use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolEvent, TimeoutPhase};
-use flame_tests::process::ends_clean;
-use flame_tests::{Folder, Test, Watcher, demo, process_pool, tests};
+use flame_tests::process::drains_cleanly;
+use flame_tests::{TempDir, Test, Watcher, demo, process_pool, tests};
 use futures_util::future::BoxFuture;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
-        a_runner_that_ends_in_boot_is_told_with_its_code_and_its_last_lines,
-        boots_that_fail_again_and_again_open_the_breaker,
-        a_pool_whose_boots_work_again_closes_the_breaker,
+        a_failed_boot_reports_the_exit_code_and_the_last_lines,
+        repeated_boot_failures_open_the_breaker,
+        a_successful_boot_closes_the_breaker,
         a_runner_that_hangs_in_boot_fails_its_callers_and_is_killed,
-        a_call_whose_time_runs_out_in_a_boot_says_so,
-        a_program_that_vanishes_is_a_failed_boot,
-        a_program_that_is_no_runner_is_a_failed_boot,
-        a_pool_that_drains_in_a_boot_ends_the_child,
-        a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped,
-        a_runner_that_dials_in_after_its_boot_was_given_up_ends_by_itself,
+        a_call_that_times_out_during_a_boot_says_so,
+        a_missing_program_is_a_failed_boot,
+        a_program_that_is_not_a_runner_is_a_failed_boot,
+        draining_during_a_boot_kills_the_child,
+        a_hanging_backend_fails_the_boot_and_its_late_instances_are_stopped,
+        a_runner_that_connects_after_its_boot_was_given_up_exits,
     ]
 }
 
@@ -30,7 +30,7 @@ fn exits_in_boot() -> Process {
     Process::new().env("DEMO_EXIT_IN_BOOT", "7")
 }
 
-async fn a_runner_that_ends_in_boot_is_told_with_its_code_and_its_last_lines() {
+async fn a_failed_boot_reports_the_exit_code_and_the_last_lines() {
     let pool = process_pool("test").backend(exits_in_boot()).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let failed = pool.call(demo::double(1)).await;
@@ -38,12 +38,12 @@ async fn a_runner_that_ends_in_boot_is_told_with_its_code_and_its_last_lines() {
     assert_eq!(failure.exit_code, Some(7));
     assert_eq!(failure.kind, BootFailureKind::Died);
     assert_eq!(failure.log_tail, ["the database is not there"]);
-    let told = watcher.next(|event| match event {
+    let reported = watcher.next(|event| match event {
         PoolEvent::GrowEnd { failure, up: false, .. } => Some(failure.clone()),
         _ => None,
     });
-    assert_eq!(told.await, Some(failure));
-    // It backs off: who calls now waits for the next boot, and learns of that.
+    assert_eq!(reported.await, Some(failure));
+    // The pool backs off: a call made now waits for the next boot, and gets its failure.
     let pause = watcher.next(|event| match event {
         PoolEvent::BackingOff { failures } => Some(*failures),
         _ => None,
@@ -51,10 +51,10 @@ async fn a_runner_that_ends_in_boot_is_told_with_its_code_and_its_last_lines() {
     assert_eq!(pause.await, 1);
     let failed = pool.call(demo::double(1)).await;
     assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn boots_that_fail_again_and_again_open_the_breaker() {
+async fn repeated_boot_failures_open_the_breaker() {
     let pool = process_pool("test").max(1).backend(exits_in_boot());
     let pool = pool.boot_backoff(AT_ONCE, AT_ONCE).boot_breaker(3, MINUTE);
     let pool = pool.start().await.unwrap();
@@ -70,7 +70,7 @@ async fn boots_that_fail_again_and_again_open_the_breaker() {
     assert_eq!(opened.await, 3);
     let explanation = pool.explain();
     assert!(explanation.to_string().contains("the database is not there"), "{explanation}");
-    // From now on calls fail at once, with the same reason, and nothing is booted.
+    // From now on calls fail at once with the same reason, and no runner is booted.
     for _ in 0..100 {
         let failed = pool.call(demo::double(1)).await;
         let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
@@ -81,10 +81,10 @@ async fn boots_that_fail_again_and_again_open_the_breaker() {
     watcher.drained().await;
     let boots = watcher.seen.iter().filter(|e| matches!(e, PoolEvent::GrowStart { .. })).count();
     assert_eq!(boots, 3);
-    assert!(is_told_of_each_boot_once(&watcher.seen));
+    assert!(every_boot_is_reported_once(&watcher.seen));
 }
 
-fn is_told_of_each_boot_once(events: &[PoolEvent]) -> bool {
+fn every_boot_is_reported_once(events: &[PoolEvent]) -> bool {
     let started = events.iter().filter_map(|event| match event {
         PoolEvent::GrowStart { runner, .. } => Some(*runner),
         _ => None,
@@ -99,11 +99,11 @@ fn is_told_of_each_boot_once(events: &[PoolEvent]) -> bool {
     started.eq(ended)
 }
 
-async fn a_pool_whose_boots_work_again_closes_the_breaker() {
-    let folder = Folder::new();
+async fn a_successful_boot_closes_the_breaker() {
+    let folder = TempDir::new();
     let broken = folder.path().join("broken");
     std::fs::write(&broken, "").unwrap();
-    let backend = Process::new().env("DEMO_EXIT_WHILE", &broken);
+    let backend = Process::new().env("DEMO_EXIT_IF_EXISTS", &broken);
     let pool = process_pool("test").max(1).backend(backend);
     let pool = pool.boot_backoff(AT_ONCE, AT_ONCE).boot_breaker(1, Duration::from_millis(50));
     let pool = pool.start().await.unwrap();
@@ -121,12 +121,13 @@ async fn a_pool_whose_boots_work_again_closes_the_breaker() {
     };
     assert_eq!(doubled, 8);
     watcher.next(|e| matches!(e, PoolEvent::BreakerClosed).then_some(())).await;
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_runner_that_hangs_in_boot_fails_its_callers_and_is_killed() {
-    let folder = Folder::new();
-    let backend = Process::new().env("DEMO_HANG_IN_BOOT", "1").env("DEMO_TELL", folder.path());
+    let folder = TempDir::new();
+    let backend =
+        Process::new().env("DEMO_HANG_IN_BOOT", "1").env("DEMO_WRITE_PARENT_TO", folder.path());
     let pool = process_pool("test").max(1).backend(backend).boot_timeout(Duration::from_secs(1));
     let pool = pool.start().await.unwrap();
     let failed = pool.call(demo::double(1)).await;
@@ -138,11 +139,11 @@ async fn a_runner_that_hangs_in_boot_fails_its_callers_and_is_killed() {
         .iter()
         .map(|file| file.file_name().unwrap().to_str().unwrap().parse().unwrap())
         .collect();
-    assert!(!pids.is_empty(), "there was a child");
-    ends_clean(&pool, &pids).await;
+    assert!(!pids.is_empty(), "no child was started");
+    drains_cleanly(&pool, &pids).await;
 }
 
-async fn a_call_whose_time_runs_out_in_a_boot_says_so() {
+async fn a_call_that_times_out_during_a_boot_says_so() {
     let backend = Process::new().env("DEMO_HANG_IN_BOOT", "1");
     let pool = process_pool("test").max(1).backend(backend).start().await.unwrap();
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(100))).await;
@@ -150,11 +151,11 @@ async fn a_call_whose_time_runs_out_in_a_boot_says_so() {
         panic!("{late:?}")
     };
     assert_eq!(after, Duration::from_millis(100));
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_program_that_vanishes_is_a_failed_boot() {
-    let folder = Folder::new();
+async fn a_missing_program_is_a_failed_boot() {
+    let folder = TempDir::new();
     let program = folder.path().join("program");
     std::fs::copy("/bin/true", &program).unwrap();
     let backend = Process::new().program(&program);
@@ -164,41 +165,42 @@ async fn a_program_that_vanishes_is_a_failed_boot() {
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert!(failure.reason.contains("could not be started"), "{failure}");
     assert_eq!(failure.kind, BootFailureKind::Refused);
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_program_that_is_no_runner_is_a_failed_boot() {
-    let backend = Process::new().program("/bin/echo").args(["I am no runner"]);
+async fn a_program_that_is_not_a_runner_is_a_failed_boot() {
+    let backend = Process::new().program("/bin/echo").args(["I am not a runner"]);
     let pool = process_pool("test").backend(backend).start().await.unwrap();
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert_eq!(failure.exit_code, Some(0));
-    assert_eq!(failure.log_tail, ["I am no runner"]);
-    ends_clean(&pool, &[]).await;
+    assert_eq!(failure.log_tail, ["I am not a runner"]);
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_pool_that_drains_in_a_boot_ends_the_child() {
-    let folder = Folder::new();
-    let backend = Process::new().env("DEMO_HANG_IN_BOOT", "1").env("DEMO_TELL", folder.path());
+async fn draining_during_a_boot_kills_the_child() {
+    let folder = TempDir::new();
+    let backend =
+        Process::new().env("DEMO_HANG_IN_BOOT", "1").env("DEMO_WRITE_PARENT_TO", folder.path());
     let pool = process_pool("test").min(1).backend(backend).boot_timeout(MINUTE);
     let pool = pool.start().await.unwrap();
     let call = tokio::spawn(pool.call(demo::double(1).timeout(MINUTE)));
-    flame_tests::until("the child boots", || !folder.files().is_empty()).await;
+    flame_tests::until("the child has started", || !folder.files().is_empty()).await;
     let file = folder.files().remove(0);
     let pid = file.file_name().unwrap().to_str().unwrap().parse().unwrap();
-    ends_clean(&pool, &[pid]).await;
+    drains_cleanly(&pool, &[pid]).await;
     let refused = call.await.unwrap();
     assert!(matches!(refused, Err(CallError::Draining)), "{refused:?}");
 }
 
-/// A backend that hangs, and boots a real child only when it is let go.
+/// A backend whose `remote_boot` hangs until the test adds a permit.
 #[derive(Clone)]
-struct Slow {
+struct HangingBackend {
     inner: Process,
-    go: std::sync::Arc<tokio::sync::Semaphore>,
+    permits: std::sync::Arc<tokio::sync::Semaphore>,
 }
 
-impl Backend for Slow {
+impl Backend for HangingBackend {
     fn kind(&self) -> HostKind {
         self.inner.kind()
     }
@@ -213,8 +215,8 @@ impl Backend for Slow {
 
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         Box::pin(async {
-            let go = self.go.acquire().await;
-            go.map_err(|error| BootFailure::new(error.to_string()))?.forget();
+            let permit = self.permits.acquire().await;
+            permit.map_err(|error| BootFailure::new(error.to_string()))?.forget();
             self.inner.remote_boot(spec).await
         })
     }
@@ -228,28 +230,29 @@ impl Backend for Slow {
     }
 }
 
-async fn a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped() {
-    let go = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
-    let slow = Slow { inner: Process::new(), go: go.clone() };
-    let pool = process_pool("test").max(1).backend(slow).start().await.unwrap();
+async fn a_hanging_backend_fails_the_boot_and_its_late_instances_are_stopped() {
+    let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let hanging = HangingBackend { inner: Process::new(), permits: permits.clone() };
+    let pool = process_pool("test").max(1).backend(hanging).start().await.unwrap();
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert!(failure.reason.contains("did not take the order"), "{failure}");
     assert_eq!(failure.kind, BootFailureKind::TimedOut);
-    // As many as there can have been orders: what they make is nobody's, and is seen dead.
-    go.add_permits(100);
+    // Enough permits for every boot that the pool has given up. Their instances belong to no
+    // runner, and `drain` waits until they are dead.
+    permits.add_permits(100);
     pool.drain().await;
     assert!(pool.snapshot().runners.is_empty());
 }
 
-/// A backend whose stop lets a child that hangs in its boot go on, and does nothing else.
+/// A backend whose `stop` lets a child that hangs in its boot continue, and does not kill it.
 #[derive(Clone)]
-struct Gentle {
+struct ContinuingBackend {
     inner: Process,
     hang: std::path::PathBuf,
 }
 
-impl Backend for Gentle {
+impl Backend for ContinuingBackend {
     fn kind(&self) -> HostKind {
         self.inner.kind()
     }
@@ -276,16 +279,23 @@ impl Backend for Gentle {
     }
 }
 
-async fn a_runner_that_dials_in_after_its_boot_was_given_up_ends_by_itself() {
-    let folder = Folder::new();
-    let (hang, told) = (folder.path().join("hang"), Folder::new());
+async fn a_runner_that_connects_after_its_boot_was_given_up_exits() {
+    let folder = TempDir::new();
+    let (hang, started) = (folder.path().join("hang"), TempDir::new());
     std::fs::write(&hang, "").unwrap();
-    let inner = Process::new().env("DEMO_HANG_WHILE", &hang).env("DEMO_TELL", told.path());
-    let pool = process_pool("test").min(1).backend(Gentle { inner, hang }).start().await.unwrap();
-    flame_tests::until("the child boots", || !told.files().is_empty()).await;
+    let inner = Process::new()
+        .env("DEMO_HANG_WHILE_EXISTS", &hang)
+        .env("DEMO_WRITE_PARENT_TO", started.path());
+    let pool = process_pool("test")
+        .min(1)
+        .backend(ContinuingBackend { inner, hang })
+        .start()
+        .await
+        .unwrap();
+    flame_tests::until("the child has started", || !started.files().is_empty()).await;
     let began = tokio::time::Instant::now();
     pool.drain().await;
-    // Without anyone's doing, and not after the shutdown window of 30 s.
+    // The runner exits by itself, and does not wait for the shutdown timeout of 30 s.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert!(pool.snapshot().runners.is_empty());
 }

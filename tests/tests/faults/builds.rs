@@ -1,5 +1,4 @@
-//! Runners of another build are refused; or, with `code_sync`, they become their parent's
-//! executable.
+//! Runners of another build: refused, or turned into their parent's executable by `code_sync`.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -15,10 +14,10 @@ use flame_aws::{
 use flame_link::{Chunks, Greeting, HelloError, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
 use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
-use flame_tests::process::{ends_clean, is_gone, signal, until_gone};
+use flame_tests::process::{drains_cleanly, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
-use flame_tests::proxy::{Proxy, Weather, pool_behind};
-use flame_tests::{Folder, Test, demo, impostor, other_build, process_pool, tests, until};
+use flame_tests::proxy::{Network, Proxy, pool_behind};
+use flame_tests::{TempDir, Test, demo, impostor, other_build, process_pool, tests, until};
 use flame_wire::code::{CodeHash, CodeHasher, Offer, Wish, target};
 use flame_wire::hello::{Proof, Refusal};
 use flame_wire::parent::{FlameParent, RunnerLimits};
@@ -29,39 +28,39 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         without_code_sync_another_build_is_refused_with_both_ids,
         a_runner_of_another_build_becomes_its_parents_executable,
-        a_second_boot_takes_it_from_the_cache,
-        two_runners_that_fetch_at_once_both_come_up,
-        one_that_is_of_another_build_even_then_is_refused_after_one_fetch,
-        a_folder_that_can_not_be_written_is_a_failed_boot_that_says_what_to_set,
-        a_folder_that_others_may_write_is_refused,
-        a_fetched_file_that_was_altered_is_fetched_anew,
-        connections_that_are_cut_leave_no_half_file_and_the_next_one_brings_all,
+        a_second_boot_uses_the_cache,
+        two_runners_can_fetch_at_the_same_time,
+        a_runner_still_of_another_build_is_refused_after_one_fetch,
+        an_unwritable_cache_fails_the_boot_and_says_what_to_set,
+        a_cache_that_others_can_write_is_refused,
+        an_altered_file_in_the_cache_is_fetched_again,
+        cut_connections_leave_no_partial_file_and_a_later_fetch_succeeds,
         a_boot_that_takes_too_long_to_fetch_says_so,
-        a_runner_that_gets_sigterm_while_it_fetches_ends_at_once,
-        a_killed_parent_leaves_no_runner_that_has_become_it,
-        only_a_good_token_is_offered_the_executable,
-        a_parent_that_sends_other_bytes_is_not_believed,
-        an_executable_for_other_machines_is_not_fetched,
-        what_is_no_executable_is_not_handed_to_a_shell,
+        a_runner_that_gets_sigterm_while_it_fetches_exits_at_once,
+        a_killed_parent_leaves_no_code_synced_runner,
+        only_a_runner_with_a_good_token_is_offered_the_executable,
+        bytes_with_another_hash_are_rejected,
+        an_executable_for_another_target_is_not_fetched,
+        a_file_that_is_no_executable_is_not_run_by_a_shell,
     ]
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Another build of the suite, and a cache for what it fetches.
-struct Scene {
-    folder: Folder,
+/// Another build of the suite, and a cache for the executables that it fetches.
+struct OtherBuild {
+    folder: TempDir,
     program: PathBuf,
 }
 
-impl Scene {
+impl OtherBuild {
     fn new() -> Self {
-        let folder = Folder::new();
+        let folder = TempDir::new();
         let program = other_build(folder.path());
         Self { folder, program }
     }
 
-    /// Made by the first runner.
+    /// The cache, which the first runner creates.
     fn cache(&self) -> PathBuf {
         self.folder.path().join("cache")
     }
@@ -74,7 +73,7 @@ impl Scene {
         pool().backend(self.backend())
     }
 
-    /// The files in the cache that have the name of an executable, and those that have not.
+    /// Returns the complete executables in the cache, and the partial files.
     fn cached(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let entries = std::fs::read_dir(self.cache()).into_iter().flatten();
         let paths = entries.map(|entry| entry.unwrap().path());
@@ -82,10 +81,10 @@ impl Scene {
     }
 
     fn only_cached(&self) -> PathBuf {
-        let (whole, drafts) = self.cached();
-        assert!(drafts.is_empty(), "{drafts:?}");
-        assert_eq!(whole.len(), 1, "{whole:?}");
-        whole[0].clone()
+        let (complete, partial) = self.cached();
+        assert!(partial.is_empty(), "{partial:?}");
+        assert_eq!(complete.len(), 1, "{complete:?}");
+        complete[0].clone()
     }
 }
 
@@ -108,223 +107,229 @@ fn is_this_executable(path: &Path) -> bool {
 }
 
 async fn without_code_sync_another_build_is_refused_with_both_ids() {
-    let scene = Scene::new();
-    let pool = scene.pool().code_sync(false).start().await.unwrap();
+    let other = OtherBuild::new();
+    let pool = other.pool().code_sync(false).start().await.unwrap();
     let failure = failure(pool.call(demo::double(1)).await);
-    let theirs = build_id::parse(&std::fs::read(&scene.program).unwrap()).unwrap();
+    let theirs = build_id::parse(&std::fs::read(&other.program).unwrap()).unwrap();
     for id in [build_id().unwrap(), &theirs] {
-        assert!(failure.reason.contains(id.as_str()), "{failure} names {id}");
+        assert!(failure.reason.contains(id.as_str()), "{failure} does not name {id}");
     }
-    assert!(failure.reason.contains("code_sync"), "{failure} says what would help");
+    assert!(failure.reason.contains("code_sync"), "{failure} does not advise code_sync");
     assert_eq!(failure.kind, BootFailureKind::TurnedAway);
-    assert!(!scene.cache().exists());
-    ends_clean(&pool, &[]).await;
+    assert!(!other.cache().exists());
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_runner_of_another_build_becomes_its_parents_executable() {
-    let scene = Scene::new();
-    let backend = scene.backend().args(["--of", "two words"]).env("DEMO_MINE", "as it was");
+    let other = OtherBuild::new();
+    let backend = other.backend().args(["--of", "two words"]).env("DEMO_APP_VARIABLE", "as it was");
     let pool = pool().backend(backend).start().await.unwrap();
     let pid = pool.call(demo::pid()).await.unwrap();
-    let cached = scene.only_cached();
+    let cached = other.only_cached();
     assert_eq!(std::fs::read_link(format!("/proc/{pid}/exe")).unwrap(), cached);
     assert!(is_this_executable(&cached));
-    assert_eq!(std::fs::metadata(scene.cache()).unwrap().mode() & 0o777, 0o700);
+    assert_eq!(std::fs::metadata(other.cache()).unwrap().mode() & 0o777, 0o700);
     let of_process = |what| std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap();
-    let arguments = format!("{}\0--of\0two words\0", scene.program.display());
-    assert_eq!(of_process("cmdline"), arguments, "as it was started");
+    let arguments = format!("{}\0--of\0two words\0", other.program.display());
+    assert_eq!(of_process("cmdline"), arguments, "the command line has changed");
     let environment = of_process("environ");
     let has = |entry: &str| environment.split('\0').any(|other| other.starts_with(entry));
     let mark = format!("{MARK_ENV}={}/", cached.file_name().unwrap().to_str().unwrap());
-    assert!(has("DEMO_MINE=as it was") && has("FLAME_PARENT=") && has(&mark), "{environment}");
-    ends_clean(&pool, &[pid]).await;
+    assert!(
+        has("DEMO_APP_VARIABLE=as it was") && has("FLAME_PARENT=") && has(&mark),
+        "{environment}"
+    );
+    drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn a_second_boot_takes_it_from_the_cache() {
-    let scene = Scene::new();
+async fn a_second_boot_uses_the_cache() {
+    let other = OtherBuild::new();
     let (mut pids, mut files) = (Vec::new(), Vec::new());
     for _ in 0..2 {
-        let pool = scene.pool().start().await.unwrap();
+        let pool = other.pool().start().await.unwrap();
         pids.push(pool.call(demo::pid()).await.unwrap());
-        files.push(inode(&scene.only_cached()));
-        ends_clean(&pool, &[]).await;
+        files.push(inode(&other.only_cached()));
+        drains_cleanly(&pool, &[]).await;
     }
-    assert_ne!(pids[0], pids[1], "two boots");
-    assert_eq!(files[0], files[1], "nothing was written by the second");
+    assert_ne!(pids[0], pids[1], "the second runner is a new process");
+    assert_eq!(files[0], files[1], "the second boot has written the file again");
 }
 
-async fn two_runners_that_fetch_at_once_both_come_up() {
-    let (scene, hold, told) = (Scene::new(), Folder::new(), Folder::new());
-    let backend = scene.backend().env("DEMO_HANG_WHILE", hold.path());
-    let backend = backend.env("DEMO_TELL", told.path());
+async fn two_runners_can_fetch_at_the_same_time() {
+    let (other, hold, started) = (OtherBuild::new(), TempDir::new(), TempDir::new());
+    let backend = other.backend().env("DEMO_HANG_WHILE_EXISTS", hold.path());
+    let backend = backend.env("DEMO_WRITE_PARENT_TO", started.path());
     let pool = pool().backend(backend).min(2).max(2).max_concurrency(1).start().await.unwrap();
-    until("both boot", || told.files().len() == 2).await;
+    until("both children have started", || started.files().len() == 2).await;
     drop(hold);
     pool.ready().await;
     let pids = flame_tests::process::pids(&pool);
     assert_eq!(pids.len(), 2);
-    assert!(is_this_executable(&scene.only_cached()));
+    assert!(is_this_executable(&other.only_cached()));
     for pid in &pids {
         let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
-        assert!(exe.starts_with(scene.cache()), "{exe:?}");
+        assert!(exe.starts_with(other.cache()), "{exe:?}");
     }
-    ends_clean(&pool, &pids).await;
+    drains_cleanly(&pool, &pids).await;
 }
 
-async fn one_that_is_of_another_build_even_then_is_refused_after_one_fetch() {
-    let (scene, told) = (Scene::new(), Folder::new());
-    let backend = scene.backend().env("FLAME_BUILD_ID", "of-yesterday");
-    let pool = pool().backend(backend.env("DEMO_TELL", told.path())).start().await.unwrap();
+async fn a_runner_still_of_another_build_is_refused_after_one_fetch() {
+    let (other, started) = (OtherBuild::new(), TempDir::new());
+    let backend = other.backend().env("FLAME_BUILD_ID", "of-yesterday");
+    let pool =
+        pool().backend(backend.env("DEMO_WRITE_PARENT_TO", started.path())).start().await.unwrap();
     let failure = failure(pool.call(demo::double(1)).await);
     let ours = build_id().unwrap().as_str();
     for part in ["of-yesterday", ours, "has fetched", "FLAME_BUILD_ID"] {
-        assert!(failure.reason.contains(part), "{failure} says {part}");
+        assert!(failure.reason.contains(part), "{failure} does not contain {part}");
     }
-    assert!(is_this_executable(&scene.only_cached()), "it has fetched it");
-    ends_clean(&pool, &[]).await;
-    assert_eq!(told.files().len(), 1, "in one process");
+    assert!(is_this_executable(&other.only_cached()), "the cache has another file");
+    drains_cleanly(&pool, &[]).await;
+    assert_eq!(started.files().len(), 1, "the runner fetches and restarts in the same process");
 }
 
-async fn a_folder_that_can_not_be_written_is_a_failed_boot_that_says_what_to_set() {
-    let scene = Scene::new();
-    // A folder in which nobody can make a file, root included; and one that can't be made.
+async fn an_unwritable_cache_fails_the_boot_and_says_what_to_set() {
+    let other = OtherBuild::new();
+    // In the first folder not even root can create a file. The second folder can't be created.
     let read_only = PathBuf::from("/proc/self/fdinfo");
-    let below_a_file = scene.program.join("cache");
+    let below_a_file = other.program.join("cache");
     for folder in [&read_only, &below_a_file] {
-        let backend = scene.backend().env(FOLDER_ENV, folder);
+        let backend = other.backend().env(FOLDER_ENV, folder);
         let pool = pool().backend(backend).start().await.unwrap();
         let failure = failure(pool.call(demo::double(1)).await);
         for part in [folder.to_str().unwrap(), "FLAME_CODE_DIR", "code_sync"] {
-            assert!(failure.reason.contains(part), "{failure} says {part}");
+            assert!(failure.reason.contains(part), "{failure} does not contain {part}");
         }
-        ends_clean(&pool, &[]).await;
+        drains_cleanly(&pool, &[]).await;
     }
 }
 
-async fn a_folder_that_others_may_write_is_refused() {
-    let scene = Scene::new();
-    std::fs::create_dir(scene.cache()).unwrap();
-    std::fs::set_permissions(scene.cache(), PermissionsExt::from_mode(0o777)).unwrap();
-    let pool = scene.pool().start().await.unwrap();
+async fn a_cache_that_others_can_write_is_refused() {
+    let other = OtherBuild::new();
+    std::fs::create_dir(other.cache()).unwrap();
+    std::fs::set_permissions(other.cache(), PermissionsExt::from_mode(0o777)).unwrap();
+    let pool = other.pool().start().await.unwrap();
     let failure = failure(pool.call(demo::double(1)).await);
-    for part in [scene.cache().to_str().unwrap(), "written by others", "FLAME_CODE_DIR"] {
-        assert!(failure.reason.contains(part), "{failure} says {part}");
+    for part in [other.cache().to_str().unwrap(), "written by others", "FLAME_CODE_DIR"] {
+        assert!(failure.reason.contains(part), "{failure} does not contain {part}");
     }
-    assert!(scene.cached().0.is_empty() && scene.cached().1.is_empty(), "{:?}", scene.cached());
-    ends_clean(&pool, &[]).await;
+    assert!(other.cached().0.is_empty() && other.cached().1.is_empty(), "{:?}", other.cached());
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_fetched_file_that_was_altered_is_fetched_anew() {
-    let scene = Scene::new();
-    let pool = scene.pool().start().await.unwrap();
+async fn an_altered_file_in_the_cache_is_fetched_again() {
+    let other = OtherBuild::new();
+    let pool = other.pool().start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
-    ends_clean(&pool, &[]).await;
-    let cached = scene.only_cached();
+    drains_cleanly(&pool, &[]).await;
+    let cached = other.only_cached();
     let mut bytes = std::fs::read(&cached).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&cached, bytes).unwrap();
-    let pool = scene.pool().start().await.unwrap();
+    let pool = other.pool().start().await.unwrap();
     assert_eq!(pool.call(demo::double(4)).await.unwrap(), 8);
-    assert_eq!(scene.only_cached(), cached);
+    assert_eq!(other.only_cached(), cached);
     assert!(is_this_executable(&cached));
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn behind_a_proxy(
     make: impl Fn() -> PoolBuilder,
-    weather: Weather,
+    network: Network,
 ) -> (flame_aws::Pool, Proxy) {
     let (pool, proxy) = pool_behind(make, 1).await;
-    proxy.set(weather);
+    proxy.set(network);
     (pool, proxy)
 }
 
-async fn connections_that_are_cut_leave_no_half_file_and_the_next_one_brings_all() {
-    let scene = Scene::new();
-    let cuts = Weather::Cuts(1_000_000..4_000_000);
-    let (pool, proxy) = behind_a_proxy(|| scene.pool(), cuts).await;
+async fn cut_connections_leave_no_partial_file_and_a_later_fetch_succeeds() {
+    let other = OtherBuild::new();
+    let cuts = Network::Cuts(1_000_000..4_000_000);
+    let (pool, proxy) = behind_a_proxy(|| other.pool(), cuts).await;
     let call = tokio::spawn(pool.call(demo::double(21)));
     until("three connections are cut", || {
-        assert!(scene.cached().0.is_empty(), "{:?}", scene.cached());
-        proxy.cuts() >= 3
+        assert!(other.cached().0.is_empty(), "{:?}", other.cached());
+        proxy.ended_connections() >= 3
     })
     .await;
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     assert_eq!(call.await.unwrap().unwrap(), 42);
-    assert!(is_this_executable(&scene.only_cached()));
-    ends_clean(&pool, &[]).await;
+    assert!(is_this_executable(&other.only_cached()));
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_boot_that_takes_too_long_to_fetch_says_so() {
-    let scene = Scene::new();
-    let slow = || scene.pool().boot_timeout(Duration::from_secs(3));
-    let (pool, _proxy) = behind_a_proxy(slow, Weather::Delays(20..30)).await;
+    let other = OtherBuild::new();
+    let slow = || other.pool().boot_timeout(Duration::from_secs(3));
+    let (pool, _proxy) = behind_a_proxy(slow, Network::Delays(20..30)).await;
     let failure = failure(pool.call(demo::double(1)).await);
     for part in ["code_sync", "raise `boot_timeout`"] {
-        assert!(failure.reason.contains(part), "{failure} says {part}");
+        assert!(failure.reason.contains(part), "{failure} does not contain {part}");
     }
-    assert!(scene.cached().0.is_empty());
-    ends_clean(&pool, &[]).await;
+    assert!(other.cached().0.is_empty());
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_runner_that_gets_sigterm_while_it_fetches_ends_at_once() {
-    let (scene, told) = (Scene::new(), Folder::new());
-    let make = || pool().backend(scene.backend().env("DEMO_TELL", told.path()));
-    let (pool, _proxy) = behind_a_proxy(make, Weather::Delays(20..30)).await;
+async fn a_runner_that_gets_sigterm_while_it_fetches_exits_at_once() {
+    let (other, started) = (OtherBuild::new(), TempDir::new());
+    let make = || pool().backend(other.backend().env("DEMO_WRITE_PARENT_TO", started.path()));
+    let (pool, _proxy) = behind_a_proxy(make, Network::Delays(20..30)).await;
     let call = tokio::spawn(pool.call(demo::double(1)));
-    until("it fetches", || !scene.cached().1.is_empty()).await;
-    let pid = told.files()[0].file_name().unwrap().to_str().unwrap().parse().unwrap();
+    until("the runner fetches", || !other.cached().1.is_empty()).await;
+    let pid = started.files()[0].file_name().unwrap().to_str().unwrap().parse().unwrap();
     signal(pid, Signal::TERM);
     let failure = failure(call.await.unwrap());
     assert_eq!(failure.exit_code, Some(0), "{failure}");
-    ends_clean(&pool, &[pid]).await;
-    let (whole, drafts) = scene.cached();
-    assert!(whole.is_empty() && drafts.is_empty(), "{whole:?} {drafts:?}");
+    drains_cleanly(&pool, &[pid]).await;
+    let (complete, partial) = other.cached();
+    assert!(complete.is_empty() && partial.is_empty(), "{complete:?} {partial:?}");
 }
 
-async fn a_killed_parent_leaves_no_runner_that_has_become_it() {
-    let mut parent = Program::start("synced", &[]);
+async fn a_killed_parent_leaves_no_code_synced_runner() {
+    let mut parent = Program::start("code_synced_child", &[]);
     let pids: Vec<u32> = parent.until_ready().await.into_iter().map(|(_, pid)| pid).collect();
     assert!(pids.len() == 1 && !is_gone(pids[0]), "{pids:?}");
     parent.kill().await;
     until_gone(&pids).await;
 }
 
-async fn only_a_good_token_is_offered_the_executable() {
-    let (folder, hold) = (Folder::new(), Folder::new());
-    let backend = Process::new().env("DEMO_TELL", folder.path());
-    let pool = pool().backend(backend.env("DEMO_HANG_WHILE", hold.path())).start().await.unwrap();
+async fn only_a_runner_with_a_good_token_is_offered_the_executable() {
+    let (folder, hold) = (TempDir::new(), TempDir::new());
+    let backend = Process::new().env("DEMO_WRITE_PARENT_TO", folder.path());
+    let pool =
+        pool().backend(backend.env("DEMO_HANG_WHILE_EXISTS", hold.path())).start().await.unwrap();
     let call = tokio::spawn(pool.call(demo::double(21)));
-    until("the child boots", || !folder.files().is_empty()).await;
+    until("the child has started", || !folder.files().is_empty()).await;
     let parent = impostor::flame_parent(&folder.files()[0]);
     let mut hello = impostor::hello(&parent);
     hello.build = BuildId::new("of-yesterday");
     let good = std::mem::replace(&mut hello.proof, Proof::First(Token::from_bytes([7; 32])));
-    let refused = impostor::knock_for_code(&parent, &hello).await;
+    let refused = impostor::connect_for_code(&parent, &hello).await;
     assert!(matches!(refused, Err(HelloError::Refused(Refusal::WrongToken))), "{refused:?}");
     hello.proof = good;
-    let offered = impostor::knock_for_code(&parent, &hello).await.unwrap();
+    let offered = impostor::connect_for_code(&parent, &hello).await.unwrap();
     assert_eq!(offered.offer().build, *build_id().unwrap());
     assert_eq!(offered.offer().len, std::fs::metadata("/proc/self/exe").unwrap().len());
-    // The token is as good as it was.
+    // The offers have not used up the token.
     drop(hold);
     assert_eq!(call.await.unwrap().unwrap(), 42);
-    // And now it is used.
-    let refused = impostor::knock_for_code(&parent, &hello).await;
+    // The runner has used it.
+    let refused = impostor::connect_for_code(&parent, &hello).await;
     assert!(matches!(refused, Err(HelloError::Refused(Refusal::UsedToken))), "{refused:?}");
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
-/// A parent that offers what it likes to one runner, and what became of it.
-struct Liar {
+/// A parent that offers any executable to one runner.
+struct FakeParent {
     key: ServerKey,
     listener: tokio::net::TcpListener,
 }
 
-struct Bytewise(u64);
+/// Sends this many bytes.
+struct FillerChunks(u64);
 
-impl Chunks for Bytewise {
+impl Chunks for FillerChunks {
     async fn next(&mut self) -> std::io::Result<Option<Bytes>> {
         let len = self.0.min(1000);
         self.0 -= len;
@@ -332,7 +337,7 @@ impl Chunks for Bytewise {
     }
 }
 
-impl Liar {
+impl FakeParent {
     async fn new() -> Self {
         let key = ServerKey::generate().unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -356,56 +361,57 @@ impl Liar {
     async fn offers(&self, offer: Offer) -> Wish {
         let (tcp, _) = self.listener.accept().await.unwrap();
         let greeting = Greeting::read(accept(tcp, &self.key).await.unwrap()).await.unwrap();
-        let bytes = Bytewise(offer.len);
+        let bytes = FillerChunks(offer.len);
         let offering = greeting.offer(offer).await.unwrap();
         offering.hand_over(bytes).await.unwrap().outcome
     }
 }
 
-/// What becomes of a runner that is offered this, and what its parent hears of it.
-async fn offered(offer: Offer) -> (Output, String, Folder) {
-    let (liar, folder) = (Liar::new().await, Folder::new());
+/// Offers an executable to a runner. Returns the runner's output, the failure that it reports to
+/// its parent, and the directory of its cache.
+async fn offered(offer: Offer) -> (Output, String, TempDir) {
+    let (parent, folder) = (FakeParent::new().await, TempDir::new());
     let runner = program::copy()
-        .env(FlameParent::ENV, liar.flame_parent().encode().unwrap())
+        .env(FlameParent::ENV, parent.flame_parent().encode().unwrap())
         .env(FOLDER_ENV, folder.path().join("cache"))
         .output();
-    let (output, heard) = tokio::join!(runner, liar.offers(offer));
-    let Wish::Failed(why) = heard else { panic!("{heard:?}") };
+    let (output, answer) = tokio::join!(runner, parent.offers(offer));
+    let Wish::Failed(why) = answer else { panic!("{answer:?}") };
     (output.unwrap(), why, folder)
 }
 
-async fn a_parent_that_sends_other_bytes_is_not_believed() {
+async fn bytes_with_another_hash_are_rejected() {
     let (build, hash) = (BuildId::new("b"), CodeHash([7; 32]));
-    let lie = Offer { build, len: 1_000_000, hash, target: target() };
-    let (output, heard, folder) = offered(lie).await;
+    let offer = Offer { build, len: 1_000_000, hash, target: target() };
+    let (output, reported, folder) = offered(offer).await;
     assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    for said in [heard, error] {
-        assert!(said.contains("is not the executable that was offered"), "{said}");
-        assert!(said.contains(&hash.to_string()), "{said}");
+    for text in [reported, error] {
+        assert!(text.contains("is not the executable that was offered"), "{text}");
+        assert!(text.contains(&hash.to_string()), "{text}");
     }
     assert_eq!(std::fs::read_dir(folder.path().join("cache")).unwrap().count(), 0);
 }
 
-async fn an_executable_for_other_machines_is_not_fetched() {
+async fn an_executable_for_another_target_is_not_fetched() {
     let (build, hash) = (BuildId::new("b"), CodeHash([7; 32]));
-    let other = Offer { build, len: 1_000_000, hash, target: "plan9-pdp11".to_owned() };
-    let (output, heard, folder) = offered(other).await;
+    let offer = Offer { build, len: 1_000_000, hash, target: "plan9-pdp11".to_owned() };
+    let (output, reported, folder) = offered(offer).await;
     assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
-    assert!(heard.contains("plan9-pdp11") && heard.contains(&target()), "{heard}");
+    assert!(reported.contains("plan9-pdp11") && reported.contains(&target()), "{reported}");
     assert!(!folder.path().join("cache").exists());
 }
 
-async fn what_is_no_executable_is_not_handed_to_a_shell() {
+async fn a_file_that_is_no_executable_is_not_run_by_a_shell() {
     let bytes = [b'x'; 1_000_000];
     let mut hasher = CodeHasher::default();
     hasher.update(&bytes);
     let (build, hash) = (BuildId::new("b"), hasher.finish());
     let offer = Offer { build, len: bytes.len() as u64, hash, target: target() };
-    let (output, heard, folder) = offered(offer).await;
+    let (output, reported, folder) = offered(offer).await;
     assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
     let file = folder.path().join("cache").join(hash.to_string());
     for part in [file.to_str().unwrap(), "can't be executed", "architecture", "FLAME_CODE_DIR"] {
-        assert!(heard.contains(part), "{heard} says {part}");
+        assert!(reported.contains(part), "{reported} does not contain {part}");
     }
 }

@@ -1,29 +1,29 @@
-//! What goes wrong, on real processes: each fault gives the typed error that tells the truth,
-//! nothing hangs, nothing leaks, and the pool goes on.
+//! Faults, on real processes: each fault gives the typed error that describes it, nothing hangs,
+//! nothing leaks, and the pool goes on.
 
+mod admission;
 mod boots;
 mod builds;
-mod fronts;
-mod losses;
+mod copies_of_copies;
+mod impostors;
+mod leftover_processes;
+mod lost_runners;
 mod network;
 mod orphans;
-mod parents;
-mod remains;
-mod runaways;
-mod strangers;
+mod reachability;
 
 fn main() -> std::process::ExitCode {
     let tests = [
-        parents::tests(),
-        strangers::tests(),
+        admission::tests(),
+        impostors::tests(),
         boots::tests(),
         builds::tests(),
-        fronts::tests(),
-        losses::tests(),
+        reachability::tests(),
+        lost_runners::tests(),
         network::tests(),
         orphans::tests(),
-        runaways::tests(),
-        remains::tests(),
+        copies_of_copies::tests(),
+        leftover_processes::tests(),
     ];
     flame_tests::suite(tests.concat())
 }

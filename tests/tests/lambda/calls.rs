@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use flame_aws::channel;
+use flame_tests::demo::{
+    commands,
+    gates::{self, Gate},
+};
 use flame_tests::emulator::Function;
-use flame_tests::mischief::Gate;
-use flame_tests::{Test, demo, emulated, mischief, tests};
+use flame_tests::{Test, demo, emulated, tests};
 use futures_util::TryStreamExt;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -101,7 +104,7 @@ async fn fifty_invocations_are_runners_at_the_same_time() {
     let mut gates = Vec::new();
     for _ in 0..FIFTY {
         let (gate, begun, open) = Gate::new();
-        calls.push(tokio::spawn(pool.call(mischief::gated(begun, open))));
+        calls.push(tokio::spawn(pool.call(gates::gated(begun, open))));
         gates.push(gate);
     }
     let mut pids = BTreeSet::new();
@@ -144,9 +147,10 @@ async fn a_command_that_a_function_in_an_invocation_starts_is_no_runner() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
     // As a runner it would ask Lambda for events, and take those of the process that started it.
-    let printed = pool.call(mischief::starts_a_command("tool")).await.unwrap().unwrap();
+    let printed =
+        pool.call(commands::starts_a_command("command_without_a_pool")).await.unwrap().unwrap();
     assert_eq!(printed, "a runner: false\n");
-    let names = pool.call(mischief::inherited()).await.unwrap().unwrap();
+    let names = pool.call(commands::inherited_variables()).await.unwrap().unwrap();
     assert!(!names.contains(&"FLAME_RUNNER".to_owned()), "{names:?}");
     pool.drain().await;
     function.until_quiet().await;

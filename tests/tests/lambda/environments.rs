@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use flame_aws::{CallError, PoolEvent, ShrinkReason};
+use flame_tests::demo::{
+    gates::{self, Gate},
+    misbehaving,
+};
 use flame_tests::emulator::Function;
-use flame_tests::mischief::Gate;
 use flame_tests::process::{connected_to, is_gone, listens_on, signal, until_gone};
 use flame_tests::program::Program;
-use flame_tests::{Test, Watcher, demo, emulated, mischief, tests};
+use flame_tests::{Test, Watcher, demo, emulated, tests};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -95,7 +98,7 @@ async fn a_plain_function_that_runs_on_ends_its_environment() {
     let pool = function.pool().await.max(1).shutdown_timeout(Duration::from_millis(300));
     let pool = pool.start().await.unwrap();
     let first = pool.call(demo::pid()).await.unwrap();
-    pool.cast(mischief::spins()).await.unwrap();
+    pool.cast(misbehaving::spins()).await.unwrap();
     pool.drain().await;
     until_gone(&[first]).await;
     let pool = function.pool().await.max(1).start().await.unwrap();
@@ -179,7 +182,7 @@ async fn sigterm_lets_a_runner_finish_and_ends_its_environment() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.start().await.unwrap();
     let (mut gate, begun, open) = Gate::new();
-    let call = tokio::spawn(pool.call(mischief::gated(begun, open)));
+    let call = tokio::spawn(pool.call(gates::gated(begun, open)));
     let first = gate.entered().await;
     let mut watcher = Watcher::new(&pool);
     signal(first, Signal::TERM);

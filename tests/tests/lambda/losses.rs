@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use flame_aws::backend::Invoked;
 use flame_aws::{CallError, PoolEvent};
+use flame_tests::demo::misbehaving;
 use flame_tests::emulator::Function;
 use flame_tests::process::{kill, signal};
-use flame_tests::{Test, Watcher, demo, emulated, mischief, tests};
+use flame_tests::{Test, Watcher, demo, emulated, tests};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -28,7 +29,7 @@ async fn a_runner_that_dies_is_known_at_once_by_its_answer() {
         function.pool().await.max(1).reconnect_timeout(reconnect_timeout).start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
     let first = pool.snapshot().runners[0].runner;
-    let lost = pool.call(mischief::dies()).await;
+    let lost = pool.call(misbehaving::dies()).await;
     let Err(CallError::RunnerLost { started: true, reason, .. }) = lost else { panic!("{lost:?}") };
     assert!(reason.contains("Runtime exited"), "{reason}");
     assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
@@ -47,7 +48,7 @@ async fn a_runner_that_dies_is_known_by_its_link_where_it_was_an_event() {
         .start()
         .await
         .unwrap();
-    let lost = pool.call(mischief::dies()).await;
+    let lost = pool.call(misbehaving::dies()).await;
     assert!(matches!(lost, Err(CallError::RunnerLost { started: true, .. })), "{lost:?}");
     assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
     pool.drain().await;
@@ -57,7 +58,7 @@ async fn a_runner_that_blocks_is_ended_by_lambda_at_its_deadline() {
     let timeout = Duration::from_secs(15);
     let function = Function::with(timeout, &[("FLAME_RUNNER", "lambda")]).await;
     let pool = function.pool().await.max(1).timeout(None).start().await.unwrap();
-    let lost = pool.call(mischief::hogs()).await;
+    let lost = pool.call(misbehaving::blocks_every_worker()).await;
     let Err(CallError::RunnerLost { started: true, reason, .. }) = lost else { panic!("{lost:?}") };
     assert!(reason.contains("Task timed out after 15.00 seconds"), "{reason}");
     assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);

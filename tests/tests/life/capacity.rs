@@ -1,4 +1,4 @@
-//! How many runners and slots there are, and what the pool says of it.
+//! How many runners and slots a pool has, and what it reports about them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,33 +6,36 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flame_aws::{GrowReason, LimitsChange, Placement, Pool, PoolEvent, RunnerRef, RunnerState};
-use flame_tests::mischief::{self, Gate};
+use flame_tests::demo::{
+    gates::{self, Gate},
+    probes,
+};
 use flame_tests::{Test, Watcher, demo, pool, tests, until};
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
-        a_runner_has_no_more_calls_than_max_concurrency,
-        demand_boots_in_parallel_what_it_needs,
-        min_is_booted_at_the_start_and_ready_waits_for_it,
-        spare_slots_are_kept_ahead_of_demand,
+        a_runner_serves_at_most_max_concurrency_calls,
+        demand_boots_every_needed_runner_in_parallel,
+        starting_boots_min_runners_and_ready_waits_for_them,
+        min_free_slots_are_kept_ahead_of_demand,
         spread_uses_all_runners_and_pack_one,
         placement_and_concurrency_change_at_run_time,
-        a_snapshot_shows_what_there_is,
-        an_explanation_says_why_it_does_not_grow,
+        a_snapshot_shows_runners_slots_and_queue,
+        explain_says_why_the_pool_does_not_grow,
         events_come_in_pairs,
-        callbacks_are_called_and_their_panics_hurt_nobody,
+        callbacks_are_called_and_may_panic,
     ]
 }
 
 type Gated = JoinHandle<Result<u32, flame_aws::CallError>>;
 
-/// A call that is under way until its gate is opened, and the runner that it is on.
+/// Makes a call that is under way until its gate is opened. Returns the runner that it is on.
 async fn gated(pool: &Pool) -> (Gate, Gated, RunnerRef) {
     let mut watcher = Watcher::new(pool);
     let (mut gate, begun, open) = Gate::new();
-    let call = pool.call(mischief::gated(begun, open).timeout(None));
+    let call = pool.call(gates::gated(begun, open).timeout(None));
     let call = tokio::spawn(async move { call.await.map(|gated| gated.unwrap()) });
     gate.entered().await;
     let started = watcher.next(|event| match event {
@@ -42,26 +45,27 @@ async fn gated(pool: &Pool) -> (Gate, Gated, RunnerRef) {
     (gate, call, started.await)
 }
 
-async fn a_runner_has_no_more_calls_than_max_concurrency() {
+async fn a_runner_serves_at_most_max_concurrency_calls() {
     let pool = pool("test").max(2).max_concurrency(3).start().await.unwrap();
-    let calls = (0..60).map(|_| pool.call(mischief::crowd_of(Duration::from_millis(10))));
-    let mut most: HashMap<_, usize> = HashMap::new();
-    for seen in join_all(calls).await {
-        let (inside, runner) = seen.unwrap();
-        most.entry(runner).and_modify(|most| *most = inside.max(*most)).or_insert(inside);
+    let calls = (0..60).map(|_| pool.call(probes::peak_concurrency(Duration::from_millis(10))));
+    let mut peaks: HashMap<_, usize> = HashMap::new();
+    for result in join_all(calls).await {
+        let (concurrent, runner) = result.unwrap();
+        let peak = peaks.entry(runner).or_default();
+        *peak = concurrent.max(*peak);
     }
-    assert_eq!(most.len(), 2, "both runners were used");
-    assert!(most.values().all(|most| *most <= 3), "{most:?}");
-    assert!(most.values().any(|most| *most == 3), "their slots were used: {most:?}");
+    assert_eq!(peaks.len(), 2, "both runners have served calls");
+    assert!(peaks.values().all(|peak| *peak <= 3), "{peaks:?}");
+    assert!(peaks.values().any(|peak| *peak == 3), "no runner had three calls at once: {peaks:?}");
     pool.drain().await;
 }
 
-async fn demand_boots_in_parallel_what_it_needs() {
+async fn demand_boots_every_needed_runner_in_parallel() {
     let pool = pool("test").max(8).max_concurrency(2).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let gates: Vec<_> = (0..6).map(|_| Gate::new()).collect();
     let calls = gates.into_iter().map(|(gate, begun, open)| {
-        (gate, tokio::spawn(pool.call(mischief::gated(begun, open).timeout(None))))
+        (gate, tokio::spawn(pool.call(gates::gated(begun, open).timeout(None))))
     });
     let mut calls: Vec<_> = calls.collect();
     for (gate, _) in &mut calls {
@@ -77,10 +81,10 @@ async fn demand_boots_in_parallel_what_it_needs() {
         PoolEvent::GrowStart { reason, .. } => Some(*reason),
         _ => None,
     });
-    assert_eq!(starts.collect::<Vec<_>>(), [GrowReason::Demand; 3], "ceil(6 / 2)");
+    assert_eq!(starts.collect::<Vec<_>>(), [GrowReason::Demand; 3], "six calls need three runners");
 }
 
-async fn min_is_booted_at_the_start_and_ready_waits_for_it() {
+async fn starting_boots_min_runners_and_ready_waits_for_them() {
     let pool = pool("test").min(2).max(3).start().await.unwrap();
     pool.ready().await;
     assert_eq!(pool.snapshot().up, 2);
@@ -90,17 +94,17 @@ async fn min_is_booted_at_the_start_and_ready_waits_for_it() {
     assert_eq!(none.snapshot().runners, []);
 }
 
-async fn spare_slots_are_kept_ahead_of_demand() {
+async fn min_free_slots_are_kept_ahead_of_demand() {
     let pool = pool("test").min_free_slots(2).max(4).max_concurrency(1).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
-    until("two are min_free_slots", || pool.snapshot().free == 2).await;
+    until("two slots are free", || pool.snapshot().free == 2).await;
     let (gate, call, _) = gated(&pool).await;
     let reason = watcher.next(|event| match event {
         PoolEvent::GrowStart { reason, .. } => Some(*reason),
         _ => None,
     });
     assert_eq!(reason.await, GrowReason::Spare);
-    until("two are min_free_slots again", || pool.snapshot().free == 2).await;
+    until("two slots are free again", || pool.snapshot().free == 2).await;
     assert_eq!(pool.snapshot().up, 3);
     gate.open();
     call.await.unwrap().unwrap();
@@ -138,7 +142,7 @@ async fn placement_and_concurrency_change_at_run_time() {
     };
     pool.resize(change).unwrap();
     let (second, b, same) = gated(&pool).await;
-    assert_eq!(runner, same, "it has room for two now, and is the fuller one");
+    assert_eq!(runner, same, "the fuller runner has a free slot now");
     for (gate, call) in [(first, a), (second, b)] {
         gate.open();
         call.await.unwrap().unwrap();
@@ -146,14 +150,14 @@ async fn placement_and_concurrency_change_at_run_time() {
     pool.drain().await;
 }
 
-async fn a_snapshot_shows_what_there_is() {
+async fn a_snapshot_shows_runners_slots_and_queue() {
     let pool = pool("test").max(1).max_concurrency(2).start().await.unwrap();
     assert_eq!(pool.snapshot().runners, []);
     pool.call(demo::double(1)).await.unwrap();
     let (one, a, runner) = gated(&pool).await;
     let (two, b, _) = gated(&pool).await;
     let waiting = tokio::spawn(pool.call(demo::double(1)));
-    until("it waits", || pool.snapshot().queued == 1).await;
+    until("the call is queued", || pool.snapshot().queued == 1).await;
     let snapshot = pool.snapshot();
     assert_eq!((snapshot.up, snapshot.booting, snapshot.leased, snapshot.free), (1, 0, 2, 0));
     let view = &snapshot.runners[0];
@@ -165,27 +169,27 @@ async fn a_snapshot_shows_what_there_is() {
         call.await.unwrap().unwrap();
     }
     waiting.await.unwrap().unwrap();
-    until("all slots are free", || pool.snapshot().free == 2).await;
+    until("every slot is free", || pool.snapshot().free == 2).await;
     assert_eq!(pool.snapshot().runners[0].calls_done, 4);
     pool.drain().await;
 }
 
-async fn an_explanation_says_why_it_does_not_grow() {
+async fn explain_says_why_the_pool_does_not_grow() {
     let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
-    let said = |pool: &Pool| pool.explain().to_string();
-    assert!(said(&pool).contains("there is no unmet demand"), "{}", said(&pool));
+    let explained = |pool: &Pool| pool.explain().to_string();
+    assert!(explained(&pool).contains("there is no unmet demand"), "{}", explained(&pool));
     let (gate, call, _) = gated(&pool).await;
     let waiting = tokio::spawn(pool.call(demo::double(1)));
-    until("it waits", || pool.snapshot().queued == 1).await;
+    until("the call is queued", || pool.snapshot().queued == 1).await;
     let full = "1 up (0 free slots), 0 booting, 0 leaving, max 1; 1 queued: not growing, max is \
                 reached";
-    assert_eq!(said(&pool), full);
+    assert_eq!(explained(&pool), full);
     assert!(pool.explain().wants_more() && pool.explain().is_at_max());
     gate.open();
     call.await.unwrap().unwrap();
     waiting.await.unwrap().unwrap();
     pool.drain().await;
-    assert!(said(&pool).contains("the pool is draining"), "{}", said(&pool));
+    assert!(explained(&pool).contains("the pool is draining"), "{}", explained(&pool));
 }
 
 async fn events_come_in_pairs() {
@@ -228,19 +232,23 @@ async fn events_come_in_pairs() {
     assert!(booting.is_empty() && up.is_empty(), "{booting:?} {up:?}");
     assert!(calls.is_empty() && queued.is_empty(), "{calls:?} {queued:?}");
     let waited = |event: &&PoolEvent| matches!(event, PoolEvent::CallQueued { .. });
-    assert!(watcher.seen.iter().filter(waited).count() > 0, "nobody has waited");
-    assert_eq!((started, failed), (32, 2), "the one that panicked, and the child that was dropped");
+    assert!(watcher.seen.iter().filter(waited).count() > 0, "no call was queued");
+    assert_eq!(
+        (started, failed),
+        (32, 2),
+        "only the panicking call and the dropped child may fail"
+    );
 }
 
-async fn callbacks_are_called_and_their_panics_hurt_nobody() {
-    let told: Arc<Mutex<Vec<&str>>> = Arc::default();
-    let tell = |what: &'static str| {
-        let told = told.clone();
-        move |_: &PoolEvent| told.lock().unwrap().push(what)
+async fn callbacks_are_called_and_may_panic() {
+    let called: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let record = |callback: &'static str| {
+        let called = called.clone();
+        move |_: &PoolEvent| called.lock().unwrap().push(callback)
     };
     let panics = Arc::new(AtomicUsize::new(0));
     let counted = panics.clone();
-    let pool = pool("test").max(1).on_grow_start(tell("start")).on_shrink(tell("shrink"));
+    let pool = pool("test").max(1).on_grow_start(record("start")).on_shrink(record("shrink"));
     let pool = pool.on_grow_end(move |_| {
         counted.fetch_add(1, Ordering::SeqCst);
         panic!("a callback panics")
@@ -250,5 +258,5 @@ async fn callbacks_are_called_and_their_panics_hurt_nobody() {
     until("the callback has panicked", || panics.load(Ordering::SeqCst) == 1).await;
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     pool.drain().await;
-    until("all are told", || *told.lock().unwrap() == ["start", "shrink"]).await;
+    until("every callback was called", || *called.lock().unwrap() == ["start", "shrink"]).await;
 }

@@ -1,11 +1,11 @@
-//! Pools within apps: several of them, on other runtimes, on runners.
+//! Pools in unusual places: several in one process, on other runtimes, on runners.
 
 use std::time::Duration;
 
 use flame_aws::backend::Local;
 use flame_aws::{CallError, LimitsChange, Pool};
-use flame_tests::mischief;
-use flame_tests::process::{ends_clean, pids, until_gone};
+use flame_tests::demo::{misbehaving, nesting};
+use flame_tests::process::{drains_cleanly, pids, until_gone};
 use flame_tests::{Test, demo, process_pool, tests, until};
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
@@ -13,13 +13,13 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         many_pools_live_in_one_process,
-        a_plain_threads_runtime_can_have_a_pool,
+        a_runtime_on_a_plain_thread_can_have_a_pool,
         a_pool_serves_callers_of_other_runtimes,
         a_pool_is_changed_and_dropped_on_a_plain_thread,
-        a_runtime_that_ends_leaves_no_child,
-        a_pool_whose_runtime_has_ended_holds_nobody,
+        a_runtime_that_shuts_down_leaves_no_child,
+        a_pool_whose_runtime_is_gone_fails_its_callers,
         pools_on_runners_start_empty,
-        a_function_that_calls_itself_without_end_is_refused_at_the_depth_limit,
+        endless_recursion_is_refused_at_max_depth,
     ]
 }
 
@@ -27,7 +27,7 @@ fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs on a thread that is none of a runtime's.
+/// Runs a closure on a thread that belongs to no runtime.
 async fn on_a_plain_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = tokio::sync::oneshot::channel();
     let thread = std::thread::spawn(move || done.send(run()).is_ok());
@@ -49,16 +49,16 @@ async fn many_pools_live_in_one_process() {
     distinct.dedup();
     assert_eq!(distinct.len(), pools.len());
     for pool in &pools {
-        ends_clean(pool, &[]).await;
+        drains_cleanly(pool, &[]).await;
     }
 }
 
-async fn a_plain_threads_runtime_can_have_a_pool() {
+async fn a_runtime_on_a_plain_thread_can_have_a_pool() {
     let call = || {
         current_thread().block_on(async {
             let pool = process_pool("test").max(1).start().await.unwrap();
             let doubled = pool.call(demo::double(21)).await.unwrap();
-            ends_clean(&pool, &[]).await;
+            drains_cleanly(&pool, &[]).await;
             doubled
         })
     };
@@ -67,35 +67,35 @@ async fn a_plain_threads_runtime_can_have_a_pool() {
 
 async fn a_pool_serves_callers_of_other_runtimes() {
     let pool = process_pool("test").start().await.unwrap();
-    let elsewhere = pool.clone();
+    let clone = pool.clone();
     let called = on_a_plain_thread(move || {
         current_thread().block_on(async {
             let (numbers, rx) = flame_aws::channel(2);
             let (tx, mut out) = flame_aws::channel(2);
-            let child = elsewhere.place_child(demo::squares(rx, tx)).await.unwrap();
+            let child = clone.place_child(demo::squares(rx, tx)).await.unwrap();
             numbers.send(5).await.unwrap();
             let square = out.recv().await.unwrap();
             drop(numbers);
             child.join().await.unwrap().unwrap();
-            (square, elsewhere.call(demo::double(4)).await.unwrap())
+            (square, clone.call(demo::double(4)).await.unwrap())
         })
     });
     assert_eq!(called.await, (Some(25), 8));
-    ends_clean(&pool, &[]).await;
+    drains_cleanly(&pool, &[]).await;
 }
 
 async fn a_pool_is_changed_and_dropped_on_a_plain_thread() {
     let pool = process_pool("test").max(2).start().await.unwrap();
     let counter = pool.call(demo::counter(1)).await.unwrap();
     let child = pool.place_child(demo::forever()).await.unwrap();
-    let elsewhere = pool.clone();
+    let clone = pool.clone();
     on_a_plain_thread(move || {
         let change = LimitsChange { min: Some(2), ..LimitsChange::default() };
-        elsewhere.resize(change).unwrap();
-        drop((counter, child, elsewhere));
+        clone.resize(change).unwrap();
+        drop((counter, child, clone));
     })
     .await;
-    until("min is up, all is free", || {
+    until("min is up and every slot is free", || {
         let snapshot = pool.snapshot();
         snapshot.up == 2 && snapshot.leased == 0
     })
@@ -105,9 +105,9 @@ async fn a_pool_is_changed_and_dropped_on_a_plain_thread() {
     until_gone(&pids).await;
 }
 
-async fn a_runtime_that_ends_leaves_no_child() {
+async fn a_runtime_that_shuts_down_leaves_no_child() {
     for workers in [None, Some(2)] {
-        let lived = move || {
+        let run = move || {
             let runtime = match workers {
                 None => current_thread(),
                 Some(workers) => Builder::new_multi_thread()
@@ -120,21 +120,21 @@ async fn a_runtime_that_ends_leaves_no_child() {
                 let pool = process_pool("test").min(2).timeout(None).start().await.unwrap();
                 pool.ready().await;
                 drop(tokio::spawn(pool.call(demo::forever())));
-                drop(tokio::spawn(pool.call(mischief::spins())));
-                until("both are busy", || pool.snapshot().leased == 2).await;
+                drop(tokio::spawn(pool.call(misbehaving::spins())));
+                until("both calls are under way", || pool.snapshot().leased == 2).await;
                 pids(&pool)
             });
             drop(runtime);
             pids
         };
-        let pids = on_a_plain_thread(lived).await;
+        let pids = on_a_plain_thread(run).await;
         assert_eq!(pids.len(), 2);
         until_gone(&pids).await;
     }
 }
 
-async fn a_pool_whose_runtime_has_ended_holds_nobody() {
-    let lived = || {
+async fn a_pool_whose_runtime_is_gone_fails_its_callers() {
+    let run = || {
         let runtime = current_thread();
         let pool = runtime.block_on(async {
             let pool = process_pool("test").min(1).max(1).max_concurrency(1).start().await.unwrap();
@@ -144,12 +144,12 @@ async fn a_pool_whose_runtime_has_ended_holds_nobody() {
         let pids = pids(&pool);
         (runtime, pool, pids)
     };
-    let (runtime, pool, pids) = on_a_plain_thread(lived).await;
-    // Nobody drives that runtime: these wait.
+    let (runtime, pool, pids) = on_a_plain_thread(run).await;
+    // That runtime is not driven any more, so calls on its pool make no progress.
     let sent = tokio::spawn(pool.call(demo::double(1).timeout(None)));
-    until("it has the slot", || pool.snapshot().leased == 1).await;
+    until("the call has the slot", || pool.snapshot().leased == 1).await;
     let queued = tokio::spawn(pool.call(demo::double(1).timeout(None)));
-    until("it waits", || pool.snapshot().queued == 1).await;
+    until("the call is queued", || pool.snapshot().queued == 1).await;
     on_a_plain_thread(move || drop(runtime)).await;
     let lost = sent.await.unwrap();
     assert!(matches!(lost, Err(CallError::RunnerLost { started: false, .. })), "{lost:?}");
@@ -165,14 +165,14 @@ async fn a_pool_whose_runtime_has_ended_holds_nobody() {
 
 async fn pools_on_runners_start_empty() {
     let pool = process_pool("test").max(1).start().await.unwrap();
-    let booted = pool.call(mischief::starts_with_min()).await.unwrap().unwrap();
-    assert_eq!(booted, 0, "else each copy would boot copies");
-    ends_clean(&pool, &[]).await;
+    let booted = pool.call(nesting::starts_a_pool_with_min()).await.unwrap().unwrap();
+    assert_eq!(booted, 0, "otherwise every copy would boot copies");
+    drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_function_that_calls_itself_without_end_is_refused_at_the_depth_limit() {
+async fn endless_recursion_is_refused_at_max_depth() {
     let pool = Pool::builder("test").backend(Local::new()).max_depth(5).start().await.unwrap();
-    let refused = mischief::call_endlessly(&pool).await;
+    let refused = nesting::call_without_end(&pool).await;
     let refused = refused.unwrap().unwrap_err().to_string();
     assert_eq!(refused, CallError::DepthExceeded { limit: 5 }.to_string());
     assert_eq!(pool.snapshot().leased, 0);

@@ -1,35 +1,35 @@
-//! How a pool lives, on real processes and, where that is the same, on the local backend.
+//! The life of a pool and its runners: on real processes, and partly on the local backend as well.
 
 mod burst;
-mod calls;
 mod capacity;
 mod embedding;
-mod ends;
 mod idle;
+mod last_messages;
 mod logs;
 mod processes;
+mod shutdown;
+mod slots;
 mod subcommands;
-mod tails;
 mod terminal;
 mod traces;
 
-use flame_tests::{Backend, on};
+use flame_tests::{PoolBackend, on};
 
 fn main() -> std::process::ExitCode {
-    let on_both = [calls::tests(), capacity::tests()].concat();
+    let on_both_backends = [slots::tests(), capacity::tests()].concat();
     let tests = [
         burst::tests(),
         idle::tests(),
-        ends::tests(),
-        tails::tests(),
+        shutdown::tests(),
+        last_messages::tests(),
         logs::tests(),
         traces::tests(),
         embedding::tests(),
         subcommands::tests(),
         processes::tests(),
         terminal::tests(),
-        on(Backend::Process, &on_both),
-        on(Backend::Local, &on_both),
+        on(PoolBackend::Process, &on_both_backends),
+        on(PoolBackend::Local, &on_both_backends),
     ];
     flame_tests::suite(tests.concat())
 }

@@ -1,6 +1,6 @@
-//! Remote functions that a `macro_rules` writes, of fragments of every kind.
+//! Remote functions that a `macro_rules` macro writes from fragments of every kind.
 
-#![allow(clippy::init_numbered_fields, reason = "a struct with braces is one of the cases")]
+#![allow(clippy::init_numbered_fields, reason = "a tuple struct in braces is one of the cases")]
 
 use flame_aws::{AppError, Receiver, Sender, call, channel, remote};
 use futures_util::{Stream, StreamExt, stream};
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::pool;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Song(String);
+struct Label(String);
 
 #[derive(Clone, PartialEq)]
-struct Volume(u32);
+struct Setting(u32);
 
-/// For the apps of other tests, which have these functions, too.
-pub(super) fn volume() -> impl Clone + Send + Sync + 'static {
-    Volume(3)
+/// The state for the apps of this suite, which all have these functions.
+pub(super) fn setting() -> impl Clone + Send + Sync + 'static {
+    Setting(3)
 }
 
-/// Each kind of fragment in its place.
+/// Uses each kind of fragment where it may occur.
 macro_rules! functions {
     ($(
         $(#[$meta:meta])*
@@ -32,11 +32,11 @@ macro_rules! functions {
 }
 
 functions! {
-    /// What the case was: a reference that comes as a type.
+    /// A reference that arrives as a `ty` fragment.
     length(text => &str) -> usize { text.len() }
     pub(super) sum(numbers => &[u32]) -> u32 { numbers.iter().sum() }
     #[allow(clippy::ptr_arg)]
-    pub first(songs => &Vec<Song>) -> Option<Song> { songs.first().cloned() }
+    pub first(labels => &Vec<Label>) -> Option<Label> { labels.first().cloned() }
     pair((a, mut b) => (u32, u32), _ => ()) -> u32 { b += 1; a + b }
     parenthesised(text => (&str)) -> (String) { text.to_owned() }
     nothing_named() -> () {}
@@ -51,13 +51,13 @@ macro_rules! of_type {
         }
 
         #[remote]
-        fn streamed(songs: Vec<$t>) -> $stream {
-            stream::iter(songs)
+        fn streamed(labels: Vec<$t>) -> $stream {
+            stream::iter(labels)
         }
 
         #[remote]
-        fn streamed_items(songs: Vec<$t>) -> impl Stream<Item = $item> + Send {
-            stream::iter(songs)
+        fn streamed_items(labels: Vec<$t>) -> impl Stream<Item = $item> + Send {
+            stream::iter(labels)
         }
 
         #[remote]
@@ -67,22 +67,22 @@ macro_rules! of_type {
 
         #[remote]
         async fn passes_on(mut from: Receiver<$t>, to: Sender<$t>) {
-            while let Ok(Some(song)) = from.recv().await {
-                to.send(song).await.unwrap();
+            while let Ok(Some(label)) = from.recv().await {
+                to.send(label).await.unwrap();
             }
         }
 
         #[remote]
         impl $t {
             #[remote]
-            fn louder(&self, other: &Self, times: $item) -> Self {
+            fn joined(&self, other: &Self, times: $item) -> Self {
                 Self(format!("{}{}{}!", self.0, other.0, times.0))
             }
         }
     };
 }
 
-of_type!(Song, impl Stream<Item = Song> + Send, Song, &Volume, Volume);
+of_type!(Label, impl Stream<Item = Label> + Send, Label, &Setting, Setting);
 
 macro_rules! whole {
     ($item:item) => {
@@ -93,18 +93,18 @@ macro_rules! whole {
 
 whole! { async fn item(text: &str) -> String { text.to_uppercase() } }
 
-/// A type that goes through a second macro stands in one group more.
-macro_rules! handed_on {
-    ($name:ident: $t:ty) => { handed_on!(@ $name, $t); };
+/// A type that passes through a second macro has another invisible group around it.
+macro_rules! passed_on {
+    ($name:ident: $t:ty) => { passed_on!(@ $name, $t); };
     (@ $name:ident, $t:ty) => {
         #[remote]
         fn $name(value: $t, other: $t) -> bool { value == other }
     };
 }
 
-handed_on! { equal: &Song }
+passed_on! { equal: &Label }
 
-/// One name by two ways is two parameters.
+/// One name from two sources is two parameters, by hygiene.
 macro_rules! hygienic {
     ($name:ident, $same:ident) => {
         #[remote]
@@ -116,7 +116,7 @@ macro_rules! hygienic {
 
 hygienic!(two_of_a_name, same);
 
-/// Expressions that a neighbour would tear apart, were they not kept together.
+/// Expressions that the operators around them would split if their groups got lost.
 macro_rules! kept_together {
     (
         $name:ident, $sum:expr, $range:expr, $closure:expr, $literal:literal, $cast:expr, $new:expr,
@@ -130,20 +130,20 @@ macro_rules! kept_together {
             results.extend($range.rev());
             results.push($closure(1) * 10);
             results.push(-$cast.abs());
-            if $new == (Volume { 0: 1 }) {
+            if $new == (Setting { 0: 1 }) {
                 results.push(if matches!(results.len() as i64, $three_or_four) { 0 } else { 1 });
             }
             results
         }
 
-        fn as_it_is(numbers: [i64; $sum]) -> Vec<i64> {
+        fn without_the_attribute(numbers: [i64; $sum]) -> Vec<i64> {
             let mut results = <$list>::new();
             results.extend(<$list>::from([numbers.iter().sum::<i64>() * $sum]));
             results.extend(vec![$sum * 2, i64::pow($literal, 2), $literal.pow(2)]);
             results.extend($range.rev());
             results.push($closure(1) * 10);
             results.push(-$cast.abs());
-            if $new == (Volume { 0: 1 }) {
+            if $new == (Setting { 0: 1 }) {
                 results.push(if matches!(results.len() as i64, $three_or_four) { 0 } else { 1 });
             }
             results
@@ -156,43 +156,43 @@ macro_rules! kept_together {
 }
 
 kept_together!(
-    torn,
+    grouped,
     1 + 1,
     0_i64..3,
     |number: i64| number + 1,
     -7_i64,
     8_u8 as i64 - 9,
-    Volume { 0: 1 },
+    Setting { 0: 1 },
     Vec<i64>,
     3 | 9
 );
 
 #[tokio::test]
-async fn what_a_macro_inserts_means_the_same_in_a_remote_function() {
-    let expected = as_it_is([5, 6]);
+async fn macro_fragments_mean_the_same_in_a_remote_function() {
+    let expected = without_the_attribute([5, 6]);
     assert_eq!(expected, [22, 4, 49, 49, 2, 1, 0, 20, -1, 0]);
-    assert_eq!(torn([5, 6]).await, expected);
+    assert_eq!(grouped([5, 6]).await, expected);
     let pool = pool().await;
-    assert_eq!(pool.call(torn([5, 6])).await.unwrap(), expected);
+    assert_eq!(pool.call(grouped([5, 6])).await.unwrap(), expected);
     assert_eq!(in_a_block(&pool, [5, 6]).await, 10);
 }
 
 #[tokio::test]
-async fn a_function_made_by_a_macro_is_one_like_any_other() {
-    let song = || Song("la".to_owned());
+async fn a_function_written_by_a_macro_works_like_any_other() {
+    let label = || Label("la".to_owned());
     let run = super::app().run(async || {
         same_here_and_there!(
             length("four"),
             sum(&[1, 2]),
-            first(&vec![song()]),
+            first(&vec![label()]),
             pair((1, 2), ()),
             parenthesised("both"),
             nothing_named(),
-            inside(vec![song()], [song(), song()], Some(Box::new(song()))),
+            inside(vec![label()], [label(), label()], Some(Box::new(label()))),
             stateful(),
-            song().louder(&song(), song()),
+            label().joined(&label(), label()),
             item("up"),
-            equal(&song(), &song()),
+            equal(&label(), &label()),
             two_of_a_name(1, 2),
         );
         Ok::<_, AppError>(())
@@ -202,21 +202,21 @@ async fn a_function_made_by_a_macro_is_one_like_any_other() {
     let pool = pool().await;
     assert_eq!(pool.try_call(fails("7")).await.unwrap(), 7);
     let streams =
-        [pool.stream(streamed(vec![song(); 2])), pool.stream(streamed_items(vec![song(); 2]))];
+        [pool.stream(streamed(vec![label(); 2])), pool.stream(streamed_items(vec![label(); 2]))];
     for stream in streams {
-        assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>().await, [song(), song()]);
+        assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>().await, [label(), label()]);
     }
-    let (songs, theirs) = channel(1);
+    let (labels, receiver) = channel(1);
     let (sender, mut back) = channel(1);
-    let child = pool.place_child(passes_on(theirs, sender)).await.unwrap();
-    songs.send(song()).await.unwrap();
-    assert_eq!(back.recv().await.unwrap(), Some(song()));
-    drop(songs);
+    let child = pool.place_child(passes_on(receiver, sender)).await.unwrap();
+    labels.send(label()).await.unwrap();
+    assert_eq!(back.recv().await.unwrap(), Some(label()));
+    drop(labels);
     child.join().await.unwrap();
 }
 
-/// Two blocks that a macro writes are in one line of the app's, and still two functions.
-macro_rules! both {
+/// Blocks that one macro call writes share a line of the app, and are still separate functions.
+macro_rules! three_blocks {
     ($pool:expr, $argument:ident: $of:ty => $result:ty, $body:block, $block:expr) => {
         (
             call!($pool, async |$argument: $of| -> $result $body).await.unwrap(),
@@ -227,10 +227,10 @@ macro_rules! both {
 }
 
 #[tokio::test]
-async fn blocks_made_by_a_macro_are_functions_of_their_own() {
+async fn blocks_written_by_a_macro_are_separate_functions() {
     let pool = pool().await;
     let text = "four";
-    let all = both!(pool, text: &str => usize, { text.len() * 10 }, |text: &str| -> usize {
+    let all = three_blocks!(pool, text: &str => usize, { text.len() * 10 }, |text: &str| -> usize {
         text.len()
     });
     assert_eq!(all, (40, 400, 4));

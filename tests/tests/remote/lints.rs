@@ -1,9 +1,9 @@
-//! An app's code under strict lints: what the macros write adds nothing for it to mend. The compiler's
-//! part is passed where this compiles; clippy's is a part of every run of clippy over the tests.
+//! An app's code under strict lints: the macros' output triggers none of them. The compiler checks
+//! its lints whenever this file compiles; clippy checks its own whenever it runs over the tests.
 
 #![deny(clippy::pedantic, clippy::nursery)]
-#![allow(clippy::unused_async, reason = "of the functions themselves")]
-#![allow(clippy::redundant_pub_crate, reason = "of the helper for the other tests")]
+#![allow(clippy::unused_async, reason = "the functions themselves need no await")]
+#![allow(clippy::redundant_pub_crate, reason = "the helper is for the other tests")]
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, unused_qualifications)]
 #![deny(elided_lifetimes_in_paths, explicit_outlives_requirements, let_underscore_drop)]
 #![deny(redundant_lifetimes, single_use_lifetimes, trivial_casts, trivial_numeric_casts)]
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug)]
 struct Store(u64);
 
-/// The same for all apps of this suite.
+/// The state for all apps of this suite.
 pub(super) const fn store() -> impl Clone + Send + Sync + 'static {
     Store(7)
 }
@@ -27,32 +27,32 @@ pub(super) const fn store() -> impl Clone + Send + Sync + 'static {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Word(String);
 
-/// Doubles.
+/// Doubles a number.
 #[remote]
 async fn double(number: u64) -> u64 {
     number.saturating_mul(2)
 }
 
-/// Borrows, and fails.
+/// Borrows its arguments, and may fail.
 #[remote]
 async fn parsed(text: &str, list: &[u64]) -> Result<u64, String> {
     let number = text.parse::<u64>().map_err(|error| error.to_string())?;
     Ok(list.iter().fold(number, |sum, next| sum.saturating_add(*next)))
 }
 
-/// Plain, with state.
+/// A plain function with state.
 #[remote]
 fn stored(word: &Word, #[state] store: Store) -> u64 {
     store.0.saturating_add(u64::try_from(word.0.len()).unwrap_or_default())
 }
 
-/// Lends its state.
+/// Borrows its state.
 #[remote]
 async fn lent(#[state] store: &Store) -> u64 {
     store.0
 }
 
-/// Counts.
+/// Streams numbers.
 #[remote]
 fn below(end: u64) -> impl Stream<Item = u64> {
     stream::iter(0..end)
@@ -60,26 +60,26 @@ fn below(end: u64) -> impl Stream<Item = u64> {
 
 #[remote]
 impl Word {
-    /// Its length.
+    /// The word's length.
     #[remote]
     async fn length(&self, at_least: usize) -> usize {
         self.0.len().max(at_least)
     }
 
-    /// Made anew.
+    /// Repeats the word.
     #[remote]
     fn repeated(self, times: usize) -> Self {
         Self(self.0.repeat(times))
     }
 
-    /// From text.
+    /// Makes a word of text.
     #[remote]
     fn of(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
 
-/// Written where it is called.
+/// Calls a block.
 async fn called(pool: &Pool, number: u64) -> Result<u64, CallError> {
     call!(pool, async |number: u64| -> u64 { number.saturating_add(1) }).await
 }

@@ -1,5 +1,5 @@
-//! What `#[remote]` and `call!` make of the functions that people write. The calls cross the real
-//! serialization boundary, within this process.
+//! The expansion of `#[remote]` and `call!` for functions of every shape. The calls use the real
+//! serialization, within this process.
 
 #![forbid(unsafe_code)]
 
@@ -14,16 +14,16 @@ use flame_aws::{
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-/// An app with all states of this suite: its own functions' states are asked for at the start.
+/// An app with all states of this suite's functions: `App::run` checks that none is missing.
 fn app() -> App {
-    App::new().state(Db("db")).state(fragments::volume()).state(lints::store())
+    App::new().state(Db("db")).state(fragments::setting()).state(lints::store())
 }
 
 async fn pool() -> Pool {
-    Pool::builder("calling").max(1).backend(Local::new()).start().await.unwrap()
+    Pool::builder("remote").max(1).backend(Local::new()).start().await.unwrap()
 }
 
-/// Whether the pool's answer is the one that is given here.
+/// Checks that awaiting each work and calling it on a pool give the same result.
 macro_rules! same_here_and_there {
     ($($work:expr),+ $(,)?) => {{
         let pool = pool().await;
@@ -34,6 +34,7 @@ macro_rules! same_here_and_there {
 mod fragments;
 mod lints;
 mod names;
+mod thread_safety;
 
 #[remote]
 async fn nothing() {}
@@ -62,7 +63,7 @@ async fn a_work_is_a_future_like_any_other() {
     assert_eq!(all, [0, 2, 4]);
 }
 
-/// Not `Clone`.
+/// An argument that is not `Clone`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Video {
     name: String,
@@ -148,7 +149,7 @@ struct Scaler {
 impl Scaler {
     const WIDTH: usize = 2;
 
-    /// By value, by reference, and neither.
+    /// Methods by reference and by value follow, and functions without `self`.
     #[remote]
     async fn scale(&self, number: u32) -> u32 {
         self.twice_here(number) / 2
@@ -220,7 +221,7 @@ fn plain_with_state(#[state] Db(name): Db, #[state] again: &Db) -> String {
 }
 
 #[tokio::test]
-async fn state_is_not_sent_and_is_found_where_the_function_runs() {
+async fn state_is_not_sent_but_taken_from_the_process_that_runs_the_function() {
     let run = app().run(async || {
         same_here_and_there!(with_state("hi"), plain_with_state());
         Ok::<_, AppError>(())
@@ -229,7 +230,7 @@ async fn state_is_not_sent_and_is_found_where_the_function_runs() {
 }
 
 #[tokio::test]
-async fn a_dependencys_function_that_lacks_its_state_stops_no_app_and_its_call_takes_no_runner() {
+async fn a_dependencys_function_without_its_state_fails_only_when_called() {
     let run = app().run(async || {
         let pool = pool().await;
         let error = pool.call(dependency::needs_state()).await.unwrap_err();
@@ -262,7 +263,7 @@ async fn a_stream_gives_results_whose_errors_need_no_serde() {
     assert_eq!(here, there);
 }
 
-/// An error of an app's own that cannot be serialized.
+/// An app's own error type, which can't be serialized.
 #[derive(Debug, thiserror::Error)]
 enum OwnError {
     #[error("disk")]
@@ -284,7 +285,7 @@ async fn fails_boxed() -> Result<u8, Box<dyn std::error::Error + Send + Sync>> {
 }
 
 #[tokio::test]
-async fn an_error_that_can_be_made_of_a_remote_one_crosses_with_its_chain() {
+async fn an_error_convertible_from_remote_error_crosses_with_its_chain() {
     assert!(matches!(fails().await, Err(OwnError::Io(_))));
     let pool = pool().await;
     let error = pool.try_call(fails()).await.unwrap_err();
@@ -296,19 +297,19 @@ async fn an_error_that_can_be_made_of_a_remote_one_crosses_with_its_chain() {
 }
 
 mod attributes {
-    //! Each attribute has to be where it means what its author meant.
+    //! The lints fail if an attribute ends up on the wrong item.
     #![deny(missing_docs, unused, deprecated, clippy::all)]
 
     use flame_aws::remote;
 
-    /// Documented, and seen from outside.
+    /// Documented and public.
     #[remote]
     #[deprecated = "use another"]
     #[allow(clippy::unused_unit)]
     pub async fn old() -> () {}
 
     #[remote]
-    #[must_use = "counting is dear"]
+    #[must_use = "counting is expensive"]
     pub(super) async fn count() -> usize {
         1
     }
@@ -324,11 +325,11 @@ mod attributes {
     pub(super) async fn absent(number: DoesNotExist) {}
 
     #[remote]
-    #[cfg_attr(all(), expect(unused_variables, reason = "it is not used"))]
+    #[cfg_attr(all(), expect(unused_variables, reason = "the parameter is unused"))]
     pub(super) async fn expected(number: u8) {}
 
-    /// A type.
-    #[expect(unreachable_pub, reason = "what the macro keeps is under test")]
+    /// A public type.
+    #[expect(unreachable_pub, reason = "the test is about what the macro keeps")]
     #[derive(Clone, serde::Serialize, serde::Deserialize)]
     pub struct Thing;
 
@@ -337,12 +338,12 @@ mod attributes {
         /// Documented.
         #[remote]
         #[cfg(test)]
-        #[expect(clippy::needless_return, reason = "it is needless")]
+        #[expect(clippy::needless_return, reason = "the return is needless")]
         pub async fn method(&self) -> u8 {
             return 1;
         }
 
-        /// Not there.
+        /// Removed by `cfg`.
         #[remote]
         #[cfg(any())]
         pub async fn absent(&self, number: DoesNotExist) {}
@@ -353,7 +354,7 @@ mod attributes {
     pub(super) struct Old;
 
     #[remote]
-    #[expect(deprecated, reason = "the type is")]
+    #[expect(deprecated, reason = "the type is deprecated")]
     impl Old {
         #[remote]
         pub(super) async fn method(&self) -> u8 {
@@ -374,8 +375,8 @@ mod attributes {
 }
 
 #[tokio::test]
-async fn attributes_stay_where_they_mean_something() {
-    #[expect(deprecated, reason = "the attribute must be on the function that is called")]
+async fn attributes_stay_on_the_items_that_they_apply_to() {
+    #[expect(deprecated, reason = "the attribute has to be on the function that is called")]
     let old = attributes::old();
     old.await;
     let thing = attributes::Thing;
@@ -385,13 +386,13 @@ async fn attributes_stay_where_they_mean_something() {
         attributes::expected(1),
         thing.method(),
     );
-    #[expect(deprecated, reason = "it is")]
+    #[expect(deprecated, reason = "the type is deprecated")]
     let old = attributes::Old;
     same_here_and_there!(old.method());
 }
 
 mod shadows {
-    //! A module in which no name means what it usually does.
+    //! A module that shadows every name that the macros could use.
     #![allow(dead_code, unused_macros)]
 
     pub(super) struct Option;
@@ -434,7 +435,7 @@ mod shadows {
 }
 
 #[tokio::test]
-async fn names_that_the_app_defines_do_not_disturb_the_expansion() {
+async fn names_that_the_app_shadows_do_not_affect_the_expansion() {
     let run = app().run(async || {
         same_here_and_there!(shadows::shadowed("a", &[1]), shadows::plain_shadowed("abc"));
         Ok::<_, AppError>(())
@@ -486,9 +487,9 @@ async fn sums(mut numbers: Receiver<u32>, sums: Sender<u32>) -> anyhow::Result<u
 
 #[tokio::test]
 async fn a_function_with_channels_runs_here_as_it_does_there() {
-    let (numbers, theirs) = channel(4);
+    let (numbers, receiver) = channel(4);
     let (sender, mut all) = channel(4);
-    let work = tokio::spawn(sums(theirs, sender));
+    let work = tokio::spawn(sums(receiver, sender));
     for number in [1, 2, 3] {
         numbers.send(number).await.unwrap();
     }
@@ -543,7 +544,7 @@ async fn a_block_may_be_plain_empty_mutable_borrowing_and_stateful() {
     });
     run.await.unwrap();
     count += 1;
-    assert_eq!(count, 2, "the block got a copy");
+    assert_eq!(count, 2, "the block has changed the local variable");
 }
 
 #[tokio::test]
@@ -558,7 +559,7 @@ async fn a_block_inside_a_generic_function_is_one_function() {
 }
 
 #[tokio::test]
-async fn blobs_cross_wherever_they_stand() {
+async fn blobs_cross_at_any_depth() {
     #[remote]
     async fn reversed(blobs: Vec<Option<Blob>>) -> Vec<Option<Blob>> {
         blobs.into_iter().rev().collect()
@@ -568,7 +569,7 @@ async fn blobs_cross_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn options_do_not_matter_here() {
+async fn options_have_no_effect_on_an_awaited_work() {
     let hour = Duration::from_secs(3600);
     assert_eq!(plain(1).timeout(hour).detached().await, 2);
     assert_eq!(plain(1).timeout(None).await, 2);
@@ -576,7 +577,7 @@ async fn options_do_not_matter_here() {
     assert_eq!(names.len(), 3);
 }
 
-/// Runs a future on a thread that knows of no runtime.
+/// Runs a future on a thread without a runtime.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {

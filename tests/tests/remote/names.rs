@@ -1,10 +1,10 @@
-//! flame-aws under another name, or behind another crate.
+//! flame-aws under another name, or re-exported by another crate.
 
 use flame_aws::backend::Local;
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-/// What a crate has that passes flame-aws on to its users.
+/// Stands for a crate that re-exports flame-aws.
 mod platform {
     pub(super) mod compute {
         pub(in super::super) use flame_aws::{
@@ -42,7 +42,7 @@ impl Word {
 }
 
 #[tokio::test]
-async fn functions_may_say_where_flame_aws_is() {
+async fn functions_may_give_the_path_of_flame_aws() {
     let pool = compute::Pool::builder("names").backend(Local::new()).start().await.unwrap();
     assert_eq!(pool.call(double(2)).await.unwrap(), 4);
     assert_eq!(pool.call(plainly("four")).await.unwrap(), 4);
@@ -54,14 +54,14 @@ async fn functions_may_say_where_flame_aws_is() {
 }
 
 #[compute::test(crate = compute, app = super::app())]
-async fn tests_may_say_where_flame_aws_is() {
+async fn tests_may_give_the_path_of_flame_aws() {
     let pool = compute::Pool::builder("names").max(1).start().await.unwrap();
     assert_eq!(pool.call(double(2)).await.unwrap(), 4);
     pool.drain().await;
 }
 
 #[compute::test(app = super::app(), worker_threads = 2, crate = self::platform::compute)]
-async fn the_path_may_stand_behind_other_options() {
+async fn the_path_may_follow_other_options() {
     let pool = compute::Pool::builder("names").max(1).start().await.unwrap();
     assert_eq!(pool.call(double(3)).await.unwrap(), 6);
     pool.drain().await;

@@ -1,4 +1,4 @@
-//! Those who call without a pause, in every way there is.
+//! Callers that make calls of every kind without a pause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use rand::{Rng, RngCore};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::calls::{Ran, ran};
+use crate::context::StormContext;
 use crate::functions::{adds, answer, counts, echoes, naps, panics, works};
-use crate::ground::Ground;
+use crate::ledger::{Executed, claim_of};
 
-/// At a time; more than there are slots, so that some wait.
+/// How many callers there are: more than slots, so that some calls are queued.
 const CALLERS: usize = 32;
 
-/// What may happen to a call that has time enough.
+/// The errors that a call may get although it has enough time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hardship {
-    /// Its runner may die.
-    Losses,
-    /// Nothing: it has its result.
+pub(crate) enum ExpectedErrors {
+    /// Errors of a lost runner and of failed boots.
+    RunnerLoss,
+    /// None: every call gets its result.
     None,
 }
 
-/// How a call is made.
+/// The kinds of calls.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+enum CallKind {
     Call,
     Plain,
     Large,
@@ -38,36 +38,40 @@ enum Way {
     Child,
     Cast,
     Panic,
-    /// Its deadline is about as long as it takes.
-    Hurried,
-    /// Its caller drops it.
+    /// A call whose timeout is about as long as the call takes.
+    ShortTimeout,
+    /// A call that its caller drops.
     Dropped,
 }
 
-/// All of them, on one pool.
+/// All callers of one pool.
 pub(crate) struct Callers {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Callers {
-    pub(crate) fn start(ground: &Arc<Ground>, pool: &Pool, hardship: Hardship) -> Self {
+    pub(crate) fn start(
+        context: &Arc<StormContext>,
+        pool: &Pool,
+        expected: ExpectedErrors,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let caller = |number| {
-            let random = ground.random(&format!("caller {number}"));
+            let random = context.random(&format!("caller {number}"));
             let mut caller =
-                Caller { ground: ground.clone(), pool: pool.clone(), random, hardship };
+                Caller { context: context.clone(), pool: pool.clone(), random, expected };
             let stopped = stopped.clone();
             tokio::spawn(async move {
                 while !*stopped.borrow() {
-                    caller.makes_a_call().await;
+                    caller.make_a_call().await;
                 }
             })
         };
         Self { stop, tasks: (0..CALLERS).map(caller).collect() }
     }
 
-    /// No new calls; returns when all have their answers.
+    /// Stops making calls, and waits until every call has its answer.
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
         for caller in join_all(self.tasks).await {
@@ -77,104 +81,109 @@ impl Callers {
 }
 
 struct Caller {
-    ground: Arc<Ground>,
+    context: Arc<StormContext>,
     pool: Pool,
     random: StdRng,
-    hardship: Hardship,
+    expected: ExpectedErrors,
 }
 
 impl Caller {
-    async fn makes_a_call(&mut self) {
-        // Now and then all have nothing to do, and runners end.
+    async fn make_a_call(&mut self) {
+        // A pause now and then lets runners idle out.
         if self.random.random_ratio(1, 200) {
             tokio::time::sleep(Duration::from_millis(self.random.random_range(0..500))).await;
         }
-        let way = match self.random.random_range(0..100) {
-            0..40 => Way::Call,
-            40..50 => Way::Plain,
-            50..60 => Way::Large,
-            60..70 => Way::Stream,
-            70..78 => Way::Child,
-            78..84 => Way::Cast,
-            84..87 => Way::Panic,
-            87..94 => Way::Hurried,
-            _ => Way::Dropped,
+        let kind = match self.random.random_range(0..100) {
+            0..40 => CallKind::Call,
+            40..50 => CallKind::Plain,
+            50..60 => CallKind::Large,
+            60..70 => CallKind::Stream,
+            70..78 => CallKind::Child,
+            78..84 => CallKind::Cast,
+            84..87 => CallKind::Panic,
+            87..94 => CallKind::ShortTimeout,
+            _ => CallKind::Dropped,
         };
-        let ground = self.ground.clone();
-        let call = ground.calls.begin();
-        let name = format!("call {call}, made as {way:?}");
-        let answered = ground.watch.over(name, self.make(way, call)).await;
-        let unexpected = |words: String| {
-            ground
-                .calls
-                .wrong("unexpected error", &format!("call {call}, made as {way:?}: {words}"));
+        let context = self.context.clone();
+        let call = context.ledger.begin();
+        let name = format!("call {call}, made as {kind:?}");
+        let answered = context.watchdog.wait_for(name, self.make(kind, call)).await;
+        let unexpected = |details: String| {
+            context.ledger.violation(
+                "unexpected error",
+                &format!("call {call}, made as {kind:?}: {details}"),
+            );
         };
         match answered {
-            Ok(Answer::Right) => ground.calls.answered(call, Ran::Once, "the result"),
-            Ok(Answer::Taken) if self.hardship == Hardship::None => {
-                ground.calls.answered(call, Ran::Once, "taken, as a cast");
+            Ok(Outcome::Right) => context.ledger.answered(call, Executed::Once, "the result"),
+            Ok(Outcome::Accepted) if self.expected == ExpectedErrors::None => {
+                context.ledger.answered(call, Executed::Once, "accepted, as a cast");
             }
-            Ok(Answer::Taken) => ground.calls.answered(call, Ran::AtMostOnce, "taken, as a cast"),
-            Ok(Answer::Dropped) => {
-                ground.calls.answered(call, Ran::AtMostOnce, "dropped by its caller");
+            Ok(Outcome::Accepted) => {
+                context.ledger.answered(call, Executed::AtMostOnce, "accepted, as a cast")
             }
-            Ok(Answer::Wrong(words)) => {
-                ground.calls.answered(call, Ran::Once, "a wrong result");
-                ground.calls.wrong("wrong result", &format!("call {call}, {way:?}: {words}"));
+            Ok(Outcome::Dropped) => {
+                context.ledger.answered(call, Executed::AtMostOnce, "dropped by its caller");
             }
-            Err(error) => match ran(&error) {
-                Some((said, how)) => {
-                    ground.calls.answered(call, said, how);
-                    if !self.expects(way, &error) {
+            Ok(Outcome::Wrong(details)) => {
+                context.ledger.answered(call, Executed::Once, "a wrong result");
+                context
+                    .ledger
+                    .violation("wrong result", &format!("call {call}, {kind:?}: {details}"));
+            }
+            Err(error) => match claim_of(&error) {
+                Some((claim, name)) => {
+                    context.ledger.answered(call, claim, name);
+                    if !self.expects(kind, &error) {
                         unexpected(error.to_string());
                     }
                 }
                 None => {
-                    ground.calls.answered(call, Ran::AtMostOnce, "another error");
+                    context.ledger.answered(call, Executed::AtMostOnce, "another error");
                     unexpected(error.to_string());
                 }
             },
         }
     }
 
-    fn expects(&self, way: Way, error: &CallError) -> bool {
+    fn expects(&self, kind: CallKind, error: &CallError) -> bool {
         match error {
-            CallError::Panicked { .. } => matches!(way, Way::Panic),
-            CallError::Timeout { .. } if matches!(way, Way::Hurried) => true,
-            _ => self.hardship == Hardship::Losses,
+            CallError::Panicked { .. } => matches!(kind, CallKind::Panic),
+            CallError::Timeout { .. } if matches!(kind, CallKind::ShortTimeout) => true,
+            _ => self.expected == ExpectedErrors::RunnerLoss,
         }
     }
 
-    async fn make(&mut self, way: Way, call: u64) -> Result<Answer, CallError> {
+    async fn make(&mut self, kind: CallKind, call: u64) -> Result<Outcome, CallError> {
         let (pool, random) = (&self.pool, &mut self.random);
         let mut millis = |range| Duration::from_millis(random.random_range(range));
-        let right = |is: bool, words: &dyn Fn() -> String| {
-            if is { Answer::Right } else { Answer::Wrong(words()) }
+        let check = |is_right: bool, details: &dyn Fn() -> String| {
+            if is_right { Outcome::Right } else { Outcome::Wrong(details()) }
         };
-        Ok(match way {
-            Way::Call => {
+        Ok(match kind {
+            CallKind::Call => {
                 let (value, runner) = pool.call(naps(call, millis(0..20))).await?;
-                self.ground.has_served(runner);
-                right(value == answer(call), &|| value.to_string())
+                self.context.has_served(runner);
+                check(value == answer(call), &|| value.to_string())
             }
-            Way::Plain => {
+            CallKind::Plain => {
                 let value = pool.call(works(call, random.random_range(0..50_000))).await?;
-                right(value == answer(call), &|| value.to_string())
+                check(value == answer(call), &|| value.to_string())
             }
-            Way::Large => {
-                // Around the sizes at which frames, windows and sockets are full.
+            CallKind::Large => {
+                // Sizes around those of frames, windows and socket buffers.
                 let size = random.random_range(1..600_000) >> random.random_range(0..12);
                 let bytes = demo::bytes(size);
                 let (value, echo) = pool.call(echoes(call, bytes.clone())).await?;
-                right(value == answer(call) && echo == bytes, &|| format!("{value}, {size} bytes"))
+                check(value == answer(call) && echo == bytes, &|| format!("{value}, {size} bytes"))
             }
-            Way::Stream => {
+            CallKind::Stream => {
                 let items = random.random_range(0..2_000);
                 let got: Vec<u64> = pool.stream(counts(call, items)).try_collect().await?;
                 let all = (0..items).map(|item| answer(call).wrapping_add(item));
-                right(got.iter().copied().eq(all), &|| format!("{} of {items} items", got.len()))
+                check(got.iter().copied().eq(all), &|| format!("{} of {items} items", got.len()))
             }
-            Way::Child => {
+            CallKind::Child => {
                 let (numbers, receiver) = channel(8);
                 let child = pool.place_child(adds(call, receiver)).await?;
                 let mut sum = answer(call);
@@ -182,51 +191,51 @@ impl Caller {
                     let number = random.next_u64();
                     sum = sum.wrapping_add(number);
                     if numbers.send(number).await.is_err() {
-                        // The child's end tells why.
+                        // Joining the child gives the reason.
                         break;
                     }
                 }
                 drop(numbers);
                 let value = child.join().await?;
-                right(value.as_ref().is_ok_and(|value| *value == sum), &|| format!("{value:?}"))
+                check(value.as_ref().is_ok_and(|value| *value == sum), &|| format!("{value:?}"))
             }
-            Way::Cast => {
+            CallKind::Cast => {
                 pool.cast(naps(call, millis(0..20))).await?;
-                Answer::Taken
+                Outcome::Accepted
             }
-            Way::Panic => {
-                let error = pool.call(panics(call)).await.expect_err("it panics");
+            CallKind::Panic => {
+                let error = pool.call(panics(call)).await.expect_err("the function panics");
                 match &error {
                     CallError::Panicked { message, .. } if *message != format!("call {call}") => {
-                        Answer::Wrong(message.clone())
+                        Outcome::Wrong(message.clone())
                     }
                     _ => return Err(error),
                 }
             }
-            Way::Hurried => {
+            CallKind::ShortTimeout => {
                 let (time, deadline) = (millis(0..40), millis(1..40));
                 let (value, _) = pool.call(naps(call, time).timeout(deadline)).await?;
-                right(value == answer(call), &|| value.to_string())
+                check(value == answer(call), &|| value.to_string())
             }
-            Way::Dropped => {
+            CallKind::Dropped => {
                 let (time, patience) = (millis(0..40), millis(0..20));
                 tokio::select! {
                     answered = pool.call(naps(call, time)) => {
                         let (value, _) = answered?;
-                        right(value == answer(call), &|| value.to_string())
+                        check(value == answer(call), &|| value.to_string())
                     }
-                    () = tokio::time::sleep(patience) => Answer::Dropped,
+                    () = tokio::time::sleep(patience) => Outcome::Dropped,
                 }
             }
         })
     }
 }
 
-/// What comes of a call that has no error.
-enum Answer {
+/// The outcome of a call without an error.
+enum Outcome {
     Right,
     Wrong(String),
-    /// A runner has taken it; what comes of it is told to nobody.
-    Taken,
+    /// A runner has accepted the cast. Its result is never reported.
+    Accepted,
     Dropped,
 }

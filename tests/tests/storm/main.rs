@@ -1,33 +1,33 @@
-//! Three storms over a pool whose runners are real copies, while callers call without a pause.
+//! Stress tests: three storms over a pool of real processes, under a constant load of calls.
 //!
 //! | storm | what happens |
 //! |---|---|
-//! | `kills` | runners get SIGKILL, SIGSTOP, SIGCONT and SIGTERM, while they boot, too |
-//! | `cuts` | a proxy between runners and parent cuts, delays and holds back their connections |
-//! | `strangers` | garbage, other protocols, half of a handshake, wrong and used tokens at the listener |
+//! | `kills` | runners get SIGKILL, SIGSTOP, SIGCONT and SIGTERM, also while they boot |
+//! | `cuts` | a proxy between runners and parent cuts, delays and stalls their connections |
+//! | `intruders` | clients send garbage, other protocols, partial handshakes, and wrong and used tokens |
 //!
 //! Each call has a number. Its execution writes that number to a file before anything else, so that
-//! no signal can hide it. Afterwards each call must have been answered once, executed at most once,
-//! and not at all where its error says so; and nothing may be left over.
+//! no signal can hide it. After the storm each call must have been answered once, executed at most
+//! once, and not executed at all if its error says so; and no resource may be left over.
 //!
 //! ```text
 //! cargo xtask storm [--seconds N] [--seed S]
 //! ```
 //!
-//! The tests of the project run it for two seconds each, with one seed. The seed decides what is
-//! done, in which order; when it is done is up to the machine.
+//! `cargo xtask test` runs each storm for two seconds with a fixed seed. The seed decides what
+//! happens and in which order; the timing depends on the machine.
 
 mod callers;
-mod calls;
+mod context;
 mod cuts;
 mod functions;
-mod ground;
+mod intruders;
 mod kills;
-mod left;
+mod ledger;
 mod options;
 mod report;
-mod strangers;
-mod watch;
+mod resources;
+mod watchdog;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -37,47 +37,47 @@ use flame_aws::Pool;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::ground::Ground;
-use crate::left::Left;
+use crate::context::StormContext;
 use crate::options::Options;
 use crate::report::Report;
+use crate::resources::Resources;
 
-/// A storm by its name, and what rages for that long.
+/// A storm, by its name.
 #[derive(Clone, Copy)]
 struct Storm {
     name: &'static str,
-    rage: for<'a> fn(&'a Arc<Ground>, Duration) -> BoxFuture<'a, ()>,
+    run: for<'a> fn(&'a Arc<StormContext>, Duration) -> BoxFuture<'a, ()>,
 }
 
 const STORMS: [Storm; 3] = [
-    Storm { name: "kills", rage: |ground, time| Box::pin(kills::rage(ground, time)) },
-    Storm { name: "cuts", rage: |ground, time| Box::pin(cuts::rage(ground, time)) },
-    Storm { name: "strangers", rage: |ground, time| Box::pin(strangers::rage(ground, time)) },
+    Storm { name: "kills", run: |context, time| Box::pin(kills::run(context, time)) },
+    Storm { name: "cuts", run: |context, time| Box::pin(cuts::run(context, time)) },
+    Storm { name: "intruders", run: |context, time| Box::pin(intruders::run(context, time)) },
 ];
 
 fn main() -> ExitCode {
-    if let Some(ended) = flame_tests::unless_tests_run_here() {
-        return ended;
+    if let Some(exit) = flame_tests::run_copy() {
+        return exit;
     }
     let (options, rest) = match Options::take(std::env::args()) {
         Ok(taken) => taken,
-        Err(wrong) => {
-            eprintln!("storm: {wrong}");
+        Err(error) => {
+            eprintln!("storm: {error}");
             return ExitCode::from(2);
         }
     };
     let mut arguments = Arguments::from_iter(rest);
-    // What is left over is counted for the whole process.
+    // Leftover resources are counted for the whole process, so storms can't run side by side.
     arguments.test_threads = Some(1);
     let report = Arc::new(Mutex::new(Report::default()));
     let trials = STORMS.map(|storm| {
         let report = report.clone();
         Trial::test(storm.name, move || {
-            let ground = Ground::new(storm.name, options);
-            let raged = flame_tests::runtime().block_on(run(storm, &ground, options));
-            let column = ground.calls.column();
+            let context = StormContext::new(storm.name, options);
+            let outcome = flame_tests::runtime().block_on(run(storm, &context, options));
+            let column = context.ledger.column();
             report.lock().expect("nothing panics with the lock").add(storm.name, column);
-            raged
+            outcome
         })
     });
     println!("{options}");
@@ -86,25 +86,25 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// The storm twice: the first and shorter one shows what this process keeps for good.
-async fn run(storm: Storm, ground: &Arc<Ground>, options: Options) -> Result<(), Failed> {
-    let bare = Left::now();
-    (storm.rage)(ground, options.warm_up()).await;
-    let before = left::settle(ground, &bare, None).await;
-    (storm.rage)(ground, options.time()).await;
-    let after = left::settle(ground, &bare, Some(&before)).await;
-    ground.judge();
-    after.compare(&before, ground);
-    let wrong = ground.calls.wrongs();
-    if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong}\n\n{options}").into()) }
+/// Runs a storm twice. The first and shorter run shows which resources the process keeps for good.
+async fn run(storm: Storm, context: &Arc<StormContext>, options: Options) -> Result<(), Failed> {
+    let initial = Resources::now();
+    (storm.run)(context, options.warm_up()).await;
+    let before = resources::settle(context, &initial, None).await;
+    (storm.run)(context, options.time()).await;
+    let after = resources::settle(context, &initial, Some(&before)).await;
+    context.verify();
+    after.compare(&before, context);
+    let violations = context.ledger.violations();
+    if violations.is_empty() { Ok(()) } else { Err(format!("{violations}\n\n{options}").into()) }
 }
 
-/// Ends a pool in good order, after a last call that shows that it goes on.
-async fn end(ground: &Ground, pool: Pool) {
+/// Drains a pool, after a last call that shows that the pool still works.
+async fn end(context: &StormContext, pool: Pool) {
     let last = async {
-        // Boots may be paused after many that failed.
+        // The pool may have paused its boots after many failures.
         while pool.call(flame_tests::demo::double(21)).await.is_err() {}
     };
-    ground.watch.over("the call after the storm".to_owned(), last).await;
-    ground.watch.over("the drain of the pool".to_owned(), pool.drain()).await;
+    context.watchdog.wait_for("the call after the storm".to_owned(), last).await;
+    context.watchdog.wait_for("the drain of the pool".to_owned(), pool.drain()).await;
 }

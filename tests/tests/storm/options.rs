@@ -1,12 +1,11 @@
-//! How long, and which.
+//! The storms' own command-line options.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The options of the command line that are ours.
+/// How long each storm lasts, and its seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Of each storm.
     seconds: u64,
     pub(crate) seed: u64,
 }
@@ -15,8 +14,8 @@ impl Options {
     const SECONDS: u64 = 2;
     const SEED: u64 = 8;
 
-    /// Takes them out of the arguments; the rest is for the test runner. A long storm whose seed is
-    /// not given is another one each time.
+    /// Takes the options out of the arguments, and returns the rest for the test runner. With
+    /// `--seconds` and no `--seed`, the seed is random.
     pub(crate) fn take(
         arguments: impl Iterator<Item = String>,
     ) -> Result<(Self, Vec<String>), String> {
@@ -33,10 +32,12 @@ impl Options {
             };
             let value = arguments.next().unwrap_or_default();
             let number = value.parse::<u64>();
-            *taken = Some(number.map_err(|_| format!("{argument} needs a number, not {value:?}"))?);
+            *taken = Some(
+                number.map_err(|_| format!("{argument} takes a whole number, not {value:?}"))?,
+            );
         }
-        let other_seed = || if seconds.is_some() { rand::random() } else { Self::SEED };
-        let seed = seed.unwrap_or_else(other_seed);
+        let default_seed = || if seconds.is_some() { rand::random() } else { Self::SEED };
+        let seed = seed.unwrap_or_else(default_seed);
         Ok((Self { seconds: seconds.unwrap_or(Self::SECONDS).max(1), seed }, rest))
     }
 

@@ -1,50 +1,56 @@
-//! The counts, as a table: a row for each, a column for each storm.
+//! The report: a table of counts with a column for each storm.
 
 use std::fmt;
 
-/// The parts of the table, in order.
+/// The sections of the table, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
+pub(crate) enum Section {
     Calls,
     Answers,
-    Mischief,
-    Faults,
-    Left,
+    Disruptions,
+    Violations,
+    Leftovers,
 }
 
-impl Part {
-    const ALL: [Part; 5] = [Part::Calls, Part::Answers, Part::Mischief, Part::Faults, Part::Left];
+impl Section {
+    const ALL: [Section; 5] = [
+        Section::Calls,
+        Section::Answers,
+        Section::Disruptions,
+        Section::Violations,
+        Section::Leftovers,
+    ];
 
     fn heading(self) -> &'static str {
         match self {
-            Part::Calls => "",
-            Part::Answers => "answers",
-            Part::Mischief => "what happened to them",
-            Part::Faults => "what must not be",
-            Part::Left => "left over",
+            Section::Calls => "",
+            Section::Answers => "answers",
+            Section::Disruptions => "disruptions",
+            Section::Violations => "must not happen",
+            Section::Leftovers => "left over",
         }
     }
 }
 
-/// The counts of one storm, in the order in which they came up.
+/// The counts of one storm, in the order of their first entry.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Column(Vec<(Part, String, u64)>);
+pub(crate) struct Column(Vec<(Section, String, u64)>);
 
 impl Column {
-    pub(crate) fn add(&mut self, part: Part, what: &str, more: u64) {
-        match self.0.iter_mut().find(|(of, name, _)| *of == part && name == what) {
+    pub(crate) fn add(&mut self, section: Section, name: &str, more: u64) {
+        match self.0.iter_mut().find(|row| row.0 == section && row.1 == name) {
             Some((.., count)) => *count += more,
-            None => self.0.push((part, what.to_owned(), more)),
+            None => self.0.push((section, name.to_owned(), more)),
         }
     }
 
-    fn get(&self, part: Part, what: &str) -> Option<u64> {
-        let found = self.0.iter().find(|(of, name, _)| *of == part && name == what);
+    fn get(&self, section: Section, name: &str) -> Option<u64> {
+        let found = self.0.iter().find(|row| row.0 == section && row.1 == name);
         found.map(|(.., count)| *count)
     }
 }
 
-/// All storms that were run.
+/// The columns of all storms that have run.
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<(&'static str, Column)>);
 
@@ -63,21 +69,21 @@ impl fmt::Display for Report {
         for (storm, _) in &self.0 {
             write!(f, "{storm:>11}")?;
         }
-        for part in Part::ALL {
+        for section in Section::ALL {
             let mut rows: Vec<&str> = Vec::new();
             for (of, name, _) in self.0.iter().flat_map(|(_, column)| &column.0) {
-                if *of == part && !rows.contains(&name.as_str()) {
+                if *of == section && !rows.contains(&name.as_str()) {
                     rows.push(name);
                 }
             }
-            if !rows.is_empty() && !part.heading().is_empty() {
-                write!(f, "\n{}", part.heading())?;
+            if !rows.is_empty() && !section.heading().is_empty() {
+                write!(f, "\n{}", section.heading())?;
             }
-            let indent = if part.heading().is_empty() { "" } else { "  " };
+            let indent = if section.heading().is_empty() { "" } else { "  " };
             for row in rows {
                 write!(f, "\n{:<40}", format!("{indent}{row}"))?;
                 for (_, column) in &self.0 {
-                    match column.get(part, row) {
+                    match column.get(section, row) {
                         Some(count) => write!(f, "{count:>11}")?,
                         None => write!(f, "{:>11}", "-")?,
                     }

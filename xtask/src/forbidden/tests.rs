@@ -4,35 +4,39 @@ use std::path::PathBuf;
 use super::*;
 
 #[test]
-fn a_listing_without_the_package_shows_its_absence() {
+fn a_listing_without_the_package_proves_its_absence() {
     let listing = "flame-aws v0.1.0 (/somewhere)\nrustls v0.23.1\nstring v1.0.0\nring-buffer v0.2.0\n\
                    rustls feature \"aws_lc_rs\"\n\nkeyring v3.0.0 (*)\n";
-    assert_eq!(verdict(listing, "flame-aws", "ring"), Verdict::Absent);
+    assert_eq!(find(listing, "flame-aws", "ring"), Presence::Absent);
 }
 
 #[test]
-fn the_package_is_seen_as_a_crate_repeated_or_as_a_feature() {
+fn the_package_is_found_as_a_crate_a_repeated_crate_or_a_feature() {
     for line in ["ring v0.17.8", "ring v0.17.8 (*)", "ring feature \"default\""] {
         let listing = format!("flame-aws v0.1.0\n{line}\n");
-        assert_eq!(verdict(&listing, "flame-aws", "ring"), Verdict::Present, "{line}");
+        assert_eq!(find(&listing, "flame-aws", "ring"), Presence::Present, "{line}");
     }
 }
 
 #[test]
-fn a_listing_that_names_no_member_proves_nothing() {
+fn a_listing_without_the_member_proves_nothing() {
     for listing in ["", "error: something\n", "warning: nothing to print.\n"] {
-        assert_eq!(verdict(listing, "flame-aws", "ring"), Verdict::Unsound);
+        assert_eq!(find(listing, "flame-aws", "ring"), Presence::Unknown);
     }
 }
 
-/// The check against real workspaces: `ring` is a local stand-in, so no registry is asked.
+/// Runs the check on real workspaces. Their `ring` is a local package, so no registry is needed.
 #[test]
 fn a_real_tree_is_searched_through_every_kind_of_dependency() {
     for (case, manifest, member_of_middle) in [
         ("direct", "[dependencies]\nring = { path = \"../ring\" }", ""),
         ("for-tests", "[dev-dependencies]\nring = { path = \"../ring\" }", ""),
         ("for-a-build-script", "[build-dependencies]\nring = { path = \"../ring\" }", ""),
-        ("elsewhere", "[target.'cfg(windows)'.dependencies]\nring = { path = \"../ring\" }", ""),
+        (
+            "for-another-platform",
+            "[target.'cfg(windows)'.dependencies]\nring = { path = \"../ring\" }",
+            "",
+        ),
         ("optional", "[dependencies]\nring = { path = \"../ring\", optional = true }", ""),
         ("renamed", "[dependencies]\nnot-at-all = { path = \"../ring\", package = \"ring\" }", ""),
         (
@@ -47,7 +51,7 @@ fn a_real_tree_is_searched_through_every_kind_of_dependency() {
         workspace.package("ring", "");
         let error = check_in(&workspace.lock("[\"member\"]"), "member", "ring").unwrap_err();
         assert!(error.contains("ring is in the dependency tree"), "{case}: {error}");
-        assert!(error.contains("member"), "{case} shows the way to it: {error}");
+        assert!(error.contains("member"), "{case} does not show the path to it: {error}");
     }
 }
 
@@ -60,14 +64,14 @@ fn a_real_tree_without_the_package_passes() {
 }
 
 #[test]
-fn a_workspace_that_cargo_can_not_read_is_an_error_and_no_pass() {
+fn a_workspace_that_cargo_can_not_read_is_an_error() {
     let workspace = Workspace::new("broken");
     fs::write(workspace.0.join("Cargo.toml"), "[workspace]\nmembers = [\"missing\"]\n").unwrap();
     let error = check_in(&workspace.0, "member", "ring").unwrap_err();
     assert!(error.contains("cargo tree"), "{error}");
 }
 
-/// A workspace in the temporary folder, removed at the end of its test.
+/// A workspace in the temporary directory, removed at the end of its test.
 struct Workspace(PathBuf);
 
 impl Workspace {

@@ -1,7 +1,7 @@
-//! Raw TLS over WebSocket: whole messages, four bytes of length before each.
+//! The TLS floor: messages with a length of four bytes before each, through TLS over WebSocket.
 //!
-//! The socket is the link's own, so that the floor has the same cryptography and the same
-//! WebSocket, but no session, no mux, no pool and no call.
+//! The socket is the link's, so the floor has the same cryptography and the same WebSocket, but no
+//! session, mux, pool or call.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Echo, EchoProcess};
 
-/// TLS to an echo process.
+/// A TLS connection to an echo process.
 pub(crate) struct TlsFloor {
     socket: Io,
     _process: EchoProcess,
@@ -26,16 +26,16 @@ impl TlsFloor {
         Self { socket, _process: process }
     }
 
-    /// Sends a message, framed by [`framed`], and waits until it is back.
+    /// Sends a message made by [`framed`], and waits for its echo.
     pub(crate) async fn echo(&mut self, framed: &Bytes) {
         self.socket.write_all(framed).await.expect("a message to be sent");
         self.socket.flush().await.expect("a message to be sent");
         let back = receive(&mut self.socket).await.expect("an echo");
-        assert_eq!(back.len(), framed.len(), "an echo is as long as the message");
+        assert_eq!(back.len(), framed.len(), "the echo has another length");
     }
 }
 
-/// A message with its length before it.
+/// Returns a message with its length before it.
 pub(crate) fn framed(message: &[u8]) -> Bytes {
     let mut framed = BytesMut::with_capacity(4 + message.len());
     framed.put_u32(u32::try_from(message.len()).expect("a message of less than 4 GiB"));
@@ -43,7 +43,7 @@ pub(crate) fn framed(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-/// The next message, framed, in memory of its own: a receiver has to hand it on.
+/// Receives a framed message into memory of its own, as a receiver that passes it on has to.
 async fn receive(socket: &mut Io) -> std::io::Result<BytesMut> {
     let len = socket.read_u32().await?;
     let whole = 4 + usize::try_from(len).expect("a message that fits in memory");
@@ -63,7 +63,7 @@ pub(super) async fn echo(address: SocketAddr, fingerprint: Fingerprint) {
     let mut socket = flame_link::dial(&format!("ws://{address}"), fingerprint)
         .await
         .expect("the measuring process");
-    // The other side's hang-up, however it looks, is the end.
+    // Any error means that the other side has closed the connection.
     while let Ok(message) = receive(&mut socket).await {
         if socket.write_all(&message).await.is_err() || socket.flush().await.is_err() {
             break;

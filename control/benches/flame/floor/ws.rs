@@ -1,4 +1,4 @@
-//! Raw tokio-tungstenite: binary messages, nothing inside them.
+//! The WebSocket floor: binary messages with plain tokio-tungstenite.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_
 use super::{Echo, EchoProcess};
 use crate::sample::now;
 
-/// Whole messages of any length. The read buffer is the link's: tungstenite's own of 128 KiB is
-/// zeroed for every read, which would add a tenth to the floor.
+/// Allows messages of any length. The read buffer has the size of the link's: tungstenite's default
+/// of 128 KiB is zeroed for every read, which would add a tenth to the floor.
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .max_message_size(None)
@@ -21,7 +21,7 @@ fn config() -> WebSocketConfig {
         .read_buffer_size(16 * 1024)
 }
 
-/// A WebSocket to an echo process.
+/// A WebSocket connection to an echo process.
 pub(crate) struct WsFloor {
     socket: WebSocketStream<TcpStream>,
     process: EchoProcess,
@@ -35,14 +35,14 @@ impl WsFloor {
         Self { socket, process }
     }
 
-    /// Sends a message and waits until it is back.
+    /// Sends a message, and waits for its echo.
     pub(crate) async fn echo(&mut self, message: &Bytes) {
         self.socket.send(Message::Binary(message.clone())).await.expect("a message to be sent");
         let back = self.receive().await;
-        assert_eq!(back.len(), message.len(), "an echo is as long as the message");
+        assert_eq!(back.len(), message.len(), "the echo has another length");
     }
 
-    /// Keeps `in_flight` messages on their way for a `span`; how many came back in a second.
+    /// Keeps `in_flight` messages under way for a `span`. Returns how many came back per second.
     pub(crate) async fn pipeline(
         &mut self,
         message: &Bytes,
@@ -58,7 +58,7 @@ impl WsFloor {
             self.receive().await;
             self.feed(message).await;
             back += 1;
-            // What else has arrived goes back together.
+            // Messages that have arrived meanwhile are answered in the same flush.
             while let Some(more) = self.socket.next().now_or_never() {
                 more.expect("an echo").expect("an echo");
                 self.feed(message).await;
@@ -73,7 +73,7 @@ impl WsFloor {
         rate
     }
 
-    /// The processor time that the echo process has used so far; none where the system can't tell.
+    /// The processor time that the echo process has used so far, if the system reports it.
     pub(crate) fn process_cpu(&self) -> Option<Duration> {
         self.process.cpu()
     }
@@ -92,7 +92,7 @@ pub(super) async fn echo(socket: TcpStream) {
     let (mut socket, _) = client_async_with_config("ws://floor.invalid/", socket, Some(config()))
         .await
         .expect("a WebSocket handshake");
-    // The other side's hang-up, however it looks, is the end.
+    // Any error means that the other side has closed the connection.
     while let Some(Ok(message)) = socket.next().await {
         let mut taken = socket.feed(message).await;
         while let Some(Some(Ok(more))) = socket.next().now_or_never() {

@@ -1,24 +1,24 @@
-//! The table's rows: each figure, what it stands beside, and what it is to be.
+//! The table's rows: each figure, its floor and its aim.
 
 use std::fmt;
 
 /// A figure, by the key under which it is measured.
 pub(super) struct Row {
     pub(super) key: &'static str,
-    /// The key of the figure beside which it was measured.
+    /// The key of its floor, which was measured in alternation with it.
     pub(super) floor: Option<&'static str>,
     pub(super) aim: Aim,
 }
 
-/// What a figure is to be.
+/// The value that a figure should have.
 #[derive(Clone, Copy)]
 pub(super) enum Aim {
     None,
     AtMost(f64),
     AtLeast(f64),
-    /// At most so many times its floor.
+    /// At most this many times its floor.
     TimesFloor(f64),
-    /// At most so much more than its floor.
+    /// At most its floor plus this.
     OverFloor(f64),
 }
 

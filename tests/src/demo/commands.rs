@@ -1,0 +1,41 @@
+//! Remote functions that start other processes, or report how their own process was started.
+
+use flame_aws::remote;
+
+/// Starts a process that keeps this process's standard output open, and returns its process id.
+#[remote]
+pub async fn leaves_a_process() -> anyhow::Result<u32> {
+    Ok(std::process::Command::new("sleep").arg("600").spawn()?.id())
+}
+
+/// Starts the suite again, as a plain command that runs [this program](crate::program). Returns
+/// what the command printed.
+#[remote]
+pub fn starts_a_command(program: &str) -> anyhow::Result<String> {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    let output = command.env(crate::program::ENV, program).output()?;
+    anyhow::ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Returns the names of the `FLAME_` variables that a command inherits from this process.
+#[remote]
+pub fn inherited_variables() -> anyhow::Result<Vec<String>> {
+    let output = std::process::Command::new("env").output()?;
+    let lines = String::from_utf8(output.stdout)?;
+    let names = lines.lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned()));
+    Ok(names.filter(|name| name.starts_with("FLAME_")).collect())
+}
+
+/// Returns the ids of this process and of its process group.
+#[remote]
+pub async fn process_group() -> (u32, u32) {
+    let group = rustix::process::getpgrp().as_raw_nonzero().get();
+    (std::process::id(), group.unsigned_abs())
+}
+
+/// Returns whether this process has a controlling terminal.
+#[remote]
+pub async fn opens_the_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}

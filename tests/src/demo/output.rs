@@ -1,0 +1,59 @@
+//! Remote functions that print and log.
+
+use std::path::Path;
+use std::time::Duration;
+
+use flame_aws::remote;
+
+/// Prints a line on each stream, and returns once `file` is gone. So a test can wait for the lines
+/// while the call is under way.
+#[remote]
+pub async fn prints_and_waits(line: &str, file: &Path) {
+    println!("{line}");
+    eprintln!("{line} on stderr");
+    while file.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A line of [`prints_lines`] and [`logs_lines`]: 500 bytes.
+#[must_use]
+pub fn long_line(number: usize) -> String {
+    format!("line {number:06} {}", "z".repeat(488))
+}
+
+/// Prints that many lines, on standard output and standard error in turn.
+#[remote]
+pub fn prints_lines(lines: usize) {
+    for number in 0..lines {
+        if number % 2 == 0 {
+            println!("{}", long_line(number));
+        } else {
+            eprintln!("{}", long_line(number));
+        }
+    }
+}
+
+/// Logs that many lines, slowly enough that the link keeps up.
+#[remote]
+pub async fn logs_lines(lines: usize) {
+    for number in 0..lines {
+        tracing::info!("{}", long_line(number));
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+}
+
+/// Logs an error and a warning, and starts a thread that panics.
+#[remote]
+pub async fn logs_errors_and_panics() {
+    tracing::error!(disk = 7, "the disk is full");
+    tracing::warn!("the disk was nearly full");
+    let _ = std::thread::spawn(|| panic!("a thread of the function panics")).join();
+}
+
+/// Logs `text` at INFO, and another line at DEBUG.
+#[remote]
+pub async fn logs(text: &str) {
+    tracing::info!(answer = 42, "{text}");
+    tracing::debug!("too fine to be sent");
+}

@@ -1,0 +1,41 @@
+//! The address at which runners reach the suite. Processes on this machine use 127.0.0.1, but in a
+//! container with its own network that address is the container itself.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use flame_aws::PoolBuilder;
+use flame_aws::testing::{Check, Conformance};
+
+/// The variable with the host name at which such containers reach this machine.
+const ENV: &str = "FLAME_TEST_ADVERTISE";
+
+/// Makes a pool reachable for its runners. Two pools can't share the result: it may fix the port.
+pub fn reachable(pool: PoolBuilder) -> PoolBuilder {
+    match advertised() {
+        None => pool,
+        Some((port, address)) => {
+            pool.listen((Ipv4Addr::UNSPECIFIED, port).into()).advertise(address)
+        }
+    }
+}
+
+/// Returns the checks of a conformance suite. Each check gets a suite of its own, so that their
+/// pools can be [`reachable`] at the same time.
+pub fn checks(suite: impl Fn() -> Conformance) -> Vec<Check> {
+    let suite = || match advertised() {
+        None => suite(),
+        Some((port, address)) => {
+            suite().listen((Ipv4Addr::UNSPECIFIED, port).into()).advertise(address)
+        }
+    };
+    let all = 0..suite().checks().len();
+    all.filter_map(|nth| suite().checks().into_iter().nth(nth)).collect()
+}
+
+/// Returns a free port and its URL, if the variable is set.
+fn advertised() -> Option<(u16, String)> {
+    let host = std::env::var(ENV).ok().filter(|host| !host.is_empty())?;
+    let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|port| port.local_addr());
+    let port = free.expect("a free port").port();
+    Some((port, format!("ws://{host}:{port}")))
+}

@@ -1,0 +1,75 @@
+//! Parents whose children print and log.
+
+use std::path::Path;
+use std::time::Duration;
+
+use flame_aws::CallError;
+
+use crate::demo::{self, misbehaving, output};
+use crate::{process, process_pool};
+
+/// Has a child that prints and logs. The child's lines arrive on this program's standard error. The
+/// call that prints is under way while the file `DEMO_STAY_WHILE_EXISTS` exists.
+pub(super) async fn prints_and_logs() {
+    if std::env::var_os("DEMO_SUBSCRIBER").is_some() {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    }
+    let log = std::env::var_os("DEMO_NO_RUNNER_LOG").is_none();
+    let pool = process_pool("prints").max(1).log(log).start().await.unwrap();
+    let file = std::env::var_os("DEMO_STAY_WHILE_EXISTS").unwrap_or_default();
+    pool.call(output::prints_and_waits("printed", Path::new(&file))).await.unwrap();
+    pool.call(output::logs("logged")).await.unwrap();
+    println!("runner {}", pool.snapshot().runners[0].runner);
+    // The output ends with the child, so all of it has been read once the pool has drained.
+    pool.drain().await;
+}
+
+/// Has a child whose functions block its runtime.
+pub(super) async fn child_blocks_every_worker() {
+    let pool = process_pool("blocks").max(1).keepalive_timeout(Duration::from_secs(1));
+    let pool = pool.start().await.unwrap();
+    pool.call(misbehaving::blocks_every_worker_briefly()).await.unwrap();
+    pool.drain().await;
+}
+
+/// Does everything that a parent does while nobody reads its standard error, which its children
+/// fill.
+pub(super) async fn works_with_stderr_unread() {
+    if std::env::var_os("DEMO_SUBSCRIBER").is_some() {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    }
+    let loud = process_pool("loud").max(1).start().await.unwrap();
+    loud.call(output::prints_lines(1000)).await.unwrap();
+    loud.call(output::logs_lines(1000)).await.unwrap();
+    let late = loud.call(demo::forever().timeout(Duration::from_millis(100))).await;
+    assert!(matches!(late, Err(CallError::Timeout { .. })), "{late:?}");
+    let other = process_pool("other").max(1).start().await.unwrap();
+    let pid = other.call(demo::pid()).await.unwrap();
+    process::drains_cleanly(&other, &[pid]).await;
+    let dies = loud.call(misbehaving::dies()).await;
+    assert!(matches!(dies, Err(CallError::RunnerLost { .. })), "{dies:?}");
+    process::drains_cleanly(&loud, &[]).await;
+    println!("drained");
+}
+
+/// Has a child that prints `DEMO_LINES` lines, and prints `ready` once the child has printed them.
+/// Exits once the file `DEMO_STAY_WHILE_EXISTS` is gone.
+pub(super) async fn child_floods_the_log() {
+    let lines =
+        std::env::var("DEMO_LINES").expect("the variable is set").parse().expect("a number");
+    let pool = process_pool("floods").max(1).timeout(None).start().await.unwrap();
+    pool.call(output::prints_lines(lines)).await.unwrap();
+    println!("ready");
+    if let Some(file) = std::env::var_os("DEMO_STAY_WHILE_EXISTS") {
+        crate::until("the file is gone", || !Path::new(&file).exists()).await;
+    }
+    pool.drain().await;
+}
+
+/// Has a child that logs an error and panics, with a coloured subscriber that `main` has set.
+pub(super) async fn child_logs_errors() {
+    let coloured = flame_aws::backend::Process::new().env("NO_COLOR", "");
+    let pool = process_pool("levels").max(1).backend(coloured).start().await.unwrap();
+    pool.call(output::logs_errors_and_panics()).await.unwrap();
+    pool.drain().await;
+}

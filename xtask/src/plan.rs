@@ -198,8 +198,10 @@ fn all_steps() -> Vec<Step> {
     let fmt = CargoCommand::new("fmt --all --check").needs(Tool::Rustfmt);
     let clippy = CargoCommand::new("clippy --workspace --all-targets --locked -- -D warnings")
         .needs(Tool::Clippy);
-    let doc =
-        CargoCommand::new("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings");
+    // With --examples cargo resolves features as for clippy and the tests. Without it, the features of
+    // dev-dependencies are off, and every crate that depends on tokio is checked once more.
+    let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
+        .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.
     let features = ["", " --features ecs", " --features lambda"].map(|features| {
         CargoCommand::new(&format!("check --package flame-aws --locked{features}"))

@@ -191,7 +191,8 @@ mod tests {
         let Action::Cargo(call) = &steps[0].action else { panic!("not a cargo command") };
         assert_eq!(
             line(call),
-            "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked"
+            "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --lib --bins \
+             --examples"
         );
     }
 

@@ -87,6 +87,13 @@ fn every_step_that_resolves_dependencies_is_locked() {
 }
 
 #[test]
+fn the_documentation_is_built_with_the_features_of_the_tests() {
+    let steps = test(&["doc".into()]).unwrap();
+    let Action::Cargo(call) = &steps[0].action else { panic!("not a cargo command") };
+    assert!(call.args.iter().any(|arg| arg == "--examples"), "{:?}", call.args);
+}
+
+#[test]
 fn no_step_runs_the_benchmarks() {
     for step in all_steps() {
         if let Action::CargoTests(call) = step.action {

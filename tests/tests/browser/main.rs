@@ -35,7 +35,7 @@ const NOT_SO_SLOW: &str = "#x=-0.1&y=0&zoom=16";
 async fn says(page: &Browser, so: impl Fn(&str, &str) -> bool) -> String {
     let waiting = async {
         loop {
-            let said = page.run("return [say.dataset.state, say.value]").await;
+            let said = page.run("return [message.dataset.state, message.value]").await;
             let [Value::String(state), Value::String(text)] = &said.as_array().unwrap()[..] else {
                 panic!("{said}")
             };
@@ -71,7 +71,7 @@ async fn is_in_the_middle(page: &Browser) {
 /// The picture, and whether each of its pixels is painted.
 async fn picture(page: &Browser) -> (String, bool) {
     let painted = page
-        .run("return paper.getImageData(0, 0, 720, 480).data.every((b, at) => at % 4 < 3 || b === 255)")
+        .run("return context.getImageData(0, 0, 720, 480).data.every((b, at) => at % 4 < 3 || b === 255)")
         .await;
     let picture = page.run("return canvas.toDataURL()").await;
     (picture.as_str().unwrap().to_owned(), painted.as_bool().unwrap())
@@ -92,7 +92,7 @@ async fn a_picture_is_streamed_to_its_end_and_is_that_of_a_single_call() {
     let (streamed, painted) = picture(&page).await;
     assert!(painted, "all of the picture is there");
     let words = page.run("return document.body.innerText").await.to_string();
-    for wrong in ["fail", "broke", "error", "refused", "can't"] {
+    for wrong in ["fail", "broke", "error", "reject", "can't"] {
         assert!(!words.contains(wrong), "{words}");
     }
     page.click("#whole", 0, 0).await;
@@ -115,7 +115,7 @@ async fn a_click_draws_a_deeper_view_and_back_the_one_before() {
     let deeper = view(&page).await;
     assert_eq!(deeper["zoom"], 4.0);
     assert!((deeper["x"] - -0.35).abs() < 0.01 && (deeper["y"] - -0.5).abs() < 0.01, "{deeper:?}");
-    let place = page.run("return where.textContent").await;
+    let place = page.run("return position.textContent").await;
     assert!(place.as_str().unwrap().ends_with("zoom 4"), "{place}");
     let (second, painted) = picture(&page).await;
     assert!(painted && second != first, "another picture");
@@ -162,7 +162,7 @@ async fn a_server_that_is_killed_in_the_middle_is_told_plainly_and_nothing_start
     drop(site);
     let _again = Site::start(port).await;
     assert_eq!(has_failed(&page).await, told, "it stays with what it said");
-    page.click("#out", 0, 0).await;
+    page.click("#reset", 0, 0).await;
     is_complete(&page).await;
 }
 
@@ -191,7 +191,7 @@ async fn a_drawing_that_fails_tells_why() {
     let told = has_failed(&page).await;
     assert!(told.starts_with("The drawing failed after row "), "{told}");
     assert!(told.contains("was lost"), "{told}");
-    page.click("#out", 0, 0).await;
+    page.click("#reset", 0, 0).await;
     is_complete(&page).await;
 }
 

@@ -2,9 +2,9 @@
 //!
 //! # A call is a value
 //!
-//! [`#[remote]`](macro@crate::remote) goes on an ordinary function. Calling the function then gives a
-//! [`Work`]: a call that has not been made yet. Await the work, and the function runs in this
-//! process. Give the work to a [`Pool`], and the function runs in a copy of the app.
+//! [`#[remote]`](macro@crate::remote) goes on an ordinary function. Calling the function then
+//! returns a [`Work`]: a call that has not been made yet. Await the work, and the function runs in
+//! this process. Give the work to a [`Pool`], and the function runs in a copy of the app.
 //!
 //! ```no_run
 //! use flame_aws::{Pool, remote};
@@ -99,8 +99,8 @@
 //! error says [in which phase](super::errors#timeouts).
 //!
 //! The time of a stream starts when the stream is first polled. `cast` and `place_child` work
-//! differently: the pool's `timeout` limits only how long a runner may take to accept the call. After
-//! that the function has no deadline unless `work.timeout(..)` sets one.
+//! differently: the pool's `timeout` limits only how long a runner may take to accept the call.
+//! After that the function has no deadline unless `work.timeout(..)` sets one.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -147,8 +147,8 @@
 //! # }
 //! ```
 //!
-//! The reader sets the pace: the runner produces at most 256 items, and at most 512 KiB plus one item,
-//! ahead of the reader. Dropping the stream cancels the function.
+//! The reader sets the pace: the runner produces at most 256 items, and at most 512 KiB plus one
+//! item, ahead of the reader. Dropping the stream cancels the function.
 //!
 //! # Many calls
 //!
@@ -175,8 +175,8 @@
 //!
 //! # Long-lived work
 //!
-//! A child is work that stays on a runner: a worker, a cache, a simulation. It takes one slot and is
-//! never restarted. Channels carry messages in both directions; either end of a
+//! A child is work that stays on a runner: a worker, a cache, a simulation. It takes one slot and
+//! is never restarted. Channels carry messages in both directions; either end of a
 //! [`channel()`](crate::channel()) may be an argument.
 //!
 //! ```no_run
@@ -203,15 +203,15 @@
 //! ```
 //!
 //! Across a connection, a `channel(n)` holds up to n messages on each side before `send` waits. A
-//! runner delivers every message that `send` has accepted before it shuts down. If a message is lost,
-//! the receiver gets [`ChannelError::Lost`](crate::ChannelError::Lost); `None` means that every
-//! message was delivered.
+//! runner delivers every message that `send` has accepted before it shuts down. If a message is
+//! lost, the receiver gets [`ChannelError::Lost`](crate::ChannelError::Lost); `None` means that
+//! every message was delivered.
 //!
 //! # Values that stay on a runner
 //!
 //! A function can return a [`Held`] value: a loaded model, an open file, a connection. The value
-//! stays on its runner, and the parent gets a handle. The runner, and one slot on it, are kept until
-//! the last clone of the handle is dropped.
+//! stays on its runner, and the parent gets a handle. The runner, and one slot on it, are kept
+//! until the last clone of the handle is dropped.
 //!
 //! ```no_run
 //! use flame_aws::{Held, Pool, remote};
@@ -257,14 +257,14 @@
 //!
 //! - **An `async` function must not block.** A runner answers its parent from the same runtime that
 //!   runs your `async` functions. While they compute on every worker thread, the runner answers
-//!   nothing. After `keepalive_timeout` its connection is closed, and after `reconnect_timeout` more
-//!   the runner is lost. Long before that, the runner prints a warning on its standard error. Make
-//!   such functions plain functions: these run on threads of their own.
+//!   nothing. After `keepalive_timeout` its connection is closed, and after `reconnect_timeout`
+//!   more the runner is lost. Long before that, the runner prints a warning on its standard error.
+//!   Make such functions plain functions: these run on threads of their own.
 //! - **A plain function can't be stopped.** When its call is cancelled or times out, the caller
 //!   continues at once. The function runs to its end, and its slot is taken until then.
 //! - **At most 512 plain functions run at a time on one runner.** This is tokio's default number of
-//!   blocking threads. Further calls wait for a thread. A call that is cancelled while it waits does
-//!   not run.
+//!   blocking threads. Further calls wait for a thread. A call that is cancelled while it waits
+//!   does not run.
 //! - **A task that a function spawns is not part of the call.** It may be cut off when the runner
 //!   shuts down.
 //! - **With `panic = "abort"` a panic can't be caught.** It ends the runner, and all calls on that
@@ -276,21 +276,21 @@
 //!   for the items.
 //! - **A call that is not polled keeps its slot.** Its deadline passes meanwhile. Await the call or
 //!   spawn it, also when you collect many calls with `buffered`. `pool.map` does this for you.
-//! - **An unread channel keeps its runner for one `shutdown_timeout`.** A runner that shuts down first
-//!   delivers what `send` has accepted, and counts against `max` until then. Messages that are still
-//!   unread after that are lost, and the receiver gets an error.
-//! - **A `Held` value may be in a result, but not in the items of a stream.** Return a `Vec` of held
-//!   values instead.
+//! - **An unread channel keeps its runner for one `shutdown_timeout`.** A runner that shuts down
+//!   first delivers what `send` has accepted, and counts against `max` until then. Messages that
+//!   are still unread after that are lost, and the receiver gets an error.
+//! - **A `Held` value may be in a result, but not in the items of a stream.** Return a `Vec` of
+//!   held values instead.
 //!
 //! **Values**
 //!
 //! - **Values nest at most 256 levels deep.** Lists, maps, structs, enum variants and `Some`s each
 //!   count as a level. Encoding a deeper value is a `Codec` error.
-//! - **`flatten`, `tag` and `untagged` have serde's restrictions.** Behind them serde keeps values in a
-//!   buffer of its own, which has no room for `u128`, `i128` and serde_json's `RawValue`: these are a
-//!   `Codec` error there. A large `Vec<u8>` is slow there, so use `Blob`. An untagged type becomes the
-//!   first variant that fits, as with JSON: `None` and `()` look the same, and so do a `char` and a
-//!   string of one character.
+//! - **`flatten`, `tag` and `untagged` have serde's restrictions.** Behind them serde keeps values
+//!   in a buffer of its own, which has no room for `u128`, `i128` and serde_json's `RawValue`:
+//!   these are a `Codec` error there. A large `Vec<u8>` is slow there, so use `Blob`. An untagged
+//!   type becomes the first variant that fits, as with JSON: `None` and `()` look the same, and so
+//!   do a `char` and a string of one character.
 //!
 //! [`CallError`]: crate::CallError
 //! [`Held`]: crate::Held

@@ -1,8 +1,8 @@
 //! Why a call returned no result, and what to do about it.
 //!
 //! A value that the function itself returns, a `Result` included, comes back as it is. A
-//! [`CallError`] says why there is no such value. Nothing is retried automatically, because only the
-//! app knows whether running a function twice does harm.
+//! [`CallError`] says why there is no such value. Nothing is retried automatically, because only
+//! the app knows whether running a function twice does harm.
 //!
 //! # All errors
 //!
@@ -65,8 +65,8 @@
 //! # }
 //! ```
 //!
-//! A function whose own error type can be made from a `CallError`, as `anyhow::Error` can, needs only
-//! one `?`:
+//! A function whose own error type can be made from a `CallError`, as `anyhow::Error` can, needs
+//! only one `?`:
 //!
 //! ```no_run
 //! use flame_aws::{Pool, remote};
@@ -85,8 +85,8 @@
 //!
 //! # Timeouts
 //!
-//! [`TimeoutPhase`](crate::TimeoutPhase) says where the time went. The phase tells whether the function
-//! can have run, and which option helps:
+//! [`TimeoutPhase`](crate::TimeoutPhase) says where the time went. The phase tells whether the
+//! function can have run, and which option helps:
 //!
 //! ```no_run
 //! use flame_aws::{CallError, TimeoutPhase};
@@ -104,10 +104,10 @@
 //!
 //! # Boot failures
 //!
-//! A [`BootFailure`](crate::BootFailure) has a [kind](crate::BootFailureKind) for code and a reason for
-//! people. It also has everything that the backend knows about the instance: the exit code, the
-//! platform's own reason, and the last lines that the instance printed. After a failed boot the pool
-//! waits longer and longer before the next one; see [`boot_backoff` and
+//! A [`BootFailure`](crate::BootFailure) has a [kind](crate::BootFailureKind) for code and a reason
+//! for people. It also has everything that the backend knows about the instance: the exit code, the
+//! platform's own reason, and the last lines that the instance printed. After a failed boot the
+//! pool waits longer and longer before the next one; see [`boot_backoff` and
 //! `boot_breaker`](super::pools#options).
 //!
 //! # Other errors

@@ -129,10 +129,10 @@
 //!
 //! # Shutting down
 //!
-//! [`pool.drain()`](crate::Pool::drain) ends a pool. Calls that wait, and new calls, get `Draining`.
-//! Calls in flight may continue for `shutdown_timeout`, and then get `Cancelled`.
-//! [`pool.drain_within(d)`](crate::Pool::drain_within) does the same with a shorter time. Dropping the
-//! last handle of a pool drains it in the background.
+//! [`pool.drain()`](crate::Pool::drain) ends a pool. Calls that wait, and new calls, get
+//! `Draining`. Calls in flight may continue for `shutdown_timeout`, and then get `Cancelled`.
+//! [`pool.drain_within(d)`](crate::Pool::drain_within) does the same with a shorter time. Dropping
+//! the last handle of a pool drains it in the background.
 //!
 //! # Signals
 //!
@@ -140,8 +140,8 @@
 //! hangup of the terminal therefore reach only the parent.
 //!
 //! - A parent that handles a signal itself can finish its work, because its runners continue.
-//! - A parent that handles no signals is ended by the signal, as any process is. Its child processes
-//!   end with it.
+//! - A parent that handles no signals is ended by the signal, as any process is. Its child
+//!   processes end with it.
 //! - A parent with [`App::drain_on_signals`](crate::App::drain_on_signals) shuts down step by step:
 //!
 //! | SIGINT, SIGTERM or SIGHUP | effect |
@@ -164,15 +164,17 @@
 //! the target `flame::runner`. If the parent has no subscriber, they appear on its standard error.
 //! Each event keeps its level.
 //!
-//! If `main` sets a subscriber before `App::run`, a runner prints its events as text. The parent then
-//! reads the level and the time from the lines. It understands the formats of `tracing_subscriber` and
-//! `env_logger`, recognises panics, and removes escape sequences for colours.
+//! If `main` sets a subscriber before `App::run`, a runner prints its events as text. The parent
+//! then reads the level and the time from the lines. It understands the formats of
+//! `tracing_subscriber` and `env_logger`, recognises panics, and removes escape sequences for
+//! colours.
 //!
 //! **A slow or stuck log stops neither the parent nor its runners.** A separate thread writes these
-//! lines, and up to 16 MiB of lines may wait for it. A child process that prints faster than the log
-//! accepts is slowed down for at most one second. Lines that find no room after that are dropped, and
-//! the log says how many lines are missing. `pool.drain()` and the end of `App::run` wait until the
-//! queued lines are written. They wait at most 5 s, and stop earlier if nothing is written for 1 s.
+//! lines, and up to 16 MiB of lines may wait for it. A child process that prints faster than the
+//! log accepts is slowed down for at most one second. Lines that find no room after that are
+//! dropped, and the log says how many lines are missing. `pool.drain()` and the end of `App::run`
+//! wait until the queued lines are written. They wait at most 5 s, and stop earlier if nothing is
+//! written for 1 s.
 //!
 //! # Traces
 //!
@@ -185,8 +187,8 @@
 //! | `flame.serve` | the function on its runner |
 //!
 //! Streams and children have the same spans; a cast has all but `flame.reply`. Both sides show the
-//! same W3C `traceparent`, as do the pool's events about a call. `work.trace(..)` sets the app's own
-//! trace context. Calls that a function makes belong to the trace of the call that it serves.
+//! same W3C `traceparent`, as do the pool's events about a call. `work.trace(..)` sets the app's
+//! own trace context. Calls that a function makes belong to the trace of the call that it serves.
 //!
 //! # Environment variables
 //!
@@ -205,34 +207,35 @@
 //! **Child processes**
 //!
 //! - **A child starts as its parent did**: with the same arguments, the same environment, and
-//!   everything that `main` does before `App::run`. A process therefore boots children only after it
-//!   has reached `App::run`. A runner starts no pool before it serves
+//!   everything that `main` does before `App::run`. A process therefore boots children only after
+//!   it has reached `App::run`. A runner starts no pool before it serves
 //!   ([`PoolError::NotServing`](crate::PoolError::NotServing)).
-//! - **A `main` must not replace its process with `exec` before `App::run`.** On Linux `FLAME_PARENT`
-//!   has been removed from the environment by then, so the new program would be a parent.
-//! - **A process that a function starts ends with the runner**, unless it leaves the runner's process
-//!   group. The processes of the group get SIGKILL, even if the parent itself is killed. On ECS they
-//!   end with the container. On Lambda they live until the environment ends. In a `Local` pool they are
-//!   the app's own.
-//! - **A process that leaves its process group is not found.** `setsid`, GNU `timeout`, daemons, and
-//!   shells with job control create such processes, which outlive their runner. End them yourself. The
-//!   same applies to every process if the parent is killed and the machine has no `/bin/sh`, which
-//!   otherwise ends them.
+//! - **A `main` must not replace its process with `exec` before `App::run`.** On Linux
+//!   `FLAME_PARENT` has been removed from the environment by then, so the new program would be a
+//!   parent.
+//! - **A process that a function starts ends with the runner**, unless it leaves the runner's
+//!   process group. The processes of the group get SIGKILL, even if the parent itself is killed. On
+//!   ECS they end with the container. On Lambda they live until the environment ends. In a `Local`
+//!   pool they are the app's own.
+//! - **A process that leaves its process group is not found.** `setsid`, GNU `timeout`, daemons,
+//!   and shells with job control create such processes, which outlive their runner. End them
+//!   yourself. The same applies to every process if the parent is killed and the machine has no
+//!   `/bin/sh`, which otherwise ends them.
 //! - **A parent that gives up its privileges** can't stop children that it started before. Give up
 //!   privileges before the pool starts, or in the children as well.
 //! - **Deadlines continue while a parent is stopped** by Ctrl-Z or by a debugger. Its children wait
 //!   for it.
-//! - **The name of a child** in `ps -e` and `top` is `app:pool` on Linux, cut to the kernel's limit of
-//!   15 bytes. Its command line is that of its parent.
+//! - **The name of a child** in `ps -e` and `top` is `app:pool` on Linux, cut to the kernel's limit
+//!   of 15 bytes. Its command line is that of its parent.
 //!
 //! **All runners**
 //!
 //! - **Runners end with their parent.** Work does not survive the end of its parent.
-//! - **On ECS, a task that hangs before `App::run` may run for ever** if its parent was killed and did
-//!   not run on ECS itself. ECS has no time limit for tasks, so stop such a task yourself.
-//! - **Linux first.** On Linux the kernel ties a child to its parent, and the child is started from the
-//!   running file even if that file was replaced on disk. On other systems a thread watches the parent,
-//!   and the file is found by its path. Neither is tested there.
+//! - **On ECS, a task that hangs before `App::run` may run for ever** if its parent was killed and
+//!   did not run on ECS itself. ECS has no time limit for tasks, so stop such a task yourself.
+//! - **Linux first.** On Linux the kernel ties a child to its parent, and the child is started from
+//!   the running file even if that file was replaced on disk. On other systems a thread watches the
+//!   parent, and the file is found by its path. Neither is tested there.
 //! - **There is no relay yet** for runners that can't reach their parent. ROADMAP.md lists what is
 //!   missing.
 //!

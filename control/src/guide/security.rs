@@ -7,9 +7,10 @@
 //!   that key and a random token of 256 bits.
 //! - The runner accepts only the key with that fingerprint, and speaks TLS 1.3 with the parent.
 //! - The parent admits only a runner that presents the token of a boot under way. The parent stores
-//!   only the token's hash, compares it in constant time, and accepts it once, within `boot_timeout`.
-//! - After its first connection a runner uses another key to reconnect, so a token that is read later
-//!   is worthless.
+//!   only the token's hash, compares it in constant time, and accepts it once, within
+//!   `boot_timeout`.
+//! - After its first connection a runner uses another key to reconnect, so a token that is read
+//!   later is worthless.
 //!
 //! # FLAME_PARENT is a password
 //!
@@ -17,35 +18,35 @@
 //!
 //! - Anyone who reads `FLAME_PARENT` before the runner connects can impersonate that runner. The
 //!   impostor sees the arguments of the calls that it gets, and the parent believes its answers.
-//! - Anyone who can start your app with a `FLAME_PARENT` of their own can make it call any `#[remote]`
-//!   function with any arguments.
+//! - Anyone who can start your app with a `FLAME_PARENT` of their own can make it call any
+//!   `#[remote]` function with any arguments.
 //!
-//! So keep the value of `FLAME_PARENT` as secret as a password: it belongs in the environment of one
-//! process, and never in a log, a command line, or a tag. No log of this crate contains it. On Linux a
-//! runner removes the variable from its environment before `main`, so the commands that it starts
-//! don't inherit it.
+//! So keep the value of `FLAME_PARENT` as secret as a password: it belongs in the environment of
+//! one process, and never in a log, a command line, or a tag. No log of this crate contains it. On
+//! Linux a runner removes the variable from its environment before `main`, so the commands that it
+//! starts don't inherit it.
 //!
 //! # Remote functions are not an API
 //!
-//! Write `#[remote]` functions as functions of your app. They are called by copies of your app, and by
-//! nobody else. Don't use them to check the permissions of users: do that in the parent, before the
-//! call.
+//! Write `#[remote]` functions as functions of your app. They are called by copies of your app, and
+//! by nobody else. Don't use them to check the permissions of users: do that in the parent, before
+//! the call.
 //!
 //! # Code sync
 //!
 //! With [`code_sync`](crate::PoolBuilder::code_sync), anyone who has a valid token can read your
-//! executable: keep secrets out of it. A runner executes the file that its parent sends, after checking
-//! its length and hash.
+//! executable: keep secrets out of it. A runner executes the file that its parent sends, after
+//! checking its length and hash.
 //!
 //! # On AWS
 //!
-//! - On ECS, `FLAME_PARENT` is part of the task's environment. Anyone who may call `DescribeTasks` can
-//!   read it. Its token admits one runner, once, within `boot_timeout`.
+//! - On ECS, `FLAME_PARENT` is part of the task's environment. Anyone who may call `DescribeTasks`
+//!   can read it. Its token admits one runner, once, within `boot_timeout`.
 //! - On Lambda, anyone who may invoke the function can make it call any remote function.
 //! - The pages of the backends list the permissions that parents need. Runners need none.
 //!
 //! # Robustness
 //!
-//! Everything that decodes bytes from the network accepts arbitrary bytes without panicking and within
-//! bounded memory; property tests and fuzz targets check this. The library contains no `unsafe` code,
-//! except for one constructor that runs before `main` on Linux.
+//! Everything that decodes bytes from the network accepts arbitrary bytes without panicking and
+//! within bounded memory; property tests and fuzz targets check this. The library contains no
+//! `unsafe` code, except for one constructor that runs before `main` on Linux.

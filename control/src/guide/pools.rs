@@ -48,7 +48,7 @@
 //! | option | default | meaning |
 //! |---|---|---|
 //! | `timeout` | 30 s | deadline of a call: queue, boot, run and reply together |
-//! | `boot_timeout` | `Process` 10 s, `Lambda` 30 s, `Ecs` 120 s | maximum time from requesting an instance until its runner connects |
+//! | `boot_timeout` | the backend's: `Process` 10 s, `Lambda` 30 s, `Ecs` 120 s | maximum time from requesting an instance until its runner connects |
 //! | `shutdown_timeout` | 30 s | how long calls may continue on a runner that must shut down |
 //! | `idle_shutdown_after` | 30 s | how long a runner is idle before it shuts down; [`App::idle_when`](crate::App::idle_when) adds a condition |
 //! | `min_idle_shutdown_after` | never | the same for the runners that make up `min` |

@@ -30,8 +30,8 @@
 //! All calls that wait for a runner get `BootFailed` when boots fail and no other runner is up or
 //! booting.
 //!
-//! Three methods answer the usual questions: [`CallError::is_timeout`], [`CallError::may_have_run`]
-//! (the function may have begun on a runner), and [`CallError::is_retryable`] (another call may
+//! Three methods answer the usual questions: `CallError::is_timeout`, `CallError::may_have_run`
+//! (the function may have begun on a runner), and `CallError::is_retryable` (another call may
 //! succeed, and the function has not begun).
 //!
 //! # Handling errors
@@ -121,6 +121,3 @@
 //! | [`Lagged`](crate::Lagged) | [`Events::next`](crate::Events::next) | the reader was too slow, and missed events |
 //!
 //! [`CallError`]: crate::CallError
-//! [`CallError::is_timeout`]: crate::CallError::is_timeout
-//! [`CallError::may_have_run`]: crate::CallError::may_have_run
-//! [`CallError::is_retryable`]: crate::CallError::is_retryable

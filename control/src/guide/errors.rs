@@ -20,8 +20,8 @@
 //! | `RunnerFull` | the runner has 65,536 calls and channels open, which is the limit | no | lower `max_concurrency`, or use fewer channels |
 //! | `TooLong` | the call may take longer than the pool's runners live | no | set a shorter `work.timeout(..)`, or use another backend |
 //! | `Draining` | the pool is shutting down | no | nothing |
-//! | `TooLarge` | the arguments or the result exceed `max_message` | arguments: no; result: yes | send less, or raise `max_message` |
-//! | `Codec` | the arguments or the result could not be encoded or decoded | arguments: no; result: yes | read the message |
+//! | `TooLarge { started }` | the arguments or the result exceed `max_message` | as `started` says: yes if it is the result | send less, or raise `max_message` |
+//! | `Codec { started }` | the arguments or the result could not be encoded or decoded | as `started` says | read the message |
 //! | `MissingState` | the app has not registered a state that the function takes | no | add `App::new().state(..)` |
 //! | `Cancelled` | the child was stopped, or its runner had to shut down and `shutdown_timeout` was over | maybe in part | raise `shutdown_timeout` |
 //! | `DepthExceeded` | calls are nested deeper than `max_depth` | no | check whether a function calls itself without end |
@@ -30,9 +30,16 @@
 //! All calls that wait for a runner get `BootFailed` when boots fail and no other runner is up or
 //! booting.
 //!
-//! Three methods answer the usual questions: `CallError::is_timeout`, `CallError::may_have_run`
-//! (the function may have begun on a runner), and `CallError::is_retryable` (another call may
-//! succeed, and the function has not begun).
+//! # Three questions
+//!
+//! | method | the question | yes for |
+//! |---|---|---|
+//! | `is_timeout` | Did the deadline pass? | `Timeout` |
+//! | `may_have_run` | May the function have begun on a runner? | `Timeout` in phase `Run` or `Reply`, `Panicked`, `Cancelled`, and errors with `started: true` |
+//! | `is_retryable` | May another call succeed, without running the function twice? | `Timeout` in phase `Queue` or `Boot`, `BootFailed` unless the platform refused or the runner was turned away, `RunnerLost { started: false }`, `QueueFull`, `RunnerFull` |
+//!
+//! The documentation of [`CallError`] has the answer for each error. The cause of a retryable error
+//! may persist, so pause between attempts, and limit their number.
 //!
 //! # Handling errors
 //!
@@ -48,17 +55,12 @@
 //! # async fn example(pool: Pool) -> Result<(), CallError> {
 //! match pool.call(charge(7)).await {
 //!     Ok(charged) => println!("charged: {charged}"),
-//!     // The call was never sent, so another call can't charge twice.
-//!     Err(CallError::RunnerLost { started: false, .. }) => {
+//!     // The function has not run, so another call can't charge twice.
+//!     Err(error) if error.is_retryable() => {
 //!         pool.call(charge(7)).await?;
 //!     }
 //!     // The function may have run in part: only the app knows what to do now.
-//!     Err(CallError::RunnerLost { started: true, runner, reason }) => {
-//!         eprintln!("check order 7: runner {runner} was lost: {reason}");
-//!     }
-//!     Err(CallError::Panicked { message, location, .. }) => {
-//!         eprintln!("the function panicked: {message} ({location:?})");
-//!     }
+//!     Err(error) if error.may_have_run() => eprintln!("check order 7: {error}"),
 //!     Err(error) => return Err(error),
 //! }
 //! # Ok(())
@@ -115,7 +117,7 @@
 //! | error | it comes from | what it says |
 //! |---|---|---|
 //! | [`PoolError`](crate::PoolError) | `start`, `resize` | which options are wrong, or what the backend lacks; every wrong option is named at once |
-//! | [`AppError`](crate::AppError) | [`App::run`](crate::App::run) | a state is missing, or the process was started as a runner and can't be one |
+//! | [`AppError`](crate::AppError) | [`App::run`](crate::App::run) | a state is missing or was given twice, or the process was started as a runner and can't be one |
 //! | [`ChannelError`](crate::ChannelError) | `send`, `recv` | the channel is closed, or the other end was lost |
 //! | [`NotHere`](crate::NotHere) | [`Held::get`](crate::Held::get) | the value lives on a runner |
 //! | [`Lagged`](crate::Lagged) | [`Events::next`](crate::Events::next) | the reader was too slow, and missed events |

@@ -78,7 +78,7 @@ async fn serve(db: Db) -> anyhow::Result<()> {
         axum::serve(listener, pages::router(Site { pool: pool.clone(), db }))
             .with_graceful_shutdown(stop.clone().notified_owned())
             .await?;
-        println!("stopping: draining {} runners", pool.snapshot().up);
+        println!("stopping; runners to drain: {}", pool.snapshot().up);
         pool.drain().await;
         Ok(())
     };

@@ -37,13 +37,13 @@ async fn index() -> Html<&'static str> {
 async fn status(State(site): State<Site>) -> String {
     let snapshot = site.pool.snapshot();
     format!(
-        "this process has {} database connections; {} runners up, {} booting; {} calls under way, \
-         {} queued\n{}\n",
-        site.db.connections(),
+        "runners up: {}, booting: {}; calls running: {}, queued: {}; database connections of this \
+         process: {}\n{}\n",
         snapshot.up,
         snapshot.booting,
         snapshot.leased,
         snapshot.queued,
+        site.db.connections(),
         site.pool.explain()
     )
 }

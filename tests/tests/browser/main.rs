@@ -134,10 +134,10 @@ async fn a_reload_in_the_middle_ends_the_drawing_on_its_runner() {
     page.reload().await;
     site.logs("drawing stopped after row", 1).await;
     is_in_the_middle(&page).await;
-    site.status("1 calls under way").await;
+    site.status("calls running: 1,").await;
     page.open("about:blank").await;
     site.logs("drawing stopped after row", 2).await;
-    site.status("0 calls under way").await;
+    site.status("calls running: 0,").await;
 }
 
 async fn a_server_that_is_killed_in_the_middle_is_told_plainly_and_nothing_starts_over() {

@@ -28,22 +28,27 @@
 //!
 //! # Remote functions are not an API
 //!
-//! Write `#[remote]` functions as functions of your app. They are called by copies of your app, and
-//! by nobody else. Don't use them to check the permissions of users: do that in the parent, before
-//! the call.
+//! Treat `#[remote]` functions as functions of your app, and not as an API for others. Whoever has
+//! a valid `FLAME_PARENT` can call every one of them.
 //!
 //! # Code sync
 //!
 //! With [`code_sync`](crate::PoolBuilder::code_sync), anyone who has a valid token can read your
-//! executable: keep secrets out of it. A runner executes the file that its parent sends, after
-//! checking its length and hash.
+//! executable: keep secrets out of it.
+//!
+//! A runner executes the file that its parent sends, after checking its length and hash. The option
+//! is the parent's: a runner follows the offer of whoever booted it. So anyone who can start your
+//! app with a `FLAME_PARENT` of their own can make it run any code, not only remote functions.
+//! People who can set the environment of a process can usually do that anyway.
 //!
 //! # On AWS
 //!
 //! - On ECS, `FLAME_PARENT` is part of the task's environment. Anyone who may call `DescribeTasks`
 //!   can read it. Its token admits one runner, once, within `boot_timeout`.
 //! - On Lambda, anyone who may invoke the function can make it call any remote function.
-//! - The pages of the backends list the permissions that parents need. Runners need none.
+//! - The pages of the backends list the permissions that a parent needs. A runner on ECS needs none
+//!   for flame-aws; a function in a VPC needs AWS's managed policy
+//!   `AWSLambdaVPCAccessExecutionRole`.
 //!
 //! # Robustness
 //!

@@ -219,8 +219,8 @@
 //!   pool they are the app's own.
 //! - **A process that leaves its process group is not found.** `setsid`, GNU `timeout`, daemons,
 //!   and shells with job control create such processes, which outlive their runner. End them
-//!   yourself. The same applies to every process if the parent is killed and the machine has no
-//!   `/bin/sh`, which otherwise ends them.
+//!   yourself. The same applies to every process of a function if the parent is killed and the
+//!   machine has no `/bin/sh`, which otherwise ends them.
 //! - **A parent that gives up its privileges** can't stop children that it started before. Give up
 //!   privileges before the pool starts, or in the children as well.
 //! - **Deadlines continue while a parent is stopped** by Ctrl-Z or by a debugger. Its children wait

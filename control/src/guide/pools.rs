@@ -92,7 +92,7 @@
 //!
 //! ```
 //! use flame_aws::backend::Local;
-//! use flame_aws::{Pool, PoolEvent};
+//! use flame_aws::{LimitsChange, Pool, PoolEvent};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), flame_aws::PoolError> {
@@ -102,6 +102,7 @@
 //! pool.ready().await;
 //! assert_eq!(pool.snapshot().up, 1);
 //! println!("{}", pool.explain());
+//! pool.resize(LimitsChange::new().max(8).min_free_slots(4))?;
 //! pool.drain().await;
 //! while let Some(Ok(event)) = events.next().await {
 //!     if matches!(event, PoolEvent::Drained) {

@@ -1,3 +1,15 @@
+//! The guide. One page for each question:
+//!
+//! - [`calls`]: how to write remote functions, and how to call them.
+//! - [`pools`]: options, growth, signals, logs, and environment variables.
+//! - [`errors`]: every error, whether the function ran, and what to do.
+//! - [`aws`]: runners on ECS and Lambda.
+//! - [`security`]: who may connect, and what to keep secret.
+//! - [`from_flame`]: from Elixir's FLAME to this crate.
+//! - [`testing`]: tests of code that uses pools.
+//!
+//! The rest of this page shows how to write a backend.
+//!
 //! Implementing a backend. For tests of code that uses pools see [`testing`].
 //!
 //! A backend is where copies of the app come from: a process here, a container, a machine
@@ -222,4 +234,10 @@
 //! [`HostKind::Process`]: crate::HostKind::Process
 //! [`PoolEvent::StopFailed`]: crate::PoolEvent::StopFailed
 
+pub mod aws;
+pub mod calls;
+pub mod errors;
+pub mod from_flame;
+pub mod pools;
+pub mod security;
 pub mod testing;

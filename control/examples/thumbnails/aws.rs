@@ -1,19 +1,19 @@
-//! Runners on AWS: one changed line, the pool's backend.
+//! Runners on AWS: only the pool's backend differs.
 //!
-//! What the backends need to know of the account is in the environment (see
-//! `flame_aws::backend::{Ecs, Lambda}`); with `--emulated` it is made in an emulator, and known.
+//! The backends read their settings from the environment (see `flame_aws::backend::{Ecs, Lambda}`).
+//! With `--emulated`, this program starts an emulator, creates what it needs there, and uses that.
 
 use flame_aws::backend::{Ecs, Lambda};
 use flame_aws::{Pool, PoolBuilder};
 
-use crate::emulated::Emulator;
+use crate::backend_kind::BackendKind;
+use crate::emulator::Emulator;
 use crate::options::Options;
-use crate::place::Place;
 
-/// Whether this program can do that.
-pub(crate) const IS_BUILT: bool = true;
+/// Whether this program was built with the AWS backends.
+pub(crate) const IS_AVAILABLE: bool = true;
 
-/// What has to be there as long as the pool is.
+/// The emulator, if `--emulated` is set. It must live as long as the pool.
 pub(crate) struct Aws(Option<Emulator>);
 
 impl Aws {
@@ -21,16 +21,16 @@ impl Aws {
         Ok(Self(if options.emulated { Some(Emulator::start(&options.out).await?) } else { None }))
     }
 
-    /// A pool whose runners are there; all else is the same everywhere.
+    /// A pool whose runners are on AWS. All its other options are the same everywhere.
     pub(crate) fn pool(&self, options: &Options) -> PoolBuilder {
         let from_env = || (Ecs::from_env(), Lambda::from_env());
         let (ecs, lambda) = self.0.as_ref().map_or_else(from_env, Emulator::backends);
         let pool = Pool::builder("thumbnails");
-        let pool = match options.place {
-            Place::Process => pool,
-            Place::Ecs => pool.backend(ecs),
-            Place::Lambda => pool.backend(lambda),
-            Place::Burst => pool.backend(ecs).burst(lambda),
+        let pool = match options.backend {
+            BackendKind::Process => pool,
+            BackendKind::Ecs => pool.backend(ecs),
+            BackendKind::Lambda => pool.backend(lambda),
+            BackendKind::Burst => pool.backend(ecs).burst(lambda),
         };
         match options.listen {
             Some(address) => pool.listen(address),

@@ -1,7 +1,7 @@
-//! The work itself: one photograph, developed in one look, in every size.
+//! The work itself: develops one photograph in one look and in every size.
 //!
-//! Nothing here knows of pools or processes. [`develop`] is an ordinary function; `#[remote]` makes
-//! a call of it something that can be awaited here or sent to a runner.
+//! Nothing here knows about pools or processes. [`develop`] is an ordinary function. `#[remote]` turns
+//! a call of it into a value that can be awaited here or sent to a runner.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -17,62 +17,63 @@ use tokio::time::Instant;
 use crate::jpeg;
 use crate::looks::Look;
 
-/// Longest sides of the pictures that are made, in pixels, largest first.
+/// The longest side of each picture that is made, in pixels, largest first.
 pub(crate) const SIZES: [u32; 4] = [960, 480, 240, 120];
 
-/// The side to which a photograph is scaled before it is worked on.
-const MASTER: u32 = SIZES[0];
+/// The longest side, in pixels, to which a photograph is scaled before it is developed.
+const WORKING_SIZE: u32 = SIZES[0];
 
 const JPEG_QUALITY: u8 = 88;
 
-/// What comes back: the pictures, and who made them.
+/// The result of one call: the pictures, and the process that made them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Developed {
     /// One for each of [`SIZES`], in that order.
     pub(crate) pictures: Vec<Picture>,
     pub(crate) took: Duration,
-    pub(crate) maker: Maker,
+    pub(crate) worker: Worker,
 }
 
-/// A JPEG. Its bytes travel beside the message, not in it.
+/// A JPEG. As a [`Blob`], its bytes are sent beside the encoded result and not copied into it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Picture {
     pub(crate) size: u32,
     pub(crate) jpeg: Blob,
 }
 
-/// The process that did the work.
+/// The process that made the pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Maker {
-    /// `None` when it was no runner.
+pub(crate) struct Worker {
+    /// `None` if the process is not a runner.
     pub(crate) runner: Option<String>,
     pub(crate) pid: u32,
 }
 
-/// Develops one photograph: scaled up or down to [`MASTER`] with Lanczos, cleaned of noise with its
-/// edges kept, given its look, then reduced to every size, sharpened and compressed.
+/// Develops one photograph: scales it to [`WORKING_SIZE`], removes noise but keeps edges, applies the
+/// look, and then scales, sharpens and compresses one picture for each of [`SIZES`].
 ///
-/// A plain function: it runs on a blocking thread, here as in a runner.
+/// This is a plain function, so it runs on a blocking thread, both here and on a runner.
 #[remote]
 pub(crate) fn develop(photo: Blob, look: Look) -> anyhow::Result<Developed> {
     let started = Instant::now();
-    let master = decode(&photo)?.resize(MASTER, MASTER, FilterType::Lanczos3).into_rgb8();
-    let developed = look.apply(&denoise(&master));
-    let pictures = SIZES.iter().map(|size| reduce(&developed, *size)).collect::<Result<_, _>>()?;
+    let decoded = decode(&photo)?;
+    let scaled = decoded.resize(WORKING_SIZE, WORKING_SIZE, FilterType::Lanczos3).into_rgb8();
+    let developed = look.apply(&denoise(&scaled));
+    let pictures = SIZES.iter().map(|size| picture(&developed, *size)).collect::<Result<_, _>>()?;
     let runner = CallContext::current().map(|call| call.runner.to_string());
-    let maker = Maker { runner, pid: std::process::id() };
-    Ok(Developed { pictures, took: started.elapsed(), maker })
+    let worker = Worker { runner, pid: std::process::id() };
+    Ok(Developed { pictures, took: started.elapsed(), worker })
 }
 
-/// Reads a JPEG or PNG, upright whichever way the camera was held.
+/// Decodes a JPEG or PNG, and rotates it upright according to its metadata.
 ///
-/// The decoder's own limits hold: a file that claims to be enormous is an error, not a crash. So is
-/// one that breaks off: of a JPEG the decoder would draw what is there, and the rest grey.
+/// The decoder's own limits apply, so a file that claims to be enormous is an error and not a crash. A
+/// truncated JPEG is an error as well: the decoder alone would accept it and fill the rest with grey.
 fn decode(photo: &[u8]) -> anyhow::Result<DynamicImage> {
     let reader = ImageReader::new(Cursor::new(photo)).with_guessed_format()?;
     let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
-    ensure!(!is_jpeg || jpeg::has_its_end(photo), "the photograph is damaged: its end is missing");
-    // These errors' texts hold their sources' already, so a chain would say everything twice.
+    ensure!(!is_jpeg || jpeg::is_complete(photo), "the photograph is damaged: its end is missing");
+    // The text of each of these errors already includes its source's text. A chain would repeat it.
     let damaged = |error| anyhow!("the photograph is damaged: {error}");
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let orientation = decoder.orientation().map_err(damaged)?;
@@ -81,8 +82,8 @@ fn decode(photo: &[u8]) -> anyhow::Result<DynamicImage> {
     Ok(image)
 }
 
-/// A picture of the size asked for: its longest side is `size` pixels.
-fn reduce(image: &RgbImage, size: u32) -> anyhow::Result<Picture> {
+/// Makes a sharpened JPEG whose longest side is `size` pixels.
+fn picture(image: &RgbImage, size: u32) -> anyhow::Result<Picture> {
     let (width, height) = image.dimensions();
     let longest = width.max(height).max(1);
     let scaled = |side: u32| (f64::from(side) * f64::from(size) / f64::from(longest)).round();
@@ -94,39 +95,43 @@ fn reduce(image: &RgbImage, size: u32) -> anyhow::Result<Picture> {
     Ok(Picture { size, jpeg: jpeg.into() })
 }
 
-/// A bilateral filter: each pixel becomes the mean of its neighbours, weighted by how near they are
-/// and by how alike, so that noise goes and edges stay. Dear: a window of 7 x 7 for every pixel.
+/// A bilateral filter: each pixel becomes the mean of its neighbours, weighted by distance and by
+/// similarity of colour. This removes noise but keeps edges. It is expensive: it reads a window of
+/// 7 x 7 pixels for every pixel.
 fn denoise(image: &RgbImage) -> RgbImage {
     const RADIUS: i64 = 3;
-    const NEAR: f32 = 2.0;
-    const ALIKE: f32 = 18.0;
-    let bell = |distance: f32, width: f32| (-distance * distance / (2.0 * width * width)).exp();
+    const DISTANCE_SIGMA: f32 = 2.0;
+    const COLOUR_SIGMA: f32 = 18.0;
+    let gaussian = |x: f32, sigma: f32| (-x * x / (2.0 * sigma * sigma)).exp();
     let window: Vec<(i64, i64, f32)> = (-RADIUS..=RADIUS)
         .flat_map(|dy| (-RADIUS..=RADIUS).map(move |dx| (dx, dy)))
-        .map(|(dx, dy)| (dx, dy, bell(((dx * dx + dy * dy) as f32).sqrt(), NEAR)))
+        .map(|(dx, dy)| (dx, dy, gaussian(((dx * dx + dy * dy) as f32).sqrt(), DISTANCE_SIGMA)))
         .collect();
-    // How much a neighbour counts whose three channels differ by so much in all.
-    let alike: Vec<f32> = (0..=3 * 255).map(|by| bell(by as f32 / 3.0, ALIKE)).collect();
+    // The weight of a neighbour, indexed by the sum of the differences of its three channels.
+    let similarity: Vec<f32> =
+        (0..=3 * 255).map(|sum| gaussian(sum as f32 / 3.0, COLOUR_SIGMA)).collect();
 
     let (width, height) = (i64::from(image.width()), i64::from(image.height()));
     RgbImage::from_fn(image.width(), image.height(), |x, y| {
         let Rgb(centre) = *image.get_pixel(x, y);
         let mut sum = [0.0; 3];
         let mut weights = 0.0;
-        for &(dx, dy, near) in &window {
+        for &(dx, dy, closeness) in &window {
             let (nx, ny) = (i64::from(x) + dx, i64::from(y) + dy);
             if nx < 0 || ny < 0 || nx >= width || ny >= height {
                 continue;
             }
             let Rgb(pixel) = *image.get_pixel(nx as u32, ny as u32);
-            let by: u16 = centre.iter().zip(pixel).map(|(a, b)| u16::from(a.abs_diff(b))).sum();
-            let weight = near * alike.get(usize::from(by)).copied().unwrap_or(0.0);
+            let difference: u16 =
+                centre.iter().zip(pixel).map(|(a, b)| u16::from(a.abs_diff(b))).sum();
+            let weight =
+                closeness * similarity.get(usize::from(difference)).copied().unwrap_or(0.0);
             weights += weight;
             for (sum, channel) in sum.iter_mut().zip(pixel) {
                 *sum += weight * f32::from(channel);
             }
         }
-        // The centre is its own neighbour, so the weights never add up to nothing.
+        // The window includes the centre itself, so the sum of the weights is never zero.
         Rgb(sum.map(|channel| (channel / weights).round() as u8))
     })
 }
@@ -142,44 +147,44 @@ mod tests {
     }
 
     #[test]
-    fn every_size_fits_its_square_and_keeps_the_proportions() {
+    fn a_picture_has_the_requested_size_and_keeps_its_orientation() {
         for (width, height) in [(300, 200), (200, 300), (50, 50), (400, 1), (1, 1)] {
             let image = RgbImage::from_pixel(width, height, Rgb([10, 120, 240]));
             for size in [120, 240] {
-                let picture = decode(&reduce(&image, size).unwrap().jpeg).unwrap();
-                assert_eq!(picture.width().max(picture.height()), size);
-                assert_eq!(picture.width() > picture.height(), width > height);
+                let decoded = decode(&picture(&image, size).unwrap().jpeg).unwrap();
+                assert_eq!(decoded.width().max(decoded.height()), size);
+                assert_eq!(decoded.width() > decoded.height(), width > height);
             }
         }
     }
 
     #[test]
-    fn what_is_no_photograph_is_an_error() {
+    fn a_file_that_is_not_a_photograph_is_an_error() {
         for bytes in [&b""[..], b"plain text", &b"\x89PNG\r\n\x1a\nrubbish"[..]] {
             assert!(decode(bytes).is_err());
         }
     }
 
     #[test]
-    fn what_is_cut_short_is_an_error_wherever_the_cut_is() {
+    fn a_truncated_file_is_an_error_at_every_length() {
         let image = RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, (x * y) as u8]));
         let mut png = Vec::new();
         image.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
-        // The last 4 bytes of a PNG only check that its end is its end.
-        for (whole, spare) in [(jpeg_of(&image), 0), (png, 4)] {
+        // The decoder ignores the last 4 bytes of a PNG: the checksum of its empty last chunk.
+        for (whole, ignored) in [(jpeg_of(&image), 0), (png, 4)] {
             assert!(decode(&whole).is_ok());
-            for length in 0..whole.len() - spare {
+            for length in 0..whole.len() - ignored {
                 assert!(decode(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
             }
         }
     }
 
     #[test]
-    fn denoising_takes_the_speck_and_keeps_the_edge() {
+    fn denoising_removes_a_speck_and_keeps_an_edge() {
         let mut image = RgbImage::from_fn(20, 20, |x, _| Rgb([if x < 10 { 40 } else { 220 }; 3]));
         image.put_pixel(4, 4, Rgb([52; 3]));
         let clean = denoise(&image);
-        assert!(clean.get_pixel(4, 4).0[0] < 44, "the speck is gone");
+        assert!(clean.get_pixel(4, 4).0[0] < 44, "the speck was not removed");
         assert!(clean.get_pixel(9, 9).0[0] < 45 && clean.get_pixel(10, 9).0[0] > 215);
     }
 }

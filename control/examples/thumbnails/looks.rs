@@ -11,7 +11,7 @@ pub(crate) enum Look {
     Natural,
     /// More contrast, richer colours.
     Vivid,
-    /// A soft glow around what is bright.
+    /// A soft glow around bright areas.
     Dream,
     /// Black and white.
     Mono,
@@ -25,7 +25,7 @@ impl Look {
     pub(crate) const ALL: [Self; 6] =
         [Self::Natural, Self::Vivid, Self::Dream, Self::Mono, Self::Sepia, Self::Sketch];
 
-    /// Its name in file names and messages.
+    /// The look's name in file names and messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Natural => "natural",
@@ -37,15 +37,15 @@ impl Look {
         }
     }
 
-    /// The image in this look.
+    /// Returns the image in this look.
     pub(crate) fn apply(self, image: &RgbImage) -> RgbImage {
         match self {
             Self::Natural => image.clone(),
-            Self::Vivid => each(image, |pixel| {
+            Self::Vivid => map_pixels(image, |pixel| {
                 let grey = luma(pixel);
                 pixel.map(|channel| 1.15 * (grey + 1.45 * (channel - grey) - 128.0) + 128.0)
             }),
-            Self::Dream => beside_its_blur(image, 14.0, |pixel, glow| {
+            Self::Dream => map_pixels_with_blur(image, 14.0, |pixel, glow| {
                 let screen = |a: f32, b: f32| 255.0 - (255.0 - a) * (255.0 - b) / 255.0;
                 let lit = [
                     screen(pixel[0], glow[0]),
@@ -54,13 +54,13 @@ impl Look {
                 ];
                 [0, 1, 2].map(|i| 0.45 * pixel[i] + 0.55 * lit[i])
             }),
-            Self::Mono => each(image, |pixel| [1.25 * (luma(pixel) - 128.0) + 128.0; 3]),
-            Self::Sepia => each(image, |pixel| {
+            Self::Mono => map_pixels(image, |pixel| [1.25 * (luma(pixel) - 128.0) + 128.0; 3]),
+            Self::Sepia => map_pixels(image, |pixel| {
                 let grey = luma(pixel);
                 [1.08 * grey + 18.0, 0.92 * grey + 10.0, 0.70 * grey]
             }),
-            Self::Sketch => beside_its_blur(image, 6.0, |pixel, around| {
-                // A pixel is as dark as it is darker than what surrounds it.
+            Self::Sketch => map_pixels_with_blur(image, 6.0, |pixel, around| {
+                // A pixel is dark if it is darker than its surroundings.
                 let light = luma(pixel) / luma(around).max(1.0);
                 [255.0 * light.min(1.0).powi(3); 3]
             }),
@@ -73,30 +73,30 @@ fn luma([red, green, blue]: [f32; 3]) -> f32 {
     0.299 * red + 0.587 * green + 0.114 * blue
 }
 
-/// A new image, made pixel by pixel.
-fn each(image: &RgbImage, look: impl Fn([f32; 3]) -> [f32; 3]) -> RgbImage {
+/// Makes a new image pixel by pixel.
+fn map_pixels(image: &RgbImage, look: impl Fn([f32; 3]) -> [f32; 3]) -> RgbImage {
     let mut new = image.clone();
     for pixel in new.pixels_mut() {
-        *pixel = rounded(look(pixel.0.map(f32::from)));
+        *pixel = to_rgb(look(pixel.0.map(f32::from)));
     }
     new
 }
 
-/// A new image, made of each pixel and what is around it.
-fn beside_its_blur(
+/// Makes a new image from each pixel and the blurred colour around it.
+fn map_pixels_with_blur(
     image: &RgbImage,
     sigma: f32,
     look: impl Fn([f32; 3], [f32; 3]) -> [f32; 3],
 ) -> RgbImage {
     let mut new = imageops::blur(image, sigma);
     for (pixel, original) in new.pixels_mut().zip(image.pixels()) {
-        *pixel = rounded(look(original.0.map(f32::from), pixel.0.map(f32::from)));
+        *pixel = to_rgb(look(original.0.map(f32::from), pixel.0.map(f32::from)));
     }
     new
 }
 
-/// `as` saturates: what is out of range becomes black or white.
-fn rounded(pixel: [f32; 3]) -> Rgb<u8> {
+/// Rounds a pixel. `as` saturates, so values out of range become black or white.
+fn to_rgb(pixel: [f32; 3]) -> Rgb<u8> {
     Rgb(pixel.map(|channel| channel.round() as u8))
 }
 
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_look_keeps_the_size_and_differs_from_every_other() {
+    fn every_look_keeps_the_size_and_differs_from_all_others() {
         let image = RgbImage::from_fn(40, 30, |x, y| Rgb([(x * 6) as u8, (y * 8) as u8, 90]));
         let developed = Look::ALL.map(|look| look.apply(&image));
         for (index, one) in developed.iter().enumerate() {

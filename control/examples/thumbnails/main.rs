@@ -1,26 +1,27 @@
-//! Thumbnails and a contact sheet of real photographs, made by child copies of this very program.
+//! Makes thumbnails and a contact sheet of real photographs, in copies of this program.
 //!
 //! ```text
 //! cargo run --release --example thumbnails -- [FOLDER] [--out DIR] [--runners N] [--no-compare]
 //!     [--backend process|ecs|lambda|burst] [--emulated]
 //! ```
 //!
-//! Every photograph is developed in six looks, each a call of its own: `develop` (in `develop.rs`)
-//! is an ordinary function with `#[remote]` on it. `pool.map` sends the calls to runners, which are
-//! copies of this program started for the purpose, and yields the results in order. Afterwards the
-//! very same calls are awaited here, one after another: the same function, no runner, and the same
-//! pictures to the byte.
+//! Each photograph is developed in six looks, and each look is a call of its own. `develop` (in
+//! `develop.rs`) is an ordinary function marked `#[remote]`. `pool.map` sends the calls to runners,
+//! which are copies of this program, and returns the results in order. Afterwards the same calls are
+//! awaited in this process, one after another. They make the same pictures, byte for byte.
 //!
 //! ```text
-//! options -> photos -> jobs --pool.map--> develop (in a runner) --> sheet -> report
-//!                      jobs -----await--> develop (right here)  ----------->
+//! options -> photos -> calls --pool.map--> develop (on a runner)      --> contact sheet -> report
+//!                      calls -----await--> develop (in this process)  ------------------->
 //! ```
 
 #[cfg(all(feature = "ecs", feature = "lambda"))]
 mod aws;
+mod backend_kind;
+mod contact_sheet;
 mod develop;
 #[cfg(all(feature = "ecs", feature = "lambda"))]
-mod emulated;
+mod emulator;
 mod jpeg;
 mod looks;
 #[cfg(not(all(feature = "ecs", feature = "lambda")))]
@@ -28,10 +29,8 @@ mod no_aws;
 mod options;
 mod output;
 mod photos;
-mod place;
 mod progress;
 mod report;
-mod sheet;
 
 #[cfg(not(all(feature = "ecs", feature = "lambda")))]
 use no_aws as aws;
@@ -46,29 +45,28 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::aws::Aws;
+use crate::backend_kind::BackendKind;
 use crate::develop::{Developed, SIZES, develop};
 use crate::looks::Look;
 use crate::options::{Options, Request};
-use crate::output::say;
+use crate::output::print_line;
 use crate::photos::Photo;
-use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::{Outcome, Report};
 
-/// Calls that a runner takes at a time: while it works on one, the next is on its way.
+/// A runner gets two calls at a time: while it works on one, the next one arrives.
 const CALLS_PER_RUNNER: u32 = 2;
 
-/// From the moment a call is made until its result is here; developing the largest photograph on
-/// a slow machine takes a few seconds.
+/// The deadline of a call. Developing the largest photograph takes a few seconds on a slow machine.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// In a runner, `run` serves the calls and the process ends there. `parent` runs in the parent
-/// only, so a runner neither reads the command line nor opens the output.
+/// In a runner, `run` serves calls until the process exits. Only the parent calls `parent`, so a runner
+/// neither parses the command line nor opens the output.
 #[tokio::main]
 async fn main() -> ExitCode {
     match App::new().run(parent).await {
         Ok(code) => code,
-        Err(error) if output::is_unread(&error) => ExitCode::from(output::NOBODY_READS),
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::from(output::EXIT_BROKEN_PIPE),
         Err(error) => {
             eprintln!("thumbnails: {error:#}");
             ExitCode::FAILURE
@@ -78,9 +76,9 @@ async fn main() -> ExitCode {
 
 async fn parent() -> anyhow::Result<ExitCode> {
     let options = match options::parse(std::env::args_os().skip(1)) {
-        Ok(Request::Make(options)) => options,
+        Ok(Request::Run(options)) => options,
         Ok(Request::Help) => {
-            say(options::HELP.trim_end())?;
+            print_line(options::HELP.trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
         Err(error) => {
@@ -88,43 +86,48 @@ async fn parent() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    if options.place != Place::Process && !aws::IS_BUILT {
-        return build_and_run();
+    if options.backend != BackendKind::Process && !aws::IS_AVAILABLE {
+        return rebuild_with_aws();
     }
     let found = photos::find(&options.input)?;
-    found.announce(&options.input)?;
+    found.print(&options.input)?;
     let sheet_path = prepare_output(&options.out)?;
 
-    let there = {
+    let with_runners = {
         let aws = Aws::start(&options).await?;
-        in_runners(&found.photos, &options, &aws).await?
+        develop_with_runners(&found.photos, &options, &aws).await?
     };
-    if there.developed().next().is_none() {
-        there.announce_failures();
-        bail!("no photograph could be developed");
+    if with_runners.developed().next().is_none() {
+        with_runners.print_failures();
+        bail!("no photograph was developed");
     }
-    let here = if options.compare { Some(in_this_process(&found.photos).await) } else { None };
+    let without =
+        if options.compare { Some(develop_in_this_process(&found.photos).await) } else { None };
 
-    let pictures = there.save(&options.out)?;
-    let sheet = sheet::draw(&there);
+    let pictures = with_runners.save(&options.out)?;
+    let sheet = contact_sheet::draw(&with_runners);
     sheet.save(&sheet_path).with_context(|| format!("can't write {}", sheet_path.display()))?;
-    say(format_args!("{pictures} pictures in {}", options.out.display()))?;
-    say(format_args!("open {}", sheet_path.display()))?;
+    print_line(format_args!("{pictures} pictures in {}", options.out.display()))?;
+    print_line(format_args!("contact sheet: {}", sheet_path.display()))?;
 
-    Report { there: &there, here: here.as_ref() }.print()?;
-    Ok(if there.announce_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Report { with_runners: &with_runners, without: without.as_ref() }.print()?;
+    Ok(if with_runners.print_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// One call for every photograph and look. A `Work` does nothing until it is given to a pool, or
-/// awaited; the photographs' bytes are shared, not copied.
-fn jobs(photos: &[Photo]) -> impl Iterator<Item = Work<'static, anyhow::Result<Developed>>> {
+/// One call for each photograph and look. A `Work` does nothing until it is awaited or given to a
+/// pool. The bytes of the photographs are shared, not copied.
+fn calls(photos: &[Photo]) -> impl Iterator<Item = Work<'static, anyhow::Result<Developed>>> {
     photos.iter().flat_map(|photo| {
         Look::ALL.map(|look| develop(photo.bytes.clone(), look).timeout(CALL_TIMEOUT))
     })
 }
 
-/// Develops everything in runners, with a live line of what they are doing.
-async fn in_runners(photos: &[Photo], options: &Options, aws: &Aws) -> anyhow::Result<Outcome> {
+/// Develops all photographs on runners, and shows their progress.
+async fn develop_with_runners(
+    photos: &[Photo],
+    options: &Options,
+    aws: &Aws,
+) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let pool = aws
         .pool(options)
@@ -132,17 +135,17 @@ async fn in_runners(photos: &[Photo], options: &Options, aws: &Aws) -> anyhow::R
         .max_concurrency(CALLS_PER_RUNNER)
         .start()
         .await
-        .context("the pool could not start")?;
+        .context("can't start the pool")?;
 
     let mut outcome = Outcome::new(photos);
-    let progress = Progress::new(outcome.total(), "in runners");
-    let mut results = pool.map(jobs(photos).collect::<Vec<_>>());
+    let progress = Progress::new(outcome.total(), "runners");
+    let mut results = pool.map(calls(photos).collect::<Vec<_>>());
     let mut tick = tokio::time::interval(progress::REDRAW_EVERY);
     loop {
         tokio::select! {
             next = results.next() => match next {
-                // Two errors may stand in the way of a picture: the pool's (a runner was lost, the
-                // time ran out) and the function's own (the file is no photograph).
+                // There are two kinds of errors: the pool's (a lost runner, a timeout), and the
+                // function's own (the file is not a photograph).
                 Some(result) => {
                     outcome.push(result.map_err(anyhow::Error::from).flatten());
                     progress.one_done();
@@ -158,13 +161,13 @@ async fn in_runners(photos: &[Photo], options: &Options, aws: &Aws) -> anyhow::R
     Ok(outcome)
 }
 
-/// The same calls without a pool: awaited, a `Work` runs in this process.
-async fn in_this_process(photos: &[Photo]) -> Outcome {
+/// Makes the same calls without a pool: a `Work` that is awaited runs in this process.
+async fn develop_in_this_process(photos: &[Photo]) -> Outcome {
     let started = Instant::now();
     let mut outcome = Outcome::new(photos);
-    let progress = Progress::new(outcome.total(), "here");
-    for job in jobs(photos) {
-        outcome.push(job.await);
+    let progress = Progress::new(outcome.total(), "locally");
+    for call in calls(photos) {
+        outcome.push(call.await);
         progress.one_done();
     }
     outcome.took = started.elapsed();
@@ -172,9 +175,11 @@ async fn in_this_process(photos: &[Photo]) -> Outcome {
     outcome
 }
 
-/// Builds the example once more, with the AWS backends, and runs that with the same arguments.
-fn build_and_run() -> anyhow::Result<ExitCode> {
-    eprintln!("building the example with the AWS backends: some minutes the first time");
+/// Builds this example again, with the AWS backends, and runs it with the same arguments.
+fn rebuild_with_aws() -> anyhow::Result<ExitCode> {
+    eprintln!(
+        "building this example with the AWS backends; this takes some minutes the first time"
+    );
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
     command.args(["run", "--quiet", "--features", "ecs,lambda", "--example", "thumbnails"]);
@@ -182,18 +187,19 @@ fn build_and_run() -> anyhow::Result<ExitCode> {
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    let ended = command.arg("--").args(std::env::args_os().skip(1)).status();
-    let ended = ended.context("cargo, which is to build it, can't be started")?;
-    let code = ended.code().and_then(|code| u8::try_from(code).ok());
+    let status = command.arg("--").args(std::env::args_os().skip(1)).status();
+    let status = status.context("can't start cargo to build the example")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Makes sure that the output can be written before any work is done; gives the sheet's path.
+/// Checks that the output can be written before any work is done. Returns the path of the contact
+/// sheet.
 fn prepare_output(out: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(out)
-        .with_context(|| format!("can't make the output folder {}", out.display()))?;
+        .with_context(|| format!("can't create the output folder {}", out.display()))?;
     let sheet = out.join("contact-sheet.png");
-    // Opened without truncating: an old sheet stays until the new one is drawn.
+    // The file is not truncated, so an old sheet stays until the new one is drawn.
     OpenOptions::new()
         .create(true)
         .append(true)

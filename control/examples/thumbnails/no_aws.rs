@@ -1,12 +1,12 @@
-//! In place of `aws.rs` where the AWS backends are not built in: their SDKs take minutes to build,
-//! which nobody should wait for who wants to see children work.
+//! Stands in for `aws.rs` in builds without the AWS backends. The AWS SDKs take minutes to build, and
+//! nobody should wait for them to see child processes work.
 
 use flame_aws::{Pool, PoolBuilder};
 
 use crate::options::Options;
 
-/// Whether this program can do that.
-pub(crate) const IS_BUILT: bool = false;
+/// Whether this program was built with the AWS backends.
+pub(crate) const IS_AVAILABLE: bool = false;
 
 pub(crate) struct Aws;
 
@@ -15,7 +15,7 @@ impl Aws {
         Ok(Self)
     }
 
-    /// A pool of children of this process.
+    /// A pool whose runners are child processes of this process.
     pub(crate) fn pool(&self, options: &Options) -> PoolBuilder {
         let pool = Pool::builder("thumbnails");
         match options.listen {

@@ -6,32 +6,33 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::place::Place;
+use crate::backend_kind::BackendKind;
 
 pub(crate) const HELP: &str = "\
 usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
-                  [--backend WHERE [--emulated | --listen ADDRESS]]
+                  [--backend BACKEND [--emulated | --listen ADDRESS]]
 
   FOLDER         a folder of photographs (JPEG or PNG), or one photograph;
                  default: the photographs that come with this example
-  --out DIR      where the pictures go; default: target/thumbnails
-  --runners N    how many copies of this program may work, 1 to 64;
-                 default: as many as there are cores, but at least 2
-  --no-compare   don't do the same work here afterwards
-  --backend W    where the copies run: process, the default; ecs, lambda, or
-                 burst, which is both
-  --emulated     AWS is emulated on this machine; else the environment says
-                 which cluster and function it is (FLAME_ECS_CLUSTER, ...)
-  --listen A     where runners on AWS dial in, such as 0.0.0.0:4000
+  --out DIR      the output folder; default: target/thumbnails
+  --runners N    maximum number of copies of this program, 1 to 64;
+                 default: the number of cores, but at least 2
+  --no-compare   don't repeat the work in this process for comparison
+  --backend B    where the copies run: process (the default), ecs, lambda, or
+                 burst (ecs and lambda together)
+  --emulated     emulate AWS on this machine; otherwise the environment names
+                 the cluster and the function (FLAME_ECS_CLUSTER, ...)
+  --listen A     the address to which runners on AWS connect, such as
+                 0.0.0.0:4000
 ";
 
-/// More copies than this would only get into each other's way on one machine.
-const MOST_RUNNERS: u32 = 64;
+/// More copies than this would only slow each other down on one machine.
+const MAX_RUNNERS: u32 = 64;
 
-/// What the command line asks for.
+/// What the user asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    Make(Options),
+    Run(Options),
     Help,
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct Options {
     pub(crate) out: PathBuf,
     pub(crate) runners: u32,
     pub(crate) compare: bool,
-    pub(crate) place: Place,
+    pub(crate) backend: BackendKind,
     pub(crate) emulated: bool,
     pub(crate) listen: Option<SocketAddr>,
 }
@@ -49,20 +50,20 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let cores = u32::try_from(cores).unwrap_or(MOST_RUNNERS);
+        let cores = u32::try_from(cores).unwrap_or(MAX_RUNNERS);
         Self {
             input: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos")),
             out: PathBuf::from("target/thumbnails"),
-            runners: cores.clamp(2, MOST_RUNNERS),
+            runners: cores.clamp(2, MAX_RUNNERS),
             compare: true,
-            place: Place::Process,
+            backend: BackendKind::Process,
             emulated: false,
             listen: None,
         }
     }
 }
 
-/// Reads the arguments, without the program's name.
+/// Parses the arguments, which don't include the program's name.
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request, lexopt::Error> {
     let mut options = Options::default();
     let mut input = None;
@@ -72,11 +73,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
             Arg::Long("out") => options.out = parser.value()?.into(),
             Arg::Long("runners") => {
                 options.runners = parser.value()?.parse_with(|text| match text.parse() {
-                    Ok(n @ 1..=MOST_RUNNERS) => Ok(n),
-                    _ => Err(format!("--runners wants a number from 1 to {MOST_RUNNERS}")),
+                    Ok(n @ 1..=MAX_RUNNERS) => Ok(n),
+                    _ => Err(format!("--runners must be a number from 1 to {MAX_RUNNERS}")),
                 })?;
             }
-            Arg::Long("backend") => options.place = parser.value()?.parse()?,
+            Arg::Long("backend") => options.backend = parser.value()?.parse()?,
             Arg::Long("emulated") => options.emulated = true,
             Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
             Arg::Long("no-compare") => options.compare = false,
@@ -85,11 +86,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
             other => return Err(other.unexpected()),
         }
     }
-    if options.emulated && options.place == Place::Process {
-        return Err("--emulated goes with --backend ecs, lambda or burst".into());
+    if options.emulated && options.backend == BackendKind::Process {
+        return Err("--emulated needs --backend ecs, lambda or burst".into());
     }
     options.input = input.unwrap_or(options.input);
-    Ok(Request::Make(options))
+    Ok(Request::Run(options))
 }
 
 #[cfg(test)]
@@ -101,30 +102,30 @@ mod tests {
     }
 
     #[test]
-    fn everything_has_a_default() {
-        assert_eq!(parse_text(""), Ok(Request::Make(Options::default())));
+    fn every_option_has_a_default() {
+        assert_eq!(parse_text(""), Ok(Request::Run(Options::default())));
         assert!(Options::default().runners >= 2);
     }
 
     #[test]
-    fn every_option_is_read() {
+    fn every_option_is_parsed() {
         let expected = Options {
             input: "holiday".into(),
             out: "small".into(),
             runners: 3,
             compare: false,
-            place: Place::Burst,
+            backend: BackendKind::Burst,
             emulated: true,
             listen: Some(([127, 0, 0, 1], 4000).into()),
         };
         let line = "--out small holiday --runners=3 --no-compare --backend burst --emulated \
                     --listen 127.0.0.1:4000";
-        assert_eq!(parse_text(line), Ok(Request::Make(expected)));
+        assert_eq!(parse_text(line), Ok(Request::Run(expected)));
         assert_eq!(parse_text("holiday --help"), Ok(Request::Help));
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_a_reason() {
+    fn a_wrong_command_line_is_rejected_with_a_reason() {
         for (line, reason) in [
             ("--runners 0", "from 1 to 64"),
             ("--runners 65", "from 1 to 64"),
@@ -134,7 +135,7 @@ mod tests {
             ("one two", "two"),
             ("--fast", "--fast"),
             ("--backend moon", "process, ecs, lambda or burst"),
-            ("--emulated", "goes with --backend"),
+            ("--emulated", "needs --backend"),
             ("--listen nowhere", "nowhere"),
         ] {
             let error = parse_text(line).unwrap_err();

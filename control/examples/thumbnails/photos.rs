@@ -1,4 +1,4 @@
-//! Finding the photographs.
+//! Finds the photographs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,42 +7,46 @@ use anyhow::{Context, bail, ensure};
 use flame_aws::Blob;
 use image::ImageFormat;
 
-use crate::output::say;
+use crate::output::print_line;
 
-/// The photographs are held in memory while they are worked on, so there is a limit to them.
-const MOST_BYTES: usize = 1 << 30;
+/// The photographs stay in memory while the program runs, so their total size is limited.
+const MAX_TOTAL_BYTES: usize = 1 << 30;
 
-/// One photograph as it was found; whether it can be decoded is for the runner to say.
+/// A photograph that was found. Whether it can be decoded is decided on the runner.
 pub(crate) struct Photo {
     pub(crate) name: String,
     pub(crate) bytes: Blob,
 }
 
-/// What a folder held.
+/// The content of a folder.
 pub(crate) struct Found {
-    /// In the order of their names; never empty.
+    /// Sorted by name; never empty.
     pub(crate) photos: Vec<Photo>,
-    /// The files that are no photographs, by name.
+    /// The names of the files that are not photographs.
     pub(crate) skipped: Vec<String>,
 }
 
 impl Found {
-    /// Says what was found.
-    pub(crate) fn announce(&self, input: &Path) -> anyhow::Result<()> {
+    /// Prints what was found.
+    pub(crate) fn print(&self, input: &Path) -> anyhow::Result<()> {
         let plural = if self.photos.len() == 1 { "" } else { "s" };
-        say(format_args!("{} photograph{plural} in {}", self.photos.len(), input.display()))?;
+        print_line(format_args!(
+            "{} photograph{plural} in {}",
+            self.photos.len(),
+            input.display()
+        ))?;
         if !self.skipped.is_empty() {
-            say(format_args!("skipped, neither JPEG nor PNG: {}", self.skipped.join(", ")))?;
+            print_line(format_args!("skipped (not JPEG or PNG): {}", self.skipped.join(", ")))?;
         }
         Ok(())
     }
 }
 
-/// The photographs of a folder (not of folders within it), or the one that `input` names.
+/// Finds the photographs in a folder, but not in its subfolders; or the one photograph `input`.
 pub(crate) fn find(input: &Path) -> anyhow::Result<Found> {
-    let about = || format!("can't read {}", input.display());
-    let mut files = if fs::metadata(input).with_context(about)?.is_dir() {
-        files_of(input).with_context(about)?
+    let context = || format!("can't read {}", input.display());
+    let mut files = if fs::metadata(input).with_context(context)?.is_dir() {
+        files_of(input).with_context(context)?
     } else {
         vec![input.to_owned()]
     };
@@ -57,8 +61,8 @@ pub(crate) fn find(input: &Path) -> anyhow::Result<Found> {
             Ok(ImageFormat::Jpeg | ImageFormat::Png) => {
                 total += bytes.len();
                 ensure!(
-                    total <= MOST_BYTES,
-                    "more than 1 GiB of photographs in {}: take fewer at a time",
+                    total <= MAX_TOTAL_BYTES,
+                    "{} has more than 1 GiB of photographs: use fewer at a time",
                     input.display()
                 );
                 found.photos.push(Photo { name, bytes: bytes.into() });
@@ -68,9 +72,9 @@ pub(crate) fn find(input: &Path) -> anyhow::Result<Found> {
     }
     if found.photos.is_empty() {
         match found.skipped.as_slice() {
-            [] => bail!("no photograph in {}: the folder is empty", input.display()),
+            [] => bail!("no photographs in {}: the folder is empty", input.display()),
             skipped => bail!(
-                "no photograph in {}: neither JPEG nor PNG: {}",
+                "no photographs in {}: these files are not JPEG or PNG: {}",
                 input.display(),
                 skipped.join(", ")
             ),
@@ -95,28 +99,28 @@ fn files_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
-    fn shipped() -> PathBuf {
+    fn included() -> PathBuf {
         crate::options::Options::default().input
     }
 
     #[test]
-    fn the_shipped_photographs_are_found_and_their_licences_skipped() {
-        let found = find(&shipped()).unwrap();
+    fn the_included_photographs_are_found_and_their_licences_are_skipped() {
+        let found = find(&included()).unwrap();
         let names: Vec<_> = found.photos.iter().map(|photo| photo.name.as_str()).collect();
         assert_eq!(names, ["chelsea.jpg", "coffee.jpg", "hubble.jpg", "rocket.jpg"]);
         assert_eq!(found.skipped, ["LICENSES.md"]);
     }
 
     #[test]
-    fn one_photograph_may_be_named_by_itself() {
-        assert_eq!(find(&shipped().join("coffee.jpg")).unwrap().photos.len(), 1);
+    fn a_single_photograph_can_be_given() {
+        assert_eq!(find(&included().join("coffee.jpg")).unwrap().photos.len(), 1);
     }
 
     #[test]
-    fn a_folder_that_does_not_exist_and_a_file_that_is_no_image_are_named() {
+    fn an_error_names_the_missing_folder_or_the_file_that_is_not_an_image() {
         let missing = find(Path::new("no/such/folder")).err().unwrap();
         assert!(format!("{missing:#}").contains("no/such/folder"));
-        let text = find(&shipped().join("LICENSES.md")).err().unwrap();
-        assert!(text.to_string().contains("neither JPEG nor PNG: LICENSES.md"));
+        let text = find(&included().join("LICENSES.md")).err().unwrap();
+        assert!(text.to_string().contains("not JPEG or PNG: LICENSES.md"));
     }
 }

@@ -1,11 +1,12 @@
-//! The live line: how far the work is, and what the pool is doing. On no terminal it stays silent.
+//! The progress line: how much is done, and what the pool is doing. Without a terminal it prints
+//! nothing.
 
 use std::time::Duration;
 
 use flame_aws::Snapshot;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often the line is drawn anew.
+/// How often the line is redrawn.
 pub(crate) const REDRAW_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) struct Progress(ProgressBar);
@@ -14,7 +15,7 @@ impl Progress {
     pub(crate) fn new(total: usize, what: &'static str) -> Self {
         let template = "{prefix:10} [{bar:16}] {pos}/{len} {elapsed:>3}  {msg}";
         let bar = ProgressBar::new(total as u64).with_prefix(what);
-        // The template is ours and sound; were it not, the plain bar would do.
+        // The template is a constant and valid. If it were not, the default style would do.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -26,17 +27,19 @@ impl Progress {
         self.0.inc(1);
     }
 
-    /// Shows runners, queue and calls under way.
+    /// Shows the numbers of runners, queued calls and calls in flight.
     pub(crate) fn show(&self, pool: &Snapshot) {
         let booting = match pool.booting {
             0 => String::new(),
             booting => format!(" + {booting} booting"),
         };
         let (runners, queued, calls) = (pool.up, pool.queued, pool.leased);
-        self.0.set_message(format!("runners {runners}{booting}, queue {queued}, calls {calls}"));
+        self.0.set_message(format!(
+            "{runners} runners{booting}, {queued} calls queued, {calls} running"
+        ));
     }
 
-    /// Takes the line away: the report says what remains to be said.
+    /// Removes the line; the report follows.
     pub(crate) fn finish(&self) {
         self.0.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! What came of the work, and the summary at the end: who did what, and how much faster.
+//! The results, and the summary at the end: which runner did how much, and how much faster it was.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,13 +8,13 @@ use anyhow::{Context, ensure};
 use image::Rgb;
 
 use crate::SIZES;
-use crate::develop::{Developed, Maker};
+use crate::contact_sheet;
+use crate::develop::{Developed, Worker};
 use crate::looks::Look;
-use crate::output::say;
+use crate::output::print_line;
 use crate::photos::Photo;
-use crate::sheet;
 
-/// The runners' colours on the contact sheet, in the order in which they are met.
+/// The runners' colours on the contact sheet, in the order of the runners' first results.
 pub(crate) const COLOURS: [(&str, Rgb<u8>); 8] = [
     ("amber", Rgb([245, 176, 65])),
     ("blue", Rgb([82, 152, 219])),
@@ -26,51 +26,51 @@ pub(crate) const COLOURS: [(&str, Rgb<u8>); 8] = [
     ("grey", Rgb([170, 170, 170])),
 ];
 
-/// The results of one way of doing the work: for each photograph, one for each look.
+/// The results of doing the work once, with runners or without: one for each photograph and look.
 pub(crate) struct Outcome {
     names: Vec<String>,
     results: Vec<anyhow::Result<Developed>>,
-    makers: Vec<Maker>,
+    workers: Vec<Worker>,
     pub(crate) took: Duration,
 }
 
 impl Outcome {
     pub(crate) fn new(photos: &[Photo]) -> Self {
         let names = photos.iter().map(|photo| photo.name.clone()).collect();
-        Self { names, results: Vec::new(), makers: Vec::new(), took: Duration::ZERO }
+        Self { names, results: Vec::new(), workers: Vec::new(), took: Duration::ZERO }
     }
 
-    /// How many results there will be.
+    /// The number of results that are expected.
     pub(crate) fn total(&self) -> usize {
         self.names.len() * Look::ALL.len()
     }
 
-    /// Takes the next result; they come in the order of the jobs.
+    /// Adds the next result. Results arrive in the order of the calls.
     pub(crate) fn push(&mut self, result: anyhow::Result<Developed>) {
         if let Ok(developed) = &result
-            && !self.makers.contains(&developed.maker)
+            && !self.workers.contains(&developed.worker)
         {
-            self.makers.push(developed.maker.clone());
+            self.workers.push(developed.worker.clone());
         }
         self.results.push(result);
     }
 
-    /// Each photograph's name with its results, in the order of [`Look::ALL`].
+    /// The name and the results of each photograph, in the order of [`Look::ALL`].
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, &[anyhow::Result<Developed>])> {
         self.names.iter().map(String::as_str).zip(self.results.chunks(Look::ALL.len()))
     }
 
-    /// All that could be developed.
+    /// The results that are not errors.
     pub(crate) fn developed(&self) -> impl Iterator<Item = &Developed> {
         self.results.iter().flatten()
     }
 
-    /// The place of a result's maker among all makers.
-    pub(crate) fn maker_index(&self, developed: &Developed) -> usize {
-        self.makers.iter().position(|maker| *maker == developed.maker).unwrap_or(0)
+    /// The index of the process that made a result.
+    pub(crate) fn worker_index(&self, developed: &Developed) -> usize {
+        self.workers.iter().position(|worker| *worker == developed.worker).unwrap_or(0)
     }
 
-    /// Writes every picture to `OUT/PHOTO/LOOK-SIZE.jpg`; gives their number.
+    /// Writes each picture to `OUT/PHOTO/LOOK-SIZE.jpg`, and returns the number of pictures.
     pub(crate) fn save(&self, out: &Path) -> anyhow::Result<usize> {
         let mut saved = 0;
         for (name, looks) in self.rows() {
@@ -78,7 +78,7 @@ impl Outcome {
             for (look, developed) in Look::ALL.iter().zip(looks) {
                 let Ok(developed) = developed else { continue };
                 std::fs::create_dir_all(&folder)
-                    .with_context(|| format!("can't make {}", folder.display()))?;
+                    .with_context(|| format!("can't create {}", folder.display()))?;
                 for picture in &developed.pictures {
                     let path = folder.join(format!("{}-{}.jpg", look.name(), picture.size));
                     std::fs::write(&path, &*picture.jpeg)
@@ -90,8 +90,8 @@ impl Outcome {
         Ok(saved)
     }
 
-    /// Names the photographs that could not be developed, and why; whether there were any.
-    pub(crate) fn announce_failures(&self) -> bool {
+    /// Prints which photographs were not developed, and why. Returns whether there were any.
+    pub(crate) fn print_failures(&self) -> bool {
         let mut any = false;
         for (name, looks) in self.rows() {
             let mut reasons: Vec<String> = looks
@@ -99,7 +99,7 @@ impl Outcome {
                 .filter_map(|look| Some(format!("{:#}", look.as_ref().err()?)))
                 .collect();
             any |= !reasons.is_empty();
-            // Every look fails alike on a damaged file: once is enough.
+            // On a damaged file every look fails with the same error: print it once.
             reasons.dedup();
             for reason in reasons {
                 eprintln!("{name} could not be developed: {}", reason.trim_end());
@@ -109,34 +109,37 @@ impl Outcome {
     }
 }
 
-/// The summary of both ways.
+/// The summary of the work with runners and without.
 pub(crate) struct Report<'a> {
-    pub(crate) there: &'a Outcome,
-    /// `None` when there was no comparison.
-    pub(crate) here: Option<&'a Outcome>,
+    pub(crate) with_runners: &'a Outcome,
+    /// `None` with `--no-compare`.
+    pub(crate) without: Option<&'a Outcome>,
 }
 
 impl Report<'_> {
-    /// Prints it; an error when a runner's pictures are not those made here.
+    /// Prints the summary.
+    ///
+    /// # Errors
+    /// A picture that a runner made differs from the one that this process made.
     pub(crate) fn print(&self) -> anyhow::Result<()> {
-        say(format_args!("\n{}", self.text().trim_end()))?;
-        if let Some(here) = self.here {
+        print_line(format_args!("\n{}", self.text().trim_end()))?;
+        if let Some(without) = self.without {
             let same = |a: &Developed, b: &Developed| {
                 a.pictures.iter().map(|p| &*p.jpeg).eq(b.pictures.iter().map(|p| &*p.jpeg))
             };
-            let pairs = self.there.results.iter().zip(&here.results);
+            let pairs = self.with_runners.results.iter().zip(&without.results);
             let mut both = pairs.filter_map(|(a, b)| Some((a.as_ref().ok()?, b.as_ref().ok()?)));
             ensure!(
                 both.all(|(a, b)| same(a, b)),
-                "a runner's picture differs from the one made here"
+                "a picture made by a runner differs from the one made by this process"
             );
-            say("the pictures are the same, byte for byte")?;
+            print_line("the pictures are identical, byte for byte")?;
         }
         Ok(())
     }
 
     fn text(&self) -> String {
-        let there = self.there;
+        let with_runners = self.with_runners;
         let mut text = String::new();
         // Writing to a string can't fail.
         let mut line = |args: std::fmt::Arguments<'_>| {
@@ -144,39 +147,42 @@ impl Report<'_> {
             text.push('\n');
         };
         line(format_args!(
-            "{} calls, each a photograph in one look and {} sizes",
-            there.total(),
+            "{} calls, each for one photograph in one look and {} sizes",
+            with_runners.total(),
             SIZES.len()
         ));
         line(format_args!(
-            "in runners  {:>5.2} s, from nothing: {} copies of this program were started for it",
-            there.took.as_secs_f64(),
-            there.makers.len()
+            "with runners {:>6.2} s, including the boot of {} copies of this program",
+            with_runners.took.as_secs_f64(),
+            with_runners.workers.len()
         ));
-        for (index, maker) in there.makers.iter().enumerate() {
-            let done = || there.developed().filter(|developed| developed.maker == *maker);
+        for (index, worker) in with_runners.workers.iter().enumerate() {
+            let done = || with_runners.developed().filter(|developed| developed.worker == *worker);
             let work: Duration = done().map(|developed| developed.took).sum();
             let colour = COLOURS.iter().cycle().nth(index).map_or("", |(name, _)| *name);
             line(format_args!(
-                "  {:<6}  {}  process {}  {} calls, {:.2} s of work",
+                "  {:<6} runner {}, process {}: {} calls, {:.2} s of work",
                 colour,
-                maker.runner.as_deref().unwrap_or("no runner"),
-                maker.pid,
+                worker.runner.as_deref().unwrap_or("no runner"),
+                worker.pid,
                 done().count(),
                 work.as_secs_f64()
             ));
         }
-        if there.rows().count() > sheet::MOST_ROWS {
-            line(format_args!("the sheet shows the first {} photographs", sheet::MOST_ROWS));
-        }
-        if let Some(here) = self.here {
+        if with_runners.rows().count() > contact_sheet::MAX_ROWS {
             line(format_args!(
-                "here        {:>5.2} s, one call after another",
-                here.took.as_secs_f64()
+                "the contact sheet shows the first {} photographs",
+                contact_sheet::MAX_ROWS
+            ));
+        }
+        if let Some(without) = self.without {
+            line(format_args!(
+                "without      {:>6.2} s, one call after another in this process",
+                without.took.as_secs_f64()
             ));
             line(format_args!(
-                "speed-up    {:>5.2} x",
-                here.took.as_secs_f64() / there.took.as_secs_f64().max(f64::EPSILON)
+                "speed-up     {:>6.2} x",
+                without.took.as_secs_f64() / with_runners.took.as_secs_f64().max(f64::EPSILON)
             ));
         }
         text

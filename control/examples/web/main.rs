@@ -1,16 +1,16 @@
-//! A web app that sends its heavy handlers elsewhere.
+//! A web app whose expensive work runs in copies of the app.
 //!
 //! ```text
 //! cargo run --release --example web -- [--port N]      then open http://127.0.0.1:3000
 //! ```
 //!
-//! Two handlers draw the Mandelbrot set, and neither holds up this server: `/picture` is one
-//! `pool.call`, and `/rows` streams the same picture row by row, as server-sent events fed from
-//! `pool.stream`. The functions they call (`fractal.rs`) run in copies of this program, with a
-//! database handle of the copy's own (`db.rs`): `#[state]` is found where the function runs.
+//! Two handlers draw the Mandelbrot set, and neither slows down the server. `/picture` makes one
+//! `pool.call`. `/rows` streams the same picture row by row, as server-sent events that `pool.stream`
+//! feeds. The functions that they call (`fractal.rs`) run in copies of this program. Each copy has its
+//! own database handle (`db.rs`), which the functions receive as a `#[state]` parameter.
 //!
 //! ```text
-//! browser --http--> handler (pages.rs) --pool--> picture, rows (fractal.rs), in a runner
+//! browser --http--> handler (pages.rs) --pool--> picture, rows (fractal.rs), on a runner
 //! ```
 
 mod db;
@@ -32,8 +32,8 @@ use crate::pages::Site;
 
 const USAGE: &str = "usage: web [--port N]; default: 3000";
 
-/// Runs in the parent and in every runner alike, up to `run`: there a runner serves calls until it
-/// ends, and only the parent goes on to serve the web.
+/// The parent and every runner execute `main` up to `App::run`. There a runner serves calls until it
+/// exits, and only the parent continues to the web server.
 #[tokio::main]
 async fn main() -> ExitCode {
     match app().await {
@@ -46,20 +46,20 @@ async fn main() -> ExitCode {
 }
 
 async fn app() -> anyhow::Result<()> {
-    // A runner works for a few requests at a time, so it needs few connections.
+    // A runner serves a few calls at a time, so it needs fewer connections.
     let connections = if flame_aws::is_runner() { 2 } else { 10 };
     let db = Db::connect(connections).await?;
     App::new().state(db.clone()).run(async || serve(db).await).await
 }
 
-/// The web server: the parent's side.
+/// The web server, which runs only in the parent.
 async fn serve(db: Db) -> anyhow::Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port()?));
     let listener = TcpListener::bind(address)
         .await
-        .with_context(|| format!("can't listen on {address}; --port chooses another port"))?;
+        .with_context(|| format!("can't listen on {address}; choose another port with --port"))?;
 
-    // With `min(0)` nothing runs until somebody asks for a picture, nor a minute after the last one.
+    // With `min(0)` no runner is up before the first request, nor a minute after the last one.
     let pool = Pool::builder("fractals")
         .min(0)
         .max(4)
@@ -67,29 +67,31 @@ async fn serve(db: Db) -> anyhow::Result<()> {
         .idle_shutdown_after(Duration::from_secs(60))
         .start()
         .await
-        .context("the pool could not start")?;
+        .context("can't start the pool")?;
 
-    println!("http://{} (ctrl-c stops it)", listener.local_addr()?);
-    // Asked to stop, the server takes no more requests and finishes those it has; then the pool is
-    // drained, which ends its runners. A request may last as long as a browser likes, so whoever asks
-    // again does not wait for it.
+    println!("http://{} (stop with Ctrl-C)", listener.local_addr()?);
+    // At the first signal the server accepts no more requests and finishes those in progress. Then the
+    // pool drains, which ends its runners. A browser can keep a request open for as long as it likes,
+    // so a second signal stops the server at once.
     let stop = Arc::new(Notify::new());
     let serving = async {
         axum::serve(listener, pages::router(Site { pool: pool.clone(), db }))
             .with_graceful_shutdown(stop.clone().notified_owned())
             .await?;
-        println!("stopping: {} runners to drain", pool.snapshot().up);
+        println!("stopping; runners to drain: {}", pool.snapshot().up);
         pool.drain().await;
         Ok(())
     };
-    let asked_twice = async {
-        asked_to_stop().await;
+    let second_signal = async {
+        stop_signal().await;
         stop.notify_one();
-        asked_to_stop().await;
+        stop_signal().await;
     };
     tokio::select! {
         served = serving => served,
-        () = asked_twice => bail!("asked again: stopped before all requests and runners had ended"),
+        () = second_signal => {
+            bail!("stopped by a second signal, before all requests and runners had ended")
+        }
     }
 }
 
@@ -97,28 +99,30 @@ fn port() -> anyhow::Result<u16> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => Ok(3000),
-        ["--port", port] => port.parse().with_context(|| format!("no port: {port}; {USAGE}")),
+        ["--port", port] => {
+            port.parse().with_context(|| format!("{port:?} is not a port number; {USAGE}"))
+        }
         _ => bail!(USAGE),
     }
 }
 
-/// Returns on ctrl-c, and on SIGTERM, with which an orchestrator ends a service.
-async fn asked_to_stop() {
+/// Returns at Ctrl-C, and at SIGTERM, which orchestrators send to stop a service.
+async fn stop_signal() {
     #[cfg(unix)]
-    let terminated = async {
+    let sigterm = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => signal.recv().await,
             Err(_) => std::future::pending().await,
         }
     };
     #[cfg(not(unix))]
-    let terminated = std::future::pending::<Option<()>>();
+    let sigterm = std::future::pending::<Option<()>>();
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => {
             if let Err(error) = interrupted {
-                eprintln!("can't wait for ctrl-c, so the server stops now: {error}");
+                eprintln!("stopping, because Ctrl-C can't be handled: {error}");
             }
         }
-        _ = terminated => {}
+        _ = sigterm => {}
     }
 }

@@ -1,4 +1,4 @@
-//! The handlers. Each is the same as it would be without a pool, but for `pool.` in front of a call.
+//! The HTTP handlers. The pool adds only the `pool.call` or `pool.stream` around a function call.
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::db::Db;
 use crate::fractal::{Row, View, picture, rows};
 
-/// What every handler has: both are handles, cheap to clone.
+/// The state of every handler. Both fields are handles that are cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) pool: Pool,
@@ -33,49 +33,50 @@ async fn index() -> Html<&'static str> {
     Html(include_str!("index.html"))
 }
 
-/// What the pool is doing, and whether it grows.
+/// Shows what the pool is doing, and why it grows or does not grow.
 async fn status(State(site): State<Site>) -> String {
     let snapshot = site.pool.snapshot();
     format!(
-        "this process has {} database connections; {} runners up, {} booting; {} calls under way, \
-         {} queued\n{}\n",
-        site.db.connections(),
+        "runners up: {}, booting: {}; calls running: {}, queued: {}; database connections of this \
+         process: {}\n{}\n",
         snapshot.up,
         snapshot.booting,
         snapshot.leased,
         snapshot.queued,
+        site.db.connections(),
         site.pool.explain()
     )
 }
 
-/// The picture as one PNG. A browser that goes away drops this future, and with it the call: one that
-/// waits is not made. `picture` is a plain function, which nothing can stop once it runs.
+/// The picture as one PNG. If the browser disconnects, this future is dropped, which cancels the call. A
+/// call that is still waiting is then never made. `picture` is a plain function, which can't be
+/// interrupted once it runs.
 async fn whole_picture(
     State(site): State<Site>,
     Query(view): Query<View>,
-) -> Result<Response, Refusal> {
-    let view = view.check().map_err(Refusal::BadView)?;
-    // Two results in one: the pool's (was there an answer?) and the function's own.
+) -> Result<Response, PictureError> {
+    let view = view.check().map_err(PictureError::BadView)?;
+    // The outer result is the pool's, the inner one is the function's own.
     let picture = site.pool.call(picture(view)).await??;
     let headers =
         [(header::CONTENT_TYPE.as_str(), "image/png".to_owned()), ("x-made-by", picture.made_by)];
     Ok((headers, picture.png.into_bytes()).into_response())
 }
 
-/// The picture row by row, as server-sent events. A browser that goes away drops the stream, and the
-/// runner stops drawing.
+/// The picture row by row, as server-sent events. If the browser disconnects, the stream is dropped, and
+/// the runner stops drawing.
 async fn row_by_row(
     State(site): State<Site>,
     Query(view): Query<View>,
-) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Refusal> {
-    let view = view.check().map_err(Refusal::BadView)?;
+) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, PictureError> {
+    let view = view.check().map_err(PictureError::BadView)?;
     let rows = site.pool.stream(rows(view));
     let rows = rows.map(|row| row.map_err(anyhow::Error::from).flatten());
     Ok(Sse::new(events(rows)).keep_alive(KeepAlive::default()))
 }
 
-/// `row` for each row; last of all `done`, or `failed` with the reason. So the page can tell a stream
-/// that has ended from one that broke off.
+/// One event `row` for each row, and then `done`, or `failed` with the reason. By this last event the page
+/// can tell a complete stream from a broken connection.
 fn events(
     rows: impl Stream<Item = anyhow::Result<Row>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event, axum::Error>> {
@@ -89,31 +90,31 @@ fn events(
     })
 }
 
-/// An event whose data is JSON, and so never empty: browsers pass over events without data.
+/// An event whose data is JSON, and therefore never empty. Browsers ignore events without data.
 fn event(name: &str, data: &impl Serialize) -> Result<Event, axum::Error> {
     Event::default().event(name).json_data(data)
 }
 
-/// Why a request got no picture, as the status and text of a response.
-enum Refusal {
+/// Why a request got no picture. It becomes the status and the text of a response.
+enum PictureError {
     BadView(String),
     Pool(CallError),
     Drawing(anyhow::Error),
 }
 
-impl From<CallError> for Refusal {
+impl From<CallError> for PictureError {
     fn from(error: CallError) -> Self {
         Self::Pool(error)
     }
 }
 
-impl From<anyhow::Error> for Refusal {
+impl From<anyhow::Error> for PictureError {
     fn from(error: anyhow::Error) -> Self {
         Self::Drawing(error)
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for PictureError {
     fn into_response(self) -> Response {
         let (status, text) = match self {
             Self::BadView(reason) => (StatusCode::BAD_REQUEST, reason),
@@ -137,9 +138,9 @@ impl IntoResponse for Refusal {
 mod tests {
     use super::*;
 
-    /// The name and the data of each event, as a browser takes them: those without data are not
-    /// there.
-    async fn dispatched(rows: Vec<anyhow::Result<Row>>) -> Vec<(String, serde_json::Value)> {
+    /// The name and the data of each event that a browser would see, which excludes events without
+    /// data.
+    async fn seen_by_browser(rows: Vec<anyhow::Result<Row>>) -> Vec<(String, serde_json::Value)> {
         let body = Sse::new(events(stream::iter(rows))).into_response().into_body();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
@@ -163,17 +164,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_browser_is_told_each_row_and_the_end() {
-        let events = dispatched(vec![row(0), row(1)]).await;
+    async fn a_browser_gets_each_row_and_then_done() {
+        let events = seen_by_browser(vec![row(0), row(1)]).await;
         assert_eq!(names(&events), ["row", "row", "done"]);
         assert_eq!(events[1].1["y"], 1);
     }
 
     #[tokio::test]
-    async fn a_drawing_that_fails_ends_with_its_reason_and_is_not_done() {
+    async fn a_failed_drawing_ends_with_its_reason_and_without_done() {
         for reason in ["", "on two\nlines", "with a\rreturn"] {
             let failed = Err(anyhow::anyhow!("{reason}"));
-            let events = dispatched(vec![row(0), failed, row(1)]).await;
+            let events = seen_by_browser(vec![row(0), failed, row(1)]).await;
             assert_eq!(names(&events), ["row", "failed"], "{reason:?}");
             assert_eq!(events[1].1, reason);
         }

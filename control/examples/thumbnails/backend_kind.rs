@@ -1,19 +1,19 @@
-//! Where the runners are.
+//! The backends that `--backend` offers.
 
 /// Where the copies of this program run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// As children of this process.
+pub(crate) enum BackendKind {
+    /// As child processes of this process.
     Process,
     /// As tasks of Amazon ECS, on Fargate.
     Ecs,
     /// As invocations of a Lambda function.
     Lambda,
-    /// On Lambda while tasks start, then on Fargate.
+    /// On Lambda while Fargate tasks boot, then on Fargate.
     Burst,
 }
 
-impl std::str::FromStr for Place {
+impl std::str::FromStr for BackendKind {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
@@ -22,7 +22,7 @@ impl std::str::FromStr for Place {
             "ecs" => Self::Ecs,
             "lambda" => Self::Lambda,
             "burst" => Self::Burst,
-            _ => return Err("--backend wants process, ecs, lambda or burst".to_owned()),
+            _ => return Err("--backend must be process, ecs, lambda or burst".to_owned()),
         })
     }
 }

@@ -1,7 +1,7 @@
-//! AWS on this machine: the emulator in `localstack/`, with what the backends need in it.
+//! AWS on this machine: starts the emulator in `localstack/`, and creates what the backends need.
 //!
-//! What is made here for the emulator is what CDK or Terraform make for a real account: a cluster,
-//! a task definition and a function, both of an image that is this program.
+//! In a real account, CDK or Terraform would create the same: a cluster, a task definition and a
+//! function. The image of both is this program.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -17,10 +17,11 @@ use aws_sdk_lambda::types::{Environment, FunctionCode, PackageType};
 use flame_aws::backend::{Ecs, Lambda};
 
 const IMAGE: &str = "thumbnails:latest";
-/// The emulator takes an access key of twelve digits for the account's number.
+/// The emulator uses an access key of twelve digits as the account's number.
 const ACCOUNT: &str = "000000000001";
 
-/// A running emulator. It ends, with all that runs in it, when this is dropped, or this process ends.
+/// A running emulator. It exits, and its tasks and functions with it, when this value is dropped or
+/// this process ends.
 pub(crate) struct Emulator {
     child: Child,
     config: SdkConfig,
@@ -28,14 +29,14 @@ pub(crate) struct Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // The end of its input ends it.
+        // The emulator exits when its standard input ends.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
 impl Emulator {
-    /// Starts it; `folder` is for its table of images and its log.
+    /// Starts an emulator, which keeps its table of images and its log in `folder`.
     pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let (child, endpoint) = spawn(folder)?;
         let config = aws_config::defaults(BehaviorVersion::latest())
@@ -46,12 +47,12 @@ impl Emulator {
             .await;
         let emulator = Self { child, config };
         let config = &emulator.config;
-        make_cluster(config).await.context("the emulated cluster could not be made")?;
-        make_function(config).await.context("the emulated function could not be made")?;
+        create_cluster(config).await.context("can't create the emulated cluster")?;
+        create_function(config).await.context("can't create the emulated function")?;
         Ok(emulator)
     }
 
-    /// The backends in it. Outside of an emulator the environment says all this.
+    /// Backends that use the emulator. For a real account, the environment has these settings.
     pub(crate) fn backends(&self) -> (Ecs, Lambda) {
         let ecs = Ecs::builder().cluster("main").task_definition("thumbnails").container("app");
         let ecs = ecs.subnets(["subnet-1"]).sdk_config(self.config.clone());
@@ -62,7 +63,7 @@ impl Emulator {
 
 fn spawn(folder: &Path) -> anyhow::Result<(Child, String)> {
     let images = folder.join("images.json");
-    let program = std::env::current_exe().context("this program's own file is not found")?;
+    let program = std::env::current_exe().context("can't find this program's own file")?;
     let table = serde_json::json!({ IMAGE: { "entrypoint": [program] } });
     std::fs::write(&images, table.to_string())
         .with_context(|| format!("can't write {}", images.display()))?;
@@ -73,20 +74,20 @@ fn spawn(folder: &Path) -> anyhow::Result<(Child, String)> {
         .arg(&images)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(std::fs::File::create(&log).context("the emulator's log can't be written")?)
+        .stderr(std::fs::File::create(&log).context("can't write the emulator's log")?)
         .spawn()
-        .context("the emulator needs Python 3.11 or newer, as `python3`")?;
+        .context("can't start the emulator: it needs Python 3.11 or newer, as `python3`")?;
     let mut line = String::new();
     if let Some(stdout) = child.stdout.take() {
         BufReader::new(stdout).read_line(&mut line)?;
     }
-    let told: serde_json::Value = serde_json::from_str(&line)
+    let started: serde_json::Value = serde_json::from_str(&line)
         .with_context(|| format!("the emulator did not start: see {}", log.display()))?;
-    let endpoint = told["endpoint"].as_str().context("the emulator tells no endpoint")?;
+    let endpoint = started["endpoint"].as_str().context("the emulator printed no endpoint")?;
     Ok((child, endpoint.to_owned()))
 }
 
-async fn make_cluster(config: &SdkConfig) -> anyhow::Result<()> {
+async fn create_cluster(config: &SdkConfig) -> anyhow::Result<()> {
     let ecs = aws_sdk_ecs::Client::new(config);
     ecs.create_cluster().cluster_name("main").send().await?;
     let container = ContainerDefinition::builder().name("app").image(IMAGE).essential(true);
@@ -102,7 +103,7 @@ async fn make_cluster(config: &SdkConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn make_function(config: &SdkConfig) -> anyhow::Result<()> {
+async fn create_function(config: &SdkConfig) -> anyhow::Result<()> {
     let lambda = aws_sdk_lambda::Client::new(config);
     lambda
         .create_function()

@@ -15,7 +15,7 @@
 //! in `fargate`. `api` is the only file with types of the SDK.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
@@ -32,9 +32,7 @@ use super::aws::fault::{Fault, Got};
 use super::aws::pace::Pace;
 use super::aws::sdk;
 use super::aws::settings::Settings;
-use super::process::until_dead;
-use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
-use crate::error::BootFailure;
+use super::{Backend, BackendError, BootFailure, BootSpec, Death, Instance, Instances, PoolInfo};
 
 mod api;
 mod builder;
@@ -79,7 +77,6 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Ecs {
     builder: Arc<EcsBuilder>,
-    running: Arc<OnceLock<Running>>,
 }
 
 impl std::fmt::Debug for Ecs {
@@ -88,7 +85,7 @@ impl std::fmt::Debug for Ecs {
     }
 }
 
-/// What there is once a pool has started.
+/// The tasks of one pool.
 struct Running {
     plan: Plan,
     asker: Asker,
@@ -120,14 +117,10 @@ impl Ecs {
     }
 
     fn new(builder: EcsBuilder) -> Self {
-        Self { builder: Arc::new(builder), running: Arc::default() }
+        Self { builder: Arc::new(builder) }
     }
 
-    fn running(&self) -> Option<&Running> {
-        self.running.get()
-    }
-
-    async fn start(&self, pool: &PoolInfo) -> Result<(), BackendError> {
+    async fn prepare(&self, pool: &PoolInfo) -> Result<Running, BackendError> {
         sdk::check_roots(self.builder.sdk.as_ref()).await?;
         let settings = Settings::read("ecs", plan::NAMES, |name| std::env::var(name).ok())?;
         let config = self.sdk_config(&settings).await;
@@ -183,10 +176,7 @@ impl Ecs {
         let longest =
             pool.max_lifetime.map(|life| pool.boot_timeout + life + pool.shutdown_timeout);
         let boot_timeout = pool.boot_timeout;
-        let running = Running { plan, asker, fleet, boot_timeout, longest, tasks };
-        self.running.set(running).map_err(|_| {
-            BackendError::new("an ECS backend serves one pool: give each pool its own")
-        })
+        Ok(Running { plan, asker, fleet, boot_timeout, longest, tasks })
     }
 
     async fn sdk_config(&self, settings: &Settings) -> aws_config::SdkConfig {
@@ -451,39 +441,33 @@ impl Backend for Ecs {
         address::of_this_process().boxed()
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.start(pool).boxed()
+    fn connection_advice(&self) -> Option<&str> {
+        Some(address::CONNECTION_ADVICE)
     }
 
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        async move { Ok(Arc::new(self.prepare(&pool).await?) as Arc<dyn Instances>) }.boxed()
+    }
+}
+
+impl Instances for Running {
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
-        async move {
-            match self.running() {
-                Some(running) => running.boot(&spec).await,
-                None => Err(BootFailure::new("the ECS backend was asked to boot before `init`")),
-            }
-        }
-        .boxed()
+        async move { self.boot(&spec).await }.boxed()
     }
 
     fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
-        async move {
-            match self.running() {
-                Some(running) => running.fleet.stop(&instance.id, "flame: its pool ends it").await,
-                None => Ok(()),
-            }
-        }
-        .boxed()
+        self.fleet.stop(&instance.id, "flame: its pool ends it").boxed()
     }
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
-        until_dead(self.running().and_then(|running| running.fleet.death(&instance.id))).boxed()
+        self.fleet.tasks.watch(instance)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::BootFailureKind;
+    use crate::backend::BootFailureKind;
 
     #[test]
     fn a_family_is_found_in_every_way_to_name_a_task_definition() {

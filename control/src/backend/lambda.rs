@@ -16,11 +16,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flame_runner_shim::host::lambda as runner;
-use flame_wire::parent::{FlameParent, HostKind, RunnerLimits};
+use flame_wire::parent::{HostKind, RunnerLimits};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -29,8 +29,10 @@ use super::aws::class::{Class, is_denied};
 use super::aws::fault::Fault;
 use super::aws::pace::Pace;
 use super::aws::sdk;
-use super::{Backend, BackendError, BootSpec, Death, Heard, Instance, PoolInfo};
-use crate::error::BootFailure;
+use super::{
+    Backend, BackendError, BootFailure, BootSpec, Death, Instance, InstanceEvent, Instances,
+    PoolInfo,
+};
 
 mod client;
 mod driver;
@@ -92,12 +94,10 @@ impl fmt::Display for Target {
 #[derive(Clone)]
 pub struct Lambda {
     options: LambdaBuilder,
-    ready: Arc<OnceLock<Ready>>,
-    invocations: Arc<Invocations>,
 }
 
-/// What `init` has made.
-struct Ready {
+/// The invocations of one pool.
+struct Running {
     client: Client,
     how: Invoked,
     /// For people.
@@ -106,6 +106,9 @@ struct Ready {
     timeout: Option<Duration>,
     /// The pool's.
     boot_timeout: Duration,
+    /// How a runner ends that nobody can stop.
+    by_itself: String,
+    invocations: Invocations,
 }
 
 impl fmt::Debug for Lambda {
@@ -126,7 +129,7 @@ impl Lambda {
         LambdaBuilder::default()
     }
 
-    async fn prepare(&self, pool: &PoolInfo) -> Result<Ready, BackendError> {
+    async fn prepare(&self, pool: &PoolInfo) -> Result<Running, BackendError> {
         let variable = |name: &str| std::env::var(name).ok();
         let plan = self.options.plan(variable)?;
         plan.refuse_itself(crate::is_runner(), variable)?;
@@ -172,7 +175,15 @@ impl Lambda {
                 }
             }
         }
-        Ok(Ready { client, how, function, timeout, boot_timeout: pool.boot_timeout })
+        Ok(Running {
+            client,
+            how,
+            function,
+            timeout,
+            boot_timeout: pool.boot_timeout,
+            by_itself: by_itself(pool, timeout),
+            invocations: Invocations::default(),
+        })
     }
 
     fn judge(&self, function: &str, seen: &Seen) -> Result<Option<Duration>, BackendError> {
@@ -218,11 +229,13 @@ impl Backend for Lambda {
         Duration::from_secs(30)
     }
 
-    /// What a fresh invocation has until its runner drains, less a little for its way to the pool.
-    fn longest_call(&self) -> Option<Duration> {
-        let timeout = self.ready.get()?.timeout.unwrap_or(function::LONGEST);
-        let margin = Duration::from_millis(RunnerLimits::default().host_margin_ms);
-        Some(timeout.saturating_sub(margin + ON_ITS_WAY))
+    /// A function can't execute a file that it has written.
+    fn supports_code_sync(&self) -> bool {
+        false
+    }
+
+    fn connection_advice(&self) -> Option<&str> {
+        Some(address::CONNECTION_ADVICE)
     }
 
     /// The private address of the EC2 instance that this process runs in, or, with the feature
@@ -231,31 +244,23 @@ impl Backend for Lambda {
         address::of_this_process().boxed()
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        async move {
-            let ready = self.prepare(pool).await?;
-            self.ready.set(ready).map_err(|_| {
-                BackendError::new("a Lambda backend serves one pool: give each pool its own")
-            })
-        }
-        .boxed()
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        async move { Ok(Arc::new(self.prepare(&pool).await?) as Arc<dyn Instances>) }.boxed()
     }
+}
 
+impl Instances for Running {
     /// Returns at once; whatever Lambda says to the request is the instance's death.
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         async move {
-            let Some(ready) = self.ready.get() else {
-                return Err(BootFailure::new("the Lambda backend was not initialised by a pool"));
-            };
-            let failed = |error: &dyn std::error::Error| BootFailure::new(error.to_string());
-            let parent = FlameParent::decode(&spec.flame_parent).map_err(|e| failed(&e))?;
             let event = runner::Event::new(spec.flame_parent);
-            let event = serde_json::to_vec(&event).map_err(|e| failed(&e))?;
+            let event =
+                serde_json::to_vec(&event).map_err(|error| BootFailure::new(error.to_string()))?;
             let instance = Instance::new(runner::instance_of(spec.runner));
-            let by_itself = by_itself(&parent, ready.timeout);
-            let invocation = Invocation::new(now(), &ready.function, ready.boot_timeout, by_itself);
-            let client = ready.client.clone();
-            let order = Order { client, how: ready.how, event, timeout: ready.timeout };
+            let by_itself = self.by_itself.clone();
+            let invocation = Invocation::new(now(), &self.function, self.boot_timeout, by_itself);
+            let client = self.client.clone();
+            let order = Order { client, how: self.how, event, timeout: self.timeout };
             self.invocations.begin(instance.clone(), order, invocation);
             Ok(instance)
         }
@@ -268,18 +273,24 @@ impl Backend for Lambda {
     }
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
-        super::process::until_dead(self.invocations.death(instance)).boxed()
+        self.invocations.watch(instance)
     }
 
-    fn heard(&self, instance: &Instance, what: Heard) {
-        self.invocations.tell(instance, Event::Heard(what));
+    /// What a fresh invocation has until its runner drains, less a little for its way to the pool.
+    fn longest_call(&self) -> Option<Duration> {
+        let timeout = self.timeout.unwrap_or(function::LONGEST);
+        let margin = Duration::from_millis(RunnerLimits::default().host_margin_ms);
+        Some(timeout.saturating_sub(margin + ON_ITS_WAY))
+    }
+
+    fn notify(&self, instance: &Instance, event: InstanceEvent) {
+        self.invocations.tell(instance, Event::Seen(event));
     }
 }
 
 /// How a runner ends that nobody can stop.
-fn by_itself(parent: &FlameParent, timeout: Option<Duration>) -> String {
-    let limits = &parent.limits;
-    let alone = Duration::from_millis(limits.failsafe_ms.max(limits.reconnect_timeout_ms));
+fn by_itself(pool: &PoolInfo, timeout: Option<Duration>) -> String {
+    let alone = pool.boot_timeout.max(pool.reconnect_timeout);
     let timeout = match timeout {
         Some(timeout) => format!(", {timeout:?} after it began"),
         None => String::new(),

@@ -21,12 +21,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     };
     let checks = emulator::checks(|| {
         Conformance::of(make(|backend| backend))
-            .refuses("an unknown cluster", make(|backend| backend.cluster("nowhere")))
-            .refuses("an unknown task definition", make(|backend| backend.task_definition("none")))
-            .refuses("an unknown container", make(|backend| backend.container("other")))
-            .refuses("no subnet", make(|backend| backend.subnets([""; 0])))
-            .refuses("a size that there is not", make(|backend| backend.cpu(256).memory(4_096)))
-            .refuses("too long overrides", make(|backend| backend.env("BIG", "x".repeat(8_000))))
+            .rejects("an unknown cluster", make(|backend| backend.cluster("nowhere")))
+            .rejects("an unknown task definition", make(|backend| backend.task_definition("none")))
+            .rejects("an unknown container", make(|backend| backend.container("other")))
+            .rejects("no subnet", make(|backend| backend.subnets([""; 0])))
+            .rejects("a size that there is not", make(|backend| backend.cpu(256).memory(4_096)))
+            .rejects("too long overrides", make(|backend| backend.env("BIG", "x".repeat(8_000))))
     });
     let trials = checks.into_iter().map(|check| {
         let name = format!("conformance::{}", check.name());

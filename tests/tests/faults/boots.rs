@@ -1,8 +1,11 @@
 //! Boots that come to nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use flame_aws::backend::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo, Process};
+use flame_aws::backend::{
+    Backend, BackendError, BootSpec, Death, Instance, Instances, PoolInfo, Process,
+};
 use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolEvent, TimeoutPhase};
 use flame_tests::process::ends_clean;
 use flame_tests::{Folder, Test, Watcher, demo, process_pool, tests};
@@ -195,7 +198,12 @@ async fn a_pool_that_drains_in_a_boot_ends_the_child() {
 #[derive(Clone)]
 struct Slow {
     inner: Process,
-    go: std::sync::Arc<tokio::sync::Semaphore>,
+    go: Arc<tokio::sync::Semaphore>,
+}
+
+struct SlowInstances {
+    inner: Arc<dyn Instances>,
+    go: Arc<tokio::sync::Semaphore>,
 }
 
 impl Backend for Slow {
@@ -207,10 +215,15 @@ impl Backend for Slow {
         Duration::from_millis(100)
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.inner.init(pool)
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        Box::pin(async move {
+            let inner = self.inner.start(pool).await?;
+            Ok(Arc::new(SlowInstances { inner, go: self.go.clone() }) as Arc<dyn Instances>)
+        })
     }
+}
 
+impl Instances for SlowInstances {
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         Box::pin(async {
             let go = self.go.acquire().await;
@@ -229,7 +242,7 @@ impl Backend for Slow {
 }
 
 async fn a_backend_that_hangs_fails_the_boot_and_what_it_makes_late_is_stopped() {
-    let go = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let go = Arc::new(tokio::sync::Semaphore::new(0));
     let slow = Slow { inner: Process::new(), go: go.clone() };
     let pool = process_pool("test").max(1).backend(slow).start().await.unwrap();
     let failed = pool.call(demo::double(1)).await;
@@ -249,6 +262,11 @@ struct Gentle {
     hang: std::path::PathBuf,
 }
 
+struct GentleInstances {
+    inner: Arc<dyn Instances>,
+    hang: std::path::PathBuf,
+}
+
 impl Backend for Gentle {
     fn kind(&self) -> HostKind {
         self.inner.kind()
@@ -258,10 +276,15 @@ impl Backend for Gentle {
         MINUTE
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.inner.init(pool)
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        Box::pin(async move {
+            let inner = self.inner.start(pool).await?;
+            Ok(Arc::new(GentleInstances { inner, hang: self.hang.clone() }) as Arc<dyn Instances>)
+        })
     }
+}
 
+impl Instances for GentleInstances {
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         self.inner.remote_boot(spec)
     }

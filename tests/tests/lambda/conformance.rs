@@ -21,7 +21,7 @@ async fn it_keeps_what_a_pool_relies_on() {
     let checks = emulator::checks(|| {
         let (options, nameless) = (options.clone(), nameless.clone());
         Conformance::of(move || options.clone().build())
-            .refuses("a function without a name", move || nameless.clone().build())
+            .rejects("a function without a name", move || nameless.clone().build())
     });
     assert!(checks.len() > 10);
     let run = checks.iter().map(async |check| (check.name(), check.run().await));

@@ -1,10 +1,11 @@
 //! One pool over two backends: this process serves what its children have no slot for yet.
 
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flame_aws::backend::{
-    Backend, BackendError, BootSpec, Death, Instance, Local, PoolInfo, Process,
+    Backend, BackendError, BootSpec, Death, Instance, Instances, Local, PoolInfo, Process,
 };
 use flame_aws::{BootFailure, CallError, HostKind, PoolError, PoolEvent, ShrinkReason};
 use flame_tests::process::{ends_clean, pids, until_gone};
@@ -29,6 +30,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// As Lambda: runners of this process that last only so long.
 struct Brief(Local);
 
+struct BriefInstances(Arc<dyn Instances>);
+
 /// What a call may take on it.
 const BRIEF: Duration = Duration::from_secs(40);
 
@@ -45,12 +48,17 @@ impl Backend for Brief {
         self.0.boot_timeout()
     }
 
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        Box::pin(async move {
+            let instances = self.0.start(pool).await?;
+            Ok(Arc::new(BriefInstances(instances)) as Arc<dyn Instances>)
+        })
+    }
+}
+
+impl Instances for BriefInstances {
     fn longest_call(&self) -> Option<Duration> {
         Some(BRIEF)
-    }
-
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.0.init(pool)
     }
 
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {

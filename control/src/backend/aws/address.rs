@@ -7,6 +7,10 @@ use aws_config::SdkConfig;
 use super::ec2;
 use crate::backend::BackendError;
 
+/// See [`Backend::connection_advice`](crate::backend::Backend::connection_advice).
+pub(crate) const CONNECTION_ADVICE: &str = "its security groups must allow outbound traffic to this address, those of this process must \
+     allow inbound traffic from it, and its subnets need a route";
+
 /// The private address of the ECS task that this process runs in (with the feature `ecs`), or of the
 /// EC2 instance.
 pub(crate) async fn of_this_process() -> Option<IpAddr> {

@@ -3,7 +3,7 @@
 //! A service adds its own names for errors and asks here for the rest.
 
 use super::fault::{Fault, Got};
-use crate::error::BootFailureKind;
+use crate::backend::BootFailureKind;
 
 /// What a failure calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The tasks of one backend: the driver of the [`Poller`], which tells of their deaths, and the
 //! stopping of those that must end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::task::{Log, Task};
 use crate::backend::aws::class::Class;
 use crate::backend::aws::fault::{Fault, Got};
 use crate::backend::aws::pace::Pace;
-use crate::backend::{BackendError, Death};
+use crate::backend::{BackendError, Death, Instance, InstanceTable};
 
 /// How long a stop may look first whether its task ends by itself.
 const LOOK: Duration = Duration::from_secs(3);
@@ -34,6 +34,7 @@ pub(super) struct Fleet {
     /// The container whose exit is told.
     container: String,
     log: Option<Log>,
+    pub(super) tasks: InstanceTable<()>,
     core: Mutex<Core>,
     /// The poller's time has changed.
     wake: Notify,
@@ -44,7 +45,6 @@ pub(super) struct Fleet {
 
 struct Core {
     poller: Poller,
-    deaths: HashMap<String, watch::Sender<Option<Death>>>,
     /// The runners whose order is under way.
     ordered: HashSet<String>,
 }
@@ -53,11 +53,12 @@ impl Fleet {
     /// An empty one, whose tasks run on the current runtime.
     pub(super) fn new(api: Api, container: String, log: Option<Log>, every: Every) -> Arc<Self> {
         let poller = Poller::new(every);
-        let core = Core { poller, deaths: HashMap::new(), ordered: HashSet::new() };
+        let core = Core { poller, ordered: HashSet::new() };
         Arc::new(Self {
             api,
             container,
             log,
+            tasks: InstanceTable::new(),
             core: Mutex::new(core),
             wake: Notify::new(),
             answers: watch::Sender::default(),
@@ -77,10 +78,8 @@ impl Fleet {
 
     /// A task was ordered: from now on it is watched.
     pub(super) fn insert(&self, arn: &str) {
-        let mut core = self.core();
-        core.deaths.entry(arn.to_owned()).or_default();
-        core.poller.insert(now(), arn.to_owned());
-        drop(core);
+        self.tasks.insert(Instance::new(arn), ());
+        self.core().poller.insert(now(), arn.to_owned());
         self.wake.notify_one();
     }
 
@@ -89,11 +88,6 @@ impl Fleet {
         let runner = task.tags.get(super::sweep::RUNNER);
         let core = self.core();
         core.poller.knows(&task.arn) || runner.is_some_and(|runner| core.ordered.contains(runner))
-    }
-
-    /// Becomes its death; `None` for a task that is not watched, or no more.
-    pub(super) fn death(&self, arn: &str) -> Option<watch::Receiver<Option<Death>>> {
-        self.core().deaths.get(arn).map(watch::Sender::subscribe)
     }
 
     /// Asks for the tasks for as long as it is polled. Whatever fails, it goes on.
@@ -118,12 +112,10 @@ impl Fleet {
     }
 
     fn answered(self: &Arc<Self>, answer: Result<(Vec<Task>, Vec<String>), Fault>) {
-        let mut core = self.core();
         let ended = match answer {
-            Ok((known, unknown)) => core.poller.answered(now(), known, &unknown),
+            Ok((known, unknown)) => self.core().poller.answered(now(), known, &unknown),
             Err(fault) => {
-                core.poller.failed(now(), rand::random());
-                drop(core);
+                self.core().poller.failed(now(), rand::random());
                 let advice = classify::advice(classify::of_fault(&fault), &fault);
                 lines::event(move || {
                     tracing::warn!(%fault, advice, "ECS tasks can't be looked at; it is tried again");
@@ -140,9 +132,7 @@ impl Fleet {
                     Death::new("the ECS task is gone: ECS does not know it any more")
                 }
             };
-            if let Some(watchers) = core.deaths.remove(&arn) {
-                watchers.send_replace(Some(death));
-            }
+            self.tasks.record_death(&Instance::new(arn), death);
         }
     }
 

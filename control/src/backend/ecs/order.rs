@@ -21,7 +21,7 @@ use super::classify::{self, Failure};
 use crate::backend::aws::class::Class;
 use crate::backend::aws::fault::Fault;
 use crate::backend::aws::pace::Pace;
-use crate::error::{BootFailure, BootFailureKind};
+use crate::backend::{BootFailure, BootFailureKind};
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::backend::BootFailureKind;
 use crate::backend::Death;
 use crate::backend::aws::words::{self, Row};
-use crate::error::BootFailureKind;
 
 /// What is looked at of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_wire::ids::RunnerRef;
-use futures_util::FutureExt;
+use flame_wire::parent::HostKind;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -76,12 +75,7 @@ pub(super) async fn running_on_silence(boot_timeout: Duration) -> Running {
 
 /// A runner that is to be booted.
 pub(super) fn spec() -> BootSpec {
-    let in_memory = Arc::new(|| async { Err(std::io::Error::other("not in memory")) }.boxed());
-    BootSpec {
-        runner: RunnerRef::from_bytes([7; 16]),
-        flame_parent: "flame1.c2VjcmV0".to_owned(),
-        in_memory,
-    }
+    crate::backend::boot::testing::spec(HostKind::Ecs)
 }
 
 async fn read(socket: &mut TcpStream) -> Request {

@@ -1,13 +1,12 @@
 //! Carries out what an [`Invocation`] decides: one task for each.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flame_runner_shim::lines;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -16,7 +15,7 @@ use super::client::Client;
 use super::invocation::{Action, Event, Invocation};
 use super::outcome::Reply;
 use super::refusal::Refusal;
-use crate::backend::{Death, Instance};
+use crate::backend::{Death, Instance, InstanceTable};
 
 /// What a request needs.
 #[derive(Clone)]
@@ -32,64 +31,46 @@ pub(super) struct Order {
 /// The invocations of a backend. Dropped, their requests are, too; what they have begun ends as it
 /// does when a parent is gone.
 #[derive(Default)]
-pub(super) struct Invocations(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    known: HashMap<Instance, Entry>,
-    tasks: JoinSet<()>,
-}
-
-struct Entry {
-    events: mpsc::UnboundedSender<Event>,
-    death: watch::Receiver<Option<Death>>,
+pub(super) struct Invocations {
+    table: InstanceTable<mpsc::UnboundedSender<Event>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Invocations {
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Sets an invocation going.
-    pub(super) fn begin(self: &Arc<Self>, name: Instance, order: Order, invocation: Invocation) {
+    pub(super) fn begin(&self, name: Instance, order: Order, invocation: Invocation) {
         let (events, inbox) = mpsc::unbounded_channel();
-        let (dead, death) = watch::channel(None);
-        let end = End { all: Arc::downgrade(self), name: name.clone(), dead };
-        let mut table = self.lock();
+        self.table.insert(name.clone(), events);
+        let end = End { table: self.table.clone(), name };
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that are over are let go of.
-        while table.tasks.try_join_next().is_some() {}
-        table.tasks.spawn(drive(order, invocation, inbox, end));
-        table.known.insert(name, Entry { events, death });
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(drive(order, invocation, inbox, end));
     }
 
     /// Tells an invocation of something, if it is known.
     pub(super) fn tell(&self, name: &Instance, event: Event) {
-        if let Some(entry) = self.lock().known.get(name) {
+        self.table.with(name, |events| {
             // One that is just over needs no telling.
-            let _ = entry.events.send(event);
-        }
+            let _ = events.send(event);
+        });
     }
 
-    /// Its death, if it is known.
-    pub(super) fn death(&self, name: &Instance) -> Option<watch::Receiver<Option<Death>>> {
-        self.lock().known.get(name).map(|entry| entry.death.clone())
+    pub(super) fn watch(&self, name: &Instance) -> BoxFuture<'static, Death> {
+        self.table.watch(name)
     }
 }
 
 /// Where a death is told.
 struct End {
-    all: Weak<Invocations>,
+    table: InstanceTable<mpsc::UnboundedSender<Event>>,
     name: Instance,
-    dead: watch::Sender<Option<Death>>,
 }
 
 impl End {
     fn tell(&self, death: Death) {
         tracing::debug!(instance = %self.name, reason = death.reason, "an invocation is over");
-        if let Some(all) = self.all.upgrade() {
-            all.lock().known.remove(&self.name);
-        }
-        self.dead.send_replace(Some(death));
+        self.table.record_death(&self.name, death);
     }
 }
 

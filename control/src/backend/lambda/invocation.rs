@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use super::super::aws::pace::Pace;
 use super::outcome::{Meaning, Reply};
 use super::refusal::{Refusal, Verdict};
-use crate::backend::{Death, Heard};
+use crate::backend::{Death, InstanceEvent};
 
 /// How long a stop waits for the answer of a runner that may end by itself.
 pub(super) const STOPPING: Duration = Duration::from_secs(3);
@@ -58,7 +58,7 @@ pub(super) enum Event {
     /// With a chance in 0..1 for the pause's jitter.
     Failed(Refusal, f64),
     /// The link tells of the runner.
-    Heard(Heard),
+    Seen(InstanceEvent),
     Stop,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Invocation {
     /// No request that may boot is begun after it.
     boots_until: Instant,
     state: State,
-    heard: Option<Heard>,
+    heard: Option<InstanceEvent>,
     tried: u32,
     /// Requests that may have been carried out and gave no answer.
     unclear: u32,
@@ -149,7 +149,7 @@ impl Invocation {
                 Meaning::Elsewhere | Meaning::Accepted => self.lose_sight(),
             },
             Event::Failed(refusal, chance) => self.failed(now, &refusal, chance),
-            Event::Heard(heard) => self.heard(now, heard),
+            Event::Seen(heard) => self.heard(now, heard),
             Event::Stop => self.stop(now),
         }
     }
@@ -197,15 +197,15 @@ impl Invocation {
         }
     }
 
-    fn heard(&mut self, now: Instant, heard: Heard) {
+    fn heard(&mut self, now: Instant, heard: InstanceEvent) {
         self.heard = Some(heard);
         match (heard, self.state) {
             // It is there: the request that was to be repeated had been carried out.
-            (Heard::Hello, State::Pausing(_)) => self.state = State::Unseen,
-            (Heard::Goodbye, State::Asked) => {
+            (InstanceEvent::Connected, State::Pausing(_)) => self.state = State::Unseen,
+            (InstanceEvent::Exiting, State::Asked) => {
                 self.give_up_at(now, LAST_ANSWER, "it said goodbye, and its answer did not come");
             }
-            (Heard::Goodbye, State::Pausing(_) | State::Unseen) => {
+            (InstanceEvent::Exiting, State::Pausing(_) | State::Unseen) => {
                 self.die(Death::new("the runner said goodbye"));
             }
             _ => {}
@@ -231,7 +231,7 @@ impl Invocation {
     /// Nothing will tell of its end any more.
     fn lose_sight(&mut self) {
         self.state = State::Unseen;
-        if self.heard == Some(Heard::Goodbye) {
+        if self.heard == Some(InstanceEvent::Exiting) {
             self.die(Death::new("the runner said goodbye"));
         } else if let Some((_, why)) = self.gives_up {
             self.give_up(why);

@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::super::aws::fault::{excerpt, without_token};
 use super::function::RAISE_TIMEOUT;
+use crate::backend::BootFailureKind;
 use crate::backend::Death;
-use crate::error::BootFailureKind;
 
 /// An answer of Invoke with a status in the 200 range.
 #[derive(Debug, Clone, PartialEq, Eq)]

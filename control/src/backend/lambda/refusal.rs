@@ -7,8 +7,8 @@
 use super::super::aws::class::{self, Class};
 use super::super::aws::fault::{Fault, Got};
 use super::super::aws::words;
+use crate::backend::BootFailureKind;
 use crate::backend::Death;
-use crate::error::BootFailureKind;
 
 /// A request that was refused, or has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -72,7 +72,7 @@ impl LambdaBuilder {
     /// The backend. The environment is read, and all of it checked, when a pool starts with it.
     #[must_use]
     pub fn build(self) -> Lambda {
-        Lambda { options: self, ready: Default::default(), invocations: Default::default() }
+        Lambda { options: self }
     }
 
     /// All settings together.

@@ -1,3 +1,4 @@
+use futures_util::FutureExt;
 use serde_json::json;
 use tokio::time::{advance, pause, resume};
 
@@ -11,16 +12,16 @@ async fn a_task_that_is_given_up_because_nobody_knows_it_is_stopped_all_the_same
     let (fleet, mut heard) = testing::fleet(|_, _| Ok(json!({}))).await;
     pause();
     fleet.insert(ARN);
-    let death = fleet.death(ARN).unwrap();
+    let mut death = fleet.tasks.watch(&Instance::new(ARN));
     let missing = || Ok((Vec::new(), vec![ARN.to_owned()]));
     advance(Duration::from_secs(61)).await;
     fleet.answered(missing());
     advance(EVERY.up / 2).await;
     fleet.answered(missing());
-    assert!(death.borrow().is_none(), "it may only have been missed");
+    assert!((&mut death).now_or_never().is_none(), "it may only have been missed");
     advance(EVERY.up / 2).await;
     fleet.answered(missing());
-    let death = death.borrow().clone().expect("it is given up");
+    let death = death.now_or_never().expect("it is given up");
     assert!(death.reason.contains("does not know it"), "{death:?}");
     resume();
     let (operation, body) = heard.recv().await.unwrap();

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::backend::BootFailureKind;
 use crate::backend::aws::fault::Got;
-use crate::error::BootFailureKind;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PACE: Pace = Pace { first: SECOND, longest: Duration::from_secs(8) };

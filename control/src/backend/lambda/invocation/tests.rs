@@ -91,8 +91,8 @@ fn reason(actions: &[Action]) -> &str {
 #[test]
 fn the_answer_is_the_death() {
     let mut scene = Scene::new();
-    assert!(scene.after(Event::Heard(Heard::Hello)).is_empty());
-    assert!(scene.after(Event::Heard(Heard::Goodbye)).is_empty());
+    assert!(scene.after(Event::Seen(InstanceEvent::Connected)).is_empty());
+    assert!(scene.after(Event::Seen(InstanceEvent::Exiting)).is_empty());
     assert!(reason(&scene.after(ended())).contains("it was idle"));
 }
 
@@ -188,19 +188,19 @@ fn throttles_between_lost_answers_give_no_third_one() {
 fn a_request_whose_runner_is_up_is_not_repeated() {
     let mut scene = Scene::new();
     assert!(scene.after(reset()).is_empty());
-    assert!(scene.after(Event::Heard(Heard::Hello)).is_empty());
+    assert!(scene.after(Event::Seen(InstanceEvent::Connected)).is_empty());
     assert_eq!(scene.invocation.poll_timeout(), None);
-    assert!(reason(&scene.after(Event::Heard(Heard::Goodbye))).contains("goodbye"));
+    assert!(reason(&scene.after(Event::Seen(InstanceEvent::Exiting))).contains("goodbye"));
 }
 
 #[test]
 fn an_answer_lost_while_the_runner_serves_kills_nobody() {
     for lost in [reset(), throttled(), denied()] {
         let mut scene = Scene::new();
-        scene.after(Event::Heard(Heard::Hello));
+        scene.after(Event::Seen(InstanceEvent::Connected));
         assert!(scene.after(lost).is_empty());
         assert_eq!(scene.invocation.poll_timeout(), None);
-        assert!(reason(&scene.after(Event::Heard(Heard::Goodbye))).contains("goodbye"));
+        assert!(reason(&scene.after(Event::Seen(InstanceEvent::Exiting))).contains("goodbye"));
     }
 }
 
@@ -210,15 +210,15 @@ fn a_repeated_request_that_finds_the_token_spent_leaves_the_first_ones_runner_al
     scene.after(reset());
     scene.later();
     assert!(scene.after(spent()).is_empty());
-    assert!(scene.after(Event::Heard(Heard::Hello)).is_empty());
-    assert!(reason(&scene.after(Event::Heard(Heard::Goodbye))).contains("goodbye"));
+    assert!(scene.after(Event::Seen(InstanceEvent::Connected)).is_empty());
+    assert!(reason(&scene.after(Event::Seen(InstanceEvent::Exiting))).contains("goodbye"));
 }
 
 #[test]
 fn a_goodbye_may_come_before_the_answer_of_the_other_one() {
     let mut scene = Scene::new();
-    scene.after(Event::Heard(Heard::Hello));
-    assert!(scene.after(Event::Heard(Heard::Goodbye)).is_empty());
+    scene.after(Event::Seen(InstanceEvent::Connected));
+    assert!(scene.after(Event::Seen(InstanceEvent::Exiting)).is_empty());
     assert!(reason(&scene.after(spent())).contains("goodbye"));
 }
 
@@ -226,8 +226,8 @@ fn a_goodbye_may_come_before_the_answer_of_the_other_one() {
 fn an_answer_that_never_comes_after_a_goodbye_is_not_waited_for() {
     let mut scene = Scene::new();
     let begun = scene.now;
-    scene.after(Event::Heard(Heard::Hello));
-    scene.after(Event::Heard(Heard::Goodbye));
+    scene.after(Event::Seen(InstanceEvent::Connected));
+    scene.after(Event::Seen(InstanceEvent::Exiting));
     assert!(reason(&scene.later()).contains("its answer did not come"));
     assert_eq!(scene.now - begun, LAST_ANSWER);
 }
@@ -272,8 +272,8 @@ fn a_stop_is_not_followed_by_another_try() {
 fn an_event_that_was_taken_ends_by_its_link_alone() {
     let mut scene = Scene::new();
     assert!(scene.after(accepted()).is_empty());
-    assert!(scene.after(Event::Heard(Heard::Hello)).is_empty());
-    assert!(reason(&scene.after(Event::Heard(Heard::Goodbye))).contains("goodbye"));
+    assert!(scene.after(Event::Seen(InstanceEvent::Connected)).is_empty());
+    assert!(reason(&scene.after(Event::Seen(InstanceEvent::Exiting))).contains("goodbye"));
     let mut never_seen = Scene::new();
     never_seen.after(accepted());
     assert!(reason(&never_seen.after(Event::Stop)).contains("given up"));
@@ -291,8 +291,8 @@ fn event(which: u8) -> Event {
         3 => throttled(),
         4 => reset(),
         5 => denied(),
-        6 => Event::Heard(Heard::Hello),
-        7 => Event::Heard(Heard::Goodbye),
+        6 => Event::Seen(InstanceEvent::Connected),
+        7 => Event::Seen(InstanceEvent::Exiting),
         8 => Event::Stop,
         _ => failed(Got::Refused, Some("ServiceException"), Some(500)),
     }

@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
-use super::group::Group;
+use super::group::ProcessGroup;
 
 /// A line that was cut off is not taken: `read` fails for it.
 const SCRIPT: &str = "while read -r line; do groups=$line; done; \
@@ -27,11 +27,11 @@ const SCRIPT: &str = "while read -r line; do groups=$line; done; \
 
 /// The groups of the children of this process.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct Watchdog {
     groups: watch::Sender<BTreeSet<u32>>,
 }
 
-impl Guard {
+impl Watchdog {
     /// Guards no group yet. For within a runtime.
     pub(super) fn start() -> Self {
         let (groups, changes) = watch::channel(BTreeSet::new());
@@ -40,22 +40,22 @@ impl Guard {
     }
 
     /// Guards the group of this child, until what this gives is dropped.
-    pub(super) fn watch(&self, child: u32) -> Guarded {
+    pub(super) fn watch(&self, child: u32) -> WatchedGroup {
         self.groups.send_modify(|groups| {
             groups.insert(child);
         });
-        Guarded { child, groups: self.groups.clone() }
+        WatchedGroup { child, groups: self.groups.clone() }
     }
 }
 
 /// A group that is guarded.
 #[derive(Debug)]
-pub(super) struct Guarded {
+pub(super) struct WatchedGroup {
     child: u32,
     groups: watch::Sender<BTreeSet<u32>>,
 }
 
-impl Drop for Guarded {
+impl Drop for WatchedGroup {
     fn drop(&mut self) {
         self.groups.send_modify(|groups| {
             groups.remove(&self.child);
@@ -84,7 +84,7 @@ fn shell() -> std::io::Result<(Child, ChildStdin)> {
     let name = format!("flame-aws: ends what the runners of {} leave", std::process::id());
     command.args(["-c", SCRIPT, &name]).env_clear().current_dir("/");
     // Neither the terminal's signals nor the end of this process's group are for it.
-    Group::separate(&mut command);
+    ProcessGroup::lead(&mut command);
     let mut shell = Command::from(command)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

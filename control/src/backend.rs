@@ -36,7 +36,7 @@ pub use ecs::{Ecs, EcsBuilder};
 pub use failure::{BackendError, BootFailure, BootFailureKind, Death};
 pub use instance_table::InstanceTable;
 #[cfg(feature = "lambda")]
-pub use lambda::{Invoked, Lambda, LambdaBuilder};
+pub use lambda::{InvocationType, Lambda, LambdaBuilder};
 pub use local::Local;
 pub use pool_info::{OutputLine, OutputStream, PoolInfo};
 pub use process::Process;

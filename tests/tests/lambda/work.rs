@@ -1,4 +1,4 @@
-//! All that can be asked of a pool, of runners in invocations.
+//! Each kind of work that a pool accepts, on invocations.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,16 @@ use futures_util::TryStreamExt;
 pub(crate) fn tests() -> Vec<Test> {
     let anywhere = tests![
         calls_streams_and_maps_run_in_an_invocation,
-        a_child_is_fed_by_channels_and_a_cast_is_taken,
-        large_values_pass_beside_lambdas_limits,
+        children_and_casts_with_channels_run_in_an_invocation,
+        large_values_are_not_subject_to_lambdas_limits,
     ];
     let here = tests![
-        a_pools_runner_is_one_invocation_and_leaves_a_warm_environment,
+        a_runner_is_one_invocation_and_leaves_a_warm_environment,
         a_held_value_stays_in_its_invocation,
-        fifty_invocations_are_runners_at_the_same_time,
+        fifty_invocations_run_at_the_same_time,
         an_event_boots_a_runner_as_a_request_does,
         a_runner_in_an_invocation_boots_children_of_its_own,
-        a_command_that_a_function_in_an_invocation_starts_is_no_runner,
+        a_command_that_a_function_starts_is_not_a_runner,
     ];
     [anywhere, emulated(here)].concat()
 }
@@ -38,19 +38,19 @@ async fn calls_streams_and_maps_run_in_an_invocation() {
     pool.drain().await;
 }
 
-async fn a_pools_runner_is_one_invocation_and_leaves_a_warm_environment() {
+async fn a_runner_is_one_invocation_and_leaves_a_warm_environment() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
-    let there = pool.call(demo::pid()).await.unwrap();
-    assert_eq!(function.account.running().await, [there]);
+    let pid = pool.call(demo::pid()).await.unwrap();
+    assert_eq!(function.account.running().await, [pid]);
     let doubled: Vec<u32> = pool.map((0..200).map(demo::double)).try_collect().await.unwrap();
     assert_eq!(doubled.len(), 200);
     pool.drain().await;
-    assert_eq!(function.until_quiet().await, [there], "frozen, and warm");
+    assert_eq!(function.until_quiet().await, [pid], "the environment is frozen and warm");
     assert_eq!(function.account.count("Invoke").await, 1);
 }
 
-async fn a_child_is_fed_by_channels_and_a_cast_is_taken() {
+async fn children_and_casts_with_channels_run_in_an_invocation() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
     let (numbers, rx) = channel(8);
@@ -78,22 +78,26 @@ async fn a_held_value_stays_in_its_invocation() {
     let (first, pid) = pool.at(&counter).try_call(demo::next(counter.clone())).await.unwrap();
     let (second, same) = pool.at(&counter).try_call(demo::next(counter.clone())).await.unwrap();
     assert_eq!((first, second, pid), (5, 6, same));
-    assert_ne!(pool.call(demo::pid()).await.unwrap(), pid, "its slot is taken");
+    assert_ne!(
+        pool.call(demo::pid()).await.unwrap(),
+        pid,
+        "the held value takes its runner's slot"
+    );
     drop(counter);
     pool.drain().await;
     assert_eq!(function.until_quiet().await.len(), 2);
 }
 
-async fn large_values_pass_beside_lambdas_limits() {
+async fn large_values_are_not_subject_to_lambdas_limits() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
-    // Lambda takes events and gives answers of 6 MB.
+    // Lambda limits events and responses to 6 MB.
     let blob = demo::bytes(16 << 20);
     assert_eq!(pool.call(demo::echo(blob.clone())).await.unwrap(), blob);
     pool.drain().await;
 }
 
-async fn fifty_invocations_are_runners_at_the_same_time() {
+async fn fifty_invocations_run_at_the_same_time() {
     const FIFTY: usize = 50;
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(FIFTY as u32).max_concurrency(1).start().await.unwrap();
@@ -108,7 +112,7 @@ async fn fifty_invocations_are_runners_at_the_same_time() {
     for gate in &mut gates {
         pids.insert(gate.entered().await);
     }
-    assert_eq!(pids.len(), FIFTY, "each call has an invocation for itself");
+    assert_eq!(pids.len(), FIFTY, "each call has its own invocation");
     gates.into_iter().for_each(Gate::open);
     for call in calls {
         call.await.unwrap().unwrap().unwrap();
@@ -120,30 +124,30 @@ async fn fifty_invocations_are_runners_at_the_same_time() {
 
 async fn an_event_boots_a_runner_as_a_request_does() {
     let function = Function::of_runners().await;
-    let backend = function.backend().await.invocation(flame_aws::backend::Invoked::Event);
+    let backend = function.backend().await.invocation(flame_aws::backend::InvocationType::Event);
     let pool = function.pool_of(backend).max(1).start().await.unwrap();
-    let there = pool.call(demo::pid()).await.unwrap();
-    assert_eq!(function.account.running().await, [there]);
-    // Nothing but its goodbye tells of its end.
+    let pid = pool.call(demo::pid()).await.unwrap();
+    assert_eq!(function.account.running().await, [pid]);
+    // Only the runner's goodbye reports its end.
     pool.drain().await;
-    assert_eq!(function.until_quiet().await, [there]);
+    assert_eq!(function.until_quiet().await, [pid]);
 }
 
 async fn a_runner_in_an_invocation_boots_children_of_its_own() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
     let pids = pool.call(demo::nested(1)).await.unwrap().unwrap();
-    // The child has FLAME_PARENT, and not the FLAME_RUNNER of its parent.
+    // The child has FLAME_PARENT, but not its parent's FLAME_RUNNER.
     assert_eq!(pids.len(), 2);
     assert_eq!(function.account.running().await, [pids[1]]);
     pool.drain().await;
     function.until_quiet().await;
 }
 
-async fn a_command_that_a_function_in_an_invocation_starts_is_no_runner() {
+async fn a_command_that_a_function_starts_is_not_a_runner() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
-    // As a runner it would ask Lambda for events, and take those of the process that started it.
+    // As a runner it would request events from Lambda, and take those of the process that started it.
     let printed = pool.call(mischief::starts_a_command("tool")).await.unwrap().unwrap();
     assert_eq!(printed, "a runner: false\n");
     let names = pool.call(mischief::inherited()).await.unwrap().unwrap();

@@ -1,33 +1,34 @@
-//! A token bucket: so many requests at once, so many per second after that.
+//! Client-side rate limiting: a burst of requests at once, then a fixed number per second.
 //!
-//! AWS counts per account and region and throttles whoever is above; a client that keeps below
-//! is never told to wait. [`TokenBucket`] is pure; [`Meter`] is one that tasks can wait at.
+//! AWS counts requests per account and region, and throttles above a limit. A client that stays
+//! below the limit is never throttled. [`TokenBucket`] is pure; tasks wait at a [`RateLimiter`].
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Tokens that refill with time. It may be in debt: whoever takes from an empty bucket is told how
-/// long to wait, and those who come later wait longer, so the order is kept.
+/// Tokens that refill over time. The bucket may go into debt: a caller that takes a token from an
+/// empty bucket is told how long to wait, and later callers wait longer, so callers keep their order.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     burst: f64,
     per_second: f64,
-    /// Negative: promised, and not there yet.
+    /// Negative if tokens were promised that are not there yet.
     tokens: f64,
-    at: Option<Instant>,
+    refilled_at: Option<Instant>,
 }
 
 impl TokenBucket {
-    /// A full one. Both numbers must be above 0.
+    /// A full bucket. Both numbers must be above 0.
     pub(crate) const fn new(burst: f64, per_second: f64) -> Self {
-        Self { burst, per_second, tokens: burst, at: None }
+        Self { burst, per_second, tokens: burst, refilled_at: None }
     }
 
-    /// Takes a token; how long to wait before it may be used.
+    /// Takes a token. Returns how long the caller must wait before it may use it.
     pub(crate) fn take(&mut self, now: Instant) -> Duration {
-        let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        self.at = Some(self.at.map_or(now, |at| at.max(now)));
-        self.tokens = (self.tokens + passed.as_secs_f64() * self.per_second).min(self.burst) - 1.0;
+        let last = self.refilled_at.unwrap_or(now);
+        let elapsed = now.saturating_duration_since(last);
+        self.refilled_at = Some(last.max(now));
+        self.tokens = (self.tokens + elapsed.as_secs_f64() * self.per_second).min(self.burst) - 1.0;
         if self.tokens >= 0.0 {
             return Duration::ZERO;
         }
@@ -35,17 +36,18 @@ impl TokenBucket {
     }
 }
 
-/// A bucket that tasks share.
+/// A token bucket that tasks share and wait at.
 #[derive(Debug)]
-pub(crate) struct Meter(Mutex<TokenBucket>);
+pub(crate) struct RateLimiter(Mutex<TokenBucket>);
 
-impl Meter {
+impl RateLimiter {
     pub(crate) const fn new(burst: f64, per_second: f64) -> Self {
         Self(Mutex::new(TokenBucket::new(burst, per_second)))
     }
 
-    /// Waits for a turn. Dropped, the turn is lost, which only errs on the slow side.
-    pub(crate) async fn pass(&self) {
+    /// Takes a token and waits until it may be used. A future that is dropped loses its token, so
+    /// the rate is then lower than allowed, never higher.
+    pub(crate) async fn acquire(&self) {
         let now = tokio::time::Instant::now().into_std();
         let wait = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now);
         if !wait.is_zero() {
@@ -64,14 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_at_once_and_what_follows_keeps_the_pace() {
+    fn a_burst_passes_at_once_and_later_requests_keep_the_rate() {
         let (start, mut bucket) = (start(), TokenBucket::new(3.0, 2.0));
         let waits: Vec<_> = (0..6).map(|_| bucket.take(start).as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 500, 1000, 1500]);
     }
 
     #[test]
-    fn it_refills_with_time_and_never_above_the_burst() {
+    fn a_bucket_refills_over_time_and_never_above_its_burst() {
         let (start, mut bucket) = (start(), TokenBucket::new(2.0, 1.0));
         let later = start + Duration::from_secs(3600);
         (0..2).for_each(|_| assert!(bucket.take(start).is_zero()));
@@ -81,20 +83,19 @@ mod tests {
     }
 
     #[test]
-    fn over_a_long_time_no_more_pass_than_burst_and_rate_allow() {
+    fn over_a_long_time_no_more_requests_pass_than_burst_and_rate_allow() {
         let (start, mut bucket) = (start(), TokenBucket::new(100.0, 40.0));
-        let asked = (0..2000).map(|n| start + Duration::from_millis(n * 5));
-        let passes = asked.map(|at| at + bucket.take(at));
-        let within = |seconds| start + Duration::from_secs(seconds);
-        let passed: Vec<_> = passes.collect();
+        let requests = (0..2000).map(|n| start + Duration::from_millis(n * 5));
+        let passes: Vec<_> = requests.map(|at| at + bucket.take(at)).collect();
         for seconds in 1..=10 {
-            let count = passed.iter().filter(|at| **at < within(seconds)).count() as u64;
+            let end = start + Duration::from_secs(seconds);
+            let count = passes.iter().filter(|at| **at < end).count() as u64;
             assert!(count <= 100 + 40 * seconds, "{count} in {seconds} s");
         }
     }
 
     #[test]
-    fn a_clock_that_goes_back_gives_nothing() {
+    fn a_clock_that_goes_back_adds_no_tokens() {
         let (start, mut bucket) = (start(), TokenBucket::new(1.0, 1.0));
         let later = start + Duration::from_secs(10);
         assert!(bucket.take(later).is_zero());

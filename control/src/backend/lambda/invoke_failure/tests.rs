@@ -2,65 +2,72 @@ use super::*;
 
 const FUNCTION: &str = "the Lambda function `thumbs`";
 
-fn refused(code: &str, status: u16) -> Refusal {
-    let fault = Fault {
+fn rejected(code: &str, status: u16) -> InvokeFailure {
+    let error = ApiError {
         code: Some(code.to_owned()),
-        message: "words".to_owned(),
+        message: "text".to_owned(),
         status: Some(status),
         request_id: Some("r-1".to_owned()),
-        ..Fault::new(Got::Refused)
+        ..ApiError::new(ApiErrorKind::Rejected)
     };
-    Refusal { fault, throttle: None }
+    InvokeFailure { error, throttle: None }
 }
 
-fn throttled_by(limit: &str) -> Refusal {
-    Refusal { throttle: Some(limit.to_owned()), ..refused("TooManyRequestsException", 429) }
+fn throttled_by(limit: &str) -> InvokeFailure {
+    InvokeFailure { throttle: Some(limit.to_owned()), ..rejected("TooManyRequestsException", 429) }
 }
 
-fn unanswered(got: Got) -> Refusal {
+fn unanswered(kind: ApiErrorKind) -> InvokeFailure {
     let message = "dispatch failure: connection reset".to_owned();
-    Refusal { fault: Fault { message, ..Fault::new(got) }, throttle: None }
+    InvokeFailure { error: ApiError { message, ..ApiError::new(kind) }, throttle: None }
 }
 
 #[test]
-fn only_what_was_surely_not_run_is_tried_again_at_will() {
-    for row in ERRORS.iter().filter(|row| matches!(row.sort, Sort::Passing | Sort::Throttled)) {
-        for code in row.codes {
-            assert_eq!(refused(code, 409).verdict(), Verdict::Later, "{code}");
+fn only_a_request_that_was_certainly_not_carried_out_is_retried_freely() {
+    for rule in ERRORS
+        .iter()
+        .filter(|rule| matches!(rule.category, ErrorCategory::Passing | ErrorCategory::Throttled))
+    {
+        for code in rule.codes {
+            assert_eq!(rejected(code, 409).retry_decision(), RetryDecision::Retry, "{code}");
         }
     }
-    assert_eq!(throttled_by("CallerRateLimitExceeded").verdict(), Verdict::Later);
-    assert_eq!(refused("ServiceException", 500).verdict(), Verdict::Unclear);
-    assert_eq!(unanswered(Got::NoAnswer).verdict(), Verdict::Unclear);
-    assert_eq!(unanswered(Got::Nowhere).verdict(), Verdict::Never);
+    assert_eq!(throttled_by("CallerRateLimitExceeded").retry_decision(), RetryDecision::Retry);
+    assert_eq!(rejected("ServiceException", 500).retry_decision(), RetryDecision::Ambiguous);
+    assert_eq!(unanswered(ApiErrorKind::NoResponse).retry_decision(), RetryDecision::Ambiguous);
+    assert_eq!(unanswered(ApiErrorKind::NotSent).retry_decision(), RetryDecision::GiveUp);
     for code in ["AccessDeniedException", "ResourceNotFoundException", "NewException"] {
-        assert_eq!(refused(code, 400).verdict(), Verdict::Never, "{code}");
+        assert_eq!(rejected(code, 400).retry_decision(), RetryDecision::GiveUp, "{code}");
     }
     for code in ["KMSDisabledException", "InvalidSubnetIDException", "InvalidZipFileException"] {
-        assert_eq!(refused(code, 502).verdict(), Verdict::Never, "its name says more: {code}");
+        assert_eq!(
+            rejected(code, 502).retry_decision(),
+            RetryDecision::GiveUp,
+            "the code says more than the status: {code}"
+        );
     }
 }
 
 #[test]
-fn each_refusal_is_of_a_kind() {
-    let kind = |refusal: Refusal| refusal.death(FUNCTION, 1).kind;
+fn each_failure_has_a_kind() {
+    let kind = |failure: InvokeFailure| failure.death(FUNCTION, 1).kind;
     let concurrency = "ConcurrentInvocationLimitExceeded";
     assert_eq!(kind(throttled_by(concurrency)), BootFailureKind::Quota);
     assert_eq!(kind(throttled_by("CallerRateLimitExceeded")), BootFailureKind::Throttled);
-    assert_eq!(kind(refused("ENINotReadyException", 502)), BootFailureKind::Unavailable);
-    assert_eq!(kind(unanswered(Got::NoAnswer)), BootFailureKind::Unavailable);
-    assert_eq!(kind(refused("AccessDeniedException", 403)), BootFailureKind::Refused);
+    assert_eq!(kind(rejected("ENINotReadyException", 502)), BootFailureKind::Unavailable);
+    assert_eq!(kind(unanswered(ApiErrorKind::NoResponse)), BootFailureKind::Unavailable);
+    assert_eq!(kind(rejected("AccessDeniedException", 403)), BootFailureKind::Refused);
 }
 
 #[test]
-fn each_refusal_says_what_to_do() {
+fn each_failure_says_what_to_do() {
     for (code, advice) in [
         ("AccessDeniedException", "lambda:InvokeFunction"),
         ("ResourceNotFoundException", "FLAME_LAMBDA_QUALIFIER"),
         ("RecursiveInvocationException", "max_depth"),
         ("RequestTooLargeException", "a limit of its own"),
         ("KMSAccessDeniedException", "kms:Decrypt"),
-        ("KMSDisabledException", "enable it"),
+        ("KMSDisabledException", "enable the key"),
         ("ResourceConflictException", "until its state is Active"),
         ("SnapStartTimeoutException", "SnapStart"),
         ("EC2AccessDeniedException", "AWSLambdaVPCAccessExecutionRole"),
@@ -69,16 +76,18 @@ fn each_refusal_says_what_to_do() {
         ("TooManyRequestsException", "`max`"),
         ("UnrecognizedClientException", "credentials"),
     ] {
-        let death = refused(code, 400).death(FUNCTION, 1);
+        let death = rejected(code, 400).death(FUNCTION, 1);
         assert!(death.reason.contains(advice), "{code}: {}", death.reason);
-        assert!(death.reason.contains("words (request r-1)"), "{}", death.reason);
+        assert!(death.reason.contains("text (request r-1)"), "{}", death.reason);
         assert_eq!(death.stopped_reason.as_deref(), Some(code));
     }
-    assert!(unanswered(Got::NoAnswer).death(FUNCTION, 2).reason.contains("AWS_ENDPOINT_URL"));
-    assert!(unanswered(Got::Nowhere).death(FUNCTION, 1).reason.contains("AWS_REGION"));
+    assert!(
+        unanswered(ApiErrorKind::NoResponse).death(FUNCTION, 2).reason.contains("AWS_ENDPOINT_URL")
+    );
+    assert!(unanswered(ApiErrorKind::NotSent).death(FUNCTION, 1).reason.contains("AWS_REGION"));
 }
 
-/// All that Invoke can answer (botocore 1.44.8, lambda 2015-03-31, `Invoke`, errors).
+/// All errors of Invoke (botocore 1.44.8, lambda 2015-03-31, `Invoke`, errors).
 #[test]
 fn each_error_of_the_model_says_what_to_do() {
     for (code, status) in [
@@ -128,41 +137,44 @@ fn each_error_of_the_model_says_what_to_do() {
         ("TooManyRequestsException", 429),
         ("UnsupportedMediaTypeException", 415),
     ] {
-        let refusal = refused(code, status);
-        assert!(refusal.advice().is_some(), "{code}");
-        let reason = refusal.death(FUNCTION, 1).reason;
-        assert!(!reason.contains("no answer"), "{reason}");
-        if refusal.verdict() == Verdict::Unclear {
-            assert_eq!(code, "ServiceException", "the others say that nothing was run");
+        let failure = rejected(code, status);
+        assert!(failure.advice().is_some(), "{code}");
+        let reason = failure.death(FUNCTION, 1).reason;
+        assert!(!reason.contains("did not respond"), "{reason}");
+        if failure.retry_decision() == RetryDecision::Ambiguous {
+            assert_eq!(
+                code, "ServiceException",
+                "all other errors say that the function was not invoked"
+            );
         }
     }
 }
 
 #[test]
-fn a_quota_is_one_and_is_not_asked_for_again() {
-    let refusal = refused("ServiceQuotaExceededException", 402);
-    assert_eq!(refusal.verdict(), Verdict::Never);
-    let death = refusal.death(FUNCTION, 1);
+fn a_used_up_quota_is_not_retried() {
+    let failure = rejected("ServiceQuotaExceededException", 402);
+    assert_eq!(failure.retry_decision(), RetryDecision::GiveUp);
+    let death = failure.death(FUNCTION, 1);
     assert_eq!(death.kind, BootFailureKind::Quota);
     assert!(death.reason.contains("Service Quotas"), "{death:?}");
 }
 
 #[test]
-fn throttling_by_ec2_passes_and_is_no_wrong_network() {
+fn throttling_by_ec2_is_retried_and_not_taken_for_a_wrong_network() {
     for code in
         ["EC2ThrottledException", "EC2UnexpectedException", "InvalidParameterValueException"]
     {
-        let mut refusal = refused(code, 502);
-        refusal.fault.message = "Request limit exceeded. (RequestLimitExceeded)".to_owned();
-        assert_eq!(refusal.verdict(), Verdict::Later, "{code}");
-        let death = refusal.death(FUNCTION, 1);
+        let mut failure = rejected(code, 502);
+        failure.error.message = "Request limit exceeded. (RequestLimitExceeded)".to_owned();
+        assert_eq!(failure.retry_decision(), RetryDecision::Retry, "{code}");
+        let death = failure.death(FUNCTION, 1);
         assert_eq!(death.kind, BootFailureKind::Throttled, "{death:?}");
         assert!(!death.reason.contains("subnets"), "{death:?}");
     }
 }
 
 #[test]
-fn a_limit_that_is_not_known_keeps_the_general_advice() {
+fn an_unknown_limit_has_the_general_advice() {
     for limit in ["ConcurrentSnapshotCreateLimitExceeded", "SomethingNewLimitExceeded"] {
         let death = throttled_by(limit).death(FUNCTION, 2);
         assert!(death.reason.contains("`max`"), "{}", death.reason);
@@ -171,42 +183,48 @@ fn a_limit_that_is_not_known_keeps_the_general_advice() {
 }
 
 #[test]
-fn the_advice_on_snapshots_does_not_say_that_a_runner_has_none() {
-    let reason = refused("SnapStartException", 400).death(FUNCTION, 1).reason;
+fn the_advice_on_snapshots_names_snapstart() {
+    let reason = rejected("SnapStartException", 400).death(FUNCTION, 1).reason;
     assert!(!reason.contains("nothing to restore"), "{reason}");
     assert!(reason.contains("SnapStart"), "{reason}");
 }
 
 #[test]
-fn an_answer_that_is_not_lambdas_is_told_as_that() {
+fn a_foreign_response_is_not_reported_as_lambdas() {
     let foreign = |status, message: &str| {
-        let fault =
-            Fault { status: Some(status), message: message.to_owned(), ..Fault::new(Got::Foreign) };
-        Refusal { fault, throttle: None }
+        let error = ApiError {
+            status: Some(status),
+            message: message.to_owned(),
+            ..ApiError::new(ApiErrorKind::Foreign)
+        };
+        InvokeFailure { error, throttle: None }
     };
     let unlicensed = foreign(501, "not in your plan");
-    assert_eq!(unlicensed.verdict(), Verdict::Never);
-    assert_eq!(foreign(502, "Bad Gateway").verdict(), Verdict::Unclear);
-    for refusal in [unlicensed, foreign(502, "Bad Gateway"), foreign(407, "Proxy")] {
-        let reason = refusal.death(FUNCTION, 1).reason;
-        let status = refusal.fault.status.unwrap();
-        assert!(reason.contains(&format!("HTTP {status}: {}", refusal.fault.message)), "{reason}");
+    assert_eq!(unlicensed.retry_decision(), RetryDecision::GiveUp);
+    assert_eq!(foreign(502, "Bad Gateway").retry_decision(), RetryDecision::Ambiguous);
+    for failure in [unlicensed, foreign(502, "Bad Gateway"), foreign(407, "Proxy")] {
+        let reason = failure.death(FUNCTION, 1).reason;
+        let status = failure.error.status.unwrap();
+        assert!(reason.contains(&format!("HTTP {status}: {}", failure.error.message)), "{reason}");
         assert!(reason.contains("AWS_ENDPOINT_URL"), "{reason}");
-        assert!(!reason.contains("no answer") && !reason.contains("Lambda refuses"), "{reason}");
+        assert!(
+            !reason.contains("did not respond") && !reason.contains("Lambda rejected"),
+            "{reason}"
+        );
     }
 }
 
 #[test]
-fn what_was_not_sent_was_not_refused() {
-    let reason = unanswered(Got::Nowhere).death(FUNCTION, 1).reason;
-    assert!(!reason.contains("Lambda refuses"), "{reason}");
+fn an_unsent_request_is_not_reported_as_rejected() {
+    let reason = unanswered(ApiErrorKind::NotSent).death(FUNCTION, 1).reason;
+    assert!(!reason.contains("Lambda rejected"), "{reason}");
 }
 
 #[test]
-fn each_limit_that_throttles_is_named_and_says_what_to_do() {
+fn each_throttling_limit_is_named_with_advice() {
     for (limit, advice) in [
         ("ConcurrentInvocationLimitExceeded", "quota"),
-        ("ReservedFunctionConcurrentInvocationLimitExceeded", "0 switches a function off"),
+        ("ReservedFunctionConcurrentInvocationLimitExceeded", "a function with 0 is disabled"),
         ("CallerRateLimitExceeded", "fewer runners at a time"),
         ("FunctionInvocationRateLimitExceeded", "idle_shutdown_after"),
     ] {
@@ -218,8 +236,8 @@ fn each_limit_that_throttles_is_named_and_says_what_to_do() {
 }
 
 #[test]
-fn each_error_has_one_row() {
-    let mut codes: Vec<_> = ERRORS.iter().flat_map(|row| row.codes).collect();
+fn each_error_has_one_rule() {
+    let mut codes: Vec<_> = ERRORS.iter().flat_map(|rule| rule.codes).collect();
     let all = codes.len();
     codes.sort_unstable();
     codes.dedup();

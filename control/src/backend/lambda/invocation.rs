@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 
 use super::super::aws::backoff::Backoff;
 use super::invoke_failure::{InvokeFailure, RetryDecision};
-use super::outcome::{InvokeResponse, Outcome};
+use super::outcome::{InvokeResponse, InvokeOutcome};
 use crate::backend::{Death, InstanceEvent};
 
 /// How long a stop waits for the response of a runner that may be ending by itself.
@@ -155,8 +155,8 @@ impl Invocation {
         }
         match event {
             Event::Responded(response) => match response.outcome(&self.function) {
-                Outcome::Ended(death) => self.die(death),
-                Outcome::DuplicateRejected | Outcome::Queued => self.detach(),
+                InvokeOutcome::Ended(death) => self.die(death),
+                InvokeOutcome::DuplicateRejected | InvokeOutcome::Queued => self.detach(),
             },
             Event::Failed(failure, jitter) => self.failed(now, &failure, jitter),
             Event::Instance(heard) => self.heard(now, heard),

@@ -33,7 +33,7 @@ pub(super) struct InvokeResponse {
 
 /// What a response means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum InvokeOutcome {
     /// The invocation has ended.
     Ended(Death),
     /// Another invocation with the same token is the runner. No response reports its end.
@@ -44,21 +44,21 @@ pub(super) enum Outcome {
 
 impl InvokeResponse {
     /// What the response means. `function` is for messages.
-    pub(super) fn outcome(&self, function: &str) -> Outcome {
+    pub(super) fn outcome(&self, function: &str) -> InvokeOutcome {
         if self.status == 202 {
-            return Outcome::Queued;
+            return InvokeOutcome::Queued;
         }
         let request = match &self.request_id {
             Some(id) => format!(" (request {id})"),
             None => String::new(),
         };
         if let Some(mode) = &self.function_error {
-            return Outcome::Ended(self.failed(function, mode, &request));
+            return InvokeOutcome::Ended(self.failed(function, mode, &request));
         }
         match serde_json::from_slice::<Answer>(&self.payload) {
-            Ok(Answer::Refused { refusal: RejectReason::UsedToken }) => Outcome::DuplicateRejected,
-            Ok(answer) => Outcome::Ended(ended(&answer, &request)),
-            Err(_) => Outcome::Ended(self.unexpected(function, &request)),
+            Ok(Answer::Refused { refusal: RejectReason::UsedToken }) => InvokeOutcome::DuplicateRejected,
+            Ok(answer) => InvokeOutcome::Ended(ended(&answer, &request)),
+            Err(_) => InvokeOutcome::Ended(self.unexpected(function, &request)),
         }
     }
 

@@ -14,7 +14,7 @@ fn response(function_error: Option<&str>, payload: &str) -> InvokeResponse {
 
 fn death(response: &InvokeResponse) -> Death {
     match response.outcome(FUNCTION) {
-        Outcome::Ended(death) => death,
+        InvokeOutcome::Ended(death) => death,
         other => panic!("{other:?}"),
     }
 }
@@ -38,7 +38,7 @@ fn a_runner_that_could_not_reach_its_parent_is_reported_with_what_to_open() {
 #[test]
 fn a_queued_event_is_not_an_end() {
     let queued = InvokeResponse { status: 202, payload: Vec::new(), ..response(None, "") };
-    assert_eq!(queued.outcome(FUNCTION), Outcome::Queued);
+    assert_eq!(queued.outcome(FUNCTION), InvokeOutcome::Queued);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn exit_codes_are_read_from_lambdas_messages() {
 #[test]
 fn a_used_token_means_that_another_invocation_is_the_runner() {
     let duplicate = response(None, r#"{"flame":"refused","refusal":"UsedToken"}"#);
-    assert_eq!(duplicate.outcome(FUNCTION), Outcome::DuplicateRejected);
+    assert_eq!(duplicate.outcome(FUNCTION), InvokeOutcome::DuplicateRejected);
     let late = response(None, r#"{"flame":"refused","refusal":"ExpiredToken"}"#);
     assert!(death(&late).reason.contains("boot_timeout"));
 }

@@ -1,4 +1,4 @@
-//! Many runners asked for at once: how fast they come, and how often AWS is asked in their lives.
+//! Many runners at once: how fast they boot, and how many requests to AWS they cost.
 
 use std::time::Duration;
 
@@ -6,42 +6,43 @@ use flame_aws::{Events, Pool, PoolBuilder, PoolEvent};
 use flame_tests::emulator::{EcsApp, Function};
 use futures_util::future::join_all;
 
-use crate::bare::Port;
+use crate::baseline::Baseline;
 use crate::functions::hold;
-use crate::one;
 use crate::report::{Aim, Figure};
 use crate::sample::{Effort, Samples, now};
+use crate::single_runner;
 
 const RUNNERS: u32 = 100;
-/// Cold invocations at once.
+/// The number of concurrent cold invocations.
 const INVOCATIONS: u32 = 50;
 const ROUNDS: usize = 5;
 
-/// What a runner's life asks of ECS.
+/// The ECS requests of a runner's life, and their keys in the report.
 const OPERATIONS: [(&str, &str); 3] = [
     ("RunTask", "run_task_per_runner"),
     ("DescribeTasks", "describe_tasks_per_runner"),
     ("StopTask", "stop_task_per_runner"),
 ];
 
-/// A hundred tasks come up at once, are idle for the 30 s that is the default, and go by themselves.
+/// A hundred tasks boot at once, are idle for the default of 30 s, and end by themselves.
 pub(crate) async fn on_ecs(effort: Effort) -> Vec<Figure> {
     let (mut bare, mut boots) = (Samples::default(), Samples::default());
     let mut calls: [Samples; OPERATIONS.len()] = Default::default();
     let mut all = Samples::default();
     for _ in 0..effort.rounds(ROUNDS) {
-        let (floor, port) = (EcsApp::new().await, Port::open().await);
-        let dialled = port.tasks(&floor, RUNNERS as usize).await;
+        let (floor, baseline) = (EcsApp::new().await, Baseline::listen().await);
+        let started = baseline.tasks(&floor, RUNNERS as usize).await;
         floor.account.until_nothing_runs().await;
-        bare.push(rate(RUNNERS, dialled));
+        bare.push(rate(RUNNERS, started));
 
-        // An account of its own: its calls are the pool's.
+        // The pool has its own account, so all counted requests are the pool's.
         let app = EcsApp::new().await;
-        let pool = start(Pool::builder("fleet").backend(one::ecs(&app).await), RUNNERS).await;
+        let pool =
+            start(Pool::builder("fleet").backend(single_runner::ecs(&app).await), RUNNERS).await;
         let mut events = pool.events();
         boots.push(rate(RUNNERS, boot_all(&pool, &mut events, RUNNERS).await));
         count(&mut events, RUNNERS, |event| matches!(event, PoolEvent::Shrink { .. })).await;
-        // All have said goodbye; the pool has drained when ECS says that all have stopped.
+        // All runners have said goodbye; `drain` returns when ECS reports all tasks as stopped.
         pool.drain().await;
         let counted = app.account.calls().await;
         let mut sum = 0.0;
@@ -65,7 +66,7 @@ pub(crate) async fn on_ecs(effort: Effort) -> Vec<Figure> {
     figures
 }
 
-/// Fifty invocations at once, in environments that are all cold.
+/// Fifty invocations at once, all in cold environments.
 pub(crate) async fn on_lambda(effort: Effort) -> Vec<Figure> {
     let mut boots = Samples::default();
     for _ in 0..effort.rounds(ROUNDS) {
@@ -75,18 +76,18 @@ pub(crate) async fn on_lambda(effort: Effort) -> Vec<Figure> {
         boots.push(rate(INVOCATIONS, boot_all(&pool, &mut events, INVOCATIONS).await));
         pool.drain().await;
         function.until_quiet().await;
-        one::delete(&function).await;
+        single_runner::delete(&function).await;
     }
     vec![Figure::new("lambda_boots_per_s", boots.median(), boots.len())]
 }
 
 async fn start(pool: PoolBuilder, runners: u32) -> Pool {
-    // For a busy machine, and still within what a function of 60 s can serve.
+    // Long enough for a busy machine, and short enough for a function with a timeout of 60 s.
     let pool = pool.max(runners).max_concurrency(1).timeout(Duration::from_secs(45));
     pool.start().await.expect("a pool")
 }
 
-/// As many calls at once as there may be runners; until each has its own.
+/// The time until each of `runners` concurrent calls has its own runner.
 async fn boot_all(pool: &Pool, events: &mut Events, runners: u32) -> Duration {
     let start = now();
     let calls = join_all((0..runners).map(|_| pool.call(hold())));
@@ -98,15 +99,15 @@ async fn boot_all(pool: &Pool, events: &mut Events, runners: u32) -> Duration {
     });
     tokio::select! {
         () = up => start.elapsed(),
-        results = calls => panic!("calls that only their caller ends: {:?}", results.first()),
+        results = calls => panic!("these calls should never return: {:?}", results.first()),
     }
 }
 
-/// Waits for so many events of that kind.
-async fn count(events: &mut Events, mut wanted: u32, mut it: impl FnMut(&PoolEvent) -> bool) {
+/// Waits for `wanted` events of a kind.
+async fn count(events: &mut Events, mut wanted: u32, mut is_kind: impl FnMut(&PoolEvent) -> bool) {
     while wanted > 0 {
-        let event = events.next().await.expect("the pool is there").expect("no event is missed");
-        wanted -= u32::from(it(&event));
+        let event = events.next().await.expect("the pool lives").expect("no event is missed");
+        wanted -= u32::from(is_kind(&event));
     }
 }
 

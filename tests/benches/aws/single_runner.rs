@@ -1,7 +1,7 @@
-//! One runner: the first call on an empty pool, beside a bare start of the same executable.
+//! One runner: the first call on an empty pool, compared with a bare start of the same executable.
 //!
-//! Both take turns, round by round. The first round reads the executable from disk and opens the
-//! connections to the emulator; it is thrown away.
+//! Both are measured in each round. The first round reads the executable from disk and connects to the
+//! emulator, and does not count.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use flame_aws::backend::Ecs;
 use flame_aws::{Idle, Pool, PoolBuilder};
 use flame_tests::emulator::{EcsApp, Function};
 
-use crate::bare::Port;
+use crate::baseline::Baseline;
 use crate::functions::process_id;
 use crate::report::Figure;
 use crate::sample::{Effort, Samples, now};
@@ -17,10 +17,10 @@ use crate::sample::{Effort, Samples, now};
 const ROUNDS: usize = 25;
 
 pub(crate) async fn on_ecs(effort: Effort) -> Vec<Figure> {
-    let (app, port) = (EcsApp::new().await, Port::open().await);
+    let (app, baseline) = (EcsApp::new().await, Baseline::listen().await);
     let (mut bare, mut first) = (Samples::default(), Samples::default());
     for round in 0..=effort.rounds(ROUNDS) {
-        let started = port.tasks(&app, 1).await;
+        let started = baseline.tasks(&app, 1).await;
         let pool = start(Pool::builder("one").backend(ecs(&app).await)).await;
         let (called, _) = first_call(&pool).await;
         pool.drain().await;
@@ -29,16 +29,16 @@ pub(crate) async fn on_ecs(effort: Effort) -> Vec<Figure> {
             first.push_ms(called);
         }
     }
-    beside("ecs", &bare, &first)
+    figures("ecs", &bare, &first)
 }
 
 pub(crate) async fn on_lambda(effort: Effort) -> Vec<Figure> {
-    let port = Port::open().await;
+    let baseline = Baseline::listen().await;
     let (mut bare, mut first) = (Samples::default(), Samples::default());
     for round in 0..=effort.rounds(ROUNDS) {
-        // A function of its own for each round: none has a warm environment.
-        let function = port.function().await;
-        let invoked = port.invoke(&function).await;
+        // Each round has its own function, so that no environment is warm.
+        let function = baseline.function().await;
+        let invoked = baseline.invoke(&function).await;
         delete(&function).await;
 
         let function = Function::of_runners().await;
@@ -51,25 +51,25 @@ pub(crate) async fn on_lambda(effort: Effort) -> Vec<Figure> {
             first.push_ms(called);
         }
     }
-    beside("lambda", &bare, &first)
+    figures("lambda", &bare, &first)
 }
 
-/// The first call of a new pool where an environment is warm: of a new session in an old process.
+/// The first call of a new pool on a warm environment: a new session in an old process.
 pub(crate) async fn on_warm_lambda(effort: Effort) -> Vec<Figure> {
-    let port = Port::open().await;
-    let (bare, function) = (port.function().await, Function::of_runners().await);
+    let baseline = Baseline::listen().await;
+    let (bare, function) = (baseline.function().await, Function::of_runners().await);
     let (mut floor, mut warm) = (Samples::default(), Samples::default());
     let mut environment = None;
     for round in 0..=effort.rounds(ROUNDS) {
         bare.until_quiet().await;
-        let invoked = port.invoke(&bare).await;
+        let invoked = baseline.invoke(&bare).await;
 
         let pool = start(function.pool().await).await;
         let (called, process) = first_call(&pool).await;
         pool.drain().await;
         function.until_quiet().await;
-        assert_eq!(*environment.get_or_insert(process), process, "the environment is used again");
-        // The first is cold.
+        assert_eq!(*environment.get_or_insert(process), process, "the environment is reused");
+        // The first round is cold.
         if round > 0 {
             floor.push_ms(invoked);
             warm.push_ms(called);
@@ -83,7 +83,7 @@ pub(crate) async fn on_warm_lambda(effort: Effort) -> Vec<Figure> {
     ]
 }
 
-/// A backend for that app, with every default that has to do with AWS.
+/// A backend with the AWS defaults.
 pub(crate) async fn ecs(app: &EcsApp) -> Ecs {
     Ecs::builder()
         .cluster(EcsApp::CLUSTER)
@@ -99,20 +99,20 @@ async fn start(pool: PoolBuilder) -> Pool {
     pool.start().await.expect("a pool")
 }
 
-/// How long it took, and the process that it ran in.
+/// The duration of a call, and the process that it ran in.
 async fn first_call(pool: &Pool) -> (Duration, u32) {
     let start = now();
     let process = pool.call(process_id()).await.expect("a call");
     (start.elapsed(), process)
 }
 
-/// Leaves no frozen environment behind to be carried through the rest.
+/// Deletes a function, so that no frozen environment remains.
 pub(crate) async fn delete(function: &Function) {
-    let asked = function.client.delete_function().function_name(Function::NAME);
-    asked.send().await.expect("the function is deleted");
+    let request = function.client.delete_function().function_name(Function::NAME);
+    request.send().await.expect("the function is deleted");
 }
 
-fn beside(host: &str, bare: &Samples, first: &Samples) -> Vec<Figure> {
+fn figures(host: &str, bare: &Samples, first: &Samples) -> Vec<Figure> {
     let (floor, ours, rounds) = (bare.median(), first.median(), first.len());
     vec![
         Figure::new(format!("{host}_first_call_ms"), ours, rounds)

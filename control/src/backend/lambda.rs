@@ -24,15 +24,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flame_runner_shim::host::lambda as runner;
+use flame_wire::backoff::Backoff;
 use flame_wire::parent::{HostKind, RunnerLimits};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::aws::address;
 use super::aws::api_error::ApiError;
-use super::aws::backoff::Backoff;
 use super::aws::error_class::{ErrorClass, is_denied};
 use super::aws::sdk;
+use super::aws::{address, jittered_backoff};
 use super::{
     Backend, BackendError, BootFailure, BootSpec, Death, Instance, InstanceEvent, Instances,
     PoolInfo,
@@ -62,7 +62,7 @@ const CONNECT_MARGIN: Duration = Duration::from_secs(2);
 /// How often the function's configuration is requested, and the delays in between.
 const CONFIG_ATTEMPTS: u32 = 4;
 const CONFIG_BACKOFF: Backoff =
-    Backoff { initial: Duration::from_millis(250), max: Duration::from_secs(2) };
+    jittered_backoff(Duration::from_millis(250), Duration::from_secs(2));
 
 /// How a Lambda function is invoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -221,7 +221,7 @@ async fn function_config(client: &Client) -> Result<FunctionConfig, ApiError> {
                 if !may_pass || attempts == CONFIG_ATTEMPTS {
                     return Err(error);
                 }
-                tokio::time::sleep(CONFIG_BACKOFF.delay(attempts, rand::random())).await;
+                tokio::time::sleep(CONFIG_BACKOFF.pause(attempts, rand::random())).await;
                 attempts += 1;
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flame_wire::backoff::Backoff;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
@@ -17,12 +18,12 @@ use super::task::Task;
 use super::task_monitor::{TaskMonitor, now};
 use super::task_template::TaskTemplate;
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
-use crate::backend::aws::backoff::Backoff;
+use crate::backend::aws::jittered_backoff;
 use crate::backend::{BackendError, BootFailure, BootSpec, Death, Instance, Instances};
 
 /// The delays between the RunTask requests of one boot.
 const RUN_TASK_BACKOFF: Backoff =
-    Backoff { initial: Duration::from_millis(250), max: Duration::from_secs(5) };
+    jittered_backoff(Duration::from_millis(250), Duration::from_secs(5));
 /// How often a task whose RunTask had no response is looked up, since lists lag behind.
 const LOOKUP_ATTEMPTS: u32 = 3;
 const LOOKUP_PAUSE: Duration = Duration::from_secs(1);

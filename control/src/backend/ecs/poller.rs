@@ -22,8 +22,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use flame_wire::backoff::Backoff;
+
 use super::task::Task;
-use crate::backend::aws::backoff::Backoff;
+use crate::backend::aws::jittered_backoff;
 
 /// The most tasks that DescribeTasks takes (AWS documentation, DescribeTasks).
 pub(super) const MAX_BATCH: usize = 100;
@@ -32,7 +34,7 @@ pub(super) const UNKNOWN_GRACE: Duration = Duration::from_secs(60);
 /// How long a running task still counts as booting: if the app fails to start, it fails in this time.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 /// The delays after failed requests.
-const BACKOFF: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(30) };
+const BACKOFF: Backoff = jittered_backoff(Duration::from_secs(1), Duration::from_secs(30));
 /// The shortest time between two rounds, even if a task is to be polled at once.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -223,7 +225,7 @@ impl Poller {
         self.in_flight = None;
         self.failures = self.failures.saturating_add(1);
         self.round.clear();
-        self.not_before = Some(now + BACKOFF.delay(self.failures, jitter));
+        self.not_before = Some(now + BACKOFF.pause(self.failures, jitter));
     }
 }
 

@@ -18,9 +18,10 @@
 
 use std::time::{Duration, Instant};
 
+use flame_wire::backoff::Backoff;
+
 use super::classify::{self, PlacementFailure};
 use crate::backend::aws::api_error::ApiError;
-use crate::backend::aws::backoff::Backoff;
 use crate::backend::aws::error_class::ErrorClass;
 use crate::backend::{BootFailure, BootFailureKind};
 
@@ -154,7 +155,7 @@ impl RunTaskAttempt {
         jitter: f64,
     ) -> Action {
         self.failures = self.failures.saturating_add(1);
-        let delay = self.backoff.delay(self.failures, jitter).max(retry_after.unwrap_or_default());
+        let delay = self.backoff.pause(self.failures, jitter).max(retry_after.unwrap_or_default());
         let may_pass = match class {
             ErrorClass::Throttled | ErrorClass::Transient | ErrorClass::Capacity => true,
             ErrorClass::Quota | ErrorClass::Conflict | ErrorClass::Misconfigured => false,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
+use flame_wire::backoff::Backoff;
 use flame_wire::entropy;
 use tokio::time::sleep;
 
@@ -19,18 +20,16 @@ use super::sweeper::Sweeper;
 use super::task_monitor::TaskMonitor;
 use super::task_template::{self, ParentTask, TaskDefinition, TaskTemplate, check_problems};
 use super::warnings::{Setup, warnings};
-use crate::backend::aws::address;
 use crate::backend::aws::api_error::ApiError;
-use crate::backend::aws::backoff::Backoff;
 use crate::backend::aws::error_class::{self, ErrorClass};
 use crate::backend::aws::sdk::{self, SdkOverrides};
 use crate::backend::aws::settings::Settings;
+use crate::backend::aws::{address, jittered_backoff};
 use crate::backend::{BackendError, PoolInfo};
 
 /// How often a request of the start is made, and the delays in between.
 const START_ATTEMPTS: u32 = 5;
-const START_BACKOFF: Backoff =
-    Backoff { initial: Duration::from_millis(250), max: Duration::from_secs(2) };
+const START_BACKOFF: Backoff = jittered_backoff(Duration::from_millis(250), Duration::from_secs(2));
 const POLL_INTERVALS: PollIntervals =
     PollIntervals { booting: Duration::from_secs(1), up: Duration::from_secs(5) };
 
@@ -225,7 +224,7 @@ async fn with_retries<T, F: Future<Output = Result<T, ApiError>>>(
                 ) && failures + 1 < START_ATTEMPTS =>
             {
                 failures += 1;
-                sleep(START_BACKOFF.delay(failures, rand::random())).await;
+                sleep(START_BACKOFF.pause(failures, rand::random())).await;
             }
             result => return result,
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flame_runner_shim::lines;
+use flame_wire::backoff::Backoff;
 use flame_wire::ids::RunnerRef;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -15,8 +16,8 @@ use super::classify;
 use super::poller::{PollIntervals, Poller, TaskEnd};
 use super::task::{LogLocation, Task};
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
-use crate::backend::aws::backoff::Backoff;
 use crate::backend::aws::error_class::ErrorClass;
+use crate::backend::aws::jittered_backoff;
 use crate::backend::{BackendError, Death, Instance, InstanceTable};
 
 /// How long a stop first polls whether its task is ending by itself.
@@ -25,8 +26,7 @@ const POLL_BEFORE_STOP: Duration = Duration::from_secs(3);
 /// it a stop stays within the 30 s that a pool waits, so that the pool learns why it failed.
 const STOP_ATTEMPTS: u32 = 4;
 const STOP_TIMEOUT: Duration = Duration::from_secs(25);
-const STOP_BACKOFF: Backoff =
-    Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(3) };
+const STOP_BACKOFF: Backoff = jittered_backoff(Duration::from_millis(500), Duration::from_secs(3));
 
 /// See the [module](self).
 pub(super) struct TaskMonitor {
@@ -184,7 +184,7 @@ impl TaskMonitor {
                 class,
                 ErrorClass::Throttled | ErrorClass::Transient | ErrorClass::Conflict
             );
-            let delay = STOP_BACKOFF.delay(failures, rand::random());
+            let delay = STOP_BACKOFF.pause(failures, rand::random());
             let retry_at = Instant::now() + delay.max(error.retry_after.unwrap_or_default());
             if !may_pass || failures == STOP_ATTEMPTS || retry_at >= deadline {
                 let advice = classify::advice(class, &error);

@@ -37,9 +37,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::super::aws::backoff::Backoff;
+use flame_wire::backoff::Backoff;
+
+use super::super::aws::jittered_backoff;
 use super::invoke_failure::{InvokeFailure, RetryDecision};
-use super::outcome::{InvokeResponse, InvokeOutcome};
+use super::outcome::{InvokeOutcome, InvokeResponse};
 use crate::backend::{Death, InstanceEvent};
 
 /// How long a stop waits for the response of a runner that may be ending by itself.
@@ -47,8 +49,7 @@ pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a response may take after the runner's goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delays after requests that were not carried out.
-const BACKOFF: Backoff =
-    Backoff { initial: Duration::from_millis(250), max: Duration::from_millis(4_000) };
+const BACKOFF: Backoff = jittered_backoff(Duration::from_millis(250), Duration::from_millis(4_000));
 
 /// What happened.
 #[derive(Debug)]
@@ -199,7 +200,7 @@ impl Invocation {
         };
         // Lambda may ask for a longer delay.
         let retry_after = failure.error.retry_after.unwrap_or_default();
-        let at = now.checked_add(BACKOFF.delay(self.attempts, jitter).max(retry_after));
+        let at = now.checked_add(BACKOFF.pause(self.attempts, jitter).max(retry_after));
         match at.filter(|at| may_retry && *at <= self.boot_deadline && self.gives_up.is_none()) {
             Some(at) => self.state = State::BackingOff(at),
             None => self.die(failure.death(&self.function, self.attempts)),

@@ -56,7 +56,9 @@ impl InvokeResponse {
             return InvokeOutcome::Ended(self.failed(function, mode, &request));
         }
         match serde_json::from_slice::<Answer>(&self.payload) {
-            Ok(Answer::Refused { refusal: RejectReason::UsedToken }) => InvokeOutcome::DuplicateRejected,
+            Ok(Answer::Refused { refusal: RejectReason::UsedToken }) => {
+                InvokeOutcome::DuplicateRejected
+            }
             Ok(answer) => InvokeOutcome::Ended(ended(&answer, &request)),
             Err(_) => InvokeOutcome::Ended(self.unexpected(function, &request)),
         }

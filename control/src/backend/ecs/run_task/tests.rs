@@ -3,9 +3,10 @@ use std::time::Duration;
 use super::*;
 use crate::backend::BootFailureKind;
 use crate::backend::aws::api_error::ApiErrorKind;
+use crate::backend::aws::jittered_backoff;
 
 const SECOND: Duration = Duration::from_secs(1);
-const BACKOFF: Backoff = Backoff { initial: SECOND, max: Duration::from_secs(8) };
+const BACKOFF: Backoff = jittered_backoff(SECOND, Duration::from_secs(8));
 
 #[expect(clippy::disallowed_methods, reason = "a start for instants that tests add to")]
 fn start() -> Instant {

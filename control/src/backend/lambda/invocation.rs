@@ -91,8 +91,8 @@ pub(super) struct Invocation {
     /// No request is made after this.
     boot_deadline: Instant,
     state: State,
-    /// What the pool saw of the runner last.
-    heard: Option<InstanceEvent>,
+    /// What the pool saw of the runner last, if anything.
+    last_event: Option<InstanceEvent>,
     attempts: u32,
     /// How many requests had no response and may have been carried out.
     ambiguous: u32,
@@ -115,7 +115,7 @@ impl Invocation {
             how_it_ends: how_it_ends.into(),
             boot_deadline: now.checked_add(boot_timeout / 3 * 2).unwrap_or(now),
             state: State::InFlight,
-            heard: None,
+            last_event: None,
             attempts: 0,
             ambiguous: 0,
             gives_up: None,
@@ -146,7 +146,7 @@ impl Invocation {
             State::InFlight | State::BackingOff(_) => true,
             State::Detached | State::Dead => false,
         };
-        may_be_repeated && self.heard.is_none() && self.gives_up.is_none()
+        may_be_repeated && self.last_event.is_none() && self.gives_up.is_none()
     }
 
     /// Handles an event.
@@ -160,7 +160,7 @@ impl Invocation {
                 InvokeOutcome::DuplicateRejected | InvokeOutcome::Queued => self.detach(),
             },
             Event::Failed(failure, jitter) => self.failed(now, &failure, jitter),
-            Event::Instance(heard) => self.heard(now, heard),
+            Event::Instance(event) => self.instance_event(now, event),
             Event::Stop => self.stop(now),
         }
     }
@@ -187,7 +187,7 @@ impl Invocation {
     }
 
     fn failed(&mut self, now: Instant, failure: &InvokeFailure, jitter: f64) {
-        if self.heard.is_some() {
+        if self.last_event.is_some() {
             return self.detach();
         }
         let may_retry = match failure.retry_decision() {
@@ -207,9 +207,9 @@ impl Invocation {
         }
     }
 
-    fn heard(&mut self, now: Instant, heard: InstanceEvent) {
-        self.heard = Some(heard);
-        match (heard, self.state) {
+    fn instance_event(&mut self, now: Instant, event: InstanceEvent) {
+        self.last_event = Some(event);
+        match (event, self.state) {
             // The request that was about to be repeated had been carried out.
             (InstanceEvent::Connected, State::BackingOff(_)) => self.state = State::Detached,
             (InstanceEvent::Exiting, State::InFlight) => {
@@ -247,7 +247,7 @@ impl Invocation {
     /// No response will report the runner's end.
     fn detach(&mut self) {
         self.state = State::Detached;
-        if self.heard == Some(InstanceEvent::Exiting) {
+        if self.last_event == Some(InstanceEvent::Exiting) {
             self.die(Death::new("the runner said goodbye"));
         } else if let Some((_, why)) = self.gives_up {
             self.give_up(why);

@@ -106,7 +106,7 @@ fn a_request_that_the_rate_limiter_held_back_fails_with_that_reason() {
     let mut attempt = attempt(now);
     let failure = failed(attempt.next(now, Event::RateLimited, 0.0));
     assert_eq!(failure.kind, BootFailureKind::Throttled);
-    assert!(failure.reason.contains("20 a second"), "{failure}");
+    assert!(failure.reason.contains("20 tasks a second"), "{failure}");
     let mut ambiguous = self::attempt(now);
     ambiguous.next(now, no_response(), 0.0);
     assert_eq!(ambiguous.next(now, Event::RateLimited, 0.0), Action::LookUp(Vec::new()));

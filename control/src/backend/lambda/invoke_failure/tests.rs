@@ -1,3 +1,4 @@
+use super::rules::ERRORS;
 use super::*;
 
 const FUNCTION: &str = "the Lambda function `thumbs`";

@@ -1,41 +1,49 @@
-//! Where runners come from.
+//! The platforms that runners can be booted on.
 //!
-//! A [`Backend`] boots copies of the app and stops them; all else is the pool's, once for all
-//! backends. To write one, read [Implementing a backend](crate::guide).
+//! A [`Backend`] boots copies of the app and stops them. The pool does everything else, in the same
+//! way for all backends. To write one, read [Implementing a backend](crate::guide).
+//!
+//! ```text
+//! PoolBuilder::backend(..) ──▶ Backend ── start(PoolInfo) ──▶ Instances ── remote_boot, stop, watch
+//!                              configuration: checked once    one per pool
+//! ```
 
-use std::ffi::OsString;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::Io;
 use flame_wire::parent::HostKind;
 use futures_util::future::BoxFuture;
-
-use crate::error::{BootFailure, BootFailureKind};
 
 #[cfg(feature = "aws")]
 #[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each backend uses its part"))]
 mod aws;
+mod boot;
+pub(crate) mod catch_panics;
 #[cfg(feature = "ecs")]
 mod ecs;
-pub(crate) mod guarded;
+mod failure;
+mod instance_table;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
+mod pool_info;
 mod process;
 
+pub use boot::{BootSpec, Instance, InstanceEvent};
 #[cfg(feature = "ecs")]
 pub use ecs::{Ecs, EcsBuilder};
+pub use failure::{BackendError, BootFailure, BootFailureKind, Death};
+pub use instance_table::InstanceTable;
 #[cfg(feature = "lambda")]
-pub use lambda::{Invoked, Lambda, LambdaBuilder};
+pub use lambda::{InvocationType, Lambda, LambdaBuilder};
 pub use local::Local;
+pub use pool_info::{OutputLine, OutputStream, PoolInfo};
 pub use process::Process;
 
-/// Boots and stops instances of the app.
+/// A platform that can run copies of the app, and how to use it.
 ///
-/// To use one is to give it to a pool:
+/// To use a backend, give it to a pool:
 ///
 /// ```no_run
 /// use flame_aws::Pool;
@@ -48,229 +56,97 @@ pub use process::Process;
 /// # }
 /// ```
 ///
-/// To write one, read the [guide](crate::guide), which has a complete one.
+/// To write a backend, read the [guide](crate::guide), which builds one step by step.
 ///
-/// All methods may be called at the same time from several tasks. Futures may be dropped at any
-/// await; that of `remote_boot` is waited for until a minute after the boot timeout, so that no instance
-/// is forgotten. A method that panics has failed.
+/// A `Backend` holds the configuration. [`start`](Self::start) checks it and returns the
+/// [`Instances`] that boot runners for one pool. The other methods describe the platform; the pool
+/// may call them before `start` and after it.
+///
+/// If `start` panics, it has failed with the panic's message.
 pub trait Backend: Send + Sync + 'static {
-    /// What kind of host the instances are; the runner's side asks for it.
+    /// The kind of host that the instances are. It is part of FLAME_PARENT, and tells the runner how
+    /// to read its environment and when its platform will end it.
     fn kind(&self) -> HostKind;
 
-    /// The default of the pool's `boot_timeout`.
+    /// The default of the pool's [`boot_timeout`](crate::PoolBuilder::boot_timeout).
     fn boot_timeout(&self) -> Duration;
 
-    /// The most time that a call can have on an instance, where the platform ends each one after a
-    /// fixed time; a call that may take longer is refused. Asked at each call, after `init`.
-    /// Default: `None`, no limit.
-    fn longest_call(&self) -> Option<Duration> {
-        None
-    }
-
-    /// The address of this machine that runners can dial, if the backend knows it. Asked once,
-    /// before `init`, and only where a pool listens on all addresses and
-    /// [`advertise`](crate::PoolBuilder::advertise) is not set. Default: none is known.
+    /// The address of this machine that runners can connect to, if the backend knows it. The pool
+    /// asks once, before [`start`](Self::start), and only if it listens on all addresses and
+    /// [`advertise`](crate::PoolBuilder::advertise) is not set. Default: unknown.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
         Box::pin(std::future::ready(None))
     }
 
-    /// Whether each instance is started as this process was: this executable, with
-    /// [`PoolInfo::args`]. Such a copy becomes a runner only where this process reaches
-    /// [`App::run`](crate::App::run) itself, so the pool boots none before that: calls get a
-    /// [`BootFailed`](crate::CallError::BootFailed) that says what to write. Asked once, at the
-    /// start. Default: `false`.
+    /// Whether each instance is started in the same way as this process: the same executable, with
+    /// [`PoolInfo::args`]. Such a copy becomes a runner only if it reaches
+    /// [`App::run`](crate::App::run), so the pool boots none before this process has reached it, and
+    /// fails calls with a [`BootFailed`](crate::CallError::BootFailed) that explains the fix.
+    /// Default: `false`.
     fn starts_this_executable(&self) -> bool {
         false
     }
 
-    /// Called once, before instances are asked for: check the configuration, fail early, name what is missing.
-    ///
-    /// # Errors
-    /// [`BackendError`]; the pool does not start.
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>>;
+    /// Whether a runner can replace itself by the parent's executable, as
+    /// [`code_sync`](crate::PoolBuilder::code_sync) needs. Return `false` if the platform does not let
+    /// a process write a file and execute it. Default: `true`.
+    fn supports_code_sync(&self) -> bool {
+        true
+    }
 
-    /// Starts one copy of the app with FLAME_PARENT set to [`BootSpec::flame_parent`], and returns
-    /// as soon as the platform has taken the order. That the copy dials home is the pool's to see.
+    /// What a runner on this platform needs to reach the pool, for the error that says that a runner
+    /// never connected. A clause without a full stop, such as "its security group must allow outbound
+    /// traffic". Default: none.
+    fn connection_advice(&self) -> Option<&str> {
+        None
+    }
+
+    /// Checks the configuration, and returns the [`Instances`] of one pool. The pool calls it once,
+    /// before any boot.
     ///
     /// # Errors
-    /// [`BootFailure`], if no instance was made. An instance that was made must be returned.
+    /// [`BackendError`] that names what is missing or wrong, and how to fix it. The pool does not
+    /// start.
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>>;
+}
+
+/// The instances that a backend runs for one pool: boots them, stops them, and reports their deaths.
+///
+/// All methods may be called concurrently from several tasks. The pool may drop a future at any
+/// await, except that of [`remote_boot`](Self::remote_boot): it polls that until one minute after the
+/// boot timeout, so that it learns of every instance. A method that panics has failed with the
+/// panic's message.
+///
+/// When the pool is gone, it drops its `Instances`. Stop every instance that is left.
+pub trait Instances: Send + Sync + 'static {
+    /// Starts one copy of the app with FLAME_PARENT set to [`BootSpec::flame_parent`]. Returns as soon
+    /// as the platform has accepted the request; the pool waits for the runner to connect.
+    ///
+    /// # Errors
+    /// [`BootFailure`] if there is no instance. If there is one, return it, even if it is broken: the
+    /// pool stops it.
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>>;
 
-    /// Stops the instance, at once if need be. Idempotent: stopping what is gone is no error.
+    /// Stops the instance at once. Idempotent: stopping an instance that is gone succeeds.
     ///
     /// # Errors
-    /// [`BackendError`]; the pool tries again a few times, and then reports it.
+    /// [`BackendError`]; the pool retries a few times, and then reports a
+    /// [`StopFailed`](crate::PoolEvent::StopFailed).
     fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>>;
 
-    /// Completes when the instance has died, for whatever reason, also when it was stopped.
+    /// Completes when the instance has died, for any reason, including [`stop`](Self::stop). If the
+    /// instance is dead already or unknown, it completes at once. [`InstanceTable`] implements this.
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death>;
 
-    /// What the instance has said on its link: for a platform that does not tell by itself what
-    /// became of an order, or when an instance ends. Must not block. Default: nothing is done.
-    fn heard(&self, _instance: &Instance, _what: Heard) {}
-}
-
-/// What a backend is told of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Heard {
-    /// It has dialled home: it lives.
-    Hello,
-    /// It has said goodbye, and its link is over: it is about to end.
-    Goodbye,
-}
-
-/// What a backend learns of the pool that it serves.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct PoolInfo {
-    /// The pool's name.
-    pub name: String,
-    /// What runners are told to dial: `ws://host:port`.
-    pub address: String,
-    /// From the order of an instance to its hello.
-    pub boot_timeout: Duration,
-    /// How long a runner that must end may take to finish its calls.
-    pub shutdown_timeout: Duration,
-    /// The longest life of a runner, if it is limited.
-    pub max_lifetime: Option<Duration>,
-    /// The arguments, without the program's name, with which a copy of this executable reaches
-    /// [`App::run`](crate::App::run): those of this process, or, in a
-    /// [`test`](macro@crate::test), those that select the test.
-    pub args: Vec<OsString>,
-    /// Takes the lines that instances print. Never blocks: lines that the log has no room for are
-    /// dropped and counted, and the log says how many.
-    pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,
-    /// Whether these lines are logged at all.
-    pub(crate) log: bool,
-}
-
-impl fmt::Debug for PoolInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolInfo")
-            .field("name", &self.name)
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+    /// The longest time that a call can run on a fresh instance, if the platform ends instances after
+    /// a fixed time. The pool rejects calls that may take longer. Called for each call. Default:
+    /// `None`, no limit.
+    fn longest_call(&self) -> Option<Duration> {
+        None
     }
-}
 
-/// A line that an instance printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct OutputLine {
-    /// The runner.
-    pub runner: flame_wire::ids::RunnerRef,
-    /// Where it was printed.
-    pub stream: OutputStream,
-    /// The line, without its end.
-    pub line: String,
-}
-
-/// One of the two streams that a process prints to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// One boot, as the pool asks for it.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct BootSpec {
-    /// The runner, unique; a good idempotency token.
-    pub runner: flame_wire::ids::RunnerRef,
-    /// The value of FLAME_PARENT. A secret until the runner has dialled home: it belongs into the
-    /// environment, never into arguments or logs.
-    pub flame_parent: String,
-    /// For a runner within this process: opens a socket to the pool's listener.
-    pub in_memory: Arc<dyn Fn() -> BoxFuture<'static, std::io::Result<Io>> + Send + Sync>,
-}
-
-impl fmt::Debug for BootSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BootSpec").field("runner", &self.runner).finish_non_exhaustive()
-    }
-}
-
-/// What a backend booted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Instance {
-    /// The backend's name of it: `pid-1234`, a task ARN, a request id.
-    pub id: String,
-}
-
-impl Instance {
-    /// An instance of that name.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into() }
-    }
-}
-
-impl fmt::Display for Instance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id)
-    }
-}
-
-/// How an instance ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Death {
-    /// What sort of boot failure it is, where it was no runner yet. Default
-    /// [`Died`](BootFailureKind::Died).
-    pub kind: BootFailureKind,
-    /// What happened, for people.
-    pub reason: String,
-    /// What the platform says.
-    pub stopped_reason: Option<String>,
-    /// The exit code.
-    pub exit_code: Option<i32>,
-    /// The last lines that it printed, oldest first.
-    pub log_tail: Vec<String>,
-}
-
-impl Death {
-    /// A death with nothing but a reason.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            kind: BootFailureKind::Died,
-            reason: reason.into(),
-            stopped_reason: None,
-            exit_code: None,
-            log_tail: Vec::new(),
-        }
-    }
-}
-
-/// In a line, without what it printed.
-impl fmt::Display for Death {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::error::end(f, &self.reason, self.exit_code, self.stopped_reason.as_deref())
-    }
-}
-
-impl From<Death> for BootFailure {
-    fn from(death: Death) -> Self {
-        let Death { kind, reason, stopped_reason, exit_code, log_tail } = death;
-        BootFailure { kind, reason, stopped_reason, exit_code, log_tail }
-    }
-}
-
-/// A backend can't do what it was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{what}")]
-#[non_exhaustive]
-pub struct BackendError {
-    /// What happened, and what to do.
-    pub what: String,
-}
-
-impl BackendError {
-    /// An error that says so.
-    pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into() }
-    }
+    /// Tells the backend what the pool has seen of an instance. This is for platforms that do not
+    /// report by themselves whether a request was carried out, or when an instance has ended. Must
+    /// not block. Default: does nothing.
+    fn notify(&self, _instance: &Instance, _event: InstanceEvent) {}
 }

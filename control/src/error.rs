@@ -9,6 +9,8 @@ use flame_wire::code::MAX_CODE;
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::ParentError;
 
+use crate::backend::{BackendError, BootFailure};
+
 /// Where a call's time went when its deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,89 +35,6 @@ impl fmt::Display for TimeoutPhase {
             TimeoutPhase::Reply => "receiving the result",
         })
     }
-}
-
-/// What sort of thing kept an instance from becoming a runner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum BootFailureKind {
-    /// The platform wants to be asked less often, and was asked again until there was no more time.
-    Throttled,
-    /// The platform has nothing free of what was ordered, for now.
-    Capacity,
-    /// A quota of the account, or a limit that was set for it, is reached.
-    Quota,
-    /// The platform could not be reached, or had a fault of its own, as often as it was asked.
-    Unavailable,
-    /// The order can't be carried out as it stands: a setting is wrong, a permission is lacking, a
-    /// program or an image is not there.
-    Refused,
-    /// The instance ended before it was a runner.
-    Died,
-    /// The boot timeout passed first.
-    TimedOut,
-    /// It dialled home and was turned away, as one of another build is.
-    TurnedAway,
-    /// None of these.
-    #[default]
-    Other,
-}
-
-/// Why an instance did not become a runner, with all that its backend knows of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct BootFailure {
-    /// What sort of thing happened, for code.
-    pub kind: BootFailureKind,
-    /// What happened, for people.
-    pub reason: String,
-    /// What the platform says of the instance's end.
-    pub stopped_reason: Option<String>,
-    /// The instance's exit code.
-    pub exit_code: Option<i32>,
-    /// The last lines that it printed, oldest first.
-    pub log_tail: Vec<String>,
-}
-
-impl BootFailure {
-    /// A failure of kind [`Other`](BootFailureKind::Other), with nothing but a reason.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self::of(BootFailureKind::Other, reason)
-    }
-
-    /// A failure of this kind, with nothing but a reason.
-    pub fn of(kind: BootFailureKind, reason: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into(), ..Self::default() }
-    }
-}
-
-impl fmt::Display for BootFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        end(f, &self.reason, self.exit_code, self.stopped_reason.as_deref())?;
-        if !self.log_tail.is_empty() {
-            write!(f, "; it printed last:\n  {}", self.log_tail.join("\n  "))?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for BootFailure {}
-
-/// Writes how an instance ended, in a line.
-pub(crate) fn end(
-    f: &mut fmt::Formatter<'_>,
-    reason: &str,
-    exit_code: Option<i32>,
-    stopped_reason: Option<&str>,
-) -> fmt::Result {
-    f.write_str(reason)?;
-    if let Some(code) = exit_code {
-        write!(f, " (exit code {code})")?;
-    }
-    if let Some(stopped) = stopped_reason {
-        write!(f, "; {stopped}")?;
-    }
-    Ok(())
 }
 
 /// Why a call has no result. The function's own `Result` is not among these: it comes back as
@@ -321,7 +240,7 @@ pub enum PoolError {
     },
     /// The backend lacks something.
     #[error("the backend can't be used")]
-    Backend(#[from] crate::backend::BackendError),
+    Backend(#[from] BackendError),
     /// The listener that runners dial can't be opened.
     #[error("the listener for runners can't be opened at {address} (the pool's option `listen`)")]
     Listen {

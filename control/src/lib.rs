@@ -53,11 +53,9 @@ mod runner;
 pub mod testing;
 
 pub use app::{App, is_runner, test};
+pub use backend::{BootFailure, BootFailureKind};
 pub use calls::{CallStream, Child, HeldRunner};
-pub use error::{
-    AppError, BadOption, BootFailure, BootFailureKind, CallError, CodeSyncError, PoolError,
-    TimeoutPhase,
-};
+pub use error::{AppError, BadOption, CallError, CodeSyncError, PoolError, TimeoutPhase};
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};
 pub use flame_wire::parent::HostKind;

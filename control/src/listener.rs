@@ -17,7 +17,6 @@ use flame_link::{Greeting, HelloError, Io, ServerKey, accept, in_memory};
 use flame_runner_shim::lines;
 use flame_wire::hello::{Hello, NoSync, Refusal};
 use flame_wire::ids::BuildId;
-use flame_wire::parent::HostKind;
 use flame_wire::token::Token;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -25,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted};
+use crate::backend::Backend;
 use crate::code::Code;
 
 /// Sockets in their handshakes at a time.
@@ -68,12 +68,14 @@ impl Listener {
         Self { key, admission: Arc::new(Mutex::new(Admission::new(build))), code }
     }
 
-    /// Whether a runner of this kind may fetch this executable; else why not.
-    pub(crate) fn may_sync(&self, kind: HostKind) -> Result<(), NoSync> {
-        match kind {
-            _ if self.code.is_none() => Err(NoSync::Off),
-            HostKind::Process | HostKind::Ecs => Ok(()),
-            kind => Err(NoSync::Host(kind)),
+    /// Whether a runner of this backend may fetch this executable; else why not.
+    pub(crate) fn may_sync(&self, backend: &dyn Backend) -> Result<(), NoSync> {
+        if self.code.is_none() {
+            Err(NoSync::Off)
+        } else if backend.supports_code_sync() {
+            Ok(())
+        } else {
+            Err(NoSync::Host(backend.kind()))
         }
     }
 

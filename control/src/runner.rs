@@ -18,7 +18,7 @@ use flame_wire::hello::Hello;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::{ParentToRunner, RunnerToParent, Tag};
 use flame_wire::mux::{Message, Side};
-use flame_wire::parent::{FlameParent, HostKind};
+use flame_wire::parent::FlameParent;
 use flame_wire::token::Token;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared as SharedFuture};
@@ -27,8 +27,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
 use crate::admission::Expected;
-use crate::backend::{BootSpec, Death, Heard, Instance};
-use crate::error::{BootFailure, BootFailureKind};
+use crate::backend::{BootFailure, BootFailureKind, BootSpec, Death, Instance, InstanceEvent};
 use crate::listener::{Away, Door};
 use crate::log;
 use crate::pool::driver::{Shared, Up};
@@ -109,12 +108,12 @@ async fn live_on(
         }
     };
     over.instance = Some(instance.clone());
-    let dead = pool.backend.watch(&instance).shared();
+    let dead = pool.instances.watch(&instance).shared();
     let arrived = arrival(pool, name, by, &mut arrivals, dead.clone(), commands)
         .instrument(tracing::debug_span!("flame.connect", runner = %name));
     match arrived.await {
         Ok((io, hello)) => {
-            pool.backend.heard(&instance, Heard::Hello);
+            pool.instances.notify(&instance, InstanceEvent::Connected);
             let up = (io, hello, sockets);
             serve(pool, id, name, &instance, &parent, up, dead.clone(), commands).await;
         }
@@ -151,7 +150,7 @@ impl Drop for Over<'_> {
             }
             self.pool.handle(Event::RunnerLost { runner });
             if let Some(instance) = &self.instance {
-                let _ = self.pool.backend.stop(instance).now_or_never();
+                let _ = self.pool.instances.stop(instance).now_or_never();
             }
         }
         self.pool.handle(Event::RunnerGone { runner });
@@ -178,7 +177,7 @@ async fn see_off(
     match timeout(LATE_BOOT, boot).await {
         Ok(Ok((instance, _))) => {
             over.instance = Some(instance.clone());
-            stop(pool, name, &instance, pool.backend.watch(&instance).shared()).await;
+            stop(pool, name, &instance, pool.instances.watch(&instance).shared()).await;
             over.instance = None;
         }
         Ok(Err(_)) => {}
@@ -207,18 +206,18 @@ async fn boot(
         pool.listener.key().fingerprint(),
         pool.backend.kind(),
     );
-    let flame_parent = parent.encode().map_err(|error| BootFailure::new(error.to_string()))?;
-    let expires = by.into_std();
-    let expected = Expected::new(token.hash(), door.resume.hash(), expires, door)
-        .sync(pool.listener.may_sync(pool.backend.kind()));
-    pool.listener.admission().expect(name, expected);
     let listener = pool.listener.clone();
     let in_memory = Arc::new(move || {
         let io = listener.connect_in_memory();
         async move { Ok(io) }.boxed()
     });
-    let spec = BootSpec { runner: name, flame_parent, in_memory };
-    let instance = pool.backend.remote_boot(spec).await?;
+    let spec = BootSpec::new(parent.clone(), in_memory)
+        .map_err(|error| BootFailure::new(error.to_string()))?;
+    let expires = by.into_std();
+    let expected = Expected::new(token.hash(), door.resume.hash(), expires, door)
+        .sync(pool.listener.may_sync(&*pool.backend));
+    pool.listener.admission().expect(name, expected);
+    let instance = pool.instances.remote_boot(spec).await?;
     Ok((instance, parent))
 }
 
@@ -258,13 +257,8 @@ fn never_home(pool: &Shared, name: RunnerRef) -> String {
         );
     }
     let address = &pool.address;
-    let way = match pool.backend.kind() {
-        HostKind::Ecs | HostKind::Lambda => {
-            " (its security groups must let it out, those of this process must let it in, and its \
-             subnets need a route)"
-        }
-        _ => "",
-    };
+    let advice = pool.backend.connection_advice();
+    let way = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
     format!(
         "the runner did not dial home within the boot timeout of {limit:?}: raise `boot_timeout`, \
          see what keeps its `main` from `App::run`, or whether it can reach {address}{way}"
@@ -345,7 +339,7 @@ async fn serve(
         let _ = (&mut driver).await;
     }
     if sight.borrow().goodbye {
-        pool.backend.heard(instance, Heard::Goodbye);
+        pool.instances.notify(instance, InstanceEvent::Exiting);
         let _ = timeout(GONE_PATIENCE, dead).await;
     } else {
         // Told by the link already, unless a panic has ended that.
@@ -358,7 +352,7 @@ async fn serve(
 async fn last_words(pool: &Shared, instance: &Instance, dead: Dead) -> Vec<String> {
     let words = async {
         // A stop that fails is tried again, and told, by whoever sees the instance off.
-        let _ = pool.backend.stop(instance).await;
+        let _ = pool.instances.stop(instance).await;
         dead.await.log_tail
     };
     timeout(LAST_WORDS, words).await.unwrap_or_default()
@@ -379,7 +373,7 @@ async fn stop(pool: &Shared, name: RunnerRef, instance: &Instance, dead: Dead) {
         if dead.clone().now_or_never().is_some() {
             return;
         }
-        match timeout(STOP_PATIENCE, pool.backend.stop(instance)).await {
+        match timeout(STOP_PATIENCE, pool.instances.stop(instance)).await {
             Ok(Ok(())) => {
                 let limit = Instant::now() + STOP_PATIENCE;
                 if timeout_at(limit, dead.clone()).await.is_ok() {

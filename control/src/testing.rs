@@ -1,12 +1,12 @@
 //! A conformance suite for backends. Needs the feature `testing`.
 //!
-//! It boots real copies through the backend under test and looks whether it does what a pool
-//! relies on: see [Implementing a backend](crate::guide). What it needs to know is how to make the
-//! backend; each [`Check`] makes one of its own, so they may run side by side.
+//! The suite boots real copies through the backend under test, and checks every promise that a pool
+//! relies on; see [Implementing a backend](crate::guide). It needs a function that makes the backend.
+//! Each [`Check`] makes a backend of its own, so checks can run concurrently.
 //!
-//! A runner is a copy of the executable that has the suite. So that needs a `main` of its own,
-//! which serves where it is a runner: in `Cargo.toml` set `harness = false` for the test, and let
-//! a test runner such as `libtest-mimic` run the checks.
+//! The runners are copies of the test executable. So the test needs a `main` that calls
+//! [`App::run`](crate::App::run): set `harness = false` for it in `Cargo.toml`, and let a test runner
+//! such as `libtest-mimic` run the checks.
 //!
 //! ```no_run
 //! use flame_aws::App;
@@ -15,7 +15,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     App::new().run(parent).await // a runner serves here, and ends
+//!     App::new().run(parent).await // a runner serves calls here, and exits
 //! }
 //!
 //! async fn parent() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,10 +28,10 @@
 //! ```
 //!
 //! ```text
-//!   check ──▶ Pool ──▶ Witness ──▶ the backend under test ──▶ copies of the suite
-//!               │         └─ writes down each boot, can lead one astray
-//!               └─ at its end each check drains the pool, and waits until all that the
-//!                  witness has seen booted is seen dead
+//!   Check ──▶ Pool ──▶ RecordingBackend ──▶ the backend under test ──▶ copies of the test executable
+//!               │         └─ records each boot, and can make a runner connect to a dead address
+//!               └─ at the end, each check drains the pool and waits until every recorded instance
+//!                  is dead
 //! ```
 
 use std::fmt;
@@ -44,37 +44,26 @@ use futures_util::future::BoxFuture;
 
 use crate::backend::Backend;
 
+mod check_run;
 mod checks;
 mod functions;
-mod scene;
-mod witness;
+mod recording_backend;
 
-use scene::Scene;
+use check_run::CheckRun;
 
-/// Why a backend does not pass a check: what was expected, and what happened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unfit(String);
-
-impl Unfit {
-    fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-}
-
-type Make = Arc<dyn Fn() -> Arc<dyn Backend> + Send + Sync>;
-
-/// A backend under test, and what the suite has to know of it.
+/// The backend under test, and what the suite has to know about it.
 #[derive(Clone)]
 #[must_use = "a suite does nothing until its checks are run"]
 pub struct Conformance {
-    make: Make,
-    refused: Vec<(String, Make)>,
-    named_elsewhere: bool,
-    patience: Option<Duration>,
+    make: MakeBackend,
+    rejected: Vec<(String, MakeBackend)>,
+    platform_assigns_ids: bool,
+    step_timeout: Option<Duration>,
     listen: SocketAddr,
     advertise: Option<String>,
 }
+
+type MakeBackend = Arc<dyn Fn() -> Arc<dyn Backend> + Send + Sync>;
 
 impl fmt::Debug for Conformance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,20 +72,20 @@ impl fmt::Debug for Conformance {
 }
 
 impl Conformance {
-    /// The suite for the backend that `make` makes, anew for each check.
+    /// The suite for the backend that `make` returns. Each check calls `make` once.
     pub fn of<B: Backend>(make: impl Fn() -> B + Send + Sync + 'static) -> Self {
         Self {
-            make: erased(make),
-            refused: Vec::new(),
-            named_elsewhere: false,
-            patience: None,
+            make: erase(make),
+            rejected: Vec::new(),
+            platform_assigns_ids: false,
+            step_timeout: None,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             advertise: None,
         }
     }
 
-    /// A configuration that `init` must refuse; `what` completes "init refuses ...", which names the check. Give one for
-    /// each thing that can be missing.
+    /// Adds a check that [`Backend::start`] rejects a configuration. `what` completes the check's name,
+    /// "start rejects ...". Add one for each setting that can be missing or wrong.
     ///
     /// ```no_run
     /// # use flame_aws::testing::Conformance;
@@ -104,60 +93,62 @@ impl Conformance {
     /// # trait Cluster { fn cluster(self, _: &str) -> Self; }
     /// # impl Cluster for Ecs { fn cluster(self, _: &str) -> Self { self } }
     /// let suite = Conformance::of(|| Ecs::new().cluster("tests"))
-    ///     .refuses("a cluster without a name", || Ecs::new().cluster(""));
+    ///     .rejects("a cluster without a name", || Ecs::new().cluster(""));
     /// ```
-    pub fn refuses<B: Backend>(
+    pub fn rejects<B: Backend>(
         mut self,
         what: impl Into<String>,
         make: impl Fn() -> B + Send + Sync + 'static,
     ) -> Self {
-        self.refused.push((what.into(), erased(make)));
+        self.rejected.push((what.into(), erase(make)));
         self
     }
 
-    /// The platform names the instances, and runners can't know these names: a container whose
-    /// process is `pid-1`. That both say the same is then not asked for.
-    pub fn named_by_the_platform(mut self) -> Self {
-        self.named_elsewhere = true;
+    /// Skips the check that the backend and the runner agree on the instance's id. For platforms that
+    /// assign ids which a runner can't know: in a container, every runner is `pid-1`.
+    pub fn platform_assigns_ids(mut self) -> Self {
+        self.platform_assigns_ids = true;
         self
     }
 
-    /// How long each step of a check may take. Default: the backend's `boot_timeout` and 20 s.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = Some(patience);
+    /// The time limit of each step of a check. Default: the backend's `boot_timeout` plus 20 s.
+    pub fn step_timeout(mut self, limit: Duration) -> Self {
+        self.step_timeout = Some(limit);
         self
     }
 
-    /// Where the suite's pools listen; see [`PoolBuilder::listen`](crate::PoolBuilder::listen).
-    /// Each pool needs a port of its own: leave the port 0, or run the checks one after the other.
+    /// The address that the suite's pools listen on; see
+    /// [`PoolBuilder::listen`](crate::PoolBuilder::listen). Default: a free port of 127.0.0.1. If the
+    /// port is not 0, run the checks one after the other, since each pool needs a port of its own.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// What runners are told to dial; see
+    /// The address that runners connect to; see
     /// [`PoolBuilder::advertise`](crate::PoolBuilder::advertise).
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
     }
 
-    /// The checks. Run them in any order, or side by side, each in a tokio runtime.
+    /// All checks that apply to the backend. They can run in any order and concurrently, each in a
+    /// tokio runtime.
     #[must_use]
     pub fn checks(self) -> Vec<Check> {
         let suite = Arc::new(self);
         let kind = (suite.make)().kind();
-        let refusals = suite.refused.iter().enumerate().map(|(nth, (what, _))| {
+        let rejections = suite.rejected.iter().enumerate().map(|(nth, (what, _))| {
             let suite = suite.clone();
-            let run = move || checks::init_refuses(suite.clone(), nth).boxed();
-            Check { name: format!("init_refuses_{}", snake_case(what)), run: Box::new(run) }
+            let run = move || checks::start_rejects(suite.clone(), nth).boxed();
+            Check { name: format!("start_rejects_{}", snake_case(what)), run: Box::new(run) }
         });
-        let others = checks::ALL.iter().filter(|check| check.is_for(kind, &suite)).map(|check| {
+        let others = checks::ALL.iter().filter(|check| check.applies(kind, &suite)).map(|check| {
             let suite = suite.clone();
-            let run = move || Scene::play(suite.clone(), check).boxed();
+            let run = move || CheckRun::of(suite.clone(), check).boxed();
             Check { name: check.name.to_owned(), run: Box::new(run) }
         });
-        refusals.chain(others).collect()
+        rejections.chain(others).collect()
     }
 }
 
@@ -165,14 +156,14 @@ fn snake_case(what: &str) -> String {
     what.split(|c: char| !c.is_alphanumeric()).collect::<Vec<_>>().join("_").to_lowercase()
 }
 
-fn erased<B: Backend>(make: impl Fn() -> B + Send + Sync + 'static) -> Make {
+fn erase<B: Backend>(make: impl Fn() -> B + Send + Sync + 'static) -> MakeBackend {
     Arc::new(move || Arc::new(make()))
 }
 
-/// One thing that a pool relies on.
+/// A test of one promise that a pool relies on.
 pub struct Check {
     name: String,
-    run: Box<dyn Fn() -> BoxFuture<'static, Result<(), Unfit>> + Send + Sync>,
+    run: Box<dyn Fn() -> BoxFuture<'static, Result<(), CheckFailure>> + Send + Sync>,
 }
 
 impl fmt::Debug for Check {
@@ -182,18 +173,29 @@ impl fmt::Debug for Check {
 }
 
 impl Check {
-    /// The claim, in snake case, as a test is named.
+    /// The promise, in snake case, as the name of a test.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Runs it, within a tokio runtime. However it ends, what it booted is stopped; if that fails,
-    /// so does the check.
+    /// Runs the check. Must be called in a tokio runtime. Whether it passes or fails, it stops every
+    /// instance that it has booted; if that fails, so does the check.
     ///
     /// # Errors
-    /// [`Unfit`].
-    pub fn run(&self) -> BoxFuture<'static, Result<(), Unfit>> {
+    /// [`CheckFailure`] if the backend breaks the promise.
+    pub fn run(&self) -> BoxFuture<'static, Result<(), CheckFailure>> {
         (self.run)()
+    }
+}
+
+/// Why a backend fails a [`Check`]: what the check expected, and what happened instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CheckFailure(String);
+
+impl CheckFailure {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
     }
 }

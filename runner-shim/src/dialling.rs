@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flame_link::{Greeted, HelloError, Io, Offered, dial, greet};
+use flame_wire::backoff::Backoff;
 use flame_wire::hello::{Hello, Proof, Refusal};
 use flame_wire::parent::Fingerprint;
 use flame_wire::token::Token;
 use futures_util::future::BoxFuture;
-use rand::Rng;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -17,10 +17,10 @@ use crate::code_sync::{CodeSync, SyncError, Synced};
 use crate::lines;
 use crate::terminator::Event;
 
-/// The first pause after a failed dial; it doubles up to [`LONGEST`], and each is jittered so that
-/// runners cut off together do not come back together.
-const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(2);
+/// The pauses between attempts to connect. The jitter keeps runners that lost their connections
+/// together from coming back all at once.
+const BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
 
 /// A runner that is not let in complains after so long, and then each time that has doubled. What
 /// it prints last is what its parent shows when it gives the boot up.
@@ -87,7 +87,7 @@ impl Dialler {
     /// Dials until the parent lets this runner in, or refuses it, or has given it its executable.
     /// Whoever calls this bounds it.
     pub(crate) async fn reach(&self) -> Result<Reached, Unreached> {
-        let mut pause = FIRST;
+        let mut failures: u32 = 0;
         let (since, mut complain) = (Instant::now(), COMPLAIN);
         loop {
             match self.attempt().await {
@@ -102,10 +102,8 @@ impl Dialler {
                     }
                 }
             }
-            // Half of each pause is chance.
-            let jitter = rand::rng().random_range(0.5..1.0);
-            tokio::time::sleep(pause.mul_f64(jitter)).await;
-            pause = (2 * pause).min(LONGEST);
+            failures = failures.saturating_add(1);
+            tokio::time::sleep(BACKOFF.pause(failures, rand::random())).await;
         }
     }
 

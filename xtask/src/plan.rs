@@ -174,8 +174,10 @@ fn containers() -> Step {
 /// Both AWS suites, against LocalStack. Cargo runs each suite through a script that starts
 /// LocalStack.
 fn localstack() -> Step {
-    let suites = suites_in_images("--no-fail-fast --test ecs --test lambda")
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "python3 ../localstack/with_localstack.py run");
+    let suites = suites_in_images("--no-fail-fast --test ecs --test lambda").env(
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER",
+        "python3 ../localstack/with_localstack.py run",
+    );
     Step {
         name: "localstack",
         shows: "the AWS suites pass against LocalStack",

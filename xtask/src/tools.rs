@@ -125,7 +125,10 @@ fn apt(programs: &[&str], packages: &[&str], by_hand: &str) -> Result<(), String
 /// Checks for Docker and the licence, with the script that runs LocalStack.
 fn localstack() -> Result<(), String> {
     let mut check = Command::new("python3");
-    check.current_dir(cargo::root()).args(["localstack/with_localstack.py", "check"]).stdin(Stdio::null());
+    check
+        .current_dir(cargo::root())
+        .args(["localstack/with_localstack.py", "check"])
+        .stdin(Stdio::null());
     let checked = check.output().map_err(|error| {
         format!("`python3` can't be started ({error}): install Python 3.11 or newer")
     })?;

@@ -1,4 +1,4 @@
-//! A call that runs on a backend of the app's own.
+//! A call that runs on a backend which the app implements itself.
 //!
 //! ```text
 //! cargo run --example own_backend
@@ -6,12 +6,12 @@
 
 use flame_aws::{App, Pool, remote};
 
-#[expect(unreachable_pub, reason = "written as it would be in a crate of its own")]
+#[expect(unreachable_pub, reason = "written as in a crate of its own")]
 mod backend;
 
 use backend::OwnBackend;
 
-/// The process that it runs in.
+/// The id of the process that the function runs in.
 #[remote]
 async fn whereabouts() -> u32 {
     std::process::id()
@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn parent() -> anyhow::Result<()> {
     let mut backend = OwnBackend::new();
-    // The file to start copies of can be given, to see what a backend says that can't be used.
+    // Name a file that does not exist to see how a pool reports a backend that can't start.
     if let Some(program) = std::env::args_os().nth(1) {
         backend = backend.program(program);
     }

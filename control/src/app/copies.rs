@@ -10,8 +10,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::{Handle, Id};
 
 use super::reached;
-use crate::backend::Backend;
-use crate::error::{BootFailure, BootFailureKind};
+use crate::backend::{Backend, BootFailure, BootFailureKind};
 
 /// The arguments with which copies for pools of a test's runtime select that test.
 static IN_TESTS: LazyLock<Mutex<HashMap<Id, Vec<OsString>>>> = LazyLock::new(Mutex::default);

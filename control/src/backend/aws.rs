@@ -1,24 +1,32 @@
-//! What the backends on AWS share: their settings, the SDK's, and how failures are told apart.
+//! What the backends on AWS share: settings, the SDK's configuration, and error handling.
 //!
 //! ```text
-//! settings   builder, environment variables, FLAME_AWS       fault   what an SDK's error says
-//! sdk        the SDK's configuration, its retries off        class   what to do about it
-//! bucket     requests per second                             pace    pauses between tries
-//! address    what runners can dial                           ec2     the instance, if it is one
-//! words      what AWS's sentences mean, where no code tells
+//! settings    builder, environment variables, FLAME_AWS     api_error    an SDK error as plain values
+//! sdk         the SDK's configuration, its retries off      error_class  what to do about an error
+//! rate_limit  requests per second                           phrases      what AWS's error texts mean
+//! address     an address that runners can reach             ec2          the EC2 instance's metadata
 //! ```
 //!
-//! The SDK retries nothing by itself: what is safe to repeat, and for how long, depends on the
-//! request, so the backends do that, and nothing multiplies.
+//! The SDK's retries are off. What is safe to repeat, and for how long, depends on the request, so
+//! the backends retry, and retries never multiply.
+
+use std::time::Duration;
+
+use flame_wire::backoff::Backoff;
 
 pub(crate) mod address;
-pub(crate) mod bucket;
-pub(crate) mod class;
+pub(crate) mod api_error;
 pub(crate) mod ec2;
-pub(crate) mod fault;
-pub(crate) mod pace;
+pub(crate) mod error_class;
+pub(crate) mod phrases;
+pub(crate) mod rate_limit;
 pub(crate) mod sdk;
 pub(crate) mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
-pub(crate) mod words;
+
+/// The pauses between the attempts at a request to AWS. Three quarters of each are random, so that
+/// clients that were throttled together do not come back together.
+pub(crate) const fn jittered_backoff(first: Duration, max: Duration) -> Backoff {
+    Backoff::new(first, max).with_jitter(0.75)
+}

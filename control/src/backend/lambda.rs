@@ -1,86 +1,95 @@
 //! Runners as invocations of a Lambda function whose code is the app itself.
 //!
 //! ```text
-//! remote_boot ──▶ a task: Invoke ── 429: later; no answer: once more ──▶ Lambda ──▶ runner
-//!                   │                                                        │
-//!                   └◀── the answer, when the invocation has ended: its death ┘
-//! invocation.rs decides    outcome.rs, refusal.rs say what answers mean   function.rs looks at it
-//! driver.rs carries out    client.rs asks Lambda                          settings.rs: the app's
+//! remote_boot ──▶ a task: Invoke ── 429: retried; no response: repeated once ──▶ Lambda ──▶ runner
+//!                   │                                                             │
+//!                   └◀────── the response, when the invocation ends: its death ───┘
+//!
+//! invocation      decides; pure                     function   checks the function; pure
+//! outcome         what a response means; pure       settings   the builder and the environment
+//! invoke_failure  what an error means; pure         client     Lambda's API without the SDK's types
+//!                                                   driver     carries out what invocation decides
 //! ```
 //!
 //! Invariants:
-//! - No runner is booted twice: the SDK retries nothing, and what is repeated here has a token that
-//!   lets one runner in.
-//! - Each invocation is seen to its end, or given up by name; none is waited for without end.
-//! - FLAME_PARENT is in the event alone: in no name, log line or `Debug`.
+//! - No runner is booted twice: the SDK's retries are off, and a repeated request has the same token,
+//!   which admits one runner.
+//! - Each invocation is watched until it ends, or is given up, which the log reports. No invocation
+//!   is waited for without a limit.
+//! - FLAME_PARENT is only in the event: in no name, log line or `Debug`.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flame_runner_shim::host::lambda as runner;
-use flame_wire::parent::{FlameParent, HostKind, RunnerLimits};
+use flame_wire::backoff::Backoff;
+use flame_wire::parent::{HostKind, RunnerLimits};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::aws::address;
-use super::aws::class::{Class, is_denied};
-use super::aws::fault::Fault;
-use super::aws::pace::Pace;
+use super::aws::api_error::ApiError;
+use super::aws::error_class::{ErrorClass, is_denied};
 use super::aws::sdk;
-use super::{Backend, BackendError, BootSpec, Death, Heard, Instance, PoolInfo};
-use crate::error::BootFailure;
+use super::aws::{address, jittered_backoff};
+use super::{
+    Backend, BackendError, BootFailure, BootSpec, Death, Instance, InstanceEvent, Instances,
+    PoolInfo,
+};
 
 mod client;
 mod driver;
 mod function;
 mod invocation;
+mod invoke_failure;
 mod outcome;
-mod refusal;
 mod settings;
 
 use client::Client;
-use driver::{Invocations, Order};
-use function::{Delivery, Seen};
+use driver::{Invocations, InvokeRequest};
+use function::{EventDelivery, FunctionConfig};
 use invocation::{Event, Invocation};
-use settings::Plan;
+use invoke_failure::InvokeFailure;
+use settings::LambdaSettings;
 
 pub use settings::LambdaBuilder;
 
-/// For one request of the pool's start.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// From an invocation's start until its runner is with the pool, on a bad day.
-const ON_ITS_WAY: Duration = Duration::from_secs(2);
-/// How often it is asked, and how long to wait in between.
-const LOOKS: u32 = 4;
-const PACE: Pace = Pace { first: Duration::from_millis(250), longest: Duration::from_secs(2) };
+/// The time limit of each request at a pool's start.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time from an invocation's start until its runner has connected, on a bad day.
+const CONNECT_MARGIN: Duration = Duration::from_secs(2);
+/// How often the function's configuration is requested, and the delays in between.
+const CONFIG_ATTEMPTS: u32 = 4;
+const CONFIG_BACKOFF: Backoff =
+    jittered_backoff(Duration::from_millis(250), Duration::from_secs(2));
 
-/// How Lambda is asked for a runner.
+/// How a Lambda function is invoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Invoked {
-    /// By a request that is answered when the invocation ends. The default: a throttle is known at
-    /// once, and the answer tells of the runner's end.
+pub enum InvocationType {
+    /// By a request whose response comes when the invocation ends. The default: throttling is known at
+    /// once, and so is the runner's end.
     #[default]
     RequestResponse,
-    /// By an event that Lambda queues. No connection is held, but a crash is known only when the
-    /// link is lost for the pool's `reconnect_timeout`, and Lambda may deliver an event late, or twice.
+    /// By an event that Lambda queues. The request returns at once, so no connection is held, but a
+    /// crash is known only when the pool's `reconnect_timeout` is over, and Lambda may deliver an
+    /// event late, or twice.
     Event,
 }
 
-/// Which function.
+/// A function, and optionally a version or an alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
-    /// A name, or an ARN.
-    function: String,
-    /// A version, or an alias.
+struct FunctionRef {
+    /// The function's name or ARN.
+    name: String,
+    /// A version or an alias.
     qualifier: Option<String>,
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for FunctionRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the Lambda function `{}", self.function)?;
+        write!(f, "the Lambda function `{}", self.name)?;
         match &self.qualifier {
             Some(qualifier) => write!(f, ":{qualifier}`"),
             None => f.write_str("`"),
@@ -92,20 +101,20 @@ impl fmt::Display for Target {
 #[derive(Clone)]
 pub struct Lambda {
     options: LambdaBuilder,
-    ready: Arc<OnceLock<Ready>>,
-    invocations: Arc<Invocations>,
 }
 
-/// What `init` has made.
-struct Ready {
+/// The [`Instances`] of one pool.
+struct LambdaInstances {
     client: Client,
-    how: Invoked,
-    /// For people.
+    invocation_type: InvocationType,
+    /// The function, as messages name it.
     function: String,
-    /// The function's, if it is known.
+    /// The function's timeout, if it is known.
     timeout: Option<Duration>,
-    /// The pool's.
     boot_timeout: Duration,
+    /// A sentence that says how a runner ends that is given up.
+    how_it_ends: String,
+    invocations: Invocations,
 }
 
 impl fmt::Debug for Lambda {
@@ -115,95 +124,105 @@ impl fmt::Debug for Lambda {
 }
 
 impl Lambda {
-    /// A backend whose settings are those of the environment.
+    /// A backend with all settings from the environment.
     #[must_use]
     pub fn from_env() -> Self {
         Self::builder().build()
     }
 
-    /// The options of a backend; what is not set comes from the environment.
+    /// The options of a backend. Settings that are not set come from the environment.
     pub fn builder() -> LambdaBuilder {
         LambdaBuilder::default()
     }
 
-    async fn prepare(&self, pool: &PoolInfo) -> Result<Ready, BackendError> {
+    async fn prepare(&self, pool: &PoolInfo) -> Result<LambdaInstances, BackendError> {
         let variable = |name: &str| std::env::var(name).ok();
-        let plan = self.options.plan(variable)?;
-        plan.refuse_itself(crate::is_runner(), variable)?;
+        let settings = self.options.resolve(variable)?;
+        settings.reject_own_function(crate::is_runner(), variable)?;
         sdk::check_roots(self.options.sdk.as_ref()).await?;
         let config = match self.options.sdk.clone() {
-            Some(config) => plan.overrides.apply(config),
-            None => sdk::load(&plan.overrides, Some(PATIENCE)).await,
+            Some(config) => settings.overrides.apply(config),
+            None => sdk::load(&settings.overrides, Some(REQUEST_TIMEOUT)).await,
         };
         if config.region().is_none() {
             return Err(BackendError::new(
-                "no AWS region is set for the Lambda backend: set AWS_REGION, or give it one by \
-                 `Lambda::builder().region(..)`",
+                "the Lambda backend can't start: `region` is missing: set `.region(..)`, AWS_REGION, \
+                 or a region in the profile",
             ));
         }
         let endpoint = address::endpoint(&config, "LAMBDA", variable);
         address::check(&pool.address, endpoint.as_deref(), "Lambda function")?;
-        let Plan { target, how, .. } = plan;
+        let LambdaSettings { target, invocation: invocation_type, .. } = settings;
         let function = target.to_string();
         let client = Client::new(&config, target)?;
-        let timeout = match look(&client).await {
-            Ok(seen) => self.judge(&function, &seen)?,
-            Err(fault) if is_denied(&fault) => {
+        let timeout = match function_config(&client).await {
+            Ok(config) => check(&function, &config)?,
+            Err(error) if is_denied(&error) => {
                 tracing::warn!(
-                    "{function} can't be looked at ({fault}), so what is wrong with it shows at \
-                     the first boot; give this process `lambda:GetFunctionConfiguration`"
+                    "this process may not read the configuration of {function} ({error}), so a \
+                     wrong configuration shows only at the first boot; grant \
+                     `lambda:GetFunctionConfiguration`"
                 );
                 None
             }
-            Err(fault) => {
-                let refusal = refusal::Refusal { fault, throttle: None };
+            Err(error) => {
+                let failure = InvokeFailure { error, throttle: None };
                 let region = client.region().unwrap_or_default();
-                let why = refusal.death(&function, 1).reason;
-                return Err(BackendError::new(format!("{why} (region {region})")));
+                let reason = failure.death(&function, 1).reason;
+                return Err(BackendError::new(format!("{reason} (region {region})")));
             }
         };
-        if how == Invoked::Event {
-            match client.delivery().await.map(Delivery::warning) {
+        if invocation_type == InvocationType::Event {
+            match client.delivery().await.map(EventDelivery::warning) {
                 Ok(Some(warning)) => tracing::warn!("{function}: {warning}"),
                 Ok(None) => {}
-                // It may not ask, and need not: nothing goes wrong where events come again.
-                Err(fault) => {
-                    tracing::debug!("{function}: what becomes of events is unknown: {fault}")
+                // Not worth a warning: redelivered events do no harm.
+                Err(error) => {
+                    tracing::debug!("{function}: the retries of events are unknown: {error}");
                 }
             }
         }
-        Ok(Ready { client, how, function, timeout, boot_timeout: pool.boot_timeout })
-    }
-
-    fn judge(&self, function: &str, seen: &Seen) -> Result<Option<Duration>, BackendError> {
-        let found = function::check(seen);
-        for warning in &found.warnings {
-            tracing::warn!("{function}: {warning}");
-        }
-        if found.errors.is_empty() {
-            return Ok(seen.timeout);
-        }
-        let errors = found.errors.join("; and ");
-        Err(BackendError::new(format!("{function} can't be a runner: {errors}")))
+        Ok(LambdaInstances {
+            client,
+            invocation_type,
+            function,
+            timeout,
+            boot_timeout: pool.boot_timeout,
+            how_it_ends: how_it_ends(pool, timeout),
+            invocations: Invocations::default(),
+        })
     }
 }
 
-/// Asks for the function's configuration, again where that may help.
-async fn look(client: &Client) -> Result<Seen, Fault> {
-    let mut looks = 1;
+/// Logs the warnings about a function, and returns its timeout unless there are errors.
+fn check(function: &str, config: &FunctionConfig) -> Result<Option<Duration>, BackendError> {
+    let findings = function::check(config);
+    for warning in &findings.warnings {
+        tracing::warn!("{function}: {warning}");
+    }
+    if findings.errors.is_empty() {
+        return Ok(config.timeout);
+    }
+    let errors = findings.errors.join("; and ");
+    Err(BackendError::new(format!("{function} can't be a runner: {errors}")))
+}
+
+/// Requests the function's configuration, and retries if that may help.
+async fn function_config(client: &Client) -> Result<FunctionConfig, ApiError> {
+    let mut attempts = 1;
     loop {
         match client.function().await {
-            Ok(seen) => return Ok(seen),
-            Err(fault) => {
-                let passes = matches!(
-                    Class::of(&fault),
-                    Class::Throttled | Class::Transient | Class::Capacity
+            Ok(config) => return Ok(config),
+            Err(error) => {
+                let may_pass = matches!(
+                    ErrorClass::of(&error),
+                    ErrorClass::Throttled | ErrorClass::Transient | ErrorClass::Capacity
                 );
-                if !passes || looks == LOOKS {
-                    return Err(fault);
+                if !may_pass || attempts == CONFIG_ATTEMPTS {
+                    return Err(error);
                 }
-                tokio::time::sleep(PACE.pause(looks, rand::random())).await;
-                looks += 1;
+                tokio::time::sleep(CONFIG_BACKOFF.pause(attempts, rand::random())).await;
+                attempts += 1;
             }
         }
     }
@@ -218,75 +237,79 @@ impl Backend for Lambda {
         Duration::from_secs(30)
     }
 
-    /// What a fresh invocation has until its runner drains, less a little for its way to the pool.
-    fn longest_call(&self) -> Option<Duration> {
-        let timeout = self.ready.get()?.timeout.unwrap_or(function::LONGEST);
-        let margin = Duration::from_millis(RunnerLimits::default().host_margin_ms);
-        Some(timeout.saturating_sub(margin + ON_ITS_WAY))
+    /// A function can't execute a file that it has written.
+    fn supports_code_sync(&self) -> bool {
+        false
     }
 
-    /// The private address of the EC2 instance that this process runs in, or, with the feature
-    /// `ecs`, of its task.
+    fn connection_advice(&self) -> Option<&str> {
+        Some(address::CONNECTION_ADVICE)
+    }
+
+    /// The private address of the EC2 instance or, with the feature `ecs`, of the ECS task that this
+    /// process runs on.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
         address::of_this_process().boxed()
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        async move {
-            let ready = self.prepare(pool).await?;
-            self.ready.set(ready).map_err(|_| {
-                BackendError::new("a Lambda backend serves one pool: give each pool its own")
-            })
-        }
-        .boxed()
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        async move { Ok(Arc::new(self.prepare(&pool).await?) as Arc<dyn Instances>) }.boxed()
     }
+}
 
-    /// Returns at once; whatever Lambda says to the request is the instance's death.
+impl Instances for LambdaInstances {
+    /// Returns at once. Lambda's response to the request is the instance's death.
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         async move {
-            let Some(ready) = self.ready.get() else {
-                return Err(BootFailure::new("the Lambda backend was not initialised by a pool"));
-            };
-            let failed = |error: &dyn std::error::Error| BootFailure::new(error.to_string());
-            let parent = FlameParent::decode(&spec.flame_parent).map_err(|e| failed(&e))?;
             let event = runner::Event::new(spec.flame_parent);
-            let event = serde_json::to_vec(&event).map_err(|e| failed(&e))?;
+            let event =
+                serde_json::to_vec(&event).map_err(|error| BootFailure::new(error.to_string()))?;
             let instance = Instance::new(runner::instance_of(spec.runner));
-            let by_itself = by_itself(&parent, ready.timeout);
-            let invocation = Invocation::new(now(), &ready.function, ready.boot_timeout, by_itself);
-            let client = ready.client.clone();
-            let order = Order { client, how: ready.how, event, timeout: ready.timeout };
-            self.invocations.begin(instance.clone(), order, invocation);
+            let how_it_ends = self.how_it_ends.clone();
+            let invocation = Invocation::new(now(), &self.function, self.boot_timeout, how_it_ends);
+            let request = InvokeRequest {
+                client: self.client.clone(),
+                invocation_type: self.invocation_type,
+                event: event.into(),
+                timeout: self.timeout,
+            };
+            self.invocations.start(instance.clone(), request, invocation);
             Ok(instance)
         }
         .boxed()
     }
 
     fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.invocations.tell(instance, Event::Stop);
+        self.invocations.handle(instance, Event::Stop);
         async { Ok(()) }.boxed()
     }
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
-        super::process::until_dead(self.invocations.death(instance)).boxed()
+        self.invocations.watch(instance)
     }
 
-    fn heard(&self, instance: &Instance, what: Heard) {
-        self.invocations.tell(instance, Event::Heard(what));
+    /// The time from an invocation's start until its runner drains, less the time to connect.
+    fn longest_call(&self) -> Option<Duration> {
+        let timeout = self.timeout.unwrap_or(function::MAX_TIMEOUT);
+        let margin = Duration::from_millis(RunnerLimits::default().host_margin_ms);
+        Some(timeout.saturating_sub(margin + CONNECT_MARGIN))
+    }
+
+    fn notify(&self, instance: &Instance, event: InstanceEvent) {
+        self.invocations.handle(instance, Event::Instance(event));
     }
 }
 
-/// How a runner ends that nobody can stop.
-fn by_itself(parent: &FlameParent, timeout: Option<Duration>) -> String {
-    let limits = &parent.limits;
-    let alone = Duration::from_millis(limits.failsafe_ms.max(limits.reconnect_timeout_ms));
+/// How a runner ends that is given up, since Lambda can't stop it.
+fn how_it_ends(pool: &PoolInfo, timeout: Option<Duration>) -> String {
+    let without_parent = pool.boot_timeout.max(pool.reconnect_timeout);
     let timeout = match timeout {
-        Some(timeout) => format!(", {timeout:?} after it began"),
+        Some(timeout) => format!(", {timeout:?} after its start"),
         None => String::new(),
     };
     format!(
-        "it ends by itself: when it dials and is refused, or after {alone:?} without its parent, at \
-         the latest at the function's timeout{timeout}"
+        "it ends by itself: when it connects and is rejected, or after {without_parent:?} without \
+         its parent, at the latest at the function's timeout{timeout}"
     )
 }
 

@@ -1,23 +1,25 @@
-//! Runners within this process, over an in-memory link: for tests, and for a laptop on a train.
+//! Runners within this process, over an in-memory link: for tests, and for work without a network.
 //!
-//! Arguments and results cross the real serialization boundary, and a runner lives the same life
-//! as any other; but it shares the process's state, and nothing is gained in speed.
+//! Arguments and results cross the real serialization boundary, and a runner goes through the same
+//! life cycle as any other. But it shares the state of the process, and the work gets no more CPU.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::host::LocalHost;
 use flame_runner_shim::runner::{Ended, Runner};
 use flame_runner_shim::{Connect, panics};
-use flame_wire::parent::{FlameParent, HostKind};
+use flame_wire::parent::HostKind;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinError};
 
-use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
-use crate::error::BootFailure;
+use super::{
+    Backend, BackendError, BootFailure, BootSpec, Death, Instance, InstanceTable, Instances,
+    PoolInfo,
+};
 
 /// Boots runners as tasks of this process.
 ///
@@ -39,25 +41,14 @@ use crate::error::BootFailure;
 /// # }
 /// ```
 #[derive(Debug, Default, Clone)]
-pub struct Local {
-    tasks: Arc<Mutex<HashMap<Instance, LocalTask>>>,
-}
-
-#[derive(Debug)]
-struct LocalTask {
-    abort: tokio::task::AbortHandle,
-    death: watch::Receiver<Option<Death>>,
-}
+#[non_exhaustive]
+pub struct Local;
 
 impl Local {
-    /// A backend of this process.
+    /// A backend that boots runners in this process.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn tasks(&self) -> MutexGuard<'_, HashMap<Instance, LocalTask>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+        Self
     }
 }
 
@@ -70,61 +61,78 @@ impl Backend for Local {
         Duration::from_secs(10)
     }
 
-    fn init<'a>(&'a self, _: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        // As on any runner: a panic is told with its place.
-        panics::install();
-        async { Ok(()) }.boxed()
+    /// A part of a process can't be replaced by another executable.
+    fn supports_code_sync(&self) -> bool {
+        false
     }
 
+    fn start(&self, _: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        // As on any runner, a panic in a function is reported with its location.
+        panics::install();
+        async { Ok(Arc::new(LocalInstances::default()) as Arc<dyn Instances>) }.boxed()
+    }
+}
+
+/// The runners of one pool.
+#[derive(Debug, Default)]
+struct LocalInstances {
+    tasks: InstanceTable<AbortHandle>,
+}
+
+impl LocalInstances {
+    fn boot(&self, spec: BootSpec) -> Result<Instance, BootFailure> {
+        let build = build_id().map_err(|error| BootFailure::new(error.to_string()))?.clone();
+        let instance = Instance::new(format!("local-{}", spec.runner));
+        // A part of a process gets no signals. The sender lives as long as the runner.
+        let (signals, no_signals) = mpsc::unbounded_channel();
+        let runner = Runner {
+            parent: spec.parent,
+            host: Arc::new(LocalHost::new(instance.id.clone())),
+            build,
+            connect: Connect::InMemory(spec.in_memory),
+            idle_predicate: crate::app::idle_predicate(),
+            logs: None,
+            signals: no_signals,
+        };
+        let run = tokio::spawn(runner.run());
+        self.tasks.insert(instance.clone(), run.abort_handle());
+        let (tasks, ended) = (self.tasks.clone(), instance.clone());
+        tokio::spawn(async move {
+            let death = Death::new(reason(run.await));
+            drop(signals);
+            tasks.record_death(&ended, death);
+        });
+        Ok(instance)
+    }
+}
+
+impl Drop for LocalInstances {
+    fn drop(&mut self) {
+        self.tasks.for_each(|_, task| task.abort());
+    }
+}
+
+impl Instances for LocalInstances {
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
-        async move {
-            let failed = |error: &dyn std::error::Error| BootFailure::new(error.to_string());
-            let parent = FlameParent::decode(&spec.flame_parent).map_err(|e| failed(&e))?;
-            let build = build_id().map_err(|e| failed(&e))?.clone();
-            let instance = Instance::new(format!("local-{}", spec.runner));
-            // Nobody signals a part of a process; the sender lives as long as the runner.
-            let (signals, no_signals) = mpsc::unbounded_channel();
-            let runner = Runner {
-                parent,
-                host: Arc::new(LocalHost::new(instance.id.clone())),
-                build,
-                connect: Connect::InMemory(spec.in_memory.clone()),
-                idle_predicate: crate::app::idle_predicate(),
-                logs: None,
-                signals: no_signals,
-            };
-            let (dead, death) = watch::channel(None);
-            let life = tokio::spawn(runner.run());
-            let abort = life.abort_handle();
-            let tasks = self.tasks.clone();
-            let name = instance.clone();
-            tokio::spawn(async move {
-                let reason = match life.await {
-                    Ok(Ended::Done { reason, .. }) => format!("the runner ended: {reason}"),
-                    Ok(Ended::Refused(refusal)) => refusal.to_string(),
-                    Ok(_) => "the runner ended".to_owned(),
-                    Err(error) if error.is_cancelled() => "the runner was stopped".to_owned(),
-                    Err(error) => error.to_string(),
-                };
-                drop(signals);
-                tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-                dead.send_replace(Some(Death::new(reason)));
-            });
-            self.tasks().insert(instance.clone(), LocalTask { abort, death });
-            Ok(instance)
-        }
-        .boxed()
+        async move { self.boot(spec) }.boxed()
     }
 
     fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
-        if let Some(task) = self.tasks().get(instance) {
-            task.abort.abort();
-        }
+        self.tasks.with(instance, |task| task.abort());
         async { Ok(()) }.boxed()
     }
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
-        let death = self.tasks().get(instance).map(|task| task.death.clone());
-        super::process::until_dead(death).boxed()
+        self.tasks.watch(instance)
+    }
+}
+
+fn reason(ended: Result<Ended, JoinError>) -> String {
+    match ended {
+        Ok(Ended::Done { reason, .. }) => format!("the runner ended: {reason}"),
+        Ok(Ended::Refused(refusal)) => refusal.to_string(),
+        Ok(_) => "the runner ended".to_owned(),
+        Err(error) if error.is_cancelled() => "the runner was stopped".to_owned(),
+        Err(error) => error.to_string(),
     }
 }

@@ -16,9 +16,8 @@
 //! - What a child's functions have started ends with the child, unless it has left the child's
 //!   process group.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flame_runner_shim::host::RUNNER_ENV;
@@ -26,20 +25,22 @@ use flame_runner_shim::{host, lifeline};
 use flame_wire::parent::{FlameParent, HostKind};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
 
-use super::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo};
-use crate::error::{BootFailure, BootFailureKind};
+use super::{
+    Backend, BackendError, BootFailure, BootFailureKind, BootSpec, Death, Instance, InstanceTable,
+    Instances, PoolInfo,
+};
 
 mod group;
-mod guard;
+
 mod name;
 mod output;
 mod program;
 mod supervisor;
+mod watchdog;
 
-use output::Output;
-use supervisor::{Child, Order};
+use output::ChildOutput;
+use supervisor::{KillHandle, SpawnRequest, SpawnedChild};
 
 /// Boots copies of this executable as children of this process.
 ///
@@ -69,8 +70,6 @@ pub struct Process {
     program: Option<OsString>,
     args: Option<Vec<OsString>>,
     env: Vec<(OsString, OsString)>,
-    pool: Arc<OnceLock<PoolInfo>>,
-    children: Arc<Children>,
 }
 
 impl std::fmt::Debug for Process {
@@ -89,13 +88,7 @@ impl Process {
     /// Children that are started as this process was.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            program: None,
-            args: None,
-            env: Vec::new(),
-            pool: Arc::default(),
-            children: Arc::default(),
-        }
+        Self { program: None, args: None, env: Vec::new() }
     }
 
     /// Another program than this executable; it must be a copy of it, or be given the same
@@ -120,38 +113,6 @@ impl Process {
         self.env.push((name.into(), value.into()));
         self
     }
-
-    fn command(&self, spec: &BootSpec) -> std::io::Result<std::process::Command> {
-        let mut command = match &self.program {
-            Some(program) => std::process::Command::new(program),
-            None => program::own()?,
-        };
-        let args = self.args.as_ref().or_else(|| Some(&self.pool.get()?.args));
-        command.args(args.into_iter().flatten());
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.env(FlameParent::ENV, &spec.flame_parent);
-        // Where nothing runs before `main`, a parent that is a runner on Lambda has it still; its
-        // child is no such runner.
-        command.env_remove(RUNNER_ENV);
-        let pool = self.pool.get().map_or("", |pool| pool.name.as_str());
-        command.env(lifeline::ENV, lifeline::value(&name::of(self.program.as_deref(), pool)));
-        Ok(command)
-    }
-}
-
-#[derive(Default)]
-struct Children(Mutex<HashMap<Instance, Child>>);
-
-impl Children {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Instance, Child>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Children {
-    fn drop(&mut self) {
-        self.lock().values().for_each(Child::kill);
-    }
 }
 
 impl Backend for Process {
@@ -163,76 +124,93 @@ impl Backend for Process {
         Duration::from_secs(10)
     }
 
-    /// Another program has a `main` of its own, and other arguments may lead a copy to where this
-    /// process does not get.
+    /// Not another program, which has a `main` of its own, nor other arguments, which may lead a copy
+    /// to `App::run` where those of this process do not.
     fn starts_this_executable(&self) -> bool {
         self.program.is_none() && self.args.is_none()
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
         async move {
             program::check_words(self.args.as_deref().unwrap_or_default(), &self.env)?;
             match &self.program {
                 Some(program) => program::check(program)?,
                 None => program::own().map(drop).map_err(|error| {
-                    BackendError::new(format!("this executable is not found: {error}"))
+                    BackendError::new(format!("this executable was not found: {error}"))
                 })?,
             }
-            self.pool.set(pool.clone()).map_err(|_| {
-                BackendError::new("a process backend serves one pool: give each pool its own")
-            })
+            let options = self.clone();
+            let children = Children { options, pool, children: InstanceTable::new() };
+            Ok(Arc::new(children) as Arc<dyn Instances>)
         }
         .boxed()
     }
+}
 
+/// The child processes of one pool. Dropping it kills them.
+struct Children {
+    options: Process,
+    pool: PoolInfo,
+    children: InstanceTable<KillHandle>,
+}
+
+impl Children {
+    fn command(&self, flame_parent: &str) -> std::io::Result<std::process::Command> {
+        let Process { program, args, env } = &self.options;
+        let mut command = match program {
+            Some(program) => std::process::Command::new(program),
+            None => program::own()?,
+        };
+        command.args(args.as_ref().unwrap_or(&self.pool.args));
+        command.envs(env.iter().map(|(name, value)| (name, value)));
+        command.env(FlameParent::ENV, flame_parent);
+        // On platforms where nothing runs before `main`, a parent that is a runner on Lambda still
+        // has this variable in its environment. Its child is not a runner on Lambda.
+        command.env_remove(RUNNER_ENV);
+        let name = name::of(program.as_deref(), &self.pool.name);
+        command.env(lifeline::ENV, lifeline::value(&name));
+        Ok(command)
+    }
+
+    async fn boot(&self, spec: BootSpec) -> Result<Instance, BootFailure> {
+        let log = self.pool.log.then(|| self.pool.output.clone());
+        let output = ChildOutput::new(spec.runner, log);
+        let spawned = match self.command(&spec.flame_parent) {
+            Ok(command) => supervisor::spawn(SpawnRequest { command, output }).await,
+            Err(error) => Err(error),
+        };
+        let SpawnedChild { pid, kill, death } = spawned.map_err(|error| {
+            let reason = format!("the child process could not be started: {error}");
+            BootFailure::of(BootFailureKind::Refused, reason)
+        })?;
+        let instance = Instance::new(host::instance_of_pid(pid));
+        self.children.insert(instance.clone(), kill);
+        let (children, child) = (self.children.clone(), instance.clone());
+        tokio::spawn(async move {
+            let lost = |_| Death::new("the thread that waits for child processes has ended");
+            children.record_death(&child, death.await.unwrap_or_else(lost));
+        });
+        Ok(instance)
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.children.for_each(|_, child| child.kill());
+    }
+}
+
+impl Instances for Children {
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
-        async move {
-            let pool = self.pool.get();
-            let sink = pool.filter(|pool| pool.log).map(|pool| pool.output.clone());
-            let output = Output::new(spec.runner, sink);
-            let spawned = match self.command(&spec) {
-                Ok(command) => supervisor::spawn(Order { command, output }).await,
-                Err(error) => Err(error),
-            };
-            let child = spawned.map_err(|error| {
-                let reason = format!("the child process could not be started: {error}");
-                BootFailure::of(BootFailureKind::Refused, reason)
-            })?;
-            let instance = Instance::new(host::instance_of_pid(child.pid()));
-            let mut death = child.death();
-            self.children.lock().insert(instance.clone(), child);
-            // Forgets the child once it is dead.
-            let (children, name) = (Arc::downgrade(&self.children), instance.clone());
-            tokio::spawn(async move {
-                let _ = death.wait_for(Option::is_some).await;
-                if let Some(children) = children.upgrade() {
-                    children.lock().remove(&name);
-                }
-            });
-            Ok(instance)
-        }
-        .boxed()
+        self.boot(spec).boxed()
     }
 
     fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
-        if let Some(child) = self.children.lock().get(instance) {
-            child.kill();
-        }
+        self.children.with(instance, |child| child.kill());
         async { Ok(()) }.boxed()
     }
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
-        let death = self.children.lock().get(instance).map(Child::death);
-        until_dead(death).boxed()
-    }
-}
-
-/// The death of an instance that is known; of one that is not, that it is gone.
-pub(super) async fn until_dead(death: Option<watch::Receiver<Option<Death>>>) -> Death {
-    let gone = || Death::new("the instance is gone");
-    let Some(mut death) = death else { return gone() };
-    match death.wait_for(Option::is_some).await {
-        Ok(death) => death.clone().unwrap_or_else(gone),
-        Err(_) => gone(),
+        self.children.watch(instance)
     }
 }

@@ -137,7 +137,7 @@ impl Inner {
             return Err(CallError::DepthExceeded { limit });
         }
         if let (Some(limit), Some(_), Some(after)) =
-            (self.pool.backend.longest_call(), self.work_deadline(), self.after)
+            (self.pool.instances.longest_call(), self.work_deadline(), self.after)
             && after > limit
         {
             return Err(CallError::TooLong { after, limit });

@@ -10,7 +10,7 @@ use super::callbacks::Callbacks;
 use super::events::PoolEvent;
 use super::state::Backoff;
 use crate::backend::Backend;
-use crate::backend::guarded::Guarded;
+use crate::backend::catch_panics::CatchPanics;
 
 mod check;
 mod connection_times;
@@ -315,13 +315,13 @@ impl PoolBuilder {
     /// Where runners come from. Default [`Process`](crate::backend::Process): child copies of this
     /// executable.
     pub fn backend(mut self, backend: impl Backend) -> Self {
-        self.backend = Some(Guarded::wrap(backend));
+        self.backend = Some(CatchPanics::wrap(backend));
         self
     }
 
     #[doc = include_str!("burst.md")]
     pub fn burst(mut self, backend: impl Backend) -> Self {
-        self.burst = Some(Guarded::wrap(backend));
+        self.burst = Some(CatchPanics::wrap(backend));
         self
     }
 

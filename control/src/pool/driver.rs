@@ -21,8 +21,8 @@ use super::state::{
     Action, Event, LeaseId, LimitsChange, Note, PoolState, Refusal, RunnerId, WaiterId,
 };
 use crate::app::reached;
-use crate::backend::Backend;
-use crate::error::{BootFailure, PoolError};
+use crate::backend::{Backend, BootFailure, Instances};
+use crate::error::PoolError;
 use crate::listener::Listener;
 use crate::runner::{self, Command};
 
@@ -37,6 +37,7 @@ pub(crate) type Answer = Result<Lease, Refusal<Failure>>;
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) instances: Arc<dyn Instances>,
     pub(crate) listener: Listener,
     pub(crate) address: String,
     /// Where the pool's tasks run, also when a handle is used, or dropped, elsewhere.
@@ -66,9 +67,10 @@ pub(crate) struct Status {
     pub(crate) drained: bool,
 }
 
-/// A backend that has been initialised.
+/// A backend that has been started.
 pub(crate) struct Booter {
     pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) instances: Arc<dyn Instances>,
     /// Why its boots would all be in vain, until this process has reached `App::run`.
     pub(crate) barred: Option<BootFailure>,
 }
@@ -144,7 +146,7 @@ impl Shared {
 
     fn make(
         config: Config,
-        Booter { backend, barred }: Booter,
+        Booter { backend, instances, barred }: Booter,
         listener: Listener,
         address: String,
         accepting: Arc<AbortOnDrop>,
@@ -158,6 +160,7 @@ impl Shared {
         let shared = Arc::new_cyclic(|me| Self {
             config,
             backend,
+            instances,
             listener,
             address,
             runtime: tokio::runtime::Handle::current(),

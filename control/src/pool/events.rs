@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 
 use super::driver::Failure;
 use super::state::{GrowOutcome, Note, RunnerId};
-use crate::error::BootFailure;
+use crate::backend::BootFailure;
 
 pub use super::state::{GrowReason, ShrinkReason};
 

@@ -1,4 +1,4 @@
-//! The checks. Each is a claim about the backend, and each leaves nothing behind.
+//! The checks. Each one tests a promise of a backend, and leaves no instance behind.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,284 +9,327 @@ use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, TryStreamExt};
 use tokio::net::TcpListener;
 
-use super::functions::{count, echo, exit, forever, who};
-use super::scene::{Scene, expect, needed, whole};
-use super::witness::{Boot, Witness};
-use super::{Conformance, Unfit};
+use super::check_run::{CheckRun, expect, succeeded, with_source};
+use super::functions::{count, echo, exit, forever, identify};
+use super::recording_backend::RecordedBoot;
+use super::{CheckFailure, Conformance};
+use crate::backend::{Backend, Instance};
 use crate::{CallError, PoolError, PoolEvent};
 
-/// Boots at a time.
-const SIDE_BY_SIDE: u32 = 4;
-/// How long a boot that dials nobody is given.
-const BRIEF: Duration = Duration::from_millis(500);
-/// What a copy that ends by itself ends with.
-const CODE: i32 = 7;
+/// The number of concurrent boots.
+const CONCURRENT_BOOTS: u32 = 4;
+/// The boot timeout of a runner that never connects.
+const SHORT_BOOT_TIMEOUT: Duration = Duration::from_millis(500);
+/// The exit code of a runner that ends its own process.
+const EXIT_CODE: i32 = 7;
 
-/// A check that is the same for every backend.
-pub(super) struct Known {
+/// A check that does not depend on the backend's configuration.
+pub(super) struct CheckSpec {
     pub(super) name: &'static str,
-    needs: Needs,
-    pub(super) run: for<'a> fn(&'a Scene) -> BoxFuture<'a, Result<(), Unfit>>,
+    applies_to: AppliesTo,
+    pub(super) run: for<'a> fn(&'a CheckRun) -> BoxFuture<'a, Result<(), CheckFailure>>,
 }
 
-/// Which backends a check is for.
+/// The backends that a check applies to.
 #[derive(Clone, Copy)]
-enum Needs {
-    Nothing,
-    /// Runners that are processes of their own: one may end without the suite.
+enum AppliesTo {
+    All,
+    /// Backends whose runners are processes of their own: a runner can exit without the suite.
     OwnProcess,
-    /// Runners that know what their instance is called.
-    OwnName,
+    /// Backends whose runners know the id of their instance.
+    KnownId,
 }
-use Needs::*;
+use AppliesTo::*;
 
-impl Known {
-    pub(super) fn is_for(&self, kind: HostKind, suite: &Conformance) -> bool {
-        match self.needs {
-            Nothing => true,
+impl CheckSpec {
+    pub(super) fn applies(&self, kind: HostKind, suite: &Conformance) -> bool {
+        match self.applies_to {
+            All => true,
             OwnProcess => kind != HostKind::Local,
-            OwnName => kind == HostKind::Process && !suite.named_elsewhere,
+            KnownId => kind == HostKind::Process && !suite.platform_assigns_ids,
         }
     }
 }
 
-macro_rules! known {
-    ($($needs:ident: $name:ident),* $(,)?) => {
-        &[$(Known {
+macro_rules! checks {
+    ($($applies_to:ident: $name:ident),* $(,)?) => {
+        &[$(CheckSpec {
             name: stringify!($name),
-            needs: $needs,
-            run: |scene| $name(scene).boxed(),
+            applies_to: $applies_to,
+            run: |run| $name(run).boxed(),
         }),*]
     };
 }
 
-pub(super) const ALL: &[Known] = known![
-    Nothing: a_runner_dials_home_and_serves,
-    Nothing: flame_parent_reaches_the_runner_unchanged,
-    Nothing: instances_boot_side_by_side_under_names_of_their_own,
-    OwnName: a_runner_calls_its_instance_as_its_backend_does,
-    Nothing: stop_ends_an_instance_that_boots,
-    Nothing: stop_ends_an_instance_that_serves,
-    Nothing: stop_may_be_repeated,
-    Nothing: watch_tells_of_an_end_in_good_order,
-    OwnProcess: watch_tells_of_an_end_that_nobody_asked_for,
-    Nothing: watch_of_the_dead_completes_for_everyone,
-    Nothing: a_boot_that_never_dials_home_is_stopped,
-    Nothing: a_lost_instance_is_replaced,
-    Nothing: a_pool_calls_streams_and_drains,
-    Nothing: a_pool_that_is_dropped_leaves_nothing,
+pub(super) const ALL: &[CheckSpec] = checks![
+    All: a_runner_connects_and_serves_calls,
+    All: flame_parent_reaches_the_runner_unchanged,
+    All: concurrent_boots_return_unique_instance_ids,
+    KnownId: the_runner_and_the_backend_agree_on_the_instance_id,
+    All: stop_ends_an_instance_that_is_booting,
+    All: stop_ends_an_instance_that_is_serving,
+    All: stop_is_idempotent,
+    All: watch_reports_a_clean_exit,
+    OwnProcess: watch_reports_a_crash,
+    All: every_watch_of_a_dead_instance_completes,
+    All: an_unknown_instance_counts_as_dead,
+    All: an_instance_that_never_connects_is_stopped,
+    All: a_lost_instance_is_replaced,
+    All: calls_streams_and_drain_work,
+    All: a_dropped_pool_leaves_no_instance,
 ];
 
-/// `init` fails, early and with words, on the `nth` configuration that it must refuse.
-pub(super) async fn init_refuses(suite: Arc<Conformance>, nth: usize) -> Result<(), Unfit> {
-    let Some((what, make)) = suite.refused.get(nth) else { return Ok(()) };
-    let scene = Scene::new(suite.clone(), Witness::of(make()));
-    match scene.within("`init`", scene.pool().start()).await? {
+/// `start` fails, with a message, for the `nth` configuration that it must reject.
+pub(super) async fn start_rejects(suite: Arc<Conformance>, nth: usize) -> Result<(), CheckFailure> {
+    let Some((what, make)) = suite.rejected.get(nth) else { return Ok(()) };
+    let run = CheckRun::new(suite.clone(), make());
+    match run.within("`start`", run.pool().start()).await? {
         Err(PoolError::Backend(error)) => expect(!error.to_string().trim().is_empty(), || {
-            format!("`init` refuses {what}, but does not say what is wrong")
-        })?,
+            format!("`start` rejects {what}, but its `BackendError` has no message")
+        }),
         Err(error) => {
-            let error = whole(&error);
-            return Err(Unfit::new(format!("the pool fails before it asks `init`: {error}")));
+            let error = with_source(&error);
+            Err(CheckFailure::new(format!("the pool failed before it called `start`: {error}")))
         }
         Ok(pool) => {
-            scene.drain(pool).await?;
-            return Err(Unfit::new(format!("`init` does not refuse {what}")));
+            run.drain(pool).await?;
+            Err(CheckFailure::new(format!("`start` accepts {what}; it must return an error")))
         }
     }
-    expect(scene.witness.boots().is_empty(), || "`init` fails, and yet boots".to_owned())
 }
 
-async fn a_runner_dials_home_and_serves(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    let answer = needed("the first call fails", pool.call(echo("hello".to_owned())).await)?;
-    expect(answer == "hello", || format!("the first call gives {answer:?}"))?;
-    scene.drain(pool).await
+async fn a_runner_connects_and_serves_calls(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    let answer = succeeded("the first call", pool.call(echo("hello".to_owned())).await)?;
+    expect(answer == "hello", || format!("`echo(\"hello\")` returned {answer:?}"))?;
+    run.drain(pool).await
 }
 
-async fn flame_parent_reaches_the_runner_unchanged(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    let who = needed("the first call fails", pool.call(who()).await)?;
-    let Boot { runner, flame_parent, .. } = scene.first_boot().await?;
-    expect(who.runner == Some(runner), || {
-        format!("{runner} was ordered, but {:?} has dialled home", who.runner)
-    })?;
-    // Where it comes another way, that the runner has proved its token must do.
-    let in_environment = matches!(pool.shared().backend.kind(), HostKind::Process | HostKind::Ecs);
-    match who.flame_parent {
-        Some(found) => expect(found == flame_parent, || {
-            let (found, given) = (found.len(), flame_parent.len());
-            format!("FLAME_PARENT was changed: {given} characters were given, {found} arrived")
-        })?,
-        None => expect(!in_environment, || "FLAME_PARENT is not in the environment".to_owned())?,
-    }
-    scene.drain(pool).await
-}
-
-async fn instances_boot_side_by_side_under_names_of_their_own(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.pool().max(SIDE_BY_SIDE).max_concurrency(1);
-    let pool = scene.start(pool).await?;
-    // A child has its runner for itself, so each needs a boot.
-    let children = join_all((0..SIDE_BY_SIDE).map(|_| pool.place_child(forever()))).await;
-    let children = children.into_iter().map(|child| needed("one of several boots fails", child));
-    let children = children.collect::<Result<Vec<_>, _>>()?;
-    let boots = scene.witness.boots();
-    let names: BTreeSet<_> = boots.iter().map(|boot| boot.instance.id.trim()).collect();
-    expect(names.len() == boots.len() && !names.contains(""), || {
-        format!("{} instances have these names: {names:?}", boots.len())
-    })?;
-    drop(children);
-    scene.drain(pool).await
-}
-
-async fn a_runner_calls_its_instance_as_its_backend_does(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    let said = needed("the first call fails", pool.call(who()).await)?.process;
-    let instance = scene.first_boot().await?.instance;
-    expect(said == instance.id, || {
+async fn flame_parent_reaches_the_runner_unchanged(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    let identity = succeeded("the first call", pool.call(identify()).await)?;
+    let RecordedBoot { runner, flame_parent, .. } = run.first_boot().await?;
+    expect(identity.runner == Some(runner), || {
         format!(
-            "the backend calls the instance `{instance}`, the runner calls it `{said}`: see \
-             `Conformance::named_by_the_platform`"
+            "`remote_boot` was asked for runner {runner}, but {:?} has connected",
+            identity.runner
         )
     })?;
-    scene.drain(pool).await
-}
-
-async fn stop_ends_an_instance_that_boots(scene: &Scene) -> Result<(), Unfit> {
-    let _nobody = nobody_home(scene).await?;
-    let pool = scene.start(scene.pool().min(1)).await?;
-    let Boot { instance, .. } = scene.first_boot().await?;
-    scene.stop(&instance).await?;
-    scene.death(&instance).await?;
-    scene.drain(pool).await
-}
-
-async fn stop_ends_an_instance_that_serves(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    let child = needed("the first call fails", pool.place_child(forever()).await)?;
-    let Boot { instance, .. } = scene.first_boot().await?;
-    scene.stop(&instance).await?;
-    scene.death(&instance).await?;
-    match scene.within("the loss of a stopped runner", child.join()).await? {
-        // Where the platform begins a stop with SIGTERM, the runner ends its calls by itself.
-        Err(CallError::RunnerLost { started: true, .. } | CallError::Cancelled) => {}
-        Err(error) => return Err(Unfit::new(format!("a call on a stopped runner gets: {error}"))),
-        Ok(()) => return Err(Unfit::new("a call on a stopped runner ends as if nothing was")),
+    // On the other kinds of host it arrives in another way, and a runner that has connected has
+    // proved that it arrived.
+    let in_environment = matches!(run.backend.kind(), HostKind::Process | HostKind::Ecs);
+    match identity.flame_parent {
+        Some(found) => expect(found == flame_parent, || {
+            let (found, given) = (found.len(), flame_parent.len());
+            format!(
+                "the runner's FLAME_PARENT differs from `BootSpec::flame_parent`: it has {found} \
+                 characters instead of {given}"
+            )
+        })?,
+        None => expect(!in_environment, || {
+            "FLAME_PARENT is not in the runner's environment".to_owned()
+        })?,
     }
-    scene.drain(pool).await
+    run.drain(pool).await
 }
 
-async fn stop_may_be_repeated(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    needed("the first call fails", pool.call(echo(String::new())).await)?;
-    let Boot { instance, .. } = scene.first_boot().await?;
-    let (first, second) = tokio::join!(scene.stop(&instance), scene.stop(&instance));
+async fn concurrent_boots_return_unique_instance_ids(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.pool().max(CONCURRENT_BOOTS).max_concurrency(1);
+    let pool = run.start(pool).await?;
+    // Each child occupies a whole runner, so each one needs a boot.
+    let children = join_all((0..CONCURRENT_BOOTS).map(|_| pool.place_child(forever()))).await;
+    let children = children.into_iter().map(|child| succeeded("one of several boots", child));
+    let children = children.collect::<Result<Vec<_>, _>>()?;
+    let boots = run.backend.boots();
+    let ids: BTreeSet<_> = boots.iter().map(|boot| boot.instance.id.trim()).collect();
+    expect(!ids.contains(""), || "`remote_boot` returned an instance with an empty id".to_owned())?;
+    expect(ids.len() == boots.len(), || {
+        format!("{} instances share these ids: {ids:?}; each needs its own", boots.len())
+    })?;
+    drop(children);
+    run.drain(pool).await
+}
+
+async fn the_runner_and_the_backend_agree_on_the_instance_id(
+    run: &CheckRun,
+) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    let reported = succeeded("the first call", pool.call(identify()).await)?.process;
+    let instance = run.first_boot().await?.instance;
+    expect(reported == instance.id, || {
+        format!(
+            "the backend's id of the instance is `{instance}`, but the runner reports `{reported}`: \
+             return `pid-` and the process id from `remote_boot`, or, if the platform assigns the \
+             ids, call `Conformance::platform_assigns_ids`"
+        )
+    })?;
+    run.drain(pool).await
+}
+
+async fn stop_ends_an_instance_that_is_booting(run: &CheckRun) -> Result<(), CheckFailure> {
+    let _silent = misdirect(run).await?;
+    let pool = run.start(run.pool().min(1)).await?;
+    let RecordedBoot { instance, .. } = run.first_boot().await?;
+    run.stop(&instance).await?;
+    run.death(&instance).await?;
+    run.drain(pool).await
+}
+
+async fn stop_ends_an_instance_that_is_serving(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    let child = succeeded("placing a child", pool.place_child(forever()).await)?;
+    let RecordedBoot { instance, .. } = run.first_boot().await?;
+    run.stop(&instance).await?;
+    run.death(&instance).await?;
+    match run.within("the child on a stopped instance", child.join()).await? {
+        // If the platform stops an instance by SIGTERM first, the runner cancels its calls itself.
+        Err(CallError::RunnerLost { started: true, .. } | CallError::Cancelled) => {}
+        other => {
+            return Err(CheckFailure::new(format!(
+                "the child on a stopped instance ended with {other:?}, not with `RunnerLost` or \
+                 `Cancelled`"
+            )));
+        }
+    }
+    run.drain(pool).await
+}
+
+async fn stop_is_idempotent(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    succeeded("the first call", pool.call(echo(String::new())).await)?;
+    let RecordedBoot { instance, .. } = run.first_boot().await?;
+    let (first, second) = tokio::join!(run.stop(&instance), run.stop(&instance));
     first.and(second)?;
-    scene.death(&instance).await?;
-    scene.stop(&instance).await?;
-    scene.drain(pool).await
+    run.death(&instance).await?;
+    run.stop(&instance).await?;
+    run.drain(pool).await
 }
 
-async fn watch_tells_of_an_end_in_good_order(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    needed("the first call fails", pool.call(echo(String::new())).await)?;
-    let Boot { instance, .. } = scene.first_boot().await?;
-    let death = scene.witness.backend().watch(&instance);
-    scene.drain(pool).await?;
-    let death = scene.within("`watch` of an instance that has ended", death).await?;
+async fn watch_reports_a_clean_exit(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    succeeded("the first call", pool.call(echo(String::new())).await)?;
+    let RecordedBoot { instance, .. } = run.first_boot().await?;
+    let death = run.instances()?.watch(&instance);
+    run.drain(pool).await?;
+    let death = run.within("`watch` of an instance that has exited", death).await?;
     expect(matches!(death.exit_code, None | Some(0)), || {
-        format!("an instance that ends in good order has died so: {death:?}")
+        format!("the runner exited with code 0, but `watch` reports {death:?}")
     })
 }
 
-async fn watch_tells_of_an_end_that_nobody_asked_for(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    needed("the first call fails", pool.call(echo(String::new())).await)?;
-    let Boot { instance, .. } = scene.first_boot().await?;
-    let death = scene.witness.backend().watch(&instance);
-    match pool.call(exit(CODE)).await {
+async fn watch_reports_a_crash(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    succeeded("the first call", pool.call(echo(String::new())).await)?;
+    let RecordedBoot { instance, .. } = run.first_boot().await?;
+    let death = run.instances()?.watch(&instance);
+    match pool.call(exit(EXIT_CODE)).await {
         Err(CallError::RunnerLost { started: true, .. }) => {}
-        other => return Err(Unfit::new(format!("a call that ends its process gives {other:?}"))),
+        other => {
+            return Err(CheckFailure::new(format!(
+                "a call whose function ends its process returned {other:?}, not `RunnerLost`: does \
+                 `watch` complete when the process exits?"
+            )));
+        }
     }
-    let death = scene.within("`watch` of an instance that has ended", death).await?;
-    expect(!death.reason.trim().is_empty(), || "`watch` gives no reason".to_owned())?;
-    expect(matches!(death.exit_code, None | Some(CODE)), || {
-        format!("an instance that has exited with code {CODE} has died so: {death:?}")
+    let death = run.within("`watch` of an instance that has exited", death).await?;
+    expect(!death.reason.trim().is_empty(), || {
+        "`watch` completed with an empty `Death::reason`".to_owned()
     })?;
-    scene.drain(pool).await
+    expect(matches!(death.exit_code, None | Some(EXIT_CODE)), || {
+        format!("the runner exited with code {EXIT_CODE}, but `watch` reports {death:?}")
+    })?;
+    run.drain(pool).await
 }
 
-async fn watch_of_the_dead_completes_for_everyone(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    needed("the first call fails", pool.call(echo(String::new())).await)?;
-    let Boot { instance, .. } = scene.first_boot().await?;
-    let (early, other) = (scene.death(&instance), scene.death(&instance));
-    let (stopped, early, other) = tokio::join!(scene.stop(&instance), early, other);
-    stopped.and(early).and(other)?;
-    scene.death(&instance).await?;
-    scene.drain(pool).await
+async fn every_watch_of_a_dead_instance_completes(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    succeeded("the first call", pool.call(echo(String::new())).await)?;
+    let RecordedBoot { instance, .. } = run.first_boot().await?;
+    let (first, second) = (run.death(&instance), run.death(&instance));
+    let (stopped, first, second) = tokio::join!(run.stop(&instance), first, second);
+    stopped.and(first).and(second)?;
+    run.death(&instance).await?;
+    run.drain(pool).await
 }
 
-async fn a_boot_that_never_dials_home_is_stopped(scene: &Scene) -> Result<(), Unfit> {
-    let _nobody = nobody_home(scene).await?;
-    let pool = scene.start(scene.pool().boot_timeout(BRIEF)).await?;
-    match pool.call(who()).await {
+async fn an_unknown_instance_counts_as_dead(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    let unknown = Instance::new("an-instance-that-was-never-booted");
+    run.stop(&unknown).await?;
+    run.death(&unknown).await?;
+    run.drain(pool).await
+}
+
+async fn an_instance_that_never_connects_is_stopped(run: &CheckRun) -> Result<(), CheckFailure> {
+    let _silent = misdirect(run).await?;
+    let pool = run.start(run.pool().boot_timeout(SHORT_BOOT_TIMEOUT)).await?;
+    match pool.call(identify()).await {
         Err(CallError::BootFailed(failure)) if failure.exit_code.is_none() => {}
-        other => return Err(Unfit::new(format!("a call that needs such a boot gets {other:?}"))),
+        other => {
+            return Err(CheckFailure::new(format!(
+                "no runner connected within the boot timeout, and the call returned {other:?}, not \
+                 `BootFailed` without an exit code"
+            )));
+        }
     }
-    let Boot { instance, .. } = scene.first_boot().await?;
-    scene.death(&instance).await?;
-    scene.drain(pool).await
+    let RecordedBoot { instance, .. } = run.first_boot().await?;
+    run.death(&instance).await?;
+    run.drain(pool).await
 }
 
-async fn a_lost_instance_is_replaced(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    let before = needed("the first call fails", pool.call(who()).await)?.runner;
-    let Boot { instance, .. } = scene.first_boot().await?;
+async fn a_lost_instance_is_replaced(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    let before = succeeded("the first call", pool.call(identify()).await)?.runner;
+    let RecordedBoot { instance, .. } = run.first_boot().await?;
     let mut events = pool.events();
-    scene.stop(&instance).await?;
+    run.stop(&instance).await?;
     let lost = async {
         while let Some(event) = events.next().await {
-            // Told to end by SIGTERM, it goes in good order.
+            // If the platform stops an instance by SIGTERM, its runner drains: `Shrink`.
             if matches!(event, Ok(PoolEvent::RunnerLost { .. } | PoolEvent::Shrink { .. })) {
                 return;
             }
         }
     };
-    scene.within("seeing that a stopped instance is lost", lost).await?;
-    let after = needed("the call after a loss fails", pool.call(who()).await)?.runner;
-    expect(after != before, || "a lost runner has served on".to_owned())?;
-    scene.drain(pool).await
+    run.within("the event `RunnerLost` or `Shrink` for a stopped instance", lost).await?;
+    let after = pool.call(identify()).await;
+    let after = succeeded("the call after the loss of a runner", after)?.runner;
+    expect(after != before, || "a runner that was lost has served another call".to_owned())?;
+    run.drain(pool).await
 }
 
-async fn a_pool_calls_streams_and_drains(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool().max(2).max_concurrency(4)).await?;
+async fn calls_streams_and_drain_work(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool().max(2).max_concurrency(4)).await?;
     let works = (0..100).map(|n: u32| echo(n.to_string()));
-    let texts: Vec<String> = needed("a call fails", pool.map(works).try_collect().await)?;
+    let texts: Vec<String> = succeeded("one of 100 calls", pool.map(works).try_collect().await)?;
     expect(texts.iter().enumerate().all(|(n, text)| *text == n.to_string()), || {
-        format!("a hundred calls give {texts:?}")
+        format!("100 calls of `echo` returned {texts:?}")
     })?;
-    let items: Vec<u32> = needed("a stream fails", pool.stream(count(1000)).try_collect().await)?;
-    expect(items.iter().copied().eq(0..1000), || format!("a stream gives {items:?}"))?;
+    let items = pool.stream(count(1000)).try_collect().await;
+    let items: Vec<u32> = succeeded("a stream", items)?;
+    expect(items.iter().copied().eq(0..1000), || {
+        format!("`count(1000)` streamed {} items: {items:?}", items.len())
+    })?;
     let other = pool.clone();
-    scene.drain(pool).await?;
+    run.drain(pool).await?;
     let refused = other.call(echo(String::new())).await;
     expect(matches!(refused, Err(CallError::Draining)), || {
-        format!("a call to a drained pool gets {refused:?}")
+        format!("a call on a drained pool returned {refused:?}, not `Draining`")
     })
 }
 
-async fn a_pool_that_is_dropped_leaves_nothing(scene: &Scene) -> Result<(), Unfit> {
-    let pool = scene.start(scene.pool()).await?;
-    needed("the first call fails", pool.call(echo(String::new())).await)?;
+async fn a_dropped_pool_leaves_no_instance(run: &CheckRun) -> Result<(), CheckFailure> {
+    let pool = run.start(run.pool()).await?;
+    succeeded("the first call", pool.call(echo(String::new())).await)?;
     drop(pool);
-    scene.all_dead().await
+    run.all_dead().await
 }
 
-/// Leads the boots that follow to an address where nobody answers, for as long as it is kept.
-async fn nobody_home(scene: &Scene) -> Result<TcpListener, Unfit> {
-    let silent = needed("no port for a silent listener", TcpListener::bind("127.0.0.1:0").await)?;
-    let address = needed("a listener without address", silent.local_addr())?;
-    scene.witness.lead_astray(format!("ws://{address}"));
+/// Makes the runners that are booted from now on connect to a listener that never answers, until the
+/// listener is dropped.
+async fn misdirect(run: &CheckRun) -> Result<TcpListener, CheckFailure> {
+    let silent = succeeded("opening a listener", TcpListener::bind("127.0.0.1:0").await)?;
+    let address = succeeded("asking for the listener's address", silent.local_addr())?;
+    run.backend.misdirect(format!("ws://{address}"));
     Ok(silent)
 }

@@ -1,4 +1,4 @@
-//! What the suite has its copies do.
+//! The remote functions that the checks call.
 
 use flame_runner_shim::host::{Host, ProcessHost};
 use flame_runner_shim::started::started;
@@ -9,39 +9,39 @@ use serde::{Deserialize, Serialize};
 use crate::CallContext;
 use crate::remote;
 
-/// What a copy knows of itself.
+/// What a runner knows about itself.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Who {
+pub(super) struct Identity {
     pub(super) runner: Option<RunnerRef>,
-    /// FLAME_PARENT, where its host had set it in the environment.
+    /// FLAME_PARENT, if it was in the environment.
     pub(super) flame_parent: Option<String>,
-    /// What it would call its instance if it is a process of its own.
+    /// The instance id that a runner in a process of its own reports.
     pub(super) process: String,
 }
 
-/// Who are you?
+/// Returns what the runner knows about itself.
 #[remote]
-pub(super) async fn who() -> Who {
-    Who {
+pub(super) async fn identify() -> Identity {
+    Identity {
         runner: CallContext::current().map(|call| call.runner),
         flame_parent: started().parent().and_then(|text| text.to_str()).map(str::to_owned),
         process: ProcessHost.instance(),
     }
 }
 
-/// Gives back what it gets, on a blocking thread.
+/// Returns its argument. A plain function: it runs on a blocking thread.
 #[remote]
 pub(super) fn echo(text: String) -> String {
     text
 }
 
-/// The numbers below `to`.
+/// Streams the numbers below `to`.
 #[remote]
 pub(super) fn count(to: u32) -> impl Stream<Item = u32> {
     stream::iter(0..to)
 }
 
-/// Never ends by itself.
+/// Never returns.
 #[remote]
 pub(super) async fn forever() {
     std::future::pending().await

@@ -14,6 +14,7 @@ pub mod mux;
 pub mod packet;
 pub mod session;
 
+pub mod backoff;
 pub mod body;
 pub mod call;
 pub mod code;

@@ -1,14 +1,14 @@
-//! What the runners are asked to do.
+//! The functions that runners run.
 
 use flame_aws::remote;
 
-/// The least that a call can do, and whose answer tells one runner's process from another's.
+/// A minimal call, whose result identifies the runner's process.
 #[remote]
 pub(crate) async fn process_id() -> u32 {
     std::process::id()
 }
 
-/// Keeps its slot until its caller lets go.
+/// Keeps its slot until the caller drops the call.
 #[remote]
 pub(crate) async fn hold() {
     std::future::pending().await

@@ -1,22 +1,23 @@
-//! What a runner on AWS costs beside the bare start of a process there, in the emulator.
+//! The cost of a runner on AWS, compared with a bare process there, measured in the emulator.
 //!
 //! ```text
 //! cargo bench -p flame-tests --bench aws -- [--quick]
 //!
-//!   this process ──▶ its emulator ──▶ tasks and environments: copies of this executable
-//!     one.rs: one runner beside one bare start     fleet.rs: a hundred, or fifty, at once
+//!   this process ──▶ the emulator ──▶ tasks and environments: copies of this executable
+//!     single_runner: one runner and one bare start     many_runners: a hundred, or fifty, at once
+//!     baseline: the bare processes                     report: the table and the JSON file
 //! ```
 //!
-//! The emulator stands in for AWS, which takes seconds where it takes milliseconds. What is left
-//! when its own bare start is taken away is ours, and only that is meant. The figures join those
-//! of the other benchmark in `target/bench.json`; `control/benches/README.md` says what each means.
+//! AWS takes seconds where the emulator takes milliseconds. Only the difference from the emulator's own
+//! bare start counts, since that is the cost of flame-aws. The figures join those of the other benchmark
+//! in `target/bench.json`; `control/benches/README.md` explains each.
 
-mod bare;
-mod fleet;
+mod baseline;
 mod functions;
-mod one;
+mod many_runners;
 mod report;
 mod sample;
+mod single_runner;
 
 use std::process::ExitCode;
 
@@ -30,14 +31,14 @@ use crate::sample::Effort;
 const USAGE: &str = "\
 cargo bench -p flame-tests --bench aws -- [--quick]
 
-  --quick  fewer rounds: a look, not a figure to keep";
+  --quick  fewer rounds, for a first look; do not keep these figures";
 
 fn main() -> ExitCode {
-    if let Some(bare) = bare::Bare::read() {
-        bare.run();
+    if let Some(process) = baseline::BareProcess::read() {
+        process.run();
         return ExitCode::SUCCESS;
     }
-    // A runner has the arguments of its task or function, which say nothing.
+    // A runner's arguments are those of its task or function, not options of the benchmark.
     let effort = match flame_aws::is_runner() {
         true => Ok(Effort::Full),
         false => effort(std::env::args().skip(1)),
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // The state of the functions that come with the harness: every copy checks that it is there.
+    // The state that the functions of the test harness need: each copy checks that it is registered.
     let app = App::new().state(Db("bench".to_owned()));
     let ran = sample::runtime().block_on(app.run(async || {
         let report = tokio::spawn(measure(effort)).await;
@@ -78,15 +79,15 @@ fn main() -> ExitCode {
 async fn measure(effort: Effort) -> Report {
     let mut report = Report::new(effort);
     report.measuring("one task");
-    report.extend(one::on_ecs(effort).await);
+    report.extend(single_runner::on_ecs(effort).await);
     report.measuring("one invocation, cold");
-    report.extend(one::on_lambda(effort).await);
+    report.extend(single_runner::on_lambda(effort).await);
     report.measuring("one invocation, warm");
-    report.extend(one::on_warm_lambda(effort).await);
+    report.extend(single_runner::on_warm_lambda(effort).await);
     report.measuring("many tasks at once");
-    report.extend(fleet::on_ecs(effort).await);
+    report.extend(many_runners::on_ecs(effort).await);
     report.measuring("many invocations at once");
-    report.extend(fleet::on_lambda(effort).await);
+    report.extend(many_runners::on_lambda(effort).await);
     report
 }
 
@@ -95,9 +96,9 @@ fn effort(arguments: impl Iterator<Item = String>) -> Result<Effort, String> {
     for argument in arguments {
         match argument.as_str() {
             "--quick" => effort = Effort::Quick,
-            // Cargo says so to every benchmark.
+            // Cargo passes it to every benchmark.
             "--bench" => {}
-            other => return Err(format!("there is no option `{other}`\n\n{USAGE}")),
+            other => return Err(format!("unknown option `{other}`\n\n{USAGE}")),
         }
     }
     Ok(effort)

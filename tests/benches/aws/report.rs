@@ -1,4 +1,4 @@
-//! The table that a person reads, and the figures' way into the file of the whole benchmark.
+//! The report: a table for people, and the figures for the JSON file of all benchmarks.
 
 use std::fmt;
 use std::io;
@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 
 use crate::sample::Effort;
 
-/// What a figure is to be.
+/// The goal of a figure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Aim {
     None,
     Below(f64),
 }
 
-/// A median, and what it stands beside; the unit is in the key.
+/// A median, optionally with the baseline it is compared with. The unit is in the key.
 #[derive(Debug)]
 pub(crate) struct Figure {
     key: String,
@@ -26,12 +26,12 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// The median of so many rounds.
+    /// The median of `rounds` rounds.
     pub(crate) fn new(key: impl Into<String>, value: f64, rounds: usize) -> Self {
         Self { key: key.into(), value, rounds, floor: None, aim: Aim::None }
     }
 
-    /// What was measured beside it, in as many rounds.
+    /// Adds the baseline, measured in as many rounds.
     pub(crate) fn beside(mut self, key: impl Into<String>, value: f64) -> Self {
         self.floor = Some((key.into(), value));
         self
@@ -57,12 +57,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// An empty one, at the beginning of the measurements.
+    /// An empty report, created before the measurements.
     pub(crate) fn new(effort: Effort) -> Self {
         Self { figures: Vec::new(), effort, load_before: load() }
     }
 
-    /// Says what comes next: it takes minutes.
+    /// Prints what is measured next, since it takes minutes.
     pub(crate) fn measuring(&self, what: &str) {
         eprintln!("measuring {what} (load {})", load());
     }
@@ -71,10 +71,10 @@ impl Report {
         self.figures.extend(figures);
     }
 
-    /// Writes the figures into `target/bench.json` of the workspace, beside those that are there.
+    /// Adds the figures to `target/bench.json` of the workspace.
     ///
     /// # Errors
-    /// Those of the file system; or the file is there, and not an object of JSON.
+    /// Those of the file system, or if the file is not a JSON object.
     pub(crate) fn save(&self) -> io::Result<()> {
         let path = path();
         let mut all: Map<String, Value> = match std::fs::read(&path) {
@@ -137,18 +137,19 @@ impl fmt::Display for Report {
                 figure.rounds,
             )?;
         }
-        let quick = if self.effort == Effort::Quick { ", --quick: not to be kept" } else { "" };
+        let quick =
+            if self.effort == Effort::Quick { ", --quick: do not keep these figures" } else { "" };
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         write!(f, "\n{cpus} CPUs, load {} before and {} after{quick}", self.load_before, load())
     }
 }
 
-/// Three digits behind the point; what is no number is none in JSON either.
+/// Rounds to three decimal places. NaN and infinity become null in JSON.
 fn thousandths(value: f64) -> Value {
     json!((value * 1e3).round() / 1e3)
 }
 
-/// Runnable processes, averaged over the last minute, as the system has it.
+/// The system's load average over the last minute.
 fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()

@@ -1,10 +1,10 @@
-//! Times, and what is made of them.
+//! Samples, and their median.
 
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-/// How much trouble to take.
+/// How many rounds to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
     Full,
@@ -12,8 +12,8 @@ pub(crate) enum Effort {
 }
 
 impl Effort {
-    /// How many rounds, of that many in full: a fifth, but one at least, as one of a fleet lasts most
-    /// of a minute.
+    /// The number of rounds, if `full` is the full number. Quick is a fifth, since a round with many
+    /// runners takes most of a minute, but at least one.
     pub(crate) fn rounds(self, full: usize) -> usize {
         match self {
             Self::Full => full,
@@ -27,12 +27,12 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Every process of the benchmark has such a one, runners included.
+/// The runtime of each process of the benchmark, including runners.
 pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// What was seen of one figure, a value for each round.
+/// The values of one figure: one for each round.
 #[derive(Debug, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
@@ -49,7 +49,7 @@ impl Samples {
         self.0.len()
     }
 
-    /// The middle one; of two in the middle the mean.
+    /// The median.
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable_by(f64::total_cmp);

@@ -5,7 +5,8 @@ use flame_aws::testing::Conformance;
 use flame_tests::emulator::{self, EcsApp};
 use libtest_mimic::Trial;
 
-/// The checks. They begin with an account of theirs, so they must be made outside of a runtime.
+/// The checks, in an AWS account of their own. Building them blocks on a runtime, so it must happen
+/// outside of one.
 pub(crate) fn trials() -> Vec<Trial> {
     if let Err(why) = emulator::ready() {
         return vec![Trial::test("conformance", move || Err(why.into()))];
@@ -15,18 +16,27 @@ pub(crate) fn trials() -> Vec<Trial> {
         let app = EcsApp::new().await;
         app.account.sdk().await
     });
-    let make = move |change: fn(EcsBuilder) -> EcsBuilder| {
+    let backend = move |change: fn(EcsBuilder) -> EcsBuilder| {
         let config = config.clone();
         move || -> Ecs { change(EcsApp::backend_with(config.clone())).build() }
     };
     let checks = emulator::checks(|| {
-        Conformance::of(make(|backend| backend))
-            .refuses("an unknown cluster", make(|backend| backend.cluster("nowhere")))
-            .refuses("an unknown task definition", make(|backend| backend.task_definition("none")))
-            .refuses("an unknown container", make(|backend| backend.container("other")))
-            .refuses("no subnet", make(|backend| backend.subnets([""; 0])))
-            .refuses("a size that there is not", make(|backend| backend.cpu(256).memory(4_096)))
-            .refuses("too long overrides", make(|backend| backend.env("BIG", "x".repeat(8_000))))
+        Conformance::of(backend(|backend| backend))
+            .rejects("an unknown cluster", backend(|backend| backend.cluster("nowhere")))
+            .rejects(
+                "an unknown task definition",
+                backend(|backend| backend.task_definition("none")),
+            )
+            .rejects("an unknown container", backend(|backend| backend.container("other")))
+            .rejects("no subnet", backend(|backend| backend.subnets([""; 0])))
+            .rejects(
+                "a size that Fargate does not have",
+                backend(|backend| backend.cpu(256).memory(4_096)),
+            )
+            .rejects(
+                "overrides that are too long",
+                backend(|backend| backend.env("BIG", "x".repeat(8_000))),
+            )
     });
     let trials = checks.into_iter().map(|check| {
         let name = format!("conformance::{}", check.name());

@@ -1,4 +1,4 @@
-//! Lives of tasks: many at once, to zero and back, signals, and what all of it costs in requests.
+//! The life of tasks: many at once, scaling to zero and back, signals, and the number of requests.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,30 +15,30 @@ use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
     let anywhere = tests![
-        an_idle_runner_ends_by_itself_and_the_pool_comes_back_from_zero,
-        a_runner_that_crashes_is_seen_with_its_exit_code,
-        a_killed_parent_leaves_no_task_beyond_the_grace,
+        an_idle_runner_ends_by_itself_and_the_pool_scales_up_from_zero,
+        a_runner_that_crashes_is_reported_with_its_exit_code,
+        a_killed_parents_tasks_end_after_the_reconnect_timeout,
     ];
     let here = tests![
-        fifty_runners_boot_at_once_and_cost_less_than_four_requests_each,
-        a_runner_that_is_killed_is_lost_and_replaced,
-        a_task_that_hangs_is_lost_and_stopped,
-        a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere,
-        a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill,
-        a_task_that_starts_when_its_parent_is_dead_ends_by_itself,
-        a_pool_that_drains_in_a_boot_leaves_no_task,
-        throttled_looks_do_not_stop_the_poller,
-        a_stop_that_is_throttled_is_repeated,
+        fifty_runners_boot_at_once_with_fewer_than_four_requests_each,
+        a_killed_runner_is_lost_and_replaced,
+        a_hanging_task_is_lost_and_stopped,
+        after_a_spot_interruption_calls_finish_and_new_calls_go_to_another_runner,
+        a_call_that_outlasts_the_window_after_sigterm_is_cancelled_before_sigkill,
+        a_task_that_starts_after_its_parents_death_ends_by_itself,
+        a_pool_that_drains_during_a_boot_leaves_no_task,
+        throttled_polls_do_not_stop_the_poller,
+        a_throttled_stop_is_retried,
     ];
     [anywhere, emulated(here)].concat()
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn fifty_runners_boot_at_once_and_cost_less_than_four_requests_each() {
+async fn fifty_runners_boot_at_once_with_fewer_than_four_requests_each() {
     const RUNNERS: u32 = 50;
     let app = EcsApp::new().await;
-    // As often as it is by default.
+    // The default intervals.
     let backend = app.backend().await.poll_every(SECOND, SECOND * 5);
     let pool = app.pool_of("fifty", backend).min(RUNNERS).max(RUNNERS).max_concurrency(1);
     let pool = pool.start().await.unwrap();
@@ -52,13 +52,14 @@ async fn fifty_runners_boot_at_once_and_cost_less_than_four_requests_each() {
     let calls = app.account.calls().await;
     let count = |name: &str| calls.get(name).copied().unwrap_or(0);
     assert_eq!(count("RunTask"), u64::from(RUNNERS));
-    assert_eq!(count("StopTask"), 0, "they ended by themselves");
-    assert_eq!(count("RegisterTaskDefinition"), 1, "that of the test: none at run time");
-    let life = ["RunTask", "DescribeTasks", "StopTask", "ListTasks"].map(count).iter().sum::<u64>();
-    assert!(life < u64::from(4 * RUNNERS), "{calls:?}");
+    assert_eq!(count("StopTask"), 0, "the runners ended by themselves");
+    assert_eq!(count("RegisterTaskDefinition"), 1, "the test registers one, and the backend none");
+    let requests =
+        ["RunTask", "DescribeTasks", "StopTask", "ListTasks"].map(count).iter().sum::<u64>();
+    assert!(requests < u64::from(4 * RUNNERS), "{calls:?}");
 }
 
-async fn an_idle_runner_ends_by_itself_and_the_pool_comes_back_from_zero() {
+async fn an_idle_runner_ends_by_itself_and_the_pool_scales_up_from_zero() {
     let app = EcsApp::new().await;
     let pool = app.pool("idle").await.max(1).idle_shutdown_after(Duration::from_millis(300));
     let pool = pool.start().await.unwrap();
@@ -74,7 +75,7 @@ async fn an_idle_runner_ends_by_itself_and_the_pool_comes_back_from_zero() {
     app.until_nothing_runs().await;
 }
 
-async fn a_runner_that_crashes_is_seen_with_its_exit_code() {
+async fn a_runner_that_crashes_is_reported_with_its_exit_code() {
     let app = EcsApp::new().await;
     let pool = app.pool("crashes").await.max(1).start().await.unwrap();
     match pool.call(demo::exits(7)).await {
@@ -87,7 +88,7 @@ async fn a_runner_that_crashes_is_seen_with_its_exit_code() {
     pool.drain().await;
 }
 
-async fn a_runner_that_is_killed_is_lost_and_replaced() {
+async fn a_killed_runner_is_lost_and_replaced() {
     let app = EcsApp::new().await;
     let pool = app.pool("killed").await.max(1).start().await.unwrap();
     let killed = pool.call(demo::ecs_instance()).await.unwrap().unwrap();
@@ -101,7 +102,7 @@ async fn a_runner_that_is_killed_is_lost_and_replaced() {
     app.until_nothing_runs().await;
 }
 
-async fn a_task_that_hangs_is_lost_and_stopped() {
+async fn a_hanging_task_is_lost_and_stopped() {
     let app = EcsApp::new().await;
     app.define("hangs", |container| container.stop_timeout(2)).await;
     let backend = app.backend().await.task_definition("hangs");
@@ -112,13 +113,17 @@ async fn a_task_that_hangs_is_lost_and_stopped() {
     assert!(matches!(ended, Err(CallError::RunnerLost { started: true, .. })), "{ended:?}");
     let task = app.until_stopped(&arn).await;
     assert_eq!(task.stop_code().map(|code| code.as_str()), Some("UserInitiated"));
-    assert_eq!(task.containers()[0].exit_code(), Some(137), "it hears no SIGTERM");
+    assert_eq!(
+        task.containers()[0].exit_code(),
+        Some(137),
+        "a blocked runtime does not handle SIGTERM"
+    );
     assert!(app.account.count("StopTask").await >= 1);
     pool.drain().await;
     app.until_nothing_runs().await;
 }
 
-async fn a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere() {
+async fn after_a_spot_interruption_calls_finish_and_new_calls_go_to_another_runner() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.capacity_provider("FARGATE_SPOT", 1);
     let pool = app.pool_of("spot", backend).timeout(None).start().await.unwrap();
@@ -131,28 +136,28 @@ async fn a_spot_notice_lets_the_call_end_and_sends_new_ones_elsewhere() {
     assert_eq!(task.capacity_provider_name(), Some("FARGATE_SPOT"));
 
     app.account.post("_spot", json!({ "task": arn })).await;
-    // It is told, says so, and takes nothing new.
+    // The runner announces that it drains, and gets no new call.
     let mut watcher = Watcher::new(&pool);
-    let elsewhere = async {
+    let on_another_runner = async {
         loop {
             if pool.call(demo::ecs_instance()).await.unwrap().unwrap() != arn {
                 return;
             }
         }
     };
-    elsewhere.await;
+    on_another_runner.await;
     gate.open();
-    assert_eq!(call.await.unwrap().unwrap().unwrap(), pid, "the call has run to its end");
+    assert_eq!(call.await.unwrap().unwrap().unwrap(), pid, "the call finished");
     let task = app.until_stopped(&arn).await;
     assert_eq!(task.stop_code().map(|code| code.as_str()), Some("SpotInterruption"));
-    assert_eq!(task.containers()[0].exit_code(), Some(0), "it left in good order");
+    assert_eq!(task.containers()[0].exit_code(), Some(0), "the runner exited cleanly");
     pool.drain().await;
     watcher.drained().await;
 }
 
-async fn a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill() {
+async fn a_call_that_outlasts_the_window_after_sigterm_is_cancelled_before_sigkill() {
     let app = EcsApp::new().await;
-    // As with the defaults, window and `stopTimeout` are the same.
+    // The shutdown window is as long as `stopTimeout`, as with the defaults.
     app.define("short", |container| container.stop_timeout(6)).await;
     for spot in [true, false] {
         let backend = app.backend().await.task_definition("short");
@@ -169,16 +174,16 @@ async fn a_call_that_does_not_end_after_sigterm_is_ended_before_sigkill() {
             stop.send().await.unwrap();
         }
         let ended = call.await.unwrap().unwrap_err();
-        // What it says of the call may be overtaken by its goodbye.
+
         assert!(matches!(ended, CallError::Cancelled), "{ended:?}");
         let task = app.until_stopped(&arn).await;
-        assert_eq!(task.containers()[0].exit_code(), Some(83), "it left by itself");
+        assert_eq!(task.containers()[0].exit_code(), Some(83), "the runner exited by itself");
         pool.drain().await;
     }
     app.until_nothing_runs().await;
 }
 
-async fn a_killed_parent_leaves_no_task_beyond_the_grace() {
+async fn a_killed_parents_tasks_end_after_the_reconnect_timeout() {
     let app = EcsApp::new().await;
     let variables = app.account.variables();
     let variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
@@ -191,26 +196,26 @@ async fn a_killed_parent_leaves_no_task_beyond_the_grace() {
         assert!(app.runs(*pid).await, "{children:?}");
     }
     parent.kill().await;
-    // The grace is one second; the rest is for a machine that is busy. Elsewhere than in the
-    // emulator a task may be seen to stop much later than it does.
-    let patience = if emulator::is_used().unwrap() { SECOND * 15 } else { SECOND * 60 };
-    let gone = tokio::time::timeout(patience, app.until_nothing_runs()).await;
-    gone.expect("they end when the grace is over");
+    // `reconnect_timeout` is one second; the rest is for a busy machine. Outside of the emulator ECS
+    // may report a stop much later than it happens.
+    let limit = if emulator::is_used().unwrap() { SECOND * 15 } else { SECOND * 60 };
+    let gone = tokio::time::timeout(limit, app.until_nothing_runs()).await;
+    gone.expect("the tasks end after the reconnect timeout");
     let tasks = app.tasks().await;
     let codes: Vec<_> = tasks.iter().map(|task| task.containers()[0].exit_code()).collect();
-    assert!(codes.iter().all(|code| *code == Some(82)), "they found their parent lost: {codes:?}");
+    assert!(codes.iter().all(|code| *code == Some(82)), "the runners lost their parent: {codes:?}");
     let stops = tasks.iter().map(|task| task.stop_code().map(|code| code.as_str()));
     let stops: Vec<_> = stops.collect();
-    assert_eq!(stops, [Some("EssentialContainerExited"); 2], "nobody else ended them");
+    assert_eq!(stops, [Some("EssentialContainerExited"); 2], "nothing else stopped the tasks");
 }
 
-async fn a_task_that_starts_when_its_parent_is_dead_ends_by_itself() {
+async fn a_task_that_starts_after_its_parents_death_ends_by_itself() {
     let app = EcsApp::new().await;
     app.account.fault(json!({ "target": "task", "start_ms": 4_000 })).await;
     let variables = app.account.variables();
     let variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
     let parent = Program::start("ecs_booting", &variables);
-    let ordered = async {
+    let launched = async {
         loop {
             if let [task] = app.tasks().await.as_slice() {
                 return task.task_arn().unwrap().to_owned();
@@ -218,18 +223,18 @@ async fn a_task_that_starts_when_its_parent_is_dead_ends_by_itself() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let arn = tokio::time::timeout(SECOND * 30, ordered).await.expect("a task is ordered");
+    let arn = tokio::time::timeout(SECOND * 30, launched).await.expect("a task is launched");
     parent.kill().await;
-    assert!(app.account.running().await.is_empty(), "it is still to start");
+    assert!(app.account.running().await.is_empty(), "the task has not started yet");
     let task = app.until_stopped(&arn).await;
-    assert!(task.started_at().is_some(), "it did start");
+    assert!(task.started_at().is_some(), "the task did start");
     assert_eq!(task.stop_code().map(|code| code.as_str()), Some("EssentialContainerExited"));
-    assert_eq!(task.containers()[0].exit_code(), Some(81), "it never found its parent");
-    assert_eq!(app.account.count("StopTask").await, 0, "nobody else ended it");
+    assert_eq!(task.containers()[0].exit_code(), Some(81), "the runner never reached its parent");
+    assert_eq!(app.account.count("StopTask").await, 0, "nothing else stopped the task");
     app.until_nothing_runs().await;
 }
 
-async fn a_pool_that_drains_in_a_boot_leaves_no_task() {
+async fn a_pool_that_drains_during_a_boot_leaves_no_task() {
     let app = EcsApp::new().await;
     app.account.fault(json!({ "target": "task", "start_ms": 300 })).await;
     let pool = app.pool("drains").await.min(2).start().await.unwrap();
@@ -247,7 +252,7 @@ async fn a_pool_that_drains_in_a_boot_leaves_no_task() {
     assert!(tasks.iter().all(|task| task.last_status() == Some("STOPPED")));
 }
 
-async fn throttled_looks_do_not_stop_the_poller() {
+async fn throttled_polls_do_not_stop_the_poller() {
     let app = EcsApp::new().await;
     let pool = app.pool("throttled").await.max(1).idle_shutdown_after(Idle::Never);
     let pool = pool.start().await.unwrap();
@@ -256,11 +261,11 @@ async fn throttled_looks_do_not_stop_the_poller() {
     app.account.fails("DescribeTasks", 1, "ServerException", "").await;
     let mut watcher = Watcher::new(&pool);
     app.account.kill().await;
-    assert_eq!(watcher.lost().await, 0, "its death is seen all the same");
+    assert_eq!(watcher.lost().await, 0, "the death is seen nevertheless");
     pool.drain().await;
 }
 
-async fn a_stop_that_is_throttled_is_repeated() {
+async fn a_throttled_stop_is_retried() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.env("DEMO_HANG_IN_BOOT", "1");
     let pool = app.pool_of("stops", backend).max(1).boot_timeout(SECOND).start().await.unwrap();

@@ -1,13 +1,13 @@
-//! Runners on ECS, in the emulator: real tasks of the suite itself, and AWS's ways to fail.
+//! Runners on ECS, in the emulator: the tasks are copies of this suite, and ECS fails on demand.
 
 mod boots;
-mod calls;
 mod conformance;
 mod life;
 mod orphans;
 mod setup;
+mod work;
 
 fn main() -> std::process::ExitCode {
-    let tests = [calls::tests(), life::tests(), boots::tests(), setup::tests(), orphans::tests()];
+    let tests = [work::tests(), life::tests(), boots::tests(), setup::tests(), orphans::tests()];
     flame_tests::suite_with(tests.concat(), conformance::trials)
 }

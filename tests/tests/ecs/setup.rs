@@ -1,4 +1,4 @@
-//! Pools that start, or do not, and say why.
+//! Starts of pools: which settings are accepted, and what the errors say.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use tokio::net::TcpListener;
 
 pub(crate) fn tests() -> Vec<Test> {
     let anywhere = tests![
-        a_pool_that_no_task_can_reach_does_not_start,
-        a_shutdown_window_beyond_the_stop_timeout_does_not_start,
-        a_start_without_credentials_says_so_at_once,
-        a_start_without_root_certificates_says_so,
-        another_size_is_set_for_the_task_and_its_container,
-        a_backend_serves_one_pool,
-        a_parent_on_ecs_needs_nothing_but_subnets,
-        a_runner_that_can_not_tell_its_task_says_so_and_ends,
+        a_pool_at_an_unreachable_address_does_not_start,
+        a_shutdown_timeout_longer_than_the_stop_timeout_is_rejected,
+        a_start_without_credentials_fails_at_once,
+        a_start_without_root_certificates_fails_with_advice,
+        another_size_applies_to_the_task_and_its_container,
+        one_backend_can_start_several_pools,
+        a_parent_on_ecs_without_permissions_needs_only_subnets,
+        a_runner_without_task_metadata_exits_with_an_error,
     ];
     let here = tests![
-        what_is_not_there_is_named_with_where_to_set_it,
-        a_container_that_does_not_end_its_task_does_not_start,
-        the_document_of_a_deployment_sets_all_that_the_builder_can,
-        a_parent_on_ecs_needs_nothing,
-        what_may_not_be_looked_at_is_not_checked,
-        a_start_that_is_throttled_is_repeated,
-        a_parent_on_ec2_is_dialled_at_its_private_address,
+        settings_that_ecs_does_not_know_are_named_with_where_to_set_them,
+        a_container_whose_exit_does_not_end_its_task_is_rejected_at_the_start,
+        flame_aws_can_set_everything_that_the_builder_can,
+        a_parent_on_ecs_needs_no_settings,
+        checks_without_permission_are_skipped,
+        a_throttled_start_is_retried,
+        runners_connect_to_the_private_address_of_a_parent_on_ec2,
     ];
     [anywhere, emulated(here)].concat()
 }
 
-/// What the backend says against starting.
+/// The error with which the start failed.
 fn refusal(started: Result<Pool, PoolError>) -> String {
     match started {
         Err(error @ PoolError::Backend(_)) => error.source().unwrap().to_string(),
@@ -48,7 +48,7 @@ async fn start(app: &EcsApp, backend: EcsBuilder) -> Result<Pool, PoolError> {
     app.pool_of("setup", backend).start().await
 }
 
-async fn what_is_not_there_is_named_with_where_to_set_it() {
+async fn settings_that_ecs_does_not_know_are_named_with_where_to_set_them() {
     let app = EcsApp::new().await;
     let backend = app.backend().await;
     let wrong = [
@@ -59,8 +59,9 @@ async fn what_is_not_there_is_named_with_where_to_set_it() {
         (backend.clone().memory(8_192), ["8192 MiB", "with `cpu` 256"]),
         (backend.clone().env("BIG", "x".repeat(8_192)), ["8192", "task definition"]),
     ];
-    let unlike = backend.clone().cluster("nowhere").container("other");
-    let wrong = wrong.into_iter().chain([(unlike, ["FLAME_ECS_CLUSTER", "FLAME_ECS_CONTAINER"])]);
+    let two_problems = backend.clone().cluster("nowhere").container("other");
+    let wrong =
+        wrong.into_iter().chain([(two_problems, ["FLAME_ECS_CLUSTER", "FLAME_ECS_CONTAINER"])]);
     for (backend, parts) in wrong {
         let refusal = refusal(start(&app, backend).await);
         assert!(parts.iter().all(|part| refusal.contains(part)), "{refusal}");
@@ -68,43 +69,43 @@ async fn what_is_not_there_is_named_with_where_to_set_it() {
     assert_eq!(app.account.count("RunTask").await, 0);
 }
 
-async fn a_pool_that_no_task_can_reach_does_not_start() {
+async fn a_pool_at_an_unreachable_address_does_not_start() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.subnets([""; 0]);
     let pool = app.pool_of("setup", backend).advertise("ws://0.0.0.0:4100");
     let refusal = refusal(pool.start().await);
     assert!(refusal.contains("ws://0.0.0.0:") && refusal.contains(".advertise("), "{refusal}");
-    assert!(refusal.contains("FLAME_ECS_SUBNETS"), "all at once: {refusal}");
+    assert!(refusal.contains("FLAME_ECS_SUBNETS"), "all problems are reported: {refusal}");
 }
 
-async fn a_shutdown_window_beyond_the_stop_timeout_does_not_start() {
+async fn a_shutdown_timeout_longer_than_the_stop_timeout_is_rejected() {
     let app = EcsApp::new().await;
     let window = Duration::from_secs(100);
     let refusal = refusal(app.pool("setup").await.shutdown_timeout(window).start().await);
     assert!(refusal.contains("`stopTimeout`, which is 30 s"), "{refusal}");
-    app.define("patient", |container| container.stop_timeout(120)).await;
-    let backend = app.backend().await.task_definition("patient");
+    app.define("long", |container| container.stop_timeout(120)).await;
+    let backend = app.backend().await.task_definition("long");
     let pool = app.pool_of("setup", backend).shutdown_timeout(window).start().await.unwrap();
     pool.drain().await;
 }
 
-async fn a_container_that_does_not_end_its_task_does_not_start() {
+async fn a_container_whose_exit_does_not_end_its_task_is_rejected_at_the_start() {
     let app = EcsApp::new().await;
-    // ECS takes only a task definition with an essential container.
+    // ECS requires at least one essential container.
     let other = ContainerDefinition::builder().name("other").image(emulator::IMAGE);
     let other = other.essential(true).build();
     app.define_with("optional", |container| container.essential(false), [other]).await;
-    let again = ContainerRestartPolicy::builder().enabled(true).build().unwrap();
-    app.define("restarts", |container| container.restart_policy(again)).await;
-    for (family, told) in [("optional", "`essential`"), ("restarts", "`restartPolicy`")] {
+    let policy = ContainerRestartPolicy::builder().enabled(true).build().unwrap();
+    app.define("restarts", |container| container.restart_policy(policy)).await;
+    for (family, setting) in [("optional", "`essential`"), ("restarts", "`restartPolicy`")] {
         let backend = app.backend().await.task_definition(family);
         let refusal = refusal(start(&app, backend).await);
-        assert!(refusal.contains(told), "{refusal}");
+        assert!(refusal.contains(setting), "{refusal}");
     }
     assert_eq!(app.account.count("RunTask").await, 0);
 }
 
-async fn what_may_not_be_looked_at_is_not_checked() {
+async fn checks_without_permission_are_skipped() {
     let app = EcsApp::new().await;
     for action in ["DescribeClusters", "DescribeTaskDefinition"] {
         app.account.fails(action, 1_000, "AccessDeniedException", "not authorized").await;
@@ -114,7 +115,7 @@ async fn what_may_not_be_looked_at_is_not_checked() {
     pool.drain().await;
 }
 
-async fn a_start_that_is_throttled_is_repeated() {
+async fn a_throttled_start_is_retried() {
     let app = EcsApp::new().await;
     app.account.fails("DescribeClusters", 2, "ThrottlingException", "Rate exceeded").await;
     let pool = start(&app, app.backend().await).await.unwrap();
@@ -124,7 +125,7 @@ async fn a_start_that_is_throttled_is_repeated() {
     assert!(refusal.contains("Rate exceeded"), "{refusal}");
 }
 
-async fn a_start_without_credentials_says_so_at_once() {
+async fn a_start_without_credentials_fails_at_once() {
     let app = EcsApp::new().await;
     let nobody = aws_config::profile::ProfileFileCredentialsProvider::builder()
         .profile_name("nobody-has-this-profile")
@@ -132,10 +133,10 @@ async fn a_start_without_credentials_says_so_at_once() {
     let nobody = aws_sdk_ecs::config::SharedCredentialsProvider::new(nobody);
     let config = app.account.sdk().await.into_builder().credentials_provider(nobody).build();
     let refusal = refusal(start(&app, EcsApp::backend_with(config)).await);
-    assert!(refusal.contains("look at the credentials"), "{refusal}");
+    assert!(refusal.contains("check the credentials"), "{refusal}");
 }
 
-async fn another_size_is_set_for_the_task_and_its_container() {
+async fn another_size_applies_to_the_task_and_its_container() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.cpu(512).memory(2_048).ephemeral_storage(30);
     let pool = start(&app, backend).await.unwrap();
@@ -149,7 +150,7 @@ async fn another_size_is_set_for_the_task_and_its_container() {
     pool.drain().await;
 }
 
-async fn the_document_of_a_deployment_sets_all_that_the_builder_can() {
+async fn flame_aws_can_set_everything_that_the_builder_can() {
     let app = EcsApp::new().await;
     let settings = json!({
         "ecs": {
@@ -179,13 +180,16 @@ async fn the_document_of_a_deployment_sets_all_that_the_builder_can() {
     assert!(runner.tags().iter().any(team), "{:?}", runner.tags());
 }
 
-async fn a_backend_serves_one_pool() {
+async fn one_backend_can_start_several_pools() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.build();
-    let pool = Pool::builder("one").backend(backend.clone()).start().await.unwrap();
-    let refusal = refusal(Pool::builder("two").backend(backend).start().await);
-    assert!(refusal.contains("each pool its own"), "{refusal}");
-    pool.drain().await;
+    let one = Pool::builder("one").backend(backend.clone()).start().await.unwrap();
+    let two = Pool::builder("two").backend(backend).start().await.unwrap();
+    assert_eq!(one.call(demo::double(1)).await.unwrap(), 2);
+    one.drain().await;
+    assert_eq!(two.call(demo::double(2)).await.unwrap(), 4, "the other pool's tasks live on");
+    two.drain().await;
+    app.until_nothing_runs().await;
 }
 
 /// The subnets of a task.
@@ -195,22 +199,22 @@ fn subnets(task: &Task) -> Vec<&str> {
     subnets.filter_map(|detail| detail.value()).collect()
 }
 
-async fn a_parent_on_ecs_needs_nothing() {
-    is_served_on_ecs(&[("DEMO_PROGRAM", "ecs_app")]).await;
+async fn a_parent_on_ecs_needs_no_settings() {
+    boots_a_runner_like_itself(&[("DEMO_PROGRAM", "ecs_app")]).await;
 }
 
-/// Where ECS does not tell of the task's network.
-async fn a_parent_on_ecs_needs_nothing_but_subnets() {
+/// If ECS does not report the network of the parent's task.
+async fn a_parent_on_ecs_without_permissions_needs_only_subnets() {
     let settings = format!(r#"{{"ecs": {{"subnets": ["{}"]}}, "lambda": {{}}}}"#, EcsApp::SUBNET);
-    is_served_on_ecs(&[("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", &settings)]).await;
+    boots_a_runner_like_itself(&[("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", &settings)]).await;
 }
 
-/// Runs a parent as a task with these variables: its runner is of its own kind.
-async fn is_served_on_ecs(variables: &[(&str, &str)]) {
+/// Runs a parent as an ECS task with these variables, and checks that its runner is like itself.
+async fn boots_a_runner_like_itself(variables: &[(&str, &str)]) {
     let app = EcsApp::new().await;
     let parent = app.run(variables, &[]).await;
     let task = app.until_stopped(&parent).await;
-    assert_eq!(task.containers()[0].exit_code(), Some(0), "its call was answered");
+    assert_eq!(task.containers()[0].exit_code(), Some(0), "the parent's call was answered");
     let tasks = app.tasks().await;
     let runner = tasks.iter().find(|task| task.task_arn() != Some(&parent)).unwrap();
     let of_parent = |tag: &aws_sdk_ecs::types::Tag| {
@@ -218,11 +222,11 @@ async fn is_served_on_ecs(variables: &[(&str, &str)]) {
     };
     assert!(runner.tags().iter().any(of_parent), "{:?}", runner.tags());
     assert_eq!(runner.task_definition_arn(), task.task_definition_arn(), "the same revision");
-    assert_eq!(subnets(runner), subnets(&task), "where its parent is");
+    assert_eq!(subnets(runner), subnets(&task), "the parent's subnet");
     app.until_nothing_runs().await;
 }
 
-/// The metadata service of an instance whose private address is that of this machine to itself.
+/// Starts an instance metadata service that reports 127.0.0.1 as the private address.
 async fn instance_metadata() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -245,7 +249,7 @@ async fn instance_metadata() -> String {
     format!("http://{address}")
 }
 
-async fn a_parent_on_ec2_is_dialled_at_its_private_address() {
+async fn runners_connect_to_the_private_address_of_a_parent_on_ec2() {
     let app = EcsApp::new().await;
     let metadata = instance_metadata().await;
     let variables = app.account.variables();
@@ -257,27 +261,27 @@ async fn a_parent_on_ec2_is_dialled_at_its_private_address() {
         ("FLAME_ECS_SUBNETS", EcsApp::SUBNET),
     ];
     let variables: Vec<_> = variables.chain(settings).collect();
-    // It ends in order if its call was answered: so the runner has found it.
+    // The parent exits cleanly only if its call was answered, so its runner has connected.
     program::Program::start("ecs_app", &variables).finish().await;
     assert_eq!(app.tasks().await.len(), 1);
 }
 
-async fn a_runner_that_can_not_tell_its_task_says_so_and_ends() {
+async fn a_runner_without_task_metadata_exits_with_an_error() {
     let app = EcsApp::new().await;
     let pool = app.pool("nowhere").await.max(1).start().await.unwrap();
     let text = pool.call(demo::flame_parent()).await.unwrap().unwrap();
     pool.drain().await;
     let parent = flame_wire::parent::FlameParent::decode(&text).unwrap();
     assert_eq!(parent.host, HostKind::Ecs);
-    // The same document in a process that is no container of a task.
+    // The same FLAME_PARENT in a process that is not a container of a task.
     let child = program::copy().env("FLAME_PARENT", text).output().await.unwrap();
     assert_eq!(child.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&child.stderr);
-    assert!(said.contains("ECS_CONTAINER_METADATA_URI_V4 is not set"), "{said}");
+    let text = String::from_utf8_lossy(&child.stderr);
+    assert!(text.contains("ECS_CONTAINER_METADATA_URI_V4 is not set"), "{text}");
 }
 
-/// As in an image FROM scratch, where AWS's SDK would panic.
-async fn a_start_without_root_certificates_says_so() {
+/// As in an image FROM scratch, in which the AWS SDK would panic.
+async fn a_start_without_root_certificates_fails_with_advice() {
     let account = EcsApp::new().await.account;
     let folder = TempDir::new();
     let empty = folder.path().join("roots.pem");
@@ -285,7 +289,7 @@ async fn a_start_without_root_certificates_says_so() {
     let mut parent = program::copy();
     parent.env(program::ENV, "ecs_parent").envs(account.variables()).env_remove("SSL_CERT_DIR");
     let ended = parent.env("SSL_CERT_FILE", empty).output().await.unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(said.contains("no root certificate is trusted here"), "{said}");
-    assert!(said.contains("ca-certificates"), "it says what to do: {said}");
+    let text = String::from_utf8_lossy(&ended.stderr);
+    assert!(text.contains("trusts no root certificate"), "{text}");
+    assert!(text.contains("ca-certificates"), "the error says what to do: {text}");
 }

@@ -1,8 +1,11 @@
 //! Boots that fail.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use flame_aws::backend::{Backend, BackendError, BootSpec, Death, Instance, PoolInfo, Process};
+use flame_aws::backend::{
+    Backend, BackendError, BootSpec, Death, Instance, Instances, PoolInfo, Process,
+};
 use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolEvent, TimeoutPhase};
 use flame_tests::process::drains_cleanly;
 use flame_tests::{TempDir, Test, Watcher, demo, process_pool, tests};
@@ -197,7 +200,12 @@ async fn draining_during_a_boot_kills_the_child() {
 #[derive(Clone)]
 struct HangingBackend {
     inner: Process,
-    permits: std::sync::Arc<tokio::sync::Semaphore>,
+    permits: Arc<tokio::sync::Semaphore>,
+}
+
+struct HangingInstances {
+    inner: Arc<dyn Instances>,
+    permits: Arc<tokio::sync::Semaphore>,
 }
 
 impl Backend for HangingBackend {
@@ -209,10 +217,16 @@ impl Backend for HangingBackend {
         Duration::from_millis(100)
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.inner.init(pool)
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        Box::pin(async move {
+            let inner = self.inner.start(pool).await?;
+            Ok(Arc::new(HangingInstances { inner, permits: self.permits.clone() })
+                as Arc<dyn Instances>)
+        })
     }
+}
 
+impl Instances for HangingInstances {
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         Box::pin(async {
             let permit = self.permits.acquire().await;
@@ -231,7 +245,7 @@ impl Backend for HangingBackend {
 }
 
 async fn a_hanging_backend_fails_the_boot_and_its_late_instances_are_stopped() {
-    let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let permits = Arc::new(tokio::sync::Semaphore::new(0));
     let hanging = HangingBackend { inner: Process::new(), permits: permits.clone() };
     let pool = process_pool("test").max(1).backend(hanging).start().await.unwrap();
     let failed = pool.call(demo::double(1)).await;
@@ -252,6 +266,11 @@ struct ContinuingBackend {
     hang: std::path::PathBuf,
 }
 
+struct ContinuingInstances {
+    inner: Arc<dyn Instances>,
+    hang: std::path::PathBuf,
+}
+
 impl Backend for ContinuingBackend {
     fn kind(&self) -> HostKind {
         self.inner.kind()
@@ -261,10 +280,16 @@ impl Backend for ContinuingBackend {
         MINUTE
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.inner.init(pool)
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        Box::pin(async move {
+            let inner = self.inner.start(pool).await?;
+            Ok(Arc::new(ContinuingInstances { inner, hang: self.hang.clone() })
+                as Arc<dyn Instances>)
+        })
     }
+}
 
+impl Instances for ContinuingInstances {
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         self.inner.remote_boot(spec)
     }

@@ -1,4 +1,4 @@
-//! One pool over Fargate and Lambda: Lambda answers while tasks start.
+//! One pool over Fargate and Lambda: Lambda runs calls while tasks start.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
-    emulated(tests![lambda_answers_while_fargate_starts_and_then_the_work_moves])
+    emulated(tests![lambda_runs_calls_while_fargate_starts_and_then_the_work_moves])
 }
 
 /// How long a task takes to start: far longer than an invocation.
 const START_MS: u64 = 3_000;
 
-async fn lambda_answers_while_fargate_starts_and_then_the_work_moves() {
+async fn lambda_runs_calls_while_fargate_starts_and_then_the_work_moves() {
     let function = Function::of_runners().await;
     let app = EcsApp::make(function.account.clone()).await;
     app.account.fault(json!({ "target": "task", "start_ms": START_MS, "count": 10 })).await;
@@ -23,7 +23,7 @@ async fn lambda_answers_while_fargate_starts_and_then_the_work_moves() {
     let pool = pool.idle_shutdown_after(Duration::from_millis(500)).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
 
-    // A child may run for ever, and so it waits for a task, whoever else is served meanwhile.
+    // A child may run forever, so it waits for a task while calls run on Lambda.
     let child = tokio::spawn(pool.place_child(demo::forever()));
     let doubled: Vec<u32> = pool.map((0..8).map(demo::double)).try_collect().await.unwrap();
     assert_eq!(doubled, (0..8).map(|n| 2 * n).collect::<Vec<_>>());
@@ -38,7 +38,7 @@ async fn lambda_answers_while_fargate_starts_and_then_the_work_moves() {
         PoolEvent::Shrink { reason, .. } => Some(*reason),
         _ => None,
     });
-    assert_eq!(reason.await, ShrinkReason::Idle, "the invocations idle out");
+    assert_eq!(reason.await, ShrinkReason::Idle, "idle invocations end");
     drop(child);
     pool.drain().await;
     function.until_quiet().await;

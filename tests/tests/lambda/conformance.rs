@@ -8,25 +8,25 @@ use flame_tests::{Test, tests};
 use futures_util::future::join_all;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![it_keeps_what_a_pool_relies_on]
+    tests![the_backend_passes_the_conformance_suite]
 }
 
-/// All checks at once, each with a backend of its own over one function.
-async fn it_keeps_what_a_pool_relies_on() {
-    // The suite's calls may take long, and go to no runner that may end before.
+/// All checks run concurrently, each with its own backend for the same function.
+async fn the_backend_passes_the_conformance_suite() {
+    // The suite's calls may take long, and are placed only on runners that live as long.
     let runner = [("FLAME_RUNNER", "lambda")];
     let function = Function::with(Duration::from_secs(900), &runner).await;
     let options = function.backend().await;
-    let nameless = options.clone().function(" ");
+    let unnamed = options.clone().function(" ");
     let checks = emulator::checks(|| {
-        let (options, nameless) = (options.clone(), nameless.clone());
+        let (options, unnamed) = (options.clone(), unnamed.clone());
         Conformance::of(move || options.clone().build())
-            .refuses("a function without a name", move || nameless.clone().build())
+            .rejects("a missing function name", move || unnamed.clone().build())
     });
     assert!(checks.len() > 10);
     let run = checks.iter().map(async |check| (check.name(), check.run().await));
     let unfit: Vec<_> =
         join_all(run).await.into_iter().filter(|(_, outcome)| outcome.is_err()).collect();
     assert!(unfit.is_empty(), "{unfit:#?}");
-    // What the checks have led astray runs on to the function's timeout: nobody can end it.
+    // Invocations that the checks made hang run until the function's timeout: Lambda can't end them.
 }

@@ -1,4 +1,4 @@
-//! Environments: one process, one runner after the other, frozen in between.
+//! Execution environments: one process for one runner after another, frozen in between.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use rustix::process::Signal;
 use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
-    let anywhere = tests![a_runner_drains_before_its_deadline_and_no_call_is_lost,];
+    let anywhere = tests![a_runner_drains_before_its_timeout_and_no_call_is_lost];
     let here = tests![
-        an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again,
-        an_environment_keeps_no_connection_to_the_parent_of_its_last_runner,
+        an_idle_runners_invocation_ends_and_its_environment_is_reused,
+        an_environment_keeps_no_connection_to_its_last_runners_parent,
         the_log_of_a_second_runner_reaches_its_own_parent,
-        a_plain_function_that_runs_on_ends_its_environment,
-        a_killed_parents_invocations_end_within_its_grace,
-        a_runner_whose_parent_was_killed_while_it_booted_ends_by_its_failsafe,
+        a_plain_function_that_still_runs_ends_its_environment,
+        a_killed_parents_invocations_end_after_the_reconnect_timeout,
+        a_runner_whose_parent_is_killed_during_the_boot_ends_by_itself,
         sigterm_lets_a_runner_finish_and_ends_its_environment,
-        an_event_that_is_no_pools_is_an_error_and_the_environment_lives_on,
+        an_event_from_elsewhere_is_an_error_and_the_environment_lives_on,
     ];
     [anywhere, emulated(here)].concat()
 }
 
-async fn an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again() {
+async fn an_idle_runners_invocation_ends_and_its_environment_is_reused() {
     let function = Function::of_runners().await;
     let idle = Duration::from_millis(300);
     let pool = function.pool().await.max(1).idle_shutdown_after(idle).start().await.unwrap();
@@ -44,13 +44,13 @@ async fn an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again
         _ => None,
     });
     assert_eq!(reason.await, ShrinkReason::Idle);
-    assert_eq!(function.until_quiet().await, [first], "it is frozen");
-    // The same pool, a new runner: what the app keeps is there, and a warm boot is a boot.
+    assert_eq!(function.until_quiet().await, [first], "the environment is frozen");
+    // A new runner of the same pool: the app's own values are still there.
     let (count, _) = pool.call(demo::tally(7, demo::bytes(1))).await.unwrap();
     assert_eq!(count, 2, "a static of the app");
     assert_eq!(pool.call(demo::ask("who?")).await.unwrap(), "who? demo");
     let (call, depth, _) = pool.call(demo::context()).await.unwrap().unwrap();
-    assert!(call < 20 && depth == 0, "calls are counted anew: {call} at {depth}");
+    assert!(call < 20 && depth == 0, "calls are numbered from the start: {call} at {depth}");
     pool.drain().await;
     // Another parent, the same environment.
     let other = function.pool().await.max(1).start().await.unwrap();
@@ -60,20 +60,20 @@ async fn an_idle_runner_is_an_ended_invocation_and_its_environment_is_used_again
     assert_eq!(function.account.count("Invoke").await, 3);
 }
 
-async fn an_environment_keeps_no_connection_to_the_parent_of_its_last_runner() {
+async fn an_environment_keeps_no_connection_to_its_last_runners_parent() {
     let function = Function::of_runners().await;
     let idle = Duration::from_millis(100);
     let pool = function.pool().await.max(1).idle_shutdown_after(idle).start().await.unwrap();
-    // Lambda may thaw it within milliseconds, and what was left would then be in the way.
+    // Lambda may thaw the environment within milliseconds, and a connection that is left would interfere.
     for _ in 0..5 {
         let held = pool.call(demo::counter(5)).await.unwrap();
         let pid = pool.call(demo::pid()).await.unwrap();
         let parents = listens_on(std::process::id());
         let linked: Vec<_> = connected_to(pid).intersection(&parents).copied().collect();
-        assert_eq!(linked.len(), 1, "it serves");
+        assert_eq!(linked.len(), 1, "the runner serves");
         drop(held);
-        assert_eq!(function.until_quiet().await, [pid], "it is frozen");
-        assert!(!connected_to(pid).contains(&linked[0]), "its link is closed");
+        assert_eq!(function.until_quiet().await, [pid], "the environment is frozen");
+        assert!(!connected_to(pid).contains(&linked[0]), "the link is closed");
     }
     pool.drain().await;
     assert_eq!(function.account.count("Invoke").await, 5);
@@ -85,7 +85,7 @@ async fn the_log_of_a_second_runner_reaches_its_own_parent() {
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     for round in 0..2 {
         let (printed, log) = Program::start("talks_on_lambda", &variables).finish().await;
-        let runner = printed.trim().strip_prefix("runner ").expect("it tells");
+        let runner = printed.trim().strip_prefix("runner ").expect("the program prints its runner");
         let lines: Vec<_> = log.lines().filter(|line| line.contains("logged answer=42")).collect();
         assert_eq!(lines.len(), 1, "round {round}: {log}");
         assert!(lines[0].starts_with(&format!("[{runner} c-")), "round {round}: {log}");
@@ -93,7 +93,7 @@ async fn the_log_of_a_second_runner_reaches_its_own_parent() {
     }
 }
 
-async fn a_plain_function_that_runs_on_ends_its_environment() {
+async fn a_plain_function_that_still_runs_ends_its_environment() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).shutdown_timeout(Duration::from_millis(300));
     let pool = pool.start().await.unwrap();
@@ -106,19 +106,22 @@ async fn a_plain_function_that_runs_on_ends_its_environment() {
     pool.drain().await;
 }
 
-async fn a_runner_drains_before_its_deadline_and_no_call_is_lost() {
-    // Of 20 s the last ten are the margin, and of the ten before the runner serves five.
+async fn a_runner_drains_before_its_timeout_and_no_call_is_lost() {
+    // The last 10 s of the 20 s are the margin. Of the 10 s before, the runner serves five.
     let timeout = Duration::from_secs(20);
     let function = Function::with(timeout, &[("FLAME_RUNNER", "lambda")]).await;
     let pool = function.pool().await.start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     let too_long = pool.call(demo::pid()).await.unwrap_err();
-    assert!(matches!(too_long, CallError::TooLong { .. }), "it has 30 s by default: {too_long}");
+    assert!(
+        matches!(too_long, CallError::TooLong { .. }),
+        "a call has 30 s by default: {too_long}"
+    );
     let mut answered = 0;
     let served = async {
         loop {
-            // Less than a fresh runner lasts. On a busy machine a boot may take longer than that: such
-            // a call has run out of time, which is no loss.
+            // Shorter than a fresh runner lives. On a busy machine a boot may take longer than that, and
+            // then the call times out, which is not a loss.
             let nap = demo::nap(Duration::from_millis(100)).timeout(Duration::from_secs(4));
             match pool.call(nap).await {
                 Ok(_) => answered += 1,
@@ -138,12 +141,12 @@ async fn a_runner_drains_before_its_deadline_and_no_call_is_lost() {
     }
     let lost = watcher.seen.iter().find(|event| matches!(event, PoolEvent::RunnerLost { .. }));
     assert!(lost.is_none(), "{lost:?}");
-    assert!(answered > 0, "they have served");
+    assert!(answered > 0, "the runners have served");
     pool.drain().await;
 }
 
-async fn a_killed_parents_invocations_end_within_its_grace() {
-    // Nothing else would end them for half an hour.
+async fn a_killed_parents_invocations_end_after_the_reconnect_timeout() {
+    // Otherwise the invocations would last for half an hour.
     let function = Function::with(Duration::from_secs(1_800), &[("FLAME_RUNNER", "lambda")]).await;
     let variables = function.variables();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -152,16 +155,16 @@ async fn a_killed_parents_invocations_end_within_its_grace() {
     assert_eq!(runners.len(), 2);
     assert_eq!(function.account.running().await.len(), 2);
     parent.kill().await;
-    // The grace is a second. The idle one would else offer to go after 30.
+    // `reconnect_timeout` is a second. The idle runner would propose to end only after 30.
     function.until_logged(2, "it lost its parent (code 82)", Duration::from_secs(10)).await;
     let mut left = function.until_quiet().await;
     left.sort_unstable();
     let mut pids: Vec<u32> = runners.iter().map(|(_, pid)| *pid).collect();
     pids.sort_unstable();
-    assert_eq!(left, pids, "both have answered, and are warm");
+    assert_eq!(left, pids, "both environments have responded and are warm");
 }
 
-async fn a_runner_whose_parent_was_killed_while_it_booted_ends_by_its_failsafe() {
+async fn a_runner_whose_parent_is_killed_during_the_boot_ends_by_itself() {
     let function = Function::with(Duration::from_secs(900), &[("FLAME_RUNNER", "lambda")]).await;
     function.account.fault(json!({ "target": "environment", "start_ms": 2_000 })).await;
     let variables = function.variables();
@@ -172,7 +175,10 @@ async fn a_runner_whose_parent_was_killed_while_it_booted_ends_by_its_failsafe()
         tokio::task::yield_now().await;
     }
     parent.kill().await;
-    assert!(function.account.running().await.is_empty(), "its process is not there yet");
+    assert!(
+        function.account.running().await.is_empty(),
+        "the runner's process has not started yet"
+    );
     let ended = "the runner ended after 0 calls: it never reached its parent (code 81)";
     function.until_logged(1, ended, Duration::from_secs(15)).await;
     assert_eq!(function.until_quiet().await.len(), 1);
@@ -190,13 +196,13 @@ async fn sigterm_lets_a_runner_finish_and_ends_its_environment() {
     while pool.call(demo::pid()).await.unwrap() == first {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(!is_gone(first), "a call is under way");
+    assert!(!is_gone(first), "a call is running");
     gate.open();
     assert_eq!(call.await.unwrap().unwrap().unwrap(), first);
     watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
     until_gone(&[first]).await;
     pool.drain().await;
-    // Between two runners there is nothing to wait for: Lambda thaws an environment to end it.
+    // Between two runners nothing needs to finish: Lambda thaws an environment to end it.
     let warm = function.until_quiet().await;
     assert_eq!(warm.len(), 1);
     signal(warm[0], Signal::TERM);
@@ -204,7 +210,7 @@ async fn sigterm_lets_a_runner_finish_and_ends_its_environment() {
     until_gone(&warm).await;
 }
 
-async fn an_event_that_is_no_pools_is_an_error_and_the_environment_lives_on() {
+async fn an_event_from_elsewhere_is_an_error_and_the_environment_lives_on() {
     let function = Function::of_runners().await;
     for (event, kind, advice) in [
         (r#"{"Records":[]}"#, "Flame.NotAPoolsEvent", "remove triggers"),
@@ -216,7 +222,7 @@ async fn an_event_that_is_no_pools_is_an_error_and_the_environment_lives_on() {
         assert!(failed && answer.contains(kind) && answer.contains(advice), "{answer}");
     }
     let environments = function.until_quiet().await;
-    assert_eq!(environments.len(), 1, "it has outlived them");
+    assert_eq!(environments.len(), 1, "the environment has outlived the errors");
     let pool = function.pool().await.max(1).start().await.unwrap();
     assert_eq!(pool.call(demo::pid()).await.unwrap(), environments[0]);
     let late = pool.call(demo::forever().timeout(Duration::from_millis(50))).await;

@@ -1,8 +1,8 @@
-//! What is lost while a runner serves, and what is given up.
+//! Runners that are lost while they serve, and invocations that are given up.
 
 use std::time::Duration;
 
-use flame_aws::backend::Invoked;
+use flame_aws::backend::InvocationType;
 use flame_aws::{CallError, PoolEvent};
 use flame_tests::demo::misbehaving;
 use flame_tests::emulator::Function;
@@ -13,16 +13,16 @@ use serde_json::json;
 
 pub(crate) fn tests() -> Vec<Test> {
     let anywhere = tests![
-        a_runner_that_dies_is_known_at_once_by_its_answer,
-        a_runner_that_dies_is_known_by_its_link_where_it_was_an_event,
-        a_runner_that_blocks_is_ended_by_lambda_at_its_deadline,
-        the_connection_of_an_invocation_is_probed_by_the_kernel,
+        a_runners_death_is_known_at_once_by_lambdas_response,
+        the_death_of_an_events_runner_is_known_by_its_link,
+        a_blocked_runner_is_ended_by_lambda_at_its_timeout,
+        the_connection_of_an_invocation_has_tcp_keepalive,
     ];
-    let here = tests![a_lost_answer_costs_nothing, a_runner_that_hangs_is_given_up,];
+    let here = tests![a_lost_response_costs_no_runner, a_hanging_runner_is_given_up,];
     [anywhere, emulated(here)].concat()
 }
 
-async fn a_runner_that_dies_is_known_at_once_by_its_answer() {
+async fn a_runners_death_is_known_at_once_by_lambdas_response() {
     let function = Function::of_runners().await;
     let reconnect_timeout = Duration::from_secs(600);
     let pool =
@@ -37,9 +37,9 @@ async fn a_runner_that_dies_is_known_at_once_by_its_answer() {
     pool.drain().await;
 }
 
-async fn a_runner_that_dies_is_known_by_its_link_where_it_was_an_event() {
+async fn the_death_of_an_events_runner_is_known_by_its_link() {
     let function = Function::of_runners().await;
-    let backend = function.backend().await.invocation(Invoked::Event);
+    let backend = function.backend().await.invocation(InvocationType::Event);
     let reconnect_timeout = Duration::from_millis(500);
     let pool = function
         .pool_of(backend)
@@ -54,7 +54,7 @@ async fn a_runner_that_dies_is_known_by_its_link_where_it_was_an_event() {
     pool.drain().await;
 }
 
-async fn a_runner_that_blocks_is_ended_by_lambda_at_its_deadline() {
+async fn a_blocked_runner_is_ended_by_lambda_at_its_timeout() {
     let timeout = Duration::from_secs(15);
     let function = Function::with(timeout, &[("FLAME_RUNNER", "lambda")]).await;
     let pool = function.pool().await.max(1).timeout(None).start().await.unwrap();
@@ -65,7 +65,7 @@ async fn a_runner_that_blocks_is_ended_by_lambda_at_its_deadline() {
     pool.drain().await;
 }
 
-async fn a_lost_answer_costs_nothing() {
+async fn a_lost_response_costs_no_runner() {
     let function = Function::of_runners().await;
     function.account.fault(json!({ "target": "Invoke", "reset_after": true })).await;
     let idle = Duration::from_millis(300);
@@ -79,27 +79,27 @@ async fn a_lost_answer_costs_nothing() {
         .iter()
         .find(|event| matches!(event, PoolEvent::RunnerLost { .. } | PoolEvent::StopFailed { .. }));
     assert!(wrong.is_none(), "{wrong:?}");
-    assert_eq!(function.account.count("Invoke").await, 1, "it is not asked for again");
+    assert_eq!(function.account.count("Invoke").await, 1, "the request is not repeated");
 }
 
-async fn the_connection_of_an_invocation_is_probed_by_the_kernel() {
+async fn the_connection_of_an_invocation_has_tcp_keepalive() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
     pool.call(demo::pid()).await.unwrap();
     let (_, port) = function.account.endpoint.rsplit_once(':').expect("an endpoint has a port");
     let to_lambda = format!("0100007F:{:04X}", port.parse::<u16>().expect("a port"));
-    // Of proc(5): remote address, state (01 is established), and the timer (02 is keep-alive).
-    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells of sockets");
-    let probed = sockets.lines().any(|socket| {
+    // See proc(5): the remote address, the state (01 is established), and the timer (02 is keepalive).
+    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("the kernel lists its sockets");
+    let has_keepalive = sockets.lines().any(|socket| {
         let fields: Vec<_> = socket.split_whitespace().collect();
         let [_, _, remote, state, _, timer, ..] = fields[..] else { return false };
         remote == to_lambda && state == "01" && timer.starts_with("02:")
     });
-    assert!(probed, "a NAT gateway forgets a connection that is silent for 350 s:\n{sockets}");
+    assert!(has_keepalive, "a NAT gateway drops a connection that is idle for 350 s:\n{sockets}");
     pool.drain().await;
 }
 
-async fn a_runner_that_hangs_is_given_up() {
+async fn a_hanging_runner_is_given_up() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1);
     let pool = pool
@@ -111,8 +111,10 @@ async fn a_runner_that_hangs_is_given_up() {
     signal(pid, Signal::STOP);
     let lost = pool.call(demo::double(1).timeout(None)).await;
     assert!(matches!(lost, Err(CallError::RunnerLost { .. })), "{lost:?}");
-    // The pool does not wait for what nobody can end.
-    tokio::time::timeout(Duration::from_secs(20), pool.drain()).await.expect("it is given up");
+    // The pool does not wait for an invocation that Lambda can't end.
+    tokio::time::timeout(Duration::from_secs(20), pool.drain())
+        .await
+        .expect("the invocation is given up");
     watcher.drained().await;
     let failed = watcher.seen.iter().find(|event| matches!(event, PoolEvent::StopFailed { .. }));
     assert!(failed.is_none(), "{failed:?}");

@@ -1,16 +1,16 @@
-//! Runners as Lambda invocations, in the emulator: the functions are copies of this suite, and AWS
-//! fails in its own ways.
+//! Runners as Lambda invocations, in the emulator: the functions are copies of this suite, and Lambda
+//! fails on demand.
 
 mod boots;
 mod bursts;
-mod calls;
 mod conformance;
 mod environments;
 mod losses;
+mod work;
 
 fn main() -> std::process::ExitCode {
     let tests = [
-        calls::tests(),
+        work::tests(),
         environments::tests(),
         boots::tests(),
         losses::tests(),

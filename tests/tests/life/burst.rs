@@ -1,10 +1,11 @@
 //! A pool with a burst backend: this process serves calls beyond the slots of the child processes.
 
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flame_aws::backend::{
-    Backend, BackendError, BootSpec, Death, Instance, Local, PoolInfo, Process,
+    Backend, BackendError, BootSpec, Death, Instance, Instances, Local, PoolInfo, Process,
 };
 use flame_aws::{BootFailure, CallError, HostKind, Pool, PoolError, PoolEvent, ShrinkReason};
 use flame_tests::demo::gates::{self, Gate};
@@ -30,6 +31,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A backend whose runners last for a limited time, as on Lambda. They are tasks of this process.
 struct ShortLivedBackend(Local);
 
+struct ShortLivedInstances(Arc<dyn Instances>);
+
 /// The longest call on it.
 const LONGEST_CALL: Duration = Duration::from_secs(40);
 
@@ -46,12 +49,17 @@ impl Backend for ShortLivedBackend {
         self.0.boot_timeout()
     }
 
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        Box::pin(async move {
+            let instances = self.0.start(pool).await?;
+            Ok(Arc::new(ShortLivedInstances(instances)) as Arc<dyn Instances>)
+        })
+    }
+}
+
+impl Instances for ShortLivedInstances {
     fn longest_call(&self) -> Option<Duration> {
         Some(LONGEST_CALL)
-    }
-
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.0.init(pool)
     }
 
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {

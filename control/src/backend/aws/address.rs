@@ -1,4 +1,4 @@
-//! Where runners on AWS dial: an address of this process that they can reach.
+//! The address at which runners on AWS reach this process.
 
 use std::net::IpAddr;
 
@@ -7,8 +7,12 @@ use aws_config::SdkConfig;
 use super::ec2;
 use crate::backend::BackendError;
 
-/// The private address of the ECS task that this process runs in (with the feature `ecs`), or of the
-/// EC2 instance.
+/// See [`Backend::connection_advice`](crate::backend::Backend::connection_advice).
+pub(crate) const CONNECTION_ADVICE: &str = "its security groups must allow outbound traffic to this address, those of this process must \
+     allow inbound traffic from it, and its subnets need a route";
+
+/// The private address of the ECS task (with the feature `ecs`) or the EC2 instance that this
+/// process runs on.
 pub(crate) async fn of_this_process() -> Option<IpAddr> {
     #[cfg(feature = "ecs")]
     {
@@ -20,9 +24,10 @@ pub(crate) async fn of_this_process() -> Option<IpAddr> {
     ec2::private_address().await
 }
 
-/// The endpoint of a service such as `LAMBDA`, as the SDK finds it, if one is set: what the app says
-/// goes before the service's own variable, and this before the one for all (AWS SDKs and Tools
-/// reference, service-specific endpoints). A configuration that was not loaded knows no variables.
+/// The endpoint that the SDK uses for a service such as `LAMBDA`, if one is set. The app's own value
+/// takes precedence over AWS_ENDPOINT_URL_LAMBDA, and that over AWS_ENDPOINT_URL (AWS SDKs and Tools
+/// reference, service-specific endpoints). A configuration that the app built without loading it
+/// from the environment ignores the variables.
 pub(crate) fn endpoint(
     config: &SdkConfig,
     service: &str,
@@ -35,8 +40,9 @@ pub(crate) fn endpoint(
     variable(&format!("AWS_ENDPOINT_URL_{service}")).or(common)
 }
 
-/// Refuses what no runner on AWS can dial: one that is told to dial 127.0.0.1 dials itself. Where the
-/// endpoint is an emulator's on this machine, so are the runners.
+/// Rejects an address that no runner on AWS can reach: a runner that connects to 127.0.0.1 connects
+/// to itself. A loopback address is accepted if the endpoint is an emulator on this machine, since
+/// its runners are on this machine, too.
 pub(crate) fn check(
     address: &str,
     endpoint: Option<&str>,
@@ -50,21 +56,21 @@ pub(crate) fn check(
         return Ok(());
     }
     Err(BackendError::new(format!(
-        "the pool tells its runners to dial {address}, which no {runner} can reach: let it \
-         `.listen(..)` on 0.0.0.0 and a port that its security group opens to theirs, and \
-         `.advertise(\"ws://<private address of this machine>:<port>\")`; on EC2, and with the \
-         feature `ecs` on ECS with the network mode `awsvpc`, the second is found by itself"
+        "the pool's address is {address}, which no {runner} can reach: let the pool \
+         `.listen(..)` on 0.0.0.0, open its port to the runners' security group, and set \
+         `.advertise(\"ws://<private address of this machine>:<port>\")`; on EC2, and on ECS with \
+         the network mode `awsvpc` (feature `ecs`), the address to advertise is detected"
     )))
 }
 
-/// Whether an endpoint is on this machine, as an emulator's is.
+/// Whether an endpoint is on this machine, as an emulator's may be.
 fn is_local(endpoint: &str) -> bool {
     let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     is_loopback(authority)
 }
 
-/// Whether the host in `host`, `host:port` or `[host]:port` is this machine to itself.
+/// Whether the host in `host`, `host:port` or `[host]:port` is a loopback address.
 fn is_loopback(authority: &str) -> bool {
     let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, _)) => host,
@@ -80,23 +86,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_endpoint_is_the_apps_or_the_services_own() {
-        let theirs = |name: &str| (name == "AWS_ENDPOINT_URL_LAMBDA").then(|| "own".to_owned());
+    async fn the_apps_endpoint_precedes_the_services_variable() {
+        let variable = |name: &str| (name == "AWS_ENDPOINT_URL_LAMBDA").then(|| "own".to_owned());
         let loader = || {
             let defaults = aws_config::defaults(BehaviorVersion::v2026_01_12());
             defaults.region(Region::from_static("eu-central-1")).no_credentials()
         };
         let loaded = loader().load().await;
-        assert_eq!(endpoint(&loaded, "LAMBDA", theirs).as_deref(), Some("own"));
-        assert_eq!(endpoint(&loaded, "ECS", theirs).as_deref(), loaded.endpoint_url());
-        let said = loader().endpoint_url("http://said").load().await;
-        assert_eq!(endpoint(&said, "LAMBDA", theirs).as_deref(), Some("http://said"));
-        let made = SdkConfig::builder().endpoint_url("http://made").build();
-        assert_eq!(endpoint(&made, "LAMBDA", theirs).as_deref(), Some("http://made"));
+        assert_eq!(endpoint(&loaded, "LAMBDA", variable).as_deref(), Some("own"));
+        assert_eq!(endpoint(&loaded, "ECS", variable).as_deref(), loaded.endpoint_url());
+        let set = loader().endpoint_url("http://set").load().await;
+        assert_eq!(endpoint(&set, "LAMBDA", variable).as_deref(), Some("http://set"));
+        let built = SdkConfig::builder().endpoint_url("http://built").build();
+        assert_eq!(endpoint(&built, "LAMBDA", variable).as_deref(), Some("http://built"));
     }
 
     #[test]
-    fn an_emulators_endpoint_is_local_and_awss_is_not() {
+    fn a_loopback_endpoint_is_local_and_awss_is_not() {
         for local in ["http://127.0.0.1:4566", "http://localhost:4566/x", "http://[::1]:80"] {
             assert!(is_local(local), "{local}");
         }
@@ -106,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_no_runner_can_reach_is_refused_and_says_what_to_do() {
+    fn an_address_that_no_runner_can_reach_is_rejected_with_advice() {
         let aws = Some("https://ecs.eu-central-1.amazonaws.com");
         for address in ["ws://127.0.0.1:4100", "ws://localhost:4100/x", "ws://[::1]:4100"] {
             for endpoint in [None, aws] {

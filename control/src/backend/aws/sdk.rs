@@ -8,18 +8,17 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 
 use crate::backend::BackendError;
 
-/// How long to wait for a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What differs from what the SDK finds in the environment.
+/// Values that replace those that the SDK finds in the environment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Overrides {
+pub(crate) struct SdkOverrides {
     pub(crate) region: Option<String>,
     pub(crate) endpoint: Option<String>,
 }
 
-impl Overrides {
-    /// A configuration that an app has made, with these.
+impl SdkOverrides {
+    /// The app's own SDK configuration with these values in it.
     pub(crate) fn apply(&self, config: SdkConfig) -> SdkConfig {
         let mut config = config.into_builder();
         if let Some(region) = &self.region {
@@ -32,10 +31,10 @@ impl Overrides {
     }
 }
 
-/// That the SDK's client can be made: it panics at its first use where no root certificate is found,
-/// whatever it is to speak to. An app that has given a client of its own knows better.
-pub(crate) async fn check_roots(given: Option<&SdkConfig>) -> Result<(), BackendError> {
-    if given.is_some_and(|config| config.http_client().is_some()) {
+/// Checks that at least one root certificate is trusted: without any, the SDK's client panics at its
+/// first use, whatever the endpoint. An app that brings its own HTTP client is not checked.
+pub(crate) async fn check_roots(config: Option<&SdkConfig>) -> Result<(), BackendError> {
+    if config.is_some_and(|config| config.http_client().is_some()) {
         return Ok(());
     }
     let found = tokio::task::spawn_blocking(|| {
@@ -44,22 +43,22 @@ pub(crate) async fn check_roots(given: Option<&SdkConfig>) -> Result<(), Backend
     });
     match found.await {
         Ok(0) => Err(BackendError::new(
-            "no root certificate is trusted here, and AWS's SDK does not start without: put \
-             ca-certificates into the parent's image, or name a file with them in SSL_CERT_FILE; \
-             runners need none",
+            "this process trusts no root certificate, and the AWS SDK does not start without one: \
+             install ca-certificates in the parent's image, or name a file with certificates in \
+             SSL_CERT_FILE; runners need no certificates",
         )),
         _ => Ok(()),
     }
 }
 
-/// Loads what the SDK finds: region, credentials, endpoint.
+/// Loads region, credentials and endpoint from wherever the SDK finds them.
 ///
-/// The behaviour is pinned, so that an update of the SDK changes nothing behind our back. Retries
-/// are off: see [`aws`](super). One attempt may take `attempt`; none is no limit.
-pub(crate) async fn load(overrides: &Overrides, attempt: Option<Duration>) -> SdkConfig {
-    let mut timeouts = TimeoutConfig::builder().connect_timeout(CONNECT);
-    timeouts.set_operation_timeout(attempt);
-    timeouts.set_operation_attempt_timeout(attempt);
+/// The behaviour version is pinned, so that an update of the SDK does not change its defaults.
+/// Retries are off: see [`aws`](super). A request may take `timeout`; `None` is no limit.
+pub(crate) async fn load(overrides: &SdkOverrides, timeout: Option<Duration>) -> SdkConfig {
+    let mut timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+    timeouts.set_operation_timeout(timeout);
+    timeouts.set_operation_attempt_timeout(timeout);
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts.build());

@@ -1,12 +1,12 @@
-//! Where a backend's settings come from, beneath what the app says in its code.
+//! Settings from the environment, for everything that the app does not set in its code.
 //!
 //! ```text
 //! builder  over  FLAME_ECS_CLUSTER=main  over  FLAME_AWS={"ecs": {"cluster": "main"}}
 //! ```
 //!
-//! FLAME_AWS is one variable for all, as a deployment sets it; the single ones are for people. A
-//! setting is text either way: a list is joined with commas, a number and a truth are written out.
-//! One of pairs, such as tags, is an object, and can only stand in FLAME_AWS.
+//! FLAME_AWS holds all settings in one variable, for deployments; the single variables are for
+//! people. A value is text in both: a list is joined with commas, and numbers and booleans are
+//! written out. A setting that is a map, such as tags, can only be set in FLAME_AWS.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,46 +15,47 @@ use serde_json::Value;
 
 use crate::backend::BackendError;
 
-/// The variable that holds the settings of all backends on AWS, as JSON.
+/// The variable that holds the settings of all AWS backends, as JSON.
 pub(crate) const VARIABLE: &str = "FLAME_AWS";
 
-/// What the environment says about one backend.
+/// The settings of one backend, as far as the environment has them.
 pub(crate) struct Settings {
     section: &'static str,
-    found: BTreeMap<&'static str, String>,
-    pairs: BTreeMap<&'static str, Vec<(String, String)>>,
+    texts: BTreeMap<&'static str, String>,
+    maps: BTreeMap<&'static str, Vec<(String, String)>>,
 }
 
-/// The settings that there are, in snake case.
+/// The names of a backend's settings, in snake case.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Names {
-    /// Those that are text.
+pub(crate) struct SettingNames {
+    /// Settings whose value is text.
     pub(crate) texts: &'static [&'static str],
-    /// Those that are pairs of texts.
-    pub(crate) pairs: &'static [&'static str],
+    /// Settings whose value is a map from text to text.
+    pub(crate) maps: &'static [&'static str],
 }
 
-impl From<&'static [&'static str]> for Names {
+impl From<&'static [&'static str]> for SettingNames {
     fn from(texts: &'static [&'static str]) -> Self {
-        Self { texts, pairs: &[] }
+        Self { texts, maps: &[] }
     }
 }
 
-/// A setting in FLAME_AWS.
-enum Written {
+/// A value in FLAME_AWS.
+enum JsonValue {
     Text(String),
-    Pairs(Vec<(String, String)>),
+    Map(Vec<(String, String)>),
 }
 
 impl Settings {
-    /// Reads the settings of `names` of the backend called `section`: `cluster` of `ecs` is FLAME_ECS_CLUSTER, or `ecs.cluster` in FLAME_AWS. A name of several words is in
-    /// camel case there: `taskDefinition`. An empty value is none.
+    /// Reads the settings called `names` of the backend `section`: `cluster` of `ecs` is
+    /// FLAME_ECS_CLUSTER, or `ecs.cluster` in FLAME_AWS, where a name of several words is in camel
+    /// case: `taskDefinition`. An empty value counts as not set.
     ///
     /// # Errors
-    /// [`BackendError`] where FLAME_AWS can't be read, or has a setting that there is not.
+    /// [`BackendError`] if FLAME_AWS is not valid, or has an unknown setting.
     pub(crate) fn read(
         section: &'static str,
-        names: impl Into<Names>,
+        names: impl Into<SettingNames>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, BackendError> {
         let names = names.into();
@@ -62,79 +63,79 @@ impl Settings {
             Some(text) => section_of(&text, section)?,
             None => BTreeMap::new(),
         };
-        let (mut found, mut pairs) = (BTreeMap::new(), BTreeMap::new());
+        let (mut texts, mut maps) = (BTreeMap::new(), BTreeMap::new());
         for name in names.texts {
             let in_document = match document.remove(&camel_case(name)) {
-                Some(Written::Text(text)) => Some(text),
-                Some(Written::Pairs(_)) => {
-                    let what = "is an object, and should be a value, or a list of values";
-                    return Err(misplaced(section, name, what));
+                Some(JsonValue::Text(text)) => Some(text),
+                Some(JsonValue::Map(_)) => {
+                    let problem = "is an object, and should be a value or a list of values";
+                    return Err(wrong_type(section, name, problem));
                 }
                 None => None,
             };
-            let by_itself = variable(&variable_of(section, name));
-            if let Some(value) = by_itself.or(in_document).filter(|value| !value.trim().is_empty())
-            {
-                found.insert(*name, value.trim().to_owned());
+            let own_variable = variable(&variable_of(section, name));
+            let value = own_variable.or(in_document).filter(|value| !value.trim().is_empty());
+            if let Some(value) = value {
+                texts.insert(*name, value.trim().to_owned());
             }
         }
-        for name in names.pairs {
+        for name in names.maps {
             match document.remove(&camel_case(name)) {
-                Some(Written::Pairs(of_document)) => {
-                    pairs.insert(*name, of_document);
+                Some(JsonValue::Map(map)) => {
+                    maps.insert(*name, map);
                 }
-                Some(Written::Text(text)) if !text.is_empty() => {
-                    let what = "should be an object, such as {\"NAME\": \"value\"}";
-                    return Err(misplaced(section, name, what));
+                Some(JsonValue::Text(text)) if !text.is_empty() => {
+                    let problem = "should be an object, such as {\"NAME\": \"value\"}";
+                    return Err(wrong_type(section, name, problem));
                 }
-                Some(Written::Text(_)) | None => {}
+                Some(JsonValue::Text(_)) | None => {}
             }
         }
         match document.into_keys().next() {
             Some(unknown) => {
-                let names = names.texts.iter().chain(names.pairs).map(|name| camel_case(name));
+                let names = names.texts.iter().chain(names.maps).map(|name| camel_case(name));
                 Err(BackendError::new(format!(
-                    "{VARIABLE} has `{section}.{unknown}`, which is no setting: those are {}",
+                    "{VARIABLE} has the unknown setting `{section}.{unknown}`; the settings are {}",
                     names.collect::<Vec<_>>().join(", ")
                 )))
             }
-            None => Ok(Self { section, found, pairs }),
+            None => Ok(Self { section, texts, maps }),
         }
     }
 
-    /// A setting, if it is there.
+    /// The value of a setting, if it is set.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.found.get(name).cloned()
+        self.texts.get(name).cloned()
     }
 
-    /// A setting of several values.
+    /// The values of a setting that is a list.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
         text.split(',').map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned).collect()
     }
 
-    /// A setting of pairs.
-    pub(crate) fn pairs(&self, name: &str) -> &[(String, String)] {
-        self.pairs.get(name).map(Vec::as_slice).unwrap_or_default()
+    /// The pairs of a setting that is a map.
+    pub(crate) fn map(&self, name: &str) -> &[(String, String)] {
+        self.maps.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// A setting that is a number or a truth.
+    /// The value of a setting that is a number or a boolean.
     ///
     /// # Errors
-    /// What is wrong with it, and where it stands.
+    /// A sentence that says what is wrong with the value and which variable to correct.
     pub(crate) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
         let Some(text) = self.text(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| {
             let variable = variable_of(self.section, name);
-            format!("`{name}` is `{text}`, which can't be read: correct {variable} or {VARIABLE}")
+            format!("`{name}` is `{text}`, which is not valid: correct {variable} or {VARIABLE}")
         })
     }
 }
 
-/// Where a setting is set, for the errors that miss it.
-pub(crate) struct Where(pub(crate) &'static str, pub(crate) &'static str);
+/// The places where a setting of a section can be set, for error messages.
+pub(crate) struct HowToSet(pub(crate) &'static str, pub(crate) &'static str);
 
-impl fmt::Display for Where {
+impl fmt::Display for HowToSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(section, name) = self;
         let variable = variable_of(section, name);
@@ -156,50 +157,51 @@ fn camel_case(name: &str) -> String {
     })
 }
 
-fn misplaced(section: &str, name: &str, what: &str) -> BackendError {
-    BackendError::new(format!("`{section}.{}` in {VARIABLE} {what}", camel_case(name)))
+fn wrong_type(section: &str, name: &str, problem: &str) -> BackendError {
+    BackendError::new(format!("`{section}.{}` in {VARIABLE} {problem}", camel_case(name)))
 }
 
-fn section_of(text: &str, section: &str) -> Result<BTreeMap<String, Written>, BackendError> {
-    let bad = |why: String| {
+fn section_of(text: &str, section: &str) -> Result<BTreeMap<String, JsonValue>, BackendError> {
+    let invalid = |why: String| {
         BackendError::new(format!(
-            "{VARIABLE} can't be read: {why}; it is JSON, such as {{\"{section}\": {{..}}}}"
+            "{VARIABLE} is not valid: {why}; it must be JSON, such as {{\"{section}\": {{..}}}}"
         ))
     };
-    let document: Value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    let sections = document.as_object().ok_or_else(|| bad("it is no object".to_owned()))?;
+    let document: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    let sections = document.as_object().ok_or_else(|| invalid("it is not an object".to_owned()))?;
     let settings = match sections.get(section) {
         None | Some(Value::Null) => return Ok(BTreeMap::new()),
         Some(settings) => settings,
     };
-    let settings = settings.as_object().ok_or_else(|| bad(format!("`{section}` is no object")))?;
-    let settings = settings.iter().map(|(name, value)| match written(value) {
-        Some(written) => Ok((name.clone(), written)),
-        None => Err(bad(format!(
-            "`{section}.{name}` is neither a value, nor a list of values, nor an object of them"
+    let settings =
+        settings.as_object().ok_or_else(|| invalid(format!("`{section}` is not an object")))?;
+    let settings = settings.iter().map(|(name, value)| match json_value(value) {
+        Some(value) => Ok((name.clone(), value)),
+        None => Err(invalid(format!(
+            "`{section}.{name}` is neither a value, nor a list of values, nor an object of values"
         ))),
     });
     settings.collect()
 }
 
-fn written(value: &Value) -> Option<Written> {
-    let Value::Object(pairs) = value else { return written_out(value).map(Written::Text) };
+fn json_value(value: &Value) -> Option<JsonValue> {
+    let Value::Object(pairs) = value else { return text_of(value).map(JsonValue::Text) };
     let pairs = pairs.iter().map(|(name, value)| match value {
         Value::String(_) | Value::Number(_) | Value::Bool(_) => {
-            Some((name.clone(), written_out(value)?))
+            Some((name.clone(), text_of(value)?))
         }
         _ => None,
     });
-    pairs.collect::<Option<_>>().map(Written::Pairs)
+    pairs.collect::<Option<_>>().map(JsonValue::Map)
 }
 
-fn written_out(value: &Value) -> Option<String> {
+fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some(String::new()),
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         Value::Array(values) => {
-            let texts: Option<Vec<_>> = values.iter().map(written_out).collect();
+            let texts: Option<Vec<_>> = values.iter().map(text_of).collect();
             Some(texts?.join(","))
         }
         Value::Object(_) => None,
@@ -213,23 +215,23 @@ mod tests {
     const NAMES: &[&str] = &["cluster", "task_definition", "subnets", "assign_public_ip"];
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, BackendError> {
-        Settings::read("ecs", Names { texts: NAMES, pairs: &["env"] }, |name| {
+        Settings::read("ecs", SettingNames { texts: NAMES, maps: &["env"] }, |name| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
-    fn a_variable_of_its_own_goes_before_the_document() {
-        let document = r#"{"ecs": {"cluster": "theirs", "taskDefinition": "app:7"}}"#;
-        let settings = read(&[("FLAME_AWS", document), ("FLAME_ECS_CLUSTER", "mine")]).unwrap();
-        assert_eq!(settings.text("cluster").as_deref(), Some("mine"));
+    fn a_settings_own_variable_precedes_flame_aws() {
+        let document = r#"{"ecs": {"cluster": "document", "taskDefinition": "app:7"}}"#;
+        let settings = read(&[("FLAME_AWS", document), ("FLAME_ECS_CLUSTER", "own")]).unwrap();
+        assert_eq!(settings.text("cluster").as_deref(), Some("own"));
         assert_eq!(settings.text("task_definition").as_deref(), Some("app:7"));
         assert_eq!(settings.text("subnets"), None);
     }
 
     #[test]
-    fn lists_numbers_and_truths_are_the_same_in_both() {
+    fn lists_and_booleans_read_the_same_from_both_sources() {
         let document = r#"{"ecs": {"subnets": ["a", "b"], "assignPublicIp": true}}"#;
         let both = [
             read(&[("FLAME_AWS", document)]).unwrap(),
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_none_and_another_backends_section_is_not_looked_at() {
+    fn an_empty_value_is_not_set_and_another_backends_section_is_ignored() {
         let document = r#"{"lambda": {"anything": {}}, "ecs": {"cluster": null}}"#;
         let settings = read(&[("FLAME_AWS", document), ("FLAME_ECS_SUBNETS", " ")]).unwrap();
         assert_eq!((settings.text("cluster"), settings.text("subnets")), (None, None));
@@ -251,37 +253,37 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_can_not_be_read_is_an_error_that_says_why() {
+    fn an_invalid_document_is_an_error_that_says_why() {
         let error = |document| read(&[("FLAME_AWS", document)]).err().unwrap().to_string();
         assert!(error("{").contains("FLAME_AWS"));
-        assert!(error("[]").contains("no object"));
-        assert!(error(r#"{"ecs": 7}"#).contains("`ecs` is no object"));
+        assert!(error("[]").contains("not an object"));
+        assert!(error(r#"{"ecs": 7}"#).contains("`ecs` is not an object"));
         assert!(error(r#"{"ecs": {"subnets": {"a": 1}}}"#).contains("`ecs.subnets`"));
     }
 
     #[test]
-    fn pairs_are_an_object_of_values_in_the_document() {
+    fn a_map_is_an_object_of_values_in_the_document() {
         let env = |env: &str| {
             let document = format!(r#"{{"ecs": {{"env": {env}}}}}"#);
             read(&[("FLAME_AWS", &document)])
         };
         let settings = env(r#"{"LEVEL": "high", "LIMIT": 7, "ON": true}"#).unwrap();
-        let pairs: Vec<_> = settings.pairs("env").iter().map(|(n, v)| (&**n, &**v)).collect();
+        let pairs: Vec<_> = settings.map("env").iter().map(|(n, v)| (&**n, &**v)).collect();
         assert_eq!(pairs, [("LEVEL", "high"), ("LIMIT", "7"), ("ON", "true")]);
-        assert!(env("null").unwrap().pairs("env").is_empty());
-        for (wrong, told) in [
+        assert!(env("null").unwrap().map("env").is_empty());
+        for (wrong, expected) in [
             (r#""A=1""#, "should be an object"),
             (r#"["A"]"#, "should be an object"),
             (r#"{"A": ["B"]}"#, "`ecs.env`"),
             (r#"{"A": null}"#, "`ecs.env`"),
         ] {
             let error = env(wrong).err().unwrap().to_string();
-            assert!(error.contains(told) && error.contains("FLAME_AWS"), "{error}");
+            assert!(error.contains(expected) && error.contains("FLAME_AWS"), "{error}");
         }
     }
 
     #[test]
-    fn a_setting_that_is_misspelt_is_refused_and_named() {
+    fn a_misspelt_setting_is_rejected_by_name() {
         let error = read(&[("FLAME_AWS", r#"{"ecs": {"clutser": "x"}}"#)]).err().unwrap();
         assert!(error.to_string().contains("`ecs.clutser`"), "{error}");
         assert!(error.to_string().contains("taskDefinition"), "{error}");
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_kind_names_its_place() {
+    fn an_invalid_value_is_reported_with_its_variable() {
         let settings = read(&[("FLAME_ECS_ASSIGN_PUBLIC_IP", "perhaps")]).unwrap();
         let error = settings.parsed::<bool>("assign_public_ip").unwrap_err();
         assert!(error.contains("FLAME_ECS_ASSIGN_PUBLIC_IP"), "{error}");
@@ -297,10 +299,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_setting_is_told_with_every_place_to_set_it() {
-        let told = Where("ecs", "task_definition").to_string();
+    fn a_missing_setting_is_reported_with_every_place_to_set_it() {
         assert_eq!(
-            told,
+            HowToSet("ecs", "task_definition").to_string(),
             "`.task_definition(..)`, FLAME_ECS_TASK_DEFINITION, or `ecs.taskDefinition` in FLAME_AWS"
         );
     }

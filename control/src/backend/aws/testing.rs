@@ -1,4 +1,4 @@
-//! AWS as far as a test needs it: its settings, and servers that are not AWS.
+//! For tests: an SDK configuration, and a server that is not AWS.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 #[cfg(feature = "ecs")]
@@ -8,7 +8,7 @@ use aws_sdk_lambda::config::{Credentials, SharedCredentialsProvider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// A configuration of the SDK whose AWS is there.
+/// An SDK configuration that sends all requests to `endpoint`.
 pub(crate) fn config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("1", "secret", None, None, "tests");
     SdkConfig::builder()
@@ -19,8 +19,8 @@ pub(crate) fn config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// A server that answers whatever it is asked with this page; its address.
-pub(crate) async fn server_of_a_page(status: u16, page: &'static str) -> String {
+/// Starts a server that answers every request with this page. Returns its address.
+pub(crate) async fn page_server(status: u16, page: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

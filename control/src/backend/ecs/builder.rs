@@ -1,4 +1,4 @@
-//! What an app says of its runners on ECS.
+//! The options of the ECS backend.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 
 use super::Ecs;
-use super::poller::Every;
+use super::poller::PollIntervals;
 
 /// The options of an [`Ecs`] backend.
 ///
-/// What is not set here is looked for in the environment, by the names below, then in the variable
-/// FLAME_AWS, as JSON: `{"ecs": {"cluster": "main", "subnets": ["subnet-1"]}}`, with the names in
-/// camel case; then, where this process runs on ECS itself, it is what this process's own task has.
-/// All is checked when the pool starts.
+/// A setting that is not set here comes from the environment: from its own variable, named below, or
+/// else from the variable FLAME_AWS, as JSON with the names in camel case: `{"ecs": {"cluster":
+/// "main", "subnets": ["subnet-1"]}}`. If this process runs on ECS, some defaults come from its own
+/// task. All settings are checked when the pool starts.
 #[derive(Clone, Default)]
-#[must_use = "nothing happens before `build`"]
+#[must_use = "call `build` to get the backend"]
 pub struct EcsBuilder {
     pub(super) cluster: Option<String>,
     pub(super) task_definition: Option<String>,
@@ -33,26 +33,26 @@ pub struct EcsBuilder {
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<String>,
     pub(super) sdk: Option<SdkConfig>,
-    pub(super) every: Option<Every>,
+    pub(super) poll_intervals: Option<PollIntervals>,
     pub(super) sweep: Sweeping,
 }
 
-/// Whether orphans are looked for.
+/// Whether and how often the pool looks for orphans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sweeping {
     Never,
-    Every { every: Duration, age: Duration },
+    Every { interval: Duration, age: Duration },
 }
 
 impl Default for Sweeping {
     fn default() -> Self {
-        Self::Every { every: Duration::from_secs(300), age: Duration::from_secs(600) }
+        Self::Every { interval: Duration::from_secs(300), age: Duration::from_secs(600) }
     }
 }
 
 impl fmt::Debug for EcsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the environment: an app may have its secrets there.
+        // Without `env`: an app may have secrets there.
         f.debug_struct("EcsBuilder")
             .field("cluster", &self.cluster)
             .field("task_definition", &self.task_definition)
@@ -62,147 +62,152 @@ impl fmt::Debug for EcsBuilder {
 }
 
 impl EcsBuilder {
-    /// The backend. Nothing is asked of AWS before its pool starts.
+    /// The backend. It makes no request to AWS before its pool starts.
     #[must_use]
     pub fn build(self) -> Ecs {
         Ecs::new(self)
     }
 
-    /// The cluster, by its name or ARN. `FLAME_ECS_CLUSTER`; default: this process's own.
+    /// The cluster, by name or ARN. `FLAME_ECS_CLUSTER`; default: the cluster of this process's own
+    /// task.
     pub fn cluster(mut self, cluster: impl Into<String>) -> Self {
         self.cluster = Some(cluster.into());
         self
     }
 
     /// The task definition: `family`, `family:revision` or an ARN. `FLAME_ECS_TASK_DEFINITION`;
-    /// default: this process's own, in its revision. It must run the same build of the app.
+    /// default: the task definition of this process's own task, in the same revision. It must run the
+    /// same build of the app.
     pub fn task_definition(mut self, definition: impl Into<String>) -> Self {
         self.task_definition = Some(definition.into());
         self
     }
 
-    /// The container of it that runs the app. `FLAME_ECS_CONTAINER`; default: this process's own,
-    /// or the only one there is.
+    /// The task definition's container that runs the app. `FLAME_ECS_CONTAINER`; default: this
+    /// process's own container, or the only one.
     pub fn container(mut self, name: impl Into<String>) -> Self {
         self.container = Some(name.into());
         self
     }
 
-    /// The subnets to place tasks in: 1 to 16. `FLAME_ECS_SUBNETS`, separated by commas; default:
-    /// that of this process's own task, where it may call ecs:DescribeTasks. Several, in several
-    /// availability zones, make it likelier that there is room.
+    /// The subnets of the tasks: 1 to 16. `FLAME_ECS_SUBNETS`, separated by commas; default: the
+    /// subnet of this process's own task, if this process may call ecs:DescribeTasks. Subnets in
+    /// several availability zones make it more likely that Fargate has capacity.
     pub fn subnets(mut self, subnets: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.subnets = subnets.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The security groups of tasks: at most 5. `FLAME_ECS_SECURITY_GROUPS`, separated by commas;
-    /// default: none, so AWS takes the VPC's default one (AWS documentation, AwsVpcConfiguration),
-    /// and a warning is logged.
+    /// The security groups of the tasks: at most 5. `FLAME_ECS_SECURITY_GROUPS`, separated by commas;
+    /// default: none, so that AWS uses the VPC's default security group (AWS documentation,
+    /// AwsVpcConfiguration), which the log warns of.
     pub fn security_groups(mut self, groups: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.security_groups = groups.into_iter().map(Into::into).collect();
         self
     }
 
     /// Whether tasks get a public address, which they need in a public subnet to pull their image.
-    /// `FLAME_ECS_ASSIGN_PUBLIC_IP`, `true` or `false`; default false.
+    /// `FLAME_ECS_ASSIGN_PUBLIC_IP`: `true` or `false`; default: `false`.
     pub fn assign_public_ip(mut self, assign: bool) -> Self {
         self.public_ip = Some(assign);
         self
     }
 
-    /// CPU units of a task: 1,024 are one vCPU. `FLAME_ECS_CPU`; default: the task definition's.
-    /// With `memory` it must be a size that Fargate has.
+    /// The CPU units of a task: 1,024 are one vCPU. `FLAME_ECS_CPU`; default: the task definition's.
+    /// Together with `memory` it must be a size that Fargate offers.
     pub fn cpu(mut self, units: u32) -> Self {
         self.cpu = Some(units);
         self
     }
 
-    /// Memory of a task, in MiB. `FLAME_ECS_MEMORY`; default: the task definition's.
+    /// The memory of a task, in MiB. `FLAME_ECS_MEMORY`; default: the task definition's.
     pub fn memory(mut self, mib: u32) -> Self {
         self.memory = Some(mib);
         self
     }
 
-    /// Ephemeral storage of a task, in GiB: 21 to 200. `FLAME_ECS_EPHEMERAL_STORAGE`; default: the
+    /// The ephemeral storage of a task, in GiB: 21 to 200. `FLAME_ECS_EPHEMERAL_STORAGE`; default: the
     /// task definition's, or 20.
     pub fn ephemeral_storage(mut self, gib: u32) -> Self {
         self.ephemeral_storage = Some(gib);
         self
     }
 
-    /// One more capacity provider, such as `FARGATE_SPOT`. Of several, each runner tries one first
-    /// that is drawn by weight, and the others where that has no room; one of weight 0 is only
-    /// such a fallback. `FLAME_ECS_CAPACITY_PROVIDER`: `FARGATE_SPOT=3,FARGATE=1`. Default: none,
-    /// that is the launch type FARGATE.
+    /// Adds a capacity provider, such as `FARGATE_SPOT`. With several, each runner first tries one that
+    /// is drawn at random by weight, and tries the others if that one has no capacity. A provider of
+    /// weight 0 is only a fallback. `FLAME_ECS_CAPACITY_PROVIDER`: `FARGATE_SPOT=3,FARGATE=1`; default:
+    /// none, which is the launch type FARGATE.
     pub fn capacity_provider(mut self, name: impl Into<String>, weight: u32) -> Self {
         self.providers.push((name.into(), weight));
         self
     }
 
-    /// The platform version of Fargate. `FLAME_ECS_PLATFORM_VERSION`; default: the latest.
+    /// Fargate's platform version. `FLAME_ECS_PLATFORM_VERSION`; default: the latest.
     pub fn platform_version(mut self, version: impl Into<String>) -> Self {
         self.platform_version = Some(version.into());
         self
     }
 
-    /// A variable of the runners' environment, over the task definition's. All of them, with
-    /// FLAME_PARENT, must fit 8,192 characters. Who may describe tasks can read them: no place for
-    /// secrets. `{"ecs": {"env": {"NAME": "value"}}}` in FLAME_AWS adds those that are not set here.
+    /// Sets an environment variable of the runners, in addition to the task definition's. All
+    /// variables together, including FLAME_PARENT, must fit in 8,192 characters. Anyone who may
+    /// describe tasks can read them, so do not put secrets here. `{"ecs": {"env": {"NAME":
+    /// "value"}}}` in FLAME_AWS adds variables that are not set here.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// A tag of each task, beside those that name pool, runner and parent; at most 45. `tags` in
-    /// FLAME_AWS, an object, adds those that are not set here.
+    /// Adds a tag to each task, in addition to the tags for pool, runner and parent. At most 45 tags.
+    /// `{"ecs": {"tags": {"name": "value"}}}` in FLAME_AWS adds tags that are not set here.
     ///
-    /// A name has 1 to 128 characters and is set once, a value up to 256: letters, spaces, numbers and
-    /// `_.:/=+-@`; neither begins with `aws:`, and no name with `flame:` (botocore 1.44.8, ecs
-    /// 2014-11-13, `TagKey`, `TagValue`, RunTask). Else the pool does not start.
+    /// A name has 1 to 128 characters and is set once; a value has up to 256. Both may contain letters,
+    /// spaces, numbers and `_.:/=+-@`. Neither may begin with `aws:`, and a name not with `flame:`
+    /// (botocore 1.44.8, ecs 2014-11-13, `TagKey`, `TagValue`, RunTask). With an invalid tag the pool
+    /// does not start.
     pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((name.into(), value.into()));
         self
     }
 
-    /// The region. `FLAME_ECS_REGION`; default: what the SDK finds, as in AWS_REGION.
+    /// The region. `FLAME_ECS_REGION`; default: the region that the SDK finds, such as AWS_REGION.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
     }
 
-    /// Another endpoint of the ECS API, such as an emulator's. `FLAME_ECS_ENDPOINT_URL`; default:
-    /// what the SDK finds, as in AWS_ENDPOINT_URL.
+    /// Another endpoint of the ECS API, such as an emulator's. `FLAME_ECS_ENDPOINT_URL`; default: the
+    /// endpoint that the SDK finds, such as AWS_ENDPOINT_URL.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
     }
 
-    /// A configuration of the SDK, in place of what it finds by itself: credentials, region,
-    /// endpoint, HTTP client. Its retries and time limits are not used: the backend has its own.
+    /// The SDK configuration to use instead of the environment's: credentials, region, endpoint,
+    /// HTTP client. Its retries and timeouts are ignored, since the backend has its own.
     pub fn sdk_config(mut self, config: SdkConfig) -> Self {
         self.sdk = Some(config);
         self
     }
 
-    /// How often DescribeTasks is asked, for all tasks of the pool in batches of 100: while any of
-    /// them boots or ends, and while all are up. Default 1 s and 5 s. A crash is noticed so late
-    /// at the latest.
+    /// How often all tasks of the pool are polled with DescribeTasks, in batches of 100: while any task
+    /// boots or ends, and while all tasks are up. Default: 1 s and 5 s. A crash is noticed within this
+    /// interval.
     pub fn poll_every(mut self, booting: Duration, up: Duration) -> Self {
         let least = Duration::from_millis(10);
-        self.every = Some(Every { booting: booting.max(least), up: up.max(least) });
+        self.poll_intervals =
+            Some(PollIntervals { booting: booting.max(least), up: up.max(least) });
         self
     }
 
-    /// How often orphans are looked for, and how old a task must be to be taken for one. Default
-    /// every 5 min, and 10 min. See [`Ecs`] for what an orphan is.
-    pub fn sweep(mut self, every: Duration, age: Duration) -> Self {
-        let every = every.max(Duration::from_millis(100));
-        self.sweep = Sweeping::Every { every, age };
+    /// How often the pool looks for orphaned tasks, and how old a task must be to count as one.
+    /// Default: every 5 min, and 10 min. See [`Ecs`] for what an orphan is.
+    pub fn sweep(mut self, interval: Duration, age: Duration) -> Self {
+        let interval = interval.max(Duration::from_millis(100));
+        self.sweep = Sweeping::Every { interval, age };
         self
     }
 
-    /// Orphans are not looked for.
+    /// Switches the search for orphaned tasks off.
     pub fn no_sweep(mut self) -> Self {
         self.sweep = Sweeping::Never;
         self

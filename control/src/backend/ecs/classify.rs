@@ -1,19 +1,19 @@
-//! What to do about a failed RunTask. There are two ways to fail, and both are read: `failures[]`
-//! inside an answer that is no error (AWS documentation, "API failure reasons"), and exceptions.
+//! What to do about a failed RunTask. It fails in two ways, and both are classified: by an exception,
+//! and by `failures[]` in a successful response (AWS documentation, "API failure reasons").
 
-use crate::backend::aws::class::{self, Class};
-use crate::backend::aws::fault::Fault;
-use crate::backend::aws::words::{self, Row};
+use crate::backend::aws::api_error::ApiError;
+use crate::backend::aws::error_class::{self, ErrorClass};
+use crate::backend::aws::phrases::{self, PhraseRule};
 
-/// Why a task was not placed, out of an answer that is no error.
+/// Why a task was not placed: an entry of `failures[]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Failure {
+pub(super) struct PlacementFailure {
     pub(super) arn: Option<String>,
     pub(super) reason: String,
     pub(super) detail: Option<String>,
 }
 
-impl std::fmt::Display for Failure {
+impl std::fmt::Display for PlacementFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.reason)?;
         if let Some(detail) = self.detail.as_deref().filter(|detail| !detail.is_empty()) {
@@ -26,177 +26,183 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// What the words of a refusal mean, in an exception and in `failures[]` alike: both bring the same
-/// ones. The order counts.
-const WORDS: &[Row<Class>] = &[
-    // Too many tasks of a cluster are in PROVISIONING, which passes (botocore 1.44.8, ecs 2014-11-13,
-    // RunTask: ClientException).
-    Row { phrases: &["provisioning capacity limit exceeded"], means: Class::Capacity },
+/// What a text means, whether it comes in an exception or in `failures[]`: the same texts come in
+/// both. The order of the rules counts.
+const RULES: &[PhraseRule<ErrorClass>] = &[
+    // Too many tasks of the cluster are in PROVISIONING, which passes (botocore 1.44.8, ecs
+    // 2014-11-13, RunTask: ClientException).
+    PhraseRule {
+        phrases: &["provisioning capacity limit exceeded"],
+        meaning: ErrorClass::Capacity,
+    },
     // AWS's knowledge centre.
-    Row { phrases: &["Capacity is unavailable"], means: Class::Capacity },
-    Row { phrases: words::THROTTLED, means: Class::Throttled },
+    PhraseRule { phrases: &["Capacity is unavailable"], meaning: ErrorClass::Capacity },
+    PhraseRule { phrases: phrases::THROTTLED, meaning: ErrorClass::Throttled },
     // dask-cloudprovider, issue 299, says "above your limit" of CPU; AWS documentation, "Stopped tasks
     // error messages", "reached the limit" of tasks and vCPUs.
-    Row {
+    PhraseRule {
         phrases: &[
             "above your limit",
             "reached the limit",
             "limit on the number of vCPUs",
             "quota",
         ],
-        means: Class::Quota,
+        meaning: ErrorClass::Quota,
     },
-    Row { phrases: &["limit on vCPUs", "vCPU limit"], means: Class::Quota },
+    PhraseRule { phrases: &["limit on vCPUs", "vCPU limit"], meaning: ErrorClass::Quota },
 ];
 
-/// What `failures[]` has besides (AWS documentation, "API failure reasons").
-const PLACING: &[Row<Class>] =
-    &[Row { phrases: &["RESOURCE:", "capacity", "agent"], means: Class::Capacity }];
+/// What further texts mean in `failures[]` only (AWS documentation, "API failure reasons").
+const PLACEMENT_RULES: &[PhraseRule<ErrorClass>] =
+    &[PhraseRule { phrases: &["RESOURCE:", "capacity", "agent"], meaning: ErrorClass::Capacity }];
 
-/// What the words of ECS mean, whichever way they came, if they are known.
-pub(super) fn by_words(said: &str) -> Option<Class> {
-    words::meaning(WORDS, said).copied()
+/// The class of an error text of ECS, if the text is known.
+fn of_text(text: &str) -> Option<ErrorClass> {
+    phrases::first_match(RULES, text).copied()
 }
 
 /// The class of a task that was not placed.
-pub(super) fn of_failure(failure: &Failure) -> Class {
-    // Not its ARN: a cluster may be called anything.
-    let said = format!("{}: {}", failure.reason, failure.detail.as_deref().unwrap_or_default());
-    by_words(&said).or_else(|| words::meaning(PLACING, &said).copied()).unwrap_or(Class::Config)
+pub(super) fn of_failure(failure: &PlacementFailure) -> ErrorClass {
+    // The ARN is left out: a cluster may have any name.
+    let text = format!("{}: {}", failure.reason, failure.detail.as_deref().unwrap_or_default());
+    of_text(&text)
+        .or_else(|| phrases::first_match(PLACEMENT_RULES, &text).copied())
+        .unwrap_or(ErrorClass::Misconfigured)
 }
 
 /// The class of an exception.
-pub(super) fn of_fault(fault: &Fault) -> Class {
-    match fault.code.as_deref().unwrap_or_default() {
-        "ConflictException" => Class::Conflict,
-        "LimitExceededException" => Class::Quota,
-        // These two stand for a wrong parameter, for quotas, for EC2's throttling and for Fargate
-        // without room. Of the others the name says all.
+pub(super) fn of_error(error: &ApiError) -> ErrorClass {
+    match error.code.as_deref().unwrap_or_default() {
+        "ConflictException" => ErrorClass::Conflict,
+        "LimitExceededException" => ErrorClass::Quota,
+        // These two codes stand for a wrong parameter, a quota, EC2's throttling, and Fargate
+        // without capacity. For all others the code is enough.
         "ClientException" | "InvalidParameterException" => {
-            by_words(&fault.message).unwrap_or_else(|| Class::of(fault))
+            of_text(&error.message).unwrap_or_else(|| ErrorClass::of(error))
         }
-        _ => Class::of(fault),
+        _ => ErrorClass::of(error),
     }
 }
 
-/// What a person can do about it.
-pub(super) fn advice(class: Class, fault: &Fault) -> String {
-    let code = fault.code.as_deref().unwrap_or_default();
+/// What a person can do about an exception.
+pub(super) fn advice(class: ErrorClass, error: &ApiError) -> String {
+    let code = error.code.as_deref().unwrap_or_default();
     let advice = match (class, code) {
-        (Class::Quota | Class::Capacity | Class::Throttled, _) => advice_on_failure(class),
-        (_, "ClusterNotFoundException") => {
-            "look at `cluster` (FLAME_ECS_CLUSTER) and at the region"
+        (ErrorClass::Quota | ErrorClass::Capacity | ErrorClass::Throttled, _) => {
+            advice_on_failure(class)
         }
-        (_, "InvalidParameterException") if is_about_providers(fault) => {
+        (_, "ClusterNotFoundException") => "check `cluster` (FLAME_ECS_CLUSTER) and the region",
+        (_, "InvalidParameterException") if is_about_providers(error) => {
             "associate the capacity provider with the cluster (PutClusterCapacityProviders), or \
              name another"
         }
-        (_, "BlockedException") => "AWS has blocked the account: ask its support",
+        (_, "BlockedException") => "AWS has blocked the account: contact AWS support",
         (_, "PlatformUnknownException" | "PlatformTaskDefinitionIncompatibilityException") => {
-            "look at `platform_version`, or leave it out"
+            "correct `platform_version`, or leave it out"
         }
         (_, "UnsupportedFeatureException") => {
-            "the task definition asks for what this region has not"
+            "the task definition uses a feature that this region does not have"
         }
-        (Class::Config, _) => class::advice(fault).unwrap_or(CONFIG),
-        _ => class::advice(fault).unwrap_or("AWS had a fault of its own: call again"),
+        (ErrorClass::Misconfigured, _) => error_class::advice(error).unwrap_or(MISCONFIGURED),
+        _ => error_class::advice(error).unwrap_or("ECS had an internal error: call again"),
     };
     advice.to_owned()
 }
 
-fn is_about_providers(fault: &Fault) -> bool {
-    fault.message.contains("capacity provider")
+fn is_about_providers(error: &ApiError) -> bool {
+    error.message.contains("capacity provider")
 }
 
 /// What a person can do about a task that was not placed.
-pub(super) fn advice_on_failure(class: Class) -> &'static str {
+pub(super) fn advice_on_failure(class: ErrorClass) -> &'static str {
     match class {
-        Class::Capacity => CAPACITY,
-        Class::Quota => QUOTA,
-        Class::Throttled => THROTTLED,
-        _ => CONFIG,
+        ErrorClass::Capacity => CAPACITY,
+        ErrorClass::Quota => QUOTA,
+        ErrorClass::Throttled => THROTTLED,
+        _ => MISCONFIGURED,
     }
 }
 
-const CONFIG: &str = "correct what it names: in the backend's settings, or in the task definition";
-const THROTTLED: &str = "AWS takes so many requests a second of an account and region, those of \
-                         EC2's API behind ECS included: boot fewer at a time, or give the boot \
-                         more time (`boot_timeout`)";
-const QUOTA: &str = "the account may not run more: raise the quota of Fargate vCPUs (Service \
-                     Quotas, AWS Fargate), or lower `max`, `cpu` or `memory`; new accounts begin \
-                     with very few";
-const CAPACITY: &str = "there is no room for it at the moment: add subnets in other availability \
-                        zones, or another capacity provider, or call again later";
+const MISCONFIGURED: &str =
+    "correct what the message names, in the backend's settings or in the task definition";
+const THROTTLED: &str = "AWS limits the requests per second of an account in a region, including \
+                         requests to EC2's API behind ECS: boot fewer runners at a time, or allow \
+                         more time for a boot (`boot_timeout`)";
+const QUOTA: &str = "the account's Fargate quota is used up: raise the quota of Fargate vCPUs \
+                     (Service Quotas, AWS Fargate), or lower `max`, `cpu` or `memory`; new accounts \
+                     start with very few vCPUs";
+const CAPACITY: &str = "Fargate has no capacity for the task at the moment: add subnets in other \
+                        availability zones, or another capacity provider, or call again later";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::aws::fault::Got;
+    use crate::backend::aws::api_error::ApiErrorKind;
 
-    fn exception(code: &str, status: u16, message: &str) -> Fault {
+    fn exception(code: &str, status: u16, message: &str) -> ApiError {
         let (code, message) = (Some(code.to_owned()), message.to_owned());
-        Fault { code, message, status: Some(status), ..Fault::new(Got::Refused) }
+        ApiError { code, message, status: Some(status), ..ApiError::new(ApiErrorKind::Rejected) }
     }
 
-    fn failure(reason: &str) -> Failure {
-        Failure { reason: reason.to_owned(), ..Failure::default() }
+    fn failure(reason: &str) -> PlacementFailure {
+        PlacementFailure { reason: reason.to_owned(), ..PlacementFailure::default() }
     }
 
     #[test]
     fn each_exception_of_runtask_has_its_class() {
         let table = [
-            ("ThrottlingException", 400, "Rate exceeded", Class::Throttled),
-            ("ServerException", 500, "", Class::Transient),
-            ("ConflictException", 400, "", Class::Conflict),
-            ("ClusterNotFoundException", 400, "Cluster not found.", Class::Config),
-            ("InvalidParameterException", 400, "Unknown container", Class::Config),
-            ("ClientException", 400, "TaskDefinition is inactive", Class::Config),
-            ("AccessDeniedException", 400, "is not authorized", Class::Config),
-            ("BlockedException", 400, "", Class::Config),
-            ("PlatformUnknownException", 400, "", Class::Config),
-            ("UnsupportedFeatureException", 400, "", Class::Config),
+            ("ThrottlingException", 400, "Rate exceeded", ErrorClass::Throttled),
+            ("ServerException", 500, "", ErrorClass::Transient),
+            ("ConflictException", 400, "", ErrorClass::Conflict),
+            ("ClusterNotFoundException", 400, "Cluster not found.", ErrorClass::Misconfigured),
+            ("InvalidParameterException", 400, "Unknown container", ErrorClass::Misconfigured),
+            ("ClientException", 400, "TaskDefinition is inactive", ErrorClass::Misconfigured),
+            ("AccessDeniedException", 400, "is not authorized", ErrorClass::Misconfigured),
+            ("BlockedException", 400, "", ErrorClass::Misconfigured),
+            ("PlatformUnknownException", 400, "", ErrorClass::Misconfigured),
+            ("UnsupportedFeatureException", 400, "", ErrorClass::Misconfigured),
         ];
         for (code, status, message, class) in table {
-            let fault = exception(code, status, message);
-            assert_eq!(of_fault(&fault), class, "{code}");
-            assert!(!advice(class, &fault).is_empty());
+            let error = exception(code, status, message);
+            assert_eq!(of_error(&error), class, "{code}");
+            assert!(!advice(class, &error).is_empty());
         }
     }
 
     #[test]
-    fn the_quota_of_vcpus_is_a_client_exception_by_its_words() {
-        let told = "You've reached the limit on the number of vCPUs you can run concurrently";
-        let fault = exception("ClientException", 400, told);
-        assert_eq!(of_fault(&fault), Class::Quota);
-        assert!(advice(Class::Quota, &fault).contains("quota"));
-        assert_eq!(of_failure(&failure(told)), Class::Quota);
+    fn a_used_up_vcpu_quota_is_recognised_by_its_text() {
+        let text = "You've reached the limit on the number of vCPUs you can run concurrently";
+        let error = exception("ClientException", 400, text);
+        assert_eq!(of_error(&error), ErrorClass::Quota);
+        assert!(advice(ErrorClass::Quota, &error).contains("quota"));
+        assert_eq!(of_failure(&failure(text)), ErrorClass::Quota);
     }
 
     #[test]
-    fn fargate_without_room_is_told_in_both_ways() {
-        let told = "Capacity is unavailable at this time. Please try again later or in a \
+    fn fargate_without_capacity_is_recognised_in_both_ways() {
+        let text = "Capacity is unavailable at this time. Please try again later or in a \
                     different availability zone";
-        assert_eq!(of_fault(&exception("ClientException", 400, told)), Class::Capacity);
-        for reason in [told, "RESOURCE:FARGATE", "RESOURCE:CPU", "RESOURCE:MEMORY", "RESOURCE:ENI"]
+        assert_eq!(of_error(&exception("ClientException", 400, text)), ErrorClass::Capacity);
+        for reason in [text, "RESOURCE:FARGATE", "RESOURCE:CPU", "RESOURCE:MEMORY", "RESOURCE:ENI"]
         {
-            assert_eq!(of_failure(&failure(reason)), Class::Capacity, "{reason}");
+            assert_eq!(of_failure(&failure(reason)), ErrorClass::Capacity, "{reason}");
         }
     }
 
     #[test]
-    fn throttling_by_ec2_is_throttling_whatever_the_name_of_the_error() {
-        for told in [
+    fn throttling_by_ec2_is_throttling_whatever_the_error_code() {
+        for text in [
             "Error retrieving subnet information for [subnet-0a1]: Rate exceeded (ErrorCode: \
              Throttling)",
             "Error retrieving security group information for [sg-0a1]: Request limit exceeded. \
              (ErrorCode: RequestLimitExceeded)",
         ] {
             for code in ["InvalidParameterException", "ClientException"] {
-                let fault = exception(code, 400, told);
-                assert_eq!(of_fault(&fault), Class::Throttled, "{told}");
-                assert!(advice(Class::Throttled, &fault).contains("boot_timeout"));
+                let error = exception(code, 400, text);
+                assert_eq!(of_error(&error), ErrorClass::Throttled, "{text}");
+                assert!(advice(ErrorClass::Throttled, &error).contains("boot_timeout"));
             }
-            assert_eq!(of_failure(&failure(told)), Class::Throttled, "{told}");
+            assert_eq!(of_failure(&failure(text)), ErrorClass::Throttled, "{text}");
         }
         let wrong = exception(
             "InvalidParameterException",
@@ -204,50 +210,56 @@ mod tests {
             "Error retrieving subnet information for [subnet-0a1]: The subnet ID 'subnet-0a1' does \
              not exist (ErrorCode: InvalidSubnetID.NotFound)",
         );
-        assert_eq!(of_fault(&wrong), Class::Config);
+        assert_eq!(of_error(&wrong), ErrorClass::Misconfigured);
     }
 
     #[test]
-    fn a_quota_is_told_in_both_ways() {
-        for told in [
+    fn a_used_up_quota_is_recognised_in_both_ways() {
+        for text in [
             "The requested CPU configuration is above your limit",
             "The requested MEMORY configuration is above your limit",
             "You've reached the limit on the number of tasks you can run concurrently",
             "You've reached the limit on the number of vCPUs you can run concurrently",
         ] {
             for code in ["ClientException", "InvalidParameterException"] {
-                assert_eq!(of_fault(&exception(code, 400, told)), Class::Quota, "{told}");
+                assert_eq!(of_error(&exception(code, 400, text)), ErrorClass::Quota, "{text}");
             }
-            assert_eq!(of_failure(&failure(told)), Class::Quota, "{told}");
+            assert_eq!(of_failure(&failure(text)), ErrorClass::Quota, "{text}");
         }
     }
 
     #[test]
-    fn tasks_that_wait_for_a_place_are_room_that_comes_back_and_no_quota() {
-        let told = "Provisioning capacity limit exceeded.";
-        assert_eq!(of_fault(&exception("ClientException", 400, told)), Class::Capacity);
-        assert_eq!(of_failure(&failure(told)), Class::Capacity);
+    fn a_full_provisioning_queue_is_a_lack_of_capacity_and_not_a_quota() {
+        let text = "Provisioning capacity limit exceeded.";
+        assert_eq!(of_error(&exception("ClientException", 400, text)), ErrorClass::Capacity);
+        assert_eq!(of_failure(&failure(text)), ErrorClass::Capacity);
     }
 
     #[test]
-    fn words_in_the_name_of_a_resource_change_no_refusal() {
-        let told =
+    fn phrases_in_the_name_of_a_resource_are_ignored() {
+        let text =
             "User: arn:aws:sts::1:assumed-role/quota is not authorized to perform: ecs:RunTask";
-        assert_eq!(of_fault(&exception("AccessDeniedException", 400, told)), Class::Config);
+        assert_eq!(
+            of_error(&exception("AccessDeniedException", 400, text)),
+            ErrorClass::Misconfigured
+        );
     }
 
     #[test]
-    fn any_other_failure_is_for_a_person() {
+    fn any_other_failure_is_a_misconfiguration() {
         for reason in ["MISSING", "INACTIVE", "ATTRIBUTE", "something new"] {
-            assert_eq!(of_failure(&failure(reason)), Class::Config, "{reason}");
+            assert_eq!(of_failure(&failure(reason)), ErrorClass::Misconfigured, "{reason}");
         }
         let arn = Some("arn:aws:ecs:eu-central-1:1:container-instance/capacity/quota".to_owned());
-        assert_eq!(of_failure(&Failure { arn, ..failure("MISSING") }), Class::Config);
+        assert_eq!(
+            of_failure(&PlacementFailure { arn, ..failure("MISSING") }),
+            ErrorClass::Misconfigured
+        );
     }
 
     #[test]
-    fn a_failure_is_told_in_full() {
-        let failure = Failure {
+    fn a_failure_shows_reason_detail_and_arn() {
+        let failure = PlacementFailure {
             arn: Some("arn:1".to_owned()),
             reason: "RESOURCE:CPU".to_owned(),
             detail: Some("none left".to_owned()),

@@ -1,65 +1,66 @@
-//! Which tasks are orphans: runners of this pool that nobody will ever stop.
+//! Which tasks are orphans: runners of this pool that would otherwise run forever.
 //!
-//! A runner ends by itself: when it can't reach its parent, when it lost it for longer than the
-//! grace, when its lifetime is over. What is left is one that hangs before it gets so far, or whose
-//! process no longer moves. ECS has no timeout of tasks, so somebody else must end it.
+//! A runner ends by itself if it can't reach its parent, if it has lost its parent for longer than
+//! `reconnect_timeout`, and at the end of its `max_lifetime`. What remains is a runner that hangs
+//! before it has those timers, or whose process no longer makes progress. ECS has no time limit for
+//! tasks, so another process must stop such a task.
 //!
-//! A task is an orphan only where one of these is certain:
+//! A task is an orphan only if one of these is certain:
 //!
-//! 1. **Stray.** It is of *this* parent and pool, by the tag `flame:parent`, and this backend does
-//!    not know it: the answer to its order was lost, and the order was given up.
-//! 2. **Its parent is dead.** The tag `flame:parent-task` names the ECS task that its parent ran
-//!    in, and ECS says that this task has stopped, or does not know it any more. That task is of
-//!    the same region and account: of others ECS knows nothing, whether they live or not.
-//! 3. **Overdue.** The tag `flame:ends-by` names the latest time, in seconds of Unix time, at which
-//!    its pool's `lifetime` and shutdown window were over, and that is [`SKEW`] ago.
+//! 1. **Stray.** The tag `flame:parent` says that it belongs to *this* parent and pool, and this
+//!    backend does not know it: the response to its RunTask was lost, and the boot was given up.
+//! 2. **Its parent is dead.** The tag `flame:parent-task` names the ECS task that the parent ran in,
+//!    and ECS says that this task has stopped, or no longer knows it. Only parents in the same region
+//!    and account count: ECS knows nothing of others, whether they live or not.
+//! 3. **Overdue.** The tag `flame:ends-by` holds the latest Unix time at which the runner's
+//!    `max_lifetime` and shutdown window end, and that was more than [`MAX_CLOCK_SKEW`] ago.
 //!
-//! Everything else is left alone: a task without the tags of this pool; one whose parent runs
-//! elsewhere than on ECS, lives, or can't be asked for. It may well be another parent's, and live.
+//! Every other task is left alone: a task without the tags of this pool, or one whose parent lives,
+//! does not run on ECS, or can't be looked up. It may be the live runner of another parent.
 //!
-//! Even an orphan is only marked at first. It is stopped when it is older than the age floor, and
-//! was found an orphan again, by a later look, at least [`pause`](Rule::pause) later. One look at
-//! which it is none takes the mark away, and so does a round of looks that has not seen it: where
-//! there are many tasks, it takes several looks to see each once.
+//! An orphan is only marked at first. It is stopped when it is older than the minimum age and a later
+//! scan, at least [`pause`](Rule::pause) after the first, finds it an orphan again. A scan in which it
+//! is not an orphan removes the mark, and so does a complete round without it: with many tasks,
+//! it takes several scans to see each task once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::task::Task;
 
-/// The pool, as text that a tag may have.
-pub(super) const POOL: &str = "flame:pool";
+/// The pool's name, as [`tag_safe`](super::request::tag_safe) text.
+pub(super) const POOL_TAG: &str = "flame:pool";
 /// The runner's ref.
-pub(super) const RUNNER: &str = "flame:runner";
-/// The parent: one id for each start of a pool.
-pub(super) const PARENT: &str = "flame:parent";
-/// The parent's own task, if it runs on ECS.
-pub(super) const PARENT_TASK: &str = "flame:parent-task";
-/// When the runner must be gone, if its life is limited.
-pub(super) const ENDS_BY: &str = "flame:ends-by";
+pub(super) const RUNNER_TAG: &str = "flame:runner";
+/// The parent's id: a new one for each start of a pool.
+pub(super) const PARENT_TAG: &str = "flame:parent";
+/// The ARN of the parent's own task, if the parent runs on ECS.
+pub(super) const PARENT_TASK_TAG: &str = "flame:parent-task";
+/// The Unix time by which the runner must have ended, if its lifetime is limited.
+pub(super) const ENDS_BY_TAG: &str = "flame:ends-by";
 
-/// How far the clocks of two machines, and of AWS, may be apart.
-pub(super) const SKEW: Duration = Duration::from_secs(300);
+/// How far apart the clocks of two machines, and of AWS, may be.
+pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// What a parent's task is known to be.
+/// The state of a parent's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ParentTask {
-    /// It runs, or may yet.
+pub(super) enum ParentStatus {
+    /// It runs, or may still run.
     Alive,
-    /// It has stopped, or is not known any more.
+    /// It has stopped, or ECS no longer knows it.
     Dead,
 }
 
-/// What a look goes by.
+/// The parameters of a sweep.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
-    /// This pool, as its tag says.
+    /// The value of this pool's [`POOL_TAG`].
     pub(super) pool: String,
-    /// This parent.
+    /// The value of this parent's [`PARENT_TAG`].
     pub(super) parent: String,
-    /// No younger task is stopped.
+    /// The minimum age of a task that is stopped.
     pub(super) age: Duration,
-    /// Between the look that marks and the one that stops.
+    /// The shortest time between the scan that marks a task and the scan that stops it.
     pub(super) pause: Duration,
 }
 
@@ -67,31 +68,31 @@ pub(super) struct Rule {
 #[derive(Debug)]
 pub(super) struct Sweep {
     rule: Rule,
-    marked: BTreeMap<String, Mark>,
-    /// Counts rounds.
+    marked: BTreeMap<String, OrphanMark>,
+    /// The number of the current round.
     round: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Mark {
+struct OrphanMark {
     since: Instant,
-    /// In which it was found an orphan last.
+    /// The latest round in which the task was found an orphan.
     round: u64,
 }
 
-/// What one look has to go by.
-pub(super) struct Look<'a> {
+/// The input of one scan.
+pub(super) struct Scan<'a> {
     pub(super) now: Instant,
-    /// The wall clock, in seconds of Unix time: what AWS and other parents write is that.
+    /// The Unix time in seconds. AWS and other parents use this clock.
     pub(super) unix: i64,
     /// Tasks of the family, with their tags.
     pub(super) tasks: &'a [Task],
-    /// Whether these are the last ones: with the next look a new round begins.
+    /// Whether these are the last tasks of a round.
     pub(super) ends_round: bool,
-    /// Those that this backend knows, or has an order under way for, by their ARN.
+    /// Whether this backend watches the task, or is booting its runner.
     pub(super) known: &'a dyn Fn(&Task) -> bool,
-    /// The tasks of parents, as far as they could be asked for.
-    pub(super) parents: &'a HashMap<String, ParentTask>,
+    /// The tasks of parents, as far as they could be looked up.
+    pub(super) parents: &'a HashMap<String, ParentStatus>,
 }
 
 impl Sweep {
@@ -99,11 +100,11 @@ impl Sweep {
         Self { rule, marked: BTreeMap::new(), round: 0 }
     }
 
-    /// The tasks of other parents that must be asked for before a [`look`](Self::look).
+    /// The parents' tasks that must be looked up before a [`scan`](Self::scan).
     pub(super) fn parents_of(&self, tasks: &[Task]) -> Vec<String> {
-        let of_others = tasks.iter().filter(|task| self.is_candidate(task));
-        let mut parents: Vec<_> = of_others
-            .filter(|task| task.tags.get(PARENT) != Some(&self.rule.parent))
+        let candidates = tasks.iter().filter(|task| self.is_candidate(task));
+        let mut parents: Vec<_> = candidates
+            .filter(|task| task.tags.get(PARENT_TAG) != Some(&self.rule.parent))
             .filter_map(|task| parent_of(task).map(str::to_owned))
             .collect();
         parents.sort();
@@ -111,23 +112,23 @@ impl Sweep {
         parents
     }
 
-    /// Marks orphans; gives those to be stopped, each with the reason.
-    pub(super) fn look(&mut self, look: &Look<'_>) -> Vec<(String, &'static str)> {
+    /// Marks orphans. Returns those to be stopped, each with the reason.
+    pub(super) fn scan(&mut self, scan: &Scan<'_>) -> Vec<(String, &'static str)> {
         let mut stop = Vec::new();
-        for task in look.tasks {
-            let before = self.marked.remove(&task.arn);
-            let why = self.is_candidate(task).then(|| self.why_orphan(task, look)).flatten();
+        for task in scan.tasks {
+            let earlier = self.marked.remove(&task.arn);
+            let why = self.is_candidate(task).then(|| self.why_orphan(task, scan)).flatten();
             let Some(why) = why else { continue };
-            let seen_again = before.is_some_and(|mark| {
-                look.now.saturating_duration_since(mark.since) >= self.rule.pause
+            let is_confirmed = earlier.is_some_and(|mark| {
+                scan.now.saturating_duration_since(mark.since) >= self.rule.pause
             });
-            if seen_again && self.is_old(task, look.unix) {
+            if is_confirmed && self.is_old(task, scan.unix) {
                 stop.push((task.arn.clone(), why));
             }
-            let since = before.map_or(look.now, |mark| mark.since);
-            self.marked.insert(task.arn.clone(), Mark { since, round: self.round });
+            let since = earlier.map_or(scan.now, |mark| mark.since);
+            self.marked.insert(task.arn.clone(), OrphanMark { since, round: self.round });
         }
-        if look.ends_round {
+        if scan.ends_round {
             self.marked.retain(|_, mark| mark.round == self.round);
             self.round += 1;
         }
@@ -135,42 +136,42 @@ impl Sweep {
     }
 
     fn is_candidate(&self, task: &Task) -> bool {
-        task.tags.get(POOL) == Some(&self.rule.pool)
-            && task.tags.contains_key(RUNNER)
+        task.tags.get(POOL_TAG) == Some(&self.rule.pool)
+            && task.tags.contains_key(RUNNER_TAG)
             && !task.is_ending()
     }
 
-    fn why_orphan(&self, task: &Task, look: &Look<'_>) -> Option<&'static str> {
-        if (look.known)(task) {
+    fn why_orphan(&self, task: &Task, scan: &Scan<'_>) -> Option<&'static str> {
+        if (scan.known)(task) {
             return None;
         }
-        if task.tags.get(PARENT)? == &self.rule.parent {
-            return Some("flame: a stray, whose order was given up");
+        if task.tags.get(PARENT_TAG)? == &self.rule.parent {
+            return Some("flame: a stray task, whose boot was given up");
         }
-        let parent = parent_of(task).and_then(|arn| look.parents.get(arn));
-        if parent == Some(&ParentTask::Dead) {
-            return Some("flame: an orphan, whose parent's task has stopped");
+        let parent = parent_of(task).and_then(|arn| scan.parents.get(arn));
+        if parent == Some(&ParentStatus::Dead) {
+            return Some("flame: an orphan: its parent's task has stopped");
         }
-        let ends_by: i64 = task.tags.get(ENDS_BY)?.parse().ok()?;
-        let overdue = look.unix.saturating_sub(ends_by) > seconds(SKEW);
-        overdue.then_some("flame: an orphan, which outlives its lifetime")
+        let ends_by: i64 = task.tags.get(ENDS_BY_TAG)?.parse().ok()?;
+        let overdue = scan.unix.saturating_sub(ends_by) > seconds(MAX_CLOCK_SKEW);
+        overdue.then_some("flame: an orphan: it has outlived its max_lifetime")
     }
 
     fn is_old(&self, task: &Task, unix: i64) -> bool {
-        // One that does not say when it was made is not old.
+        // A task without a creation time does not count as old.
         task.created.is_some_and(|created| unix.saturating_sub(created) >= seconds(self.rule.age))
     }
 }
 
-/// The task of a runner's parent, where ECS can be asked after it.
+/// The task of a runner's parent, if ECS can look it up here.
 fn parent_of(task: &Task) -> Option<&str> {
-    let parent = task.tags.get(PARENT_TASK)?;
-    let near = place(parent).is_some() && place(parent) == place(&task.arn);
-    near.then_some(parent.as_str())
+    let parent = task.tags.get(PARENT_TASK_TAG)?;
+    let is_reachable = scope(parent).is_some() && scope(parent) == scope(&task.arn);
+    is_reachable.then_some(parent.as_str())
 }
 
-/// What an ARN says of partition, service, region and account: `arn:aws:ecs:region:account:..`.
-fn place(arn: &str) -> Option<&str> {
+/// Partition, service, region and account of an ARN: `arn:aws:ecs:region:account:..`.
+fn scope(arn: &str) -> Option<&str> {
     let (end, _) = arn.match_indices(':').nth(4)?;
     arn.get(..end)
 }

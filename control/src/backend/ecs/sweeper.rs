@@ -1,4 +1,4 @@
-//! The driver of the [`Sweep`]: looks, asks after parents, stops.
+//! The driver of the [`Sweep`]: lists tasks, looks up their parents, and stops orphans.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,99 +7,105 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use flame_runner_shim::lines;
 use tokio::time::sleep;
 
-use super::api::PAGES;
+use super::api::MAX_PAGES;
 use super::classify;
-use super::fleet::{Fleet, now};
-use super::poller::BATCH;
-use super::sweep::{Look, ParentTask, Rule, Sweep};
+use super::poller::MAX_BATCH;
+use super::sweep::{ParentStatus, Rule, Scan, Sweep};
 use super::task::Task;
-use crate::backend::aws::class::{self, Class};
-use crate::backend::aws::fault::Fault;
+use super::task_monitor::{TaskMonitor, now};
+use crate::backend::aws::api_error::ApiError;
+use crate::backend::aws::error_class::{self, ErrorClass};
 
-/// Looks for the orphans of one pool, among the tasks of its family.
+/// Looks for orphans of one pool among the tasks of its task definition's family.
 pub(super) struct Sweeper {
-    fleet: Arc<Fleet>,
+    monitor: Arc<TaskMonitor>,
     family: String,
     every: Duration,
     sweep: Sweep,
-    /// Where the next look begins; none: with the first task.
-    from: Option<String>,
-    /// That parents may not be asked after was said.
+    /// The page of the list at which the next scan starts; `None` is the first page.
+    next_page: Option<String>,
+    /// Whether the log already says that parents may not be looked up.
     denied: bool,
 }
 
 impl Sweeper {
-    pub(super) fn new(fleet: Arc<Fleet>, family: String, rule: Rule) -> Self {
+    pub(super) fn new(monitor: Arc<TaskMonitor>, family: String, rule: Rule) -> Self {
         let (every, sweep) = (rule.pause, Sweep::new(rule));
-        Self { fleet, family, every, sweep, from: None, denied: false }
+        Self { monitor, family, every, sweep, next_page: None, denied: false }
     }
 
-    /// Sweeps at once, and then every so often, for as long as it is polled. Ends where it is not
-    /// allowed to.
+    /// Sweeps now and at regular intervals, until the future is dropped. Returns if this process may
+    /// not list tasks.
     pub(super) async fn keep_sweeping(mut self) {
         loop {
-            match self.look().await {
-                Ok(orphans) => stop(&self.fleet, orphans).await,
-                Err(fault) if class::is_denied(&fault) => {
-                    let why = "orphans are not looked for: this process may not list tasks";
+            match self.scan().await {
+                Ok(orphans) => stop(&self.monitor, orphans).await,
+                Err(error) if error_class::is_denied(&error) => {
                     lines::event(move || {
-                        tracing::warn!(%fault, "{why}; allow ecs:ListTasks and ecs:DescribeTasks");
+                        tracing::warn!(
+                            %error,
+                            "this process does not look for orphaned runners, since it may not \
+                             list tasks; allow ecs:ListTasks and ecs:DescribeTasks"
+                        );
                     });
                     return;
                 }
-                Err(fault) => tracing::debug!(%fault, "orphans can't be looked for; later"),
+                Err(error) => tracing::debug!(%error, "the search for orphaned runners failed"),
             }
-            // Several parents need not look at the same time.
+            // Jitter keeps several parents from scanning at the same time.
             sleep(self.every + self.every.mul_f64(rand::random_range(0.0..0.1))).await;
         }
     }
 
-    /// The orphans among the tasks from where the last look has stopped, [`PAGES`] pages at most.
-    async fn look(&mut self) -> Result<Vec<(String, &'static str)>, Fault> {
-        let fleet = self.fleet.clone();
+    /// The orphans among the next tasks of the list: at most [`MAX_PAGES`] pages, from where the last
+    /// scan stopped.
+    async fn scan(&mut self) -> Result<Vec<(String, &'static str)>, ApiError> {
+        let monitor = self.monitor.clone();
         let mut tasks = Vec::new();
         let mut ends_round = false;
-        for _ in 0..PAGES {
-            let page = match fleet.api.of_family(&self.family, self.from.clone()).await {
+        for _ in 0..MAX_PAGES {
+            let page = match monitor.api.of_family(&self.family, self.next_page.clone()).await {
                 Ok(page) => page,
-                Err(fault) if class::is_denied(&fault) || self.from.is_none() => return Err(fault),
-                Err(fault) => {
-                    tracing::debug!(%fault, "no more tasks can be listed; later");
-                    // A place in a list that is refused is too old.
-                    if classify::of_fault(&fault) == Class::Config {
-                        self.from = None;
+                Err(error) if error_class::is_denied(&error) || self.next_page.is_none() => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a page of tasks could not be listed");
+                    // A page token that ECS rejects has expired.
+                    if classify::of_error(&error) == ErrorClass::Misconfigured {
+                        self.next_page = None;
                     }
                     break;
                 }
             };
             match self.described(&page.arns).await {
                 Ok(described) => tasks.extend(described),
-                Err(fault) if class::is_denied(&fault) => return Err(fault),
-                Err(fault) => tracing::debug!(%fault, "some tasks can't be looked at; later"),
+                Err(error) if error_class::is_denied(&error) => return Err(error),
+                Err(error) => tracing::debug!(%error, "some tasks could not be described"),
             }
-            self.from = page.next;
-            if self.from.is_none() {
+            self.next_page = page.next;
+            if self.next_page.is_none() {
                 ends_round = true;
                 break;
             }
         }
-        let parents = self.ask_after(self.sweep.parents_of(&tasks)).await;
-        let known = |task: &Task| fleet.knows(task);
+        let parents = self.look_up(self.sweep.parents_of(&tasks)).await;
+        let known = |task: &Task| monitor.knows(task);
         let (tasks, known, parents) = (tasks.as_slice(), &known, &parents);
-        let (now, unix) = (now(), wall_clock());
-        Ok(self.sweep.look(&Look { now, unix, tasks, ends_round, known, parents }))
+        let (now, unix) = (now(), unix_now());
+        Ok(self.sweep.scan(&Scan { now, unix, tasks, ends_round, known, parents }))
     }
 
-    async fn described(&self, arns: &[String]) -> Result<Vec<Task>, Fault> {
+    async fn described(&self, arns: &[String]) -> Result<Vec<Task>, ApiError> {
         let mut tasks = Vec::new();
-        for batch in arns.chunks(BATCH) {
-            tasks.extend(self.fleet.api.describe(batch, true).await?.0);
+        for batch in arns.chunks(MAX_BATCH) {
+            tasks.extend(self.monitor.api.describe(batch, true).await?.0);
         }
         Ok(tasks)
     }
 
-    /// What is known of the tasks of parents; those that can't be asked for are left out.
-    async fn ask_after(&mut self, parents: Vec<String>) -> HashMap<String, ParentTask> {
+    /// The states of the parents' tasks. Tasks that can't be looked up are left out.
+    async fn look_up(&mut self, parents: Vec<String>) -> HashMap<String, ParentStatus> {
         let mut clusters: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for arn in parents {
             if let Some(cluster) = cluster_of(&arn) {
@@ -108,50 +114,54 @@ impl Sweeper {
         }
         let mut known = HashMap::new();
         for (cluster, arns) in clusters {
-            for batch in arns.chunks(BATCH) {
-                match self.fleet.api.describe_in(&cluster, batch, false).await {
+            for batch in arns.chunks(MAX_BATCH) {
+                match self.monitor.api.describe_in(&cluster, batch, false).await {
                     Ok((tasks, missing)) => {
-                        known.extend(missing.into_iter().map(|arn| (arn, ParentTask::Dead)));
+                        known.extend(missing.into_iter().map(|arn| (arn, ParentStatus::Dead)));
                         known.extend(tasks.into_iter().map(|task| {
-                            let state =
-                                if task.is_over() { ParentTask::Dead } else { ParentTask::Alive };
+                            let state = if task.is_over() {
+                                ParentStatus::Dead
+                            } else {
+                                ParentStatus::Alive
+                            };
                             (task.arn, state)
                         }));
                     }
-                    Err(fault) => self.can_not_ask(&cluster, &fault),
+                    Err(error) => self.look_up_failed(&cluster, &error),
                 }
             }
         }
         known
     }
 
-    fn can_not_ask(&mut self, cluster: &str, fault: &Fault) {
-        if class::is_denied(fault) && !std::mem::replace(&mut self.denied, true) {
-            let (cluster, fault) = (cluster.to_owned(), fault.clone());
+    fn look_up_failed(&mut self, cluster: &str, error: &ApiError) {
+        if error_class::is_denied(error) && !std::mem::replace(&mut self.denied, true) {
+            let (cluster, error) = (cluster.to_owned(), error.clone());
             lines::event(move || {
                 tracing::warn!(
                     cluster,
-                    %fault,
-                    "orphans of parents in that cluster are not found: this process may not ask \
-                     whether these live; allow ecs:DescribeTasks for its tasks"
+                    %error,
+                    "orphaned runners whose parents ran in this cluster are not found, since this \
+                     process may not look those parents up; allow ecs:DescribeTasks on the \
+                     cluster's tasks"
                 );
             });
         } else {
-            tracing::debug!(cluster, %fault, "parents can't be asked after; later");
+            tracing::debug!(cluster, %error, "the tasks of parents could not be described");
         }
     }
 }
 
-async fn stop(fleet: &Fleet, orphans: Vec<(String, &'static str)>) {
-    for (arn, why) in orphans {
-        match fleet.api.stop_task(&arn, why).await {
+async fn stop(monitor: &TaskMonitor, orphans: Vec<(String, &'static str)>) {
+    for (arn, reason) in orphans {
+        match monitor.api.stop_task(&arn, reason).await {
             Ok(()) => lines::event(move || {
-                tracing::warn!(task = arn, why, "an orphaned runner is stopped");
+                tracing::warn!(task = arn, reason, "stopped an orphaned runner");
             }),
-            Err(fault) => {
-                let advice = classify::advice(classify::of_fault(&fault), &fault);
+            Err(error) => {
+                let advice = classify::advice(classify::of_error(&error), &error);
                 lines::event(move || {
-                    tracing::warn!(task = arn, %fault, advice, "an orphaned runner can't be stopped");
+                    tracing::warn!(task = arn, %error, advice, "could not stop an orphaned runner");
                 });
             }
         }
@@ -165,8 +175,8 @@ fn cluster_of(arn: &str) -> Option<&str> {
 }
 
 /// Seconds of Unix time.
-#[expect(clippy::disallowed_methods, reason = "AWS and other parents tell times by this clock")]
-pub(super) fn wall_clock() -> i64 {
+#[expect(clippy::disallowed_methods, reason = "AWS and other parents use this clock")]
+pub(super) fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,95 +1,89 @@
-//! ECS as far as a test needs it: it answers each request as it is told to, and keeps them.
+//! For tests: an ECS API with programmed responses, which records its requests.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_wire::ids::RunnerRef;
-use futures_util::FutureExt;
+use flame_wire::parent::HostKind;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::Running;
 use super::api::Api;
-use super::fleet::Fleet;
-use super::plan::Plan;
-use super::poller::Every;
-use super::request::Asker;
+use super::instances::EcsInstances;
+use super::poller::PollIntervals;
+use super::request::Owner;
+use super::task_monitor::TaskMonitor;
+use super::task_template::TaskTemplate;
 use crate::backend::BootSpec;
 use crate::backend::aws::testing::config;
 
-pub(super) const EVERY: Every =
-    Every { booting: Duration::from_millis(100), up: Duration::from_millis(500) };
+pub(super) const INTERVALS: PollIntervals =
+    PollIntervals { booting: Duration::from_millis(100), up: Duration::from_millis(500) };
 
-/// A request: its operation, and its body.
-pub(super) type Request = (String, Value);
+/// The operation and the body of a request.
+pub(super) type RecordedRequest = (String, Value);
 
-/// A fleet in the cluster `main` of an ECS that answers so, with the name of an error where it is
-/// one; and the requests that it got.
-pub(super) async fn fleet(
-    answer: impl Fn(&str, &Value) -> Result<Value, &'static str> + Send + 'static,
-) -> (Arc<Fleet>, mpsc::UnboundedReceiver<Request>) {
+/// A monitor in the cluster `main`, and the requests that ECS receives from it. ECS responds with the
+/// result of `response`; its error is an error code.
+pub(super) async fn monitor(
+    response: impl Fn(&str, &Value) -> Result<Value, &'static str> + Send + 'static,
+) -> (Arc<TaskMonitor>, mpsc::UnboundedReceiver<RecordedRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (said, heard) = mpsc::unbounded_channel();
+    let (sender, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();
             let (operation, body) = read(&mut socket).await;
-            let (status, answer) = match answer(&operation, &body) {
+            let (status, answer) = match response(&operation, &body) {
                 Ok(answer) => (200, answer),
                 Err(kind) => (400, serde_json::json!({ "__type": kind, "message": kind })),
             };
-            let _ = said.send((operation, body));
+            let _ = sender.send((operation, body));
             write(&mut socket, status, &answer.to_string()).await;
         }
     });
-    (fleet_at(endpoint), heard)
+    (monitor_at(endpoint), requests)
 }
 
-fn fleet_at(endpoint: String) -> Arc<Fleet> {
-    Fleet::new(Api::new(&config(&endpoint), "main"), "app".to_owned(), None, EVERY)
+fn monitor_at(endpoint: String) -> Arc<TaskMonitor> {
+    TaskMonitor::new(Api::new(&config(&endpoint), "main"), "app".to_owned(), None, INTERVALS)
 }
 
-/// A backend whose ECS takes requests and never answers them.
-pub(super) async fn running_on_silence(boot_timeout: Duration) -> Running {
+/// The instances of a pool whose ECS accepts connections and never responds.
+pub(super) async fn silent_ecs(boot_timeout: Duration) -> EcsInstances {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let silent = tokio::spawn(async move {
-        let mut taken = Vec::new();
+    let server = tokio::spawn(async move {
+        let mut connections = Vec::new();
         loop {
-            taken.push(listener.accept().await.unwrap());
+            connections.push(listener.accept().await.unwrap());
         }
     });
-    let plan = Plan {
+    let template = TaskTemplate {
         cluster: "main".to_owned(),
         task_definition: "app:7".to_owned(),
         container: "app".to_owned(),
         subnets: vec!["subnet-1".to_owned()],
-        ..Plan::default()
+        ..TaskTemplate::default()
     };
-    let asker = Asker { pool: "thumbs".to_owned(), parent: "p-1".to_owned(), task: None };
-    let (fleet, tasks) = (fleet_at(endpoint), vec![silent]);
-    Running { plan, asker, fleet, boot_timeout, longest: None, tasks }
+    let owner = Owner { pool: "thumbs".to_owned(), parent: "p-1".to_owned(), task: None };
+    let (monitor, background) = (monitor_at(endpoint), vec![server]);
+    EcsInstances { template, owner, monitor, boot_timeout, max_age: None, background }
 }
 
-/// A runner that is to be booted.
+/// The spec of a boot.
 pub(super) fn spec() -> BootSpec {
-    let in_memory = Arc::new(|| async { Err(std::io::Error::other("not in memory")) }.boxed());
-    BootSpec {
-        runner: RunnerRef::from_bytes([7; 16]),
-        flame_parent: "flame1.c2VjcmV0".to_owned(),
-        in_memory,
-    }
+    crate::backend::boot::testing::spec(HostKind::Ecs)
 }
 
-async fn read(socket: &mut TcpStream) -> Request {
+async fn read(socket: &mut TcpStream) -> RecordedRequest {
     let mut request = Vec::new();
     loop {
         let mut part = [0; 4096];
         let len = socket.read(&mut part).await.unwrap();
-        assert_ne!(len, 0, "the request is whole");
+        assert_ne!(len, 0, "the request is complete");
         request.extend_from_slice(&part[..len]);
         let text = String::from_utf8_lossy(&request);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };

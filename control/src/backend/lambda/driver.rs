@@ -1,119 +1,97 @@
-//! Carries out what an [`Invocation`] decides: one task for each.
+//! Carries out what each [`Invocation`] decides: one task for each invocation.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flame_runner_shim::lines;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::Invoked;
+use super::InvocationType;
 use super::client::Client;
 use super::invocation::{Action, Event, Invocation};
-use super::outcome::Reply;
-use super::refusal::Refusal;
-use crate::backend::{Death, Instance};
+use super::invoke_failure::InvokeFailure;
+use super::outcome::InvokeResponse;
+use crate::backend::{Death, Instance, InstanceTable};
 
-/// What a request needs.
-#[derive(Clone)]
-pub(super) struct Order {
+/// The parameters of one invocation's requests.
+pub(super) struct InvokeRequest {
     pub(super) client: Client,
-    pub(super) how: Invoked,
-    /// Has the token in it: never logged.
-    pub(super) event: Vec<u8>,
-    /// The function's own limit, if it is known.
+    pub(super) invocation_type: InvocationType,
+    /// The event that contains FLAME_PARENT. It is never logged, and dropped as soon as no further
+    /// request can need it.
+    pub(super) event: Arc<[u8]>,
+    /// The function's own timeout, if it is known.
     pub(super) timeout: Option<Duration>,
 }
 
-/// The invocations of a backend. Dropped, their requests are, too; what they have begun ends as it
-/// does when a parent is gone.
+/// The invocations of one pool. Dropping them drops their requests. Their runners then end as they do
+/// when they have lost their parent.
 #[derive(Default)]
-pub(super) struct Invocations(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    known: HashMap<Instance, Entry>,
-    tasks: JoinSet<()>,
-}
-
-struct Entry {
-    events: mpsc::UnboundedSender<Event>,
-    death: watch::Receiver<Option<Death>>,
+pub(super) struct Invocations {
+    table: InstanceTable<mpsc::UnboundedSender<Event>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Invocations {
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Starts an invocation.
+    pub(super) fn start(&self, instance: Instance, request: InvokeRequest, invocation: Invocation) {
+        let (sender, events) = mpsc::unbounded_channel();
+        self.table.insert(instance.clone(), sender);
+        let table = self.table.clone();
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Frees the tasks that have finished.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            let report = |death: Death| {
+                tracing::debug!(%instance, reason = death.reason, "an invocation has ended");
+                table.record_death(&instance, death);
+            };
+            if let Some(in_flight) = drive(request, invocation, events, report).await {
+                log_late_end(&instance, in_flight).await;
+            }
+        });
     }
 
-    /// Sets an invocation going.
-    pub(super) fn begin(self: &Arc<Self>, name: Instance, order: Order, invocation: Invocation) {
-        let (events, inbox) = mpsc::unbounded_channel();
-        let (dead, death) = watch::channel(None);
-        let end = End { all: Arc::downgrade(self), name: name.clone(), dead };
-        let mut table = self.lock();
-        // Those that are over are let go of.
-        while table.tasks.try_join_next().is_some() {}
-        table.tasks.spawn(drive(order, invocation, inbox, end));
-        table.known.insert(name, Entry { events, death });
+    /// Passes an event to an invocation, unless it has ended.
+    pub(super) fn handle(&self, instance: &Instance, event: Event) {
+        self.table.with(instance, |events| {
+            // An invocation that has just ended needs no event.
+            let _ = events.send(event);
+        });
     }
 
-    /// Tells an invocation of something, if it is known.
-    pub(super) fn tell(&self, name: &Instance, event: Event) {
-        if let Some(entry) = self.lock().known.get(name) {
-            // One that is just over needs no telling.
-            let _ = entry.events.send(event);
-        }
-    }
-
-    /// Its death, if it is known.
-    pub(super) fn death(&self, name: &Instance) -> Option<watch::Receiver<Option<Death>>> {
-        self.lock().known.get(name).map(|entry| entry.death.clone())
-    }
-}
-
-/// Where a death is told.
-struct End {
-    all: Weak<Invocations>,
-    name: Instance,
-    dead: watch::Sender<Option<Death>>,
-}
-
-impl End {
-    fn tell(&self, death: Death) {
-        tracing::debug!(instance = %self.name, reason = death.reason, "an invocation is over");
-        if let Some(all) = self.all.upgrade() {
-            all.lock().known.remove(&self.name);
-        }
-        self.dead.send_replace(Some(death));
+    pub(super) fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
+        self.table.watch(instance)
     }
 }
 
-type Asked = Result<Reply, Refusal>;
+type InFlight = BoxFuture<'static, Result<InvokeResponse, InvokeFailure>>;
 
+/// Runs an invocation until its death is reported. Returns the request, if one is still in flight.
 async fn drive(
-    order: Order,
+    request: InvokeRequest,
     mut invocation: Invocation,
-    mut inbox: mpsc::UnboundedReceiver<Event>,
-    end: End,
-) {
-    let mut request: Option<BoxFuture<'static, Asked>> = None;
+    mut events: mpsc::UnboundedReceiver<Event>,
+    report: impl FnOnce(Death),
+) -> Option<InFlight> {
+    let mut request = Some(request);
+    let mut in_flight: Option<InFlight> = None;
     loop {
         while let Some(action) = invocation.poll_action() {
             match action {
-                Action::Send => request = Some(send(order.clone())),
-                Action::Die(death) => {
-                    end.tell(death);
-                    if let Some(request) = request {
-                        outlive(&end.name, request).await;
-                    }
-                    return;
+                Action::Invoke => in_flight = request.as_ref().map(send),
+                Action::ReportDeath(death) => {
+                    report(death);
+                    return in_flight;
                 }
             }
+        }
+        if !invocation.may_invoke() {
+            request = None;
         }
         let due = invocation.poll_timeout();
         let timer = async {
@@ -122,43 +100,48 @@ async fn drive(
                 None => std::future::pending().await,
             }
         };
-        let answer = async {
-            match &mut request {
-                Some(request) => request.await,
+        let response = async {
+            match &mut in_flight {
+                Some(in_flight) => in_flight.await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            answer = answer => {
-                request = None;
-                let event = match answer {
-                    Ok(reply) => Event::Answered(reply),
-                    Err(refusal) => Event::Failed(refusal, rand::random()),
+            response = response => {
+                in_flight = None;
+                let event = match response {
+                    Ok(response) => Event::Responded(response),
+                    Err(failure) => Event::Failed(failure, rand::random()),
                 };
                 invocation.handle(Instant::now().into_std(), event);
             }
-            Some(event) = inbox.recv() => invocation.handle(Instant::now().into_std(), event),
+            Some(event) = events.recv() => invocation.handle(Instant::now().into_std(), event),
             () = timer => invocation.handle_timeout(Instant::now().into_std()),
         }
     }
 }
 
-fn send(order: Order) -> BoxFuture<'static, Asked> {
-    let Order { client, how, event, timeout } = order;
-    async move { client.invoke(how, event, timeout).await }.boxed()
+fn send(request: &InvokeRequest) -> InFlight {
+    let client = request.client.clone();
+    let (invocation_type, timeout) = (request.invocation_type, request.timeout);
+    let event = request.event.to_vec();
+    async move { client.invoke(invocation_type, event, timeout).await }.boxed()
 }
 
-/// An invocation that was given up may run on, and cost: its end is worth a line.
-async fn outlive(name: &Instance, request: BoxFuture<'static, Asked>) {
+/// An invocation that was given up may still run, and cost, so the log says when it ends.
+async fn log_late_end(instance: &Instance, in_flight: InFlight) {
     let begun = Instant::now();
-    let instance = name.clone();
+    let given_up = instance.clone();
     lines::event(move || {
-        tracing::warn!(%instance, "an invocation was given up, and may still run");
+        tracing::warn!(instance = %given_up, "gave up an invocation that may still run");
     });
-    let _ = request.await;
+    let _ = in_flight.await;
     let after = begun.elapsed();
-    let instance = name.clone();
+    let ended = instance.clone();
     lines::event(move || {
-        tracing::info!(%instance, ?after, "an invocation that was given up has ended");
+        tracing::info!(instance = %ended, ?after, "an invocation that was given up has ended");
     });
 }
+
+#[cfg(test)]
+mod tests;

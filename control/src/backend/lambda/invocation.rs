@@ -1,83 +1,84 @@
-//! One boot, from the first request to the death that is told of: pure, `now` is an argument.
+//! One boot, from the first request to the reported death: pure, `now` is an argument.
 //!
 //! ```text
-//!            ┌── not carried out: a pause ──┐
-//!            ▼                              │            answer
-//!  Send ─▶ Asked ────────────────────────────────────────────────▶ Die
-//!            │                                                      ▲
-//!            ├── no answer, not heard of: asked once more           │ goodbye, or stop
-//!            └── no answer, but heard of; or the other one ─▶ Unseen
+//!              ┌─ not carried out: backoff ─┐
+//!              ▼                            │           response
+//!  Invoke ─▶ InFlight ──────────────────────────────────────────▶ ReportDeath
+//!              │                                                      ▲
+//!              ├── no response, no hello yet: invoked once more       │ goodbye, or stop
+//!              └── no response, but a hello; or a duplicate ─▶ Detached
 //! ```
 //!
-//! # What may be asked twice
+//! # What may be repeated
 //!
-//! A request that Lambda has refused by 429, or because the function is not ready, was not carried
-//! out: it is repeated with back-off, for two thirds of the boot's time; a runner that began later
-//! would hardly be up in time.
+//! A request that Lambda rejects with 429, or because the function is not ready, was not carried out.
+//! It is repeated with backoff for two thirds of the boot timeout; a runner that begins later would
+//! hardly connect in time.
 //!
-//! A request without an answer may have been carried out. The token lets one runner in, so a second
-//! one is harmless: whichever comes later is refused, and its invocation ends at once. It costs an
-//! invocation at most, and saves the boot where the first request was lost. So it is repeated, once,
-//! as long as the runner has not been heard of. Once it has, nothing is repeated: the lost answer
-//! would only have told of its end, and now the link does.
+//! A request without a response may have been carried out. A second invocation is harmless, since the
+//! token admits one runner: the later runner is rejected, and its invocation ends at once. It costs
+//! one invocation at most, and it saves the boot if the first request was lost. So the request is
+//! repeated once, unless the runner has said hello. After the hello nothing is repeated: the lost
+//! response would only have reported the runner's end, which the link reports now.
 //!
 //! # Stopping
 //!
-//! Lambda has no way to end an invocation, and dropping the request does not end it. A runner that
-//! its parent gives up is refused when it dials, or loses its link, and ends by itself: so a stop
-//! waits a little for the answer, and then gives the invocation up.
+//! Lambda has no way to end an invocation, and dropping the request does not end it. A runner that its
+//! parent gives up is rejected when it connects, or loses its link, and then ends by itself. So a stop
+//! waits briefly for the response, and then gives the invocation up.
 //!
 //! # Invariants
 //!
-//! - [`Action::Die`] comes exactly once, however Lambda answers, and nothing after it; at the latest
-//!   [`STOPPING`] after a stop.
-//! - There is never more than one request under way, and never more than two that may have been
-//!   carried out.
+//! - [`Action::ReportDeath`] comes exactly once, however Lambda responds, and no action follows it. It
+//!   comes at the latest [`STOP_TIMEOUT`] after a stop.
+//! - At most one request is in flight, and at most two requests may have been carried out.
 //! - No invocation is repeated once its runner has said hello.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::super::aws::pace::Pace;
-use super::outcome::{Meaning, Reply};
-use super::refusal::{Refusal, Verdict};
-use crate::backend::{Death, Heard};
+use flame_wire::backoff::Backoff;
 
-/// How long a stop waits for the answer of a runner that may end by itself.
-pub(super) const STOPPING: Duration = Duration::from_secs(3);
-/// How long after a goodbye its answer may come.
-const LAST_ANSWER: Duration = Duration::from_secs(5);
-/// Between requests that were not carried out.
-const PACE: Pace =
-    Pace { first: Duration::from_millis(250), longest: Duration::from_millis(4_000) };
+use super::super::aws::jittered_backoff;
+use super::invoke_failure::{InvokeFailure, RetryDecision};
+use super::outcome::{InvokeOutcome, InvokeResponse};
+use crate::backend::{Death, InstanceEvent};
 
-/// What happens.
+/// How long a stop waits for the response of a runner that may be ending by itself.
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a response may take after the runner's goodbye.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The delays after requests that were not carried out.
+const BACKOFF: Backoff = jittered_backoff(Duration::from_millis(250), Duration::from_millis(4_000));
+
+/// What happened.
 #[derive(Debug)]
 pub(super) enum Event {
-    Answered(Reply),
-    /// With a chance in 0..1 for the pause's jitter.
-    Failed(Refusal, f64),
-    /// The link tells of the runner.
-    Heard(Heard),
+    Responded(InvokeResponse),
+    /// The request failed. The number, in 0..1, is the jitter of the delay.
+    Failed(InvokeFailure, f64),
+    /// The pool has seen something of the runner.
+    Instance(InstanceEvent),
     Stop,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Invoke the function; the request goes on whatever else happens.
-    Send,
-    /// Tell of the death.
-    Die(Death),
+    /// Invoke the function. The request continues whatever else happens.
+    Invoke,
+    /// Report the death.
+    ReportDeath(Death),
 }
 
-/// Where a boot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Asked,
-    Pausing(Instant),
-    /// The runner lives, or may, and no answer will tell of its end.
-    Unseen,
+    /// A request is in flight.
+    InFlight,
+    /// The next request is made then.
+    BackingOff(Instant),
+    /// The runner may live, and no response will report its end.
+    Detached,
     Dead,
 }
 
@@ -85,82 +86,92 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Invocation {
     function: String,
-    /// How a runner that is given up ends.
-    by_itself: String,
-    /// No request that may boot is begun after it.
-    boots_until: Instant,
+    /// A sentence that says how a runner ends that is given up.
+    how_it_ends: String,
+    /// No request is made after this.
+    boot_deadline: Instant,
     state: State,
-    heard: Option<Heard>,
-    tried: u32,
-    /// Requests that may have been carried out and gave no answer.
-    unclear: u32,
-    /// When the answer is not waited for any longer, and why.
+    /// What the pool saw of the runner last, if anything.
+    last_event: Option<InstanceEvent>,
+    attempts: u32,
+    /// How many requests had no response and may have been carried out.
+    ambiguous: u32,
+    /// When the response is no longer waited for, and why.
     gives_up: Option<(Instant, &'static str)>,
     actions: VecDeque<Action>,
 }
 
 impl Invocation {
-    /// A boot that begins at `now` and has `boot_time` until the runner's hello. `by_itself` says
-    /// how a runner that is given up ends.
+    /// A boot that begins at `now` and has `boot_timeout` until the runner's hello. `how_it_ends` is
+    /// a sentence that says how a runner ends that is given up.
     pub(super) fn new(
         now: Instant,
         function: impl Into<String>,
-        boot_time: Duration,
-        by_itself: impl Into<String>,
+        boot_timeout: Duration,
+        how_it_ends: impl Into<String>,
     ) -> Self {
         let mut this = Self {
             function: function.into(),
-            by_itself: by_itself.into(),
-            boots_until: now.checked_add(boot_time / 3 * 2).unwrap_or(now),
-            state: State::Asked,
-            heard: None,
-            tried: 0,
-            unclear: 0,
+            how_it_ends: how_it_ends.into(),
+            boot_deadline: now.checked_add(boot_timeout / 3 * 2).unwrap_or(now),
+            state: State::InFlight,
+            last_event: None,
+            attempts: 0,
+            ambiguous: 0,
             gives_up: None,
             actions: VecDeque::new(),
         };
-        this.send();
+        this.invoke();
         this
     }
 
-    /// The next thing to do, if any.
+    /// The next action, if there is one.
     pub(super) fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, unless an event comes first.
+    /// When [`handle_timeout`](Self::handle_timeout) must be called, unless an event comes first.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let pause = match self.state {
-            State::Pausing(until) => Some(until),
+        let retry_at = match self.state {
+            State::BackingOff(until) => Some(until),
             State::Dead => return None,
-            State::Asked | State::Unseen => None,
+            State::InFlight | State::Detached => None,
         };
-        pause.into_iter().chain(self.gives_up.map(|(at, _)| at)).min()
+        retry_at.into_iter().chain(self.gives_up.map(|(at, _)| at)).min()
     }
 
-    /// Takes in what happened.
+    /// Whether an [`Action::Invoke`] may still follow. If not, the event may be dropped.
+    pub(super) fn may_invoke(&self) -> bool {
+        let may_be_repeated = match self.state {
+            State::InFlight | State::BackingOff(_) => true,
+            State::Detached | State::Dead => false,
+        };
+        may_be_repeated && self.last_event.is_none() && self.gives_up.is_none()
+    }
+
+    /// Handles an event.
     pub(super) fn handle(&mut self, now: Instant, event: Event) {
         if self.state == State::Dead {
             return;
         }
         match event {
-            Event::Answered(reply) => match reply.meaning(&self.function) {
-                Meaning::Ended(death) => self.die(death),
-                Meaning::Elsewhere | Meaning::Accepted => self.lose_sight(),
+            Event::Responded(response) => match response.outcome(&self.function) {
+                InvokeOutcome::Ended(death) => self.die(death),
+                InvokeOutcome::DuplicateRejected | InvokeOutcome::Queued => self.detach(),
             },
-            Event::Failed(refusal, chance) => self.failed(now, &refusal, chance),
-            Event::Heard(heard) => self.heard(now, heard),
+            Event::Failed(failure, jitter) => self.failed(now, &failure, jitter),
+            Event::Instance(event) => self.instance_event(now, event),
             Event::Stop => self.stop(now),
         }
     }
 
-    /// Lets what is due at `now` happen.
+    /// Does what is due at `now`.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if let State::Pausing(until) = self.state
+        if let State::BackingOff(until) = self.state
             && until <= now
         {
-            self.state = State::Asked;
-            self.send();
+            self.state = State::InFlight;
+            self.invoke();
         }
         if let Some((at, why)) = self.gives_up
             && at <= now
@@ -170,42 +181,45 @@ impl Invocation {
         }
     }
 
-    fn send(&mut self) {
-        self.tried = self.tried.saturating_add(1);
-        self.actions.push_back(Action::Send);
+    fn invoke(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.actions.push_back(Action::Invoke);
     }
 
-    fn failed(&mut self, now: Instant, refusal: &Refusal, chance: f64) {
-        if self.heard.is_some() {
-            return self.lose_sight();
+    fn failed(&mut self, now: Instant, failure: &InvokeFailure, jitter: f64) {
+        if self.last_event.is_some() {
+            return self.detach();
         }
-        let verdict = refusal.verdict();
-        let again = match verdict {
-            Verdict::Later => true,
-            Verdict::Unclear => {
-                self.unclear = self.unclear.saturating_add(1);
-                self.unclear == 1
+        let may_retry = match failure.retry_decision() {
+            RetryDecision::Retry => true,
+            RetryDecision::Ambiguous => {
+                self.ambiguous = self.ambiguous.saturating_add(1);
+                self.ambiguous == 1
             }
-            Verdict::Never => false,
+            RetryDecision::GiveUp => false,
         };
-        // Lambda may say how long it is to be left alone.
-        let alone = refusal.fault.retry_after.unwrap_or_default();
-        let at = now.checked_add(PACE.pause(self.tried, chance).max(alone));
-        match at.filter(|at| again && *at <= self.boots_until && self.gives_up.is_none()) {
-            Some(at) => self.state = State::Pausing(at),
-            None => self.die(refusal.death(&self.function, self.tried)),
+        // Lambda may ask for a longer delay.
+        let retry_after = failure.error.retry_after.unwrap_or_default();
+        let at = now.checked_add(BACKOFF.pause(self.attempts, jitter).max(retry_after));
+        match at.filter(|at| may_retry && *at <= self.boot_deadline && self.gives_up.is_none()) {
+            Some(at) => self.state = State::BackingOff(at),
+            None => self.die(failure.death(&self.function, self.attempts)),
         }
     }
 
-    fn heard(&mut self, now: Instant, heard: Heard) {
-        self.heard = Some(heard);
-        match (heard, self.state) {
-            // It is there: the request that was to be repeated had been carried out.
-            (Heard::Hello, State::Pausing(_)) => self.state = State::Unseen,
-            (Heard::Goodbye, State::Asked) => {
-                self.give_up_at(now, LAST_ANSWER, "it said goodbye, and its answer did not come");
+    fn instance_event(&mut self, now: Instant, event: InstanceEvent) {
+        self.last_event = Some(event);
+        match (event, self.state) {
+            // The request that was about to be repeated had been carried out.
+            (InstanceEvent::Connected, State::BackingOff(_)) => self.state = State::Detached,
+            (InstanceEvent::Exiting, State::InFlight) => {
+                self.give_up_at(
+                    now,
+                    GOODBYE_TIMEOUT,
+                    "the runner said goodbye, and Lambda did not respond",
+                );
             }
-            (Heard::Goodbye, State::Pausing(_) | State::Unseen) => {
+            (InstanceEvent::Exiting, State::BackingOff(_) | State::Detached) => {
                 self.die(Death::new("the runner said goodbye"));
             }
             _ => {}
@@ -214,24 +228,26 @@ impl Invocation {
 
     fn stop(&mut self, now: Instant) {
         match self.state {
-            State::Asked => self.give_up_at(now, STOPPING, "it was stopped"),
-            State::Pausing(_) => self.die(Death::new("it was stopped before Lambda ran it")),
-            State::Unseen => self.give_up("it was stopped"),
+            State::InFlight => self.give_up_at(now, STOP_TIMEOUT, "it was stopped"),
+            State::BackingOff(_) => {
+                self.die(Death::new("the invocation was stopped before Lambda ran it"))
+            }
+            State::Detached => self.give_up("it was stopped"),
             State::Dead => {}
         }
     }
 
-    /// The earliest time counts, and the first reason.
+    /// Gives up at the earliest time and for the first reason of several.
     fn give_up_at(&mut self, now: Instant, after: Duration, why: &'static str) {
         let at = now.checked_add(after).unwrap_or(now);
         let (earlier, first) = self.gives_up.unwrap_or((at, why));
         self.gives_up = Some((earlier.min(at), first));
     }
 
-    /// Nothing will tell of its end any more.
-    fn lose_sight(&mut self) {
-        self.state = State::Unseen;
-        if self.heard == Some(Heard::Goodbye) {
+    /// No response will report the runner's end.
+    fn detach(&mut self) {
+        self.state = State::Detached;
+        if self.last_event == Some(InstanceEvent::Exiting) {
             self.die(Death::new("the runner said goodbye"));
         } else if let Some((_, why)) = self.gives_up {
             self.give_up(why);
@@ -239,17 +255,17 @@ impl Invocation {
     }
 
     fn give_up(&mut self, why: &str) {
-        let ends = &self.by_itself;
+        let how_it_ends = &self.how_it_ends;
         self.die(Death::new(format!(
-            "the invocation was given up: {why}; Lambda has no way to end one, so if it still runs \
-             {ends}"
+            "the invocation was given up: {why}; Lambda has no way to end an invocation, so if it \
+             still runs, {how_it_ends}"
         )));
     }
 
     fn die(&mut self, death: Death) {
         self.state = State::Dead;
         self.gives_up = None;
-        self.actions.push_back(Action::Die(death));
+        self.actions.push_back(Action::ReportDeath(death));
     }
 }
 

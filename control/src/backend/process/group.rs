@@ -12,19 +12,19 @@ use tokio::process::Child;
 
 /// The group of a child.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Group {
+pub(super) struct ProcessGroup {
     #[cfg(unix)]
     leader: Option<rustix::process::Pid>,
 }
 
 #[cfg(unix)]
-impl Group {
+impl ProcessGroup {
     /// Makes a command's process lead a group of its own.
-    pub(super) fn separate(command: &mut std::process::Command) {
+    pub(super) fn lead(command: &mut std::process::Command) {
         std::os::unix::process::CommandExt::process_group(command, 0);
     }
 
-    /// The group of a child that was started as [`separate`](Self::separate) says.
+    /// The group of a child that was started as [`lead`](Self::lead) says.
     pub(super) fn of(child: &Child) -> Self {
         let leader = child.id().and_then(|pid| i32::try_from(pid).ok());
         Self { leader: leader.and_then(rustix::process::Pid::from_raw) }
@@ -76,8 +76,8 @@ async fn ended_by_descriptor(_: rustix::process::Pid) -> bool {
 }
 
 #[cfg(not(unix))]
-impl Group {
-    pub(super) fn separate(_: &mut std::process::Command) {}
+impl ProcessGroup {
+    pub(super) fn lead(_: &mut std::process::Command) {}
 
     pub(super) fn of(_: &Child) -> Self {
         Self {}
@@ -102,7 +102,7 @@ mod tests {
     fn start(script: &str) -> std::io::Result<Child> {
         let mut command = std::process::Command::new("sh");
         command.args(["-c", script]);
-        Group::separate(&mut command);
+        ProcessGroup::lead(&mut command);
         let mut command = Command::from(command);
         command.stdout(Stdio::piped()).kill_on_drop(true).spawn()
     }
@@ -110,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn a_child_that_has_ended_can_still_be_waited_for() {
         let mut child = start("exit 7").unwrap();
-        Group::of(&child).leader_ended(&mut child).await;
+        ProcessGroup::of(&child).leader_ended(&mut child).await;
         assert_eq!(child.wait().await.unwrap().code(), Some(7));
     }
 
@@ -118,7 +118,7 @@ mod tests {
     async fn a_group_ends_although_its_leader_has_ended() {
         use tokio::io::AsyncReadExt;
         let mut child = start("sleep 600 & exit 7").unwrap();
-        let group = Group::of(&child);
+        let group = ProcessGroup::of(&child);
         group.leader_ended(&mut child).await;
         group.kill();
         assert_eq!(child.wait().await.unwrap().code(), Some(7));

@@ -19,17 +19,17 @@ const TAIL: usize = 20;
 /// A longer line is cut into lines of this length, in bytes: a child can't fill our memory.
 const LONGEST_LINE: usize = 8 * 1024;
 
-type Sink = Arc<dyn Fn(OutputLine) + Send + Sync>;
+type LineSink = Arc<dyn Fn(OutputLine) + Send + Sync>;
 
 #[derive(Clone)]
-pub(super) struct Output {
+pub(super) struct ChildOutput {
     runner: RunnerRef,
-    sink: Option<Sink>,
+    sink: Option<LineSink>,
     tail: Arc<Mutex<VecDeque<String>>>,
 }
 
-impl Output {
-    pub(super) fn new(runner: RunnerRef, sink: Option<Sink>) -> Self {
+impl ChildOutput {
+    pub(super) fn new(runner: RunnerRef, sink: Option<LineSink>) -> Self {
         Self { runner, sink, tail: Arc::default() }
     }
 
@@ -41,7 +41,7 @@ impl Output {
         mut from: impl AsyncRead + Unpin,
         mut dead: watch::Receiver<bool>,
     ) {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let mut chunk = vec![0; LONGEST_LINE];
         while let Ok(len @ 1..) = from.read(&mut chunk).await {
             lines.push(chunk.get(..len).unwrap_or_default(), |line| self.line(stream, line));
@@ -74,11 +74,11 @@ impl Output {
 
 /// Cuts bytes into lines.
 #[derive(Default)]
-struct Lines {
+struct LineSplitter {
     partial: Vec<u8>,
 }
 
-impl Lines {
+impl LineSplitter {
     fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(String)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = bytes.split_at(end);
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn lines(chunks: &[&[u8]]) -> Vec<String> {
-        let (mut lines, mut out) = (Lines::default(), Vec::new());
+        let (mut lines, mut out) = (LineSplitter::default(), Vec::new());
         chunks.iter().for_each(|chunk| lines.push(chunk, |line| out.push(line)));
         lines.finish(|line| out.push(line));
         out

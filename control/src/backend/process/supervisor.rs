@@ -14,51 +14,46 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::group::Group;
-use super::guard::Guard;
-use super::output::Output;
+use super::group::ProcessGroup;
+use super::output::ChildOutput;
+use super::watchdog::Watchdog;
 use crate::backend::{Death, OutputStream};
 
 /// How long after a child's death its output is read on, should a grandchild hold it open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// A child to be started.
-pub(super) struct Order {
+pub(super) struct SpawnRequest {
     pub(super) command: std::process::Command,
-    pub(super) output: Output,
+    pub(super) output: ChildOutput,
 }
 
 /// A child that was started.
+pub(super) struct SpawnedChild {
+    pub(super) pid: u32,
+    pub(super) kill: KillHandle,
+    pub(super) death: oneshot::Receiver<Death>,
+}
+
+/// Kills a child when asked to, and when dropped.
 #[derive(Debug)]
-pub(super) struct Child {
-    pid: u32,
-    kill: mpsc::Sender<()>,
-    death: watch::Receiver<Option<Death>>,
-}
+pub(super) struct KillHandle(mpsc::Sender<()>);
 
-impl Child {
-    pub(super) fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// Kills it, with -9, unless it is dead already.
+impl KillHandle {
+    /// Sends SIGKILL to the child, unless it is dead already.
     pub(super) fn kill(&self) {
-        // A full channel means that it is being killed.
-        let _ = self.kill.try_send(());
-    }
-
-    pub(super) fn death(&self) -> watch::Receiver<Option<Death>> {
-        self.death.clone()
+        // If the channel is full, the child is being killed already.
+        let _ = self.0.try_send(());
     }
 }
 
-type Job = (Order, oneshot::Sender<io::Result<Child>>);
+type Job = (SpawnRequest, oneshot::Sender<io::Result<SpawnedChild>>);
 
 /// Starts a child.
-pub(super) async fn spawn(order: Order) -> io::Result<Child> {
+pub(super) async fn spawn(request: SpawnRequest) -> io::Result<SpawnedChild> {
     let gone = || io::Error::other("the thread that starts child processes is gone");
     let (reply, child) = oneshot::channel();
-    jobs()?.send((order, reply)).map_err(|_| gone())?;
+    jobs()?.send((request, reply)).map_err(|_| gone())?;
     child.await.map_err(|_| gone())?
 }
 
@@ -74,19 +69,19 @@ fn start() -> io::Result<mpsc::UnboundedSender<Job>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("flame-children".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let guard = Guard::start();
-            while let Some((order, reply)) = inbox.recv().await {
+            let watchdog = Watchdog::start();
+            while let Some((request, reply)) = inbox.recv().await {
                 // Whoever asked may be gone: then the child's handle is dropped, and it is killed.
-                let _ = reply.send(start_child(order, &guard));
+                let _ = reply.send(start_child(request, &watchdog));
             }
         });
     })?;
     Ok(jobs)
 }
 
-fn start_child(order: Order, guard: &Guard) -> io::Result<Child> {
-    let Order { mut command, output } = order;
-    Group::separate(&mut command);
+fn start_child(request: SpawnRequest, watchdog: &Watchdog) -> io::Result<SpawnedChild> {
+    let SpawnRequest { mut command, output } = request;
+    ProcessGroup::lead(&mut command);
     let mut child = tokio::process::Command::from(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -94,9 +89,9 @@ fn start_child(order: Order, guard: &Guard) -> io::Result<Child> {
         .kill_on_drop(true)
         .spawn()?;
     let pid = child.id().unwrap_or_default();
-    let (group, guarded) = (Group::of(&child), guard.watch(pid));
+    let (group, watched) = (ProcessGroup::of(&child), watchdog.watch(pid));
     let (kill, mut killed) = mpsc::channel(1);
-    let (dead, death) = watch::channel(None);
+    let (dead, death) = oneshot::channel();
     let (exited, dead_for_out) = watch::channel(false);
     let dead_for_err = dead_for_out.clone();
     let (of_out, of_err) = (output.clone(), output.clone());
@@ -119,19 +114,21 @@ fn start_child(order: Order, guard: &Guard) -> io::Result<Child> {
         };
         // What its functions have started ends with it.
         group.kill();
-        drop(guarded);
+        drop(watched);
         let status = child.wait().await;
         exited.send_replace(true);
         // Its ends of the pipes are closed by now: this does not wait but for a grandchild.
         for reader in printed.into_iter().flatten() {
             let _ = timeout(LAST_WORDS, reader).await;
         }
-        dead.send_replace(Some(Death { log_tail: output.tail(), ..obituary(status, was_killed) }));
+        let death = Death { log_tail: output.tail(), ..death_of(status, was_killed) };
+        // Nobody receives it once the pool is gone.
+        let _ = dead.send(death);
     });
-    Ok(Child { pid, kill, death })
+    Ok(SpawnedChild { pid, kill: KillHandle(kill), death })
 }
 
-fn obituary(status: io::Result<std::process::ExitStatus>, was_killed: bool) -> Death {
+fn death_of(status: io::Result<std::process::ExitStatus>, was_killed: bool) -> Death {
     let status = match status {
         Ok(status) => status,
         Err(error) => return Death::new(format!("the child process can't be waited for: {error}")),

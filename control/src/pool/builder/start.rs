@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use super::connection_times::ConnectionTimes;
 use super::{PoolBuilder, check};
 use crate::app;
-use crate::backend::guarded::Guarded;
-use crate::backend::{Backend, PoolInfo, Process};
+use crate::backend::catch_panics::CatchPanics;
+use crate::backend::{Backend, Instances, PoolInfo, Process};
 use crate::code::Code;
 use crate::error::PoolError;
 use crate::listener::Listener;
@@ -54,7 +54,7 @@ impl PoolBuilder {
         }
         self.bound();
         let build = build_id().map_err(PoolError::Build)?.clone();
-        let backend = self.backend.take().unwrap_or_else(|| Guarded::wrap(Process::new()));
+        let backend = self.backend.take().unwrap_or_else(|| CatchPanics::wrap(Process::new()));
         let listen = |source| PoolError::Listen { address: self.listen.to_string(), source };
         let socket = TcpListener::bind(self.listen).await.map_err(listen)?;
         let address = match &self.advertise {
@@ -74,27 +74,32 @@ impl PoolBuilder {
             name: self.name.clone(),
             address: address.clone(),
             boot_timeout,
+            reconnect_timeout: self.connection_times().reconnect_timeout,
             shutdown_timeout: self.shutdown_timeout,
             max_lifetime: self.max_lifetime,
             args: app::copies::args(),
             output: output.clone().into_fn(),
             log: self.log,
         };
-        backend.init(&info).await?;
-        if let Some(burst) = &self.burst {
-            let boot_timeout = burst.boot_timeout().min(LONGEST);
-            let info = PoolInfo { boot_timeout, ..info.clone() };
-            burst.init(&info).await?;
-        }
-        let backend = Booter { barred: app::copies::barred(backend.as_ref()), backend };
+        let instances = backend.start(info.clone()).await?;
+        let burst = match self.burst.take() {
+            Some(burst) => {
+                let boot_timeout = burst.boot_timeout().min(LONGEST);
+                let instances = burst.start(PoolInfo { boot_timeout, ..info }).await?;
+                Some((burst, instances))
+            }
+            None => None,
+        };
+        let barred = app::copies::barred(backend.as_ref());
+        let backend = Booter { backend, instances, barred };
         let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
         let listener = Listener::new(ServerKey::generate()?, build, code);
         let accepting = tokio::spawn(listener.clone().run(socket));
         let callbacks = std::mem::take(&mut self.callbacks);
         let config = self.config(depth, self.limits(), boot_timeout);
         let shared = Shared::new(config, backend, listener, address, accepting);
-        if let Some(backend) = self.burst.take() {
-            self.start_burst(&shared, depth, backend);
+        if let Some((backend, instances)) = burst {
+            self.start_burst(&shared, depth, backend, instances);
         }
         output.attach(&shared);
         callbacks.listen(shared.events.subscribe());
@@ -104,12 +109,18 @@ impl PoolBuilder {
         Ok(Pool::new(shared))
     }
 
-    fn start_burst(&self, first: &Arc<Shared>, depth: u8, backend: Arc<dyn Backend>) {
+    fn start_burst(
+        &self,
+        first: &Arc<Shared>,
+        depth: u8,
+        backend: Arc<dyn Backend>,
+        instances: Arc<dyn Instances>,
+    ) {
         let barred = app::copies::barred(backend.as_ref());
         let limits = Limits { min: 0, min_free_slots: 0, max: self.burst_max, ..self.limits() };
         let config = self.config(depth, limits, backend.boot_timeout().min(LONGEST));
-        let policy = Policy { longest: backend.longest_call() };
-        let pool = first.new_burst(config, Booter { backend, barred });
+        let policy = Policy { longest: instances.longest_call() };
+        let pool = first.new_burst(config, Booter { backend, instances, barred });
         tokio::spawn(driver::keep_time(pool.clone()));
         // The pool is new: it has none.
         let _ = first.burst.set(Burst { pool, policy });

@@ -11,7 +11,9 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
 use super::Shared;
-use crate::backend::{Backend, BackendError, BootSpec, Death, Instance, Local, PoolInfo};
+use crate::backend::{
+    Backend, BackendError, BootSpec, Death, Instance, Instances, Local, PoolInfo,
+};
 use crate::pool::state::{LimitsChange, RunnerId};
 use crate::pool::{Events, Pool, PoolBuilder, PoolEvent};
 use crate::{BootFailure, BootFailureKind, CallError, PoolError, remote};
@@ -27,12 +29,17 @@ async fn add(a: u32, b: u32) -> u32 {
 /// Runners of this process, with ways of their own.
 #[derive(Clone, Default)]
 struct Fake {
-    local: Local,
     ways: Ways,
     boots: Arc<AtomicU32>,
     instances: Arc<Mutex<Vec<Instance>>>,
+    started: Arc<Mutex<Option<Arc<dyn Instances>>>>,
     /// What the last one was booted with.
     parent: Arc<Mutex<Option<FlameParent>>>,
+}
+
+struct FakeInstances {
+    fake: Fake,
+    local: Arc<dyn Instances>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -57,32 +64,40 @@ enum Stop {
 
 impl Backend for Fake {
     fn kind(&self) -> HostKind {
-        self.local.kind()
+        HostKind::Local
     }
 
     fn boot_timeout(&self) -> Duration {
         Duration::MAX
     }
 
-    fn init<'a>(&'a self, pool: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        self.local.init(pool)
-    }
-
-    fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
-        *self.parent.lock().unwrap() = FlameParent::decode(&spec.flame_parent).ok();
-        let first = self.boots.fetch_add(1, Ordering::Relaxed) == 0;
-        assert!(!(first && self.ways.panics_once), "the platform's own words");
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
         async move {
-            sleep(self.ways.order).await;
+            let local = Local::new().start(pool).await?;
+            *self.started.lock().unwrap() = Some(local.clone());
+            Ok(Arc::new(FakeInstances { fake: self.clone(), local }) as Arc<dyn Instances>)
+        }
+        .boxed()
+    }
+}
+
+impl Instances for FakeInstances {
+    fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
+        let Fake { parent, boots, ways, .. } = &self.fake;
+        *parent.lock().unwrap() = FlameParent::decode(&spec.flame_parent).ok();
+        let first = boots.fetch_add(1, Ordering::Relaxed) == 0;
+        assert!(!(first && ways.panics_once), "the platform's own words");
+        async move {
+            sleep(ways.order).await;
             let instance = self.local.remote_boot(spec).await?;
-            self.instances.lock().unwrap().push(instance.clone());
+            self.fake.instances.lock().unwrap().push(instance.clone());
             Ok(instance)
         }
         .boxed()
     }
 
     fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>> {
-        match self.ways.stop {
+        match self.fake.ways.stop {
             Stop::AtOnce => self.local.stop(instance),
             Stop::Never => async { Ok(()) }.boxed(),
             Stop::Panics => panic!("stopping is not its strength"),
@@ -90,8 +105,8 @@ impl Backend for Fake {
     }
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
-        assert!(!self.ways.watch_panics, "it can't look");
-        let (death, later) = (self.local.watch(instance), self.ways.seen_after);
+        assert!(!self.fake.ways.watch_panics, "it can't look");
+        let (death, later) = (self.local.watch(instance), self.fake.ways.seen_after);
         async move {
             let death = death.await;
             sleep(later).await;
@@ -226,7 +241,10 @@ async fn an_order_that_comes_late_fails_the_boot_and_what_it_makes_is_stopped() 
     assert_eq!(failure.kind, BootFailureKind::TimedOut);
     pool.drain().await;
     let made = fake.instances.lock().unwrap().first().cloned().expect("it is made all the same");
-    assert!(fake.local.watch(&made).now_or_never().is_some(), "and is stopped");
+    assert!(
+        fake.started.lock().unwrap().as_ref().unwrap().watch(&made).now_or_never().is_some(),
+        "and is stopped"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 use super::*;
 
-const EVERY: Every = Every { booting: Duration::from_secs(1), up: Duration::from_secs(5) };
+const INTERVALS: PollIntervals =
+    PollIntervals { booting: Duration::from_secs(1), up: Duration::from_secs(5) };
 const SECOND: Duration = Duration::from_secs(1);
 
 #[expect(clippy::disallowed_methods, reason = "a start for instants that tests add to")]
@@ -22,13 +23,14 @@ fn task(arn: &str, status: &str) -> Task {
     }
 }
 
-/// Asks when it is due, and has all tasks in that state; how many requests were made until `end`.
-fn run(poller: &mut Poller, now: &mut Instant, end: Instant, status: &str) -> usize {
+/// Polls whenever it is due until `end`; ECS reports every task in `status`. Returns the number of
+/// requests.
+fn poll_until(poller: &mut Poller, now: &mut Instant, end: Instant, status: &str) -> usize {
     let mut requests = 0;
     while let Some(due) = poller.poll_timeout(*now).filter(|due| *due <= end) {
         *now = due.max(*now);
         let batch = poller.next_batch(*now).expect("it is due");
-        assert!(batch.len() <= BATCH);
+        assert!(batch.len() <= MAX_BATCH);
         poller.answered(*now, batch.iter().map(|arn| task(arn, status)).collect(), &[]);
         requests += 1;
     }
@@ -37,57 +39,63 @@ fn run(poller: &mut Poller, now: &mut Instant, end: Instant, status: &str) -> us
 }
 
 #[test]
-fn nothing_is_asked_while_there_is_nothing_to_watch() {
-    let (now, mut poller) = (start(), Poller::new(EVERY));
+fn no_request_is_made_while_no_task_is_watched() {
+    let (now, mut poller) = (start(), Poller::new(INTERVALS));
     assert_eq!((poller.poll_timeout(now), poller.next_batch(now)), (None, None));
     poller.insert(now, arn(1));
     assert_eq!(poller.poll_timeout(now), Some(now + SECOND));
-    assert_eq!(poller.next_batch(now), None, "a task that was just ordered is not known yet");
+    assert_eq!(poller.next_batch(now), None, "ECS does not know a task right after its launch");
 }
 
 #[test]
-fn many_tasks_are_asked_for_in_batches_of_a_hundred() {
-    let (now, mut poller) = (start(), Poller::new(EVERY));
+fn many_tasks_are_polled_in_batches_of_a_hundred() {
+    let (now, mut poller) = (start(), Poller::new(INTERVALS));
     (0..250).for_each(|n| poller.insert(now, arn(n)));
     let now = now + SECOND;
-    let mut asked = Vec::new();
+    let mut polled = Vec::new();
     for len in [100, 100, 50] {
         let batch = poller.next_batch(now).unwrap();
         assert_eq!(batch.len(), len);
         assert_eq!(poller.next_batch(now), None, "one request at a time");
         poller.answered(now, batch.iter().map(|arn| task(arn, "PENDING")).collect(), &[]);
-        asked.extend(batch);
+        polled.extend(batch);
     }
-    asked.dedup();
-    assert_eq!(asked.len(), 250);
-    assert_eq!(poller.next_batch(now), None, "the round is over");
+    polled.dedup();
+    assert_eq!(polled.len(), 250);
+    assert_eq!(poller.next_batch(now), None, "the round is complete");
 }
 
 #[test]
-fn it_asks_every_second_while_any_boots_and_every_five_when_all_are_up() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn tasks_are_polled_every_second_while_any_boots_and_every_five_when_all_are_up() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     let mut now = begin;
     (0..3).for_each(|n| poller.insert(now, arn(n)));
-    assert_eq!(run(&mut poller, &mut now, begin + SECOND * 30, "PENDING"), 30);
-    let requests = run(&mut poller, &mut now, begin + SECOND * 90, "RUNNING");
-    assert!((20..=22).contains(&requests), "10 while they settle, 10 in 50 s: {requests}");
+    assert_eq!(poll_until(&mut poller, &mut now, begin + SECOND * 30, "PENDING"), 30);
+    let requests = poll_until(&mut poller, &mut now, begin + SECOND * 90, "RUNNING");
+    assert!(
+        (20..=22).contains(&requests),
+        "10 while the tasks settle, then 10 in 50 s: {requests}"
+    );
     poller.insert(now, arn(9));
-    assert!(poller.poll_timeout(now).unwrap() <= now + SECOND, "one that boots hurries it");
+    assert!(
+        poller.poll_timeout(now).unwrap() <= now + SECOND,
+        "a booting task shortens the interval"
+    );
 }
 
 #[test]
-fn a_hundred_runners_cost_less_than_two_requests_each_in_a_life_of_ten_minutes() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn a_hundred_tasks_of_ten_minutes_cost_less_than_two_requests_each() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     let mut now = begin;
     (0..100).for_each(|n| poller.insert(now, arn(n)));
-    let booting = run(&mut poller, &mut now, begin + SECOND * 60, "PENDING");
-    let up = run(&mut poller, &mut now, begin + SECOND * 660, "RUNNING");
+    let booting = poll_until(&mut poller, &mut now, begin + SECOND * 60, "PENDING");
+    let up = poll_until(&mut poller, &mut now, begin + SECOND * 660, "RUNNING");
     assert!(booting + up < 200, "{booting} + {up}");
 }
 
 #[test]
-fn a_task_that_is_missing_within_a_minute_is_pending_and_after_that_dead() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn an_unknown_task_is_pending_for_a_minute_and_dead_after_that() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     poller.insert(begin, arn(1));
     for seconds in 1..=60 {
         let now = begin + SECOND * seconds;
@@ -96,60 +104,60 @@ fn a_task_that_is_missing_within_a_minute_is_pending_and_after_that_dead() {
     }
     let now = begin + SECOND * 61;
     let batch = poller.next_batch(now).unwrap();
-    assert_eq!(poller.answered(now, Vec::new(), &batch), [(arn(1), End::Unknown)]);
+    assert_eq!(poller.answered(now, Vec::new(), &batch), [(arn(1), TaskEnd::Unknown)]);
     assert_eq!(poller.poll_timeout(now), None);
 }
 
 #[test]
-fn a_live_task_that_is_missing_for_less_than_a_pause_lives_on() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn a_task_that_is_unknown_for_less_than_an_interval_stays_watched() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     let mut now = begin;
     poller.insert(now, arn(1));
-    run(&mut poller, &mut now, begin + SECOND * 100, "RUNNING");
-    now += EVERY.up;
+    poll_until(&mut poller, &mut now, begin + SECOND * 100, "RUNNING");
+    now += INTERVALS.up;
     let missing = now;
     let batch = poller.next_batch(now).unwrap();
     assert_eq!(poller.answered(now, Vec::new(), &batch), []);
-    assert_eq!(poller.poll_timeout(now), Some(now + EVERY.up), "nobody is in a hurry");
-    // Whoever else is.
-    while now + SECOND < missing + EVERY.up {
+    assert_eq!(poller.poll_timeout(now), Some(now + INTERVALS.up), "no task is urgent");
+    // Urgent polls within the interval do not count.
+    while now + SECOND < missing + INTERVALS.up {
         now += SECOND;
-        poller.look_at(&arn(1));
+        poller.poll_now(&arn(1));
         let batch = poller.next_batch(now).unwrap();
         assert_eq!(poller.answered(now, Vec::new(), &batch), []);
     }
-    now = missing + EVERY.up;
-    poller.look_at(&arn(1));
+    now = missing + INTERVALS.up;
+    poller.poll_now(&arn(1));
     let batch = poller.next_batch(now).unwrap();
     assert_eq!(poller.answered(now, vec![task(&arn(1), "RUNNING")], &[]), []);
     assert_eq!(batch, [arn(1)]);
-    now += EVERY.up;
+    now += INTERVALS.up;
     let batch = poller.next_batch(now).unwrap();
-    assert_eq!(poller.answered(now, Vec::new(), &batch), [], "the first of a new row");
+    assert_eq!(poller.answered(now, Vec::new(), &batch), [], "the count starts again");
     assert!(poller.knows(&arn(1)));
 }
 
 #[test]
-fn a_task_that_is_missing_at_two_looks_with_a_pause_in_between_is_dead() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn a_task_that_is_unknown_in_two_polls_an_interval_apart_is_dead() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     let mut now = begin;
     poller.insert(now, arn(1));
-    run(&mut poller, &mut now, begin + SECOND * 100, "RUNNING");
-    now += EVERY.up;
+    poll_until(&mut poller, &mut now, begin + SECOND * 100, "RUNNING");
+    now += INTERVALS.up;
     let batch = poller.next_batch(now).unwrap();
     assert_eq!(poller.answered(now, Vec::new(), &batch), []);
-    // A look that fails says neither that it is there nor that it is not.
+    // A failed request neither confirms nor resets the first response.
     now = poller.poll_timeout(now).unwrap();
     poller.next_batch(now).unwrap();
     poller.failed(now, 0.0);
     now = poller.poll_timeout(now).unwrap();
     let batch = poller.next_batch(now).unwrap();
-    assert_eq!(poller.answered(now, Vec::new(), &batch), [(arn(1), End::Unknown)]);
+    assert_eq!(poller.answered(now, Vec::new(), &batch), [(arn(1), TaskEnd::Unknown)]);
 }
 
 #[test]
-fn a_task_that_was_never_looked_at_for_a_minute_is_not_dead_at_the_first_look() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn an_old_task_is_not_dead_at_the_first_poll_that_does_not_know_it() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     poller.insert(begin, arn(1));
     let now = begin + SECOND * 300;
     let batch = poller.next_batch(now).unwrap();
@@ -157,44 +165,44 @@ fn a_task_that_was_never_looked_at_for_a_minute_is_not_dead_at_the_first_look() 
 }
 
 #[test]
-fn the_dead_are_told_once_and_watched_no_more() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn a_dead_task_is_reported_once_and_no_longer_watched() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     poller.insert(begin, arn(1));
     poller.insert(begin, arn(2));
     let now = begin + SECOND;
     poller.next_batch(now).unwrap();
     let stopped = task(&arn(1), "STOPPED");
-    let seen = vec![stopped.clone(), task(&arn(2), "RUNNING")];
-    assert_eq!(poller.answered(now, seen, &[]), [(arn(1), End::Seen(stopped.clone()))]);
+    let known = vec![stopped.clone(), task(&arn(2), "RUNNING")];
+    assert_eq!(poller.answered(now, known, &[]), [(arn(1), TaskEnd::Stopped(stopped.clone()))]);
     assert_eq!(poller.tasks().collect::<Vec<_>>(), [arn(2)]);
     let now = now + SECOND;
     assert_eq!(poller.next_batch(now).unwrap(), [arn(2)]);
-    assert_eq!(poller.answered(now, vec![stopped], &[]), [], "late news are none");
+    assert_eq!(poller.answered(now, vec![stopped], &[]), [], "a late response changes nothing");
 }
 
 #[test]
-fn a_failed_request_is_made_again_later_and_ever_later_and_loses_nobody() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn a_failed_request_is_retried_with_growing_delays_and_loses_no_task() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     poller.insert(begin, arn(1));
     let mut now = begin + SECOND;
-    let mut pauses = Vec::new();
+    let mut delays = Vec::new();
     for _ in 0..8 {
         poller.next_batch(now).unwrap();
         poller.failed(now, 1.0);
         let due = poller.poll_timeout(now).unwrap();
-        pauses.push((due - now).as_secs());
+        delays.push((due - now).as_secs());
         assert_eq!(poller.next_batch(now), None);
         now = due;
     }
-    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert_eq!(delays, [1, 2, 4, 8, 16, 30, 30, 30]);
     assert_eq!(poller.next_batch(now).unwrap(), [arn(1)]);
     poller.answered(now, vec![task(&arn(1), "PENDING")], &[]);
-    assert_eq!(poller.poll_timeout(now), Some(now + SECOND), "all is forgotten");
+    assert_eq!(poller.poll_timeout(now), Some(now + SECOND), "a response resets the delay");
 }
 
 #[test]
-fn a_failure_in_the_middle_of_a_round_begins_it_anew() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn a_failure_in_the_middle_of_a_round_restarts_the_round() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     (0..150).for_each(|n| poller.insert(begin, arn(n)));
     let now = begin + SECOND;
     let first = poller.next_batch(now).unwrap();
@@ -206,28 +214,28 @@ fn a_failure_in_the_middle_of_a_round_begins_it_anew() {
 }
 
 #[test]
-fn one_that_is_looked_at_comes_first_and_at_once() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn an_urgent_task_is_polled_first_and_at_once() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     let mut now = begin;
     (0..300).for_each(|n| poller.insert(begin, arn(n)));
-    run(&mut poller, &mut now, begin + SECOND * 60, "RUNNING");
-    let last = poller.poll_timeout(now).unwrap() - EVERY.up;
-    poller.look_at(&arn(299));
-    poller.look_at("task/of-nobody");
+    poll_until(&mut poller, &mut now, begin + SECOND * 60, "RUNNING");
+    let last = poller.poll_timeout(now).unwrap() - INTERVALS.up;
+    poller.poll_now(&arn(299));
+    poller.poll_now("task/unknown");
     let due = poller.poll_timeout(now).unwrap();
-    assert!(due <= last + BREATH, "{:?}", due - last);
+    assert!(due <= last + MIN_INTERVAL, "{:?}", due - last);
     let batch = poller.next_batch(now.max(due)).unwrap();
-    assert_eq!((batch[0].clone(), batch.len()), (arn(299), BATCH));
+    assert_eq!((batch[0].clone(), batch.len()), (arn(299), MAX_BATCH));
 }
 
 #[test]
-fn a_task_that_ends_is_looked_at_more_often() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn an_ending_task_is_polled_more_often() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     let mut now = begin;
     poller.insert(begin, arn(1));
-    run(&mut poller, &mut now, begin + SECOND * 60, "RUNNING");
+    poll_until(&mut poller, &mut now, begin + SECOND * 60, "RUNNING");
     assert_eq!(poller.is_ending(&arn(1)), Some(false));
-    now += EVERY.up;
+    now += INTERVALS.up;
     poller.next_batch(now).unwrap();
     poller.answered(now, vec![task(&arn(1), "STOPPING")], &[]);
     assert_eq!(poller.is_ending(&arn(1)), Some(true));
@@ -235,34 +243,34 @@ fn a_task_that_ends_is_looked_at_more_often() {
 }
 
 #[test]
-fn a_look_is_waited_for_until_its_own_answer() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn a_requested_poll_is_pending_until_its_own_response() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     poller.insert(begin, arn(1));
     let now = begin + SECOND;
     poller.next_batch(now).unwrap();
-    poller.look_at(&arn(1));
+    poller.poll_now(&arn(1));
     poller.answered(now, vec![task(&arn(1), "RUNNING")], &[]);
-    assert!(poller.is_waited_for(&arn(1)), "that answer was on its way before");
+    assert!(poller.is_poll_pending(&arn(1)), "that request was already in flight");
     let now = poller.poll_timeout(now).unwrap();
     poller.next_batch(now).unwrap();
-    assert!(poller.is_waited_for(&arn(1)));
+    assert!(poller.is_poll_pending(&arn(1)));
     poller.answered(now, vec![task(&arn(1), "STOPPING")], &[]);
-    assert!(!poller.is_waited_for(&arn(1)));
-    // Nor for ever, where the request fails.
-    poller.look_at(&arn(1));
+    assert!(!poller.is_poll_pending(&arn(1)));
+    // A failed request ends the wait as well.
+    poller.poll_now(&arn(1));
     let now = poller.poll_timeout(now).unwrap();
     poller.next_batch(now).unwrap();
     poller.failed(now, 0.0);
-    assert!(!poller.is_waited_for(&arn(1)));
+    assert!(!poller.is_poll_pending(&arn(1)));
 }
 
 #[test]
-fn a_task_that_was_told_to_stop_is_looked_at_more_often() {
-    let (begin, mut poller) = (start(), Poller::new(EVERY));
+fn a_task_that_was_told_to_stop_is_polled_more_often() {
+    let (begin, mut poller) = (start(), Poller::new(INTERVALS));
     let mut now = begin;
     poller.insert(begin, arn(1));
-    run(&mut poller, &mut now, begin + SECOND * 60, "RUNNING");
-    poller.told_to_stop(&arn(1));
+    poll_until(&mut poller, &mut now, begin + SECOND * 60, "RUNNING");
+    poller.mark_stopping(&arn(1));
     assert!(poller.poll_timeout(now).unwrap() <= now + SECOND);
 }
 
@@ -276,17 +284,17 @@ mod properties {
     #[derive(Debug, Clone)]
     enum Op {
         Insert(usize),
-        LookAt(usize),
-        ToldToStop(usize),
-        /// Time passes, and ECS answers so, if it was asked.
+        PollNow(usize),
+        MarkStopping(usize),
+        /// Time passes. If a request is due, this is its result.
         Pass {
             millis: u64,
-            answer: Answer,
+            result: Response,
         },
     }
 
     #[derive(Debug, Clone, Copy)]
-    enum Answer {
+    enum Response {
         All(&'static str),
         Stopped(usize),
         Unknown,
@@ -295,55 +303,55 @@ mod properties {
 
     fn op() -> impl Strategy<Value = Op> {
         let n = 0..230_usize;
-        let answer = prop_oneof![
-            4 => proptest::sample::select(vec!["PENDING", "RUNNING"]).prop_map(Answer::All),
-            2 => n.clone().prop_map(Answer::Stopped),
-            1 => Just(Answer::Unknown),
-            1 => Just(Answer::Fails),
+        let result = prop_oneof![
+            4 => proptest::sample::select(vec!["PENDING", "RUNNING"]).prop_map(Response::All),
+            2 => n.clone().prop_map(Response::Stopped),
+            1 => Just(Response::Unknown),
+            1 => Just(Response::Fails),
         ];
         prop_oneof![
             2 => n.clone().prop_map(Op::Insert),
-            1 => n.clone().prop_map(Op::LookAt),
-            1 => n.prop_map(Op::ToldToStop),
-            4 => (0..40_000_u64, answer).prop_map(|(millis, answer)| Op::Pass { millis, answer }),
+            1 => n.clone().prop_map(Op::PollNow),
+            1 => n.prop_map(Op::MarkStopping),
+            4 => (0..40_000_u64, result).prop_map(|(millis, result)| Op::Pass { millis, result }),
         ]
     }
 
     proptest! {
         #[test]
-        fn each_task_is_watched_until_it_is_dead_and_each_death_is_told_once(
+        fn each_task_is_watched_until_it_is_dead_and_each_death_is_reported_once(
             ops in prop::collection::vec(op(), 1..200),
         ) {
             let mut now = start();
-            let mut poller = Poller::new(EVERY);
-            // Ordered, and never ordered again: an ARN is not given twice.
-            let (mut live, mut ever) = (BTreeSet::new(), BTreeSet::new());
+            let mut poller = Poller::new(INTERVALS);
+            // An ARN is never used twice.
+            let (mut live, mut launched) = (BTreeSet::new(), BTreeSet::new());
             for op in ops {
                 match op {
-                    Op::Insert(n) if ever.insert(arn(n)) => {
+                    Op::Insert(n) if launched.insert(arn(n)) => {
                         live.insert(arn(n));
                         poller.insert(now, arn(n));
                     }
                     Op::Insert(_) => {}
-                    Op::LookAt(n) => poller.look_at(&arn(n)),
-                    Op::ToldToStop(n) => poller.told_to_stop(&arn(n)),
-                    Op::Pass { millis, answer } => {
+                    Op::PollNow(n) => poller.poll_now(&arn(n)),
+                    Op::MarkStopping(n) => poller.mark_stopping(&arn(n)),
+                    Op::Pass { millis, result } => {
                         now += Duration::from_millis(millis);
                         let Some(batch) = poller.next_batch(now) else { continue };
-                        prop_assert!((1..=BATCH).contains(&batch.len()));
-                        prop_assert!(batch.iter().all(|arn| ever.contains(arn)));
+                        prop_assert!((1..=MAX_BATCH).contains(&batch.len()));
+                        prop_assert!(batch.iter().all(|arn| launched.contains(arn)));
                         prop_assert_eq!(poller.next_batch(now), None, "one at a time");
-                        let dead = match answer {
-                            Answer::Fails => {
+                        let dead = match result {
+                            Response::Fails => {
                                 poller.failed(now, 0.5);
                                 Vec::new()
                             }
-                            Answer::Unknown => poller.answered(now, Vec::new(), &batch),
-                            Answer::All(status) => {
+                            Response::Unknown => poller.answered(now, Vec::new(), &batch),
+                            Response::All(status) => {
                                 let all = batch.iter().map(|arn| task(arn, status)).collect();
                                 poller.answered(now, all, &[])
                             }
-                            Answer::Stopped(n) => {
+                            Response::Stopped(n) => {
                                 let state = |a: &String| {
                                     task(a, if *a == arn(n) { "STOPPED" } else { "RUNNING" })
                                 };

@@ -2,12 +2,12 @@ use super::*;
 
 const SECRET: &str = "flame1.c2VjcmV0";
 
-fn plan() -> Plan {
-    Plan { container: "app".to_owned(), stop_timeout: 120, ..Plan::default() }
+fn template() -> TaskTemplate {
+    TaskTemplate { container: "app".to_owned(), stop_timeout: 120, ..TaskTemplate::default() }
 }
 
-fn asker() -> Asker {
-    Asker { pool: plain("thumbs"), parent: format!("p-{}", "0".repeat(32)), task: None }
+fn owner() -> Owner {
+    Owner { pool: tag_safe("thumbs"), parent: format!("p-{}", "0".repeat(32)), task: None }
 }
 
 fn runner(first: u8) -> RunnerRef {
@@ -16,17 +16,17 @@ fn runner(first: u8) -> RunnerRef {
     RunnerRef::from_bytes(bytes)
 }
 
-fn request(plan: &Plan, nth: u32) -> Request {
-    Request::new(plan, &asker(), runner(1), nth, None, SECRET)
+fn request(template: &TaskTemplate, token: u32) -> RunTaskRequest {
+    RunTaskRequest::new(template, &owner(), runner(1), token, None, SECRET)
 }
 
-fn json(overrides: &Overrides) -> serde_json::Value {
+fn json(overrides: &TaskOverrides) -> serde_json::Value {
     serde_json::to_value(overrides).unwrap()
 }
 
 #[test]
-fn flame_parent_stands_in_the_environment_and_nowhere_else() {
-    let request = request(&plan(), 0);
+fn flame_parent_is_in_the_environment_and_nowhere_else() {
+    let request = request(&template(), 0);
     let environment = &request.overrides.container_overrides[0].environment;
     assert_eq!(environment.last().unwrap().name, "FLAME_PARENT");
     assert_eq!(environment.last().unwrap().value, SECRET);
@@ -35,18 +35,18 @@ fn flame_parent_stands_in_the_environment_and_nowhere_else() {
 }
 
 #[test]
-fn the_overrides_are_written_as_ecs_reads_them() {
-    let plan = Plan {
+fn the_overrides_are_serialised_as_ecs_expects() {
+    let template = TaskTemplate {
         env: vec![("ROLE".to_owned(), "runner".to_owned())],
         cpu: Some(1_024),
         memory: Some(2_048),
         container_cpu: Some(1_024),
         container_memory: Some(2_000),
         ephemeral_storage: Some(50),
-        ..plan()
+        ..template()
     };
-    let written = json(&request(&plan, 0).overrides);
-    let wanted = serde_json::json!({
+    let json = self::json(&request(&template, 0).overrides);
+    let expected = serde_json::json!({
         "containerOverrides": [{
             "name": "app",
             "environment": [
@@ -61,95 +61,96 @@ fn the_overrides_are_written_as_ecs_reads_them() {
         "memory": "2048",
         "ephemeralStorage": {"sizeInGiB": 50},
     });
-    assert_eq!(written, wanted);
-    // The command is the image's own.
-    assert!(json(&request(&self::plan(), 0).overrides).get("cpu").is_none());
+    assert_eq!(json, expected);
+    assert!(self::json(&request(&self::template(), 0).overrides).get("cpu").is_none());
 }
 
 #[test]
-fn overrides_of_8192_characters_are_taken_and_one_more_is_refused_before_the_call() {
-    let with = |len: usize| Plan { env: vec![("BIG".to_owned(), "x".repeat(len))], ..plan() };
-    let empty = json(&Overrides::new(&with(0), SECRET)).to_string().len();
+fn overrides_of_8192_characters_pass_and_one_more_is_rejected_before_the_request() {
+    let with =
+        |len: usize| TaskTemplate { env: vec![("BIG".to_owned(), "x".repeat(len))], ..template() };
+    let empty = json(&TaskOverrides::new(&with(0), SECRET)).to_string().len();
     let longest = MAX_OVERRIDES - empty;
-    assert_eq!(Overrides::new(&with(longest), SECRET).check(), Ok(()));
-    let error = Overrides::new(&with(longest + 1), SECRET).check().unwrap_err();
+    assert_eq!(TaskOverrides::new(&with(longest), SECRET).check(), Ok(()));
+    let error = TaskOverrides::new(&with(longest + 1), SECRET).check().unwrap_err();
     assert!(error.contains("8193 characters") && error.contains("task definition"), "{error}");
-    // At a pool's start the longest FLAME_PARENT is reckoned with.
+    // The check at a pool's start assumes the longest FLAME_PARENT.
     assert!(check_longest(&with(longest)).is_err());
     assert_eq!(check_longest(&with(MAX_OVERRIDES - empty - MAX_ENCODED)), Ok(()));
 }
 
 #[test]
-fn a_token_is_the_runners_ref_and_the_next_one_is_another() {
-    assert_eq!(request(&plan(), 0).token, runner(1).to_string());
-    assert_eq!(request(&plan(), 1).token, format!("{}-1", runner(1)));
-    for nth in [0, 1, u32::MAX] {
-        let token = request(&plan(), nth).token;
+fn the_first_token_is_the_runners_ref_and_the_next_one_differs() {
+    assert_eq!(request(&template(), 0).token, runner(1).to_string());
+    assert_eq!(request(&template(), 1).token, format!("{}-1", runner(1)));
+    for number in [0, 1, u32::MAX] {
+        let token = request(&template(), number).token;
         assert!((33..=64).contains(&token.len()), "{token}");
         assert!(token.bytes().all(|byte| (33..=126).contains(&byte)), "{token}");
     }
-    assert_eq!(request(&plan(), 0), request(&plan(), 0), "a repeated order is the same");
+    assert_eq!(request(&template(), 0), request(&template(), 0), "a repeated request is the same");
 }
 
 #[test]
-fn who_started_a_task_is_text_that_ecs_takes_whatever_the_pool_is_called() {
+fn started_by_is_valid_whatever_the_pools_name() {
     let longest = "ü".repeat(32);
     for pool in ["thumbs", "the best/pool, ever", longest.as_str(), &"x".repeat(64)] {
-        let asker = Asker { pool: plain(pool), ..asker() };
-        let text = asker.started_by();
+        let owner = Owner { pool: tag_safe(pool), ..owner() };
+        let text = owner.started_by();
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
         assert!(text.chars().all(fits) && text.len() <= 128, "{text}");
     }
-    assert_eq!(plain("thumbs"), "thumbs");
-    assert_ne!(plain("a b"), plain("a_b"));
-    assert_ne!(plain("a b"), plain("a,b"));
+    assert_eq!(tag_safe("thumbs"), "thumbs");
+    assert_ne!(tag_safe("a b"), tag_safe("a_b"));
+    assert_ne!(tag_safe("a b"), tag_safe("a,b"));
 }
 
 #[test]
 fn the_tags_name_pool_runner_and_parent() {
-    let asker = Asker { task: Some("arn:aws:ecs:x:1:task/main/1".to_owned()), ..asker() };
-    let plan = Plan { tags: vec![("team".to_owned(), "media".to_owned())], ..plan() };
-    let request = Request::new(&plan, &asker, runner(1), 0, Some(1_800_000_000), SECRET);
+    let owner = Owner { task: Some("arn:aws:ecs:x:1:task/main/1".to_owned()), ..owner() };
+    let template =
+        TaskTemplate { tags: vec![("team".to_owned(), "media".to_owned())], ..template() };
+    let request = RunTaskRequest::new(&template, &owner, runner(1), 0, Some(1_800_000_000), SECRET);
     let runner = runner(1).to_string();
     let tags: Vec<_> = request.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let wanted = [
+    let expected = [
         ("team", "media"),
         ("flame:pool", "thumbs"),
         ("flame:runner", runner.as_str()),
-        ("flame:parent", asker.parent.as_str()),
+        ("flame:parent", owner.parent.as_str()),
         ("flame:parent-task", "arn:aws:ecs:x:1:task/main/1"),
         ("flame:ends-by", "1800000000"),
     ];
-    assert_eq!(tags, wanted);
+    assert_eq!(tags, expected);
 }
 
-fn share(name: &str, weight: u32) -> Share {
-    Share { name: name.to_owned(), weight }
+fn provider(name: &str, weight: u32) -> CapacityProvider {
+    CapacityProvider { name: name.to_owned(), weight }
 }
 
 #[test]
-fn without_capacity_providers_it_is_the_launch_type_and_with_them_never() {
-    assert_eq!(request(&plan(), 0).provider, None);
-    let spot = Plan { providers: vec![share("FARGATE_SPOT", 1)], ..plan() };
+fn a_request_has_either_a_capacity_provider_or_the_launch_type() {
+    assert_eq!(request(&template(), 0).provider, None);
+    let spot = TaskTemplate { providers: vec![provider("FARGATE_SPOT", 1)], ..template() };
     assert_eq!(request(&spot, 0).provider.as_deref(), Some("FARGATE_SPOT"));
     assert_eq!(request(&spot, 7).provider.as_deref(), Some("FARGATE_SPOT"));
 }
 
 #[test]
-fn a_provider_without_room_is_followed_by_the_next() {
-    let providers = vec![share("FARGATE", 0), share("FARGATE_SPOT", 1)];
-    let plan = Plan { providers, ..plan() };
-    let tried: Vec<_> = (0..3).filter_map(|nth| request(&plan, nth).provider).collect();
+fn each_token_tries_the_next_provider() {
+    let providers = vec![provider("FARGATE", 0), provider("FARGATE_SPOT", 1)];
+    let template = TaskTemplate { providers, ..template() };
+    let tried: Vec<_> = (0..3).filter_map(|nth| request(&template, nth).provider).collect();
     assert_eq!(tried, ["FARGATE_SPOT", "FARGATE", "FARGATE_SPOT"]);
 }
 
 #[test]
-fn providers_are_drawn_by_their_weights() {
-    let providers = [share("FARGATE", 1), share("FARGATE_SPOT", 3)];
-    let first = |n| drawn(&providers, runner(n))[0].name.as_str();
+fn the_first_provider_is_drawn_by_weight() {
+    let providers = [provider("FARGATE", 1), provider("FARGATE_SPOT", 3)];
+    let first = |n| draw_order(&providers, runner(n))[0].name.as_str();
     let spot = (0..200).filter(|n| first(*n) == "FARGATE_SPOT").count();
     assert_eq!(spot, 150);
-    let none = [share("A", 0), share("B", 0)];
-    assert_eq!(drawn(&none, runner(5)).len(), 2);
-    assert!(drawn(&[], runner(5)).is_empty());
+    let none = [provider("A", 0), provider("B", 0)];
+    assert_eq!(draw_order(&none, runner(5)).len(), 2);
+    assert!(draw_order(&[], runner(5)).is_empty());
 }

@@ -1,11 +1,14 @@
 //! What a pool can't be started with is refused at its start, by the name of the option.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::backend::{Backend, BackendError, BootSpec, Death, Instance, Local, PoolInfo, Process};
+use crate::backend::{
+    Backend, BackendError, BootSpec, Death, Instance, Instances, Local, PoolInfo, Process,
+};
 use crate::{BadOption, BootFailure, HostKind, Idle, LimitsChange, Pool, PoolBuilder, PoolError};
 
 const ZERO: Duration = Duration::ZERO;
@@ -160,10 +163,12 @@ impl Backend for Hasty {
         ZERO
     }
 
-    fn init<'a>(&'a self, _: &'a PoolInfo) -> BoxFuture<'a, Result<(), BackendError>> {
-        async { Ok(()) }.boxed()
+    fn start(&self, _: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        async { Ok(Arc::new(Hasty) as Arc<dyn Instances>) }.boxed()
     }
+}
 
+impl Instances for Hasty {
     fn remote_boot(&self, _: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         async { Err(BootFailure::new("it boots nothing")) }.boxed()
     }

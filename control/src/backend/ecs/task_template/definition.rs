@@ -1,0 +1,167 @@
+//! The task definition, and the checks of the template against it.
+
+use std::time::Duration;
+
+use super::super::fargate;
+use super::super::task::LogLocation;
+use super::{STOP_TIMEOUT, TaskTemplate};
+use crate::backend::aws::settings::HowToSet;
+
+/// The parts of a task definition that the backend checks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::backend::ecs) struct TaskDefinition {
+    pub(in crate::backend::ecs) family: String,
+    pub(in crate::backend::ecs) active: bool,
+    /// `awsvpc`, which Fargate needs.
+    pub(in crate::backend::ecs) network_mode: String,
+    /// Whether its required compatibilities include Fargate; `None` if it names none.
+    pub(in crate::backend::ecs) fargate: Option<bool>,
+    pub(in crate::backend::ecs) cpu: Option<u32>,
+    pub(in crate::backend::ecs) memory: Option<u32>,
+    pub(in crate::backend::ecs) containers: Vec<ContainerDefinition>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::backend::ecs) struct ContainerDefinition {
+    pub(in crate::backend::ecs) name: String,
+    pub(in crate::backend::ecs) cpu: u32,
+    /// Its memory limit or, without one, its memory reservation.
+    pub(in crate::backend::ecs) memory: u32,
+    pub(in crate::backend::ecs) stop_timeout: Option<u32>,
+    /// Whether it is not `essential`, so that the task outlives it.
+    pub(in crate::backend::ecs) optional: bool,
+    /// Whether its `restartPolicy` is enabled, so that ECS restarts it when it exits.
+    pub(in crate::backend::ecs) restarts: bool,
+    /// Whether the log `mode` is `blocking`, so that printing blocks while the log driver can't keep
+    /// up.
+    pub(in crate::backend::ecs) blocking_log: bool,
+    /// Where its log is, if that is CloudWatch Logs.
+    pub(in crate::backend::ecs) log: Option<LogLocation>,
+}
+
+impl TaskTemplate {
+    /// Completes the template from the task definition. Without one, because this process may not
+    /// read it, the settings must be complete. Everything that does not fit is appended to
+    /// `problems`.
+    pub(in crate::backend::ecs) fn fit(
+        &mut self,
+        definition: Option<&TaskDefinition>,
+        shutdown: Duration,
+        problems: &mut Vec<String>,
+    ) {
+        match definition {
+            Some(definition) => self.fit_to(definition, shutdown, problems),
+            None => {
+                if self.container.is_empty() {
+                    let place = HowToSet("ecs", "container");
+                    problems.push(format!("`container` is missing: set {place}"));
+                }
+                if self.cpu.is_some() != self.memory.is_some() {
+                    problems.push("only one of `cpu` and `memory` is set: set both".to_owned());
+                }
+                (self.container_cpu, self.container_memory) = (self.cpu, self.memory);
+                // A window longer than the default implies a longer `stopTimeout`.
+                let window = u32::try_from(shutdown.as_secs()).unwrap_or(u32::MAX);
+                self.stop_timeout = window.max(STOP_TIMEOUT);
+            }
+        }
+    }
+
+    fn fit_to(
+        &mut self,
+        definition: &TaskDefinition,
+        shutdown: Duration,
+        problems: &mut Vec<String>,
+    ) {
+        let name = &self.task_definition;
+        if !definition.active {
+            problems
+                .push(format!("the task definition {name} is not active: register a new revision"));
+        }
+        if definition.fargate == Some(false) || definition.network_mode != "awsvpc" {
+            problems.push(format!(
+                "the task definition {name} is not for Fargate: it needs the network mode \
+                 `awsvpc` and the compatibility FARGATE"
+            ));
+        }
+        if let ([only], true) = (definition.containers.as_slice(), self.container.is_empty()) {
+            self.container.clone_from(&only.name);
+        }
+        let (own, others): (Vec<_>, Vec<_>) =
+            definition.containers.iter().partition(|own| own.name == self.container);
+        let Some(own) = own.first() else {
+            let names: Vec<_> = definition.containers.iter().map(|c| c.name.as_str()).collect();
+            let (container, place) = (&self.container, HowToSet("ecs", "container"));
+            problems.push(format!(
+                "`container` is `{container}`, but the task definition {name} has {}: set {place}",
+                names.join(", ")
+            ));
+            return;
+        };
+        // A runner ends its task by exiting, and a FLAME_PARENT is valid for one start.
+        if own.optional {
+            problems.push(format!(
+                "the container `{}` of the task definition {name} is not `essential`: the task \
+                 would keep running, and costing, after the runner has exited; set `essential` to \
+                 true",
+                own.name
+            ));
+        }
+        if own.restarts {
+            problems.push(format!(
+                "the container `{}` of the task definition {name} has a `restartPolicy`: ECS would \
+                 restart a runner that has exited, again and again; disable the policy",
+                own.name
+            ));
+        }
+        let stop_timeout = own.stop_timeout.unwrap_or(STOP_TIMEOUT);
+        self.stop_timeout = stop_timeout;
+        if shutdown > Duration::from_secs(stop_timeout.into()) {
+            problems.push(format!(
+                "the pool's `shutdown_timeout` is {shutdown:?}, but ECS kills a stopping container \
+                 after its `stopTimeout`, which is {stop_timeout} s: raise `stopTimeout` in the \
+                 task definition (Fargate allows up to 120 s), or lower `shutdown_timeout`"
+            ));
+        }
+        self.fit_size(definition, &others, problems);
+    }
+
+    /// Gives the app's container what the task's other containers leave of its size.
+    fn fit_size(
+        &mut self,
+        definition: &TaskDefinition,
+        others: &[&ContainerDefinition],
+        problems: &mut Vec<String>,
+    ) {
+        if self.cpu.is_none() && self.memory.is_none() {
+            return;
+        }
+        self.cpu = self.cpu.or(definition.cpu);
+        self.memory = self.memory.or(definition.memory);
+        let (Some(cpu), Some(memory)) = (self.cpu, self.memory) else {
+            problems.push("only one of `cpu` and `memory` is set: set both".to_owned());
+            return;
+        };
+        if let Err(error) = fargate::check(cpu, memory) {
+            // `resolve` may have reported the same two values.
+            if !problems.contains(&error) {
+                problems.push(error);
+            }
+            return;
+        }
+        let used = |size: fn(&ContainerDefinition) -> u32| {
+            others.iter().fold(0, |sum: u32, other| sum.saturating_add(size(other)))
+        };
+        let left = |all: u32, used: u32| all.checked_sub(used).filter(|left| *left > 0);
+        let cpu_left = left(cpu, used(|other| other.cpu));
+        let memory_left = left(memory, used(|other| other.memory));
+        if cpu_left.is_none() || memory_left.is_none() {
+            problems.push(format!(
+                "`cpu` {cpu} and `memory` {memory} leave nothing for the container `{}`, since the \
+                 task definition's other containers use it all: raise them",
+                self.container
+            ));
+        }
+        (self.container_cpu, self.container_memory) = (cpu_left, memory_left);
+    }
+}

@@ -1,0 +1,318 @@
+use std::time::Duration;
+
+use super::super::Ecs;
+use super::*;
+
+const WINDOW: Duration = Duration::from_secs(30);
+
+fn settings(variables: &[(&str, &str)]) -> Settings {
+    let variable = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    Settings::read("ecs", NAMES, variable).unwrap()
+}
+
+fn parent_task() -> ParentTask {
+    ParentTask {
+        cluster: "parent-cluster".to_owned(),
+        task: "arn:aws:ecs:eu-central-1:1:task/parent-cluster/1".to_owned(),
+        task_definition: "app:26".to_owned(),
+        container: Some("web".to_owned()),
+        subnets: vec!["subnet-parent".to_owned()],
+    }
+}
+
+fn built() -> EcsBuilder {
+    Ecs::builder().cluster("main").task_definition("app:7").container("app").subnets(["subnet-1"])
+}
+
+fn resolve(
+    builder: &EcsBuilder,
+    settings: &Settings,
+    parent: Option<&ParentTask>,
+) -> Result<TaskTemplate, String> {
+    let mut problems = Vec::new();
+    let template = TaskTemplate::resolve(builder, settings, parent, &mut problems);
+    check_problems(problems).map(|()| template).map_err(|error| error.to_string())
+}
+
+fn resolved(builder: EcsBuilder) -> Result<TaskTemplate, String> {
+    resolve(&builder, &settings(&[]), None)
+}
+
+fn fit(
+    mut template: TaskTemplate,
+    definition: Option<&TaskDefinition>,
+    shutdown: Duration,
+) -> Result<TaskTemplate, String> {
+    let mut problems = Vec::new();
+    template.fit(definition, shutdown, &mut problems);
+    check_problems(problems).map(|()| template).map_err(|error| error.to_string())
+}
+
+fn definition() -> TaskDefinition {
+    TaskDefinition {
+        family: "app".to_owned(),
+        active: true,
+        network_mode: "awsvpc".to_owned(),
+        fargate: Some(true),
+        cpu: Some(512),
+        memory: Some(1_024),
+        containers: vec![ContainerDefinition { name: "app".to_owned(), ..Default::default() }],
+    }
+}
+
+fn fitted(builder: EcsBuilder, definition: &TaskDefinition) -> Result<TaskTemplate, String> {
+    fit(resolved(builder)?, Some(definition), WINDOW)
+}
+
+#[test]
+fn missing_settings_are_reported_together_with_every_place_to_set_them() {
+    let error = resolved(Ecs::builder()).err().unwrap();
+    for name in ["CLUSTER", "TASK_DEFINITION", "SUBNETS"] {
+        assert!(error.contains(&format!("FLAME_ECS_{name}")), "{error}");
+    }
+    assert!(error.contains("`ecs.taskDefinition` in FLAME_AWS"), "{error}");
+    assert!(error.contains("`.subnets(..)`"), "{error}");
+}
+
+#[test]
+fn the_builder_precedes_the_environment_and_that_the_parents_own_task() {
+    let settings = settings(&[
+        ("FLAME_ECS_CLUSTER", "of-the-environment"),
+        ("FLAME_AWS", r#"{"ecs": {"cluster": "x", "subnets": ["subnet-2", "subnet-3"]}}"#),
+    ]);
+    let template = resolve(&Ecs::builder(), &settings, Some(&parent_task())).unwrap();
+    assert_eq!(template.cluster, "of-the-environment");
+    assert_eq!((template.task_definition.as_str(), template.container.as_str()), ("app:26", "web"));
+    assert_eq!(template.subnets, ["subnet-2", "subnet-3"]);
+    let template = resolve(&built(), &settings, Some(&parent_task())).unwrap();
+    assert_eq!(
+        (template.cluster.as_str(), template.subnets),
+        ("main", vec!["subnet-1".to_owned()])
+    );
+}
+
+#[test]
+fn a_parent_on_ecs_needs_no_settings() {
+    let template = resolve(&Ecs::builder(), &settings(&[]), Some(&parent_task())).unwrap();
+    assert_eq!(
+        (template.cluster.as_str(), template.task_definition.as_str()),
+        ("parent-cluster", "app:26")
+    );
+    assert_eq!(
+        (template.container.as_str(), template.subnets),
+        ("web", vec!["subnet-parent".to_owned()])
+    );
+    // The parent may not call ecs:DescribeTasks, so its subnet is unknown.
+    let unknown = ParentTask { subnets: Vec::new(), ..parent_task() };
+    let result = resolve(&Ecs::builder(), &settings(&[]), Some(&unknown));
+    let error = result.err().unwrap();
+    assert!(error.contains("FLAME_ECS_SUBNETS") && error.contains("ecs:DescribeTasks"), "{error}");
+}
+
+#[test]
+fn the_parents_container_is_the_default_only_for_the_parents_task_definition() {
+    let settings =
+        settings(&[("FLAME_ECS_TASK_DEFINITION", "worker:1"), ("FLAME_ECS_SUBNETS", "s")]);
+    let template = resolve(&Ecs::builder(), &settings, Some(&parent_task())).unwrap();
+    assert_eq!(template.container, "");
+}
+
+#[test]
+fn every_setting_can_come_from_the_environment() {
+    let settings = settings(&[
+        ("FLAME_ECS_CLUSTER", "main"),
+        ("FLAME_ECS_TASK_DEFINITION", "app"),
+        ("FLAME_ECS_CONTAINER", "app"),
+        ("FLAME_ECS_SUBNETS", "subnet-1,subnet-2"),
+        ("FLAME_ECS_SECURITY_GROUPS", "sg-1"),
+        ("FLAME_ECS_ASSIGN_PUBLIC_IP", "true"),
+        ("FLAME_ECS_CPU", "1024"),
+        ("FLAME_ECS_MEMORY", "2048"),
+        ("FLAME_ECS_EPHEMERAL_STORAGE", "30"),
+        ("FLAME_ECS_CAPACITY_PROVIDER", "FARGATE_SPOT=3, FARGATE"),
+        ("FLAME_ECS_PLATFORM_VERSION", "1.4.0"),
+    ]);
+    let template = resolve(&Ecs::builder(), &settings, None).unwrap();
+    assert_eq!(
+        (template.cpu, template.memory, template.ephemeral_storage),
+        (Some(1024), Some(2048), Some(30))
+    );
+    assert!(template.public_ip);
+    let providers: Vec<_> = template
+        .providers
+        .iter()
+        .map(|provider| (provider.name.as_str(), provider.weight))
+        .collect();
+    assert_eq!(providers, [("FARGATE_SPOT", 3), ("FARGATE", 1)]);
+    assert_eq!(template.security_groups, ["sg-1"]);
+    assert_eq!(template.platform_version.as_deref(), Some("1.4.0"));
+}
+
+#[test]
+fn env_and_tags_of_the_document_are_merged_with_the_builders_and_checked() {
+    let document = r#"{"ecs": {"env": {"A": "1", "B": "2"}, "tags": {"team": "x"}}}"#;
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let built = || built().env("B", "3").env("C", "4").tag("stage", "test");
+    let template = resolve(&built(), &settings(&[("FLAME_AWS", document)]), None).ok().unwrap();
+    assert_eq!(template.env, [pair("A", "1"), pair("B", "3"), pair("C", "4")]);
+    assert_eq!(template.tags, [pair("team", "x"), pair("stage", "test")]);
+    let document = r#"{"ecs": {"env": {"FLAME_PARENT": "x"}, "tags": {"flame:pool": "x"}}}"#;
+    let error = resolve(&built(), &settings(&[("FLAME_AWS", document)]), None).err().unwrap();
+    assert!(error.contains("pool sets itself") && error.contains("reserved"), "{error}");
+}
+
+#[test]
+fn invalid_settings_are_reported_before_any_request() {
+    let many = |n: usize| (0..n).map(|n| format!("x-{n}"));
+    let problems = [
+        (built().cpu(1_024).memory(1_024), "2048 to 8192"),
+        (built().ephemeral_storage(20), "21 to 200"),
+        (built().env("FLAME_PARENT", "x"), "FLAME_PARENT, which the pool sets itself"),
+        (built().env("FLAME_STOP_TIMEOUT", "9"), "FLAME_STOP_TIMEOUT, which the pool sets itself"),
+        (built().env("A=B", "x"), "not a valid variable name"),
+        (built().env("BIG", "x".repeat(8_000)), "8192"),
+        (built().tag("aws:x", "1"), "reserved"),
+        (built().tag("flame:pool", "1"), "reserved"),
+        (built().tag("team", "AWS:x"), "`AWS:x`"),
+        (built().tag("te#am", "x"), "`te#am`"),
+        (built().tag("team", "a\tb"), "may have"),
+        (built().tag("team", "50%"), "`50%`"),
+        (built().tag("team", "a").tag("team", "b"), "twice"),
+        (built().subnets(many(17)), "16"),
+        (built().security_groups(many(6)), "a task may have 5"),
+    ];
+    for (builder, advice) in problems {
+        let error = resolved(builder).err().unwrap();
+        assert!(error.contains(advice), "{error}");
+    }
+    let invalid =
+        settings(&[("FLAME_ECS_CPU", "one"), ("FLAME_ECS_CAPACITY_PROVIDER", "FARGATE=much")]);
+    let error = resolve(&built(), &invalid, None).err().unwrap();
+    assert!(error.contains("FLAME_ECS_CPU") && error.contains("FARGATE=much"), "{error}");
+}
+
+#[test]
+fn tags_may_contain_whatever_awss_pattern_allows() {
+    let letters = "Ünïcode 漢字 \u{a0}٣ _.:/=+-@";
+    let template =
+        resolved(built().tag(letters, letters).tag("Team", "").tag("team", "aws")).unwrap();
+    assert_eq!(template.tags.len(), 3, "names are case-sensitive");
+    // A vowel sign is a mark, which is neither a letter nor a number.
+    let error = resolved(built().tag("team", "हि")).err().unwrap();
+    assert!(error.contains("`team`"), "{error}");
+}
+
+#[test]
+fn an_unknown_container_is_rejected_with_the_names_of_the_known_ones() {
+    let error = fitted(built().container("ap"), &definition()).err().unwrap();
+    assert!(error.contains("`ap`") && error.contains("has app"), "{error}");
+    let only = Ecs::builder().cluster("main").task_definition("app").subnets(["subnet-1"]);
+    assert_eq!(fitted(only, &definition()).ok().unwrap().container, "app", "the only one it has");
+}
+
+#[test]
+fn a_task_definition_that_fargate_can_not_run_is_rejected() {
+    let ec2 = TaskDefinition { fargate: Some(false), ..definition() };
+    let bridge = TaskDefinition { network_mode: "bridge".to_owned(), ..definition() };
+    let gone = TaskDefinition { active: false, ..definition() };
+    for (definition, advice) in [(ec2, "FARGATE"), (bridge, "awsvpc"), (gone, "not active")] {
+        let error = fitted(built(), &definition).err().unwrap();
+        assert!(error.contains(advice), "{error}");
+    }
+}
+
+#[test]
+fn a_container_whose_exit_does_not_end_its_task_is_rejected() {
+    let with = |optional, restarts| {
+        let mut definition = definition();
+        definition.containers[0].optional = optional;
+        definition.containers[0].restarts = restarts;
+        fitted(built(), &definition).err()
+    };
+    for (optional, restarts, parts) in [
+        (true, false, ["`essential`"].as_slice()),
+        (false, true, &["`restartPolicy`"]),
+        (true, true, &["`essential`", "`restartPolicy`"]),
+    ] {
+        let error = with(optional, restarts).unwrap();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        assert!(error.contains("`app`") && error.contains("app:7"), "{error}");
+    }
+    assert_eq!(with(false, false), None);
+    let mut with_sidecar = definition();
+    with_sidecar.containers.push(ContainerDefinition {
+        name: "logs".to_owned(),
+        optional: true,
+        restarts: true,
+        ..ContainerDefinition::default()
+    });
+    assert!(fitted(built(), &with_sidecar).is_ok(), "other containers are not checked");
+}
+
+#[test]
+fn the_container_gets_what_the_tasks_other_containers_leave() {
+    let mut with_sidecar = definition();
+    with_sidecar.containers.push(ContainerDefinition {
+        name: "logs".to_owned(),
+        cpu: 128,
+        memory: 256,
+        ..ContainerDefinition::default()
+    });
+    let template = fitted(built().cpu(1_024).memory(2_048), &with_sidecar).ok().unwrap();
+    assert_eq!((template.cpu, template.memory), (Some(1_024), Some(2_048)));
+    assert_eq!((template.container_cpu, template.container_memory), (Some(896), Some(1_792)));
+    with_sidecar.containers[1].memory = 2_048;
+    let error = fitted(built().cpu(1_024).memory(2_048), &with_sidecar).err().unwrap();
+    assert!(error.contains("leave nothing"), "{error}");
+}
+
+#[test]
+fn cpu_or_memory_alone_is_completed_from_the_task_definition_and_checked() {
+    let template = fitted(built().memory(4_096), &definition()).ok().unwrap();
+    assert_eq!((template.cpu, template.memory), (Some(512), Some(4_096)));
+    let error = fitted(built().memory(8_192), &definition()).err().unwrap();
+    assert!(error.contains("with `cpu` 512"), "{error}");
+    let untouched = fitted(built(), &definition()).ok().unwrap();
+    assert_eq!((untouched.cpu, untouched.container_cpu), (None, None));
+}
+
+#[test]
+fn without_access_to_the_task_definition_the_settings_must_be_complete() {
+    let unreadable = |builder| fit(resolved(builder)?, None, WINDOW);
+    let no_container = Ecs::builder().cluster("c").task_definition("t").subnets(["s"]).cpu(256);
+    let error = unreadable(no_container).err().unwrap();
+    assert!(error.contains("FLAME_ECS_CONTAINER") && error.contains("set both"), "{error}");
+    let template = unreadable(built().cpu(256).memory(512)).ok().unwrap();
+    assert_eq!((template.container_cpu, template.container_memory), (Some(256), Some(512)));
+}
+
+#[test]
+fn a_shutdown_window_longer_than_the_stop_timeout_is_rejected() {
+    let stop_timeout = |seconds: Option<u32>| {
+        let mut definition = definition();
+        definition.containers[0].stop_timeout = seconds;
+        definition
+    };
+    let fit = |seconds, window| {
+        let template = resolved(built())?;
+        let fits = fit(template, Some(&stop_timeout(seconds)), Duration::from_secs(window));
+        fits.map(|template| template.stop_timeout)
+    };
+    assert_eq!(fit(None, 30), Ok(30));
+    assert_eq!(fit(Some(120), 20), Ok(120), "the runner is told");
+    assert_eq!(fit(Some(120), 120), Ok(120));
+    let error = fit(None, 31).unwrap_err();
+    assert!(error.contains("stopTimeout") && error.contains("120"), "{error}");
+}
+
+#[test]
+fn without_access_to_the_stop_timeout_a_longer_window_implies_it() {
+    let fit = |window| {
+        let template = resolved(built()).ok().unwrap();
+        fit(template, None, Duration::from_secs(window)).ok().unwrap().stop_timeout
+    };
+    assert_eq!((fit(5), fit(30), fit(100)), (30, 30, 100));
+}

@@ -1,0 +1,72 @@
+//! What a backend is told about the pool that it boots runners for.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_wire::ids::RunnerRef;
+
+/// The pool that a backend boots runners for.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PoolInfo {
+    /// The pool's name.
+    pub name: String,
+    /// The address that runners connect to: `ws://host:port`.
+    pub address: String,
+    /// How long a boot may take, from requesting an instance until its runner connects.
+    pub boot_timeout: Duration,
+    /// How long a runner that has lost its connection tries to reconnect before it exits.
+    pub reconnect_timeout: Duration,
+    /// How long a runner that drains may take to finish its calls.
+    pub shutdown_timeout: Duration,
+    /// The maximum lifetime of a runner, if it is limited.
+    pub max_lifetime: Option<Duration>,
+    /// The arguments, without the program's name, with which a copy of this executable reaches
+    /// [`App::run`](crate::App::run): those of this process, or, in a
+    /// [`test`](macro@crate::test), those that select the test.
+    pub args: Vec<OsString>,
+    /// Logs a line that an instance has printed. Never blocks: if the log is full, it drops the line
+    /// and later reports how many lines were dropped.
+    pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,
+    /// Whether the pool logs these lines at all.
+    pub(crate) log: bool,
+}
+
+impl fmt::Debug for PoolInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolInfo")
+            .field("name", &self.name)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A line that an instance has printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutputLine {
+    /// The runner that printed it: [`BootSpec::runner`](super::BootSpec::runner).
+    pub runner: RunnerRef,
+    /// The stream that it was printed to.
+    pub stream: OutputStream,
+    /// The line, without its line ending.
+    pub line: String,
+}
+
+impl OutputLine {
+    /// A line that this runner has printed to this stream.
+    pub fn new(runner: RunnerRef, stream: OutputStream, line: impl Into<String>) -> Self {
+        Self { runner, stream, line: line.into() }
+    }
+}
+
+/// One of the two streams that a process prints to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}

@@ -1,0 +1,101 @@
+//! Exponential backoff: how long to wait before something that failed is tried again.
+
+use std::time::Duration;
+
+/// The pauses between attempts. They double from `first` up to `max`.
+///
+/// Pure: the caller counts the failures and supplies the randomness.
+///
+/// ```
+/// use std::time::Duration;
+/// use flame_wire::backoff::Backoff;
+///
+/// const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+/// assert_eq!(BACKOFF.pause(1, 0.0), Duration::from_millis(50));
+/// assert_eq!(BACKOFF.pause(3, 0.0), Duration::from_millis(200));
+/// assert_eq!(BACKOFF.pause(9, 0.0), Duration::from_secs(2));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    first: Duration,
+    max: Duration,
+    jitter: f64,
+}
+
+impl Backoff {
+    /// Pauses without jitter.
+    #[must_use]
+    pub const fn new(first: Duration, max: Duration) -> Self {
+        Self { first, max, jitter: 0.0 }
+    }
+
+    /// Makes this share of each pause random, so that clients that failed together do not all come
+    /// back together. With 0.5, a pause is between half of its full length and all of it.
+    #[must_use]
+    pub const fn with_jitter(self, share: f64) -> Self {
+        Self { jitter: share.clamp(0.0, 1.0), ..self }
+    }
+
+    /// The longest pause.
+    #[must_use]
+    pub const fn max(&self) -> Duration {
+        self.max
+    }
+
+    /// The pause after `failures` failures in a row. `random`, in 0..1, picks its place in the
+    /// range that the jitter leaves open; without jitter it has no effect.
+    #[must_use]
+    pub fn pause(&self, failures: u32, random: f64) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        let full = self.first.saturating_mul(1 << doublings).min(self.max);
+        let cut = self.jitter * (1.0 - random.clamp(0.0, 1.0));
+        // `Duration::mul_f64` panics on the longest durations, where rounding exceeds the range.
+        let cut = Duration::try_from_secs_f64(full.as_secs_f64() * cut).unwrap_or(full);
+        full.saturating_sub(cut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff =
+        Backoff::new(Duration::from_millis(200), Duration::from_secs(5)).with_jitter(0.75);
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pauses: Vec<_> = (1..8).map(|n| BACKOFF.pause(n, 1.0).as_millis()).collect();
+        assert_eq!(pauses, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(BACKOFF.pause(u32::MAX, 1.0), BACKOFF.max());
+    }
+
+    #[test]
+    fn the_jitter_shortens_a_pause_by_its_share_at_most() {
+        let shortest: Vec<_> = (1..4).map(|n| BACKOFF.pause(n, 0.0).as_millis()).collect();
+        assert_eq!(shortest, [50, 100, 200]);
+        assert_eq!(BACKOFF.pause(2, 0.5).as_millis(), 250);
+    }
+
+    #[test]
+    fn without_jitter_a_pause_is_not_random() {
+        let exact = Backoff::new(Duration::from_millis(3), Duration::from_secs(1));
+        for random in [0.0, 0.3, 1.0] {
+            assert_eq!(exact.pause(2, random), Duration::from_millis(6));
+        }
+    }
+
+    #[test]
+    fn no_limit_and_no_share_out_of_range_panics() {
+        for (first, max) in [(Duration::MAX, Duration::MAX), (Duration::ZERO, Duration::ZERO)] {
+            for (share, random) in [(0.0, 0.0), (1.0, 0.0), (f64::NAN, 2.0), (7.0, f64::NAN)] {
+                let backoff = Backoff::new(first, max).with_jitter(share);
+                assert!(backoff.pause(u32::MAX, random) <= max);
+            }
+        }
+    }
+
+    #[test]
+    fn before_any_failure_the_pause_is_the_first_one() {
+        assert_eq!(BACKOFF.pause(0, 1.0), BACKOFF.pause(1, 1.0));
+    }
+}

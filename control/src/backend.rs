@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 
 use crate::error::{BootFailure, BootFailureKind};
 
-#[cfg(feature = "aws")]
+#[cfg(any(feature = "ecs", feature = "lambda"))]
 #[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each backend uses its part"))]
 mod aws;
 #[cfg(feature = "ecs")]

@@ -79,9 +79,9 @@ pub use error::{
     TimeoutPhase,
 };
 pub use flame_wire::failure::RemoteError;
-pub use flame_wire::ids::{CallId, RunnerRef};
+pub use flame_wire::ids::{CallId, NotARunnerRef, RunnerRef};
 pub use flame_wire::parent::HostKind;
-pub use flame_wire::trace::TraceContext;
+pub use flame_wire::trace::{NotATraceParent, TraceContext};
 pub use pool::{
     Events, Explanation, GrowReason, Idle, Lagged, LimitsChange, Placement, Pool, PoolBuilder,
     PoolEvent, RunnerState, RunnerView, ShrinkReason, Snapshot,

@@ -25,13 +25,13 @@ fn no_dependency_needs_a_newer_rust_than_our_crates() {
     );
 }
 
-/// Every package in Cargo.lock, as `cargo metadata` describes it.
+/// Every package that a build on Linux can use, as `cargo metadata` describes it.
 fn packages() -> Vec<Value> {
     let cargo = std::env::var_os("CARGO").expect("cargo says which cargo runs the test");
     let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--all-features", "--locked"])
-        // Without packages of other platforms, which cargo would have to download for this.
+        // Cargo would have to download the packages of other platforms.
         .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(package)
         .output()

@@ -63,7 +63,7 @@ pub enum AppError {
     #[error(transparent)]
     Build(Source),
     /// The operating system does not let this process listen for signals.
-    #[error("this process can't listen for signals, which a drain at a signal needs")]
+    #[error("this process can't listen for signals, so it could not drain at a signal")]
     Signals(#[source] std::io::Error),
     /// FLAME_PARENT asks for a runner on a host that this build does not support.
     #[error(

@@ -27,16 +27,6 @@ pub enum TimeoutPhase {
     Reply,
 }
 
-impl TimeoutPhase {
-    /// Whether the call was sent to a runner before this phase.
-    const fn is_after_sending(self) -> bool {
-        match self {
-            Self::Queue | Self::Boot => false,
-            Self::Run | Self::Reply => true,
-        }
-    }
-}
-
 impl fmt::Display for TimeoutPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -190,9 +180,9 @@ pub enum CallError {
     },
     /// The arguments or the result are larger than a message may be.
     #[error(
-        "{} of {size} bytes exceed the limit of {limit} bytes for a message: raise the pool's option \
-         `max_message`, or put the data in storage that both sides can reach and pass its name",
-        if *started { "results" } else { "arguments" }
+        "{} {size} bytes, more than the {limit} bytes that a message may have: raise the pool's option \
+         `max_message`, or put the data into storage that both sides can reach and send its name",
+        if *started { "the result has" } else { "the arguments have" }
     )]
     TooLarge {
         /// The size of the arguments or of the result, in bytes.
@@ -241,48 +231,48 @@ pub enum CallError {
 impl CallError {
     /// Whether the call's deadline passed.
     #[must_use]
-    pub const fn is_timeout(&self) -> bool {
-        matches!(self, Self::Timeout { .. })
+    pub fn is_timeout(&self) -> bool {
+        self.answers().is_timeout
     }
 
     /// Whether the function may have begun on a runner. If `false`, it has not begun and never will.
     #[must_use]
-    pub const fn may_have_run(&self) -> bool {
-        match self {
-            Self::Timeout { phase, .. } => phase.is_after_sending(),
-            Self::RunnerLost { started, .. }
-            | Self::TooLarge { started, .. }
-            | Self::Codec { started, .. } => *started,
-            Self::Panicked { .. } | Self::Cancelled => true,
-            Self::BootFailed(_)
-            | Self::QueueFull { .. }
-            | Self::RunnerFull { .. }
-            | Self::TooLong { .. }
-            | Self::Draining
-            | Self::UnknownFunction { .. }
-            | Self::MissingState { .. }
-            | Self::DepthExceeded { .. } => false,
-        }
+    pub fn may_have_run(&self) -> bool {
+        self.answers().may_have_run
     }
 
     /// Whether the same call may succeed if it is made again, with no danger that the function runs
     /// twice. The cause may persist, so pause between attempts, and limit their number.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
+        self.answers().is_retryable
+    }
+
+    /// The row of the table above. No wildcard, so that a new variant can't do without its row.
+    fn answers(&self) -> Answers {
         match self {
-            Self::Timeout { phase, .. } => !phase.is_after_sending(),
-            Self::RunnerLost { started, .. } => !started,
-            Self::BootFailed(failure) => may_pass(failure.kind),
-            Self::QueueFull { .. } | Self::RunnerFull { .. } => true,
-            Self::Panicked { .. }
-            | Self::TooLong { .. }
+            Self::Timeout { phase: TimeoutPhase::Queue | TimeoutPhase::Boot, .. } => {
+                Answers { is_timeout: true, ..Answers::RETRYABLE }
+            }
+            Self::Timeout { phase: TimeoutPhase::Run | TimeoutPhase::Reply, .. } => {
+                Answers { is_timeout: true, ..Answers::MAY_HAVE_RUN }
+            }
+            Self::BootFailed(failure) if may_pass(failure.kind) => Answers::RETRYABLE,
+            Self::BootFailed(_) => Answers::FINAL,
+            Self::RunnerLost { started: false, .. } => Answers::RETRYABLE,
+            Self::QueueFull { .. } | Self::RunnerFull { .. } => Answers::RETRYABLE,
+            Self::RunnerLost { started: true, .. }
+            | Self::TooLarge { started: true, .. }
+            | Self::Codec { started: true, .. } => Answers::MAY_HAVE_RUN,
+            Self::Panicked { .. } | Self::Cancelled => Answers::MAY_HAVE_RUN,
+            Self::TooLarge { started: false, .. } | Self::Codec { started: false, .. } => {
+                Answers::FINAL
+            }
+            Self::TooLong { .. }
             | Self::Draining
             | Self::UnknownFunction { .. }
-            | Self::TooLarge { .. }
-            | Self::Codec { .. }
             | Self::MissingState { .. }
-            | Self::Cancelled
-            | Self::DepthExceeded { .. } => false,
+            | Self::DepthExceeded { .. } => Answers::FINAL,
         }
     }
 
@@ -304,6 +294,20 @@ impl CallError {
     pub(crate) fn result(error: &impl fmt::Display) -> Self {
         Self::Codec { what: error.to_string(), started: true }
     }
+}
+
+/// What code asks about an error.
+struct Answers {
+    is_timeout: bool,
+    may_have_run: bool,
+    is_retryable: bool,
+}
+
+impl Answers {
+    const RETRYABLE: Self = Self { is_timeout: false, may_have_run: false, is_retryable: true };
+    const MAY_HAVE_RUN: Self = Self { is_timeout: false, may_have_run: true, is_retryable: false };
+    /// The function has not run, and would fail to run in the same way again.
+    const FINAL: Self = Self { is_timeout: false, may_have_run: false, is_retryable: false };
 }
 
 /// Whether a later boot may succeed although nobody has changed a setting or the build.

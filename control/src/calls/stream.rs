@@ -71,38 +71,38 @@ pub(super) fn stream<T: Send + 'static>(
     work: StreamWork<'_, T>,
     held: Option<Arc<dyn HeldGuard>>,
 ) -> CallStream<T> {
-    let progress = match work.encode() {
+    let state = match work.encode() {
         Ok((encoded, decoder)) => {
-            Progress::Unsent(OutgoingCall::new(pool.shared(), encoded, held), decoder)
+            StreamState::Unsent(OutgoingCall::new(pool.shared(), encoded, held), decoder)
         }
-        Err(error) => Progress::Failed(CallError::arguments(error)),
+        Err(error) => StreamState::Failed(CallError::arguments(error)),
     };
-    CallStream(Box::pin(stream::unfold(progress, async |progress| next(progress).await)))
+    CallStream(Box::pin(stream::unfold(state, async |state| next(state).await)))
 }
 
-enum Progress<T> {
+enum StreamState<T> {
     Unsent(Box<OutgoingCall>, Reply<T>),
     Receiving(Box<ItemReceiver<T>>),
     Failed(CallError),
     Ended,
 }
 
-async fn next<T>(progress: Progress<T>) -> Option<(Result<T, CallError>, Progress<T>)> {
-    let mut items = match progress {
-        Progress::Unsent(call, decoder) => match call.timed_from_now().send().await {
+async fn next<T>(state: StreamState<T>) -> Option<(Result<T, CallError>, StreamState<T>)> {
+    let mut items = match state {
+        StreamState::Unsent(call, decoder) => match call.timed_from_now().send().await {
             Ok(call) => {
                 call.stream.limit(MAX_AHEAD);
                 Box::new(ItemReceiver { call, decoder, reply_span: None })
             }
-            Err(error) => return Some((Err(error), Progress::Ended)),
+            Err(error) => return Some((Err(error), StreamState::Ended)),
         },
-        Progress::Receiving(items) => items,
-        Progress::Failed(error) => return Some((Err(error), Progress::Ended)),
-        Progress::Ended => return None,
+        StreamState::Receiving(items) => items,
+        StreamState::Failed(error) => return Some((Err(error), StreamState::Ended)),
+        StreamState::Ended => return None,
     };
     let item = items.next().await.transpose()?;
-    let progress = if item.is_ok() { Progress::Receiving(items) } else { Progress::Ended };
-    Some((item, progress))
+    let state = if item.is_ok() { StreamState::Receiving(items) } else { StreamState::Ended };
+    Some((item, state))
 }
 
 struct ItemReceiver<T> {

@@ -1,22 +1,16 @@
-//! The app: one `main` for the parent and for its copies.
+//! The app: one `main` for the parent and for its runners.
 
-use std::ffi::OsStr;
-use std::sync::{Arc, OnceLock};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use flame_runner_shim::build_id::build_id;
-use flame_runner_shim::calling::{state, table};
-use flame_runner_shim::code_sync::EXIT_NOT_SYNCED;
-use flame_runner_shim::context::{CallContext, process_depth, set_process_depth};
-use flame_runner_shim::host::{Host, ProcessHost};
-use flame_runner_shim::runner::{EXIT_REFUSED, Ended, IdlePredicate, Runner};
+use flame_runner_shim::calling::table;
+use flame_runner_shim::context::{CallContext, process_depth};
+use flame_runner_shim::lines;
+use flame_runner_shim::runner::IdlePredicate;
 use flame_runner_shim::started::started;
-use flame_runner_shim::{Connect, lifeline, lines, log, panics};
-use flame_wire::message::EndReason;
-use flame_wire::parent::{FlameParent, HostKind};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use self::role::Role;
+use self::states::States;
 use crate::error::AppError;
 
 pub(crate) mod copies;
@@ -24,23 +18,22 @@ pub(crate) mod copies;
 mod lambda;
 pub(crate) mod reached;
 mod role;
+mod serve;
 pub(crate) mod signals;
+mod states;
 mod test_harness;
+#[cfg(test)]
+mod tests;
 
 pub use test_harness::{run_test, test};
 
-/// Log records that wait for the link; more are dropped, and the log says how many.
-const LOG_BUFFER: usize = 1024;
+/// The idle predicate of the app that runs in this process.
+static IDLE_PREDICATE: Mutex<Option<IdlePredicate>> = Mutex::new(None);
 
-/// Ten years.
-const FOREVER_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
-
-static IDLE: OnceLock<IdlePredicate> = OnceLock::new();
-
-/// Whether this process is a runner: whether it was started with FLAME_PARENT, or, as a Lambda
-/// function of runners, with `FLAME_RUNNER=lambda`.
+/// Whether this process is a runner: whether it was started with FLAME_PARENT in its environment,
+/// or with `FLAME_RUNNER=lambda`, as a Lambda function of runners is.
 ///
-/// Ask it where a copy of the app should do less: open fewer connections, skip the web server.
+/// Ask it where a runner should do less than the parent: open fewer connections, start no web server.
 ///
 /// ```
 /// let connections = if flame_aws::is_runner() { 1 } else { 10 };
@@ -51,22 +44,26 @@ pub fn is_runner() -> bool {
     started().is_runner()
 }
 
-/// Whether this process was started as a runner and does not serve yet. It starts no pools then.
+/// Whether this process was started as a runner and does not serve yet. It can't start pools then.
 pub(crate) fn is_runner_to_be() -> bool {
     is_runner() && !reached::is()
 }
 
-/// How many parents are above this process, and calls above this task.
+/// The nesting depth of a call that is made here: how many parents this process has above it, or
+/// how many calls the current task is nested in, whichever is more.
 pub(crate) fn depth() -> u8 {
     let process = process_depth();
     CallContext::current().map_or(process, |call| process.max(call.depth.saturating_add(1)))
 }
 
+/// The idle predicate of this process's app, if the app has one and has reached [`App::run`].
 pub(crate) fn idle_predicate() -> Option<IdlePredicate> {
-    IDLE.get().cloned()
+    IDLE_PREDICATE.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// An app whose functions can run in copies of it.
+/// An app whose functions can run in temporary copies of the app.
+///
+/// Its methods only collect what they are given. [`run`](Self::run) checks and installs it.
 ///
 /// ```no_run
 /// #[derive(Clone)]
@@ -75,14 +72,27 @@ pub(crate) fn idle_predicate() -> Option<IdlePredicate> {
 /// # async fn serve() -> Result<(), flame_aws::AppError> { Ok(()) }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), flame_aws::AppError> {
-/// // In the parent this runs `serve`; in a runner it serves calls, and the process ends in it.
+/// // In the parent, this runs `serve`. In a runner, it serves calls until the process exits.
 /// flame_aws::App::new().state(Db).run(serve).await
 /// # }
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use = "an app does nothing until it is run"]
 pub struct App {
+    states: States,
+    /// More than one is an error of `run`.
+    idle_predicates: Vec<IdlePredicate>,
     drain_on_signals: bool,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("states", &self.states)
+            .field("idle_predicates", &self.idle_predicates.len())
+            .field("drain_on_signals", &self.drain_on_signals)
+            .finish()
+    }
 }
 
 impl App {
@@ -91,38 +101,45 @@ impl App {
         Self::default()
     }
 
-    /// A value for the `#[state]` parameters of its type, in this process; each call gets a clone.
-    /// A second value of the same type takes the place of the first.
-    pub fn state<T: state::State>(self, value: T) -> Self {
-        state::register(value);
+    /// Gives the app the value for `#[state]` parameters of type `T`. Each call gets a clone of it.
+    ///
+    /// An app has at most one value of each type: with a second one, [`run`](Self::run) returns
+    /// [`AppError::DuplicateState`]. To have two values of one type, wrap one of them in a type of
+    /// its own.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.add(value);
         self
     }
 
-    /// A runner without work asks this before it ends; `false` keeps it for another idle time. It
-    /// runs on the runner, on a blocking thread, and has 10 s. The first one that is set counts.
-    pub fn idle_when(self, may_end: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        let _ = IDLE.set(Arc::new(may_end));
+    /// Adds a condition to the idle timeout of a runner: an idle runner calls `may_end` before it
+    /// shuts down, and stays up for another idle timeout if `may_end` returns `false`.
+    ///
+    /// `may_end` is called on the runner, on a blocking thread. If it takes longer than 10 s, the
+    /// runner stays up as well. An app has one such condition: with a second one, [`run`](Self::run)
+    /// returns [`AppError::DuplicateIdlePredicate`].
+    pub fn idle_when(mut self, may_end: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.idle_predicates.push(Arc::new(may_end));
         self
     }
 
-    /// Lets SIGINT (Ctrl-C), SIGTERM and SIGHUP drain the pools of this process, for an app that does
-    /// not handle these signals itself. Without this they end the app at once, as any process, and
-    /// its child copies with it.
+    /// Makes SIGINT (Ctrl-C), SIGTERM and SIGHUP drain the pools of this process. Use it in an app
+    /// that does not handle these signals itself. Without it, such a signal ends the process at
+    /// once, as it does any process, and its child processes with it.
     ///
-    /// - The **first** signal drains all pools, those that start later included, as
-    ///   [`Pool::drain`](crate::Pool::drain) does: calls that wait, and new ones, get
-    ///   [`Draining`](crate::CallError::Draining); those under way have their pool's
-    ///   `shutdown_timeout` to end. `main` goes on, and should return when its calls have ended: it
-    ///   is not ended by the first signal.
-    /// - The **second** one ends the pools at once: calls under way get
-    ///   [`Cancelled`](crate::CallError::Cancelled). If `main` has not returned 5 s after its
-    ///   runners are gone, and at most 25 s after the signal, the process exits with 128 + the
-    ///   signal's number.
-    /// - A **third** one exits at once, and so does any signal once `main` has returned.
+    /// - The **first** signal drains all pools, including those that start later, as
+    ///   [`Pool::drain`](crate::Pool::drain) does: calls that wait for a slot and new calls get
+    ///   [`Draining`](crate::CallError::Draining); calls that run have their pool's
+    ///   `shutdown_timeout` to finish. `main` keeps running, and should return when its calls have
+    ///   finished: the first signal does not end it.
+    /// - The **second** signal ends the pools at once: calls that run get
+    ///   [`Cancelled`](crate::CallError::Cancelled). If `main` has not returned 5 s after the last
+    ///   runner is gone, and at the latest 25 s after the signal, the process exits with code
+    ///   128 + the signal's number.
+    /// - A **third** signal exits at once, and so does any signal after `main` has returned.
     ///
-    /// A signal that the process was started to ignore stays ignored, as SIGHUP does under `nohup`
-    /// (on Linux). On Windows it is Ctrl-C alone. In a runner this does nothing: a runner's parent
-    /// decides when it ends, and at SIGTERM a runner drains itself.
+    /// A signal that the process was started to ignore stays ignored (on Linux), as SIGHUP is under
+    /// `nohup`. On Windows only Ctrl-C is handled. In a runner this option does nothing: the parent
+    /// decides when a runner ends, and a runner that gets SIGTERM drains itself.
     ///
     /// ```no_run
     /// # async fn parent() -> Result<(), flame_aws::AppError> { Ok(()) }
@@ -136,25 +153,30 @@ impl App {
         self
     }
 
-    /// Runs `main`, or, in a runner, serves calls until the runner ends; then the process exits,
-    /// and this does not return. After `main` it waits until what runners printed and logged is in
-    /// the log, as [`Pool::drain`](crate::Pool::drain) does, and no longer.
+    /// In a parent, runs `main` and returns its result. In a runner, serves calls until the runner
+    /// ends, and then exits the process: `run` does not return.
     ///
-    /// Start pools inside `main`. Before this is called, a pool boots no copies of this process (see
-    /// [`Process`](crate::backend::Process)), and in a runner it can't be started at all.
+    /// Before it returns, it waits until the lines that runners have printed and logged are in the
+    /// log, as [`Pool::drain`](crate::Pool::drain) does.
+    ///
+    /// Start pools inside `main`. A pool that is started earlier boots no copies of this process
+    /// until `run` is called (see [`Process`](crate::backend::Process)). In a runner, a pool can't
+    /// be started before `run` at all.
     ///
     /// # Errors
-    /// What `main` gives; [`AppError`] where the remote functions of `main`'s crate lack state, or
-    /// where this process was started as a runner and can't be one. A process whose FLAME_PARENT or
-    /// FLAME_RUNNER is bad is never silently a parent.
-    ///
-    /// A function of another crate, which the app may never call, may lack its state: then a call of
-    /// it is a [`CallError::MissingState`](crate::CallError::MissingState), and takes no runner.
+    /// The error that `main` returns; or an [`AppError`] before `main` is called:
+    /// - The app was given two values of one state type, or two idle predicates.
+    /// - A remote function in the crate of `main` takes a state that the app was not given. A
+    ///   function of another crate, which the app may never call, may lack its state. A call of it
+    ///   fails with [`CallError::MissingState`](crate::CallError::MissingState) and boots no runner.
+    /// - This process was started as a runner and can't be one. A process whose FLAME_PARENT or
+    ///   FLAME_RUNNER is invalid never silently becomes a parent.
     ///
     /// # On Lambda
-    /// With `FLAME_RUNNER=lambda` in its environment, and the feature `lambda`, this serves the
-    /// invocations of the function whose `bootstrap` the executable is: each is one runner, and
-    /// what the app made before `run`, its state above all, stays warm for the next one.
+    /// With the feature `lambda`, and with `FLAME_RUNNER=lambda` in the environment, `run` serves the
+    /// invocations of the Lambda function that this executable is the `bootstrap` of. Each
+    /// invocation is one runner. Everything that the app has made before `run`, above all its
+    /// states, stays warm for the next invocation.
     pub async fn run<T, E, F, Main>(self, main: Main) -> Result<T, E>
     where
         Main: FnOnce() -> F,
@@ -171,103 +193,32 @@ impl App {
         result
     }
 
-    /// Serves in a runner, and exits; returns in a parent. The states of the functions of `own_crate`
-    /// must be there.
+    /// Installs what the app was given. In a runner, then serves calls and exits; in a parent,
+    /// returns. The functions of `own_crate` must have their states.
     pub(crate) async fn serve_if_runner(self, own_crate: Option<&str>) -> Result<(), AppError> {
-        table::check(own_crate)?;
+        self.install()?;
+        table::check(own_crate).map_err(|error| AppError::Functions(error.into()))?;
         match Role::of_this_process()? {
             Role::Parent => Ok(()),
-            Role::Runner(text) => match serve(text).await? {},
+            Role::Runner(text) => match serve::serve(text).await? {},
             #[cfg(feature = "lambda")]
             Role::Lambda => match lambda::serve().await? {},
         }
     }
-}
 
-/// Serves as a runner, and exits.
-async fn serve(text: &OsStr) -> Result<std::convert::Infallible, AppError> {
-    let text = text.to_str().ok_or(AppError::NotText)?;
-    let mut parent = FlameParent::decode(text)?;
-    let host = host(parent.host).await?;
-    // A parent that is gone already needs no runner.
-    if lifeline::keep() {
-        // It is certain that the parent lives, be it stopped by Ctrl-Z or by a debugger: there is no
-        // orphan to be ended. A parent that lives and has given this runner up stops it.
-        parent.limits.reconnect_timeout_ms = parent.limits.reconnect_timeout_ms.max(FOREVER_MS);
-    }
-    panics::install();
-    set_process_depth(parent.depth);
-    let (records, logs) = mpsc::channel(LOG_BUFFER);
-    if parent.limits.log {
-        log::install_if_unset(records);
-    }
-    let (signals, received) = mpsc::unbounded_channel();
-    listen_for_signals(signals).map_err(AppError::Signals)?;
-    let runner = Runner {
-        connect: Connect::Dial { address: parent.address.clone(), fingerprint: parent.fingerprint },
-        parent,
-        host: host.clone(),
-        build: build_id().map_err(AppError::Build)?.clone(),
-        idle_predicate: idle_predicate(),
-        logs: Some(logs),
-        signals: received,
-    };
-    // What its functions do, they do on a runner that serves.
-    reached::set();
-    // In a task of its own, since each call wakes it twice: the root of a runtime is woken by way of
-    // its driver, or of another thread. The set aborts it where this is dropped.
-    let mut life = JoinSet::new();
-    life.spawn(runner.run());
-    let ended = match life.join_next().await {
-        Some(Err(panic)) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
-        Some(Ok(ended)) => ended,
-        // The runtime ends, and the process with it.
-        _ => std::future::pending().await,
-    };
-    let (reason, code) = match ended {
-        Ended::Done { code, reason, .. } => (reason, code),
-        Ended::Refused(refusal) => {
-            lines::say(format!("flame-aws: the parent refused this runner: {refusal}"));
-            (EndReason::ParentLost, EXIT_REFUSED)
+    /// Makes the states and the idle predicate those of this process, or, if the app was given two
+    /// of a kind, changes nothing.
+    fn install(self) -> Result<(), AppError> {
+        self.states.check()?;
+        let mut idle_predicates = self.idle_predicates.into_iter();
+        let idle_predicate = idle_predicates.next();
+        if idle_predicates.next().is_some() {
+            return Err(AppError::DuplicateIdlePredicate);
         }
-        Ended::NotSynced(error) => {
-            lines::say(format!(
-                "flame-aws: this runner can't become its parent's executable: {error}"
-            ));
-            (EndReason::ParentLost, EXIT_NOT_SYNCED)
+        self.states.install();
+        if idle_predicate.is_some() {
+            *IDLE_PREDICATE.lock().unwrap_or_else(PoisonError::into_inner) = idle_predicate;
         }
-        _ => (EndReason::ParentLost, EXIT_REFUSED),
-    };
-    if ![0, EXIT_REFUSED, EXIT_NOT_SYNCED].contains(&code) {
-        lines::say(format!("flame-aws: the runner ends with exit code {code}: {reason}"));
+        Ok(())
     }
-    // Its last line says the same as the exit code, where its parent keeps the last lines of a child.
-    lines::log().flush().await;
-    host.shutdown(reason, code).await;
-    // The host's shutdown of a process does not return.
-    std::process::exit(code)
-}
-
-/// Where this process is.
-async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
-    match kind {
-        HostKind::Process => Ok(Arc::new(ProcessHost)),
-        #[cfg(feature = "ecs")]
-        HostKind::Ecs => Ok(Arc::new(flame_runner_shim::host::ecs::EcsHost::discover().await?)),
-        kind => Err(AppError::Host(kind)),
-    }
-}
-
-#[cfg(unix)]
-fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
-    let mut signals = flame_runner_shim::host::Signals::listen()?;
-    tokio::spawn(async move { while to.send(signals.recv().await).is_ok() {} });
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
-    // Kept open: a runner without signals is not one whose signals are over.
-    std::mem::forget(to);
-    Ok(())
 }

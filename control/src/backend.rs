@@ -15,7 +15,7 @@ use std::time::Duration;
 use flame_wire::parent::HostKind;
 use futures_util::future::BoxFuture;
 
-#[cfg(feature = "aws")]
+#[cfg(any(feature = "ecs", feature = "lambda"))]
 #[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each backend uses its part"))]
 mod aws;
 mod boot;

@@ -1,16 +1,23 @@
-//! The calling API: what can be asked of a pool.
+//! The calling API: the ways in which a pool runs work, each a method of [`Pool`](crate::Pool).
 //!
 //! ```text
-//! work ─encode─▶ Order ─check_out─▶ Lease ─open─▶ Stream ◀─messages─ runner
-//!                                     └──────────── guard of the stream: given back when the
-//!                                                   work has ended on the runner, too
+//! Work ─encode─▶ OutgoingCall ─check_out─▶ Lease ─open─▶ InFlightCall ◀─messages─ runner
+//!                                            └─ guard of the call's stream: it is dropped, and
+//!                                               the slot is free, when the call has ended on
+//!                                               the runner too
 //! ```
+//!
+//! `call`, `child`, `map` and `stream` are built on `outgoing` and `in_flight`; `held` offers the
+//! same methods on the runner that holds a value.
 
 mod call;
+mod call_events;
 mod child;
 mod held;
+mod held_stream;
+mod in_flight;
 mod map;
-mod order;
+mod outgoing;
 mod stream;
 
 pub use child::Child;

@@ -10,7 +10,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> anyhow::Result<()> {
-//!     App::new().run(serve).await // a runner serves calls here, and ends
+//!     App::new().run(serve).await // in a runner, this serves calls until the process exits
 //! }
 //!
 //! async fn serve() -> anyhow::Result<()> {
@@ -22,19 +22,39 @@
 //! }
 //! ```
 //!
-//! - [`remote`] marks functions; calling one gives a [`Work`].
-//! - [`App`] is the app's `main`, in the parent and in its copies.
-//! - [`test`](macro@test) marks a test with real copies; see [`guide::testing`].
-//! - [`Pool`] finds or boots a copy, runs the work there and brings the result back.
-//! - [`backend`] is where copies come from; [`guide`] shows how to write one.
+//! The process that owns the pools is the *parent*. A copy that serves its calls is a *runner*: a
+//! child process, or on AWS a Fargate task or a Lambda invocation. A pool boots runners when calls
+//! need them, and shuts them down when they are idle.
+//!
+//! | to | use |
+//! |---|---|
+//! | mark the functions that may run in a copy | [`#[remote]`](macro@remote); calling such a function gives a [`Work`] |
+//! | run the same `main` in the parent and in its runners | [`App`] |
+//! | run a work in a copy and get the result, a stream, or an error | [`Pool`], [`CallError`] |
+//! | run a block of code in a copy without naming a function | [`call!`] |
+//! | send messages to and from running work, keep a value on its runner | [`channel()`], [`Held`] |
+//! | choose where runners run, or add another place | [`backend`], [`guide`] |
+//! | test with real copies | [`#[test]`](macro@test), [`guide::testing`] |
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `ecs` | [`backend::Ecs`]: runners are ECS tasks on Fargate |
+//! | `lambda` | [`backend::Lambda`]: runners are invocations of a Lambda function |
+//! | `testing` | [`testing`]: a conformance suite for your own backend |
+//!
+//! None is on by default.
 
-// The suite's own remote functions: the macro names this crate as an app does.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// The suite's own remote functions name this crate as an app's functions do.
 #[cfg(any(test, feature = "testing"))]
 extern crate self as flame_aws;
 
-/// The README's example compiles.
+/// Compiles the README's example.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
 
 mod admission;
@@ -57,19 +77,19 @@ pub use backend::{BootFailure, BootFailureKind};
 pub use calls::{CallStream, Child, HeldRunner};
 pub use error::{AppError, BadOption, CallError, CodeSyncError, PoolError, TimeoutPhase};
 pub use flame_wire::failure::RemoteError;
-pub use flame_wire::ids::{BuildId, CallId, FunctionId, RunnerRef};
+pub use flame_wire::ids::{CallId, NotARunnerRef, RunnerRef};
 pub use flame_wire::parent::HostKind;
-pub use flame_wire::trace::TraceContext;
+pub use flame_wire::trace::{NotATraceParent, TraceContext};
 pub use pool::{
     Events, Explanation, GrowReason, Idle, Lagged, LimitsChange, Placement, Pool, PoolBuilder,
     PoolEvent, RunnerState, RunnerView, ShrinkReason, Snapshot,
 };
 pub use remote::{
-    Blob, CallContext, ChannelError, CodecError, Held, NotHere, Receiver, Sender, StreamWork, Work,
-    channel, remote,
+    Blob, CallContext, ChannelError, CodecError, CodecPart, Held, NotHere, Receiver, Sender,
+    StreamWork, Work, channel, remote,
 };
 
-/// What the expansions of `#[remote]` and `#[test]` name. Not part of the public API.
+/// The names that the expansions of `#[remote]`, `call!` and `#[test]` use. Not public API.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::app::run_test;

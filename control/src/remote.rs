@@ -1,12 +1,13 @@
-//! What an app writes and holds, by the names that it uses: remote functions, works, channels,
-//! values that stay. They are made in crates below this one; here they have their examples.
+//! The types and macros that an app writes remote functions with: works, channels, held values. They
+//! are defined in the crates below this one; here are their examples.
 
 mod block;
 
 /// Marks a function that may run in a copy of the app.
 ///
-/// Calling it gives a [`Work`], a call that is not yet made: awaited, it runs here; given to a
-/// [`Pool`], it runs in a copy. So a function that is marked is called as before.
+/// Calling the function returns a [`Work`], which is a call that has not been made. If the work is
+/// awaited, the function runs in this process. If it is given to a [`Pool`], the function runs in a
+/// copy. So existing calls of the function keep working.
 ///
 /// ```
 /// use flame_aws::remote;
@@ -19,26 +20,27 @@ mod block;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// assert_eq!(shout("hello".to_owned()).await, "HELLO"); // here, and never serialized
+/// assert_eq!(shout("hello".to_owned()).await, "HELLO"); // in this process, without serialization
 /// # }
 /// ```
 ///
-/// | the function is | it runs |
+/// | function | where it runs |
 /// |---|---|
-/// | `async fn` | on the runtime; it must be `Send`, and should not block |
-/// | `fn` | on a blocking thread, here and there alike |
-/// | `fn` that returns `impl Stream<Item = T>` | on the runtime, as its items are taken; calling it gives a [`StreamWork`] |
+/// | `async fn` | on the runtime; its future must be `Send`, and should not block |
+/// | `fn` | on a blocking thread, in this process and in a copy alike |
+/// | `fn` that returns `impl Stream<Item = T>` | on the runtime, as its items are taken; calling it returns a [`StreamWork`] |
 ///
-/// **Arguments** are serde types. References to them are borrowed here and owned on the wire:
-/// `&str`, `&[T]`, `&T`. [`Blob`] is for large bytes, a [`Sender`] or a [`Receiver`] of a
-/// [`channel()`] may be one, and so may a [`Held`] value of the runner.
+/// **Arguments** are serde types, or references to them (`&str`, `&[T]`, `&T`), which the function
+/// borrows wherever it runs. An argument may also be a [`Blob`] (for large byte strings), a
+/// [`Sender`] or a [`Receiver`] of a [`channel()`], or a [`Held`] value of the runner.
 ///
-/// **Results** are serde types, too. A `Result` whose error is not one crosses as a
-/// [`RemoteError`], with the whole chain of its messages, if the error can be made of that again:
-/// `anyhow::Error` can. One that can be made of a [`CallError`], too, is for [`Pool::try_call`].
+/// **Results** are serde types, too. If the error type of a `Result` is not a serde type, the error is
+/// sent as a [`RemoteError`], with the messages of its whole source chain, and converted back. This
+/// needs an error type that can be made from a [`RemoteError`], as `anyhow::Error` can. If the error
+/// type can be made from a [`CallError`] as well, use [`Pool::try_call`].
 ///
-/// **`#[state]`** parameters are not sent. They are the app's own, given to [`App::state`] on
-/// either side; each call gets a clone, and the caller leaves them out:
+/// **`#[state]`** parameters are not sent, and the caller leaves them out. The function gets a clone of
+/// the value that [`App::state`] was given in the process where it runs:
 ///
 /// ```no_run
 /// use flame_aws::{Pool, remote};
@@ -58,7 +60,7 @@ mod block;
 /// # }
 /// ```
 ///
-/// **Methods** are marked as well as the impl block, which says whose they are:
+/// **Methods** are marked, and their impl block is marked too, so that the macro knows their type:
 ///
 /// ```
 /// use flame_aws::remote;
@@ -81,13 +83,13 @@ mod block;
 /// # }
 /// ```
 ///
-/// **Under another name.** An app that depends on flame-aws by another name, or by way of another
-/// crate, says where it is: `#[remote(crate = my::flame_aws)]`, on an impl block for all of its
-/// methods. [`call!`](crate::call) finds it by itself. Or it says so once, at the root of its crate:
-/// `extern crate other_name as flame_aws;`.
+/// **Under another name.** If an app depends on flame-aws under another name, or through another
+/// crate, the attribute needs the path: `#[remote(crate = my::flame_aws)]`. On an impl block, the path
+/// is for all of its methods. [`call!`](crate::call) needs no path. Alternatively, name the crate once,
+/// at the root of the app: `extern crate other_name as flame_aws;`.
 ///
-/// What can't be remote (generics, `&mut`, traits, results that borrow ...) is refused by the
-/// compiler, with what to write instead.
+/// Functions that can't be remote are rejected at compile time: those with generic parameters, `&mut`
+/// arguments, results that borrow, and so on. The error says what to write instead.
 ///
 /// [`App::state`]: crate::App::state
 /// [`CallError`]: crate::CallError
@@ -95,7 +97,7 @@ mod block;
 /// [`Pool::try_call`]: crate::Pool::try_call
 /// [`RemoteError`]: crate::RemoteError
 pub use flame_macros::remote;
-/// Bytes that cross beside the value that they are part of, without being copied into it.
+/// A byte string that is sent beside the value that it is part of, without being copied into it.
 ///
 /// ```
 /// use flame_aws::{Blob, remote};
@@ -112,7 +114,7 @@ pub use flame_macros::remote;
 /// # }
 /// ```
 pub use flame_runner_shim::calling::Blob;
-/// A value that stays where it was made, and calls that go to it.
+/// A value that stays on the runner where it was made. Calls that need it go to that runner.
 ///
 /// ```no_run
 /// use flame_aws::{Held, Pool, remote};
@@ -130,15 +132,15 @@ pub use flame_runner_shim::calling::Blob;
 /// }
 ///
 /// # async fn example(pool: Pool) -> anyhow::Result<()> {
-/// // Its runner, and one slot there, are kept until the last handle is dropped.
+/// // The value keeps its runner and one slot there until the last handle is dropped.
 /// let model = pool.call(load("model.bin".to_owned())).await?;
 /// let answer = pool.at(&model).try_call(ask(model.clone(), "why?".to_owned())).await?;
 /// # Ok(())
 /// # }
 /// ```
 pub use flame_runner_shim::calling::Held;
-/// A call that gives a stream, not yet made: poll it to run it here, or give it to
-/// [`Pool::stream`](crate::Pool::stream).
+/// A call of a function that returns a stream. The call has not been made: poll this to run the
+/// function in this process, or give it to [`Pool::stream`](crate::Pool::stream).
 ///
 /// ```
 /// use flame_aws::remote;
@@ -155,7 +157,8 @@ pub use flame_runner_shim::calling::Held;
 /// # }
 /// ```
 pub use flame_runner_shim::calling::StreamWork;
-/// A call that is not yet made: await it to run it here, or give it to a [`Pool`](crate::Pool).
+/// A call that has not been made: await it to run the function in this process, or give it to a
+/// [`Pool`](crate::Pool).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -171,19 +174,20 @@ pub use flame_runner_shim::calling::StreamWork;
 /// # async fn example(pool: Pool) -> anyhow::Result<()> {
 /// let here = index("books".to_owned()).await?;
 /// let there = pool.try_call(index("books".to_owned())).await?;
-/// // Five minutes in all, in place of the pool's timeout.
+/// // Five minutes in all, instead of the pool's timeout.
 /// let slow = index("archive".to_owned()).timeout(Duration::from_secs(300));
 /// let there = pool.try_call(slow).await?;
-/// // Runs to its end also when its caller is gone, and as long as it takes.
+/// // Runs to its end even if its caller goes away, and has no deadline.
 /// let safe = index("archive".to_owned()).detached().timeout(None);
 /// let there = pool.try_call(safe).await?;
 /// # Ok(())
 /// # }
 /// ```
 pub use flame_runner_shim::calling::Work;
-/// A typed channel, either end of which may be an argument of remote work.
+/// Makes a typed channel. Either end may be an argument of a remote function.
 ///
-/// [`Pool::place_child`](crate::Pool::place_child) shows one whose other end is on a runner.
+/// The example of [`Pool::place_child`](crate::Pool::place_child) has one whose other end is on a
+/// runner.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -197,8 +201,9 @@ pub use flame_runner_shim::calling::Work;
 /// # }
 /// ```
 pub use flame_runner_shim::calling::channel;
+pub use flame_runner_shim::calling::codec::Part as CodecPart;
 pub use flame_runner_shim::calling::{ChannelError, CodecError, NotHere, Receiver, Sender};
-/// What a function can know of the call that it serves.
+/// Facts about the call that a function serves.
 ///
 /// ```
 /// use flame_aws::{CallContext, remote};

@@ -1,7 +1,7 @@
-//! Tests of the ordinary harness that use pools: with `#[flame_aws::test]` their runners are real
-//! copies of the test binary, without it there are none.
+//! Tests under Rust's standard test harness that use pools. With `#[flame_aws::test]` their runners
+//! are real copies of the test binary; without it no runner is booted.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong in a helper of a test fails the test")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test that uses it")]
 
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use flame_aws::backend::Local;
 use flame_aws::{App, CallError, Pool, RemoteError, remote};
 
-/// The bodies of tests that have run in this process.
-static RAN: AtomicU32 = AtomicU32::new(0);
+/// How many test bodies have started in this process.
+static BODIES_STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// The variable that says that this is a test within a test.
-const PART: &str = "FLAME_TEST_ATTRIBUTE_PART";
+/// The environment variable of a test that another test runs in a process of its own.
+const INNER_TEST: &str = "FLAME_INNER_TEST";
 
 #[derive(Clone)]
 struct Greeting(&'static str);
@@ -23,20 +23,20 @@ async fn greet(#[state] greeting: Greeting) -> (String, u32) {
     (greeting.0.to_owned(), std::process::id())
 }
 
-/// What a copy was started with, and the bodies that have run in it.
+/// The process id of a copy, its arguments, and how many test bodies have started in it.
 #[remote]
 async fn started() -> (u32, Vec<String>, u32) {
-    (std::process::id(), std::env::args().skip(1).collect(), RAN.load(Ordering::Relaxed))
+    (std::process::id(), std::env::args().skip(1).collect(), BODIES_STARTED.load(Ordering::Relaxed))
 }
 
-/// The processes from here to a copy of a copy, the deepest first.
+/// The process ids of this copy and of the copies nested in it, the deepest first.
 #[remote]
-async fn nested(deep: u8) -> Result<Vec<u32>, RemoteError> {
+async fn nested(depth: u8) -> Result<Vec<u32>, RemoteError> {
     let mut pids = Vec::new();
-    if deep > 0 {
+    if depth > 0 {
         let failed = |error: &dyn std::fmt::Display| RemoteError::new(error);
         let pool = Pool::builder("nested").min(1).max(1).start().await.map_err(|e| failed(&e))?;
-        pids = pool.call(nested(deep - 1)).await.map_err(|e| failed(&e))??;
+        pids = pool.call(nested(depth - 1)).await.map_err(|e| failed(&e))??;
         pool.drain().await;
     }
     pids.push(std::process::id());
@@ -48,25 +48,25 @@ fn app() -> App {
 }
 
 async fn pool() -> Pool {
-    RAN.fetch_add(1, Ordering::Relaxed);
+    BODIES_STARTED.fetch_add(1, Ordering::Relaxed);
     Pool::builder("test").max(1).start().await.unwrap()
 }
 
-/// Runs one test of this binary as `cargo nextest` does, in a process of its own.
-fn run_alone(test: &str, more: &[&str]) -> Output {
+/// Runs one test of this binary in a process of its own, as `cargo nextest` does.
+fn run_alone(test: &str, options: &[&str]) -> Output {
     let mut command = Command::new("/proc/self/exe");
-    command.args([test, "--exact", "--nocapture"]).args(more).env(PART, "1");
+    command.args([test, "--exact", "--nocapture"]).args(options).env(INNER_TEST, "1");
     command.output().unwrap()
 }
 
-fn all_of(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
 #[flame_aws::test(app = app())]
 async fn a_copy_serves_the_test_that_started_it() {
     let pool = pool().await;
-    let (there, args, ran) = pool.call(started()).await.unwrap();
+    let (there, args, bodies_started) = pool.call(started()).await.unwrap();
     assert_ne!(there, std::process::id());
     let expected = [
         "a_copy_serves_the_test_that_started_it",
@@ -76,19 +76,19 @@ async fn a_copy_serves_the_test_that_started_it() {
         "--test-threads=1",
     ];
     assert_eq!(args, expected);
-    assert_eq!(ran, 0, "no test has begun in it");
+    assert_eq!(bodies_started, 0, "the copy runs no test");
     pool.drain().await;
 }
 
-mod deep {
-    pub(super) mod er {
+mod outer {
+    pub(super) mod inner {
         use flame_aws::App;
 
         #[flame_aws::test(app = super::super::app())]
         async fn a_test_in_a_module_has_copies() {
             let pool = super::super::pool().await;
             let (_, args, _) = pool.call(super::super::started()).await.unwrap();
-            assert_eq!(args[0], "deep::er::a_test_in_a_module_has_copies");
+            assert_eq!(args[0], "outer::inner::a_test_in_a_module_has_copies");
         }
 
         #[flame_aws::test(app = { let app = super::super::app(); std::future::ready(app).await })]
@@ -96,7 +96,7 @@ mod deep {
             let _: fn() -> App = App::new;
             let pool = super::super::pool().await;
             let (_, args, _) = pool.call(super::super::started()).await.unwrap();
-            assert_eq!(args[0], "deep::er::r#loop");
+            assert_eq!(args[0], "outer::inner::r#loop");
         }
     }
 }
@@ -134,7 +134,7 @@ async fn a_copy_has_copies_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_test_without_the_attribute_boots_no_copy_and_is_told_so() {
+async fn a_test_without_the_attribute_boots_no_copy_and_its_calls_say_why() {
     let _app = app();
     let pool = pool().await;
     let mut events = pool.events();
@@ -146,7 +146,7 @@ async fn a_test_without_the_attribute_boots_no_copy_and_is_told_so() {
     assert!(pool.explain().to_string().contains("`App::run`"), "{}", pool.explain());
     pool.drain().await;
     drop(pool);
-    // No boot has begun, to this pool's end.
+    // No boot has begun by the time the pool is gone.
     while let Some(event) = events.next().await {
         let event = format!("{:?}", event.unwrap());
         assert!(!event.contains("Grow"), "{event}");
@@ -170,40 +170,40 @@ async fn ignored() {
 #[test]
 fn a_test_that_is_ignored_has_copies_when_it_is_run() {
     let output = run_alone("ignored", &["--ignored"]);
-    assert!(output.status.success(), "{}", all_of(&output));
-    assert!(all_of(&output).contains("1 passed"), "{}", all_of(&output));
+    assert!(output.status.success(), "{}", text_of(&output));
+    assert!(text_of(&output).contains("1 passed"), "{}", text_of(&output));
 }
 
 #[flame_aws::test(app = app())]
-async fn as_one_that_fails() {
-    if std::env::var_os(PART).is_some() {
+async fn inner_test_that_fails() {
+    if std::env::var_os(INNER_TEST).is_some() {
         let (there, ..) = pool().await.call(started()).await.unwrap();
-        assert_eq!(there, 0, "no process has that id");
+        assert_eq!(there, 0, "no process has the id 0");
     }
 }
 
 #[flame_aws::test(app = app())]
-async fn as_one_that_returns_an_error() -> anyhow::Result<()> {
-    anyhow::ensure!(std::env::var_os(PART).is_none(), "that is what it says");
+async fn inner_test_that_returns_an_error() -> anyhow::Result<()> {
+    anyhow::ensure!(std::env::var_os(INNER_TEST).is_none(), "the error that the test returned");
     Ok(())
 }
 
 #[flame_aws::test(app = app())]
-#[should_panic(expected = "as it should")]
-async fn a_test_that_should_panic_does() {
+#[should_panic(expected = "the copy is another process")]
+async fn should_panic_sees_the_panic_of_the_test() {
     let (there, ..) = pool().await.call(started()).await.unwrap();
-    assert_eq!(there, std::process::id(), "as it should");
+    assert_eq!(there, std::process::id(), "the copy is another process");
 }
 
 #[test]
-fn a_test_that_fails_fails_and_shows_why() {
+fn a_test_that_fails_shows_why() {
     for (test, shown) in [
-        ("as_one_that_fails", "no process has that id"),
-        ("as_one_that_returns_an_error", "that is what it says"),
+        ("inner_test_that_fails", "no process has the id 0"),
+        ("inner_test_that_returns_an_error", "the error that the test returned"),
     ] {
         let output = run_alone(test, &[]);
-        assert!(!output.status.success(), "{}", all_of(&output));
-        assert!(all_of(&output).contains(shown), "{}", all_of(&output));
-        assert!(all_of(&output).contains("1 failed"), "{}", all_of(&output));
+        assert!(!output.status.success(), "{}", text_of(&output));
+        assert!(text_of(&output).contains(shown), "{}", text_of(&output));
+        assert!(text_of(&output).contains("1 failed"), "{}", text_of(&output));
     }
 }

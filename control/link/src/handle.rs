@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use flame_wire::EncodeError;
 use flame_wire::frame::StreamId;
 use flame_wire::mux::{Message, Mux, MuxEvent, Payload, SendError, TooManyStreams};
 use futures_util::future::poll_fn;
@@ -63,6 +64,9 @@ pub enum StreamError {
     /// As many streams are open as the other side takes.
     #[error(transparent)]
     Full(#[from] TooManyStreams),
+    /// The message can't be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
 }
 
 /// One end of a link, for any number of tasks.
@@ -233,25 +237,28 @@ impl Link {
     /// dropped when the first stream has ended on both sides, or with the link.
     ///
     /// # Errors
-    /// [`StreamError`], and nothing was sent. The guard was dropped.
+    /// [`StreamError`], and nothing was sent, also if `message` fails. The guard was dropped.
     pub fn open(
         &self,
         beside: usize,
         guard: Option<Box<dyn Any + Send>>,
-        message: impl FnOnce(&[StreamId]) -> (u8, Payload, bool),
+        message: impl FnOnce(&[StreamId]) -> Result<(u8, Payload, bool), EncodeError>,
     ) -> Result<(Stream, Vec<Stream>), StreamError> {
         let opened = {
             let mut state = self.shared.lock();
             state.check()?;
             let (id, others) = state.mux.open(beside)?;
-            let (tag, payload, end) = message(&others);
+            let message = message(&others);
             for id in &others {
                 state.slots.insert(*id, Slot::default());
             }
             state.slots.insert(id, Slot { guard, ..Slot::default() });
             let stream = self.stream(id);
             let others = others.into_iter().map(|id| self.stream(id)).collect();
-            (state.mux.send(id, tag, payload, end), stream, others)
+            let sent = message
+                .map_err(StreamError::from)
+                .and_then(|(tag, payload, end)| Ok(state.mux.send(id, tag, payload, end)?));
+            (sent, stream, others)
         };
         self.shared.driver.wake();
         // Dropping the handles on an error takes the lock: not before it is released.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use flame_wire::EncodeError;
 use flame_wire::mux::{Message, Side};
 use flame_wire::packet::Packet;
 use futures_util::future::join_all;
@@ -77,7 +78,7 @@ fn connect(
 }
 
 async fn call(link: &Link, body: Bytes) -> Result<Bytes, StreamError> {
-    let (mut stream, _) = link.open(0, None, |_| (CALL, body.into(), true))?;
+    let (mut stream, _) = link.open(0, None, |_| Ok((CALL, body.into(), true)))?;
     Ok(stream.receive().await?.map(|message| message.body).unwrap_or_default())
 }
 
@@ -125,10 +126,21 @@ async fn a_guard_is_dropped_when_the_stream_has_ended_on_both_sides() {
     let dropped = Arc::new(AtomicBool::new(false));
     let guard = Box::new(Flag(dropped.clone()));
     let (mut stream, _) =
-        ends.parent.open(0, Some(guard), |_| (CALL, Bytes::new().into(), true)).unwrap();
+        ends.parent.open(0, Some(guard), |_| Ok((CALL, Bytes::new().into(), true))).unwrap();
     assert!(!dropped.load(Ordering::Relaxed));
     stream.receive().await.unwrap();
     assert!(dropped.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn a_message_that_can_not_be_encoded_opens_no_stream() {
+    let ends = connect(LinkConfig::default(), in_memory(), |_| None);
+    let too_long = EncodeError::TooLong { what: "list", len: 2, max: 1 };
+    let opened = ends.parent.open(1, None, |_| Err(too_long.clone()));
+    assert!(matches!(opened.unwrap_err(), StreamError::Encode(error) if error == too_long));
+    assert_eq!(ends.parent.only_stream(), None);
+    call(&ends.parent, Bytes::from_static(b"next")).await.unwrap();
+    assert_eq!(ends.served.load(Ordering::Relaxed), 1, "the runner has seen one stream");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,14 @@
 //! A process whose platform makes it one runner after the other: the bootstrap of a Lambda function.
 
 use flame_runner_shim::build_id::build_id;
-use flame_runner_shim::host::lambda::{Environment, Left};
+use flame_runner_shim::host::lambda::{Environment, EnvironmentError, Left};
 use flame_runner_shim::log::Sink;
 use flame_runner_shim::terminator::{EXIT_OK, EXIT_WORK_ABORTED};
 use flame_runner_shim::{lines, log, panics};
 use tokio::sync::mpsc;
 
-use super::{idle_predicate, listen_for_signals, reached};
+use super::serve::listen_for_signals;
+use super::{idle_predicate, reached};
 use crate::error::AppError;
 
 /// Serves invocations, and exits.
@@ -18,12 +19,12 @@ pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
     let (signals, received) = mpsc::unbounded_channel();
     listen_for_signals(signals).map_err(AppError::Signals)?;
     // The first runner should not wait for it.
-    let build = build_id().map_err(AppError::Build)?.clone();
+    let build = build_id().map_err(|error| AppError::Build(error.into()))?.clone();
     let environment =
         Environment { build, idle_predicate: idle_predicate(), log, signals: received };
-    Environment::check()?;
+    Environment::check().map_err(not_served)?;
     reached::set();
-    let (why, code) = match environment.serve().await? {
+    let (why, code) = match environment.serve().await.map_err(not_served)? {
         Left::WorkLeft => {
             ("a plain function of a runner that has ended still runs", EXIT_WORK_ABORTED)
         }
@@ -32,4 +33,8 @@ pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
     lines::say(format!("flame-aws: this Lambda environment ends: {why}"));
     lines::log().flush().await;
     std::process::exit(code)
+}
+
+fn not_served(error: EnvironmentError) -> AppError {
+    AppError::Lambda(error.into())
 }

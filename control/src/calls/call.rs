@@ -1,29 +1,25 @@
-//! Calls that are waited for, and calls that are only handed over.
+//! Calls whose caller waits for the result, and calls that are only handed over.
 
-use bytes::Bytes;
 use std::sync::Arc;
 
-use flame_runner_shim::calling::{HeldGuard, Reply};
-use flame_wire::body::Value;
-use flame_wire::message::Tag;
-use flame_wire::mux::Message;
+use flame_runner_shim::calling::HeldGuard;
 
-use super::held::HeldStream;
-use super::order::{Order, Sent, linger};
+use super::in_flight::linger;
+use super::outgoing::OutgoingCall;
 use crate::Work;
 use crate::error::CallError;
 use crate::pool::Pool;
 
 impl Pool {
-    /// Runs the function in a copy of the app and gives its result.
+    /// Runs the function on a runner and returns its result.
     ///
-    /// The arguments are encoded at once, so the future borrows nothing and can be spawned. The
-    /// call has one deadline, from this moment: it covers queue, boot, run and reply. Dropping the
-    /// future cancels the call, on the runner, too, unless the work is
-    /// [`detached`](Work::detached). Nothing is ever run twice.
+    /// The arguments are encoded now, so the future borrows nothing and can be spawned. The call's
+    /// deadline also runs from now, and covers queue, boot, run and reply. Dropping the future
+    /// cancels the call, on the runner too, unless the work is [`detached`](Work::detached). No
+    /// function ever runs twice for one call.
     ///
     /// # Errors
-    /// [`CallError`]. What the function itself returns, a `Result` included, is the `T`.
+    /// [`CallError`]. If the function itself returns a `Result`, that `Result` is the `T`.
     ///
     /// ```no_run
     /// # use flame_aws::{Pool, remote};
@@ -44,11 +40,11 @@ impl Pool {
         call(self, work, None)
     }
 
-    /// As [`call`](Self::call), for a function that returns a `Result` whose error can also say
-    /// what went wrong with the call: the types stay those of the local call.
+    /// Like [`call`](Self::call), for a function that returns a `Result` whose error type can be
+    /// made from a [`CallError`]. The result then has the same type as that of the local call.
     ///
     /// # Errors
-    /// The function's own, or a [`CallError`] made into it.
+    /// The error of the function, or a [`CallError`] converted into that type.
     ///
     /// ```no_run
     /// # use flame_aws::{Pool, remote};
@@ -71,91 +67,49 @@ impl Pool {
         async move { call.await? }
     }
 
-    /// Hands the call over: returns as soon as a runner has accepted it. Its result, or its panic,
-    /// is dropped. The pool's timeout bounds the handing over; the function itself has only the
-    /// deadline that [`Work::timeout`] gives it.
+    /// Hands the call over: returns as soon as a runner has accepted it. The function's result, or
+    /// its panic, is discarded. The pool's timeout bounds only the handover. The function has a
+    /// deadline only if [`Work::timeout`] sets one.
     ///
-    /// Dropping the future before it is done may leave the call running or not; afterwards the
-    /// call runs on whatever becomes of the caller.
+    /// Once a runner has accepted the call, it runs whatever happens to the caller. If the future is
+    /// dropped before that, the call may or may not run.
     ///
     /// # Errors
-    /// [`CallError`]: no runner has accepted it.
+    /// [`CallError`]: no runner accepted the call.
     pub fn cast<T: Send + 'static>(
         &self,
         work: Work<'_, T>,
     ) -> impl Future<Output = Result<(), CallError>> + Send + 'static + use<T> {
-        let order = match work.encode() {
-            Ok((encoded, _)) => {
-                Order::new(self.shared(), Ok(encoded), self.shared().config.timeout)
-            }
-            Err(error) => Order::new(self.shared(), Err(error), None),
-        };
-        let order = order.with_ack().without_pool_budget();
+        let shared = self.shared();
+        let outgoing =
+            work.encode().map(|(encoded, _)| OutgoingCall::new(shared, encoded, None).handover());
         async move {
-            let mut sent = order.send().await?;
-            accepted(&mut sent).await?;
-            sent.succeeded();
-            linger(&sent.stream);
+            let mut call = outgoing.map_err(CallError::arguments)?.send().await?;
+            call.accepted().await?;
+            call.succeeded();
+            linger(&call.stream);
             Ok(())
         }
     }
 }
 
+/// Calls the function, on the runner that holds a value if there is one.
 pub(super) fn call<T: Send + 'static>(
     pool: &Pool,
     work: Work<'_, T>,
-    at: Option<Arc<dyn HeldGuard>>,
+    held: Option<Arc<dyn HeldGuard>>,
 ) -> impl Future<Output = Result<T, CallError>> + Send + 'static + use<T> {
     let shared = pool.shared();
-    let (encoded, reply) = match work.encode() {
-        Ok((encoded, reply)) => (Ok(encoded), Ok(reply)),
-        Err(error) => (Err(error.clone()), Err(error)),
-    };
-    let order = Order::new(shared, encoded, shared.config.timeout).at(at);
+    let outgoing =
+        work.encode().map(|(encoded, decoder)| (OutgoingCall::new(shared, encoded, held), decoder));
     async move {
-        let sent = order.send().await?;
-        // Boxed, since a call that waits for its slot would hold the room for this, too.
+        let (call, decoder) = outgoing.map_err(CallError::arguments)?;
+        let mut call = call.send().await?;
+        // Boxed, because a call that still waits for a slot would otherwise reserve this memory too.
         Box::pin(async move {
-            let mut sent = sent;
-            let message = result(&mut sent).await?;
-            decode(sent, message, reply?)
+            let message = call.result().await?;
+            call.decode(message, decoder)
         })
         .await
     }
-}
-
-/// Waits until the runner has taken the call.
-pub(super) async fn accepted(sent: &mut Sent) -> Result<(), CallError> {
-    let message = sent.receive().await?;
-    if message.tag == u8::from(Tag::Accepted) {
-        Ok(())
-    } else {
-        Err(sent.protocol("it answered before it accepted the call"))
-    }
-}
-
-/// Waits for the one result.
-pub(super) async fn result(sent: &mut Sent) -> Result<Message, CallError> {
-    let message = sent.receive().await?;
-    if message.tag != u8::from(Tag::Result) {
-        return Err(sent.protocol("it answered with something else than a result"));
-    }
-    sent.succeeded();
-    // What it holds from here on is held for its caller, also where that was detached.
-    sent.stream.linger_no_more();
-    Ok(message)
-}
-
-/// Makes a value of the one result.
-pub(super) fn decode<T>(sent: Sent, message: Message, reply: Reply<T>) -> Result<T, CallError> {
-    sent.reply(Some(message.body.len())).in_scope(|| {
-        let value = value(message.body)?;
-        // A result that holds values leaves the stream open; the values keep it.
-        let held = (!message.end).then(|| HeldStream::source(sent));
-        Ok(reply.decode(value, held)?)
-    })
-}
-
-pub(super) fn value(body: Bytes) -> Result<Value, CallError> {
-    Value::decode(body).map_err(|error| CallError::Codec { what: error.to_string(), error: None })
 }

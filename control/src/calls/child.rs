@@ -4,63 +4,63 @@ use std::fmt;
 use std::sync::Arc;
 
 use flame_runner_shim::calling::{HeldGuard, Reply};
-use flame_wire::ids::RunnerRef;
 
-use super::call::{accepted, decode, result};
-use super::order::{Order, Sent};
-use crate::Work;
+use super::in_flight::InFlightCall;
+use super::outgoing::OutgoingCall;
 use crate::error::CallError;
 use crate::pool::Pool;
+use crate::{RunnerRef, Work};
 
-/// Work placed on a runner for as long as it likes. It holds a slot, and is never restarted.
+/// Work that was placed on a runner and may run for any length of time. It occupies one slot, and is
+/// never restarted.
 ///
-/// Dropping it cancels the work, unless it was [`detached`](Work::detached).
-#[must_use = "dropping a child ends it"]
+/// Dropping it cancels the work, unless the work is [`detached`](Work::detached).
+#[must_use = "dropping a child cancels its work"]
 pub struct Child<T> {
-    sent: Sent,
-    reply: Reply<T>,
+    call: InFlightCall,
+    decoder: Reply<T>,
 }
 
 impl<T> fmt::Debug for Child<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Child")
-            .field("function", &self.sent.function)
-            .field("runner", &self.sent.runner)
+            .field("function", &self.call.function)
+            .field("runner", &self.call.runner)
             .finish_non_exhaustive()
     }
 }
 
 impl<T: Send + 'static> Child<T> {
-    /// Waits for its result. Dropping the future ends it, as dropping the child does.
+    /// Waits for the function's result. Dropping the future does what dropping the child does.
     ///
     /// # Errors
     /// [`CallError`].
     pub async fn join(mut self) -> Result<T, CallError> {
-        let message = result(&mut self.sent).await?;
-        decode(self.sent, message, self.reply)
+        let message = self.call.result().await?;
+        self.call.decode(message, self.decoder)
     }
 
-    /// Ends it: the function is dropped where it waits. Its slot is free when it has really ended,
-    /// which for a plain function is when it returns. Also where it was
-    /// [`detached`](Work::detached).
+    /// Cancels the work, even if it is [`detached`](Work::detached). An async function is dropped at
+    /// the await point where it is. A plain function can't be interrupted: it occupies its slot until
+    /// it returns.
     pub fn stop(self) {
-        self.sent.stream.linger_no_more();
+        self.call.stream.linger_no_more();
     }
 
-    /// The runner that it runs on.
+    /// The runner that the work runs on.
     #[must_use]
     pub fn runner(&self) -> RunnerRef {
-        self.sent.runner
+        self.call.runner
     }
 }
 
 impl Pool {
-    /// Starts work that stays: a worker that is fed by channels, a cache, a simulation. Returns
-    /// when a runner has accepted it. It has no deadline, unless [`Work::timeout`] gives it one;
-    /// the pool's timeout bounds only the placing.
+    /// Starts long-lived work on a runner: a worker that is fed through channels, a cache, a
+    /// simulation. Returns when a runner has accepted it. The work has a deadline only if
+    /// [`Work::timeout`] sets one. The pool's timeout bounds only the placing.
     ///
     /// # Errors
-    /// [`CallError`]: it was not placed.
+    /// [`CallError`]: the work was not placed.
     ///
     /// ```no_run
     /// # use flame_aws::{Pool, Receiver, Sender, channel, remote};
@@ -91,24 +91,22 @@ impl Pool {
     }
 }
 
+/// Places the work, on the runner that holds a value if there is one.
 pub(super) fn place<T: Send + 'static>(
     pool: &Pool,
     work: Work<'_, T>,
-    at: Option<Arc<dyn HeldGuard>>,
+    held: Option<Arc<dyn HeldGuard>>,
 ) -> impl Future<Output = Result<Child<T>, CallError>> + Send + 'static + use<T> {
     let shared = pool.shared();
-    let (encoded, reply) = match work.encode() {
-        Ok((encoded, reply)) => (Ok(encoded), Ok(reply)),
-        Err(error) => (Err(error.clone()), Err(error)),
-    };
-    let order = Order::new(shared, encoded, shared.config.timeout).with_ack().without_pool_budget();
-    let order = order.at(at);
+    let outgoing = work
+        .encode()
+        .map(|(encoded, decoder)| (OutgoingCall::new(shared, encoded, held).handover(), decoder));
     async move {
-        let reply = reply?;
-        let mut sent = order.send().await?;
-        accepted(&mut sent).await?;
-        // From here on only the work's own deadline counts.
-        sent.deadline = sent.work_deadline;
-        Ok(Child { sent, reply })
+        let (call, decoder) = outgoing.map_err(CallError::arguments)?;
+        let mut call = call.send().await?;
+        call.accepted().await?;
+        // The handover is done, so only the deadline of the work itself counts from now on.
+        call.deadline = call.work_deadline;
+        Ok(Child { call, decoder })
     }
 }

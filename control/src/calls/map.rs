@@ -1,4 +1,4 @@
-//! Many calls at once, with back-pressure.
+//! Many calls at once, with backpressure.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,15 +13,17 @@ use crate::error::CallError;
 use crate::pool::Pool;
 
 impl Pool {
-    /// Calls each work and gives the results in the order of the works, errors among them.
+    /// Calls each work, and yields the results, including errors, in the order of the works.
     ///
-    /// Works are taken from the iterator while the stream is polled, and each is then called in a
-    /// task of its own: it has its whole timeout from that moment, and goes on however seldom the
-    /// stream is polled. Calls under way and results that are not read yet are together at most as
-    /// many as the pool can have slots (`max` runners with `max_concurrency` calls), or as may wait
-    /// ([`max_queue`](crate::PoolBuilder::max_queue)) where that is less: then the next work is
-    /// taken when a result is read. Dropping the stream cancels the calls under way; those that
-    /// are [`detached`](Work::detached) and on a runner already go on there.
+    /// The stream takes works from the iterator while it is polled, and runs each call in a task of
+    /// its own. A call has its whole timeout from that moment, and makes progress however seldom the
+    /// stream is polled.
+    ///
+    /// The number of running calls and unread results together is limited to the number of slots
+    /// that the pool can have (`max` runners with `max_concurrency` calls each), or to
+    /// [`max_queue`](crate::PoolBuilder::max_queue) if that is less. At the limit, the stream takes
+    /// the next work when a result is read. Dropping the stream cancels the running calls, except
+    /// [`detached`](Work::detached) ones that have reached a runner.
     ///
     /// ```no_run
     /// # use flame_aws::{Pool, remote};
@@ -44,42 +46,43 @@ impl Pool {
     {
         let limits = self.shared().read(|state| state.limits().clone());
         let slots = u64::from(limits.max) * u64::from(limits.slots_per_runner());
-        // More calls than may wait would be refused.
+        // The pool would reject more calls than its queue takes.
         let at_once = usize::try_from(slots).unwrap_or(usize::MAX).min(limits.max_queue);
         let pool = self.clone();
-        // In tasks, since `buffered` polls no call while it has a result to give.
-        stream::iter(works).map(move |work| Driven::new(&pool, work)).buffered(at_once).boxed()
+        // In tasks, because `buffered` polls no call while it has a result to yield.
+        stream::iter(works).map(move |work| SpawnedCall::new(&pool, work)).buffered(at_once).boxed()
     }
 }
 
-/// A call that goes on although nobody polls it; cancelled when this is dropped.
-struct Driven<T>(JoinHandle<Result<T, CallError>>);
+/// A call in a task of its own, so that it makes progress without being polled. Dropping it cancels
+/// the call.
+struct SpawnedCall<T>(JoinHandle<Result<T, CallError>>);
 
-impl<T: Send + 'static> Driven<T> {
+impl<T: Send + 'static> SpawnedCall<T> {
     fn new(pool: &Pool, work: Work<'_, T>) -> Self {
-        // The spans of the call belong to the caller's, as they do without a task.
+        // The caller's span is the parent of the call's spans, as it is without a task.
         let call = pool.call(work).in_current_span();
         Self(pool.shared().runtime.spawn(call))
     }
 }
 
-impl<T> Future for Driven<T> {
+impl<T> Future for SpawnedCall<T> {
     type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match ready!(Pin::new(&mut self.0).poll(cx)) {
             Ok(result) => result,
             Err(error) => match error.try_into_panic() {
-                // A panic of the app's own decoding, as without a task.
+                // The app's own `Deserialize` panicked, which without a task would panic here, too.
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The pool's runtime ends, and its runners with it.
+                // The pool's runtime shuts down, and its runners with it.
                 Err(_) => Err(CallError::Cancelled),
             },
         })
     }
 }
 
-impl<T> Drop for Driven<T> {
+impl<T> Drop for SpawnedCall<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -1,4 +1,4 @@
-//! Results that come one after the other.
+//! Calls whose results come one after the other.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,13 +10,13 @@ use flame_wire::message::{MAX_AHEAD, Tag};
 use futures_core::Stream;
 use futures_util::stream::{self, BoxStream};
 
-use super::call::value;
-use super::order::{Order, Sent};
+use super::in_flight::{InFlightCall, value};
+use super::outgoing::OutgoingCall;
 use crate::StreamWork;
 use crate::error::CallError;
 use crate::pool::Pool;
 
-/// The items of a remote stream. After an error it ends. Dropping it cancels the function.
+/// The items of a remote stream. It ends after an error. Dropping it cancels the function.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct CallStream<T>(BoxStream<'static, Result<T, CallError>>);
 
@@ -35,13 +35,13 @@ impl<T> Stream for CallStream<T> {
 }
 
 impl Pool {
-    /// Runs a function that gives a stream. The runner makes items as they are taken: it is at
-    /// most 256 items ahead, and no more than 512 KiB and one item. The deadline covers the whole
-    /// stream, the time that its items take here included; give a long one more by
-    /// [`StreamWork::timeout`].
+    /// Runs a function that returns a stream. The runner produces items as they are taken: it is
+    /// ahead by at most 256 items, and by at most 512 KiB plus one item. The deadline covers the
+    /// whole stream, including the time that the caller takes to process the items. Give a long
+    /// stream more time by [`StreamWork::timeout`].
     ///
-    /// The function is called when the stream is polled first, and its time starts then; its
-    /// arguments are encoded now.
+    /// The arguments are encoded now. The function is called, and its time starts, when the stream
+    /// is first polled.
     ///
     /// ```no_run
     /// # use flame_aws::{Pool, remote};
@@ -65,68 +65,68 @@ impl Pool {
     }
 }
 
-enum State<T> {
-    Ordered(Order, Reply<T>),
-    Running(Box<Running<T>>),
-    Failed(CallError),
-    Over,
-}
-
-struct Running<T> {
-    sent: Sent,
-    reply: Reply<T>,
-    /// The span in which items are read, from the first one on.
-    reading: Option<tracing::Span>,
-}
-
+/// Calls the function, on the runner that holds a value if there is one.
 pub(super) fn stream<T: Send + 'static>(
     pool: &Pool,
     work: StreamWork<'_, T>,
-    at: Option<Arc<dyn HeldGuard>>,
+    held: Option<Arc<dyn HeldGuard>>,
 ) -> CallStream<T> {
-    let shared = pool.shared();
     let state = match work.encode() {
-        Ok((encoded, reply)) => {
-            let order = Order::new(shared, Ok(encoded), shared.config.timeout);
-            State::Ordered(order.at(at), reply)
+        Ok((encoded, decoder)) => {
+            StreamState::Unsent(OutgoingCall::new(pool.shared(), encoded, held), decoder)
         }
-        Err(error) => State::Failed(error.into()),
+        Err(error) => StreamState::Failed(CallError::arguments(error)),
     };
     CallStream(Box::pin(stream::unfold(state, async |state| next(state).await)))
 }
 
-async fn next<T>(state: State<T>) -> Option<(Result<T, CallError>, State<T>)> {
-    let mut running = match state {
-        State::Ordered(order, reply) => match order.timed_from_now().send().await {
-            Ok(sent) => {
-                sent.stream.limit(MAX_AHEAD);
-                Box::new(Running { sent, reply, reading: None })
+enum StreamState<T> {
+    Unsent(Box<OutgoingCall>, Reply<T>),
+    Receiving(Box<ItemReceiver<T>>),
+    Failed(CallError),
+    Ended,
+}
+
+async fn next<T>(state: StreamState<T>) -> Option<(Result<T, CallError>, StreamState<T>)> {
+    let mut items = match state {
+        StreamState::Unsent(call, decoder) => match call.timed_from_now().send().await {
+            Ok(call) => {
+                call.stream.limit(MAX_AHEAD);
+                Box::new(ItemReceiver { call, decoder, reply_span: None })
             }
-            Err(error) => return Some((Err(error), State::Over)),
+            Err(error) => return Some((Err(error), StreamState::Ended)),
         },
-        State::Running(running) => running,
-        State::Failed(error) => return Some((Err(error), State::Over)),
-        State::Over => return None,
+        StreamState::Receiving(items) => items,
+        StreamState::Failed(error) => return Some((Err(error), StreamState::Ended)),
+        StreamState::Ended => return None,
     };
-    let item = running.item().await.transpose()?;
-    let state = if item.is_ok() { State::Running(running) } else { State::Over };
+    let item = items.next().await.transpose()?;
+    let state = if item.is_ok() { StreamState::Receiving(items) } else { StreamState::Ended };
     Some((item, state))
 }
 
-impl<T> Running<T> {
-    async fn item(&mut self) -> Result<Option<T>, CallError> {
-        let Self { sent, reply, reading } = self;
-        sent.check_deadline()?;
-        let message = sent.receive().await?;
+struct ItemReceiver<T> {
+    call: InFlightCall,
+    decoder: Reply<T>,
+    /// The span in which items are decoded, from the first one on.
+    reply_span: Option<tracing::Span>,
+}
+
+impl<T> ItemReceiver<T> {
+    async fn next(&mut self) -> Result<Option<T>, CallError> {
+        let Self { call, decoder, reply_span } = self;
+        call.check_deadline()?;
+        let message = call.receive().await?;
         if message.tag == u8::from(Tag::Done) {
-            sent.succeeded();
+            call.succeeded();
             return Ok(None);
         }
         if message.tag != u8::from(Tag::Item) {
-            return Err(sent.protocol("it sent something else than an item"));
+            return Err(call.protocol_error("it sent something other than an item of a stream"));
         }
-        reading
-            .get_or_insert_with(|| sent.reply(None))
-            .in_scope(|| Ok(Some(reply.decode(value(message.body)?, None)?)))
+        reply_span.get_or_insert_with(|| call.reply_span(None)).in_scope(|| {
+            let item = decoder.decode(value(message.body)?, None);
+            item.map(Some).map_err(|error| CallError::result(&error))
+        })
     }
 }

@@ -1,6 +1,6 @@
-//! The block form, `call!`: inline code that runs in a copy of the app.
+//! `call!`: an inline block of code that runs in a copy of the app.
 
-/// Calls a block of code in a copy of the app: a remote function written where it is called.
+/// Runs a block of code in a copy of the app: a remote function that is written where it is called.
 ///
 /// ```no_run
 /// use flame_aws::{CallError, Pool, call};
@@ -15,12 +15,12 @@
 /// }
 /// ```
 ///
-/// The block captures nothing by itself: its parameters name the local variables that it takes, by
-/// value, and their types. Without `async` it runs on a blocking thread. The type after `->` may be
-/// left out if the block gives nothing. `mut` before a parameter's name is allowed.
+/// The block captures no variables. Its parameters name the local variables that it takes, by value,
+/// and their types. Without `async` the block runs on a blocking thread. The type after `->` may be
+/// left out if the block returns nothing. `mut` before a parameter's name is allowed.
 ///
-/// It gives what [`Pool::call`](crate::Pool::call) gives: a future of `Result<R, CallError>`, for
-/// which the arguments are encoded at once and which borrows nothing.
+/// The result is that of [`Pool::call`](crate::Pool::call): a future of `Result<R, CallError>`. The
+/// arguments are encoded at once, and the future borrows nothing.
 #[macro_export]
 macro_rules! call {
     ($pool:expr, $($block:tt)+) => {

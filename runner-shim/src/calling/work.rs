@@ -102,6 +102,7 @@ macro_rules! common {
             }
 
             /// The options so far.
+            #[doc(hidden)]
             #[must_use]
             pub fn options(&self) -> &Options {
                 &self.0.options
@@ -112,6 +113,7 @@ macro_rules! common {
             /// # Errors
             /// When an argument does not encode, the work has begun to run here, or this process
             /// lacks the function's state.
+            #[doc(hidden)]
             pub fn encode(self) -> Result<(Encoded, Reply<T>), CodecError> {
                 self.0.encode()
             }

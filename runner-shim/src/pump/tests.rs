@@ -64,7 +64,7 @@ impl Connected {
     /// Sends an end to the runner, as an argument of a call that ends at once.
     async fn send_away<T: Wire>(&mut self, end: &T, tails: &Tails) -> T {
         let (ours, theirs, arrived) = cross(end);
-        let message = |_: &[_]| (CALL, Bytes::new().into(), true);
+        let message = |_: &[_]| Ok((CALL, Bytes::new().into(), true));
         let (call, mut beside) = self.parent.open(1, None, message).unwrap();
         let stream = beside.pop().unwrap();
         // What ends here is the call, not the channel beside it.

@@ -47,7 +47,7 @@ async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
                 }
                 None => Payload::from(Bytes::from_static(b"?")),
             };
-            (Tag::Call.into(), payload, true)
+            Ok((Tag::Call.into(), payload, true))
         })
         .unwrap();
     let message = stream.receive().await.unwrap().unwrap();

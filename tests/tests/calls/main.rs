@@ -240,9 +240,13 @@ async fn large_values_cross() {
     let blob = demo::bytes(3 << 20);
     assert_eq!(pool.call(demo::echo(blob.clone())).await.unwrap(), blob);
     let error = pool.call(demo::echo(demo::bytes(5 << 20))).await.unwrap_err();
-    let CallError::TooLarge { size, limit } = error else { panic!("{error}") };
+    let CallError::TooLarge { size, limit, started } = error else { panic!("{error}") };
+    assert!(!started, "the arguments were too large");
     assert!(size > 5 << 20);
     assert_eq!(limit, 4 << 20);
+    let error = pool.call(demo::large_with_pid(5 << 20)).await.unwrap_err();
+    assert!(matches!(error, CallError::TooLarge { started: true, .. }), "{error:?}");
+    assert!(error.may_have_run(), "the result was too large");
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
 }
 

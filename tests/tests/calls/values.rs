@@ -69,8 +69,10 @@ async fn a_value_nested_too_deep_is_an_error_on_either_side() {
         let argument = tokio::spawn(async move {
             there.call(values::levels(Nested::of(levels))).await.unwrap_err()
         });
-        for error in [argument.await.unwrap(), pool.call(values::nested(levels)).await.unwrap_err()]
-        {
+        let argument = argument.await.unwrap();
+        let result = pool.call(values::nested(levels)).await.unwrap_err();
+        assert!(!argument.may_have_run() && result.may_have_run(), "{argument} {result}");
+        for error in [argument, result] {
             assert!(matches!(error, CallError::Codec { .. }), "{error:?}");
             let mut chain = vec![error.to_string()];
             let mut source = error.source();

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flame_aws::backend::Process;
-use flame_aws::{
-    BootFailure, BootFailureKind, BuildId, CallError, HostKind, PoolBuilder, RunnerRef,
-};
+use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolBuilder, RunnerRef};
 use flame_link::{Chunks, Greeting, HelloError, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
 use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
@@ -20,6 +18,7 @@ use flame_tests::proxy::{Network, Proxy, pool_behind};
 use flame_tests::{TempDir, Test, demo, impostor, other_build, process_pool, tests, until};
 use flame_wire::code::{CodeHash, CodeHasher, Offer, Wish, target};
 use flame_wire::hello::{Proof, Refusal};
+use flame_wire::ids::BuildId;
 use flame_wire::parent::{FlameParent, RunnerLimits};
 use flame_wire::token::Token;
 use rustix::process::Signal;

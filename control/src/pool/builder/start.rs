@@ -53,7 +53,7 @@ impl PoolBuilder {
             return Err(PoolError::DepthExceeded { depth });
         }
         self.bound();
-        let build = build_id().map_err(PoolError::Build)?.clone();
+        let build = build_id().map_err(|error| PoolError::Build(error.into()))?.clone();
         let backend = self.backend.take().unwrap_or_else(|| CatchPanics::wrap(Process::new()));
         let listen = |source| PoolError::Listen { address: self.listen.to_string(), source };
         let socket = TcpListener::bind(self.listen).await.map_err(listen)?;
@@ -93,7 +93,8 @@ impl PoolBuilder {
         let barred = app::copies::barred(backend.as_ref());
         let backend = Booter { backend, instances, barred };
         let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
-        let listener = Listener::new(ServerKey::generate()?, build, code);
+        let key = ServerKey::generate().map_err(|error| PoolError::Key(error.into()))?;
+        let listener = Listener::new(key, build, code);
         let accepting = tokio::spawn(listener.clone().run(socket));
         let callbacks = std::mem::take(&mut self.callbacks);
         let config = self.config(depth, self.limits(), boot_timeout);

@@ -22,6 +22,6 @@ impl Encoder {
     }
 
     pub(crate) fn finish(self, blobs: Vec<::bytes::Bytes>) -> Result<Body, CodecError> {
-        Ok(self.0.finish(blobs)?)
+        self.0.finish(blobs).map_err(|error| CodecError::TooLarge { reason: error.to_string() })
     }
 }

@@ -35,8 +35,11 @@ pub enum CodecError {
     #[error("bytes are left behind the last value: the two ends differ in what they send")]
     Trailing,
     /// The value is longer than a message can say.
-    #[error("the value is too large for a message: {0}")]
-    TooLarge(flame_wire::EncodeError),
+    #[error("the value is too large for a message: {reason}")]
+    TooLarge {
+        /// Its size, and the limit.
+        reason: String,
+    },
     /// The work had begun to run here when it was given to a pool.
     #[error("`{function}` has begun to run in this process, and can no longer be sent to a runner")]
     Started {
@@ -86,12 +89,6 @@ impl CodecError {
 
     pub(crate) fn decode<T: ?Sized>(part: Part, reason: ValueError) -> Self {
         Self::Decode { part, value: type_name::<T>(), reason: reason.into_text() }
-    }
-}
-
-impl From<flame_wire::EncodeError> for CodecError {
-    fn from(error: flame_wire::EncodeError) -> Self {
-        Self::TooLarge(error)
     }
 }
 

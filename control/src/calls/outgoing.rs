@@ -1,0 +1,250 @@
+//! A call on its way to a runner: it has one deadline, waits for one slot, and becomes one message.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flame_link::Link;
+use flame_runner_shim::calling::{Encoded, HeldGuard, Timeout};
+use flame_runner_shim::context::CallContext;
+use flame_runner_shim::pump::pump;
+use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
+use flame_wire::ids::RunnerRef;
+use flame_wire::message::Tag;
+use flame_wire::trace::TraceContext;
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use super::call_events::CallEvents;
+use super::held_stream::{HeldStream, runner_key};
+use super::in_flight::{InFlightCall, linger, stream_error};
+use crate::app;
+use crate::error::{CallError, TimeoutPhase};
+use crate::pool::Lease;
+use crate::pool::driver::{Failure, Shared, Wanted, now};
+use crate::pool::events::PoolEvent;
+use crate::pool::state::{Refusal, WaitPhase};
+
+/// A call that has not been sent. Boxed by its users: thousands may wait, each in a future of its
+/// own.
+pub(super) struct OutgoingCall {
+    pool: Arc<Shared>,
+    encoded: Encoded,
+    /// The time that the call has in all.
+    timeout: Option<Duration>,
+    wanted: Wanted,
+    depth: u8,
+    /// The runner has to say that it has accepted the call.
+    wants_ack: bool,
+    /// The call goes to the runner that holds this value.
+    held: Option<Arc<dyn HeldGuard>>,
+}
+
+impl OutgoingCall {
+    /// The call's deadline runs from here.
+    pub(super) fn new(
+        pool: &Arc<Shared>,
+        mut encoded: Encoded,
+        held: Option<Arc<dyn HeldGuard>>,
+    ) -> Box<Self> {
+        encoded.options.trace = Some(encoded.options.trace.unwrap_or_else(next_trace));
+        let timeout = encoded.options.timeout.or(pool.config.timeout);
+        Box::new(Self {
+            pool: pool.clone(),
+            encoded,
+            timeout,
+            wanted: Wanted { deadline: deadline(timeout), bounded: true },
+            depth: app::depth(),
+            wants_ack: false,
+            held,
+        })
+    }
+
+    /// A call that ends for its caller when a runner has accepted it. The pool's timeout bounds the
+    /// handover. The function itself has a deadline only if the work asks for one.
+    pub(super) fn handover(mut self: Box<Self>) -> Box<Self> {
+        self.wants_ack = true;
+        self.wanted.bounded = self.encoded.options.timeout != Timeout::OfPool;
+        self
+    }
+
+    /// Restarts the time of the call, for a call that is sent some time after it was made.
+    pub(super) fn timed_from_now(mut self: Box<Self>) -> Box<Self> {
+        self.wanted.deadline = deadline(self.timeout);
+        self
+    }
+
+    /// Waits for a slot and sends the call. Cancel-safe: if the future is dropped, nothing remains
+    /// of the call.
+    pub(super) async fn send(self: Box<Self>) -> Result<InFlightCall, CallError> {
+        let span = self.check()?;
+        let destination = match &self.held {
+            Some(guard) => Destination::holding(guard)?,
+            None => {
+                let queue = tracing::debug_span!(parent: &span, "flame.queue");
+                let waiting = self.pool.check_out(&self.wanted).instrument(queue);
+                tokio::pin!(waiting);
+                let lease = match waiting.as_mut().now_or_never() {
+                    Some(lease) => lease,
+                    None => {
+                        self.tell_queued();
+                        waiting.await
+                    }
+                };
+                Destination::leased(lease.map_err(|refusal| refused(refusal, self.timeout))?)
+            }
+        };
+        self.open(destination, span)
+    }
+
+    /// Rejects a call that no runner could serve, before it waits for a slot.
+    fn check(&self) -> Result<tracing::Span, CallError> {
+        let limit = self.pool.config.runner.max_depth;
+        if is_too_deep(self.depth, limit) {
+            return Err(CallError::DepthExceeded { limit });
+        }
+        if let (Some(limit), Some(_), Some(after)) =
+            (self.pool.instances.longest_call(), self.work_deadline(), self.timeout)
+            && after > limit
+        {
+            return Err(CallError::TooLong { after, limit });
+        }
+        if self.encoded.ends.len() > MAX_CHANNELS {
+            return Err(unsendable(format!(
+                "its arguments have {} channel ends, and a call has at most {MAX_CHANNELS}",
+                self.encoded.ends.len()
+            )));
+        }
+        let (function, pool) = (self.encoded.name, &self.pool.config.name);
+        let trace = self.encoded.options.trace.map(tracing::field::display);
+        Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
+    }
+
+    fn tell_queued(&self) {
+        let Encoded { name: function, options, .. } = &self.encoded;
+        if let Some(trace) = options.trace {
+            self.pool.tell(PoolEvent::CallQueued { function, trace });
+        }
+    }
+
+    /// When the function has to be done, if it has a deadline.
+    fn work_deadline(&self) -> Option<Instant> {
+        self.wanted.deadline.filter(|_| self.wanted.bounded)
+    }
+
+    /// Sends the call to its destination.
+    fn open(
+        self: Box<Self>,
+        destination: Destination,
+        span: tracing::Span,
+    ) -> Result<InFlightCall, CallError> {
+        let work_deadline = self.work_deadline();
+        let Self { pool, encoded, timeout, wanted, depth, wants_ack, .. } = *self;
+        let Encoded { function, name, body, ends, helds, options, .. } = encoded;
+        let Destination { link, runner, guard } = destination;
+        if helds.iter().any(|held| held.runner() != runner_key(runner)) {
+            let why =
+                "an argument is held by another runner: call the function by `pool.at(&held)`";
+            return Err(unsendable(why.to_owned()));
+        }
+        let budget = work_deadline.map(|by| by.saturating_duration_since(now()));
+        if budget.is_some_and(|budget| budget.is_zero()) {
+            return Err(CallError::timeout(TimeoutPhase::Queue, timeout));
+        }
+        let opened = link.open(ends.len(), Some(guard), |channels| {
+            let header = CallHeader {
+                budget,
+                depth,
+                detached: options.detached,
+                ack: wants_ack,
+                trace: options.trace,
+                channels: channels.iter().map(|id| id.0).collect(),
+                ..CallHeader::new(function)
+            };
+            Ok((Tag::Call.into(), header.encode(body)?.into(), true))
+        });
+        let (stream, channels) = opened.map_err(|error| stream_error(error, false, runner))?;
+        for (end, stream) in ends.into_iter().zip(channels) {
+            pool.runtime.spawn(pump(end, stream));
+        }
+        if options.detached {
+            linger(&stream);
+        }
+        let run_span = tracing::debug_span!(parent: &span, "flame.run", %runner);
+        let events = CallEvents::start(&pool, runner, name, options.trace);
+        Ok(InFlightCall {
+            pool,
+            stream,
+            runner,
+            function: name,
+            timeout,
+            deadline: wanted.deadline,
+            work_deadline,
+            span,
+            run_span,
+            events,
+        })
+    }
+}
+
+/// The runner that a call goes to, and the guard that keeps a slot there.
+struct Destination {
+    link: Link,
+    runner: RunnerRef,
+    guard: Box<dyn Any + Send>,
+}
+
+impl Destination {
+    fn leased(lease: Lease) -> Self {
+        let (link, runner) = (lease.link().clone(), lease.runner());
+        Self { link, runner, guard: Box::new(lease) }
+    }
+
+    /// The runner that holds a value, with the slot that the value occupies.
+    fn holding(guard: &Arc<dyn HeldGuard>) -> Result<Self, CallError> {
+        let Some(stream) = HeldStream::of(guard.as_ref()) else {
+            let why = "the held value is in this process: await the function here";
+            return Err(unsendable(why.to_owned()));
+        };
+        Ok(Self {
+            link: stream.link().clone(),
+            runner: stream.runner(),
+            guard: Box::new(guard.clone()),
+        })
+    }
+}
+
+/// The error of a call whose arguments can't be sent.
+fn unsendable(what: String) -> CallError {
+    CallError::Codec { what, started: false }
+}
+
+/// The error of a call that got no slot.
+fn refused(refusal: Refusal<Failure>, timeout: Option<Duration>) -> CallError {
+    match refusal {
+        Refusal::QueueFull { limit } => CallError::QueueFull { limit },
+        Refusal::Draining => CallError::Draining,
+        Refusal::BootFailed(failure) => CallError::BootFailed(failure),
+        Refusal::Timeout { phase, last_failure } => {
+            let phase = match phase {
+                WaitPhase::Queue => TimeoutPhase::Queue,
+                WaitPhase::Boot => TimeoutPhase::Boot,
+            };
+            CallError::Timeout { phase, after: timeout.unwrap_or_default(), boot: last_failure }
+        }
+    }
+}
+
+/// A deadline that the clock can't represent is no deadline.
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    now().checked_add(timeout?)
+}
+
+/// A new span: in the trace of the call that is served here, or in a trace of its own.
+fn next_trace() -> TraceContext {
+    let span_id = rand::random();
+    match CallContext::current().and_then(|caller| caller.trace) {
+        Some(caller) => TraceContext { span_id, ..caller },
+        None => TraceContext { trace_id: rand::random(), span_id, flags: 0 },
+    }
+}

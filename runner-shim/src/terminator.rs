@@ -144,7 +144,7 @@ pub enum Action {
         /// Time since the last work ended, or since the link first stood.
         idle_for: Duration,
     },
-    /// Answer new calls with [`flame_wire::failure::Failure::Draining`] from here on.
+    /// Answer new calls with [`flame_wire::failure::CallFailure::Draining`] from here on.
     RefuseNewCalls,
     /// Tell the parent that this runner takes no more work. At most once.
     AnnounceDraining(EndReason),

@@ -22,21 +22,21 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    fn opened(&mut self, stream: Stream, first: Message) {
+    fn on_stream_opened(&mut self, stream: Stream, first: Message) {
         self.served.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             let _ = stream.send_now(REPLY, first.body.into(), true);
             stream.detach();
         });
     }
-    fn control(&mut self, _: Message) {}
+    fn on_control(&mut self, _: Message) {}
 }
 
 struct Caller;
 
 impl Handler for Caller {
-    fn opened(&mut self, _: Stream, _: Message) {}
-    fn control(&mut self, _: Message) {}
+    fn on_stream_opened(&mut self, _: Stream, _: Message) {}
+    fn on_control(&mut self, _: Message) {}
 }
 
 struct Ends {
@@ -58,7 +58,7 @@ fn connect(
     let (sockets, next) = mpsc::channel(1);
     let (dials, dialled) = mpsc::unbounded_channel();
     let (parent, driver) = Driver::new(Side::Parent, config, |_| Caller);
-    tokio::spawn(driver.run(a, Sockets::Accepted(next)));
+    tokio::spawn(driver.run(a, SocketSource::Accepted(next)));
     let echo = Echo { served: served.clone() };
     let (runner, driver) = Driver::new(Side::Runner, config, |_| echo);
     let to_parent = sockets.clone();
@@ -72,7 +72,7 @@ fn connect(
             }
         })
     });
-    tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
+    tokio::spawn(driver.run(b, SocketSource::Dialled(dial)));
     Ends { parent, runner, served, sockets, dialled }
 }
 

@@ -162,7 +162,7 @@ impl Ecs {
         let log = own.and_then(|own| own.log.clone());
         let family = definition.map_or_else(|| family_of(&plan.task_definition), |it| it.family);
         // Of no other parent, in no other process: its sweeps take what has this id for its own.
-        let id = entropy::fresh().map_err(|error| BackendError::new(error.to_string()))?;
+        let id = entropy::random_bytes().map_err(|error| BackendError::new(error.to_string()))?;
         let asker = Asker {
             pool: request::plain(&pool.name),
             parent: format!("p-{:032x}", u128::from_le_bytes(id)),

@@ -142,7 +142,7 @@ pub(super) async fn result(sent: &mut Sent) -> Result<Message, CallError> {
     }
     sent.succeeded();
     // What it holds from here on is held for its caller, also where that was detached.
-    sent.stream.linger_no_more();
+    sent.stream.reset_on_drop();
     Ok(message)
 }
 

@@ -44,7 +44,7 @@ impl<T: Send + 'static> Child<T> {
     /// which for a plain function is when it returns. Also where it was
     /// [`detached`](Work::detached).
     pub fn stop(self) {
-        self.sent.stream.linger_no_more();
+        self.sent.stream.reset_on_drop();
     }
 
     /// The runner that it runs on.

@@ -9,7 +9,7 @@ use flame_runner_shim::calling::{CodecError, Encoded, HeldGuard, Timeout};
 use flame_runner_shim::context::CallContext;
 use flame_runner_shim::pump::pump;
 use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
-use flame_wire::failure::Failure;
+use flame_wire::failure::CallFailure;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
 use flame_wire::mux::{Message, Payload, SendError, TooManyStreams};
@@ -322,30 +322,30 @@ impl Sent {
     }
 
     fn failure(&self, body: &[u8]) -> CallError {
-        let failure = match Failure::decode(body) {
+        let failure = match CallFailure::decode(body) {
             Ok(failure) => failure,
             Err(error) => return self.protocol(&format!("its failure can't be read ({error})")),
         };
         match failure {
-            Failure::Panicked { message, location, backtrace } => {
+            CallFailure::Panicked { message, location, backtrace } => {
                 CallError::Panicked { message, location, backtrace }
             }
-            Failure::UnknownFunction { .. } => {
+            CallFailure::UnknownFunction { .. } => {
                 CallError::UnknownFunction { function: self.function, runner: self.runner }
             }
-            Failure::Codec { what } => CallError::Codec { what, error: None },
-            Failure::MissingState { state } => {
+            CallFailure::Codec { what } => CallError::Codec { what, error: None },
+            CallFailure::MissingState { state } => {
                 CallError::MissingState { function: self.function, state }
             }
-            Failure::DeadlinePassed => timeout(TimeoutPhase::Run, self.after),
-            Failure::Draining => CallError::RunnerLost {
+            CallFailure::DeadlinePassed => timeout(TimeoutPhase::Run, self.after),
+            CallFailure::Draining => CallError::RunnerLost {
                 started: false,
                 runner: self.runner,
                 reason: "it was draining".to_owned(),
             },
-            Failure::DepthExceeded { limit } => CallError::DepthExceeded { limit },
-            Failure::TooLarge { size, limit } => CallError::TooLarge { size, limit },
-            Failure::Cancelled => CallError::Cancelled,
+            CallFailure::DepthExceeded { limit } => CallError::DepthExceeded { limit },
+            CallFailure::TooLarge { size, limit } => CallError::TooLarge { size, limit },
+            CallFailure::Cancelled => CallError::Cancelled,
             other => self.protocol(&other.to_string()),
         }
     }
@@ -409,7 +409,7 @@ fn deadline(after: Option<Duration>) -> Option<Instant> {
 
 /// Lets a call go on without its caller, but nothing that it gives live on.
 pub(super) fn linger(stream: &Stream) {
-    stream.linger_until(Tag::Result.into());
+    stream.keep_on_drop_until(Tag::Result.into());
 }
 
 fn timeout(phase: TimeoutPhase, after: Option<Duration>) -> CallError {
@@ -421,7 +421,9 @@ fn lost(error: StreamError, started: bool, runner: RunnerRef) -> CallError {
         StreamError::Send(SendError::TooLarge { size, limit }) => {
             CallError::TooLarge { size, limit }
         }
-        StreamError::Full(TooManyStreams { limit }) => CallError::RunnerFull { runner, limit },
+        StreamError::TooManyStreams(TooManyStreams { limit }) => {
+            CallError::RunnerFull { runner, limit }
+        }
         error => CallError::RunnerLost { started, runner, reason: error.to_string() },
     }
 }

@@ -99,7 +99,7 @@ async fn next<T>(state: State<T>) -> Option<(Result<T, CallError>, State<T>)> {
     let mut running = match state {
         State::Ordered(order, reply) => match order.timed_from_now().send().await {
             Ok(sent) => {
-                sent.stream.limit(MAX_AHEAD);
+                sent.stream.set_message_limit(MAX_AHEAD);
                 Box::new(Running { sent, reply, reading: None })
             }
             Err(error) => return Some((Err(error), State::Over)),

@@ -1,6 +1,6 @@
 //! Calls over a link in memory, from the parent's side of it.
 
-use flame_link::{Driver, Link, LinkConfig, Sockets, in_memory};
+use flame_link::{Driver, Link, LinkConfig, SocketSource, in_memory};
 use flame_wire::body::BodyWriter;
 use flame_wire::ids::FunctionId;
 use flame_wire::mux::{Payload, Side};
@@ -11,8 +11,8 @@ use super::*;
 struct Deaf;
 
 impl Handler for Deaf {
-    fn opened(&mut self, _: Stream, _: Message) {}
-    fn control(&mut self, _: Message) {}
+    fn on_stream_opened(&mut self, _: Stream, _: Message) {}
+    fn on_control(&mut self, _: Message) {}
 }
 
 /// The calls of a runner, and the link that its parent has to it.
@@ -23,11 +23,11 @@ fn runner(max_depth: u8) -> (Arc<Calls>, Link) {
     let (parent, driver) = Driver::new(Side::Parent, config, |_| Deaf);
     // Neither side gets another socket.
     let (_, none) = mpsc::channel(1);
-    tokio::spawn(driver.run(a, Sockets::Accepted(none)));
+    tokio::spawn(driver.run(a, SocketSource::Accepted(none)));
     let ear = Ear(calls.clone());
     let (_, driver) = Driver::new(Side::Runner, config, |_| ear);
     let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
-    tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
+    tokio::spawn(driver.run(b, SocketSource::Dialled(dial)));
     (calls, parent)
 }
 

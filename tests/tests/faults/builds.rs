@@ -12,15 +12,15 @@ use flame_aws::backend::Process;
 use flame_aws::{
     BootFailure, BootFailureKind, BuildId, CallError, HostKind, PoolBuilder, RunnerRef,
 };
-use flame_link::{Chunks, Greeting, HelloError, ServerKey, accept};
+use flame_link::{ChunkSource, HelloError, IncomingHello, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
 use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
 use flame_tests::process::{ends_clean, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
 use flame_tests::proxy::{Proxy, Weather, pool_behind};
 use flame_tests::{Folder, Test, demo, impostor, other_build, process_pool, tests, until};
-use flame_wire::code::{CodeHash, CodeHasher, Offer, Wish, target};
-use flame_wire::hello::{Proof, Refusal};
+use flame_wire::code::{CodeHash, CodeHasher, Offer, OfferReply, target};
+use flame_wire::hello::{Proof, Rejection};
 use flame_wire::parent::{FlameParent, RunnerLimits};
 use flame_wire::token::Token;
 use rustix::process::Signal;
@@ -300,9 +300,9 @@ async fn only_a_good_token_is_offered_the_executable() {
     let parent = impostor::flame_parent(&folder.files()[0]);
     let mut hello = impostor::hello(&parent);
     hello.build = BuildId::new("of-yesterday");
-    let good = std::mem::replace(&mut hello.proof, Proof::First(Token::from_bytes([7; 32])));
+    let good = std::mem::replace(&mut hello.proof, Proof::BootToken(Token::from_bytes([7; 32])));
     let refused = impostor::knock_for_code(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Refused(Refusal::WrongToken))), "{refused:?}");
+    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::WrongToken))), "{refused:?}");
     hello.proof = good;
     let offered = impostor::knock_for_code(&parent, &hello).await.unwrap();
     assert_eq!(offered.offer().build, *build_id().unwrap());
@@ -312,7 +312,7 @@ async fn only_a_good_token_is_offered_the_executable() {
     assert_eq!(call.await.unwrap().unwrap(), 42);
     // And now it is used.
     let refused = impostor::knock_for_code(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Refused(Refusal::UsedToken))), "{refused:?}");
+    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::UsedToken))), "{refused:?}");
     ends_clean(&pool, &[]).await;
 }
 
@@ -324,8 +324,8 @@ struct Liar {
 
 struct Bytewise(u64);
 
-impl Chunks for Bytewise {
-    async fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+impl ChunkSource for Bytewise {
+    async fn next_chunk(&mut self) -> std::io::Result<Option<Bytes>> {
         let len = self.0.min(1000);
         self.0 -= len;
         Ok((len > 0).then(|| Bytes::from(vec![b'x'; usize::try_from(len).unwrap()])))
@@ -353,12 +353,12 @@ impl Liar {
         }
     }
 
-    async fn offers(&self, offer: Offer) -> Wish {
+    async fn offers(&self, offer: Offer) -> OfferReply {
         let (tcp, _) = self.listener.accept().await.unwrap();
-        let greeting = Greeting::read(accept(tcp, &self.key).await.unwrap()).await.unwrap();
+        let greeting = IncomingHello::read(accept(tcp, &self.key).await.unwrap()).await.unwrap();
         let bytes = Bytewise(offer.len);
         let offering = greeting.offer(offer).await.unwrap();
-        offering.hand_over(bytes).await.unwrap().outcome
+        offering.send(bytes).await.unwrap().reply
     }
 }
 
@@ -370,7 +370,7 @@ async fn offered(offer: Offer) -> (Output, String, Folder) {
         .env(FOLDER_ENV, folder.path().join("cache"))
         .output();
     let (output, heard) = tokio::join!(runner, liar.offers(offer));
-    let Wish::Failed(why) = heard else { panic!("{heard:?}") };
+    let OfferReply::Failed(why) = heard else { panic!("{heard:?}") };
     (output.unwrap(), why, folder)
 }
 

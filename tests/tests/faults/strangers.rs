@@ -9,7 +9,7 @@ use flame_link::{HelloError, Io, dial};
 use flame_tests::process::{self, ends_clean, until_gone};
 use flame_tests::{Folder, Test, Watcher, demo, impostor, process_pool, tests, until};
 use flame_wire::frame::{Data, Frame, Start, StreamId};
-use flame_wire::hello::Refusal;
+use flame_wire::hello::Rejection;
 use flame_wire::message::Tag;
 use flame_wire::packet::Packet;
 use flame_wire::parent::FlameParent;
@@ -117,13 +117,13 @@ async fn a_hello_that_is_none_is_sent_away() {
     let mut hello = impostor::hello(&parent);
     hello.protocol = 99;
     let refused = impostor::knock(&parent, &hello).await;
-    let Err(HelloError::Refused(Refusal::OtherProtocol { runner: 99, .. })) = refused else {
+    let Err(HelloError::Rejected(Rejection::OtherProtocol { runner: 99, .. })) = refused else {
         panic!("{refused:?}")
     };
     let mut hello = impostor::hello(&parent);
     hello.runner = flame_wire::ids::RunnerRef::from_bytes([9; 16]);
     let refused = impostor::knock(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Refused(Refusal::UnknownRunner))), "{refused:?}");
+    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::UnknownRunner))), "{refused:?}");
     // The place is still free.
     assert!(impostor::knock(&parent, &impostor::hello(&parent)).await.is_ok());
     process::kill(child);

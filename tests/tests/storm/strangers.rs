@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::{Greeted, dial, greet};
+use flame_link::{HelloOutcome, dial, say_hello};
 use flame_tests::impostor;
 use flame_wire::hello::Proof;
 use flame_wire::ids::RunnerRef;
@@ -100,23 +100,23 @@ impl Stranger {
             }
             6 => {
                 document.token = Token::from_bytes(self.random.random());
-                let proof = Proof::First(document.token.clone());
+                let proof = Proof::BootToken(document.token.clone());
                 self.knocks(&document, proof).await;
                 "a wrong token"
             }
             7 => {
-                let proof = Proof::Again(Token::from_bytes(self.random.random()));
+                let proof = Proof::ResumeKey(Token::from_bytes(self.random.random()));
                 self.knocks(&document, proof).await;
                 "a wrong key to come back"
             }
             8 => {
                 document.runner = RunnerRef::from_bytes(self.random.random());
-                let proof = Proof::First(document.token.clone());
+                let proof = Proof::BootToken(document.token.clone());
                 self.knocks(&document, proof).await;
                 "a runner that nobody knows"
             }
             _ => {
-                let proof = Proof::First(document.token.clone());
+                let proof = Proof::BootToken(document.token.clone());
                 self.knocks(&document, proof).await;
                 "a hello that was said before"
             }
@@ -164,7 +164,7 @@ impl Stranger {
         hello.proof = proof;
         // A listener with too many at its door may hang up on any; the pool before this one is gone.
         let Ok(io) = dial(&document.address, document.fingerprint).await else { return };
-        if let Ok(Greeted::In(..)) = greet(io, &hello).await {
+        if let Ok(HelloOutcome::Welcomed(..)) = say_hello(io, &hello).await {
             let words = format!("{:?} as {}", hello.proof, hello.runner);
             self.ground.calls.wrong("strangers let in", &words);
         }

@@ -7,7 +7,7 @@
 
 use flame_runner_shim::host::lambda::Answer;
 use flame_runner_shim::terminator::EXIT_NEVER_CONNECTED;
-use flame_wire::hello::Refusal as Unwanted;
+use flame_wire::hello::Rejection as Unwanted;
 use flame_wire::message::EndReason;
 use serde::Deserialize;
 

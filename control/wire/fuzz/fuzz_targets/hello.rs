@@ -2,12 +2,12 @@
 #![no_main]
 
 use bytes::BytesMut;
-use flame_wire::code::Wish;
+use flame_wire::code::OfferReply;
 use flame_wire::hello::{Answer, Hello};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Hello::decode(&mut BytesMut::from(bytes));
     let _ = Answer::decode(&mut BytesMut::from(bytes));
-    let _ = Wish::decode(&mut BytesMut::from(bytes));
+    let _ = OfferReply::decode(&mut BytesMut::from(bytes));
 });

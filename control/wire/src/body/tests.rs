@@ -11,7 +11,7 @@ pub(crate) fn body(value: &[u8], blobs: &[&[u8]]) -> Body {
 }
 
 /// The message as one piece, as the receiver has it.
-pub(crate) fn joined(parts: Parts) -> Bytes {
+pub(crate) fn joined(parts: MessageParts) -> Bytes {
     let total = parts.total();
     let all = parts.collect::<Vec<_>>().concat();
     assert_eq!(all.len() as u64, total, "the announced length is that of the parts");

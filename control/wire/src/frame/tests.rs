@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{Damage, arbitrary_bytes};
 
-fn data() -> Data {
-    Data {
+fn data() -> DataFrame {
+    DataFrame {
         stream: StreamId(2),
         start: None,
         opens: None,
@@ -28,16 +28,16 @@ fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
 
 #[test]
 fn frames_have_these_bytes() {
-    let start = Some(Start { tag: 1, total: 0x0203 });
+    let start = Some(MessageStart { tag: 1, total: 0x0203 });
     let opens = Some(vec![StreamId(4), StreamId(0x0605)]);
     for (frame, bytes) in [
         (Frame::Data(data()), b"\x01\x00\x02\0\0\0\0\0\0\0hi".as_slice()),
         (
-            Frame::Data(Data { start, end: true, ..data() }),
+            Frame::Data(DataFrame { start, end: true, ..data() }),
             b"\x01\x05\x02\0\0\0\0\0\0\0\x01\x03\x02\0\0\0\0\0\0hi",
         ),
         (
-            Frame::Data(Data { start, opens, ..data() }),
+            Frame::Data(DataFrame { start, opens, ..data() }),
             b"\x01\x03\x02\0\0\0\0\0\0\0\x01\x03\x02\0\0\0\0\0\0\
               \x02\0\x04\0\0\0\0\0\0\0\x05\x06\0\0\0\0\0\0hi",
         ),
@@ -68,19 +68,19 @@ fn a_frame_over_the_limit_is_refused() {
 
 #[test]
 fn more_streams_than_a_frame_opens_are_refused_before_they_are_read() {
-    let opens = Some(vec![StreamId(7); MAX_OPENS]);
-    let most = Frame::Data(Data { opens, ..data() });
+    let opens = Some(vec![StreamId(7); MAX_SIBLINGS]);
+    let most = Frame::Data(DataFrame { opens, ..data() });
     assert_eq!(Frame::decode(encoded(&most)), Ok(most));
-    let (what, len, max) = ("opens", MAX_OPENS + 1, MAX_OPENS);
+    let (what, len, max) = ("list of siblings", MAX_SIBLINGS + 1, MAX_SIBLINGS);
     let more = [&[DATA, OPENS, 0, 0, 0, 0, 0, 0, 0, 0], [1, 1].as_slice()].concat();
     assert_eq!(decode(&more), Err(DecodeError::TooLong { what, len, max }));
 }
 
 #[test]
 fn a_header_cut_anywhere_is_refused() {
-    let start = Some(Start { tag: 1, total: 2 });
+    let start = Some(MessageStart { tag: 1, total: 2 });
     let opens = Some(vec![StreamId(4)]);
-    let whole = encoded(&Frame::Data(Data { start, opens, payload: Bytes::new(), ..data() }));
+    let whole = encoded(&Frame::Data(DataFrame { start, opens, payload: Bytes::new(), ..data() }));
     for len in 0..whole.len() {
         let short = DecodeError::TooShort { what: "frame" };
         assert_eq!(Frame::decode(whole.slice(..len)), Err(short), "{len}");
@@ -107,7 +107,7 @@ fn the_payload_is_a_slice_of_what_came() {
 
 pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
     let stream = || any::<u64>().prop_map(StreamId);
-    let start = any::<(u8, u64)>().prop_map(|(tag, total)| Start { tag, total });
+    let start = any::<(u8, u64)>().prop_map(|(tag, total)| MessageStart { tag, total });
     let data = (
         stream(),
         option::of(start),
@@ -115,7 +115,7 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
         any::<bool>(),
         vec(any::<u8>(), 0..300),
     )
-        .prop_map(|(stream, start, opens, end, payload)| Data {
+        .prop_map(|(stream, start, opens, end, payload)| DataFrame {
             stream,
             start,
             opens,

@@ -10,7 +10,7 @@ fn hello() -> Hello {
     Hello {
         protocol: PROTOCOL,
         runner: RunnerRef::from_bytes([0xab; 16]),
-        proof: Proof::First(Token::from_bytes([7; 32])),
+        proof: Proof::BootToken(Token::from_bytes([7; 32])),
         build: BuildId::new("b1"),
         instance: "pid-9".into(),
         pid: Some(9),
@@ -30,7 +30,7 @@ fn encoded(hello: &Hello) -> BytesMut {
     out
 }
 
-fn encoded_answer(answer: &Answer) -> BytesMut {
+fn encoded_answer(answer: &HelloReply) -> BytesMut {
     let mut out = BytesMut::new();
     answer.encode_to(&mut out).unwrap();
     out
@@ -67,19 +67,22 @@ fn a_hello_has_these_bytes() {
 
 #[test]
 fn answers_have_these_bytes() {
-    let builds = |parent, runner| Refusal::OtherBuild {
+    let builds = |parent, runner| Rejection::OtherBuild {
         parent: BuildId::new(parent),
         runner: BuildId::new(runner),
-        sync: NoSync::Off,
+        sync: NoCodeSync::Disabled,
     };
     for (answer, bytes) in [
         (
-            Answer::Welcome { resume: Token::from_bytes([9; 32]) },
+            HelloReply::Welcome { resume: Token::from_bytes([9; 32]) },
             [b"\x33\x00\x81\xa7Welcome\x81\xa6resume\xc4\x20".as_slice(), &[9; 32]].concat(),
         ),
-        (Answer::Refused(Refusal::UsedToken), b"\x13\x00\x81\xa7Refused\xa9UsedToken".to_vec()),
         (
-            Answer::Refused(builds("x", "y")),
+            HelloReply::Rejected(Rejection::UsedToken),
+            b"\x13\x00\x81\xa7Refused\xa9UsedToken".to_vec(),
+        ),
+        (
+            HelloReply::Rejected(builds("x", "y")),
             [
                 b"\x31\x00\x81\xa7Refused\x81\xaaOtherBuild\x83".as_slice(),
                 b"\xa6parent\xa1x\xa6runner\xa1y\xa4sync\xa3Off",
@@ -87,11 +90,11 @@ fn answers_have_these_bytes() {
             .concat(),
         ),
         (
-            Answer::Refused(Refusal::Malformed("no".into())),
+            HelloReply::Rejected(Rejection::Malformed("no".into())),
             b"\x17\x00\x81\xa7Refused\x81\xa9Malformed\xa2no".to_vec(),
         ),
         (
-            Answer::Offered(offer()),
+            HelloReply::CodeOffered(offer()),
             [
                 b"\x4c\x00\x81\xa7Offered\x84\xa5build\xa2b2\xa3len\xcd\x01\x2c".as_slice(),
                 b"\xa4hash\xc4\x20",
@@ -102,7 +105,7 @@ fn answers_have_these_bytes() {
         ),
     ] {
         assert_eq!(encoded_answer(&answer), bytes, "{answer:?}");
-        assert_eq!(Answer::decode(&mut bytes.as_slice().into()), Ok(Some(answer)));
+        assert_eq!(HelloReply::decode(&mut bytes.as_slice().into()), Ok(Some(answer)));
     }
 }
 
@@ -139,7 +142,7 @@ fn a_hello_of_another_protocol_is_named_as_such_even_if_nothing_else_is_understo
     let error = Hello::decode(&mut newer).unwrap_err();
     let other = DecodeError::OtherVersion { what: "hello", found: 9, known: PROTOCOL };
     assert_eq!(error, other);
-    assert_eq!(Refusal::from(error), Refusal::OtherProtocol { parent: PROTOCOL, runner: 9 });
+    assert_eq!(Rejection::from(error), Rejection::OtherProtocol { parent: PROTOCOL, runner: 9 });
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn a_hello_of_another_protocol_that_is_understood_keeps_its_number() {
 #[test]
 fn a_hello_that_makes_no_sense_is_answered_with_what_is_wrong() {
     let error = Hello::decode(&mut framed(b"\x81\xa8protocol\x02")).unwrap_err();
-    let Refusal::Malformed(what) = Refusal::from(error) else { panic!("malformed") };
+    let Rejection::Malformed(what) = Rejection::from(error) else { panic!("malformed") };
     assert!(what.contains("missing field `runner`"), "{what}");
 }
 
@@ -167,7 +170,7 @@ fn fields_of_the_future_are_passed_over_and_missing_options_are_none() {
         b"\xa3new\x93\x01\x02\x03",
     ]
     .concat();
-    let known = Hello { pid: None, life: 0, ..hello() };
+    let known = Hello { pid: None, incarnation: 0, ..hello() };
     assert_eq!(Hello::decode(&mut framed(&message)), Ok(Some(known)));
 }
 
@@ -193,37 +196,37 @@ fn the_longest_texts_still_fit() {
     let arrived = Hello::decode(&mut encoded(&hello)).unwrap().unwrap();
     assert!(arrived.instance.len() <= MAX_INSTANCE && arrived.instance.ends_with('…'));
     assert_eq!(arrived.build, hello.build);
-    let answer = Answer::Refused(Refusal::Malformed(long));
+    let answer = HelloReply::Rejected(Rejection::Malformed(long));
     assert!(encoded_answer(&answer).len() < MAX_HELLO);
 }
 
 #[test]
 fn debug_shows_no_token() {
     let shown =
-        format!("{:?} {:?}", hello(), Answer::Welcome { resume: Token::from_bytes([7; 32]) });
+        format!("{:?} {:?}", hello(), HelloReply::Welcome { resume: Token::from_bytes([7; 32]) });
     assert_eq!(shown.matches("Token(secret)").count(), 2, "{shown}");
     assert!(!shown.contains("7, 7"), "{shown}");
 }
 
 #[test]
 fn every_refusal_says_what_to_do_or_that_there_is_nothing_to_do() {
-    let other_build = |sync| Refusal::OtherBuild {
+    let other_build = |sync| Rejection::OtherBuild {
         parent: BuildId::new("the parent's"),
         runner: BuildId::new("the runner's"),
         sync,
     };
     for (refusal, advice) in [
-        (Refusal::WrongToken, "boot runners through their pool"),
-        (Refusal::UsedToken, "do not restart, copy or retry a runner"),
-        (Refusal::ExpiredToken, "raise it, or boot faster"),
-        (Refusal::UnknownRunner, "the pool boots another"),
-        (other_build(NoSync::Off), "by `code_sync`"),
-        (other_build(NoSync::Host(HostKind::Lambda)), "deploy the same executable"),
-        (other_build(NoSync::Again), "unset it there"),
-        (other_build(NoSync::TooOften(9)), "see what cuts its connection"),
-        (Refusal::OtherProtocol { parent: 1, runner: 2 }, "the same version of flame-aws"),
-        (Refusal::Draining, "nothing is wrong with this one"),
-        (Refusal::Malformed("x".into()), "the same version of flame-aws"),
+        (Rejection::WrongToken, "boot runners through their pool"),
+        (Rejection::UsedToken, "do not restart, copy or retry a runner"),
+        (Rejection::ExpiredToken, "raise it, or boot faster"),
+        (Rejection::UnknownRunner, "the pool boots another"),
+        (other_build(NoCodeSync::Disabled), "by `code_sync`"),
+        (other_build(NoCodeSync::UnsupportedHost(HostKind::Lambda)), "deploy the same executable"),
+        (other_build(NoCodeSync::StillAnotherBuild), "unset it there"),
+        (other_build(NoCodeSync::TooManyOffers(9)), "see what cuts its connection"),
+        (Rejection::OtherProtocol { parent: 1, runner: 2 }, "the same version of flame-aws"),
+        (Rejection::Draining, "nothing is wrong with this one"),
+        (Rejection::Malformed("x".into()), "the same version of flame-aws"),
     ] {
         assert!(refusal.to_string().contains(advice), "{refusal}");
     }
@@ -231,7 +234,7 @@ fn every_refusal_says_what_to_do_or_that_there_is_nothing_to_do() {
 
 fn any_hello() -> impl Strategy<Value = Hello> {
     let token = || any::<[u8; 32]>().prop_map(Token::from_bytes);
-    let proof = prop_oneof![token().prop_map(Proof::First), token().prop_map(Proof::Again)];
+    let proof = prop_oneof![token().prop_map(Proof::BootToken), token().prop_map(Proof::ResumeKey)];
     (
         any::<u16>(),
         any::<[u8; 16]>().prop_map(RunnerRef::from_bytes),
@@ -248,34 +251,35 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         })
 }
 
-fn any_answer() -> impl Strategy<Value = Answer> {
+fn any_answer() -> impl Strategy<Value = HelloReply> {
     let build = || "\\PC{0,200}".prop_map(BuildId::new);
     let sync = prop_oneof![
-        Just(NoSync::Off),
-        Just(NoSync::Host(HostKind::Lambda)),
-        Just(NoSync::Again),
-        any::<u32>().prop_map(NoSync::TooOften),
+        Just(NoCodeSync::Disabled),
+        Just(NoCodeSync::UnsupportedHost(HostKind::Lambda)),
+        Just(NoCodeSync::StillAnotherBuild),
+        any::<u32>().prop_map(NoCodeSync::TooManyOffers),
     ];
     let refusal = prop_oneof![
-        Just(Refusal::WrongToken),
-        Just(Refusal::UsedToken),
-        Just(Refusal::ExpiredToken),
-        Just(Refusal::UnknownRunner),
-        (build(), build(), sync).prop_map(|(parent, runner, sync)| Refusal::OtherBuild {
+        Just(Rejection::WrongToken),
+        Just(Rejection::UsedToken),
+        Just(Rejection::ExpiredToken),
+        Just(Rejection::UnknownRunner),
+        (build(), build(), sync).prop_map(|(parent, runner, sync)| Rejection::OtherBuild {
             parent,
             runner,
             sync
         }),
-        any::<(u16, u16)>().prop_map(|(parent, runner)| Refusal::OtherProtocol { parent, runner }),
-        Just(Refusal::Draining),
-        "\\PC{0,80}".prop_map(Refusal::Malformed),
+        any::<(u16, u16)>()
+            .prop_map(|(parent, runner)| Rejection::OtherProtocol { parent, runner }),
+        Just(Rejection::Draining),
+        "\\PC{0,80}".prop_map(Rejection::Malformed),
     ];
     prop_oneof![
-        any::<[u8; 32]>().prop_map(|key| Answer::Welcome { resume: Token::from_bytes(key) }),
-        refusal.prop_map(Answer::Refused),
+        any::<[u8; 32]>().prop_map(|key| HelloReply::Welcome { resume: Token::from_bytes(key) }),
+        refusal.prop_map(HelloReply::Rejected),
         (build(), any::<u64>(), any::<[u8; 32]>(), "\\PC{0,16}").prop_map(
             |(build, len, hash, target)| {
-                Answer::Offered(Offer { build, len, hash: CodeHash(hash), target })
+                HelloReply::CodeOffered(Offer { build, len, hash: CodeHash(hash), target })
             }
         ),
     ]
@@ -285,15 +289,15 @@ proptest! {
     #[test]
     fn the_exchange_comes_back_as_it_was(hello in any_hello(), answer in any_answer()) {
         prop_assert_eq!(Hello::decode(&mut encoded(&hello)), Ok(Some(hello)));
-        prop_assert_eq!(Answer::decode(&mut encoded_answer(&answer)), Ok(Some(answer)));
+        prop_assert_eq!(HelloReply::decode(&mut encoded_answer(&answer)), Ok(Some(answer)));
     }
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in arbitrary_bytes(200)) {
         let _ = Hello::decode(&mut bytes.as_slice().into());
-        let _ = Answer::decode(&mut bytes.as_slice().into());
+        let _ = HelloReply::decode(&mut bytes.as_slice().into());
         let _ = Hello::decode(&mut framed(&bytes));
-        let _ = Answer::decode(&mut framed(&bytes));
+        let _ = HelloReply::decode(&mut framed(&bytes));
     }
 
     #[test]
@@ -304,6 +308,6 @@ proptest! {
     ) {
         let damaged = |bytes: BytesMut| BytesMut::from(Damage::all(&damage, bytes.to_vec()).as_slice());
         let _ = Hello::decode(&mut damaged(encoded(&hello)));
-        let _ = Answer::decode(&mut damaged(encoded_answer(&answer)));
+        let _ = HelloReply::decode(&mut damaged(encoded_answer(&answer)));
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{Mux, MuxConfig, MuxEvent, MuxViolation, Payload, SendError, Side, TooManyStreams};
-use crate::frame::{Data, Frame, MAX_FRAME, Start, StreamId};
+use crate::frame::{DataFrame, Frame, MAX_FRAME, MessageStart, StreamId};
 
 const CONFIG: MuxConfig = MuxConfig { window: 256 * 1024, max_message: 1 << 26, max_streams: 8 };
 
@@ -107,8 +107,8 @@ fn limited(limit: u32) -> (Mux, Mux, StreamId) {
     parent.send(id, 3, payload(1), false).unwrap();
     carry(&mut parent, &mut runner);
     assert!(runner.claim(id));
-    parent.limit(id, limit);
-    runner.limit(id, limit);
+    parent.set_message_limit(id, limit);
+    runner.set_message_limit(id, limit);
     assert!(runner.receive(id).is_some());
     carry(&mut runner, &mut parent);
     events(&mut parent);
@@ -153,7 +153,7 @@ fn the_end_and_a_conclusion_pass_a_limit() {
         if conclude {
             parent.conclude(id, 6, payload(1)).unwrap();
         } else {
-            assert!(parent.is_covered(id));
+            assert!(parent.is_within_credit(id));
             parent.send(id, 5, payload(0), true).unwrap();
         }
         carry(&mut parent, &mut runner);
@@ -166,13 +166,13 @@ fn the_end_and_a_conclusion_pass_a_limit() {
 #[test]
 fn a_message_can_count_as_read_later_than_it_is_received() {
     let (mut parent, mut runner, id) = limited(4);
-    runner.read_later(id);
+    runner.mark_read_manually(id);
     let mut waiting = send_while_room(&mut parent, &mut runner, id);
     for _ in 0..3 {
         while runner.receive(id).is_some() {}
         carry(&mut runner, &mut parent);
         assert!(!parent.has_room(id), "the app has not read them");
-        runner.has_read(id, 2);
+        runner.mark_read(id, 2);
         waiting -= 2;
         carry(&mut runner, &mut parent);
         waiting += send_while_room(&mut parent, &mut runner, id);
@@ -260,14 +260,14 @@ fn what_is_covered_arrives_with_its_end_although_nobody_reads() {
         carry(&mut parent, &mut runner);
         assert!(runner.claim(id));
         let mut sent = 0;
-        while runner.is_covered(id) {
+        while runner.is_within_credit(id) {
             runner.send(id, 3, payload(len), false).unwrap();
             sent += 1;
         }
         carry(&mut runner, &mut parent);
         // Once enough is read, there is credit for the rest.
         let mut told = true;
-        while !runner.is_covered(id) {
+        while !runner.is_within_credit(id) {
             events(&mut runner);
             assert!(parent.receive(id).is_some(), "{len}");
             carry(&mut parent, &mut runner);
@@ -299,15 +299,15 @@ fn a_conclusion_that_is_not_wanted_closes_the_stream() {
 #[test]
 fn only_a_conclusion_may_cut_a_message_short() {
     let frame = |start, end, len| {
-        let start = Some(Start { tag: 3, total: start });
+        let start = Some(MessageStart { tag: 3, total: start });
         let payload = Bytes::from(vec![0; len]);
-        Frame::Data(Data { stream: StreamId(1), start, opens: None, end, payload })
+        Frame::Data(DataFrame { stream: StreamId(1), start, opens: None, end, payload })
     };
     for bad in [frame(10, false, 10), frame(20, false, 10)] {
         let (mut parent, _) = pair();
-        let first = Data {
+        let first = DataFrame {
             stream: StreamId(1),
-            start: Some(Start { tag: 3, total: 9 }),
+            start: Some(MessageStart { tag: 3, total: 9 }),
             opens: Some(vec![]),
             end: false,
             payload: Bytes::from_static(b"1"),
@@ -578,9 +578,9 @@ fn a_message_beyond_the_limit_is_refused_before_it_is_queued() {
 }
 
 fn data(stream: u64, total: Option<u64>, len: usize, opens: bool, end: bool) -> Frame {
-    Frame::Data(Data {
+    Frame::Data(DataFrame {
         stream: StreamId(stream),
-        start: total.map(|total| Start { tag: 1, total }),
+        start: total.map(|total| MessageStart { tag: 1, total }),
         opens: opens.then(Vec::new),
         end,
         payload: Bytes::from(vec![0; len]),

@@ -149,7 +149,7 @@ fn text_of_another_kind_is_no_document() {
         " flame1.AAAA",
         "FLAME1.AAAA",
     ] {
-        assert_eq!(FlameParent::decode(text), Err(ParentError::NotAParent), "{text:?}");
+        assert_eq!(FlameParent::decode(text), Err(ParentError::WrongPrefix), "{text:?}");
     }
 }
 
@@ -375,7 +375,7 @@ fn any_parent() -> impl Strategy<Value = FlameParent> {
             RunnerLimits {
                 failsafe_ms,
                 reconnect_timeout_ms: reconnect_timeout_ms
-                    .max(RunnerLimits::least_reconnect_timeout_ms(ping_ms * 2)),
+                    .max(RunnerLimits::min_reconnect_timeout_ms(ping_ms * 2)),
                 idle_ms,
                 max_lifetime_ms,
                 shutdown_ms,

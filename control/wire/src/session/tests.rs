@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{ACK_BYTES, Session, Violation, Weight};
+use super::{ACK_BYTES, Session, SessionViolation, Weight};
 use crate::packet::Packet;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -87,15 +87,22 @@ fn the_replay_queue_says_when_it_is_full_and_an_acknowledgement_makes_room() {
 fn a_peer_that_breaks_the_protocol_is_found_out() {
     let now = start();
     let (mut a, mut b) = pair(now);
-    assert_eq!(a.acknowledged(1), Err(Violation::Ack { got: 1, sent: 0 }));
-    assert_eq!(a.resumed(0), Err(Violation::Order), "resumed twice");
-    assert_eq!(b.receive(now, 1, 0, Numbered(1, 1)), Err(Violation::Gap { want: 0, got: 1 }));
+    assert_eq!(a.acknowledged(1), Err(SessionViolation::Ack { got: 1, sent: 0 }));
+    assert_eq!(a.resumed(0), Err(SessionViolation::NotResumed), "resumed twice");
+    assert_eq!(
+        b.receive(now, 1, 0, Numbered(1, 1)),
+        Err(SessionViolation::Gap { want: 0, got: 1 })
+    );
     a.send(Numbered(1, 1));
     a.acknowledged(1).unwrap();
     a.disconnected();
-    assert_eq!(a.receive(now, 0, 0, Numbered(1, 1)), Err(Violation::Order), "no socket");
+    assert_eq!(
+        a.receive(now, 0, 0, Numbered(1, 1)),
+        Err(SessionViolation::NotResumed),
+        "no socket"
+    );
     a.connected();
-    assert_eq!(a.resumed(0), Err(Violation::Amnesia { want: 0 }));
+    assert_eq!(a.resumed(0), Err(SessionViolation::StateLost { want: 0 }));
 }
 
 #[derive(Debug, Clone)]

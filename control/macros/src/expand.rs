@@ -1,32 +1,37 @@
-//! What a remote function becomes.
+//! Expands a remote function.
 //!
 //! ```text
 //!   #[remote]                         fn double(n: u32) -> Work<'static, u64> {
-//!   async fn double(n: u32) -> u64 {      enum Body {}                  the app's code, under
+//!   async fn double(n: u32) -> u64 {      enum Body {}
 //!       u64::from(n) * 2       ===>       impl Body { async fn double(n: u32) -> u64 { .. } }
-//!   }                                     fn run(n: u32) -> impl Future + Send   states filled in
-//!                                         fn codec() -> Codec<u64>               result's way back
-//!                                         static ENTRY: Entry = ..               runs it over there
-//!                                         work(&ENTRY, (n,), ..)                 runs it here
+//!   }                                         // the app's code
+//!                                         fn run(n: u32) -> impl Future + Send
+//!                                             // calls the body, and passes the states
+//!                                         fn codec() -> Codec<u64>
+//!                                             // encodes the result
+//!                                         static ENTRY: Entry = ..;
+//!                                             // runs the function on a runner
+//!                                         work(&ENTRY, (n,), ..)
+//!                                             // runs the function in the parent
 //!                                     }
 //! ```
 //!
-//! A method becomes three items of its impl block, and one beside the block:
+//! A method becomes three items in its impl block, and one beside the block:
 //!
 //! ```text
 //!   impl Word {
-//!       async fn __flame_length(&self) -> usize { .. }      the app's code, which may name `Self`
-//!       const fn __remote_length() -> Method<..> { .. }     all the parts above
+//!       async fn __flame_length(&self) -> usize { .. }      the app's code, which may use `Self`
+//!       const fn __remote_length() -> Method<..> { .. }     all of the parts above
 //!       fn length(&self) -> Work<usize> { Word::__remote_length().work((self,)) }
 //!   }
 //!   static ENTRY: Entry = *Word::__remote_length().entry;
 //! ```
 //!
-//! The entry stands outside for the sake of clippy: the check that linkme puts into it has an `unsafe`
-//! block, and clippy warns of those in the impl blocks of a type that derives `Deserialize`.
+//! The entry is outside the impl block because of clippy: linkme adds an `unsafe` block to it, and clippy
+//! warns about `unsafe` in the impl blocks of a type that derives `Deserialize`.
 //!
-//! Each bound on a type of the app is asked for in one place, at the span of that type, so that
-//! what the compiler refuses is refused once and points at the app's own code.
+//! Each bound on a type of the app is required in one place, at the span of that type. So the compiler
+//! reports an unsatisfied bound once, and points at the app's own code.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -34,35 +39,35 @@ use syn::{FnArg, Index, Lifetime, Type, ext::IdentExt, spanned::Spanned};
 
 use crate::{
     attributes,
-    signature::{Function, Outcome, Parameter, Role},
+    signature::{Output, Parameter, ParameterRole, RemoteFunction},
 };
 
-/// The items that a function becomes.
+/// The items that replace a function.
 pub(crate) struct Expansion {
-    /// In the place of the function.
+    /// The items at the position of the function.
     pub(crate) items: TokenStream,
-    /// The entry of a method, beside its impl block.
+    /// The entry of a method, which is placed beside the impl block.
     pub(crate) beside: Option<TokenStream>,
 }
 
-pub(crate) fn function(function: &Function) -> Expansion {
-    let body = Body::of(function);
-    let parts = Parts { function, body: &body.path };
+pub(crate) fn function(function: &RemoteFunction) -> Expansion {
+    let body = BodyItem::of(function);
+    let expander = Expander { function, body: &body.path };
     match &function.owner {
-        Some(owner) => parts.method(owner, &body.item),
-        None => Expansion { items: parts.free(&body.item), beside: None },
+        Some(owner) => expander.method(owner, &body.item),
+        None => Expansion { items: expander.free(&body.item), beside: None },
     }
 }
 
-/// The app's code, and how to name it.
-struct Body {
+/// The app's code, and the path to it.
+struct BodyItem {
     item: TokenStream,
     path: TokenStream,
 }
 
-impl Body {
-    fn of(function: &Function) -> Self {
-        let Function { attributes, asyncness, name, output, block, .. } = function;
+impl BodyItem {
+    fn of(function: &RemoteFunction) -> Self {
+        let RemoteFunction { attributes, asyncness, name, output, block, .. } = function;
         let attributes = &attributes.body;
         let inputs = function.parameters.iter().map(|parameter| &parameter.written);
         if let Some(owner) = &function.owner {
@@ -76,8 +81,8 @@ impl Body {
                 path: quote!(<#owner>::#name),
             }
         } else {
-            // An associated function has the function's own name, for spans and backtraces, and
-            // does not hide the remote function from the code, which may call itself.
+            // An associated function can have the name of the remote function, for spans and
+            // backtraces, without hiding the remote function from the code, which may call itself.
             Self {
                 item: quote! {
                     enum __FlameBody {}
@@ -92,7 +97,7 @@ impl Body {
     }
 }
 
-/// An argument of the function that the app calls.
+/// A parameter of the function that the app calls.
 fn outer_input(argument: &Parameter) -> TokenStream {
     let Parameter { written, name, of, by_reference, .. } = argument;
     match (written, by_reference) {
@@ -109,19 +114,19 @@ fn outer_input(argument: &Parameter) -> TokenStream {
     }
 }
 
-/// The parts of a function.
-struct Parts<'f> {
-    function: &'f Function,
+/// Makes the parts of the expansion.
+struct Expander<'f> {
+    function: &'f RemoteFunction,
     body: &'f TokenStream,
 }
 
-impl Parts<'_> {
-    /// A function outside any impl block: it has all of its parts in itself.
+impl Expander<'_> {
+    /// A function outside an impl block: it contains all parts.
     fn free(&self, body: &TokenStream) -> TokenStream {
         let root = &self.function.root;
         let work = match self.function.result {
-            Outcome::One(_) => quote!(work),
-            Outcome::Stream(_) => quote!(stream_work),
+            Output::One(_) => quote!(work),
+            Output::Stream(_) => quote!(stream_work),
         };
         let (items, entry) = (self.items(), self.entry());
         let (given, encode, start) = (self.given(), self.encode(), self.start());
@@ -139,18 +144,18 @@ impl Parts<'_> {
     }
 
     fn method(&self, owner: &Type, body: &TokenStream) -> Expansion {
-        let Function { root, attributes, name, .. } = self.function;
+        let RemoteFunction { root, attributes, name, .. } = self.function;
         let remote = format_ident!("__remote_{}", name.unraw(), span = Span::call_site());
         let given = self.given();
         let outer = self.outer(&quote!(<#owner>::#remote().work(#given)));
 
-        let around = attributes::around(&attributes.outer);
+        let around = attributes::shared(&attributes.outer);
         let generics = self.generics();
         let lifetime = self.lifetime();
-        let (types, of) = (self.types(), self.function.result.of());
+        let (types, of) = (self.types(), self.function.result.sent_type());
         let runs = match self.function.result {
-            Outcome::One(_) => quote!(BoxFuture),
-            Outcome::Stream(_) => quote!(BoxStream),
+            Output::One(_) => quote!(BoxFuture),
+            Output::Stream(_) => quote!(BoxStream),
         };
         let (items, entry) = (self.items(), self.entry());
         let (encode, start) = (self.encode(), self.start());
@@ -182,14 +187,14 @@ impl Parts<'_> {
 
     /// The function that the app calls.
     fn outer(&self, block: &TokenStream) -> TokenStream {
-        let Function { root, attributes, visibility, name, result, .. } = self.function;
+        let RemoteFunction { root, attributes, visibility, name, result, .. } = self.function;
         let attributes = &attributes.outer;
         let (generics, lifetime) = (self.generics(), self.lifetime());
         let inputs = self.function.arguments().map(outer_input);
-        let of = result.of();
+        let of = result.sent_type();
         let work = match result {
-            Outcome::One(_) => quote!(Work),
-            Outcome::Stream(_) => quote!(StreamWork),
+            Output::One(_) => quote!(Work),
+            Output::Stream(_) => quote!(StreamWork),
         };
         quote! {
             #(#attributes)*
@@ -199,7 +204,7 @@ impl Parts<'_> {
         }
     }
 
-    /// What the entry and the work are made of.
+    /// The items that the entry and the work use.
     fn items(&self) -> TokenStream {
         let (states, run, codec) = (self.states(), self.run(), self.codec());
         quote!(#states #run #codec)
@@ -218,26 +223,26 @@ impl Parts<'_> {
     }
 
     fn borrows_state(&self) -> bool {
-        let mut states = self.function.parameters.iter().filter(|p| p.role == Role::State);
+        let mut states = self.function.parameters.iter().filter(|p| p.role == ParameterRole::State);
         states.any(|state| state.by_reference)
     }
 
-    /// How long the work lives.
+    /// The lifetime of the work.
     fn lifetime_name(&self) -> &'static str {
         if self.borrows() { "'__flame" } else { "'static" }
     }
 
     fn is_plain(&self) -> bool {
-        matches!(self.function.result, Outcome::One(_)) && self.function.asyncness.is_none()
+        matches!(self.function.result, Output::One(_)) && self.function.asyncness.is_none()
     }
 
     fn names(&self) -> Vec<&Ident> {
         self.function.arguments().map(|argument| &argument.name).collect()
     }
 
-    /// One constant for each state, which also asks for the type's bounds.
+    /// One constant for each state. It also requires the bounds on the type of the state.
     fn states(&self) -> TokenStream {
-        let states = self.function.parameters.iter().filter(|p| p.role == Role::State);
+        let states = self.function.parameters.iter().filter(|p| p.role == ParameterRole::State);
         let states = states.enumerate().map(|(index, Parameter { of, .. })| {
             let name = state_name(index);
             quote_spanned! {of.span()=>
@@ -245,7 +250,8 @@ impl Parts<'_> {
                     <__flame::App as __flame::Keeps<#of>>::STATE;
             }
         });
-        let count = self.function.parameters.iter().filter(|p| p.role == Role::State).count();
+        let count =
+            self.function.parameters.iter().filter(|p| p.role == ParameterRole::State).count();
         let needs = (0..count).map(state_name);
         quote! {
             #(#states)*
@@ -253,11 +259,11 @@ impl Parts<'_> {
         }
     }
 
-    /// The body called: arguments as `argument` has them, states from the app.
+    /// A call of the body: `argument` makes the arguments, and the states come from the app.
     fn call(&self, argument: impl Fn(&Parameter) -> TokenStream) -> TokenStream {
         let mut states = (0..).map(state_name);
         let given = self.function.parameters.iter().map(|parameter| {
-            if parameter.role != Role::State {
+            if parameter.role != ParameterRole::State {
                 return argument(parameter);
             }
             let state = states.next();
@@ -267,8 +273,8 @@ impl Parts<'_> {
         quote!(#body(#(#given),*))
     }
 
-    /// What the arguments become here and over there alike. A plain function has none of this: it
-    /// moves to its thread whole.
+    /// The function that the parent and the runner both call. A plain function has none: all of it moves
+    /// to a thread.
     fn run(&self) -> Option<TokenStream> {
         if self.is_plain() {
             return None;
@@ -280,15 +286,15 @@ impl Parts<'_> {
                 if *by_reference { quote!(#name: &'__flame #of) } else { quote!(#name: #of) }
             });
         let inputs = quote!(#(#inputs),*);
-        // At the function's name: it is where the compiler says that the future is not `Send`.
+        // At the name of the function, where the compiler then reports a future that is not `Send`.
         let span = Span::call_site().located_at(self.function.name.span());
         let lifetime = Lifetime::new(self.lifetime_name(), span);
         Some(match &self.function.result {
-            Outcome::One(of) => {
+            Output::One(of) => {
                 let gives = quote_spanned! {span=>
                     impl ::core::future::Future<Output = #of> + ::core::marker::Send + #lifetime
                 };
-                // The state that is borrowed has to live for as long as the function runs.
+                // A borrowed state has to live for as long as the function runs.
                 let future = if self.borrows_state() {
                     quote_spanned!(span=> async move { #call.await })
                 } else {
@@ -296,7 +302,7 @@ impl Parts<'_> {
                 };
                 quote!(fn __flame_run #generics (#inputs) -> #gives { #future })
             }
-            Outcome::Stream(of) => {
+            Output::Stream(of) => {
                 let gives = quote_spanned! {span=>
                     impl __flame::Stream<Item = #of> + ::core::marker::Send + #lifetime
                 };
@@ -305,9 +311,9 @@ impl Parts<'_> {
         })
     }
 
-    /// How the result crosses.
+    /// The function that returns the codec of the result.
     fn codec(&self) -> TokenStream {
-        let of = self.function.result.of();
+        let of = self.function.result.sent_type();
         let find = quote_spanned!(of.span()=> (&&&__flame::Probe::<#of>::NEW).__flame_codec());
         quote! {
             fn __flame_codec() -> __flame::Codec<#of> {
@@ -318,14 +324,14 @@ impl Parts<'_> {
         }
     }
 
-    /// The entry of the table, an expression.
+    /// The entry in the table of remote functions, as an expression.
     fn entry(&self) -> TokenStream {
-        let Function { path, location: [file, line, column], .. } = self.function;
+        let RemoteFunction { path, location: [file, line, column], .. } = self.function;
         let text = self.function.text();
         let kind = match self.function.result {
-            Outcome::Stream(_) => quote!(Stream),
-            Outcome::One(_) if self.is_plain() => quote!(Plain),
-            Outcome::One(_) => quote!(Async),
+            Output::Stream(_) => quote!(Stream),
+            Output::One(_) if self.is_plain() => quote!(Plain),
+            Output::One(_) => quote!(Async),
         };
         let names = self.names();
         let slots = self.function.arguments().map(slot);
@@ -355,7 +361,7 @@ impl Parts<'_> {
         }
     }
 
-    /// The function over there: its arguments are owned, and lent to it where it borrows.
+    /// Runs the function on a runner. The arguments are owned, and borrowed if the function borrows them.
     fn invoke(&self) -> TokenStream {
         let lend = |Parameter { name, of, by_reference, .. }: &Parameter| {
             if *by_reference {
@@ -365,17 +371,17 @@ impl Parts<'_> {
             }
         };
         match self.function.result {
-            Outcome::Stream(_) => {
+            Output::Stream(_) => {
                 let names = self.names();
                 quote!(__flame::many(move || __flame_run(#(#names),*), __flame_codec(), __scope))
             }
-            Outcome::One(_) if self.is_plain() => {
+            Output::One(_) if self.is_plain() => {
                 let call = self.call(lend);
                 quote!(__flame::one_blocking(
                     ::std::boxed::Box::new(move || #call), __flame_codec(), __scope
                 ))
             }
-            Outcome::One(_) => {
+            Output::One(_) => {
                 let given = self.function.arguments().map(lend);
                 let run = quote!(__flame_run(#(#given),*));
                 let run = if self.borrows() { quote!(async move { #run.await }) } else { run };
@@ -384,7 +390,7 @@ impl Parts<'_> {
         }
     }
 
-    /// The arguments, as the app's caller gave them.
+    /// The arguments that the caller has passed.
     fn given(&self) -> TokenStream {
         let given = self.function.arguments().map(|argument| match &argument.written {
             FnArg::Receiver(receiver) => {
@@ -399,7 +405,7 @@ impl Parts<'_> {
         quote!((#(#given,)*))
     }
 
-    /// The type of them.
+    /// The type of the arguments.
     fn types(&self) -> TokenStream {
         let types = self.function.arguments().map(|Parameter { of, by_reference, .. }| {
             if *by_reference { quote!(&'__flame #of) } else { quote!(#of) }
@@ -407,7 +413,7 @@ impl Parts<'_> {
         quote!((#(#types,)*))
     }
 
-    /// The arguments on their way out.
+    /// Encodes the arguments.
     fn encode(&self) -> TokenStream {
         let encode = self.function.arguments().enumerate().map(|(index, argument)| {
             let (index, slot) = (Index::from(index), slot(argument));
@@ -423,12 +429,12 @@ impl Parts<'_> {
         }
     }
 
-    /// The function here: it borrows what the caller lends it, unless it leaves for a thread.
+    /// Runs the function in the parent. It borrows the caller's values, unless it moves to a thread.
     fn start(&self) -> TokenStream {
         let names = self.names();
         let start = match self.function.result {
-            Outcome::Stream(_) => quote!(__flame::boxed_stream(__flame_run(#(#names),*))),
-            Outcome::One(_) if self.is_plain() => {
+            Output::Stream(_) => quote!(__flame::boxed_stream(__flame_run(#(#names),*))),
+            Output::One(_) if self.is_plain() => {
                 let own = self.function.arguments().filter(|argument| argument.by_reference);
                 let own = own.map(|Parameter { name, of, .. }| {
                     quote_spanned! {of.span()=>
@@ -447,18 +453,18 @@ impl Parts<'_> {
                     __flame::blocking(::std::boxed::Box::new(move || #call))
                 })
             }
-            Outcome::One(_) => quote!(__flame::boxed_future(__flame_run(#(#names),*))),
+            Output::One(_) => quote!(__flame::boxed_future(__flame_run(#(#names),*))),
         };
         quote!(|(#(#names,)*)| #start)
     }
 }
 
-/// How an argument crosses.
+/// The expression that encodes or decodes an argument.
 fn slot(argument: &Parameter) -> TokenStream {
     let of = &argument.of;
     let name = match argument.role {
-        Role::Receiver => "self".to_owned(),
-        Role::Argument | Role::State => argument.name.unraw().to_string(),
+        ParameterRole::Receiver => "self".to_owned(),
+        ParameterRole::Argument | ParameterRole::State => argument.name.unraw().to_string(),
     };
     quote_spanned!(of.span()=> __flame::argument::<#of>(#name))
 }

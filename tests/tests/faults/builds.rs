@@ -12,7 +12,7 @@ use flame_aws::backend::Process;
 use flame_aws::{
     BootFailure, BootFailureKind, BuildId, CallError, HostKind, PoolBuilder, RunnerRef,
 };
-use flame_link::{ChunkSource, HelloError, IncomingHello, ServerKey, accept};
+use flame_link::{ChunkSource, HelloError, IncomingHello, Io, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
 use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
 use flame_tests::process::{ends_clean, is_gone, signal, until_gone};
@@ -355,7 +355,8 @@ impl Liar {
 
     async fn offers(&self, offer: Offer) -> OfferReply {
         let (tcp, _) = self.listener.accept().await.unwrap();
-        let greeting = IncomingHello::read(accept(tcp, &self.key).await.unwrap()).await.unwrap();
+        let greeting =
+            IncomingHello::read(accept(Io::new(tcp), &self.key).await.unwrap()).await.unwrap();
         let bytes = Bytewise(offer.len);
         let offering = greeting.offer(offer).await.unwrap();
         offering.send(bytes).await.unwrap().reply

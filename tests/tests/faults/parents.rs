@@ -150,7 +150,7 @@ async fn orphan() -> String {
 async fn a_runner_whose_parent_is_gone_ends_by_itself() {
     let output = started_with(&orphan().await).await;
     assert_eq!(output.status.code(), Some(EXIT_NEVER_CONNECTED), "{}", error(&output));
-    assert!(error(&output).contains("never reached its parent"), "{}", error(&output));
+    assert!(error(&output).contains("never connected to its parent"), "{}", error(&output));
 }
 
 async fn a_runner_whose_standard_error_nobody_reads_ends_by_itself() {

@@ -170,7 +170,7 @@ async fn a_runner_whose_parent_was_killed_while_it_booted_ends_by_its_failsafe()
     }
     parent.kill().await;
     assert!(function.account.running().await.is_empty(), "its process is not there yet");
-    let ended = "the runner ended after 0 calls: it never reached its parent (code 81)";
+    let ended = "the runner ended after 0 calls: it never connected to its parent (code 81)";
     function.until_logged(1, ended, Duration::from_secs(15)).await;
     assert_eq!(function.until_quiet().await.len(), 1);
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::testing::{Damage, arbitrary_bytes};
 
 #[test]
-fn failures_have_these_bytes() {
+fn failures_are_encoded_as_these_bytes() {
     for (failure, bytes) in [
         (
             CallFailure::Panicked {
@@ -40,7 +40,7 @@ fn failures_have_these_bytes() {
 }
 
 #[test]
-fn a_failure_with_texts_without_end_is_cut_and_always_fits() {
+fn endless_texts_in_a_failure_are_cut_off_and_always_fit() {
     let long = || "é".repeat(MAX_FAILURE);
     let failure =
         CallFailure::Panicked { message: long(), location: Some(long()), backtrace: Some(long()) };
@@ -53,13 +53,13 @@ fn a_failure_with_texts_without_end_is_cut_and_always_fits() {
 }
 
 #[test]
-fn more_than_the_limit_is_refused_unread() {
+fn bytes_above_the_limit_are_rejected_without_decoding() {
     let (what, len, max) = ("failure", MAX_FAILURE + 1, MAX_FAILURE);
     let too_long = DecodeError::TooLong { what, len, max };
     assert_eq!(CallFailure::decode(&vec![0xc0; len]), Err(too_long));
 }
 
-/// An error with this many sources below it.
+/// An error with a chain of this many sources.
 #[derive(Debug, thiserror::Error)]
 #[error("level {level}")]
 struct Nested {
@@ -75,7 +75,7 @@ fn nested(levels: usize) -> Nested {
 }
 
 #[test]
-fn a_chain_of_errors_crosses_with_its_sources() {
+fn a_chain_of_errors_arrives_with_its_sources() {
     let remote = RemoteError::of(&nested(2));
     assert_eq!(remote.messages().collect::<Vec<_>>(), ["level 0", "level 1", "level 2"]);
     let bytes = rmp_serde::to_vec_named(&remote).unwrap();
@@ -86,20 +86,20 @@ fn a_chain_of_errors_crosses_with_its_sources() {
 }
 
 #[test]
-fn a_chain_without_end_is_cut() {
+fn an_endless_chain_is_cut_off() {
     let remote = RemoteError::of(&nested(1000));
     assert_eq!(remote.messages().count(), MAX_CHAIN);
     assert_eq!(remote.messages().last(), Some("level 15"));
 }
 
 #[test]
-fn a_message_without_end_is_cut() {
+fn an_endless_message_is_cut_off() {
     let remote = RemoteError::new("é".repeat(MAX_TEXT));
     assert!(remote.message().len() <= MAX_TEXT && remote.message().ends_with('…'));
 }
 
 #[test]
-fn a_peer_that_sends_more_than_the_limits_is_cut_too() {
+fn texts_above_the_limits_from_the_peer_are_cut_off_as_well() {
     let list: Vec<_> = (0..1000).map(|n| format!("{n}{}", "x".repeat(MAX_TEXT))).collect();
     let bytes = rmp_serde::to_vec(&list).unwrap();
     let remote: RemoteError = rmp_serde::from_slice(&bytes).unwrap();
@@ -108,7 +108,7 @@ fn a_peer_that_sends_more_than_the_limits_is_cut_too() {
 }
 
 #[test]
-fn an_error_without_a_message_is_refused() {
+fn an_error_without_a_message_is_rejected() {
     assert!(rmp_serde::from_slice::<RemoteError>(&[0x90]).is_err());
 }
 
@@ -132,12 +132,12 @@ fn failure() -> impl Strategy<Value = CallFailure> {
 
 proptest! {
     #[test]
-    fn a_failure_comes_back_as_it_was(failure in failure()) {
+    fn a_failure_survives_a_round_trip(failure in failure()) {
         prop_assert_eq!(CallFailure::decode(&failure.encode().unwrap()), Ok(failure));
     }
 
     #[test]
-    fn an_error_chain_comes_back_as_it_was(messages in vec("\\PC{0,60}", 1..=MAX_CHAIN)) {
+    fn an_error_chain_survives_a_round_trip(messages in vec("\\PC{0,60}", 1..=MAX_CHAIN)) {
         let remote = RemoteError::chain(messages[0].clone(), messages[1..].to_vec());
         let bytes = rmp_serde::to_vec_named(&remote).unwrap();
         prop_assert_eq!(rmp_serde::from_slice::<RemoteError>(&bytes).unwrap(), remote);

@@ -26,7 +26,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::sync::OnceLock;
 
-use flame_wire::hex::Hex;
 use flame_wire::ids::BuildId;
 
 mod content;
@@ -83,14 +82,18 @@ fn find<R: Read + Seek>(
         return Ok(id);
     }
     let hash = content::hash(&mut file).map_err(BuildIdError::Unreadable)?;
-    Ok(BuildId::new(format!("file-{}", Hex(&hash))))
+    Ok(BuildId::new(format!("file-{}", hex(&hash))))
 }
 
 fn noted<R: Read + Seek>(file: &mut R) -> Option<BuildId> {
-    elf::build_id_note(file).map(|id| BuildId::new(format!("gnu-{}", Hex(&id))))
+    elf::build_id_note(file).map(|id| BuildId::new(format!("gnu-{}", hex(&id))))
 }
 
 /// The running inode. Its path may lead to another file by now, or to none.
 fn running_executable() -> io::Result<File> {
     File::open("/proc/self/exe").or_else(|_| File::open(std::env::current_exe()?))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

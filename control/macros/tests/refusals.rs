@@ -1,9 +1,8 @@
-//! What cannot be remote is refused while the app compiles, with a message that says what to write
-//! instead. Each file of `ui/` is one refusal, and the `.stderr` beside it is what the app's author
-//! reads. After a change to the messages: `TRYBUILD=overwrite cargo test -p flame-macros --test
-//! refusals`, and read the difference.
+//! Code that cannot be remote does not compile, and the error says what to write instead. Each file of
+//! `ui/` is one case, and the `.stderr` beside it is the error. After changing the messages, run
+//! `TRYBUILD=overwrite cargo test -p flame-macros --test refusals` and review the diff.
 
 #[test]
-fn what_cannot_be_remote_is_refused_with_what_to_write_instead() {
+fn code_that_cannot_be_remote_is_rejected_with_advice() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }

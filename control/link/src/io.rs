@@ -93,3 +93,31 @@ impl AsyncWrite for Io {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn slices_written_together_reach_the_socket_together() {
+        let (near, _far) = tokio::io::duplex(64);
+        // Two layers, as TLS over a WebSocket has them.
+        let mut io = Io::new(Io::new(near));
+        assert!(io.is_write_vectored());
+        let slices = [IoSlice::new(b"one"), IoSlice::new(b"two")];
+        assert_eq!(io.write_vectored(&slices).await.unwrap(), 6);
+    }
+
+    #[tokio::test]
+    async fn early_bytes_are_read_first() {
+        let (near, mut far) = in_memory();
+        far.write_all(b"late").await.unwrap();
+        drop(far);
+        let mut read = Vec::new();
+        let mut io = near.with_early(BytesMut::from(b"early ".as_slice()));
+        tokio::io::AsyncReadExt::read_to_end(&mut io, &mut read).await.unwrap();
+        assert_eq!(read, b"early late");
+    }
+}

@@ -168,7 +168,8 @@ fn half_open(seen_by_parent: bool) -> (Io, Io, tokio::sync::oneshot::Sender<()>)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_break_that_only_one_side_notices_loses_no_call_unless_the_reconnect_timeout_is_too_short() {
+async fn a_break_that_only_one_side_notices_loses_no_call_unless_the_reconnect_timeout_is_too_short()
+ {
     let second = Duration::from_secs(1);
     let short = LinkConfig {
         keepalive_timeout: 60 * second,

@@ -55,7 +55,10 @@ async fn a_front_that_is_not_trusted_is_not_dialled_through() {
     let failed = pool.call(demo::double(1)).await.unwrap_err();
     let CallError::BootFailed(failure) = failed else { panic!("{failed}") };
     let said = failure.log_tail.join("\n");
-    assert!(said.contains("the TLS handshake with the server at") && said.contains("certificate"), "{failure}");
+    assert!(
+        said.contains("the TLS handshake with the server at") && said.contains("certificate"),
+        "{failure}"
+    );
     pool.drain().await;
 }
 

@@ -8,7 +8,7 @@ use flame_aws::{CallError, Pool, PoolBuilder, TimeoutPhase};
 use flame_link::{HelloError, Io, dial};
 use flame_tests::process::{self, ends_clean, until_gone};
 use flame_tests::{Folder, Test, Watcher, demo, impostor, process_pool, tests, until};
-use flame_wire::frame::{Data, Frame, Start, StreamId};
+use flame_wire::frame::{DataFrame, Frame, MessageStart, StreamId};
 use flame_wire::hello::Rejection;
 use flame_wire::message::Tag;
 use flame_wire::packet::Packet;
@@ -134,9 +134,9 @@ async fn a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed() {
     let start = |seq, tag: Tag, total| Packet::Data {
         seq,
         ack: 0,
-        frame: Frame::Data(Data {
+        frame: Frame::Data(DataFrame {
             stream: StreamId(2),
-            start: Some(Start { tag: tag.into(), total }),
+            start: Some(MessageStart { tag: tag.into(), total }),
             opens: None,
             end: false,
             payload: Bytes::from_static(b"words"),
@@ -182,9 +182,9 @@ async fn a_runner_that_announces_more_than_a_message_may_have_is_lost() {
     let mut io = come_in(&parent).await;
     let call = tokio::spawn(pool.call(demo::double(1)));
     until("the call is on it", || pool.snapshot().leased == 1).await;
-    let frame = Frame::Data(Data {
+    let frame = Frame::Data(DataFrame {
         stream: StreamId(2),
-        start: Some(Start { tag: Tag::Result.into(), total: u64::MAX }),
+        start: Some(MessageStart { tag: Tag::Result.into(), total: u64::MAX }),
         opens: None,
         end: false,
         payload: Bytes::from_static(b"the first of many"),

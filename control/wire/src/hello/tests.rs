@@ -247,7 +247,17 @@ fn any_hello() -> impl Strategy<Value = Hello> {
     )
         .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms, last)| {
             let (synced, incarnation) = last;
-            Hello { protocol, runner, proof, build, instance, pid, expires_in_ms, synced, incarnation }
+            Hello {
+                protocol,
+                runner,
+                proof,
+                build,
+                instance,
+                pid,
+                expires_in_ms,
+                synced,
+                incarnation,
+            }
         })
 }
 

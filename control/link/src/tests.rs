@@ -104,7 +104,7 @@ async fn large_and_small_messages_share_the_link() {
 async fn a_graceful_close_delivers_queued_messages_and_tells_the_peer() {
     let ends = connect(LinkConfig::default(), in_memory(), |_| None);
     let reply = call(&ends.parent, Bytes::from(vec![1; 1 << 20]));
-    ends.parent.control(9, Bytes::from_static(b"bye").into()).unwrap();
+    ends.parent.send_control(9, Bytes::from_static(b"bye").into()).unwrap();
     reply.await.unwrap();
     ends.runner.close();
     assert_eq!(*ends.runner.closed().await, LinkEnd::Closed);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::frame::tests::any_frame;
-use crate::frame::{Data, StreamId};
+use crate::frame::{DataFrame, StreamId};
 use crate::testing::{Damage, arbitrary_bytes};
 
 fn encoded(packet: &Packet) -> BytesMut {
@@ -37,7 +37,7 @@ fn packets_are_encoded_as_these_bytes() {
 /// A frame of the greatest length.
 fn longest_frame() -> Frame {
     let payload = Bytes::from(vec![7; MAX_FRAME - 10]);
-    Frame::Data(Data { stream: StreamId(2), start: None, opens: None, end: true, payload })
+    Frame::Data(DataFrame { stream: StreamId(2), start: None, opens: None, end: true, payload })
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_budget_of_zero_differs_from_no_budget() {
 fn a_budget_that_could_overflow_a_clock_is_rejected() {
     let mut message = [&[0; 8], [BUDGET, 0].as_slice(), &[0xff; 8]].concat().into();
     let refused = CallHeader::decode(&mut message).unwrap_err();
-    assert_eq!(refused.to_string(), "the call is malformed: its budget is more than ten years");
+    assert_eq!(refused.to_string(), "the call is malformed: its budget is longer than ten years");
 }
 
 #[test]

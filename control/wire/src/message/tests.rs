@@ -132,7 +132,7 @@ fn every_end_reason_reads_as_the_rest_of_a_sentence() {
         format!("the runner ended: {}", EndReason::SingleUse),
         "the runner ended: it was for a single call"
     );
-    assert_eq!(EndReason::Signal(9).to_string(), "it got signal 9");
+    assert_eq!(EndReason::Signal(9).to_string(), "it received signal 9");
 }
 
 fn from_parent() -> impl Strategy<Value = ParentToRunner> {

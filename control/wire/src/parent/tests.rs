@@ -61,13 +61,13 @@ fn a_document_is_encoded_as_these_bytes() {
         b"\xa5depth\x01",
         b"\xa6limits\x8c",
         b"\xabfailsafe_ms\xcd\x4e\x20",
-        b"\xa8grace_ms\xcd\xea\x60",
+        b"\xb4reconnect_timeout_ms\xcd\xea\x60",
         b"\xa7idle_ms\xcd\x75\x30",
-        b"\xablifetime_ms\xc0",
+        b"\xafmax_lifetime_ms\xc0",
         b"\xabshutdown_ms\xcd\x75\x30",
         b"\xaehost_margin_ms\xcd\x27\x10",
         b"\xa7ping_ms\xcd\x27\x10",
-        b"\xaasilence_ms\xcd\x75\x30",
+        b"\xb4keepalive_timeout_ms\xcd\x75\x30",
         b"\xabmax_message\xce\x40\x00\x00\x00",
         b"\xa9max_depth\x08",
         b"\xaasingle_use\xc2",
@@ -83,13 +83,13 @@ fn a_document_is_encoded_as_these_bytes() {
 fn a_document_is_encoded_as_this_text() {
     let want = concat!(
         "flame1.",
-        "dgHcNhF8rdjn_ImnYWRkcmVzc7h3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFiYWJh",
-        "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH",
-        "BwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ",
-        "CQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFpbHNhZmVf",
-        "bXPNTiCoZ3JhY2VfbXPN6mCnaWRsZV9tc811MKtsaWZldGltZV9tc8Crc2h1dGRvd25fbXPNdTCuaG9z",
-        "dF9tYXJnaW5fbXPNJxCncGluZ19tc80nEKpzaWxlbmNlX21zzXUwq21heF9tZXNzYWdlzkAAAACpbWF4",
-        "X2RlcHRoCKpzaW5nbGVfdXNlwqNsb2fD",
+        "kAF3XCrE7sLbVomnYWRkcmVzc7h3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFiYWJh",
+        "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcH",
+        "BwcHBwcHBwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJ",
+        "CQkJCQkJCQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFp",
+        "bHNhZmVfbXPNTiC0cmVjb25uZWN0X3RpbWVvdXRfbXPN6mCnaWRsZV9tc811MK9tYXhfbGlmZXRpbWVf",
+        "bXPAq3NodXRkb3duX21zzXUwrmhvc3RfbWFyZ2luX21zzScQp3BpbmdfbXPNJxC0a2VlcGFsaXZlX3Rp",
+        "bWVvdXRfbXPNdTCrbWF4X21lc3NhZ2XOQAAAAKltYXhfZGVwdGgIqnNpbmdsZV91c2XCo2xvZ8M",
     );
     assert_eq!(parent().encode().unwrap(), want);
     assert_eq!(FlameParent::decode(want), Ok(parent()));
@@ -216,7 +216,7 @@ fn a_complete_document_that_cannot_be_decoded_is_a_bad_field() {
         (b"\x80".as_slice(), "missing field `address`"),
         (b"\xc0", "can't be read"),
         (b"", "can't be read"),
-        (&minimal(8, b"\x00"), "left over"),
+        (&minimal(8, b"\x00"), "extra bytes"),
         (&minimal(9, b"\xa4host\xa7process"), "duplicate field `host`"),
     ] {
         let error = FlameParent::decode(&sealed(document)).unwrap_err();
@@ -321,7 +321,7 @@ fn a_limit_above_ten_years_is_sent_as_ten_years_and_rejected_when_received() {
     let document = minimal(8, b"");
     let long = [
         document.strip_suffix(b"\x80").unwrap(),
-        b"\x81\xa8grace_ms\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x81\xb4reconnect_timeout_ms\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
     ]
     .concat();
     let error = FlameParent::decode(&sealed(&long)).unwrap_err();

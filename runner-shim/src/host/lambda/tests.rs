@@ -101,7 +101,7 @@ fn answers_are_these_json() {
         (used, r#"{"flame":"refused","refusal":"UsedToken"}"#),
         (
             other,
-            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Off"}}}"#,
+            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Disabled"}}}"#,
         ),
     ] {
         assert_eq!(serde_json::to_string(&answer).unwrap(), json);

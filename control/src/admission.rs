@@ -1,196 +1,196 @@
-//! Who may come in: which runners are expected, and by what proof. Pure: `now` is an argument.
+//! Which runners a parent expects, and how each proves itself. Pure: `now` is an argument.
 //!
 //! ```text
-//! expect ──▶ expected ── First(token), in time, same build ──▶ welcome ── heard ──▶ in
-//!               │                                                ▲  │                │
-//!               │                  First(token): it was lost ────┘  │                │
-//!               └── forget ◀────────────────────────────────────────┴────────────────┴── Again(key)
+//! expect ──▶ expected ── BootToken, in time, same build ──▶ welcomed ── confirmed ──▶ admitted
+//!               │                                              ▲  │                      │
+//!               │            BootToken: the welcome was lost ──┘  │                      │
+//!               └── forget ◀──────────────────────────────────────┴──────────────────────┴── ResumeKey
 //!
-//! another build, its token good: refused; or, with `code_sync`, offered this executable. Then it
-//! comes again by the same token, of this build.
+//! another build, valid token: rejected; or, with `code_sync`, offered this executable. The runner
+//! then returns with the same token, and is of this build.
 //! ```
 //!
-//! Invariants: a token lets one runner in, once, before it expires; it is kept as a hash and
-//! compared in constant time. Anybody else learns only that he is not wanted.
+//! Invariants: a token admits one runner, once, before it expires. It is kept as a hash and compared
+//! in constant time. Every other client learns only that it was rejected.
 //!
-//! A welcome may be lost with its socket, and then the runner has nothing but its token to come
-//! back with. So the token is used up when the runner is heard after its welcome, or shows the key
-//! that only the welcome brings: from then on it is worth nothing to anyone. Before that it is good
-//! for the one that showed it first: a platform that delivers an order twice starts two runners
-//! with one token, and the second must not take the first one's place.
+//! A welcome may be lost with its socket, and then the runner has only its token to come back with.
+//! So the token stays valid until the runner confirms the welcome by sending a packet, or shows the
+//! resume key that only the welcome carries. Until then the token is valid only for the runner that
+//! showed it first: a platform that delivers a request twice starts two runners with one token, and
+//! the second must not replace the first.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
-use flame_wire::hello::{Hello, NoSync, PROTOCOL, Proof, Refusal};
+use flame_wire::hello::{Hello, NoCodeSync, PROTOCOL, Proof, Rejection};
 use flame_wire::ids::{BuildId, RunnerRef};
 use flame_wire::token::TokenHash;
 
-/// How often one runner is offered the executable: each may cost a transfer, and a connection that
-/// is cut takes another.
+/// How often one runner is offered the executable. Each offer may cost a transfer, and a runner
+/// whose connection breaks takes another.
 const MAX_OFFERS: u32 = 16;
 
-/// Who may come in, and how.
+/// How a runner is admitted. `I` is the runner's inbox.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Admitted<T> {
-    /// As a runner of the pool.
-    Runner(T),
-    /// To fetch this executable until `by`; its token stays unused.
-    Fetcher { keep: T, by: Instant },
+pub(crate) enum Admitted<I> {
+    /// The runner joins the pool.
+    Runner(I),
+    /// The runner may download this executable until `until`. Its token stays valid.
+    NeedsCode { inbox: I, until: Instant },
 }
 
-/// The runners that a pool expects or has; `T` is what it keeps of each.
+/// The runners that a pool expects or has; `I` is the type of their inboxes.
 #[derive(Debug)]
-pub(crate) struct Admission<T> {
+pub(crate) struct Admission<I> {
     build: BuildId,
-    runners: HashMap<RunnerRef, Expected<T>>,
+    runners: HashMap<RunnerRef, ExpectedRunner<I>>,
 }
 
-/// What a runner must show.
+/// A runner that may connect, and what it has to show.
 #[derive(Debug)]
-pub(crate) struct Expected<T> {
-    /// Of the token in its FLAME_PARENT.
+pub(crate) struct ExpectedRunner<I> {
+    /// The hash of the token in the runner's FLAME_PARENT.
     token: TokenHash,
-    /// Of the key that its welcome brings.
+    /// The hash of the resume key that the welcome carries.
     resume: TokenHash,
-    /// When its boot is given up.
+    /// When the boot is given up.
     expires: Instant,
-    /// What the pool keeps of it.
-    keep: T,
+    inbox: I,
     progress: Progress,
-    /// Whether it may fetch this executable if it is of another build; else why not.
-    sync: Result<(), NoSync>,
-    /// How often it was offered that.
+    /// Whether the runner may download this executable if it is of another build, or why not.
+    code_sync: Result<(), NoCodeSync>,
+    /// How often the runner was offered the executable.
     offers: u32,
-    /// Which of those that were started with the token has been welcomed.
-    life: Option<u64>,
-    /// A socket of it has been handed on.
-    arrived: bool,
-}
-
-impl<T> Expected<T> {
-    pub(crate) fn new(token: TokenHash, resume: TokenHash, expires: Instant, keep: T) -> Self {
-        let progress = Progress::Expected;
-        Self {
-            token,
-            resume,
-            expires,
-            keep,
-            progress,
-            sync: Err(NoSync::Off),
-            offers: 0,
-            life: None,
-            arrived: false,
-        }
-    }
-
-    /// What becomes of it if it is of another build. Default: it is refused, [`NoSync::Off`].
-    pub(crate) fn sync(self, sync: Result<(), NoSync>) -> Self {
-        Self { sync, ..self }
-    }
-
-    /// Whether one of another build may fetch this executable once more.
-    fn may_fetch(&self, hello: &Hello) -> Result<(), NoSync> {
-        self.sync?;
-        if hello.synced {
-            return Err(NoSync::Again);
-        }
-        if self.offers >= MAX_OFFERS {
-            return Err(NoSync::TooOften(self.offers));
-        }
-        Ok(())
-    }
+    /// The incarnation that has been welcomed, of all those that were started with the token.
+    incarnation: Option<u64>,
+    /// The runner's task has received a socket.
+    has_socket: bool,
 }
 
 /// How far a runner has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
-    /// Nothing was seen of it.
+    /// The runner has not connected.
     Expected,
-    /// It is being welcomed, and may have its key.
+    /// The welcome is on its way, or lost.
     Welcomed,
-    /// It has the welcome; or it is of another build, and gets none. Its token is used up.
-    Done,
+    /// The runner has its welcome; or it is of another build, and was rejected for good.
+    TokenUsed,
 }
 
-impl<T: Clone> Admission<T> {
+impl<I> ExpectedRunner<I> {
+    pub(crate) fn new(token: TokenHash, resume: TokenHash, expires: Instant, inbox: I) -> Self {
+        Self {
+            token,
+            resume,
+            expires,
+            inbox,
+            progress: Progress::Expected,
+            code_sync: Err(NoCodeSync::Disabled),
+            offers: 0,
+            incarnation: None,
+            has_socket: false,
+        }
+    }
+
+    /// Sets whether the runner may download this executable if it is of another build. Default: it
+    /// may not, because [`code_sync` is disabled](NoCodeSync::Disabled).
+    pub(crate) fn code_sync(self, code_sync: Result<(), NoCodeSync>) -> Self {
+        Self { code_sync, ..self }
+    }
+
+    /// Whether a runner of another build may download this executable once more.
+    fn may_download(&self, hello: &Hello) -> Result<(), NoCodeSync> {
+        self.code_sync?;
+        if hello.synced {
+            return Err(NoCodeSync::StillAnotherBuild);
+        }
+        if self.offers >= MAX_OFFERS {
+            return Err(NoCodeSync::TooManyOffers(self.offers));
+        }
+        Ok(())
+    }
+}
+
+impl<I: Clone> Admission<I> {
     pub(crate) fn new(build: BuildId) -> Self {
         Self { build, runners: HashMap::new() }
     }
 
-    /// A runner is being booted.
-    pub(crate) fn expect(&mut self, runner: RunnerRef, expected: Expected<T>) {
+    /// A runner is about to be booted.
+    pub(crate) fn expect(&mut self, runner: RunnerRef, expected: ExpectedRunner<I>) {
         self.runners.insert(runner, expected);
     }
 
-    /// The runner is gone, or given up.
+    /// The runner is gone, or its boot was given up.
     pub(crate) fn forget(&mut self, runner: RunnerRef) {
         self.runners.remove(&runner);
     }
 
-    /// What is kept of a runner.
-    pub(crate) fn keep(&self, runner: RunnerRef) -> Option<T> {
-        self.runners.get(&runner).map(|expected| expected.keep.clone())
+    /// The inbox of an expected runner.
+    pub(crate) fn inbox(&self, runner: RunnerRef) -> Option<I> {
+        self.runners.get(&runner).map(|expected| expected.inbox.clone())
     }
 
-    /// Whether the runner was of another build when it came, and was offered this executable.
+    /// Whether the runner was of another build when it connected, and was offered this executable.
     pub(crate) fn was_offered_code(&self, runner: RunnerRef) -> bool {
         self.runners.get(&runner).is_some_and(|expected| expected.offers > 0)
     }
 
-    /// A socket of the runner is handed on: whether it is the first.
-    pub(crate) fn arrives(&mut self, runner: RunnerRef) -> bool {
+    /// The runner's task is about to receive a socket. Returns whether it is the first.
+    pub(crate) fn record_socket(&mut self, runner: RunnerRef) -> bool {
         let expected = self.runners.get_mut(&runner);
-        expected.is_some_and(|expected| !std::mem::replace(&mut expected.arrived, true))
+        expected.is_some_and(|expected| !std::mem::replace(&mut expected.has_socket, true))
     }
 
-    /// The runner has its welcome, since it speaks.
-    pub(crate) fn heard(&mut self, runner: RunnerRef) {
+    /// The runner has sent a packet, so it has received its welcome.
+    pub(crate) fn confirm_welcome(&mut self, runner: RunnerRef) {
         if let Some(expected) = self.runners.get_mut(&runner) {
-            expected.progress = Progress::Done;
+            expected.progress = Progress::TokenUsed;
         }
     }
 
-    /// Whether the one that says this may come in.
-    pub(crate) fn admit(&mut self, now: Instant, hello: &Hello) -> Result<Admitted<T>, Refusal> {
+    /// Decides whether the runner that sent this hello is admitted.
+    pub(crate) fn admit(&mut self, now: Instant, hello: &Hello) -> Result<Admitted<I>, Rejection> {
         if hello.protocol != PROTOCOL {
-            return Err(Refusal::OtherProtocol { parent: PROTOCOL, runner: hello.protocol });
+            return Err(Rejection::OtherProtocol { parent: PROTOCOL, runner: hello.protocol });
         }
-        let expected = self.runners.get_mut(&hello.runner).ok_or(Refusal::UnknownRunner)?;
+        let expected = self.runners.get_mut(&hello.runner).ok_or(Rejection::UnknownRunner)?;
         match &hello.proof {
-            Proof::First(token) => {
+            Proof::BootToken(token) => {
                 if !expected.token.matches(token) {
-                    return Err(Refusal::WrongToken);
+                    return Err(Rejection::WrongToken);
                 }
-                let other = expected.life.is_some_and(|life| life != hello.life);
-                if other || expected.progress == Progress::Done {
-                    return Err(Refusal::UsedToken);
+                let is_other =
+                    expected.incarnation.is_some_and(|welcomed| welcomed != hello.incarnation);
+                if is_other || expected.progress == Progress::TokenUsed {
+                    return Err(Rejection::UsedToken);
                 }
-                if !expected.arrived && now >= expected.expires {
-                    return Err(Refusal::ExpiredToken);
+                if !expected.has_socket && now >= expected.expires {
+                    return Err(Rejection::ExpiredToken);
                 }
                 if hello.build != self.build {
-                    if let Err(sync) = expected.may_fetch(hello) {
-                        // Nobody shows this token again.
-                        expected.progress = Progress::Done;
+                    if let Err(code_sync) = expected.may_download(hello) {
+                        // The runner is rejected for good, so nobody needs this token again.
+                        expected.progress = Progress::TokenUsed;
                         let (parent, runner) = (self.build.clone(), hello.build.clone());
-                        return Err(Refusal::OtherBuild { parent, runner, sync });
+                        return Err(Rejection::OtherBuild { parent, runner, sync: code_sync });
                     }
                     expected.offers += 1;
-                    let (keep, by) = (expected.keep.clone(), expected.expires);
-                    return Ok(Admitted::Fetcher { keep, by });
+                    let (inbox, until) = (expected.inbox.clone(), expected.expires);
+                    return Ok(Admitted::NeedsCode { inbox, until });
                 }
                 expected.progress = Progress::Welcomed;
-                expected.life = Some(hello.life);
-                Ok(Admitted::Runner(expected.keep.clone()))
+                expected.incarnation = Some(hello.incarnation);
+                Ok(Admitted::Runner(expected.inbox.clone()))
             }
-            Proof::Again(key)
+            Proof::ResumeKey(key)
                 if expected.progress > Progress::Expected && expected.resume.matches(key) =>
             {
-                expected.progress = Progress::Done;
-                Ok(Admitted::Runner(expected.keep.clone()))
+                expected.progress = Progress::TokenUsed;
+                Ok(Admitted::Runner(expected.inbox.clone()))
             }
-            Proof::Again(_) => Err(Refusal::WrongToken),
+            Proof::ResumeKey(_) => Err(Rejection::WrongToken),
         }
     }
 }
@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    const IN: Admitted<u32> = Admitted::Runner(7);
+    const ADMITTED: Admitted<u32> = Admitted::Runner(7);
     const RUNNER: RunnerRef = RunnerRef::from_bytes([1; 16]);
 
     fn token(byte: u8) -> Token {
@@ -221,182 +221,182 @@ mod tests {
             pid: None,
             expires_in_ms: None,
             synced: false,
-            life: 1,
+            incarnation: 1,
         }
     }
 
     fn of_another_build() -> Hello {
-        Hello { build: BuildId::new("other"), ..hello(Proof::First(token(1))) }
+        Hello { build: BuildId::new("other"), ..hello(Proof::BootToken(token(1))) }
     }
 
-    fn other_build(sync: NoSync) -> Result<Admitted<u32>, Refusal> {
+    fn other_build(sync: NoCodeSync) -> Result<Admitted<u32>, Rejection> {
         let (parent, runner) = (BuildId::new("build"), BuildId::new("other"));
-        Err(Refusal::OtherBuild { parent, runner, sync })
+        Err(Rejection::OtherBuild { parent, runner, sync })
     }
 
     fn admission() -> (Instant, Admission<u32>) {
-        admission_with(Err(NoSync::Off))
+        admission_with(Err(NoCodeSync::Disabled))
     }
 
-    fn admission_with(sync: Result<(), NoSync>) -> (Instant, Admission<u32>) {
+    fn admission_with(sync: Result<(), NoCodeSync>) -> (Instant, Admission<u32>) {
         let now = tokio::time::Instant::now().into_std();
         let mut admission = Admission::new(BuildId::new("build"));
         admission.expect(
             RUNNER,
-            Expected::new(token(1).hash(), token(2).hash(), now + Duration::from_secs(10), 7)
-                .sync(sync),
+            ExpectedRunner::new(token(1).hash(), token(2).hash(), now + Duration::from_secs(10), 7)
+                .code_sync(sync),
         );
         (now, admission)
     }
 
     #[test]
-    fn a_runner_comes_in_by_its_token_and_back_by_its_key() {
+    fn a_runner_is_admitted_by_its_boot_token_and_again_by_its_resume_key() {
         let (now, mut admission) = admission();
-        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(IN));
-        assert!(admission.arrives(RUNNER), "it is the first");
-        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(IN));
-        assert!(!admission.arrives(RUNNER), "it is another");
+        assert_eq!(admission.admit(now, &hello(Proof::BootToken(token(1)))), Ok(ADMITTED));
+        assert!(admission.record_socket(RUNNER), "the first socket");
+        assert_eq!(admission.admit(now, &hello(Proof::ResumeKey(token(2)))), Ok(ADMITTED));
+        assert!(!admission.record_socket(RUNNER), "not the first socket");
     }
 
     #[test]
-    fn a_runner_whose_welcome_was_lost_comes_in_by_its_token_once_more() {
+    fn a_runner_whose_welcome_was_lost_may_use_its_token_once_more() {
         let (now, mut admission) = admission();
-        let first = hello(Proof::First(token(1)));
-        assert_eq!(admission.admit(now, &first), Ok(IN));
-        assert_eq!(admission.admit(now, &first), Ok(IN), "the welcome could not be sent");
-        assert!(admission.arrives(RUNNER));
+        let first = hello(Proof::BootToken(token(1)));
+        assert_eq!(admission.admit(now, &first), Ok(ADMITTED));
+        assert_eq!(admission.admit(now, &first), Ok(ADMITTED), "the welcome could not be sent");
+        assert!(admission.record_socket(RUNNER));
         let late = now + Duration::from_secs(10);
-        assert_eq!(admission.admit(late, &first), Ok(IN), "it had come in time");
-        assert!(!admission.arrives(RUNNER));
+        assert_eq!(admission.admit(late, &first), Ok(ADMITTED), "its first hello was in time");
+        assert!(!admission.record_socket(RUNNER));
     }
 
     #[test]
-    fn of_two_that_one_token_has_started_only_the_first_comes_in() {
+    fn of_two_runners_with_one_token_only_the_first_is_admitted() {
         let (now, mut admission) = admission();
-        let first = hello(Proof::First(token(1)));
-        let second = Hello { life: 2, ..first.clone() };
-        assert_eq!(admission.admit(now, &first), Ok(IN));
-        // Not heard yet: its welcome may be lost, and the token is still good for it.
-        assert_eq!(admission.admit(now, &second), Err(Refusal::UsedToken));
-        assert_eq!(admission.admit(now, &first), Ok(IN));
-        admission.heard(RUNNER);
-        assert_eq!(admission.admit(now, &second), Err(Refusal::UsedToken));
+        let first = hello(Proof::BootToken(token(1)));
+        let second = Hello { incarnation: 2, ..first.clone() };
+        assert_eq!(admission.admit(now, &first), Ok(ADMITTED));
+        // The first runner has not confirmed its welcome yet, so its token stays valid for it.
+        assert_eq!(admission.admit(now, &second), Err(Rejection::UsedToken));
+        assert_eq!(admission.admit(now, &first), Ok(ADMITTED));
+        admission.confirm_welcome(RUNNER);
+        assert_eq!(admission.admit(now, &second), Err(Rejection::UsedToken));
     }
 
     #[test]
-    fn a_runner_that_has_its_key_comes_back_although_its_first_socket_was_never_handed_on() {
+    fn a_runner_with_its_resume_key_is_admitted_even_if_no_task_has_received_its_first_socket() {
         let (now, mut admission) = admission();
-        assert_eq!(admission.admit(now, &hello(Proof::First(token(1)))), Ok(IN));
-        assert_eq!(admission.admit(now, &hello(Proof::Again(token(2)))), Ok(IN));
-        assert!(admission.arrives(RUNNER), "this one is the first");
+        assert_eq!(admission.admit(now, &hello(Proof::BootToken(token(1)))), Ok(ADMITTED));
+        assert_eq!(admission.admit(now, &hello(Proof::ResumeKey(token(2)))), Ok(ADMITTED));
+        assert!(admission.record_socket(RUNNER), "the first socket");
     }
 
     #[test]
-    fn a_wrong_token_is_refused_and_spoils_nothing() {
+    fn a_wrong_token_is_rejected_and_the_right_one_stays_valid() {
         let (now, mut admission) = admission();
-        let wrong = hello(Proof::First(token(9)));
-        assert_eq!(admission.admit(now, &wrong), Err(Refusal::WrongToken));
-        assert!(admission.admit(now, &hello(Proof::First(token(1)))).is_ok());
+        let wrong = hello(Proof::BootToken(token(9)));
+        assert_eq!(admission.admit(now, &wrong), Err(Rejection::WrongToken));
+        assert!(admission.admit(now, &hello(Proof::BootToken(token(1)))).is_ok());
     }
 
     #[test]
-    fn a_token_is_used_up_when_its_runner_is_heard_or_shows_its_key() {
+    fn a_token_is_used_up_once_its_runner_confirms_the_welcome_or_shows_its_resume_key() {
         let prove: [fn(Instant, &mut Admission<u32>); 2] = [
-            |_, admission| admission.heard(RUNNER),
+            |_, admission| admission.confirm_welcome(RUNNER),
             |now, admission| {
-                assert!(admission.admit(now, &hello(Proof::Again(token(2)))).is_ok());
+                assert!(admission.admit(now, &hello(Proof::ResumeKey(token(2)))).is_ok());
             },
         ];
         for prove in prove {
             let (now, mut admission) = admission();
-            let first = hello(Proof::First(token(1)));
+            let first = hello(Proof::BootToken(token(1)));
             assert!(admission.admit(now, &first).is_ok());
             prove(now, &mut admission);
-            assert_eq!(admission.admit(now, &first), Err(Refusal::UsedToken));
+            assert_eq!(admission.admit(now, &first), Err(Rejection::UsedToken));
         }
     }
 
     #[test]
-    fn an_expired_token_is_refused() {
+    fn an_expired_token_is_rejected() {
         let (now, mut admission) = admission();
         let late = now + Duration::from_secs(10);
-        let first = hello(Proof::First(token(1)));
-        assert_eq!(admission.admit(late, &first), Err(Refusal::ExpiredToken));
+        let first = hello(Proof::BootToken(token(1)));
+        assert_eq!(admission.admit(late, &first), Err(Rejection::ExpiredToken));
     }
 
     #[test]
-    fn another_build_is_refused_with_both_and_its_token_is_spent() {
-        for sync in [NoSync::Off, NoSync::Host(HostKind::Lambda)] {
+    fn a_runner_of_another_build_is_rejected_with_both_ids_and_its_token_is_used_up() {
+        for sync in [NoCodeSync::Disabled, NoCodeSync::UnsupportedHost(HostKind::Lambda)] {
             let (now, mut admission) = admission_with(Err(sync));
             assert_eq!(admission.admit(now, &of_another_build()), other_build(sync));
             assert!(!admission.was_offered_code(RUNNER));
-            let first = hello(Proof::First(token(1)));
-            assert_eq!(admission.admit(now, &first), Err(Refusal::UsedToken));
+            let first = hello(Proof::BootToken(token(1)));
+            assert_eq!(admission.admit(now, &first), Err(Rejection::UsedToken));
         }
     }
 
     #[test]
-    fn another_build_may_fetch_the_code_and_comes_in_by_the_same_token() {
+    fn a_runner_of_another_build_may_download_the_code_and_return_with_the_same_token() {
         let (now, mut admission) = admission_with(Ok(()));
-        let by = now + Duration::from_secs(10);
-        let fetcher = admission.admit(now, &of_another_build());
-        assert_eq!(fetcher, Ok(Admitted::Fetcher { keep: 7, by }));
+        let until = now + Duration::from_secs(10);
+        let admitted = admission.admit(now, &of_another_build());
+        assert_eq!(admitted, Ok(Admitted::NeedsCode { inbox: 7, until }));
         assert!(admission.was_offered_code(RUNNER));
-        let first = Hello { synced: true, ..hello(Proof::First(token(1))) };
-        assert_eq!(admission.admit(now, &first), Ok(IN));
-        assert!(admission.arrives(RUNNER), "no socket of it was handed on before");
+        let first = Hello { synced: true, ..hello(Proof::BootToken(token(1))) };
+        assert_eq!(admission.admit(now, &first), Ok(ADMITTED));
+        assert!(admission.record_socket(RUNNER), "the first socket");
     }
 
     #[test]
-    fn who_has_fetched_the_code_and_is_of_another_build_still_is_refused() {
+    fn a_runner_that_is_of_another_build_even_after_a_download_is_rejected() {
         let (now, mut admission) = admission_with(Ok(()));
         assert!(admission.admit(now, &of_another_build()).is_ok());
         let again = Hello { synced: true, ..of_another_build() };
-        assert_eq!(admission.admit(now, &again), other_build(NoSync::Again));
-        assert_eq!(admission.admit(now, &again), Err(Refusal::UsedToken));
+        assert_eq!(admission.admit(now, &again), other_build(NoCodeSync::StillAnotherBuild));
+        assert_eq!(admission.admit(now, &again), Err(Rejection::UsedToken));
     }
 
     #[test]
-    fn the_code_is_offered_so_often_and_no_more() {
+    fn the_code_is_offered_a_limited_number_of_times() {
         let (now, mut admission) = admission_with(Ok(()));
         for _ in 0..MAX_OFFERS {
             assert!(admission.admit(now, &of_another_build()).is_ok());
         }
-        let refused = admission.admit(now, &of_another_build());
-        assert_eq!(refused, other_build(NoSync::TooOften(MAX_OFFERS)));
+        let rejected = admission.admit(now, &of_another_build());
+        assert_eq!(rejected, other_build(NoCodeSync::TooManyOffers(MAX_OFFERS)));
     }
 
     #[test]
-    fn a_stranger_of_another_build_learns_no_more_than_any_other() {
+    fn a_client_without_the_token_does_not_learn_that_its_build_is_wrong() {
         let (now, mut admission) = admission_with(Ok(()));
-        let stranger = Hello { proof: Proof::First(token(9)), ..of_another_build() };
-        assert_eq!(admission.admit(now, &stranger), Err(Refusal::WrongToken));
-        let key = Hello { proof: Proof::Again(token(2)), ..of_another_build() };
-        assert_eq!(admission.admit(now, &key), Err(Refusal::WrongToken));
+        let attacker = Hello { proof: Proof::BootToken(token(9)), ..of_another_build() };
+        assert_eq!(admission.admit(now, &attacker), Err(Rejection::WrongToken));
+        let key = Hello { proof: Proof::ResumeKey(token(2)), ..of_another_build() };
+        assert_eq!(admission.admit(now, &key), Err(Rejection::WrongToken));
         let late = now + Duration::from_secs(10);
-        assert_eq!(admission.admit(late, &of_another_build()), Err(Refusal::ExpiredToken));
-        admission.heard(RUNNER);
-        assert_eq!(admission.admit(now, &of_another_build()), Err(Refusal::UsedToken));
+        assert_eq!(admission.admit(late, &of_another_build()), Err(Rejection::ExpiredToken));
+        admission.confirm_welcome(RUNNER);
+        assert_eq!(admission.admit(now, &of_another_build()), Err(Rejection::UsedToken));
         assert!(!admission.was_offered_code(RUNNER));
     }
 
     #[test]
-    fn another_protocol_is_refused() {
+    fn another_protocol_is_rejected() {
         let (now, mut admission) = admission();
-        let other = Hello { protocol: 99, ..hello(Proof::First(token(1))) };
-        let refusal = Refusal::OtherProtocol { parent: PROTOCOL, runner: 99 };
-        assert_eq!(admission.admit(now, &other), Err(refusal));
+        let other = Hello { protocol: 99, ..hello(Proof::BootToken(token(1))) };
+        let rejection = Rejection::OtherProtocol { parent: PROTOCOL, runner: 99 };
+        assert_eq!(admission.admit(now, &other), Err(rejection));
     }
 
     #[test]
-    fn a_key_is_worth_nothing_before_the_token_or_for_a_runner_that_is_gone() {
+    fn a_resume_key_is_rejected_before_the_token_was_used_and_after_the_runner_is_forgotten() {
         let (now, mut admission) = admission();
-        let again = hello(Proof::Again(token(2)));
-        assert_eq!(admission.admit(now, &again), Err(Refusal::WrongToken));
-        admission.admit(now, &hello(Proof::First(token(1)))).unwrap();
-        let wrong = hello(Proof::Again(token(3)));
-        assert_eq!(admission.admit(now, &wrong), Err(Refusal::WrongToken));
+        let again = hello(Proof::ResumeKey(token(2)));
+        assert_eq!(admission.admit(now, &again), Err(Rejection::WrongToken));
+        admission.admit(now, &hello(Proof::BootToken(token(1)))).unwrap();
+        let wrong = hello(Proof::ResumeKey(token(3)));
+        assert_eq!(admission.admit(now, &wrong), Err(Rejection::WrongToken));
         admission.forget(RUNNER);
-        assert_eq!(admission.admit(now, &again), Err(Refusal::UnknownRunner));
+        assert_eq!(admission.admit(now, &again), Err(Rejection::UnknownRunner));
     }
 }

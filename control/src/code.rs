@@ -1,29 +1,28 @@
-//! This process's executable, for runners of another build: hashed once, handed over as often as it
-//! is asked for.
+//! This process's executable, for runners of another build. It is hashed once, and sent whenever a
+//! runner asks for it.
 //!
-//! Invariant: of a transfer no more than two chunks are in memory. What is sent is read anew each
-//! time, from the file that runs, which a rebuild does not change; were it changed all the same,
-//! the runner would see another hash.
+//! Invariant: a transfer holds at most two chunks in memory. Each transfer reads the file anew. The
+//! running file survives a rebuild; if it did change, the runner would notice the wrong hash.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use flame_link::{Chunks, Greeting, OfferError};
+use flame_link::{ChunkSource, IncomingHello, UploadError};
 use flame_runner_shim::lines;
-use flame_wire::code::{CodeHash, CodeHasher, MAX_CODE, Offer, Wish, target};
+use flame_wire::code::{CodeHash, CodeHasher, MAX_CODE, Offer, OfferReply, target};
 use flame_wire::ids::BuildId;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::CodeSyncError;
-use crate::listener::{Away, Door};
+use crate::inbox::{SocketInbox, TurnedAway};
 
-/// What is read and sent at a time, in bytes.
+/// How many bytes are read and sent at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// An executable that can be handed over.
+/// An executable that runners may download.
 #[derive(Debug, Clone)]
 pub(crate) struct Code {
     path: PathBuf,
@@ -31,7 +30,7 @@ pub(crate) struct Code {
 }
 
 impl Code {
-    /// That of this process. Reads it all at the first call.
+    /// The executable of this process. The first call reads and hashes the whole file.
     pub(crate) async fn own(build: &BuildId) -> Result<Self, CodeSyncError> {
         static OWN: OnceCell<Code> = OnceCell::const_new();
         let read = async {
@@ -51,56 +50,58 @@ impl Code {
         Ok(Self { path, offer })
     }
 
-    /// Offers it to a runner, and sends it if that has it not, until `by`. Tells the pool where
-    /// that is the end of its boot; after a cut the runner dials again.
-    pub(crate) async fn hand_over(self, greeting: Greeting, door: Door, by: Instant) {
-        let (runner, build) = (greeting.hello.runner, greeting.hello.build.clone());
-        let begun = Instant::now();
-        let handed = async {
-            let offering = greeting.offer(self.offer.clone()).await?;
-            offering.hand_over(Reader::of(&self.path, self.offer.len)).await
+    /// Offers the executable to a runner and, until `until`, sends it if the runner asks for it. If
+    /// the boot fails because of that, the runner's task is told; a runner whose connection breaks
+    /// connects again.
+    pub(crate) async fn upload(self, incoming: IncomingHello, inbox: SocketInbox, until: Instant) {
+        let (runner, build) = (incoming.hello.runner, incoming.hello.build.clone());
+        let started = Instant::now();
+        let upload = async {
+            let upload = incoming.offer(self.offer.clone()).await?;
+            upload.send(CodeReader::of(&self.path, self.offer.len)).await
         };
-        let handed = tokio::select! {
-            handed = timeout_at(by, handed) => handed,
-            // Its boot was given up.
-            () = door.first.closed() => return,
+        let outcome = tokio::select! {
+            outcome = timeout_at(until, upload) => outcome,
+            // The boot was given up.
+            () = inbox.first.closed() => return,
         };
-        let away = match &handed {
-            Ok(Ok(handed)) => match &handed.outcome {
-                Wish::Failed(why) => why.clone(),
+        let why = match &outcome {
+            Ok(Ok(outcome)) => match &outcome.reply {
+                OfferReply::Failed(why) => why.clone(),
                 _ => {
-                    let took = begun.elapsed();
+                    let took = started.elapsed();
                     lines::event(move || {
-                        tracing::info!(%runner, %build, ?took, "a runner of another build becomes this");
+                        tracing::info!(%runner, %build, ?took, "sent this executable to a runner of another build");
                     });
                     return;
                 }
             },
-            Ok(Err(error @ OfferError::Source(_))) => error.to_string(),
+            Ok(Err(error @ UploadError::Source(_))) => error.to_string(),
             Ok(Err(error)) => {
-                tracing::debug!(%runner, %error, "a runner went before it had this executable");
+                tracing::debug!(%runner, %error, "a runner disconnected before it had this executable");
                 return;
             }
-            // The pool's own clock says so, too.
+            // The runner's task reports this itself: its boot timeout has the same deadline.
             Err(_) => return,
         };
-        let why = away.clone();
+        let reason = why.clone();
         lines::event(move || {
-            tracing::warn!(%runner, %build, why, "a runner can't become this executable");
+            tracing::warn!(%runner, %build, reason, "a runner of another build can't execute this executable");
         });
-        let _ = door.first.send(Err(Away::NotSynced(away))).await;
-        // Not before: with its socket it ends, and the pool is to have its reason first.
-        drop(handed);
+        let _ = inbox.first.send(Err(TurnedAway::CodeSyncFailed(why))).await;
+        // Dropped last: this closes the socket, and then the runner exits. By that time the runner's
+        // task must have the reason.
+        drop(outcome);
     }
 }
 
-/// The running file, also where its path leads to another by now.
+/// The path of the running file, even if another file has replaced it in its directory.
 fn own_path() -> io::Result<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
 }
 
-/// Length and hash of a file, of which no more is read than may be sent.
+/// The length and the hash of a file. A file that is too long to send is not read.
 fn digest(path: &Path) -> io::Result<(u64, CodeHash)> {
     let mut file = File::open(path)?;
     let len = file.metadata()?.len();
@@ -121,22 +122,22 @@ fn digest(path: &Path) -> io::Result<(u64, CodeHash)> {
     }
 }
 
-/// Reads a file chunk by chunk, opened at the first.
-struct Reader {
+/// Reads a file chunk by chunk. It is opened for the first chunk.
+struct CodeReader {
     path: PathBuf,
     file: Option<File>,
-    left: u64,
+    bytes_left: u64,
 }
 
-impl Reader {
+impl CodeReader {
     fn of(path: &Path, len: u64) -> Self {
-        Self { path: path.to_owned(), file: None, left: len }
+        Self { path: path.to_owned(), file: None, bytes_left: len }
     }
 }
 
-impl Chunks for Reader {
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        let len = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
+impl ChunkSource for CodeReader {
+    async fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
+        let len = usize::try_from(self.bytes_left).unwrap_or(CHUNK).min(CHUNK);
         if len == 0 {
             return Ok(None);
         }
@@ -152,7 +153,7 @@ impl Chunks for Reader {
         })
         .await?;
         self.file = Some(file);
-        self.left -= len as u64;
+        self.bytes_left -= len as u64;
         Ok(Some(chunk))
     }
 }
@@ -167,9 +168,10 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
 
-    struct Scratch(PathBuf);
+    /// A file that is removed when the test ends.
+    struct TempFile(PathBuf);
 
-    impl Scratch {
+    impl TempFile {
         fn of(len: u64) -> Self {
             let name = format!("flame-code-{}-{:x}", std::process::id(), rand::random::<u64>());
             let path = std::env::temp_dir().join(name);
@@ -179,22 +181,22 @@ mod tests {
         }
     }
 
-    impl Drop for Scratch {
+    impl Drop for TempFile {
         fn drop(&mut self) {
             let _ = std::fs::remove_file(&self.0);
         }
     }
 
-    async fn all(mut reader: Reader) -> io::Result<Vec<Bytes>> {
+    async fn all(mut reader: CodeReader) -> io::Result<Vec<Bytes>> {
         let mut chunks = Vec::new();
-        while let Some(chunk) = reader.next().await? {
+        while let Some(chunk) = reader.next_chunk().await? {
             chunks.push(chunk);
         }
         Ok(chunks)
     }
 
     #[tokio::test]
-    async fn the_running_executable_is_offered_as_it_is_and_read_in_small_pieces() {
+    async fn the_running_executable_is_offered_unchanged_and_read_in_chunks() {
         let build = BuildId::new("b");
         let code = Code::own(&build).await.unwrap();
         let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
@@ -202,27 +204,27 @@ mod tests {
         hasher.update(&bytes);
         let (len, hash) = (bytes.len() as u64, hasher.finish());
         assert_eq!(code.offer, Offer { build, len, hash, target: target() });
-        let chunks = all(Reader::of(&code.path, len)).await.unwrap();
+        let chunks = all(CodeReader::of(&code.path, len)).await.unwrap();
         assert!(chunks.iter().all(|chunk| chunk.len() <= CHUNK));
         assert!(chunks.concat() == bytes);
     }
 
     #[test]
-    fn an_executable_that_is_too_large_or_not_there_is_not_offered() {
-        // Sparse: it takes no room.
-        let large = Scratch::of(MAX_CODE + 1);
+    fn an_executable_that_is_too_large_or_missing_is_not_offered() {
+        // A sparse file, which occupies no disk space.
+        let large = TempFile::of(MAX_CODE + 1);
         let error = Code::read(large.0.clone(), BuildId::new("b")).unwrap_err();
         assert!(matches!(error, CodeSyncError::TooLarge { len } if len == MAX_CODE + 1), "{error}");
-        let gone = Scratch::of(1).0.clone();
+        let gone = TempFile::of(1).0.clone();
         let error = Code::read(gone, BuildId::new("b")).unwrap_err();
         assert!(matches!(error, CodeSyncError::Unreadable(_)), "{error}");
     }
 
     #[tokio::test]
-    async fn a_file_that_has_become_shorter_is_an_error_and_one_that_grew_is_cut() {
-        let file = Scratch::of(1_000_000);
-        assert!(all(Reader::of(&file.0, 1_000_001)).await.is_err());
-        let read = all(Reader::of(&file.0, 999_999)).await.unwrap().concat();
+    async fn a_file_that_shrank_is_an_error_and_one_that_grew_is_cut_off() {
+        let file = TempFile::of(1_000_000);
+        assert!(all(CodeReader::of(&file.0, 1_000_001)).await.is_err());
+        let read = all(CodeReader::of(&file.0, 999_999)).await.unwrap().concat();
         assert_eq!(read.len(), 999_999);
     }
 }

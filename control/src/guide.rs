@@ -133,7 +133,7 @@
 //! | exit code | what it means |
 //! |---|---|
 //! | 0 | it ended in good order and cut no call off |
-//! | 81 | it never reached its parent, within the boot timeout |
+//! | 81 | it never connected to its parent, within the boot timeout |
 //! | 82 | its parent was gone, or out of reach for longer than the grace |
 //! | 83 | the shutdown window was over, and calls under way were ended |
 //! | 84 | the parent refused it; the last line that it prints says why |

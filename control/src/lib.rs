@@ -64,6 +64,7 @@ mod calls;
 mod code;
 mod error;
 pub mod guide;
+mod inbox;
 mod listener;
 mod log;
 mod pool;

@@ -1,81 +1,73 @@
-//! What runners dial: takes sockets, checks who it is, hands them to the runner's task.
+//! Accepts the sockets of runners: does the handshakes, authenticates each runner, and hands the
+//! socket to the runner's task.
 //!
 //! ```text
-//! accept ──▶ WebSocket, TLS (10 s each) ──▶ hello (10 s) ──▶ Admission ──▶ Door of the runner
-//!                                                                 └──▶ of another build: code.rs
+//! tcp_sockets ────▶ WebSocket, TLS (10 s each) ─┐
+//!                                               ├─▶ hello (10 s) ──▶ Admission ──▶ SocketInbox
+//! in memory ────────────────────────────────────┘                       └──▶ another build: code.rs
 //! ```
 //!
-//! Strangers cost a task each, of which there are at most [`HANDSHAKES`] at a time: one more takes
-//! the place of the one that has been at it longest, so that those who dial and say nothing can't
-//! keep runners out.
+//! Each new socket costs one task. At most [`MAX_HANDSHAKES`] sockets of one source are in their
+//! handshakes at a time: one more replaces the oldest, so that clients that connect and send nothing
+//! can't keep runners out.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::Arc;
 
-use flame_link::{Greeting, HelloError, Io, ServerKey, accept, in_memory};
+use flame_link::{HelloError, IncomingHello, Io, ServerKey, accept, in_memory};
 use flame_runner_shim::lines;
-use flame_wire::hello::{Hello, NoSync, Refusal};
+use flame_wire::hello::{NoCodeSync, Rejection};
 use flame_wire::ids::BuildId;
-use flame_wire::token::Token;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use flame_wire::sync::{Mutex, MutexGuard};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted};
 use crate::backend::Backend;
 use crate::code::Code;
+use crate::inbox::SocketInbox;
 
-/// Sockets in their handshakes at a time.
-const HANDSHAKES: usize = 256;
-/// How long to wait when the system gives no socket (it is out of file descriptors).
-const OUT_OF_SOCKETS: Duration = Duration::from_millis(100);
+mod tcp;
+#[cfg(test)]
+mod tests;
 
-/// Where a runner's sockets arrive in its pool.
-#[derive(Debug, Clone)]
-pub(crate) struct Door {
-    /// What its welcomes bring.
-    pub(crate) resume: Token,
-    /// The first socket, and what was said on it; or why there will be none.
-    pub(crate) first: mpsc::Sender<Result<(Io, Hello), Away>>,
-    /// Those after it.
-    pub(crate) again: mpsc::Sender<Io>,
-}
+pub(crate) use tcp::tcp_sockets;
 
-/// Why a runner that has proved who it is does not come in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Away {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error(
-        "the runner is of another build, and could not become this executable (`code_sync`): {0}"
-    )]
-    NotSynced(String),
-}
+/// How many sockets of one source may be in their handshakes at a time.
+const MAX_HANDSHAKES: usize = 256;
 
-/// The pool's ear to the network; clones share it.
+/// Connects the runners of a pool with their tasks. Clones share one state.
 #[derive(Clone)]
 pub(crate) struct Listener {
     key: ServerKey,
-    admission: Arc<Mutex<Admission<Door>>>,
+    admission: Arc<Mutex<Admission<SocketInbox>>>,
     code: Option<Code>,
 }
 
+/// A socket that a client has opened, and the handshakes that it still needs.
+pub(crate) enum NewSocket {
+    /// From the network: needs WebSocket and TLS.
+    Tcp(Io),
+    /// From this process: needs no handshake.
+    InMemory(Io),
+}
+
 impl Listener {
-    /// `code` is what runners of another build may fetch, if they may.
+    /// With `code`, runners of another build may download this executable.
     pub(crate) fn new(key: ServerKey, build: BuildId, code: Option<Code>) -> Self {
         Self { key, admission: Arc::new(Mutex::new(Admission::new(build))), code }
     }
 
-    /// Whether a runner of this backend may fetch this executable; else why not.
-    pub(crate) fn may_sync(&self, backend: &dyn Backend) -> Result<(), NoSync> {
+    /// Whether a runner of this backend may download this executable, or why not.
+    pub(crate) fn may_sync(&self, backend: &dyn Backend) -> Result<(), NoCodeSync> {
         if self.code.is_none() {
-            Err(NoSync::Off)
+            Err(NoCodeSync::Disabled)
         } else if backend.supports_code_sync() {
             Ok(())
         } else {
-            Err(NoSync::Host(backend.kind()))
+            Err(NoCodeSync::UnsupportedHost(backend.kind()))
         }
     }
 
@@ -83,105 +75,101 @@ impl Listener {
         &self.key
     }
 
-    pub(crate) fn admission(&self) -> MutexGuard<'_, Admission<Door>> {
-        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn admission(&self) -> MutexGuard<'_, Admission<SocketInbox>> {
+        self.admission.lock()
     }
 
-    /// Takes sockets for as long as it is polled.
-    pub(crate) async fn run(self, socket: TcpListener) {
+    /// Serves every socket of `sockets`, until the stream ends or the future is dropped. A socket
+    /// that fails its handshakes affects no other.
+    pub(crate) async fn serve(self, sockets: impl Stream<Item = NewSocket>) {
+        let mut sockets = pin!(sockets);
         let mut handshakes: VecDeque<JoinHandle<()>> = VecDeque::new();
-        loop {
-            match socket.accept().await {
-                Ok((tcp, peer)) => {
-                    handshakes.retain(|handshake| !handshake.is_finished());
-                    if handshakes.len() == HANDSHAKES
-                        && let Some(longest) = handshakes.pop_front()
-                    {
-                        longest.abort();
-                    }
-                    let listener = self.clone();
-                    handshakes.push_back(tokio::spawn(async move {
-                        if let Err(error) = tcp.set_nodelay(true) {
-                            tracing::debug!(%peer, %error, "a socket is gone already");
-                            return;
-                        }
-                        match accept(tcp, &listener.key).await {
-                            Ok(io) => listener.greet(io).await,
-                            Err(error) => tracing::debug!(%peer, %error, "a stranger dialled"),
-                        }
-                    }));
-                }
-                Err(error) => {
-                    lines::event(move || {
-                        tracing::warn!(%error, "the listener for runners can't take a socket");
-                    });
-                    tokio::time::sleep(OUT_OF_SOCKETS).await;
-                }
+        while let Some(socket) = sockets.next().await {
+            handshakes.retain(|handshake| !handshake.is_finished());
+            if handshakes.len() == MAX_HANDSHAKES
+                && let Some(oldest) = handshakes.pop_front()
+            {
+                oldest.abort();
             }
+            let listener = self.clone();
+            handshakes.push_back(tokio::spawn(async move { listener.handle(socket).await }));
         }
     }
 
-    /// A socket within this process.
+    /// Opens a socket within this process, and returns the runner's end.
     pub(crate) fn connect_in_memory(&self) -> Io {
         let (ours, theirs) = in_memory();
-        let listener = self.clone();
-        tokio::spawn(async move { listener.greet(ours).await });
+        let socket = NewSocket::InMemory(ours);
+        tokio::spawn(self.clone().serve(stream::once(async { socket })));
         theirs
     }
 
-    async fn greet(&self, io: Io) {
-        let greeting = match Greeting::read(io).await {
-            Ok(greeting) => greeting,
-            Err(error) => {
-                tracing::debug!(%error, "one that dialled did not say hello");
-                return;
-            }
+    async fn handle(&self, socket: NewSocket) {
+        let io = match socket {
+            NewSocket::InMemory(io) => io,
+            NewSocket::Tcp(io) => match accept(io, &self.key).await {
+                Ok(io) => io,
+                Err(error) => return tracing::debug!(%error, "a client is not a runner"),
+            },
         };
-        let now = Instant::now().into_std();
-        let admitted = self.admission().admit(now, &greeting.hello);
-        let done = match admitted {
-            // Its boot was given up, or its link is over: there is nothing to come back to.
-            Ok(Admitted::Fetcher { keep: door, by }) => {
-                if let Some(code) = self.code.clone() {
-                    // Beyond the handshakes: strangers must not cut it off.
-                    tokio::spawn(code.hand_over(greeting, door, by.into()));
-                }
-                Ok(())
-            }
-            Ok(Admitted::Runner(door)) if door.again.is_closed() => {
-                greeting.refuse(Refusal::UnknownRunner).await
-            }
-            Ok(Admitted::Runner(door)) => self.let_in(greeting, door).await,
-            Err(refusal) => {
-                let runner = greeting.hello.runner;
-                let why = refusal.clone();
-                lines::event(
-                    move || tracing::warn!(%runner, refusal = %why, "a runner is refused"),
-                );
-                // It proved that it is ours, so this is why its boot has failed.
-                let door = self.admission().keep(runner);
-                if let (Refusal::OtherBuild { .. }, Some(door)) = (&refusal, door) {
-                    let _ = door.first.send(Err(refusal.clone().into())).await;
-                }
-                greeting.refuse(refusal).await
-            }
+        let incoming = match IncomingHello::read(io).await {
+            Ok(incoming) => incoming,
+            Err(error) => return tracing::debug!(%error, "a client did not send a hello"),
         };
-        if let Err(error) = done {
-            tracing::debug!(%error, "one that dialled went before its answer");
+        if let Err(error) = self.reply(incoming).await {
+            tracing::debug!(%error, "a client disconnected before it received the reply");
         }
     }
 
-    async fn let_in(&self, greeting: Greeting, door: Door) -> Result<(), HelloError> {
-        let hello = greeting.hello.clone();
-        let io = greeting.welcome(door.resume).await?;
-        // Not before its welcome is out: one that was lost on the way is not the first.
-        let first = self.admission().arrives(hello.runner);
-        // If nobody waits behind the door, the boot was given up: the socket closes.
-        if first {
-            let _ = door.first.send(Ok((io, hello))).await;
+    async fn reply(&self, incoming: IncomingHello) -> Result<(), HelloError> {
+        let now = Instant::now().into_std();
+        let admitted = self.admission().admit(now, &incoming.hello);
+        match admitted {
+            Ok(Admitted::Runner(inbox)) if inbox.next.is_closed() => {
+                // The boot was given up, or the link has ended: no task waits for the socket.
+                incoming.reject(Rejection::UnknownRunner).await
+            }
+            Ok(Admitted::Runner(inbox)) => self.welcome(incoming, inbox).await,
+            Ok(Admitted::NeedsCode { inbox, until }) => {
+                if let Some(code) = self.code.clone() {
+                    // Not part of the handshakes: a flood of clients must not abort the transfer.
+                    tokio::spawn(code.upload(incoming, inbox, until.into()));
+                }
+                Ok(())
+            }
+            Err(rejection) => self.reject(incoming, rejection).await,
+        }
+    }
+
+    async fn welcome(&self, incoming: IncomingHello, inbox: SocketInbox) -> Result<(), HelloError> {
+        let hello = incoming.hello.clone();
+        let io = incoming.welcome(inbox.resume).await?;
+        // After the welcome is out: a socket that broke before does not count as the first.
+        let is_first = self.admission().record_socket(hello.runner);
+        // If no task receives the socket, the boot was given up, and dropping the socket closes it.
+        if is_first {
+            let _ = inbox.first.send(Ok((io, hello))).await;
         } else {
-            let _ = door.again.send(io).await;
+            let _ = inbox.next.send(io).await;
         }
         Ok(())
+    }
+
+    async fn reject(
+        &self,
+        incoming: IncomingHello,
+        rejection: Rejection,
+    ) -> Result<(), HelloError> {
+        let runner = incoming.hello.runner;
+        let reason = rejection.clone();
+        lines::event(move || tracing::warn!(%runner, %reason, "rejected a runner"));
+        if let Rejection::OtherBuild { .. } = rejection {
+            // The runner has shown its token, so this is why its boot fails.
+            let inbox = self.admission().inbox(runner);
+            if let Some(inbox) = inbox {
+                let _ = inbox.first.send(Err(rejection.clone().into())).await;
+            }
+        }
+        incoming.reject(rejection).await
     }
 }

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::{Driver, Handler, Io, Link, LinkEnd, Sockets, Stream};
+use flame_link::{Driver, Handler, Io, Link, LinkEnd, SocketSource, Stream};
 use flame_runner_shim::lines;
 use flame_runner_shim::runner::link_config;
 use flame_wire::hello::Hello;
@@ -26,9 +26,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
-use crate::admission::Expected;
-use crate::backend::{BootFailure, BootFailureKind, BootSpec, Death, Instance, InstanceEvent};
-use crate::listener::{Away, Door};
+use crate::admission::ExpectedRunner;
+use crate::backend::{BootSpec, Death, Heard, Instance};
+use crate::error::{BootFailure, BootFailureKind};
+use crate::inbox::{SocketInbox, TurnedAway};
 use crate::log;
 use crate::pool::driver::{Shared, Up};
 use crate::pool::events::PoolEvent;
@@ -65,7 +66,7 @@ impl Command {
 }
 
 type Dead = SharedFuture<BoxFuture<'static, Death>>;
-type Arrival = Result<(Io, Hello), Away>;
+type Arrival = Result<(Io, Hello), TurnedAway>;
 
 /// Lives a runner's life, whatever happens; ends when nothing of it is left.
 pub(crate) async fn live(
@@ -94,8 +95,8 @@ async fn live_on(
         Ok(resume) => resume,
         Err(error) => return pool.handle(failed(BootFailure::new(error.to_string()))),
     };
-    let door = Door { resume, first, again };
-    let boot = boot(pool, name, door, by);
+    let inbox = SocketInbox { resume, first, next: again };
+    let boot = boot(pool, name, inbox, by);
     let boot = boot.instrument(tracing::debug_span!("flame.boot", runner = %name));
     tokio::pin!(boot);
     let (instance, parent) = match timeout_at(by, &mut boot).await {
@@ -118,7 +119,7 @@ async fn live_on(
             serve(pool, id, name, &instance, &parent, up, dead.clone(), commands).await;
         }
         Err(mut failure) => {
-            // One that dials in even now finds nobody behind its door, and ends by itself.
+            // One that dials in even now finds nobody behind its inbox, and ends by itself.
             drop((arrivals, sockets));
             if failure.log_tail.is_empty() {
                 failure.log_tail = last_words(pool, &instance, dead.clone()).await;
@@ -195,7 +196,7 @@ async fn see_off(
 async fn boot(
     pool: &Shared,
     name: RunnerRef,
-    door: Door,
+    inbox: SocketInbox,
     by: Instant,
 ) -> Result<(Instance, FlameParent), BootFailure> {
     let token = Token::generate().map_err(|error| BootFailure::new(error.to_string()))?;
@@ -206,6 +207,11 @@ async fn boot(
         pool.listener.key().fingerprint(),
         pool.backend.kind(),
     );
+    let flame_parent = parent.encode().map_err(|error| BootFailure::new(error.to_string()))?;
+    let expires = by.into_std();
+    let expected = ExpectedRunner::new(token.hash(), inbox.resume.hash(), expires, inbox)
+        .code_sync(pool.listener.may_sync(pool.backend.kind()));
+    pool.listener.admission().expect(name, expected);
     let listener = pool.listener.clone();
     let in_memory = Arc::new(move || {
         let io = listener.connect_in_memory();
@@ -214,8 +220,8 @@ async fn boot(
     let spec = BootSpec::new(parent.clone(), in_memory)
         .map_err(|error| BootFailure::new(error.to_string()))?;
     let expires = by.into_std();
-    let expected = Expected::new(token.hash(), door.resume.hash(), expires, door)
-        .sync(pool.listener.may_sync(&*pool.backend));
+    let expected = ExpectedRunner::new(token.hash(), door.resume.hash(), expires, door)
+        .code_sync(pool.listener.may_sync(&*pool.backend));
     pool.listener.admission().expect(name, expected);
     let instance = pool.instances.remote_boot(spec).await?;
     Ok((instance, parent))
@@ -290,7 +296,7 @@ async fn serve(
     let (seen, mut sight) = watch::channel(Seen { goodbye: false, socket: true });
     let ear = Ear { pool: pool.clone(), id, name, seen };
     let (link, driver) = Driver::new(Side::Parent, link_config(parent), |_| ear);
-    let mut driver = tokio::spawn(driver.run(io, Sockets::Accepted(sockets)));
+    let mut driver = tokio::spawn(driver.run(io, SocketSource::Accepted(sockets)));
     let up = Up {
         link: link.clone(),
         instance: instance.id.clone(),
@@ -409,7 +415,7 @@ struct Ear {
 }
 
 impl Handler for Ear {
-    fn opened(&mut self, stream: Stream, _: Message) {
+    fn on_stream_opened(&mut self, stream: Stream, _: Message) {
         // Dropping it tells the runner that nobody takes it.
         let runner = self.name;
         lines::event(move || {
@@ -417,7 +423,7 @@ impl Handler for Ear {
         });
     }
 
-    fn control(&mut self, message: Message) {
+    fn on_control(&mut self, message: Message) {
         let runner = self.name;
         match RunnerToParent::decode(&message.body) {
             Ok(RunnerToParent::Idle { idle_ms, .. }) => {
@@ -442,15 +448,17 @@ impl Handler for Ear {
         }
     }
 
-    fn connected(&mut self, up: bool) {
-        if up {
-            self.pool.listener.admission().heard(self.name);
-        }
-        self.seen.send_modify(|seen| seen.socket = up);
+    fn on_connected(&mut self) {
+        self.pool.listener.admission().confirm_welcome(self.name);
+        self.seen.send_modify(|seen| seen.socket = true);
+    }
+
+    fn on_disconnected(&mut self) {
+        self.seen.send_modify(|seen| seen.socket = false);
     }
 
     /// Before its slots come free, so that nobody is given one of them.
-    fn over(&mut self, end: &LinkEnd) {
+    fn on_closed(&mut self, end: &LinkEnd) {
         let runner = self.id;
         if self.seen.borrow().goodbye {
             self.pool.handle(Event::RunnerDraining { runner });
@@ -479,7 +487,7 @@ fn say(link: &Link, message: &ParentToRunner) {
     match message.encode() {
         Ok(body) => {
             // A link that is over needs no telling.
-            let _ = link.control(Tag::Control.into(), body.into());
+            let _ = link.send_control(Tag::Control.into(), body.into());
         }
         Err(error) => lines::event(move || {
             tracing::error!(%error, "a message to a runner can't be written");

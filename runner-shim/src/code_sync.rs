@@ -27,7 +27,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flame_link::{HelloError, Offered};
+use flame_link::{CodeDownload, HelloError};
 use flame_wire::code::{self, CodeHash, MAX_CODE, Offer};
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::HostKind;
@@ -189,23 +189,23 @@ impl CodeSync {
     /// Has the executable that was offered in the cache; what is to be done with it comes next.
     /// The parent is told of it, and of failures. A future that is dropped removes its draft; a
     /// process that is killed leaves it to a later sync.
-    pub(crate) async fn accept(&self, mut offered: Offered) -> Result<Synced, SyncError> {
+    pub(crate) async fn accept(&self, mut offered: CodeDownload) -> Result<Synced, SyncError> {
         match self.have(&mut offered).await {
             Ok(executable) => {
                 // The parent loses nothing but a line of its log.
-                let _ = offered.taken().await;
+                let _ = offered.confirm().await;
                 let mark = format!("{}/{}", executable.hash(), self.runner);
                 Ok(Synced { executable, mark, offered })
             }
             Err(error @ SyncError::Cut(_)) => Err(error),
             Err(error) => {
-                offered.failed(&error.to_string()).await;
+                offered.fail(&error.to_string()).await;
                 Err(error)
             }
         }
     }
 
-    async fn have(&self, offered: &mut Offered) -> Result<Executable, SyncError> {
+    async fn have(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
         match self.unable {
             Some(Unable::Host(host)) => return Err(SyncError::Host(host)),
             Some(Unable::Again) => return Err(SyncError::Again),
@@ -222,8 +222,8 @@ impl CodeSync {
         tracing::info!(build = %offer.build, bytes = offer.len, "fetches its parent's executable");
         let at = cache.clone();
         let (mut draft, _scrap) = blocking(move || at.draft(&offer)).await?;
-        offered.ask().await.map_err(SyncError::Cut)?;
-        while let Some(chunk) = offered.chunk().await.map_err(SyncError::Cut)? {
+        offered.request().await.map_err(SyncError::Cut)?;
+        while let Some(chunk) = offered.next_chunk().await.map_err(SyncError::Cut)? {
             draft = blocking(move || draft.add(&chunk)).await?;
         }
         blocking(move || {
@@ -241,7 +241,7 @@ pub struct Synced {
     executable: Executable,
     mark: String,
     /// Closed by the kernel when this process is another; open to say that it can't be.
-    offered: Offered,
+    offered: CodeDownload,
 }
 
 impl Synced {
@@ -257,7 +257,7 @@ impl Synced {
             if !busy || tries == BUSY_TRIES {
                 let file = self.executable.path().to_owned();
                 let error = SyncError::Exec { file, source: error };
-                self.offered.failed(&error.to_string()).await;
+                self.offered.fail(&error.to_string()).await;
                 return error;
             }
             tokio::time::sleep(BUSY_PAUSE).await;

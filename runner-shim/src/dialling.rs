@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flame_link::{Greeted, HelloError, Io, Offered, dial, greet};
+use flame_link::{CodeDownload, HelloError, HelloOutcome, Io, dial, say_hello};
 use flame_wire::backoff::Backoff;
-use flame_wire::hello::{Hello, Proof, Refusal};
+use flame_wire::hello::{Hello, Proof, Rejection};
 use flame_wire::parent::Fingerprint;
 use flame_wire::token::Token;
 use futures_util::future::BoxFuture;
@@ -60,7 +60,7 @@ pub(crate) enum Reached {
 /// Why dialling is over.
 pub(crate) enum Unreached {
     /// The parent refuses the runner.
-    Refused(Refusal),
+    Refused(Rejection),
     /// The runner can't become what its parent offers.
     NotSynced(SyncError),
 }
@@ -116,22 +116,22 @@ impl Dialler {
         };
         let mut hello = self.hello.clone();
         if let Some(key) = self.key().clone() {
-            hello.proof = Proof::Again(key);
+            hello.proof = Proof::ResumeKey(key);
         }
         // Ahead of the hello, so that it is known before the hello is.
         let _ = self.events.send(Event::HelloSent);
-        match greet(io, &hello).await {
-            Ok(Greeted::In(io, resume)) => {
+        match say_hello(io, &hello).await {
+            Ok(HelloOutcome::Welcomed(io, resume)) => {
                 *self.key() = Some(resume);
                 Ok(Reached::Parent(io))
             }
-            Ok(Greeted::Offered(offered)) => self.sync(offered).await,
-            Err(HelloError::Refused(refusal)) => Err(Failed::For(Unreached::Refused(refusal))),
+            Ok(HelloOutcome::CodeOffered(offered)) => self.sync(offered).await,
+            Err(HelloError::Rejected(refusal)) => Err(Failed::For(Unreached::Refused(refusal))),
             Err(error) => Err(tried(error)),
         }
     }
 
-    async fn sync(&self, offered: Offered) -> Result<Reached, Failed> {
+    async fn sync(&self, offered: CodeDownload) -> Result<Reached, Failed> {
         let _ = self.events.send(Event::CodeOffered);
         match self.sync.accept(offered).await {
             Ok(synced) => Ok(Reached::Code(synced)),

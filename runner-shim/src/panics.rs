@@ -3,7 +3,7 @@
 //! ```text
 //!   catch(call) ── each poll: mark this thread ── panic! ──▶ hook: thread marked? keep where and how
 //!        │                                                     └─▶ the hook that was there before
-//!        └── catch_unwind: payload + what the hook kept ──▶ Failure::Panicked
+//!        └── catch_unwind: payload + what the hook kept ──▶ CallFailure::Panicked
 //! ```
 //!
 //! `catch_unwind` sees the payload alone; only the process-wide panic hook sees where it came from.
@@ -29,7 +29,7 @@ use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::task::Poll;
 
-use flame_wire::failure::Failure;
+use flame_wire::failure::CallFailure;
 
 mod frames;
 #[cfg(test)]
@@ -73,7 +73,7 @@ pub fn install() {
 /// # Errors
 ///
 /// As [`PanicScope::catch`].
-pub async fn catch<F: Future>(call: F) -> Result<F::Output, Failure> {
+pub async fn catch<F: Future>(call: F) -> Result<F::Output, CallFailure> {
     PanicScope::default().catch(call).await
 }
 
@@ -82,7 +82,7 @@ pub async fn catch<F: Future>(call: F) -> Result<F::Output, Failure> {
 /// # Errors
 ///
 /// As [`PanicScope::catch`].
-pub fn catch_blocking<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+pub fn catch_blocking<T>(work: impl FnOnce() -> T) -> Result<T, CallFailure> {
     guarded(work).map_err(|(payload, kept)| failure(payload, kept))
 }
 
@@ -101,12 +101,12 @@ impl PanicScope {
     ///
     /// # Errors
     ///
-    /// [`Failure::Panicked`]; with location and backtrace if [`install`] has been called.
+    /// [`CallFailure::Panicked`]; with location and backtrace if [`install`] has been called.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the call.
-    pub async fn catch<F: Future>(&self, call: F) -> Result<F::Output, Failure> {
+    pub async fn catch<F: Future>(&self, call: F) -> Result<F::Output, CallFailure> {
         let mut slot = pin!(Some(call));
         let output = poll_fn(|cx| {
             let polled = guarded(|| match slot.as_mut().as_pin_mut() {
@@ -188,7 +188,7 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     caught.map_err(|payload| (payload, KEPT.take()))
 }
 
-fn failure(payload: Payload, kept: Option<Kept>) -> Failure {
+fn failure(payload: Payload, kept: Option<Kept>) -> CallFailure {
     let message = message(&*payload);
     // A payload's destructor is the app's code and may panic in its turn; it has been heard.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
@@ -200,7 +200,7 @@ fn failure(payload: Payload, kept: Option<Kept>) -> Failure {
         }
         _ => (None, None),
     };
-    Failure::Panicked { message, location, backtrace }
+    CallFailure::Panicked { message, location, backtrace }
 }
 
 /// The text of a payload: that of `panic!`, of an error given to `panic_any`, or a note that it has

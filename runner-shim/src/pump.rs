@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 use flame_link::{Stream, StreamError};
-use flame_wire::failure::Failure;
+use flame_wire::failure::CallFailure;
 use flame_wire::message::Tag;
 
 use crate::calling::channel::{Inlet, Outlet};
@@ -36,11 +36,11 @@ pub(crate) async fn pump_tail(end: ChannelEnd, stream: Stream, tail: Tail) {
 }
 
 async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
-    stream.limit(outlet.capacity());
+    stream.set_message_limit(outlet.capacity());
     let mut stage = Stage::Open;
     loop {
         let next = async {
-            stream.room().await?;
+            stream.writable().await?;
             tokio::select! {
                 message = outlet.recv() => Ok(Some(message)),
                 // Asking for room again gives the reason.
@@ -74,7 +74,7 @@ async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
     let covered = tokio::select! {
         biased;
         _ = tail.after(Stage::Closing) => return cut(outlet, &stream),
-        covered = stream.covered() => covered,
+        covered = stream.within_credit() => covered,
     };
     // The end is clean only if the senders meant it.
     let last = if outlet.has_senders() { cut_off() } else { Some((Tag::Done, Bytes::new())) };
@@ -87,7 +87,7 @@ async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
 
 /// The last message of a channel that ends before its senders did.
 fn cut_off() -> Option<(Tag, Bytes)> {
-    Failure::Cancelled.encode().ok().map(|body| (Tag::Failed, body))
+    CallFailure::Cancelled.encode().ok().map(|body| (Tag::Failed, body))
 }
 
 /// Tells the receiver, in place of what is not delivered, that there is no time left for it.
@@ -96,7 +96,7 @@ fn cut(outlet: Outlet, stream: &Stream) {
     if let Some((tag, body)) = cut_off()
         && stream.conclude(tag.into(), body.into()).is_ok()
     {
-        stream.linger();
+        stream.keep_on_drop();
     }
 }
 
@@ -108,13 +108,13 @@ fn refuse(outlet: Outlet, error: StreamError) {
 }
 
 async fn receive(inlet: Inlet, mut stream: Stream) {
-    stream.limit(inlet.capacity());
-    stream.read_later();
+    stream.set_message_limit(inlet.capacity());
+    stream.mark_read_manually();
     loop {
         let message = tokio::select! {
             message = stream.receive() => message,
             read = inlet.read() => {
-                stream.has_read(read);
+                stream.mark_read(read);
                 continue;
             }
             () = inlet.closed() => return,

@@ -11,9 +11,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::{Driver, Link, LinkConfig, Sockets};
+use flame_link::{Driver, Link, LinkConfig, SocketSource};
 use flame_wire::entropy;
-use flame_wire::hello::{Hello, PROTOCOL, Proof, Refusal};
+use flame_wire::hello::{Hello, PROTOCOL, Proof, Rejection};
 use flame_wire::ids::BuildId;
 use flame_wire::message::{EndReason, LogRecord, RunnerToParent, Tag};
 use flame_wire::mux::{MuxConfig, Side};
@@ -93,7 +93,7 @@ pub enum Ended {
         left: usize,
     },
     /// The parent would not have it.
-    Refused(Refusal),
+    Refused(Rejection),
     /// It was to become its parent's executable, and could not. Where it can, nothing ends: the
     /// process goes on as another program.
     NotSynced(SyncError),
@@ -128,7 +128,7 @@ impl Runner {
         let hello = Hello {
             protocol: PROTOCOL,
             runner: self.parent.runner,
-            proof: Proof::First(self.parent.token.clone()),
+            proof: Proof::BootToken(self.parent.token.clone()),
             build: self.build.clone(),
             instance: self.host.instance(),
             pid: Some(std::process::id()),
@@ -137,7 +137,8 @@ impl Runner {
             synced: sync.is_done(),
             // Never from a generator of this process: two environments of Lambda's that were restored
             // from one snapshot would have the same life, and with one token both would be let in.
-            life: entropy::fresh().map_or_else(|_| rand::random(), u64::from_le_bytes),
+            incarnation: entropy::random_bytes()
+                .map_or_else(|_| rand::random(), u64::from_le_bytes),
         };
         let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
         Life {
@@ -293,7 +294,7 @@ impl Life {
         });
         let events = self.events.clone();
         self.driver = Some(tokio::spawn(async move {
-            let end = driver.run(io, Sockets::Dialled(again)).await;
+            let end = driver.run(io, SocketSource::Dialled(again)).await;
             tracing::debug!(%end, "the link to the parent is over");
             let _ = events.send(Event::LinkClosed);
         }));
@@ -415,7 +416,7 @@ fn say(link: &Link, message: &RunnerToParent) {
     match message.encode() {
         Ok(body) => {
             // A link that is over needs no telling.
-            let _ = link.control(Tag::Control.into(), body.into());
+            let _ = link.send_control(Tag::Control.into(), body.into());
         }
         Err(error) => tracing::error!(%error, "a message to the parent can't be written"),
     }
@@ -424,7 +425,7 @@ fn say(link: &Link, message: &RunnerToParent) {
 /// Passes on what the app logs. It takes no record that the link has no room for: those wait in the
 /// log's own channel, which counts what it drops.
 async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogRecord>) {
-    while link.control_room().await.is_ok()
+    while link.control_writable().await.is_ok()
         && let Some(record) = logs.recv().await
     {
         say(&link, &RunnerToParent::Log(record));

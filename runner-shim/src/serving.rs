@@ -21,7 +21,7 @@ use bytes::Bytes;
 use flame_link::{Handler, Stream};
 use flame_wire::body::Value;
 use flame_wire::call::{CallHeader, is_too_deep};
-use flame_wire::failure::Failure;
+use flame_wire::failure::CallFailure;
 use flame_wire::frame::StreamId;
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::message::{MAX_AHEAD, ParentToRunner, Tag};
@@ -77,7 +77,7 @@ impl Calls {
         })
     }
 
-    /// New calls are answered with [`Failure::Draining`] from now on.
+    /// New calls are answered with [`CallFailure::Draining`] from now on.
     pub(crate) fn refuse_new(&self) {
         self.refusing.store(true, Ordering::Relaxed);
     }
@@ -139,13 +139,13 @@ impl Calls {
 pub(crate) struct Ear(pub(crate) Arc<Calls>);
 
 impl Handler for Ear {
-    fn opened(&mut self, stream: Stream, first: Message) {
+    fn on_stream_opened(&mut self, stream: Stream, first: Message) {
         if let Err((stream, failure)) = accept(&self.0, stream, first) {
             fail(&stream, &failure, Last::This);
         }
     }
 
-    fn control(&mut self, message: Message) {
+    fn on_control(&mut self, message: Message) {
         match ParentToRunner::decode(&message.body) {
             Ok(ParentToRunner::Drain { within_ms }) => {
                 let within = Duration::from_millis(within_ms);
@@ -160,31 +160,35 @@ impl Handler for Ear {
         }
     }
 
-    fn connected(&mut self, up: bool) {
-        self.0.tell(if up { Event::Connected } else { Event::Disconnected });
+    fn on_connected(&mut self) {
+        self.0.tell(Event::Connected);
+    }
+
+    fn on_disconnected(&mut self) {
+        self.0.tell(Event::Disconnected);
     }
 }
 
 /// Checks a call and starts its task; nothing of the app runs before that.
-fn accept(calls: &Arc<Calls>, stream: Stream, first: Message) -> Result<(), (Stream, Failure)> {
+fn accept(calls: &Arc<Calls>, stream: Stream, first: Message) -> Result<(), (Stream, CallFailure)> {
     if first.tag != u8::from(Tag::Call) {
         let what = format!("a stream began with message {} instead of a call", first.tag);
-        return Err((stream, Failure::Codec { what }));
+        return Err((stream, CallFailure::Codec { what }));
     }
     if calls.refusing.load(Ordering::Relaxed) {
-        return Err((stream, Failure::Draining));
+        return Err((stream, CallFailure::Draining));
     }
     let mut body = first.body;
     let header = match CallHeader::decode(&mut body) {
         Ok(header) => header,
-        Err(error) => return Err((stream, Failure::Codec { what: error.to_string() })),
+        Err(error) => return Err((stream, CallFailure::Codec { what: error.to_string() })),
     };
     if is_too_deep(header.depth, calls.max_depth) {
-        return Err((stream, Failure::DepthExceeded { limit: calls.max_depth }));
+        return Err((stream, CallFailure::DepthExceeded { limit: calls.max_depth }));
     }
     let Some(entry) = table::find(header.function) else {
         let known = u32::try_from(table::table().len()).unwrap_or(u32::MAX);
-        return Err((stream, Failure::UnknownFunction { id: header.function, known }));
+        return Err((stream, CallFailure::UnknownFunction { id: header.function, known }));
     };
     // Claimed before the next frame is read, so that none of the channels' messages is missed.
     let link = stream.link();
@@ -216,7 +220,7 @@ struct Alive {
 
 impl Alive {
     /// Tells the caller at once, and ends the stream unless the function still runs.
-    fn fail(self: Arc<Self>, failure: &Failure) {
+    fn fail(self: Arc<Self>, failure: &CallFailure) {
         // Whoever else holds this is the function, on its blocking thread.
         let runs = Arc::strong_count(&self) > 1;
         self.failed.store(runs, Ordering::Release);
@@ -319,7 +323,7 @@ impl Call {
         arguments.held = Some(self.calls.holds.clone());
         arguments.scope = Some(alive);
         let invocation = panics::catch_blocking(|| entry.invoke(arguments))?;
-        let Invocation { invoked, ends, .. } = invocation.map_err(Failure::from)?;
+        let Invocation { invoked, ends, .. } = invocation.map_err(CallFailure::from)?;
         for (end, stream) in ends.into_iter().zip(channels) {
             if let (Some(end), Some(stream)) = (end, stream) {
                 tokio::spawn(pump_tail(end, stream, self.calls.tails.tail()));
@@ -355,8 +359,8 @@ impl Call {
         tokio::select! {
             biased;
             () = self.stream.reset_by_peer() => Stop::Cancelled,
-            () = expired => Stop::Failed(Failure::DeadlinePassed),
-            () = self.abort.notified() => Stop::Failed(Failure::Cancelled),
+            () = expired => Stop::Failed(CallFailure::DeadlinePassed),
+            () = self.abort.notified() => Stop::Failed(CallFailure::Cancelled),
         }
     }
 
@@ -365,7 +369,7 @@ impl Call {
         let payload = body.into_parts().into();
         if held.is_empty() {
             send(&self.stream, Tag::Result, payload, true)?;
-            self.stream.linger();
+            self.stream.keep_on_drop();
             return Ok(());
         }
         self.calls.holds.add(self.stream.id().0, held);
@@ -385,12 +389,12 @@ impl Call {
         &self,
         mut items: BoxStream<'static, Result<EncodedReply, CodecError>>,
     ) -> Result<(), Stop> {
-        self.stream.limit(MAX_AHEAD);
+        self.stream.set_message_limit(MAX_AHEAD);
         let stopped = self.stopped();
         tokio::pin!(stopped);
         let ended = loop {
             let next = async {
-                self.stream.room().await.map_err(|_| Stop::Cancelled)?;
+                self.stream.writable().await.map_err(|_| Stop::Cancelled)?;
                 Ok(self.context.around(self.panics.catch(items.next())).await?)
             };
             // Asked first: a stream that is always ready must end, too, and so must one whose
@@ -420,12 +424,12 @@ impl Call {
             ended => tokio::select! {
                 biased;
                 stop = &mut stopped => Err(stop.cut()),
-                covered = self.stream.covered() => covered.map_err(|_| Stop::Cancelled).and(ended),
+                covered = self.stream.within_credit() => covered.map_err(|_| Stop::Cancelled).and(ended),
             },
         };
         ended?;
         send(&self.stream, Tag::Done, Bytes::new().into(), true)?;
-        self.stream.linger();
+        self.stream.keep_on_drop();
         Ok(())
     }
 
@@ -440,9 +444,9 @@ impl Call {
 /// Why a function's result is not wanted, or can't be given.
 enum Stop {
     Cancelled,
-    Failed(Failure),
+    Failed(CallFailure),
     /// As `Failed`, ahead of the items that wait to be sent.
-    Cut(Failure),
+    Cut(CallFailure),
 }
 
 impl Stop {
@@ -454,8 +458,8 @@ impl Stop {
     }
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
+impl From<CallFailure> for Stop {
+    fn from(failure: CallFailure) -> Self {
         Stop::Failed(failure)
     }
 }
@@ -469,7 +473,7 @@ fn unreadable(error: impl std::error::Error) -> Stop {
         let _ = write!(what, ": {error}");
         source = error.source();
     }
-    Stop::Failed(Failure::Codec { what })
+    Stop::Failed(CallFailure::Codec { what })
 }
 
 fn send(
@@ -482,7 +486,7 @@ fn send(
     use flame_wire::mux::SendError;
     stream.send_now(tag.into(), payload, end).map_err(|error| match error {
         StreamError::Send(SendError::TooLarge { size, limit }) => {
-            Stop::Failed(Failure::TooLarge { size, limit })
+            Stop::Failed(CallFailure::TooLarge { size, limit })
         }
         _ => Stop::Cancelled,
     })
@@ -499,7 +503,7 @@ enum Last {
     Later,
 }
 
-fn fail(stream: &Stream, failure: &Failure, last: Last) {
+fn fail(stream: &Stream, failure: &CallFailure, last: Last) {
     match failure.encode() {
         Ok(body) => {
             let (tag, body) = (Tag::Failed.into(), body.into());
@@ -508,7 +512,7 @@ fn fail(stream: &Stream, failure: &Failure, last: Last) {
                 Last::Ahead => stream.conclude(tag, body),
                 Last::This | Last::Later => stream.send_now(tag, body, last == Last::This),
             };
-            stream.linger();
+            stream.keep_on_drop();
         }
         Err(error) => tracing::error!(%error, "a failure can't be told to the parent"),
     }

@@ -144,7 +144,7 @@ pub enum Action {
         /// Time since the last work ended, or since the link first stood.
         idle_for: Duration,
     },
-    /// Answer new calls with [`flame_wire::failure::Failure::Draining`] from here on.
+    /// Answer new calls with [`flame_wire::failure::CallFailure::Draining`] from here on.
     RefuseNewCalls,
     /// Tell the parent that this runner takes no more work. At most once.
     AnnounceDraining(EndReason),
@@ -181,7 +181,7 @@ enum LinkState {
     /// Never stood yet.
     Dialling,
     /// Not yet either, but the parent may have let the runner in.
-    Greeting,
+    IncomingHello,
     Up,
     Lost,
     Closed,
@@ -251,7 +251,7 @@ impl Terminator {
         match event {
             Event::HelloSent => {
                 if self.link == LinkState::Dialling {
-                    self.link = LinkState::Greeting;
+                    self.link = LinkState::IncomingHello;
                 }
             }
             Event::CodeOffered => self.code_offered(),
@@ -349,7 +349,7 @@ impl Terminator {
     }
 
     fn code_offered(&mut self) {
-        if self.link == LinkState::Greeting {
+        if self.link == LinkState::IncomingHello {
             self.link = LinkState::Dialling;
             // It was told to end while it said hello. What it would become knows nothing of that.
             if self.phase == Phase::Draining && self.work() == 0 {
@@ -481,7 +481,7 @@ impl Terminator {
                 self.phase = Phase::Draining;
                 self.idle.stop();
                 self.refuse_if_released();
-                if self.link != LinkState::Greeting {
+                if self.link != LinkState::IncomingHello {
                     self.announce();
                 }
                 self.leave_if_done();
@@ -542,7 +542,7 @@ impl Terminator {
     /// The parent was never reached, or is gone: nobody waits for what is in flight.
     fn parent_lost(&mut self) {
         self.fail_remaining();
-        if matches!(self.link, LinkState::Dialling | LinkState::Greeting) {
+        if matches!(self.link, LinkState::Dialling | LinkState::IncomingHello) {
             self.exit(EXIT_NEVER_CONNECTED, EndReason::NeverConnected);
         } else {
             self.exit(EXIT_PARENT_LOST, EndReason::ParentLost);

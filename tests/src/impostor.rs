@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::BytesMut;
-use flame_link::{Greeted, HelloError, Io, Offered, dial, greet};
+use flame_link::{CodeDownload, HelloError, HelloOutcome, Io, dial, say_hello};
 use flame_runner_shim::build_id::build_id;
 use flame_wire::hello::{Hello, PROTOCOL, Proof};
 use flame_wire::packet::Packet;
@@ -24,13 +24,13 @@ pub fn hello(parent: &FlameParent) -> Hello {
     Hello {
         protocol: PROTOCOL,
         runner: parent.runner,
-        proof: Proof::First(parent.token.clone()),
+        proof: Proof::BootToken(parent.token.clone()),
         build: build_id().expect("this executable can be read").clone(),
         instance: "an impostor".to_owned(),
         pid: None,
         expires_in_ms: None,
         synced: false,
-        life: 0,
+        incarnation: 0,
     }
 }
 
@@ -40,8 +40,8 @@ pub fn hello(parent: &FlameParent) -> Hello {
 /// Returns an error if the parent refuses the hello.
 pub async fn connect(parent: &FlameParent, hello: &Hello) -> Result<(Io, Token), HelloError> {
     match greet_parent(parent, hello).await? {
-        Greeted::In(io, resume) => Ok((io, resume)),
-        Greeted::Offered(offered) => {
+        HelloOutcome::Welcomed(io, resume) => Ok((io, resume)),
+        HelloOutcome::CodeOffered(offered) => {
             panic!("the hello is of this build, and was offered code: {offered:?}")
         }
     }
@@ -51,16 +51,16 @@ pub async fn connect(parent: &FlameParent, hello: &Hello) -> Result<(Io, Token),
 ///
 /// # Errors
 /// Returns an error if the parent refuses the hello.
-pub async fn connect_for_code(parent: &FlameParent, hello: &Hello) -> Result<Offered, HelloError> {
+pub async fn connect_for_code(parent: &FlameParent, hello: &Hello) -> Result<CodeDownload, HelloError> {
     match greet_parent(parent, hello).await? {
-        Greeted::Offered(offered) => Ok(offered),
-        Greeted::In(..) => panic!("the hello is of another build, and was admitted"),
+        HelloOutcome::CodeOffered(offered) => Ok(offered),
+        HelloOutcome::Welcomed(..) => panic!("the hello is of another build, and was admitted"),
     }
 }
 
-async fn greet_parent(parent: &FlameParent, hello: &Hello) -> Result<Greeted, HelloError> {
+async fn greet_parent(parent: &FlameParent, hello: &Hello) -> Result<HelloOutcome, HelloError> {
     let io = dial(&parent.address, parent.fingerprint).await.expect("the parent listens");
-    greet(io, hello).await
+    say_hello(io, hello).await
 }
 
 /// Begins a session, as a runner does.

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::process::Child;
 use std::time::Duration;
 
+use flame_wire::hex;
 use flame_wire::parent::Fingerprint;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -53,7 +54,9 @@ impl Echo {
         let unclear = || format!("{words:?} are not the arguments of an echo process");
         let (address, fingerprint) = match words {
             [address] => (address, None),
-            [address, fingerprint] => (address, Some(unhex(fingerprint).ok_or_else(unclear)?)),
+            [address, fingerprint] => {
+                (address, Some(hex::decode(fingerprint).map(Fingerprint).ok_or_else(unclear)?))
+            }
             _ => return Err(unclear()),
         };
         let address = address.parse().map_err(|_| unclear())?;
@@ -65,7 +68,7 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port to listen on");
         let address = listener.local_addr().expect("the listener's address");
         let mut role = vec!["echo".to_owned(), address.to_string()];
-        role.extend(fingerprint.map(hex));
+        role.extend(fingerprint.map(|fingerprint| fingerprint.to_string()));
         let process = EchoProcess(command::copy(&role).spawn().expect("an echo process"));
         let accepted = tokio::time::timeout(CONNECT_TIMEOUT, listener.accept()).await;
         let (socket, _) =
@@ -100,16 +103,4 @@ async fn dial(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).await.expect("the measuring process");
     socket.set_nodelay(true).expect("a socket without delay");
     socket
-}
-
-fn hex(fingerprint: Fingerprint) -> String {
-    fingerprint.0.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Fingerprint> {
-    let mut bytes = [0; 32];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    (text.len() == 64).then_some(Fingerprint(bytes))
 }

@@ -1,59 +1,60 @@
-//! The runner's end of a new socket: TCP, the front's TLS where there is one, WebSocket, TLS.
+//! The runner's handshakes on a new socket: TCP, the outer TLS of a `wss://` address, WebSocket,
+//! and TLS with the parent.
 
 use std::time::Duration;
 
 use flame_wire::parent::Fingerprint;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async_with_config;
-use tokio_tungstenite::tungstenite::http::Uri;
 
-use crate::front;
 use crate::io::Io;
-use crate::tls;
 use crate::websocket::{self, PATH, WebSocketIo};
+use crate::{outer_tls, tls};
 
-/// How long each step of a dial may take.
-const STEP: Duration = Duration::from_secs(10);
+mod address;
 
-/// The parent could not be reached.
+use address::Address;
+pub use address::is_address;
+
+/// How long each step may take.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The runner could not connect to its parent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// The address in FLAME_PARENT is none.
-    #[error(
-        "the parent's address {address:?} is no address of the form ws://host:port or wss://host"
-    )]
+    /// FLAME_PARENT has an address that is not one.
+    #[error("the parent's address {address:?} is not of the form ws://host:port or wss://host")]
     Address {
-        /// As it stands in FLAME_PARENT.
+        /// The text in FLAME_PARENT.
         address: String,
     },
-    /// The socket could not be opened.
-    #[error("no connection to the parent at {address}")]
+    /// The TCP connection failed.
+    #[error("cannot connect to the parent at {address}")]
     Connect {
         /// The parent's address.
         address: String,
         /// Why.
         source: std::io::Error,
     },
-    /// What stands in front of the parent could not prove who it is.
-    #[error("{address} is not who it says, or does not speak TLS")]
-    Front {
+    /// The server in front of the parent does not speak TLS, or has no trusted certificate.
+    #[error("the TLS handshake with the server at {address} failed")]
+    OuterTls {
         /// The parent's address.
         address: String,
         /// Why.
         source: std::io::Error,
     },
-    /// What answers is no parent of ours.
-    #[error("{address} answers, but not as a parent does")]
+    /// The server rejected the WebSocket upgrade.
+    #[error("the server at {address} is not a parent: it rejected the WebSocket upgrade")]
     WebSocket {
         /// The parent's address.
         address: String,
         /// Why.
         source: Box<tokio_tungstenite::tungstenite::Error>,
     },
-    /// What answers does not hold the key that FLAME_PARENT names.
-    #[error("{address} does not hold the parent's key")]
+    /// The server does not hold the key that FLAME_PARENT names.
+    #[error("the server at {address} does not hold the parent's key")]
     Tls {
         /// The parent's address.
         address: String,
@@ -61,96 +62,80 @@ pub enum DialError {
         source: std::io::Error,
     },
     /// A step took longer than 10 s.
-    #[error("{address} did not answer within {} s", STEP.as_secs())]
+    #[error("the server at {address} did not answer within {} s", STEP_TIMEOUT.as_secs())]
     Timeout {
         /// The parent's address.
         address: String,
     },
 }
 
-/// Opens a socket to the parent at `address` that holds the key with `fingerprint`. The address is
-/// `ws://host:port`, or `wss://host:port` where a load balancer ends TLS in front of the parent:
-/// its certificate is then checked against those that the system trusts (`SSL_CERT_FILE` names
-/// others). The ports are 80 and 443 where none is given. Gives up after 10 s in any step.
-/// Cancel-safe: a dial that is dropped leaves nothing.
+/// Opens a socket to the parent at `address` and checks that the parent holds the key with
+/// `fingerprint`.
+///
+/// The address is `ws://host:port`, or `wss://host:port` if a load balancer terminates TLS in front
+/// of the parent. The load balancer's certificate is checked against the certificates that the
+/// system trusts; `SSL_CERT_FILE` names others. The default ports are 80 and 443. Each step times
+/// out after 10 s.
+///
+/// Cancel-safe: dropping the future closes the socket.
 ///
 /// # Errors
 /// [`DialError`].
 pub async fn dial(address: &str, fingerprint: Fingerprint) -> Result<Io, DialError> {
-    let named = || address.to_owned();
-    let Address { host, port, authority, is_front } =
-        Address::parse(address).ok_or_else(|| DialError::Address { address: named() })?;
-    // The scheme only tells the library what to write as `Host`: TLS is none of its business.
-    let request = format!("ws://{authority}{PATH}");
-    let host = host.as_str();
-
-    let tcp = within(address, TcpStream::connect((host, port)))
-        .await?
-        .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp))
-        .map_err(|source| DialError::Connect { address: named(), source })?;
-    if !is_front {
-        return upgrade(address, request, tcp, fingerprint).await;
+    let parsed = Address::parse(address)
+        .ok_or_else(|| DialError::Address { address: address.to_owned() })?;
+    let step = Step { address };
+    let mut socket = step.tcp(&parsed).await?;
+    if parsed.has_outer_tls {
+        socket = step.outer_tls(socket, &parsed.host).await?;
     }
-    let front = within(address, front::connect(host, tcp))
-        .await?
-        .map_err(|source| DialError::Front { address: named(), source })?;
-    upgrade(address, request, front, fingerprint).await
+    let websocket = step.websocket(socket, &parsed.authority).await?;
+    step.tls(websocket, fingerprint).await
 }
 
-/// Whether [`dial`] can make out whom to dial at `address`.
-#[must_use]
-pub fn is_address(address: &str) -> bool {
-    Address::parse(address).is_some()
+/// The steps of a dial. Each has 10 s, and its errors name the address.
+struct Step<'a> {
+    address: &'a str,
 }
 
-/// Whom to dial.
-struct Address {
-    host: String,
-    port: u16,
-    /// Host and port as they are written.
-    authority: String,
-    /// Something in front of the parent ends TLS.
-    is_front: bool,
-}
-
-impl Address {
-    fn parse(address: &str) -> Option<Self> {
-        let uri: Uri = address.parse().ok()?;
-        let (default_port, is_front) = match uri.scheme_str()? {
-            "ws" => (80, false),
-            "wss" => (443, true),
-            _ => return None,
-        };
-        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(default_port);
-        let authority = uri.authority()?.to_string();
-        (!host.is_empty()).then_some(Self { host, port, authority, is_front })
+impl Step<'_> {
+    async fn tcp(&self, address: &Address) -> Result<Io, DialError> {
+        self.within_timeout(TcpStream::connect((address.host.as_str(), address.port)))
+            .await?
+            .and_then(|tcp| tcp.set_nodelay(true).map(|()| Io::new(tcp)))
+            .map_err(|source| DialError::Connect { address: self.name(), source })
     }
-}
 
-/// The steps that are the same over whatever carries them.
-async fn upgrade<S>(
-    address: &str,
-    request: String,
-    socket: S,
-    fingerprint: Fingerprint,
-) -> Result<Io, DialError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let named = || address.to_owned();
-    let upgrade = client_async_with_config(request, socket, Some(websocket::config()));
-    let (socket, _) = within(address, upgrade)
-        .await?
-        .map_err(|source| DialError::WebSocket { address: named(), source: Box::new(source) })?;
-    let tls = within(address, tls::connect(WebSocketIo::new(socket), fingerprint))
-        .await?
-        .map_err(|source| DialError::Tls { address: named(), source })?;
-    Ok(Io::new(tls))
-}
+    async fn outer_tls(&self, tcp: Io, host: &str) -> Result<Io, DialError> {
+        self.within_timeout(outer_tls::connect(tcp, host))
+            .await?
+            .map_err(|source| DialError::OuterTls { address: self.name(), source })
+    }
 
-async fn within<T>(address: &str, step: impl Future<Output = T>) -> Result<T, DialError> {
-    tokio::time::timeout(STEP, step)
-        .await
-        .map_err(|_| DialError::Timeout { address: address.to_owned() })
+    async fn websocket(&self, socket: Io, authority: &str) -> Result<Io, DialError> {
+        // `ws` even over TLS: the library only writes the `Host` header from this URL.
+        let request = format!("ws://{authority}{PATH}");
+        let upgrade = client_async_with_config(request, socket, Some(websocket::config()));
+        let (websocket, _) = self.within_timeout(upgrade).await?.map_err(|source| {
+            DialError::WebSocket { address: self.name(), source: Box::new(source) }
+        })?;
+        Ok(Io::new(WebSocketIo::new(websocket)))
+    }
+
+    async fn tls(&self, websocket: Io, fingerprint: Fingerprint) -> Result<Io, DialError> {
+        self.within_timeout(tls::connect(websocket, fingerprint))
+            .await?
+            .map(Io::new)
+            .map_err(|source| DialError::Tls { address: self.name(), source })
+    }
+
+    async fn within_timeout<T>(&self, step: impl Future<Output = T>) -> Result<T, DialError> {
+        tokio::time::timeout(STEP_TIMEOUT, step)
+            .await
+            .map_err(|_| DialError::Timeout { address: self.name() })
+    }
+
+    fn name(&self) -> String {
+        self.address.to_owned()
+    }
 }

@@ -1,92 +1,97 @@
-//! The first words on each socket: who dials, by what right, and what the parent says to it.
+//! The hello: the first exchange on each socket. The runner says which runner it is and proves it;
+//! the parent replies.
 
 use std::time::Duration;
 
 use bytes::BytesMut;
 use flame_wire::code::Offer;
 use flame_wire::error::{DecodeError, EncodeError};
-use flame_wire::hello::{Answer, Hello, Refusal};
+use flame_wire::hello::{Hello, HelloReply, Rejection};
 use flame_wire::token::Token;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use crate::code::{Offered, Offering};
+use crate::code::{CodeDownload, CodeUpload};
 use crate::io::Io;
 
-/// How long either side waits for the other's word.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long either side waits for the other's message.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The two did not come to terms.
+/// Why the hello failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HelloError {
-    /// The parent says no, and why.
-    #[error("the parent refused this runner: {0}")]
-    Refused(Refusal),
-    /// What came is no hello, or no answer.
-    #[error("the other side does not speak this protocol")]
-    Garbage(#[from] DecodeError),
-    /// What this side would say is too long.
-    #[error("the hello can't be written")]
+    /// The parent rejected the runner.
+    #[error("the parent rejected this runner: {0}")]
+    Rejected(Rejection),
+    /// The peer sent bytes that are not a hello or a reply.
+    #[error("the peer does not speak this protocol")]
+    Malformed(#[from] DecodeError),
+    /// This side's message is too long.
+    #[error("the message cannot be encoded")]
     Encode(#[from] EncodeError),
     /// The socket broke.
     #[error("the connection broke during the hello")]
     Io(#[from] std::io::Error),
-    /// No word within 10 s.
-    #[error("no word from the other side within {} s", PATIENCE.as_secs())]
+    /// The peer sent nothing for 10 s.
+    #[error("the peer did not answer within {} s", MESSAGE_TIMEOUT.as_secs())]
     Timeout,
 }
 
-/// What a runner's hello led to.
+/// How the parent has replied to a hello.
 #[derive(Debug)]
-pub enum Greeted {
-    /// It is let in: the socket, and the key to resume by.
-    In(Io, Token),
-    /// It is of another build, and may become its parent's executable.
-    Offered(Offered),
+pub enum HelloOutcome {
+    /// The parent accepts the runner: the socket, and the key with which to resume on another one.
+    Welcomed(Io, Token),
+    /// The runner is of another build, and may download its parent's executable.
+    CodeOffered(CodeDownload),
 }
 
-/// The runner's part: says hello.
+/// The runner's side: sends the hello and waits for the reply.
 ///
 /// # Errors
-/// [`HelloError`]; after [`HelloError::Refused`] dialling again is of no use.
-pub async fn greet(mut io: Io, hello: &Hello) -> Result<Greeted, HelloError> {
+/// [`HelloError`]. After [`HelloError::Rejected`] there is no point in connecting again.
+pub async fn say_hello(mut io: Io, hello: &Hello) -> Result<HelloOutcome, HelloError> {
     let mut out = BytesMut::new();
     hello.encode_to(&mut out)?;
-    let (answer, early) = patiently(async {
+    let (reply, early) = with_timeout(async {
         io.write_all(&out).await?;
         io.flush().await?;
-        read(&mut io, Answer::decode).await
+        read(&mut io, HelloReply::decode).await
     })
     .await?;
-    match answer {
-        Answer::Welcome { resume } => Ok(Greeted::In(io.with_early(early), resume)),
-        Answer::Offered(offer) => Ok(Greeted::Offered(Offered::new(offer, io.with_early(early)))),
-        Answer::Refused(refusal) => Err(HelloError::Refused(refusal)),
+    let io = io.with_early(early);
+    match reply {
+        HelloReply::Welcome { resume } => Ok(HelloOutcome::Welcomed(io, resume)),
+        HelloReply::CodeOffered(offer) => {
+            Ok(HelloOutcome::CodeOffered(CodeDownload::new(offer, io)))
+        }
+        HelloReply::Rejected(rejection) => Err(HelloError::Rejected(rejection)),
     }
 }
 
-/// The parent's part: a runner that has said hello and waits for the answer.
+/// The parent's side: a runner that has sent its hello and waits for the reply.
 #[derive(Debug)]
-pub struct Greeting {
-    /// What it said.
+pub struct IncomingHello {
+    /// The runner's message.
     pub hello: Hello,
     io: Io,
 }
 
-impl Greeting {
-    /// Reads the hello of whoever dialled.
+impl IncomingHello {
+    /// Reads the hello on a socket.
     ///
     /// # Errors
     /// [`HelloError`].
     pub async fn read(mut io: Io) -> Result<Self, HelloError> {
-        match patiently(read(&mut io, Hello::decode)).await {
+        match with_timeout(read(&mut io, Hello::decode)).await {
             Ok((hello, early)) => Ok(Self { hello, io: io.with_early(early) }),
-            Err(HelloError::Garbage(error)) => {
-                // Told why, it can log it; that it does not listen is its own affair.
+            Err(HelloError::Malformed(error)) => {
+                // A runner that learns the reason can log it. A runner that has stopped listening
+                // does not matter here.
                 let mut out = BytesMut::new();
-                if Answer::Refused(error.clone().into()).encode_to(&mut out).is_ok() {
-                    let _ = patiently(async { Ok(io.write_all(&out).await?) }).await;
-                    let _ = patiently(async { Ok(io.shutdown().await?) }).await;
+                if HelloReply::Rejected(error.clone().into()).encode_to(&mut out).is_ok() {
+                    let _ = with_timeout(async { Ok(io.write_all(&out).await?) }).await;
+                    let _ = with_timeout(async { Ok(io.shutdown().await?) }).await;
                 }
                 Err(error.into())
             }
@@ -94,35 +99,35 @@ impl Greeting {
         }
     }
 
-    /// Lets it in; `resume` is what it must show to come back on another socket.
+    /// Accepts the runner. To come back on another socket, it has to show `resume`.
     ///
     /// # Errors
-    /// [`HelloError`]: it has gone meanwhile.
+    /// [`HelloError`] if the runner has disconnected.
     pub async fn welcome(self, resume: Token) -> Result<Io, HelloError> {
-        self.answer(&Answer::Welcome { resume }).await
+        self.reply(&HelloReply::Welcome { resume }).await
     }
 
-    /// Sends it away.
+    /// Rejects the runner, and closes the socket.
     ///
     /// # Errors
-    /// [`HelloError`]: it has gone meanwhile.
-    pub async fn refuse(self, refusal: Refusal) -> Result<(), HelloError> {
-        let mut io = self.answer(&Answer::Refused(refusal)).await?;
-        patiently(async { Ok(io.shutdown().await?) }).await
+    /// [`HelloError`] if the runner has disconnected.
+    pub async fn reject(self, rejection: Rejection) -> Result<(), HelloError> {
+        let mut io = self.reply(&HelloReply::Rejected(rejection)).await?;
+        with_timeout(async { Ok(io.shutdown().await?) }).await
     }
 
-    /// Offers it this process's executable.
+    /// Offers the runner this process's executable.
     ///
     /// # Errors
-    /// [`HelloError`]: it has gone meanwhile.
-    pub async fn offer(self, offer: Offer) -> Result<Offering, HelloError> {
-        self.answer(&Answer::Offered(offer)).await.map(Offering::new)
+    /// [`HelloError`] if the runner has disconnected.
+    pub async fn offer(self, offer: Offer) -> Result<CodeUpload, HelloError> {
+        self.reply(&HelloReply::CodeOffered(offer)).await.map(CodeUpload::new)
     }
 
-    async fn answer(mut self, answer: &Answer) -> Result<Io, HelloError> {
+    async fn reply(mut self, reply: &HelloReply) -> Result<Io, HelloError> {
         let mut out = BytesMut::new();
-        answer.encode_to(&mut out)?;
-        patiently(async {
+        reply.encode_to(&mut out)?;
+        with_timeout(async {
             self.io.write_all(&out).await?;
             Ok(self.io.flush().await?)
         })
@@ -136,13 +141,13 @@ async fn read<T>(
     decode: impl Fn(&mut BytesMut) -> Result<Option<T>, DecodeError>,
 ) -> Result<(T, BytesMut), HelloError> {
     let mut input = BytesMut::new();
-    read_on(io, &mut input, decode).await.map(|value| (value, input))
+    read_into(&mut input, io, decode).await.map(|value| (value, input))
 }
 
-/// The same, where some of it may have come already.
-pub(crate) async fn read_on<T>(
-    io: &mut (impl AsyncRead + Unpin),
+/// Reads into `input`, which may hold bytes already, until it holds a whole message.
+pub(crate) async fn read_into<T>(
     input: &mut BytesMut,
+    io: &mut (impl AsyncRead + Unpin),
     decode: impl Fn(&mut BytesMut) -> Result<Option<T>, DecodeError>,
 ) -> Result<T, HelloError> {
     loop {
@@ -155,8 +160,8 @@ pub(crate) async fn read_on<T>(
     }
 }
 
-pub(crate) async fn patiently<T>(
+pub(crate) async fn with_timeout<T>(
     step: impl Future<Output = Result<T, HelloError>>,
 ) -> Result<T, HelloError> {
-    tokio::time::timeout(PATIENCE, step).await.map_err(|_| HelloError::Timeout)?
+    tokio::time::timeout(MESSAGE_TIMEOUT, step).await.map_err(|_| HelloError::Timeout)?
 }

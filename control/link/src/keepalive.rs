@@ -1,50 +1,52 @@
-//! Whether the peer is alive, as far as the socket can tell. Pure: `now` is an argument.
+//! Finds out whether the peer of a socket is alive. Pure: `now` is an argument.
 
 use std::time::{Duration, Instant};
 
-/// Pings a silent peer, and gives it up when it stays silent.
+/// Pings a silent peer, and declares it lost if it stays silent.
 #[derive(Debug)]
 pub(crate) struct Keepalive {
-    every: Duration,
-    keepalive_timeout: Duration,
-    heard: Instant,
-    pinged: Instant,
+    interval: Duration,
+    timeout: Duration,
+    last_received: Instant,
+    last_pinged: Instant,
 }
 
-/// What is to be done.
+/// What the driver has to do now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum KeepaliveAction {
+    /// Send a ping.
     Ping,
-    Silent,
+    /// Give the socket up: the peer has been silent for too long.
+    GiveUp,
 }
 
 impl Keepalive {
-    pub(crate) fn new(now: Instant, every: Duration, keepalive_timeout: Duration) -> Self {
-        Self { every, keepalive_timeout, heard: now, pinged: now }
+    pub(crate) fn new(now: Instant, interval: Duration, timeout: Duration) -> Self {
+        Self { interval, timeout, last_received: now, last_pinged: now }
     }
 
-    /// Something arrived.
-    pub(crate) fn heard(&mut self, now: Instant) {
-        self.heard = now;
+    /// Bytes have arrived from the peer.
+    pub(crate) fn received(&mut self, now: Instant) {
+        self.last_received = now;
     }
 
-    pub(crate) fn poll(&mut self, now: Instant) -> Option<Due> {
-        if now >= self.heard + self.keepalive_timeout {
-            return Some(Due::Silent);
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<KeepaliveAction> {
+        if now >= self.last_received + self.timeout {
+            return Some(KeepaliveAction::GiveUp);
         }
         if now >= self.next_ping() {
-            self.pinged = now;
-            return Some(Due::Ping);
+            self.last_pinged = now;
+            return Some(KeepaliveAction::Ping);
         }
         None
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
-        self.next_ping().min(self.heard + self.keepalive_timeout)
+        self.next_ping().min(self.last_received + self.timeout)
     }
 
     fn next_ping(&self) -> Instant {
-        self.heard.max(self.pinged) + self.every
+        self.last_received.max(self.last_pinged) + self.interval
     }
 }
 
@@ -63,20 +65,20 @@ mod tests {
         let t = start();
         let mut keepalive = Keepalive::new(t, 20 * S, 60 * S);
         assert_eq!(keepalive.poll(t + 19 * S), None);
-        assert_eq!(keepalive.poll(t + 20 * S), Some(Due::Ping));
-        assert_eq!(keepalive.poll(t + 20 * S), None, "once an interval");
-        assert_eq!(keepalive.poll(t + 40 * S), Some(Due::Ping));
+        assert_eq!(keepalive.poll(t + 20 * S), Some(KeepaliveAction::Ping));
+        assert_eq!(keepalive.poll(t + 20 * S), None, "one ping an interval");
+        assert_eq!(keepalive.poll(t + 40 * S), Some(KeepaliveAction::Ping));
         assert_eq!(keepalive.poll_timeout(), t + 60 * S);
-        assert_eq!(keepalive.poll(t + 60 * S), Some(Due::Silent));
+        assert_eq!(keepalive.poll(t + 60 * S), Some(KeepaliveAction::GiveUp));
     }
 
     #[test]
-    fn a_peer_that_answers_is_kept() {
+    fn a_peer_that_answers_is_never_given_up() {
         let t = start();
         let mut keepalive = Keepalive::new(t, 20 * S, 60 * S);
         for n in 1..100 {
-            assert_ne!(keepalive.poll(t + n * 20 * S), Some(Due::Silent));
-            keepalive.heard(t + n * 20 * S + S);
+            assert_ne!(keepalive.poll(t + n * 20 * S), Some(KeepaliveAction::GiveUp));
+            keepalive.received(t + n * 20 * S + S);
         }
     }
 }

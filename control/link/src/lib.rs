@@ -1,37 +1,42 @@
 //! The link: the encrypted, multiplexed, resumable channel between one parent and one runner.
 //!
 //! ```text
-//!  app        Link, Stream            messages on streams                       handle.rs
-//!             Mux                     frames of at most 32 KiB, credit          flame_wire::mux
-//!             Session                 numbered packets, replayed on a new socket  flame_wire::session
-//!             Driver                  one task: moves packets, tells the time   driver.rs
-//!             TLS 1.3                 the parent's key is pinned                tls.rs
-//!             WebSocket               binary messages                           websocket.rs
-//!  network    TCP                     the runner dials                          dial.rs, accept.rs
+//!  app        Link, Stream    messages on streams                           link.rs, stream.rs
+//!             Mux             frames of at most 32 KiB, credit              flame_wire::mux
+//!             Session         numbered packets, replayed on a new socket    flame_wire::session
+//!             Driver          one task: moves packets, reads the clock      driver.rs
+//!             TLS 1.3         the parent's key is pinned                    tls.rs
+//!             WebSocket       binary messages                               websocket.rs
+//!             (TLS)           only for wss://, up to a load balancer        outer_tls.rs
+//!  network    TCP             the runner connects to the parent             dial.rs, accept.rs
 //! ```
 //!
-//! Both ends are alike but for who dials and who numbers its streams how. The state machines are
-//! pure and live in `flame-wire`; this crate adds the socket, the task and the clock.
+//! Every layer up to TLS turns one [`Io`] into another, so any byte stream can carry a link. The two
+//! ends of a link differ only in who connects and in how they number their streams. The state
+//! machines are pure and live in `flame-wire`; this crate adds the socket, the task and the clock.
 
 mod accept;
 mod code;
 mod dial;
 mod driver;
-mod front;
-mod handle;
 mod hello;
 mod io;
 mod keepalive;
+mod link;
+mod outer_tls;
+mod state;
+mod stream;
 mod tls;
 mod websocket;
 
-pub use accept::{AcceptError, accept};
-pub use code::{Chunks, HandedOver, OfferError, Offered, Offering};
+pub use accept::{AcceptError, accept, accept_tls, accept_websocket};
+pub use code::{ChunkSource, CodeDownload, CodeUpload, UploadError, UploadOutcome};
 pub use dial::{DialError, dial, is_address};
-pub use driver::{Dial, Driver, Handler, LinkConfig, Sockets};
-pub use handle::{Link, LinkClosed, LinkEnd, Stream, StreamError};
-pub use hello::{Greeted, Greeting, HelloError, greet};
+pub use driver::{Dial, Driver, Handler, LinkConfig, SocketSource};
+pub use hello::{HelloError, HelloOutcome, IncomingHello, say_hello};
 pub use io::{Io, in_memory};
+pub use link::{Link, LinkClosed, LinkEnd};
+pub use stream::{Stream, StreamError};
 pub use tls::{ServerKey, TlsError};
 
 #[cfg(test)]

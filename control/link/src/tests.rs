@@ -1,4 +1,4 @@
-//! Two drivers, over memory and over real sockets that break.
+//! Two drivers, over memory and over sockets that break.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,39 +17,39 @@ use super::*;
 const CALL: u8 = 1;
 const REPLY: u8 = 2;
 
-/// Answers each first message with itself.
+/// Replies to each first message with the same message.
 struct Echo {
     served: Arc<AtomicUsize>,
 }
 
 impl Handler for Echo {
-    fn opened(&mut self, stream: Stream, first: Message) {
+    fn on_stream_opened(&mut self, stream: Stream, first: Message) {
         self.served.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             let _ = stream.send_now(REPLY, first.body.into(), true);
             stream.detach();
         });
     }
-    fn control(&mut self, _: Message) {}
+    fn on_control(&mut self, _: Message) {}
 }
 
 struct Caller;
 
 impl Handler for Caller {
-    fn opened(&mut self, _: Stream, _: Message) {}
-    fn control(&mut self, _: Message) {}
+    fn on_stream_opened(&mut self, _: Stream, _: Message) {}
+    fn on_control(&mut self, _: Message) {}
 }
 
 struct Ends {
     parent: Link,
     runner: Link,
     served: Arc<AtomicUsize>,
-    /// Gives both sides a new socket, as the runner's dialling does.
+    /// Passes a new socket to the parent, as the listener does.
     sockets: mpsc::Sender<Io>,
     dialled: mpsc::UnboundedReceiver<()>,
 }
 
-/// A parent and a runner; the runner dials what `dial` gives.
+/// A parent and a runner. The runner gets its next sockets from `dial`.
 fn connect(
     config: LinkConfig,
     (a, b): (Io, Io),
@@ -59,7 +59,7 @@ fn connect(
     let (sockets, next) = mpsc::channel(1);
     let (dials, dialled) = mpsc::unbounded_channel();
     let (parent, driver) = Driver::new(Side::Parent, config, |_| Caller);
-    tokio::spawn(driver.run(a, Sockets::Accepted(next)));
+    tokio::spawn(driver.run(a, SocketSource::Accepted(next)));
     let echo = Echo { served: served.clone() };
     let (runner, driver) = Driver::new(Side::Runner, config, |_| echo);
     let to_parent = sockets.clone();
@@ -73,7 +73,7 @@ fn connect(
             }
         })
     });
-    tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
+    tokio::spawn(driver.run(b, SocketSource::Dialled(dial)));
     Ends { parent, runner, served, sockets, dialled }
 }
 
@@ -83,7 +83,7 @@ async fn call(link: &Link, body: Bytes) -> Result<Bytes, StreamError> {
 }
 
 #[tokio::test]
-async fn a_message_comes_back() {
+async fn a_message_gets_its_reply() {
     let ends = connect(LinkConfig::default(), in_memory(), |_| None);
     assert_eq!(call(&ends.parent, Bytes::from_static(b"hi")).await.unwrap(), "hi");
 }
@@ -102,10 +102,10 @@ async fn large_and_small_messages_share_the_link() {
 }
 
 #[tokio::test]
-async fn closing_tells_the_other_side_and_lets_what_is_queued_arrive() {
+async fn a_graceful_close_delivers_queued_messages_and_tells_the_peer() {
     let ends = connect(LinkConfig::default(), in_memory(), |_| None);
     let reply = call(&ends.parent, Bytes::from(vec![1; 1 << 20]));
-    ends.parent.control(9, Bytes::from_static(b"bye").into()).unwrap();
+    ends.parent.send_control(9, Bytes::from_static(b"bye").into()).unwrap();
     reply.await.unwrap();
     ends.runner.close();
     assert_eq!(*ends.runner.closed().await, LinkEnd::Closed);
@@ -144,7 +144,7 @@ async fn a_message_that_can_not_be_encoded_opens_no_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_peer_is_lost_after_the_silence_and_the_grace() {
+async fn a_silent_peer_is_lost_after_the_keepalive_and_reconnect_timeouts() {
     let ((a, _held), (b, _)) = (in_memory(), in_memory());
     let ends = connect(LinkConfig::default(), (a, b), |_| None);
     let before = tokio::time::Instant::now();
@@ -161,8 +161,8 @@ async fn a_silent_peer_is_lost_after_the_silence_and_the_grace() {
     );
 }
 
-/// Two ends of a socket, and what cuts it: the parent sees that, or the runner does, and the other
-/// side only that nothing comes any more.
+/// The two ends of a socket, and a sender that breaks it. One side sees it break; for the other side it
+/// only falls silent.
 fn half_open(seen_by_parent: bool) -> (Io, Io, tokio::sync::oneshot::Sender<()>) {
     let (a, mut near) = tokio::io::duplex(64 * 1024);
     let (mut far, b) = tokio::io::duplex(64 * 1024);
@@ -180,7 +180,8 @@ fn half_open(seen_by_parent: bool) -> (Io, Io, tokio::sync::oneshot::Sender<()>)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_only_one_side_sees_break_loses_no_call_unless_the_grace_is_too_short() {
+async fn a_break_that_only_one_side_notices_loses_no_call_unless_the_reconnect_timeout_is_too_short()
+ {
     let second = Duration::from_secs(1);
     let short = LinkConfig {
         keepalive_timeout: 60 * second,
@@ -191,7 +192,7 @@ async fn a_socket_that_only_one_side_sees_break_loses_no_call_unless_the_grace_i
         (LinkConfig::default(), true, true),
         (LinkConfig::default(), false, true),
         (short, true, false),
-        // The runner dials, so it need not wait.
+        // The runner connects, so it does not have to wait.
         (short, false, true),
     ] {
         let (a, b, cut) = half_open(seen_by_parent);
@@ -202,7 +203,7 @@ async fn a_socket_that_only_one_side_sees_break_loses_no_call_unless_the_grace_i
         });
         call(&ends.parent, Bytes::from_static(b"before")).await.unwrap();
         cut.send(()).unwrap();
-        // The clock stands still until the break has been seen.
+        // The clock is paused, so this second passes only after the break was noticed.
         tokio::time::sleep(second).await;
         let reply = call(&ends.parent, Bytes::from_static(b"after")).await;
         assert_eq!(reply.is_ok(), resumes, "seen by the parent: {seen_by_parent}: {reply:?}");
@@ -211,17 +212,17 @@ async fn a_socket_that_only_one_side_sees_break_loses_no_call_unless_the_grace_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_link_lives_on() {
+async fn an_idle_link_stays_open() {
     let mut ends = connect(LinkConfig::default(), in_memory(), |_| None);
     tokio::time::advance(Duration::from_secs(1)).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(ends.parent.end(), None);
-    assert!(ends.dialled.try_recv().is_err(), "and never lost its socket");
+    assert!(ends.dialled.try_recv().is_err(), "the link never lost its socket");
     drop(ends.sockets);
 }
 
 #[tokio::test]
-async fn garbage_ends_the_link_with_a_reason() {
+async fn garbage_ends_the_link_as_a_violation() {
     let (a, mut garbage) = in_memory();
     let (_, b) = in_memory();
     let ends = connect(LinkConfig::default(), (a, b), |_| None);
@@ -230,7 +231,7 @@ async fn garbage_ends_the_link_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_peer_that_pings_and_does_not_read_is_answered_the_last_time() {
+async fn a_peer_that_pings_and_does_not_read_gets_a_bounded_number_of_pongs() {
     const PINGS: u64 = 100_000;
     let (near, mut peer) = tokio::io::duplex(1024);
     let (_, b) = in_memory();
@@ -238,7 +239,7 @@ async fn a_peer_that_pings_and_does_not_read_is_answered_the_last_time() {
     let mut pings = BytesMut::new();
     (1..=PINGS).for_each(|nonce| Packet::Ping { nonce }.encode(&mut pings));
     peer.write_all(&pings).await.unwrap();
-    // All are read by now, but for what the pipe holds. What was answered is read with the last.
+    // All pings except those in the pipe were read by now. The last pong arrives after all others.
     let (mut read, mut answers) = (BytesMut::new(), 0);
     loop {
         assert!(peer.read_buf(&mut read).await.unwrap() > 0, "the link has ended");
@@ -246,15 +247,15 @@ async fn a_peer_that_pings_and_does_not_read_is_answered_the_last_time() {
             let Packet::Pong { nonce } = packet else { continue };
             answers += 1;
             if nonce == PINGS {
-                // A batch, and what lies in the pipe.
-                assert!(answers < PINGS / 5, "{answers} answers were kept");
+                // At most a batch and the content of the pipe.
+                assert!(answers < PINGS / 5, "{answers} pongs were queued");
                 return;
             }
         }
     }
 }
 
-/// Copies at most `limit` bytes each way, then cuts.
+/// Copies at most `limit` bytes in both directions together, then breaks the socket.
 async fn cut_after(mut a: DuplexStream, mut b: DuplexStream, mut limit: usize) {
     let (mut x, mut y) = ([0; 4096], [0; 4096]);
     while limit > 0 {
@@ -279,7 +280,7 @@ fn fragile(limit: usize) -> (Io, Io) {
 }
 
 #[tokio::test]
-async fn calls_survive_cuts_and_each_is_served_once() {
+async fn calls_survive_broken_sockets_and_each_is_served_once() {
     let mut cuts = 0;
     let ends = connect(LinkConfig::default(), fragile(10_000), move |parent| {
         cuts += 1;
@@ -297,19 +298,19 @@ async fn calls_survive_cuts_and_each_is_served_once() {
     }
     assert_eq!(ends.served.load(Ordering::Relaxed), 1000);
     let mut dialled = ends.dialled;
-    assert!(dialled.try_recv().is_ok(), "the test cut nothing");
+    assert!(dialled.try_recv().is_ok(), "no socket broke");
 }
 
 #[tokio::test]
-async fn what_is_queued_when_a_link_closes_arrives_over_the_next_socket() {
-    // Cut within the call, within the answer, within the closing, and not at all.
+async fn messages_queued_when_a_link_closes_arrive_over_the_next_socket() {
+    // The socket breaks during the call, during the reply, during the close, or not at all.
     for limit in (1_000..1_020_000).step_by(9_999).chain(1_000_000..1_000_500) {
         let ends = connect(LinkConfig::default(), fragile(limit), |parent| {
             let (a, b) = fragile(usize::MAX);
             tokio::spawn(async move { parent.send(a).await });
             Some(b)
         });
-        // More than a window: a part of it waits for credit when the link is to close.
+        // More than a window, so that a part of it waits for credit when the link closes.
         let body = Bytes::from(vec![9; 500_000]);
         let reply = tokio::spawn({
             let (link, body) = (ends.parent.clone(), body.clone());
@@ -319,20 +320,20 @@ async fn what_is_queued_when_a_link_closes_arrives_over_the_next_socket() {
             tokio::task::yield_now().await;
         }
         ends.runner.close();
-        assert_eq!(reply.await.unwrap().unwrap(), body, "cut after {limit}");
-        assert_eq!(*ends.runner.closed().await, LinkEnd::Closed, "cut after {limit}");
-        assert_eq!(*ends.parent.closed().await, LinkEnd::ClosedByPeer, "cut after {limit}");
+        assert_eq!(reply.await.unwrap().unwrap(), body, "broken after {limit}");
+        assert_eq!(*ends.runner.closed().await, LinkEnd::Closed, "broken after {limit}");
+        assert_eq!(*ends.parent.closed().await, LinkEnd::ClosedByPeer, "broken after {limit}");
     }
 }
 
 #[tokio::test]
-async fn a_real_socket_carries_it_encrypted() {
+async fn a_link_runs_over_tcp_websocket_and_tls() {
     let key = ServerKey::generate().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("ws://{}", listener.local_addr().unwrap());
     let accepted = async {
         let (tcp, _) = listener.accept().await.unwrap();
-        accept(tcp, &key).await.unwrap()
+        accept(Io::new(tcp), &key).await.unwrap()
     };
     let (a, b) = tokio::join!(accepted, dial(&address, key.fingerprint()));
     let ends = connect(LinkConfig::default(), (a, b.unwrap()), |_| None);
@@ -341,14 +342,14 @@ async fn a_real_socket_carries_it_encrypted() {
 }
 
 #[tokio::test]
-async fn a_parent_with_another_key_is_refused() {
+async fn a_parent_with_another_key_is_rejected() {
     let key = ServerKey::generate().unwrap();
     let other = ServerKey::generate().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("ws://{}", listener.local_addr().unwrap());
     let accepted = async {
         let (tcp, _) = listener.accept().await.unwrap();
-        accept(tcp, &key).await
+        accept(Io::new(tcp), &key).await
     };
     let (accepted, dialled) = tokio::join!(accepted, dial(&address, other.fingerprint()));
     assert!(matches!(accepted, Err(AcceptError::Tls(_))));
@@ -356,9 +357,9 @@ async fn a_parent_with_another_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_stranger_that_speaks_http_is_sent_away() {
+async fn a_client_that_speaks_plain_http_is_rejected() {
     let key = ServerKey::generate().unwrap();
     let (mut stranger, socket) = tokio::io::duplex(4096);
     stranger.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    assert!(matches!(accept(socket, &key).await, Err(AcceptError::WebSocket(_))));
+    assert!(matches!(accept(Io::new(socket), &key).await, Err(AcceptError::WebSocket(_))));
 }

@@ -1,36 +1,35 @@
 //! TLS 1.3 inside the WebSocket, with the parent's key pinned.
 //!
-//! The parent makes a key and a certificate at start; FLAME_PARENT carries the SHA-256 of the
-//! certificate, and a runner takes no other. So neither a relay nor a stranger on the network can
-//! read, forge or impersonate, and nobody manages certificates.
+//! The parent generates a key and a certificate when it starts. FLAME_PARENT carries the SHA-256 of
+//! the certificate, and a runner accepts no other. So neither a relay nor an attacker on the network
+//! can read or forge messages or impersonate the parent, and no one has to manage certificates.
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
+use flame_wire::parent::Fingerprint;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, version,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use flame_wire::parent::Fingerprint;
+use crate::io::Io;
 
-/// The parent's key could not be made.
+/// The parent's key could not be generated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The certificate could not be made.
-    #[error("the parent's key and certificate could not be made")]
+    /// The key or its certificate could not be generated.
+    #[error("the parent's key and certificate could not be generated")]
     Certificate(#[from] rcgen::Error),
-    /// The TLS library refuses the configuration.
-    #[error("TLS 1.3 could not be set up")]
+    /// The TLS library rejected the configuration.
+    #[error("TLS 1.3 could not be configured")]
     Config(#[from] rustls::Error),
 }
 
-/// The parent's key, made at start and kept in memory alone.
+/// The parent's key. It is generated when the parent starts, and never leaves its memory.
 #[derive(Clone)]
 pub struct ServerKey {
     config: Arc<ServerConfig>,
@@ -44,45 +43,43 @@ impl std::fmt::Debug for ServerKey {
 }
 
 impl ServerKey {
-    /// A new key (ECDSA P-256) with a self-signed certificate.
+    /// Generates a key (ECDSA P-256) and a self-signed certificate.
     ///
     /// # Errors
-    /// [`TlsError`]: only where the system gives no randomness.
+    /// [`TlsError`] if the system provides no randomness.
     pub fn generate() -> Result<Self, TlsError> {
         let made = rcgen::generate_simple_self_signed(vec!["flame.invalid".to_owned()])?;
         let certificate = made.cert.der().clone();
-        let fingerprint = fingerprint(&certificate);
+        let fingerprint = Fingerprint::of(&certificate);
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
                 .with_protocol_versions(&[&version::TLS13])?
                 .with_no_client_auth()
                 .with_single_cert(vec![certificate], key.into())?;
-        // A runner dials once, and again only after a cut: tickets would cost more than they save.
+        // A runner reconnects only after its socket has broken: tickets would cost more than they
+        // save.
         config.send_tls13_tickets = 0;
         Ok(Self { config: Arc::new(config), fingerprint })
     }
 
-    /// What runners are told to expect.
+    /// The fingerprint that runners must expect.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        socket: S,
-    ) -> std::io::Result<server::TlsStream<S>> {
+    pub(crate) async fn accept(&self, socket: Io) -> std::io::Result<server::TlsStream<Io>> {
         TlsAcceptor::from(self.config.clone()).accept(socket).await
     }
 }
 
-pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: S,
+pub(crate) async fn connect(
+    socket: Io,
     expected: Fingerprint,
-) -> std::io::Result<client::TlsStream<S>> {
+) -> std::io::Result<client::TlsStream<Io>> {
     let provider = Arc::new(provider::default_provider());
-    let verifier = Arc::new(Pinned { expected, provider: provider.clone() });
+    let verifier = Arc::new(PinnedCertificate { expected, provider: provider.clone() });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])
         .map_err(std::io::Error::other)?
@@ -95,21 +92,15 @@ pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     TlsConnector::from(Arc::new(config)).connect(name, socket).await
 }
 
-fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest::digest(&digest::SHA256, certificate).as_ref());
-    Fingerprint(bytes)
-}
-
-/// Takes the one certificate that FLAME_PARENT names. Its name and its dates say nothing; that
-/// the peer holds its key is checked as ever.
+/// Accepts only the certificate that FLAME_PARENT names. The name and the dates in the certificate
+/// are ignored; the peer still has to prove that it holds the certificate's key.
 #[derive(Debug)]
-struct Pinned {
+struct PinnedCertificate {
     expected: Fingerprint,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Pinned {
+impl ServerCertVerifier for PinnedCertificate {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -118,7 +109,7 @@ impl ServerCertVerifier for Pinned {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if fingerprint(end_entity) == self.expected {
+        if Fingerprint::of(end_entity) == self.expected {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(CertificateError::ApplicationVerificationFailure.into())
@@ -131,7 +122,7 @@ impl ServerCertVerifier for Pinned {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("only TLS 1.3 is spoken on a link".to_owned()))
+        Err(rustls::Error::General("links use TLS 1.3 only".to_owned()))
     }
 
     fn verify_tls13_signature(

@@ -1,4 +1,5 @@
-//! A WebSocket as a byte stream: each write is a binary message, message boundaries mean nothing.
+//! A WebSocket as a byte stream: each write becomes a binary message, and message boundaries have
+//! no meaning.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,13 +12,13 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// The longest message written, in bytes; and, doubled, the longest taken.
+/// The longest message that is written, in bytes. Messages of up to twice this length are accepted.
 const MAX_MESSAGE: usize = 256 * 1024;
 
-/// The path that runners ask for.
+/// The path of the WebSocket on a parent.
 pub(crate) const PATH: &str = "/flame/v1";
 
-/// How both ends set up their WebSocket.
+/// The configuration of both ends.
 pub(crate) fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .max_message_size(Some(2 * MAX_MESSAGE))
@@ -26,6 +27,7 @@ pub(crate) fn config() -> WebSocketConfig {
         .write_buffer_size(MAX_MESSAGE)
 }
 
+/// The byte stream over a WebSocket.
 pub(crate) struct WebSocketIo<S> {
     socket: WebSocketStream<S>,
     unread: Bytes,
@@ -50,7 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketIo<S> {
                 Some(Ok(Message::Text(_))) => {
                     return Poll::Ready(Err(io::Error::new(
                         io::ErrorKind::InvalidData,
-                        "a text message on a link of binary messages",
+                        "received a text message, but a link uses binary messages only",
                     )));
                 }
                 Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) | None => {

@@ -1,5 +1,5 @@
-//! The block form: `block!(async |a: A, b: B| -> R { .. })` is the work of a function with that
-//! body, called with the local variables of the same names.
+//! `call!`: `call!(async |a: A, b: B| -> R { .. })` is the work of a function with that body, called with
+//! the local variables of the same names.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -11,11 +11,11 @@ use syn::{
     token,
 };
 
-use crate::{expand, fragments, options::Root, refuse, signature::Function};
+use crate::{expand, fragments, options::CratePath, refuse, signature::RemoteFunction};
 
-/// What `call!` gives: its `$crate`, and the block.
+/// The tokens from `call!`: its `$crate`, and the closure.
 struct Input {
-    root: Root,
+    root: CratePath,
     block: TokenStream,
 }
 
@@ -27,15 +27,15 @@ impl Parse for Input {
     }
 }
 
-/// A closure, and perhaps a comma behind it.
+/// A closure, with an optional comma behind it.
 struct Closure(ExprClosure);
 
 impl Parse for Closure {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let closure = if input.peek(token::Group) || input.peek(token::Paren) {
-            // A fragment of a `macro_rules` stands so.
+            // A fragment of a `macro_rules`.
             let expression: Expr = input.parse()?;
-            match fragments::opened(&expression) {
+            match fragments::ungrouped(&expression) {
                 Expr::Closure(closure) => closure.clone(),
                 other => return Err(Error::new(other.span(), "expected `|`")),
             }
@@ -49,15 +49,15 @@ impl Parse for Closure {
 
 pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
     let Input { root, block } = syn::parse2(tokens)?;
-    let Closure(mut closure) = syn::parse2(fragments::kept_together(block))
+    let Closure(mut closure) = syn::parse2(fragments::parenthesize_groups(block))
         .map_err(|error| refuse::closure::not_a_closure(&error))?;
     for input in &mut closure.inputs {
         if let Pat::Type(typed) = input {
-            fragments::open_pattern(&mut typed.pat);
+            fragments::ungroup_pattern(&mut typed.pat);
         }
     }
     refuse::closure::modifiers(&closure)?;
-    let body = match (fragments::opened(&closure.body), &closure.output) {
+    let body = match (fragments::ungrouped(&closure.body), &closure.output) {
         (Expr::Block(body), _) if body.label.is_none() && body.attrs.is_empty() => {
             body.block.clone()
         }
@@ -77,11 +77,11 @@ pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
     let call = quote!(#name(#(#given),*));
     let function: ItemFn = parse_quote!(#asyncness fn #name(#(#inputs),*) #output #body);
     let function =
-        expand::function(&Function::block(function, closure.or1_token.span(), &root)?).items;
+        expand::function(&RemoteFunction::block(function, closure.or1_token.span(), &root)?).items;
     Ok(quote!({ #function #call }))
 }
 
-/// A parameter, and the local variable that it takes.
+/// A parameter, and the local variable that is passed to it.
 fn parameter(parameter: &Pat) -> syn::Result<(PatType, Ident)> {
     let Pat::Type(typed) = parameter else { return Err(refuse::closure::untyped(parameter)) };
     match &*typed.pat {

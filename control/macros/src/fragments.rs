@@ -1,10 +1,10 @@
-//! What a `macro_rules` puts around the fragments that it inserts: groups without delimiters. They
-//! keep `$e * 2` a product where `$e` is `1 + 2`, and they hide what stands in them: a type from
-//! `$t:ty` looks like no reference, no stream and no path.
+//! Handles the groups without delimiters that a `macro_rules` puts around the fragments that it inserts.
+//! Such a group keeps `$e * 2` a product if `$e` is `1 + 2`. It also hides its content: a type from `$t:ty`
+//! does not look like a reference, a stream or a path.
 //!
-//! The compiler forgets these groups when a macro like this one passes them on. So, before anything
-//! is looked at, those that mean something become delimiters that can be seen; and types, once they
-//! are read, are opened: of groups, and of the parentheses that people write.
+//! The compiler drops these groups when a macro like this one emits them again. So the macro first
+//! replaces every group that matters by parentheses. After parsing, it removes groups and parentheses
+//! around types.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use syn::{
@@ -14,15 +14,15 @@ use syn::{
     visit_mut::{self, VisitMut},
 };
 
-/// The tokens, with parentheses in place of the groups that mean something.
-pub(crate) fn kept_together(tokens: TokenStream) -> TokenStream {
+/// Replaces the groups that matter by parentheses.
+pub(crate) fn parenthesize_groups(tokens: TokenStream) -> TokenStream {
     let kept = tokens.into_iter().map(|token| {
         let TokenTree::Group(group) = token else { return token };
-        let (inside, mut span) = (kept_together(group.stream()), group.span());
+        let (inside, mut span) = (parenthesize_groups(group.stream()), group.span());
         let mut delimiter = group.delimiter();
-        if delimiter == Delimiter::None && is_more_than_a_term(&inside) {
+        if delimiter == Delimiter::None && needs_parentheses(&inside) {
             delimiter = Delimiter::Parenthesis;
-            // Nobody wrote them, so they are no matter for the lint that finds some unnecessary.
+            // The app did not write these parentheses, so the lint for unnecessary ones must not apply.
             span = Span::mixed_site().located_at(span);
         }
         let mut group = Group::new(delimiter, inside);
@@ -32,9 +32,9 @@ pub(crate) fn kept_together(tokens: TokenStream) -> TokenStream {
     kept.collect()
 }
 
-/// What an operator, a method or a brace beside it would be part of. Patterns and types in
-/// parentheses mean the same without.
-fn is_more_than_a_term(tokens: &TokenStream) -> bool {
+/// Whether an operator, a method call or a brace next to the tokens would change their meaning. Patterns
+/// and most types mean the same without parentheses.
+fn needs_parentheses(tokens: &TokenStream) -> bool {
     match syn::parse2(tokens.clone()) {
         Ok(expression) => matches!(
             expression,
@@ -47,32 +47,32 @@ fn is_more_than_a_term(tokens: &TokenStream) -> bool {
                 | Expr::Struct(_)
                 | Expr::Unary(_)
         ),
-        Err(_) => syn::parse2(tokens.clone()).is_ok_and(|of| is_sum(&of)),
+        Err(_) => syn::parse2(tokens.clone()).is_ok_and(|of| has_several_bounds(&of)),
     }
 }
 
-/// Opens the types of a signature, and the patterns of its parameters.
-pub(crate) fn open_signature(signature: &mut Signature) {
-    Open.visit_signature_mut(signature);
+/// Removes groups and parentheses from the types of a signature and from the patterns of its parameters.
+pub(crate) fn ungroup_signature(signature: &mut Signature) {
+    UngroupTypes.visit_signature_mut(signature);
     for input in &mut signature.inputs {
         if let syn::FnArg::Typed(typed) = input {
-            open_pattern(&mut typed.pat);
+            ungroup_pattern(&mut typed.pat);
         }
     }
 }
 
-pub(crate) fn open_type(of: &mut Type) {
-    Open.visit_type_mut(of);
+pub(crate) fn ungroup_type(of: &mut Type) {
+    UngroupTypes.visit_type_mut(of);
 }
 
-pub(crate) fn open_pattern(pattern: &mut Pat) {
+pub(crate) fn ungroup_pattern(pattern: &mut Pat) {
     while let Pat::Paren(inner) = pattern {
         *pattern = (*inner.pat).clone();
     }
 }
 
-/// The expression itself.
-pub(crate) fn opened(mut expression: &Expr) -> &Expr {
+/// The expression without groups and parentheses around it.
+pub(crate) fn ungrouped(mut expression: &Expr) -> &Expr {
     loop {
         expression = match expression {
             Expr::Group(inner) => &inner.expr,
@@ -82,22 +82,23 @@ pub(crate) fn opened(mut expression: &Expr) -> &Expr {
     }
 }
 
-struct Open;
+/// Removes groups and parentheses around types.
+struct UngroupTypes;
 
-impl VisitMut for Open {
+impl VisitMut for UngroupTypes {
     fn visit_type_mut(&mut self, part: &mut Type) {
         while let Some(inner) = inside(part) {
             *part = inner;
         }
         visit_mut::visit_type_mut(self, part);
         match part {
-            Type::Reference(reference) => close_sum(&mut reference.elem),
-            Type::Ptr(pointer) => close_sum(&mut pointer.elem),
+            Type::Reference(reference) => parenthesize_bounds(&mut reference.elem),
+            Type::Ptr(pointer) => parenthesize_bounds(&mut pointer.elem),
             _ => {}
         }
     }
 
-    /// What is computed, such as the length of an array, means what it says as it stands.
+    /// Leaves expressions as they are, such as the length of an array.
     fn visit_expr_mut(&mut self, _: &mut Expr) {}
 }
 
@@ -109,15 +110,15 @@ fn inside(part: &Type) -> Option<Type> {
     }
 }
 
-/// `&(dyn A + B)`: without its parentheses it would be `(&dyn A) + B`.
-fn close_sum(of: &mut Box<Type>) {
-    if is_sum(of) {
+/// `&(dyn A + B)` needs its parentheses: without them it would be `(&dyn A) + B`.
+fn parenthesize_bounds(of: &mut Box<Type>) {
+    if has_several_bounds(of) {
         let elem = of.clone();
         **of = Type::Paren(syn::TypeParen { paren_token: Paren::default(), elem });
     }
 }
 
-fn is_sum(of: &Type) -> bool {
+fn has_several_bounds(of: &Type) -> bool {
     let several = |bounds: &Punctuated<TypeParamBound, Plus>| bounds.len() > 1;
     match of {
         Type::TraitObject(object) => several(&object.bounds),

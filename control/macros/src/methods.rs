@@ -1,4 +1,4 @@
-//! An impl block with remote methods.
+//! Expands an impl block with remote methods.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -6,14 +6,14 @@ use syn::{ImplItem, ImplItemFn, ItemFn, ItemImpl};
 
 use crate::{
     attributes, expand, fragments,
-    options::Root,
+    options::CratePath,
     refuse,
-    signature::{Function, is_remote},
+    signature::{RemoteFunction, is_remote},
 };
 
-pub(crate) fn expand(mut block: ItemImpl, root: &Root) -> syn::Result<TokenStream> {
+pub(crate) fn expand(mut block: ItemImpl, root: &CratePath) -> syn::Result<TokenStream> {
     refuse::impl_block(&block)?;
-    fragments::open_type(&mut block.self_ty);
+    fragments::ungroup_type(&mut block.self_ty);
     let mut entries = Vec::new();
     let mut items = Vec::with_capacity(block.items.len());
     for item in std::mem::take(&mut block.items) {
@@ -26,7 +26,7 @@ pub(crate) fn expand(mut block: ItemImpl, root: &Root) -> syn::Result<TokenStrea
                 }
                 let ImplItemFn { attrs, vis, sig, block: body, .. } = method;
                 let method = ItemFn { attrs, vis, sig, block: Box::new(body) };
-                let function = Function::method(method, &block.self_ty, root)?;
+                let function = RemoteFunction::method(method, &block.self_ty, root)?;
                 let expansion = expand::function(&function);
                 items.push(ImplItem::Verbatim(expansion.items));
                 entries.extend(expansion.beside);
@@ -38,7 +38,7 @@ pub(crate) fn expand(mut block: ItemImpl, root: &Root) -> syn::Result<TokenStrea
         return Err(refuse::no_remote_method(&block));
     }
     block.items = items;
-    let around = attributes::around(&block.attrs);
+    let around = attributes::shared(&block.attrs);
     Ok(quote! {
         #block
         #(#around)*

@@ -1,4 +1,4 @@
-//! The option that `#[remote]` and `#[test]` share: the path by which the app knows flame-aws.
+//! The option that `#[remote]` and `#[test]` share: the path of flame-aws in the app.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -9,45 +9,45 @@ use syn::{
 
 use crate::refuse;
 
-/// The path of flame-aws, for all that the expansion names.
+/// The path of flame-aws, in front of every name in the expansion.
 #[derive(Clone)]
-pub(crate) struct Root(TokenStream);
+pub(crate) struct CratePath(TokenStream);
 
-impl Root {
-    /// The argument of `#[remote(..)]`: `crate = path`, or nothing.
+impl CratePath {
+    /// Parses the argument of `#[remote(..)]`: `crate = path`, or nothing.
     pub(crate) fn of_attribute(arguments: TokenStream) -> syn::Result<Self> {
         if arguments.is_empty() {
             return Ok(Self::default());
         }
-        syn::parse2::<Named>(arguments.clone())
-            .map(|Named(path)| path.into())
+        syn::parse2::<CrateOption>(arguments.clone())
+            .map(|CrateOption(path)| path.into())
             .map_err(|error| refuse::arguments(&arguments, &error))
     }
 }
 
-/// An app that depends on it by its own name.
-impl Default for Root {
+/// The path in an app that has not renamed flame-aws.
+impl Default for CratePath {
     fn default() -> Self {
         Self(quote!(::flame_aws))
     }
 }
 
-impl From<Path> for Root {
+impl From<Path> for CratePath {
     fn from(path: Path) -> Self {
         Self(path.into_token_stream())
     }
 }
 
-impl ToTokens for Root {
+impl ToTokens for CratePath {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         self.0.to_tokens(tokens);
     }
 }
 
 /// `crate = path`.
-struct Named(Path);
+struct CrateOption(Path);
 
-impl Parse for Named {
+impl Parse for CrateOption {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let _: Token![crate] = input.parse()?;
         let _: Token![=] = input.parse()?;

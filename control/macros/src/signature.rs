@@ -1,4 +1,4 @@
-//! A remote function taken apart: what the expansion needs to know of it.
+//! Parses a remote function into the parts that the expansion needs.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -9,82 +9,82 @@ use syn::{
 };
 
 use crate::{
-    attributes::{Attributes, Body},
+    attributes::{Attributes, BodyPlacement},
     fragments,
-    options::Root,
+    options::CratePath,
     refuse,
 };
 
 mod own_type;
 
 /// A function that can be remote.
-pub(crate) struct Function {
-    pub(crate) root: Root,
+pub(crate) struct RemoteFunction {
+    pub(crate) root: CratePath,
     pub(crate) attributes: Attributes,
     pub(crate) visibility: Visibility,
     pub(crate) asyncness: Option<Async>,
     pub(crate) name: Ident,
-    /// The function's name for people and for the wire, an expression of `&'static str`.
+    /// The path of the function, for messages and for its id: an expression of type `&'static str`.
     pub(crate) path: TokenStream,
-    /// Where it is, three expressions: file, line, column.
+    /// The location of the function, as three expressions: file, line, column.
     pub(crate) location: [TokenStream; 3],
     pub(crate) parameters: Vec<Parameter>,
-    pub(crate) result: Outcome,
-    /// The result as written.
+    pub(crate) result: Output,
+    /// The result type as written.
     pub(crate) output: ReturnType,
     pub(crate) block: Block,
-    /// The type it is a method of.
+    /// The type that has the method.
     pub(crate) owner: Option<Type>,
 }
 
 /// One parameter.
 pub(crate) struct Parameter {
-    /// As written, for the body.
+    /// The parameter as written, for the body.
     pub(crate) written: FnArg,
-    /// A name of its own, whatever its pattern.
+    /// The name of the parameter, or a generated one if it has a pattern.
     pub(crate) name: Ident,
-    /// The type: behind the reference, if it is one.
+    /// The type, without the reference if the parameter is one.
     pub(crate) of: Type,
     pub(crate) by_reference: bool,
-    pub(crate) role: Role,
+    pub(crate) role: ParameterRole,
 }
 
 /// Where a parameter's value comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// The caller: it is `self`, and crosses.
+pub(crate) enum ParameterRole {
+    /// From the caller, as `self`.
     Receiver,
-    /// The caller: it crosses.
+    /// From the caller.
     Argument,
-    /// The app, on the side that runs the function.
+    /// From the app's state, on the side that runs the function.
     State,
 }
 
 impl Parameter {
-    pub(crate) fn crosses(&self) -> bool {
-        self.role != Role::State
+    pub(crate) fn is_sent(&self) -> bool {
+        self.role != ParameterRole::State
     }
 }
 
-/// What a function gives.
-pub(crate) enum Outcome {
+/// What a function returns.
+pub(crate) enum Output {
     One(Type),
     /// A stream of items of this type.
     Stream(Type),
 }
 
-impl Outcome {
-    /// What crosses: the result, or an item.
-    pub(crate) fn of(&self) -> &Type {
+impl Output {
+    /// The type that is sent: the result, or an item.
+    pub(crate) fn sent_type(&self) -> &Type {
         match self {
             Self::One(of) | Self::Stream(of) => of,
         }
     }
 }
 
-impl Function {
+impl RemoteFunction {
     /// A function outside any impl block.
-    pub(crate) fn free(item: ItemFn, root: &Root) -> syn::Result<Self> {
+    pub(crate) fn free(item: ItemFn, root: &CratePath) -> syn::Result<Self> {
         if let Some(span) = own_type::find(&item) {
             return Err(refuse::own_type(span));
         }
@@ -94,18 +94,18 @@ impl Function {
     }
 
     /// A method of `owner`.
-    pub(crate) fn method(mut item: ItemFn, owner: &Type, root: &Root) -> syn::Result<Self> {
-        fragments::open_signature(&mut item.sig);
-        own_type::name(&mut item.sig, owner);
+    pub(crate) fn method(mut item: ItemFn, owner: &Type, root: &CratePath) -> syn::Result<Self> {
+        fragments::ungroup_signature(&mut item.sig);
+        own_type::replace(&mut item.sig, owner);
         let name = format!("::{}::{}", text_of(owner), item.sig.ident.unraw());
         let path = quote!(::core::concat!(::core::module_path!(), #name));
         Self::new(item, path, Some(owner.clone()), root)
     }
 
-    /// The block of a `call!`, as a function. It has no name, so its place names it. A `call!` that
-    /// stands in a `macro_rules` has two places: where that is used, and, at `bar`, where it is
-    /// written.
-    pub(crate) fn block(item: ItemFn, bar: Span, root: &Root) -> syn::Result<Self> {
+    /// The closure of a `call!`, as a function. It has no name, so its location identifies it. A `call!`
+    /// inside a `macro_rules` has two locations: where that macro is used, and where the `call!` is
+    /// written, at `bar`.
+    pub(crate) fn block(item: ItemFn, bar: Span, root: &CratePath) -> syn::Result<Self> {
         let [file, line, column] = location(Span::call_site());
         let written = format!("{}:{}", bar.unwrap().line(), bar.unwrap().column());
         let path = quote!(::core::concat!(
@@ -115,9 +115,14 @@ impl Function {
         Ok(Self { location: location(Span::call_site()), ..function })
     }
 
-    fn new(item: ItemFn, path: TokenStream, owner: Option<Type>, root: &Root) -> syn::Result<Self> {
+    fn new(
+        item: ItemFn,
+        path: TokenStream,
+        owner: Option<Type>,
+        root: &CratePath,
+    ) -> syn::Result<Self> {
         let ItemFn { attrs, vis, mut sig, block } = item;
-        fragments::open_signature(&mut sig);
+        fragments::ungroup_signature(&mut sig);
         refuse::function(&sig)?;
         let parameters = sig
             .inputs
@@ -126,18 +131,18 @@ impl Function {
             .map(|(index, argument)| Parameter::new(index, argument, owner.as_ref()))
             .collect::<syn::Result<Vec<_>>>()?;
         let result = outcome(&sig.output)?;
-        if let Outcome::Stream(_) = result {
+        if let Output::Stream(_) = result {
             if let Some(asyncness) = &sig.asyncness {
                 return Err(refuse::async_stream(asyncness));
             }
-            if let Some(borrowed) = parameters.iter().find(|p| p.by_reference && p.crosses()) {
+            if let Some(borrowed) = parameters.iter().find(|p| p.by_reference && p.is_sent()) {
                 return Err(refuse::borrowing_stream(&borrowed.written));
             }
         }
-        let body = if owner.is_some() { Body::Beside } else { Body::Inside };
+        let body = if owner.is_some() { BodyPlacement::Beside } else { BodyPlacement::Inside };
         Ok(Self {
             root: root.clone(),
-            attributes: Attributes::deal(without_remote(attrs), body),
+            attributes: Attributes::split(without_remote(attrs), body),
             visibility: vis,
             asyncness: sig.asyncness,
             location: location(sig.ident.span()),
@@ -151,12 +156,12 @@ impl Function {
         })
     }
 
-    /// The parameters that cross.
+    /// The parameters that are sent to the runner.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &Parameter> + Clone {
-        self.parameters.iter().filter(|parameter| parameter.crosses())
+        self.parameters.iter().filter(|parameter| parameter.is_sent())
     }
 
-    /// The types that cross, as written: what a call must agree on besides the name.
+    /// The types that are sent, as written. Parent and runner must agree on them and on the path.
     pub(crate) fn text(&self) -> String {
         let arguments = self.arguments().map(|argument| {
             let reference = argument.by_reference.then(<Token![&]>::default);
@@ -164,8 +169,8 @@ impl Function {
             quote!(#reference #of)
         });
         let result = match &self.result {
-            Outcome::One(of) => of.to_token_stream(),
-            Outcome::Stream(of) => quote!(impl Stream<Item = #of>),
+            Output::One(of) => of.to_token_stream(),
+            Output::Stream(of) => quote!(impl Stream<Item = #of>),
         };
         quote!((#(#arguments),*) -> #result).to_string()
     }
@@ -181,7 +186,7 @@ impl Parameter {
                 let by_reference = receiver.reference.is_some();
                 let name = Ident::new("__flame_self", receiver.self_token.span());
                 let of = owner.clone();
-                Ok(Self { written, name, of, by_reference, role: Role::Receiver })
+                Ok(Self { written, name, of, by_reference, role: ParameterRole::Receiver })
             }
             FnArg::Typed(typed) => {
                 let is_state = typed.attrs.iter().any(|a| a.path().is_ident("state"));
@@ -201,7 +206,7 @@ impl Parameter {
                     of => (of.clone(), false),
                 };
                 refuse::inside_argument(&of)?;
-                let role = if is_state { Role::State } else { Role::Argument };
+                let role = if is_state { ParameterRole::State } else { ParameterRole::Argument };
                 Ok(Self { written, name, of, by_reference, role })
             }
         }
@@ -213,12 +218,12 @@ fn without_remote(mut attributes: Vec<Attribute>) -> Vec<Attribute> {
     attributes
 }
 
-/// Whether this is `#[remote]`, by whatever path.
+/// Whether the attribute is `#[remote]`, with any path.
 pub(crate) fn is_remote(attribute: &Attribute) -> bool {
     attribute.path().segments.last().is_some_and(|last| last.ident == "remote")
 }
 
-fn outcome(output: &ReturnType) -> syn::Result<Outcome> {
+fn outcome(output: &ReturnType) -> syn::Result<Output> {
     let of: Type = match output {
         ReturnType::Default => parse_quote!(()),
         ReturnType::Type(_, of) => (**of).clone(),
@@ -226,10 +231,10 @@ fn outcome(output: &ReturnType) -> syn::Result<Outcome> {
     if let Type::ImplTrait(opaque) = &of {
         let item = stream_item(opaque)?;
         refuse::inside_result(&item)?;
-        return Ok(Outcome::Stream(item));
+        return Ok(Output::Stream(item));
     }
     refuse::inside_result(&of)?;
-    Ok(Outcome::One(of))
+    Ok(Output::One(of))
 }
 
 /// The `T` of `impl Stream<Item = T>`.
@@ -255,7 +260,7 @@ fn stream_item(opaque: &TypeImplTrait) -> syn::Result<Type> {
     Err(refuse::opaque_result(opaque, &last))
 }
 
-/// The place of `span`, by macros that see it: file, line, column.
+/// The location of `span`, as macro calls with that span: file, line, column.
 fn location(span: Span) -> [TokenStream; 3] {
     [
         quote::quote_spanned!(span=> ::core::file!()),
@@ -264,7 +269,7 @@ fn location(span: Span) -> [TokenStream; 3] {
     ]
 }
 
-/// A type as people write it: `Name<u32>`, not `Name < u32 >`.
+/// The type as a programmer writes it: `Name<u32>`, not `Name < u32 >`.
 fn text_of(of: &Type) -> String {
     of.to_token_stream().to_string().replace(' ', "")
 }

@@ -1,4 +1,4 @@
-//! `#[test]`: what an `async` test becomes.
+//! Expands `#[test]` on an `async` test.
 //!
 //! ```text
 //!   #[flame_aws::test]               #[test]
@@ -8,7 +8,7 @@
 //!                                    }
 //! ```
 //!
-//! The name is the one by which a test harness knows the test, behind that of the crate.
+//! The name is the path of the crate, followed by the name that the test harness uses for the test.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -17,17 +17,17 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Expr, ItemFn, LitInt, Path, Token};
 
-use crate::{options::Root, refuse};
+use crate::{options::CratePath, refuse};
 
-/// What stands in the attribute's parentheses.
+/// The options of the attribute.
 #[derive(Default)]
-struct Options {
-    root: Option<Root>,
+struct TestOptions {
+    root: Option<CratePath>,
     app: Option<Expr>,
     worker_threads: Option<LitInt>,
 }
 
-impl Parse for Options {
+impl Parse for TestOptions {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut options = Self::default();
         while !input.is_empty() {
@@ -36,7 +36,7 @@ impl Parse for Options {
                 return Err(refuse::test::option(&name));
             }
             let _: Token![=] = input.parse()?;
-            let again = match name.to_string().as_str() {
+            let is_repeated = match name.to_string().as_str() {
                 "crate" => {
                     let path = input
                         .call(Path::parse_mod_style)
@@ -47,7 +47,7 @@ impl Parse for Options {
                 "worker_threads" => options.worker_threads.replace(threads(input)?).is_some(),
                 _ => return Err(refuse::test::option(&name)),
             };
-            if again {
+            if is_repeated {
                 return Err(refuse::test::twice(&name));
             }
             if !input.is_empty() {
@@ -72,12 +72,12 @@ fn threads(input: ParseStream<'_>) -> syn::Result<LitInt> {
 }
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
-    let options: Options = syn::parse2(arguments)?;
+    let options: TestOptions = syn::parse2(arguments)?;
     let test: ItemFn = syn::parse2(item).map_err(|error| refuse::test::item(&error))?;
     refuse::test::function(&test)?;
     let ItemFn { attrs, vis, sig, block } = test;
     let (name, output) = (&sig.ident, &sig.output);
-    let path = known_as(name);
+    let path = printed_name(name);
     let root = options.root.unwrap_or_default();
     let workers = match options.worker_threads {
         Some(count) => quote!(::core::option::Option::Some(#count)),
@@ -91,7 +91,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
         #[::core::prelude::v1::test]
         #(#attrs)*
         #vis fn #name() #output {
-            // With the test's own name, for spans and backtraces.
+            // Has the name of the test, for spans and backtraces.
             async fn #name() #output #block
             #root::__private::run_test(
                 ::core::concat!(::core::module_path!(), "::", #path),
@@ -103,8 +103,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     })
 }
 
-/// The name as the compiler writes it: with `r#` only where a keyword needs it.
-fn known_as(name: &Ident) -> String {
+/// The name as the compiler prints it: with `r#` only if it is a keyword.
+fn printed_name(name: &Ident) -> String {
     let plain = name.unraw().to_string();
     if syn::parse_str::<Ident>(&plain).is_ok() { plain } else { name.to_string() }
 }

@@ -44,7 +44,7 @@ impl<T: Send + 'static> Child<T> {
     /// the await point where it is. A plain function can't be interrupted: it occupies its slot until
     /// it returns.
     pub fn stop(self) {
-        self.call.stream.linger_no_more();
+        self.call.stream.reset_on_drop();
     }
 
     /// The runner that the work runs on.

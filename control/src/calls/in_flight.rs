@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flame_link::{Stream, StreamError};
 use flame_runner_shim::calling::Reply;
 use flame_wire::body::Value;
-use flame_wire::failure::Failure;
+use flame_wire::failure::CallFailure;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
 use flame_wire::mux::{Message, SendError, TooManyStreams};
@@ -106,7 +106,7 @@ impl InFlightCall {
         self.succeeded();
         // Held values in the result live as long as the caller's handles, even if the call was
         // detached.
-        self.stream.linger_no_more();
+        self.stream.reset_on_drop();
         Ok(message)
     }
 
@@ -140,33 +140,33 @@ impl InFlightCall {
 
     /// The error in a FAILED message.
     fn failed(&self, body: &[u8]) -> CallError {
-        let failure = match Failure::decode(body) {
+        let failure = match CallFailure::decode(body) {
             Ok(failure) => failure,
             Err(error) => {
                 return self.protocol_error(&format!("its failure can't be read ({error})"));
             }
         };
         match failure {
-            Failure::Panicked { message, location, backtrace } => {
+            CallFailure::Panicked { message, location, backtrace } => {
                 CallError::Panicked { message, location, backtrace }
             }
-            Failure::UnknownFunction { .. } => {
+            CallFailure::UnknownFunction { .. } => {
                 CallError::UnknownFunction { function: self.function, runner: self.runner }
             }
             // It may be the arguments or the result: the runner does not say.
-            Failure::Codec { what } => CallError::Codec { what, started: true },
-            Failure::MissingState { state } => {
+            CallFailure::Codec { what } => CallError::Codec { what, started: true },
+            CallFailure::MissingState { state } => {
                 CallError::MissingState { function: self.function, state }
             }
-            Failure::DeadlinePassed => CallError::timeout(TimeoutPhase::Run, self.timeout),
-            Failure::Draining => CallError::RunnerLost {
+            CallFailure::DeadlinePassed => CallError::timeout(TimeoutPhase::Run, self.timeout),
+            CallFailure::Draining => CallError::RunnerLost {
                 started: false,
                 runner: self.runner,
                 reason: "it was draining".to_owned(),
             },
-            Failure::DepthExceeded { limit } => CallError::DepthExceeded { limit },
-            Failure::TooLarge { size, limit } => CallError::TooLarge { size, limit, started: true },
-            Failure::Cancelled => CallError::Cancelled,
+            CallFailure::DepthExceeded { limit } => CallError::DepthExceeded { limit },
+            CallFailure::TooLarge { size, limit } => CallError::TooLarge { size, limit, started: true },
+            CallFailure::Cancelled => CallError::Cancelled,
             other => self.protocol_error(&other.to_string()),
         }
     }
@@ -180,7 +180,7 @@ pub(super) fn value(body: Bytes) -> Result<Value, CallError> {
 /// Lets a call run to its end if its caller goes away, but drops the result together with the values
 /// that it holds.
 pub(super) fn linger(stream: &Stream) {
-    stream.linger_until(Tag::Result.into());
+    stream.keep_on_drop_until(Tag::Result.into());
 }
 
 /// Why the stream of a call can't be opened or read. `started` says whether the runner may have
@@ -190,7 +190,7 @@ pub(super) fn stream_error(error: StreamError, started: bool, runner: RunnerRef)
         StreamError::Send(SendError::TooLarge { size, limit }) => {
             CallError::TooLarge { size, limit, started }
         }
-        StreamError::Full(TooManyStreams { limit }) => CallError::RunnerFull { runner, limit },
+        StreamError::TooManyStreams(TooManyStreams { limit }) => CallError::RunnerFull { runner, limit },
         StreamError::Encode(error) => CallError::Codec { what: error.to_string(), started },
         error => CallError::RunnerLost { started, runner, reason: error.to_string() },
     }

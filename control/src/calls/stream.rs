@@ -91,7 +91,7 @@ async fn next<T>(state: StreamState<T>) -> Option<(Result<T, CallError>, StreamS
     let mut items = match state {
         StreamState::Unsent(call, decoder) => match call.timed_from_now().send().await {
             Ok(call) => {
-                call.stream.limit(MAX_AHEAD);
+                call.stream.set_message_limit(MAX_AHEAD);
                 Box::new(ItemReceiver { call, decoder, reply_span: None })
             }
             Err(error) => return Some((Err(error), StreamState::Ended)),

@@ -4,34 +4,34 @@
 //! body := value_len u32, blobs u16, blob_len u64 ..., value, blob ...   integers are little-endian
 //! ```
 //!
-//! The value is MessagePack; blobs are the big byte strings of the value, which travel beside it
-//! so that nobody copies them: the sender hands them to the link as they are, the receiver gets
-//! slices of the message.
+//! The value is MessagePack. Blobs are the large byte strings of the value. They are sent beside the
+//! value so that they are never copied: the sender passes them to the link as they are, and the
+//! receiver gets slices of the message.
 //!
-//! A value is serialized straight into the buffer that leaves, behind room for the heads that
-//! are only known later. So a small message, header and all, is one allocation and one part.
+//! A value is serialized directly into the buffer that is sent, behind room for the headers, which are
+//! only known later. So a small message, including its headers, is one allocation and one part.
 
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::error::{DecodeError, EncodeError};
 use crate::mux::Payload;
 
-/// The most blobs of one value.
+/// How many blobs one value may have.
 pub const MAX_BLOBS: usize = u16::MAX as usize;
-/// The longest value, its blobs not counted, in bytes.
+/// The longest value without its blobs, in bytes.
 pub const MAX_VALUE: usize = u32::MAX as usize;
 
-/// The part of the body's head that is always there, in bytes.
+/// The length of the body's header without the lengths of blobs, in bytes.
 const HEAD: usize = 4 + 2;
-/// Room left before a value: a call's header with all its options, the body's head, two blobs.
+/// Room before a value: for a call's header with all its options, and a body's header with two blobs.
 const HEADROOM: usize = 72;
-/// What a writer allocates at first. Small, since a call that waits in a queue holds it.
+/// How much a writer allocates at first. It is small, because a call keeps it while it waits in a queue.
 const INITIAL: usize = 192;
-/// Up to this length a value is moved to the end of its buffer. That makes the buffer full, and
-/// a full one becomes [`Bytes`] without another allocation.
+/// A value of up to this length is moved to the end of its buffer. That makes the buffer full, and a
+/// full buffer becomes [`Bytes`] without another allocation.
 const SMALL: usize = 1024;
 
-/// Takes the serialized value, and makes a [`Body`] of it.
+/// Collects a serialized value for a [`Body`].
 #[derive(Debug)]
 pub struct BodyWriter {
     /// [`HEADROOM`], then the value.
@@ -47,17 +47,17 @@ impl BodyWriter {
         BodyWriter { buf }
     }
 
-    /// The buffer to which the value is appended. What stands in it at first is room for the heads,
-    /// and stays.
+    /// The buffer to append the value to. The bytes that it has at first are room for the headers, and
+    /// must stay.
     #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buf
     }
 
-    /// The body of the value written and of the `blobs` beside it.
+    /// Makes the body of the value in the buffer and the `blobs` beside it.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] past [`MAX_VALUE`] or [`MAX_BLOBS`].
+    /// [`EncodeError::TooLong`] above [`MAX_VALUE`] or [`MAX_BLOBS`].
     pub fn finish(self, blobs: Vec<Bytes>) -> Result<Body, EncodeError> {
         let within = |what, len, max| {
             if len > max { Err(EncodeError::TooLong { what, len, max }) } else { Ok(()) }
@@ -74,7 +74,7 @@ impl Default for BodyWriter {
     }
 }
 
-/// An encoded value and its blobs, ready to leave.
+/// An encoded value and its blobs, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Body {
     /// [`HEADROOM`], then at most [`MAX_VALUE`] bytes of value.
@@ -85,20 +85,20 @@ pub struct Body {
 
 impl Body {
     /// The encoded length of the whole body, in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "no body is empty: it has a head")]
+    #[expect(clippy::len_without_is_empty, reason = "no body is empty: it has a header")]
     #[must_use]
     pub fn len(&self) -> u64 {
         let own = (self.head_len() + self.value().len()) as u64;
         own + self.blobs.iter().map(|blob| blob.len() as u64).sum::<u64>()
     }
 
-    /// The message of this body alone, in the order in which its parts leave.
+    /// The message that consists only of this body.
     #[must_use]
-    pub fn into_parts(self) -> Parts {
+    pub fn into_parts(self) -> MessageParts {
         self.into_parts_behind(0, |_| ())
     }
 
-    /// What the receiver gets, for a value that does not leave the process.
+    /// The value as the receiver would get it, for a value that does not leave the process.
     #[must_use]
     pub fn into_value(self) -> Value {
         let mut bytes = Bytes::from(self.buf);
@@ -106,12 +106,12 @@ impl Body {
         Value { bytes, blobs: self.blobs }
     }
 
-    /// The message of a header of `header` bytes, written by `write`, and of this body.
+    /// The message that consists of a header, which `write` fills with `header` bytes, and this body.
     pub(crate) fn into_parts_behind(
         mut self,
         header: usize,
         write: impl FnOnce(&mut &mut [u8]),
-    ) -> Parts {
+    ) -> MessageParts {
         let len = header as u64 + self.len();
         let head = header + self.head_len();
         let value = self.value().len();
@@ -126,35 +126,40 @@ impl Body {
             let mut first = vec![0; head];
             self.write_heads(&mut first, value, write);
             let Value { bytes, blobs } = self.into_value();
-            Parts { len, first: Some(first.into()), value: Some(bytes), blobs: blobs.into_iter() }
+            MessageParts {
+                len,
+                first: Some(first.into()),
+                value: Some(bytes),
+                blobs: blobs.into_iter(),
+            }
         }
     }
 
-    /// The parts, where the value stands at `value` in the buffer, with room for `head` before it.
+    /// The parts, if the value is at offset `value` in the buffer, with room for `head` bytes before it.
     fn with_head_before(
         mut self,
         value: usize,
         head: usize,
         len: u64,
         write: impl FnOnce(&mut &mut [u8]),
-    ) -> Parts {
+    ) -> MessageParts {
         let mut buf = std::mem::take(&mut self.buf);
         let start = value - head;
         let value_len = buf.len() - value;
         self.write_heads(&mut buf[start..value], value_len, write);
         let mut first = Bytes::from(buf);
         first.advance(start);
-        Parts { len, first: Some(first), value: None, blobs: self.blobs.into_iter() }
+        MessageParts { len, first: Some(first), value: None, blobs: self.blobs.into_iter() }
     }
 
-    /// Fills `room` with the header and the body's head.
+    /// Fills `room` with the header and the body's header.
     fn write_heads(&self, mut room: &mut [u8], value: usize, write: impl FnOnce(&mut &mut [u8])) {
         write(&mut room);
-        // Both were checked when the body was made.
+        // `BodyWriter::finish` has checked both.
         room.put_u32_le(u32::try_from(value).unwrap_or(u32::MAX));
         room.put_u16_le(u16::try_from(self.blobs.len()).unwrap_or(u16::MAX));
         self.blobs.iter().for_each(|blob| room.put_u64_le(blob.len() as u64));
-        debug_assert!(room.is_empty(), "the header is as long as was said");
+        debug_assert!(room.is_empty(), "the header has the announced length");
     }
 
     fn value(&self) -> &[u8] {
@@ -166,26 +171,26 @@ impl Body {
     }
 }
 
-/// The parts of a message in the order in which they leave; small messages are a single one.
+/// The parts of a message, in the order in which they are sent. A small message is a single part.
 ///
-/// No part of it was copied from a blob.
+/// No part is a copy of a blob.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct MessageParts {
     len: u64,
     first: Option<Bytes>,
     value: Option<Bytes>,
     blobs: std::vec::IntoIter<Bytes>,
 }
 
-impl Parts {
-    /// The length of the whole message in bytes, also after parts were taken.
+impl MessageParts {
+    /// The length of the whole message in bytes, including parts that were taken.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.len
     }
 }
 
-impl Iterator for Parts {
+impl Iterator for MessageParts {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
@@ -199,28 +204,28 @@ impl Iterator for Parts {
     }
 }
 
-impl ExactSizeIterator for Parts {}
+impl ExactSizeIterator for MessageParts {}
 
-impl From<Parts> for Payload {
-    fn from(mut parts: Parts) -> Self {
+impl From<MessageParts> for Payload {
+    fn from(mut parts: MessageParts) -> Self {
         Payload::new(parts.next().unwrap_or_default(), parts)
     }
 }
 
-/// A value that has arrived: slices of its message.
+/// A value that has arrived. The bytes are slices of its message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Value {
     /// MessagePack.
     pub bytes: Bytes,
-    /// The blobs, in the order in which the value names them.
+    /// The blobs, in the order in which the value refers to them.
     pub blobs: Vec<Bytes>,
 }
 
 impl Value {
-    /// Reads the body that fills `bytes`, copying nothing.
+    /// Decodes the body that fills `bytes`, without copying.
     ///
     /// # Errors
-    /// [`DecodeError`] where the lengths in the head and the bytes that came do not agree.
+    /// [`DecodeError`] if the lengths in the header do not match the bytes.
     pub fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
         let too_short = DecodeError::TooShort { what: "body" };
         if bytes.len() < HEAD {

@@ -1,4 +1,4 @@
-//! The head of a CALL message: which function, how long it may take, what else it needs.
+//! The header of a CALL message: the function, the time that it may take, and its options.
 //!
 //! ```text
 //! call  := function u64, flags u8, depth u8, fields, body      integers are little-endian
@@ -12,23 +12,23 @@
 //!   ACK      16    the caller waits for ACCEPTED
 //! ```
 //!
-//! The [body](crate::body) holds the arguments. The time that remains crosses, never a point in
-//! time: two machines do not share a clock.
+//! The [body](crate::body) holds the arguments. The deadline is sent as the time that remains, never as
+//! a point in time, because two machines do not share a clock.
 
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::body::{Body, Parts};
+use crate::body::{Body, MessageParts};
 use crate::error::{DecodeError, EncodeError};
-use crate::frame::MAX_OPENS;
+use crate::frame::MAX_SIBLINGS;
 use crate::ids::FunctionId;
-use crate::pack::MAX_MS;
+use crate::time::MAX_MS;
 pub use crate::trace::TraceContext;
 
-/// The most channels of one call: all its streams are opened by one frame.
-pub const MAX_CHANNELS: usize = MAX_OPENS;
-/// The longest budget, about ten years; a longer one is sent as this.
+/// How many channels one call may have: one frame opens the streams of all of them.
+pub const MAX_CHANNELS: usize = MAX_SIBLINGS;
+/// The longest budget, about ten years. A longer one is sent as this.
 pub const MAX_BUDGET: Duration = Duration::from_millis(MAX_MS);
 
 const BUDGET: u8 = 1;
@@ -37,34 +37,34 @@ const CHANNELS: u8 = 4;
 const DETACHED: u8 = 8;
 const ACK: u8 = 16;
 
-/// Whether a call of this depth is nested deeper than `limit`. Where the count ends, at 255, it may
-/// be, and is taken to be: else nothing would end a recursion under the highest limit.
+/// Whether a call of this depth is nested deeper than `limit`. The depth is counted up to 255, and a
+/// call of depth 255 is always too deep: otherwise the highest limit would not stop a recursion.
 #[must_use]
 pub fn is_too_deep(depth: u8, limit: u8) -> bool {
     depth > limit || depth == u8::MAX
 }
 
-/// What the runner must know of a call beside its arguments.
+/// Everything that the runner must know about a call besides the arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallHeader {
     /// The function to run.
     pub function: FunctionId,
-    /// What is left of the call's deadline, to the microsecond below; none means no deadline.
+    /// The time that remains until the call's deadline, rounded down to microseconds. `None`: no deadline.
     pub budget: Option<Duration>,
-    /// How many calls this one is nested in: 0 where the outermost parent made it.
+    /// How many calls this one is nested in: 0 if the outermost parent made it.
     pub depth: u8,
     /// The call goes on when its caller is gone.
     pub detached: bool,
     /// The caller waits for an ACCEPTED message.
     pub ack: bool,
-    /// The trace that the caller's span belongs to; one with an id of all zeros is not sent.
+    /// The caller's position in a trace. It is not sent if one of its ids is all zeros.
     pub trace: Option<TraceContext>,
-    /// The streams of the channels among the arguments, in their order; at most [`MAX_CHANNELS`].
+    /// The streams of the channels among the arguments, in their order, at most [`MAX_CHANNELS`].
     pub channels: Vec<u64>,
 }
 
 impl CallHeader {
-    /// A header without deadline, depth, options, trace or channels.
+    /// A header without deadline, options, trace and channels, at depth 0.
     #[must_use]
     pub const fn new(function: FunctionId) -> Self {
         CallHeader {
@@ -78,11 +78,11 @@ impl CallHeader {
         }
     }
 
-    /// The whole CALL message. For a small body it is one part, made without an allocation.
+    /// Encodes the whole CALL message. With a small body it is one part, and needs no allocation.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] past [`MAX_CHANNELS`].
-    pub fn encode(&self, body: Body) -> Result<Parts, EncodeError> {
+    /// [`EncodeError::TooLong`] above [`MAX_CHANNELS`].
+    pub fn encode(&self, body: Body) -> Result<MessageParts, EncodeError> {
         let (what, len, max) = ("list of channels", self.channels.len(), MAX_CHANNELS);
         if len > max {
             return Err(EncodeError::TooLong { what, len, max });
@@ -90,11 +90,11 @@ impl CallHeader {
         Ok(body.into_parts_behind(self.encoded_len(), |out| self.write(out)))
     }
 
-    /// Takes the header off `message` and leaves the body, which
-    /// [`Value::decode`](crate::body::Value::decode) reads.
+    /// Takes the header off `message`. The rest is the body, which
+    /// [`Value::decode`](crate::body::Value::decode) decodes.
     ///
     /// # Errors
-    /// [`DecodeError`]; what is left of `message` is then of no use.
+    /// [`DecodeError`]. The rest of `message` is then meaningless.
     pub fn decode(message: &mut Bytes) -> Result<Self, DecodeError> {
         need(message, 10)?;
         let function = FunctionId(message.get_u64_le());
@@ -121,7 +121,7 @@ impl CallHeader {
             + if channels == 0 { 0 } else { 2 + 8 * channels }
     }
 
-    /// The trace, unless it is one that the receiver would refuse.
+    /// The trace, unless the receiver would reject it.
     fn valid_trace(&self) -> Option<TraceContext> {
         self.trace.filter(TraceContext::is_valid)
     }
@@ -147,7 +147,7 @@ impl CallHeader {
             out.put_u8(trace.flags);
         }
         if !self.channels.is_empty() {
-            // `encode` has checked the count.
+            // `encode` has checked the number.
             out.put_u16_le(u16::try_from(self.channels.len()).unwrap_or(u16::MAX));
             self.channels.iter().for_each(|stream| out.put_u64_le(*stream));
         }
@@ -158,7 +158,7 @@ fn budget(message: &mut Bytes) -> Result<Duration, DecodeError> {
     need(message, 8)?;
     let budget = Duration::from_micros(message.get_u64_le());
     if budget > MAX_BUDGET {
-        return Err(DecodeError::bad_value("call", "its budget is more than ten years"));
+        return Err(DecodeError::bad_value("call", "its budget is longer than ten years"));
     }
     Ok(budget)
 }

@@ -1,17 +1,18 @@
-//! How a runner of another build gets its parent's executable, on the socket of its hello.
+//! How a runner of another build downloads its parent's executable, on the socket of its hello.
 //!
 //! ```text
-//! runner ◀─ Answer::Offered(Offer) ── parent     in place of a refusal: the token stays unused
-//! runner ── Wish::Send ──▶ parent                unless it has the bytes already
-//! runner ◀─ Offer::len bytes ── parent           as they are
-//! runner ── Wish::Taken, or Failed ──▶ parent    the socket closes; a runner that took it dials anew
-//! runner ── Wish::Failed ──▶ parent              or, if it could not become what it took
+//! runner ◀─ HelloReply::CodeOffered(Offer) ─ parent    in place of a rejection: the token stays valid
+//! runner ── OfferReply::Fetch ────────────▶ parent     unless the runner has the file already
+//! runner ◀─ Offer::len bytes ────────────── parent     the executable, as it is
+//! runner ── OfferReply::Ready or Failed ──▶ parent     the socket closes, and a runner that is ready
+//!                                                      executes the file and connects again
+//! runner ── OfferReply::Failed ───────────▶ parent     after Ready: the file could not be executed
 //!
-//! Wish := as a hello: len u16, len bytes of MessagePack
+//! OfferReply := encoded like a hello: len u16, len bytes of MessagePack
 //! ```
 //!
-//! The runner believes the offer since TLS has shown it the parent's key; what comes after it must
-//! have the length and the hash that were offered.
+//! The runner trusts the offer, because TLS has proved the parent's key. The bytes that follow must have
+//! the length and the hash in the offer.
 
 use std::fmt;
 
@@ -24,14 +25,14 @@ use crate::hex::Hex;
 use crate::ids::BuildId;
 use crate::{hello, pack, text};
 
-/// The longest executable that is offered or taken, in bytes: 1 GiB.
+/// The longest executable that is offered or downloaded, in bytes: 1 GiB.
 pub const MAX_CODE: u64 = 1 << 30;
 
 const MAX_TARGET: usize = 64;
 const MAX_REASON: usize = 1024;
-const WISH: &str = "answer to an offer";
+const REPLY: &str = "reply to an offer";
 
-/// An executable that a runner may fetch and become.
+/// An executable that a runner may download and execute.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Offer {
     /// Its build id.
@@ -40,54 +41,54 @@ pub struct Offer {
     pub len: u64,
     /// The hash of all its bytes.
     pub hash: CodeHash,
-    /// What it runs on: the parent's [`target`]. Sent up to 64 bytes.
+    /// The platform that it runs on: the parent's [`target`]. Cut off at 64 bytes.
     #[serde(serialize_with = "text::at_most::<_, MAX_TARGET>")]
     pub target: String,
 }
 
-/// What this process's executable runs on: operating system and architecture, as in
-/// `linux-x86_64`. Which C library it needs can't be told by it.
+/// The platform of this process's executable: operating system and architecture, as in
+/// `linux-x86_64`. It does not say which C library the executable needs.
 #[must_use]
 pub fn target() -> String {
     format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
 }
 
-/// What a runner answers to an offer, and what becomes of it.
+/// A runner's reply to an offer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Wish {
-    /// It has not got the executable: send it.
-    Send,
-    /// It has it, whole, and becomes it.
-    Taken,
-    /// It can't become it, and ends. Why; sent up to 1 KiB.
+pub enum OfferReply {
+    /// The runner does not have the executable: the parent should send it.
+    Fetch,
+    /// The runner has the whole executable, and is about to execute it.
+    Ready,
+    /// The runner can't execute it, and exits. The text says why, and is cut off at 1 KiB.
     Failed(#[serde(serialize_with = "text::at_most::<_, MAX_REASON>")] String),
 }
 
-impl Wish {
+impl OfferReply {
     /// Appends the message to `out`.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`], which no wish reaches: its text is bounded.
+    /// [`EncodeError::TooLong`]. That never happens, since the text is cut off.
     pub fn encode_to(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        hello::encode(WISH, self, out)
+        hello::encode(REPLY, self, out)
     }
 
-    /// Takes the wish off `input`; `None` where it is not whole yet.
+    /// Takes the reply off `input`, or returns `None` if it is incomplete.
     ///
     /// # Errors
-    /// [`DecodeError`] where it is malformed or too long.
+    /// [`DecodeError`] if the reply is malformed or too long.
     pub fn decode(input: &mut BytesMut) -> Result<Option<Self>, DecodeError> {
-        let Some(message) = hello::take(WISH, input)? else { return Ok(None) };
-        hello::unpack(WISH, &message).map(Some)
+        let Some(message) = hello::take(REPLY, input)? else { return Ok(None) };
+        hello::unpack(REPLY, &message).map(Some)
     }
 }
 
 /// The SHA-256 of an executable.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct CodeHash(#[serde(with = "pack::fixed")] pub [u8; 32]);
+pub struct CodeHash(#[serde(with = "pack::byte_array")] pub [u8; 32]);
 
-/// 64 lower-case hexadecimal digits.
+/// Displays 64 lower-case hexadecimal digits.
 impl fmt::Display for CodeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Hex(&self.0).fmt(f)
@@ -100,7 +101,7 @@ impl fmt::Debug for CodeHash {
     }
 }
 
-/// Makes a [`CodeHash`] of bytes that come piece by piece.
+/// Computes a [`CodeHash`] from bytes that arrive piece by piece.
 #[derive(Clone)]
 pub struct CodeHasher(digest::Context);
 
@@ -117,16 +118,16 @@ impl Default for CodeHasher {
 }
 
 impl CodeHasher {
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The hash of all that was taken in.
+    /// The hash of all bytes that were added.
     #[must_use]
     pub fn finish(self) -> CodeHash {
         let mut hash = [0; 32];
-        // SHA-256 is 32 bytes long; zip can't be wrong about it.
+        // Both are 32 bytes long.
         for (to, from) in hash.iter_mut().zip(self.0.finish().as_ref()) {
             *to = *from;
         }
@@ -141,26 +142,26 @@ mod tests {
     use super::*;
     use crate::testing::{Damage, arbitrary_bytes};
 
-    fn encoded(wish: &Wish) -> BytesMut {
+    fn encoded(reply: &OfferReply) -> BytesMut {
         let mut out = BytesMut::new();
-        wish.encode_to(&mut out).unwrap();
+        reply.encode_to(&mut out).unwrap();
         out
     }
 
     #[test]
-    fn wishes_have_these_bytes() {
-        for (wish, bytes) in [
-            (Wish::Send, b"\x05\x00\xa4Send".as_slice()),
-            (Wish::Taken, b"\x06\x00\xa5Taken"),
-            (Wish::Failed("no".into()), b"\x0b\x00\x81\xa6Failed\xa2no"),
+    fn offer_replies_are_encoded_as_these_bytes() {
+        for (reply, bytes) in [
+            (OfferReply::Fetch, b"\x06\x00\xa5Fetch".as_slice()),
+            (OfferReply::Ready, b"\x06\x00\xa5Ready"),
+            (OfferReply::Failed("no".into()), b"\x0b\x00\x81\xa6Failed\xa2no"),
         ] {
-            assert_eq!(encoded(&wish), bytes, "{wish:?}");
-            assert_eq!(Wish::decode(&mut bytes.into()), Ok(Some(wish)));
+            assert_eq!(encoded(&reply), bytes, "{reply:?}");
+            assert_eq!(OfferReply::decode(&mut bytes.into()), Ok(Some(reply)));
         }
     }
 
     #[test]
-    fn the_hash_is_sha256_whatever_the_pieces() {
+    fn the_hash_is_sha256_for_any_pieces() {
         let mut hasher = CodeHasher::default();
         hasher.update(b"a");
         hasher.update(b"bc");
@@ -170,31 +171,35 @@ mod tests {
 
     #[test]
     fn the_longest_reason_still_fits() {
-        let wish = Wish::Failed("é".repeat(10_000));
-        let arrived = Wish::decode(&mut encoded(&wish)).unwrap().unwrap();
-        let Wish::Failed(why) = arrived else { panic!("{arrived:?}") };
+        let reply = OfferReply::Failed("é".repeat(10_000));
+        let arrived = OfferReply::decode(&mut encoded(&reply)).unwrap().unwrap();
+        let OfferReply::Failed(why) = arrived else { panic!("{arrived:?}") };
         assert!(why.len() <= MAX_REASON && why.ends_with('…'));
     }
 
-    fn any_wish() -> impl Strategy<Value = Wish> {
-        prop_oneof![Just(Wish::Send), Just(Wish::Taken), "\\PC{0,80}".prop_map(Wish::Failed)]
+    fn any_reply() -> impl Strategy<Value = OfferReply> {
+        prop_oneof![
+            Just(OfferReply::Fetch),
+            Just(OfferReply::Ready),
+            "\\PC{0,80}".prop_map(OfferReply::Failed)
+        ]
     }
 
     proptest! {
         #[test]
-        fn a_wish_comes_back_as_it_was(wish in any_wish()) {
-            prop_assert_eq!(Wish::decode(&mut encoded(&wish)), Ok(Some(wish)));
+        fn a_reply_survives_a_round_trip(reply in any_reply()) {
+            prop_assert_eq!(OfferReply::decode(&mut encoded(&reply)), Ok(Some(reply)));
         }
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes in arbitrary_bytes(200)) {
-            let _ = Wish::decode(&mut bytes.as_slice().into());
+            let _ = OfferReply::decode(&mut bytes.as_slice().into());
         }
 
         #[test]
-        fn a_damaged_wish_never_panics(wish in any_wish(), damage in Damage::any()) {
-            let damaged = Damage::all(&damage, encoded(&wish).to_vec());
-            let _ = Wish::decode(&mut damaged.as_slice().into());
+        fn a_damaged_reply_never_panics(reply in any_reply(), damage in Damage::any()) {
+            let damaged = Damage::all(&damage, encoded(&reply).to_vec());
+            let _ = OfferReply::decode(&mut damaged.as_slice().into());
         }
     }
 }

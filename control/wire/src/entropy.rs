@@ -1,17 +1,17 @@
-//! Random bytes for what must be secret, or must differ from what any other process has.
+//! Random bytes for values that must be secret, or must differ from those of every other process.
 
 use crate::error::NoEntropy;
 
-/// Random bytes, taken from the operating system at this moment.
+/// Random bytes, read from the operating system now.
 ///
-/// Never from a generator of this process: Lambda's SnapStart restores many environments from one
-/// snapshot, and all of them begin with the same state of each such generator, aws-lc's included
-/// (where it is built without its jitter entropy). The operating system's differs in each (AWS
-/// documentation, "Handling uniqueness with Lambda SnapStart").
+/// They never come from a generator in this process. Lambda's SnapStart restores many environments
+/// from one snapshot, and a generator would have the same state in all of them. That includes
+/// aws-lc's generator if it is built without jitter entropy. The operating system's generator differs
+/// in each environment (AWS documentation, "Handling uniqueness with Lambda SnapStart").
 ///
 /// # Errors
-/// [`NoEntropy`] where the operating system gives none.
-pub fn fresh<const N: usize>() -> Result<[u8; N], NoEntropy> {
+/// [`NoEntropy`] if the operating system provides no random bytes.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| NoEntropy)?;
     Ok(bytes)
@@ -22,9 +22,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fresh_bytes_are_never_the_same() {
+    fn random_bytes_are_never_the_same() {
         let taken: std::collections::BTreeSet<[u8; 16]> =
-            (0..100).map(|_| fresh().unwrap()).collect();
+            (0..100).map(|_| random_bytes().unwrap()).collect();
         assert_eq!(taken.len(), 100);
     }
 }

@@ -1,4 +1,4 @@
-//! What a runner answers in place of a result, and how an app's own error crosses.
+//! Why a call has no result, and how an app's own error is sent.
 
 use std::error::Error;
 use std::fmt;
@@ -7,107 +7,108 @@ use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{DecodeError, EncodeError};
+use crate::error::{DecodeError, EncodeError, sources};
 use crate::ids::FunctionId;
 use crate::{pack, text};
 
 /// The longest encoded failure, in bytes.
 pub const MAX_FAILURE: usize = 64 * 1024;
-/// The longest message of a panic or of one error of a chain, in bytes; the rest is cut.
+/// The longest message of a panic, or of one error in a chain, in bytes. The rest is cut off.
 pub const MAX_TEXT: usize = 8 * 1024;
-/// The longest backtrace that is sent, in bytes; the rest is cut.
+/// The longest backtrace, in bytes. The rest is cut off.
 pub const MAX_BACKTRACE: usize = 32 * 1024;
-/// How many errors of a chain cross; those further down are left out.
+/// How many errors of a chain are sent. Errors further down are left out.
 pub const MAX_CHAIN: usize = 16;
 
 const MAX_LOCATION: usize = 1024;
 
-/// Why a call has no result. The texts are cut to their limits when it is sent.
+/// Why a call has no result. When a failure is sent, its texts are cut off at their limits.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum CallFailure {
     /// The function panicked.
     #[error("the function panicked: {message}")]
     Panicked {
-        /// What it said; up to [`MAX_TEXT`] bytes.
+        /// The panic message, at most [`MAX_TEXT`] bytes.
         #[serde(serialize_with = "text::at_most::<_, MAX_TEXT>")]
         message: String,
-        /// File, line and column; up to 1 KiB.
+        /// File, line and column, at most 1 KiB.
         #[serde(serialize_with = "text::maybe_at_most::<_, MAX_LOCATION>")]
         location: Option<String>,
-        /// Up to [`MAX_BACKTRACE`] bytes.
+        /// The backtrace, at most [`MAX_BACKTRACE`] bytes.
         #[serde(serialize_with = "text::maybe_at_most::<_, MAX_BACKTRACE>")]
         backtrace: Option<String>,
     },
-    /// The runner's executable has no such function.
-    #[error("the runner knows {known} functions, but not {id}")]
+    /// The runner's executable does not have the function.
+    #[error("the runner's executable has {known} remote functions, but not {id}")]
     UnknownFunction {
         /// The function that was called.
         id: FunctionId,
-        /// How many functions the runner knows.
+        /// How many remote functions the runner's executable has.
         known: u32,
     },
-    /// The arguments could not be read, or the result could not be written.
+    /// The arguments could not be decoded, or the result could not be encoded.
     #[error("the call could not be encoded or decoded: {what}")]
     Codec {
-        /// What was wrong; up to [`MAX_TEXT`] bytes.
+        /// What was wrong, at most [`MAX_TEXT`] bytes.
         #[serde(serialize_with = "text::at_most::<_, MAX_TEXT>")]
         what: String,
     },
-    /// The call's deadline had passed before it ran to its end.
+    /// The deadline of the call passed before the function returned.
     #[error("the call's deadline passed on the runner")]
     DeadlinePassed,
-    /// The runner takes no more calls; this one was not started.
+    /// The runner accepts no more calls, and did not start this one.
     #[error("the runner is draining and did not start the call")]
     Draining,
-    /// Calls are nested too deep, which looks like recursion without end.
+    /// Calls are nested too deep, which looks like an endless recursion.
     #[error("calls are nested deeper than {limit}")]
     DepthExceeded {
         /// How deep calls may nest.
         limit: u8,
     },
-    /// The result is larger than the parent takes.
-    #[error("the result is {size} bytes long, at most {limit} are taken")]
+    /// The result is larger than the parent accepts.
+    #[error("the result has {size} bytes, but the limit is {limit}")]
     TooLarge {
-        /// Its length, in bytes.
+        /// The length of the result, in bytes.
         size: u64,
-        /// The most that is taken, in bytes.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// The call was cancelled before it ran to its end.
+    /// The call was cancelled before the function returned.
     #[error("the call was cancelled on the runner")]
     Cancelled,
-    /// The runner lacks a state that the function takes; the call was not started.
+    /// The runner has no state of a type that the function takes, and did not start the call.
     #[error("the runner has no state of type `{state}`")]
     MissingState {
-        /// The state's type; up to [`MAX_TEXT`] bytes.
+        /// The type of the state, at most [`MAX_TEXT`] bytes.
         #[serde(serialize_with = "text::at_most::<_, MAX_TEXT>")]
         state: String,
     },
 }
 
-impl Failure {
-    /// The body of a FAILED message.
+impl CallFailure {
+    /// Encodes the body of a FAILED message.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] past [`MAX_FAILURE`], which no failure of today reaches.
+    /// [`EncodeError::TooLong`] above [`MAX_FAILURE`], which no failure of this version reaches.
     pub fn encode(&self) -> Result<Bytes, EncodeError> {
         pack::encode("failure", self, MAX_FAILURE).map(Bytes::from)
     }
 
-    /// Reads the failure that fills `bytes`.
+    /// Decodes the failure that fills `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`] where it is longer than [`MAX_FAILURE`], malformed, or of no known kind.
+    /// [`DecodeError`] if the failure is longer than [`MAX_FAILURE`], malformed, or of an unknown
+    /// kind.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         pack::decode("failure", bytes, MAX_FAILURE)
     }
 }
 
-/// An error of the app that can't be serialized, as text with its chain of sources.
+/// The text of an error that can't be serialized, with the texts of its sources.
 ///
-/// Functions whose error type is `anyhow::Error`, or any `E: From<RemoteError>`, give it to their
-/// caller. It serializes as the list of its messages, outermost first.
+/// The caller of a function whose error type is `anyhow::Error`, or any `E: From<RemoteError>`, gets
+/// its error as a `RemoteError`. It is serialized as the list of its messages, outermost first.
 ///
 /// ```
 /// use std::error::Error;
@@ -125,29 +126,31 @@ pub struct RemoteError {
 }
 
 impl RemoteError {
-    /// An error with this message, cut to [`MAX_TEXT`] bytes, and no source.
+    /// An error with this message, cut off at [`MAX_TEXT`] bytes, and without a source.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
-        RemoteError { message: text::of(&message, MAX_TEXT), source: None }
+        RemoteError { message: text::display(&message, MAX_TEXT), source: None }
     }
 
-    /// What `error` and its sources say: at most [`MAX_CHAIN`] errors of [`MAX_TEXT`] bytes each.
+    /// The texts of `error` and its sources: at most [`MAX_CHAIN`] errors of [`MAX_TEXT`] bytes each.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let sources = std::iter::successors(error.source(), |&error| error.source());
         Self::chain(
-            text::of(&error, MAX_TEXT),
-            sources.take(MAX_CHAIN - 1).map(|source| text::of(&source, MAX_TEXT)).collect(),
+            text::display(&error, MAX_TEXT),
+            sources(error)
+                .take(MAX_CHAIN - 1)
+                .map(|source| text::display(&source, MAX_TEXT))
+                .collect(),
         )
     }
 
-    /// What the outermost error says.
+    /// The message of the outermost error.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What the error and its sources say, outermost first.
+    /// The messages of the error and its sources, outermost first.
     pub fn messages(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(Some(self), |error| error.source.as_deref())
             .map(|error| error.message.as_str())
@@ -182,15 +185,14 @@ impl Serialize for RemoteError {
 
 impl<'de> Deserialize<'de> for RemoteError {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(Chain)
+        from.deserialize_seq(RemoteErrorVisitor)
     }
 }
 
-/// Reads a flat list, so that a long chain takes neither the reader's stack nor, once dropped,
-/// anyone else's.
-struct Chain;
+/// Decodes a flat list, so that a long chain overflows the stack neither here nor when it is dropped.
+struct RemoteErrorVisitor;
 
-impl<'de> Visitor<'de> for Chain {
+impl<'de> Visitor<'de> for RemoteErrorVisitor {
     type Value = RemoteError;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,7 +202,7 @@ impl<'de> Visitor<'de> for Chain {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RemoteError, A::Error> {
         let cut = |message: String| text::bounded(&message, MAX_TEXT).into_owned();
         let Some(message) = list.next_element::<String>()?.map(cut) else {
-            return Err(A::Error::custom("an error without a message"));
+            return Err(A::Error::custom("the list of messages is empty"));
         };
         let mut sources = Vec::new();
         while sources.len() < MAX_CHAIN - 1 {

@@ -4,14 +4,14 @@
 //! frame := kind u8, flags u8, stream u64, fields, payload      integers are little-endian
 //!
 //! DATA   START?  tag u8, total u64          a message of `total` bytes begins here
-//!        OPENS?  count u16, stream u64 ...  the stream is new, and so are these beside it
-//!        END?                               the direction ends with this message
+//!        OPENS?  count u16, stream u64 ...  opens this stream and these siblings
+//!        END?                               this message is the last one in its direction
 //!        payload                            the rest of the packet
-//! CREDIT bytes u32, messages u32            the receiver has read so much: as much more may come
-//! RESET                                     the sender gives the stream up
+//! CREDIT bytes u32, messages u32            the receiver has read this much, so more may be sent
+//! RESET                                     the sender has given the stream up
 //! ```
 //!
-//! A frame has no length of its own: a [packet](crate::packet) carries exactly one.
+//! A frame has no length field: a [packet](crate::packet) carries exactly one frame.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -19,8 +19,8 @@ use crate::error::DecodeError;
 
 /// The longest frame, header and payload together, in bytes.
 pub const MAX_FRAME: usize = 32 * 1024;
-/// The most streams that one frame may open beside its own.
-pub const MAX_OPENS: usize = 256;
+/// How many siblings one frame may open beside its own stream.
+pub const MAX_SIBLINGS: usize = 256;
 
 const DATA: u8 = 1;
 const CREDIT: u8 = 2;
@@ -35,14 +35,14 @@ const END: u8 = 4;
 pub struct StreamId(pub u64);
 
 impl StreamId {
-    /// The stream that stands as long as the link does.
+    /// The stream that is open for as long as the link is.
     pub const CONTROL: StreamId = StreamId(0);
 }
 
-/// How a message begins.
+/// The beginning of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Start {
-    /// What the message is: see [`Tag`](crate::message::Tag).
+pub struct MessageStart {
+    /// The kind of message: see [`Tag`](crate::message::Tag).
     pub tag: u8,
     /// The length of the whole message, in bytes.
     pub total: u64,
@@ -50,16 +50,16 @@ pub struct Start {
 
 /// A part of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Data {
+pub struct DataFrame {
     /// The stream it belongs to.
     pub stream: StreamId,
     /// Present on the first frame of a message.
-    pub start: Option<Start>,
-    /// Present on the first frame of a stream: the streams opened beside it.
+    pub start: Option<MessageStart>,
+    /// Present on the first frame of a stream: the siblings that it opens.
     pub opens: Option<Vec<StreamId>>,
-    /// The direction ends once this message is complete.
+    /// This message is the last one in its direction.
     pub end: bool,
-    /// At most [`MAX_FRAME`] less the header.
+    /// At most [`MAX_FRAME`] minus the header.
     pub payload: Bytes,
 }
 
@@ -67,17 +67,17 @@ pub struct Data {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Frame {
     /// A part of a message.
-    Data(Data),
-    /// The receiver of a stream has read so much.
+    Data(DataFrame),
+    /// The receiver of a stream has read some of it.
     Credit {
         /// The stream.
         stream: StreamId,
-        /// Bytes that may be sent beyond those granted before.
+        /// How many more bytes may be sent.
         bytes: u32,
-        /// Messages that were read since the credit before.
+        /// How many messages were read since the last credit.
         messages: u32,
     },
-    /// The sender neither sends nor wants anything more on this stream.
+    /// The sender of this frame neither sends nor receives anything more on the stream.
     Reset {
         /// The stream.
         stream: StreamId,
@@ -110,7 +110,7 @@ impl Frame {
                     out.put_u64_le(start.total);
                 }
                 if let Some(opens) = &data.opens {
-                    debug_assert!(opens.len() <= MAX_OPENS, "the mux checks it");
+                    debug_assert!(opens.len() <= MAX_SIBLINGS, "the mux limits the siblings");
                     out.put_u16_le(u16::try_from(opens.len()).unwrap_or(u16::MAX));
                     opens.iter().for_each(|stream| out.put_u64_le(stream.0));
                 }
@@ -125,10 +125,10 @@ impl Frame {
         }
     }
 
-    /// Reads the frame that fills `bytes`.
+    /// Decodes the frame that fills `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`] where the bytes are too short, too long, or of no known kind.
+    /// [`DecodeError`] if the bytes are too short, too long, or of an unknown kind.
     pub fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
         if bytes.len() > MAX_FRAME {
             return Err(DecodeError::TooLong { what: "frame", len: bytes.len(), max: MAX_FRAME });
@@ -136,7 +136,7 @@ impl Frame {
         need(&bytes, 10)?;
         let (kind, flags, stream) = (bytes.get_u8(), bytes.get_u8(), StreamId(bytes.get_u64_le()));
         match kind {
-            DATA => Data::decode(stream, flags, bytes).map(Frame::Data),
+            DATA => DataFrame::decode(stream, flags, bytes).map(Frame::Data),
             CREDIT => {
                 need(&bytes, 8)?;
                 let (credit, messages) = (bytes.get_u32_le(), bytes.get_u32_le());
@@ -149,8 +149,8 @@ impl Frame {
     }
 }
 
-impl Data {
-    /// What the header takes beyond the ten bytes that every frame has.
+impl DataFrame {
+    /// The length of the header without the ten bytes that every frame has.
     fn header_len(&self) -> usize {
         self.start.map_or(0, |_| 9) + self.opens.as_ref().map_or(0, |opens| 2 + 8 * opens.len())
     }
@@ -166,22 +166,26 @@ impl Data {
         }
         let start = if flags & START != 0 {
             need(&bytes, 9)?;
-            Some(Start { tag: bytes.get_u8(), total: bytes.get_u64_le() })
+            Some(MessageStart { tag: bytes.get_u8(), total: bytes.get_u64_le() })
         } else {
             None
         };
         let opens = if flags & OPENS != 0 {
             need(&bytes, 2)?;
             let count = usize::from(bytes.get_u16_le());
-            if count > MAX_OPENS {
-                return Err(DecodeError::TooLong { what: "opens", len: count, max: MAX_OPENS });
+            if count > MAX_SIBLINGS {
+                return Err(DecodeError::TooLong {
+                    what: "list of siblings",
+                    len: count,
+                    max: MAX_SIBLINGS,
+                });
             }
             need(&bytes, 8 * count)?;
             Some((0..count).map(|_| StreamId(bytes.get_u64_le())).collect())
         } else {
             None
         };
-        Ok(Data { stream, start, opens, end: flags & END != 0, payload: bytes })
+        Ok(DataFrame { stream, start, opens, end: flags & END != 0, payload: bytes })
     }
 }
 

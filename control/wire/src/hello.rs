@@ -1,18 +1,20 @@
-//! The first words on a socket: the runner says who it is and proves it, the parent answers.
+//! The hello: the first exchange on each socket. The runner says which runner it is and proves it, and
+//! the parent replies.
 //!
 //! ```text
-//! runner ── Hello ──▶ parent        inside TLS: the runner has already checked the parent's key
-//! runner ◀─ Answer ── parent        Welcome: the session goes on. Refused: both close.
-//!                                   Offered: it is of another build, see `code`.
+//! runner ── Hello ─────▶ parent     inside TLS: the runner has checked the parent's key before
+//! runner ◀─ HelloReply ─ parent     Welcome: the session starts. Rejected: the socket is closed.
+//!                                   CodeOffered: the runner is of another build, see `code`.
 //!
 //! message := len u16, len bytes of MessagePack                 integers are little-endian
 //! ```
 //!
-//! The boot token is good for one hello. `Welcome` brings the key with which the same runner may
-//! come [again](Proof::Again) when its socket broke. A welcome may be lost with its socket: a parent
-//! that gives a new key with each one must take the old key until the new one has been shown.
+//! The boot token admits a runner once. `Welcome` carries the [resume key](Proof::ResumeKey) with which
+//! the same runner may return when its socket has broken. A welcome may be lost with its socket, so a
+//! parent that sends a new key with each welcome must accept the old key until the runner has shown the
+//! new one.
 //!
-//! Both messages are maps, since they are what two different builds can still say to each other.
+//! Both messages are maps, because two different builds have to be able to exchange them.
 
 use bytes::{Buf, BufMut, BytesMut};
 use serde::de::DeserializeOwned;
@@ -25,164 +27,167 @@ use crate::parent::HostKind;
 use crate::token::{self, Token};
 use crate::{pack, text};
 
-/// The protocol that this side speaks. It counts up when an older peer could no longer follow.
+/// The version of the protocol. It is incremented when an older peer could no longer take part.
 pub const PROTOCOL: u16 = 2;
-/// The longest message of the exchange, its length included, in bytes.
+/// The longest message of the exchange, including its length prefix, in bytes.
 pub const MAX_HELLO: usize = 4 * 1024;
 
 const PREFIX: usize = 2;
 const MAX_INSTANCE: usize = 512;
 const MAX_MALFORMED: usize = 1024;
 
-/// What a runner says first.
+/// The first message on each socket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hello {
-    /// The protocol it speaks: [`PROTOCOL`].
+    /// The runner's protocol version: [`PROTOCOL`].
     pub protocol: u16,
-    /// Which runner it is.
+    /// The runner.
     pub runner: RunnerRef,
-    /// How it proves it.
+    /// The proof that it is this runner.
     pub proof: Proof,
-    /// Its executable.
+    /// The build of its executable.
     pub build: BuildId,
-    /// What its backend calls it: a process id, a task ARN, a request id. Sent up to 512 bytes.
+    /// The backend's name for its instance: a process id, a task ARN, a request id. Cut off at 512 bytes.
     #[serde(serialize_with = "text::at_most::<_, MAX_INSTANCE>")]
     pub instance: String,
-    /// Its process id, where it is a process of its own.
+    /// Its process id, if it is a process of its own.
     #[serde(default)]
     pub pid: Option<u32>,
-    /// In how many milliseconds its host will end it, if it knows.
+    /// In how many milliseconds its host will kill it, if it knows.
     #[serde(default, with = "pack::maybe_millis")]
     pub expires_in_ms: Option<u64>,
-    /// Whether it has fetched its parent's executable for this boot, and is it now.
+    /// It runs its parent's executable, which it has downloaded during this boot.
     #[serde(default)]
     pub synced: bool,
-    /// Random, and the same each time that it says hello: a platform that delivers an order twice
-    /// starts two runners with one FLAME_PARENT, and only this tells them apart.
+    /// A random number that is the same in every hello of one process. A platform that delivers a
+    /// request twice starts two runners with one FLAME_PARENT, and only this number tells them apart.
     #[serde(default)]
-    pub life: u64,
+    pub incarnation: u64,
 }
 
-/// How a runner proves that it was sent by the parent it dials.
+/// How a runner proves that the parent it connects to has booted it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Proof {
-    /// With the token of its FLAME_PARENT: it comes for the first time.
-    First(#[serde(with = "token::wire")] Token),
-    /// With the key of the last welcome that reached it: its socket broke.
-    Again(#[serde(with = "token::wire")] Token),
+    /// The token in its FLAME_PARENT, when it connects for the first time.
+    BootToken(#[serde(with = "token::wire")] Token),
+    /// The key in the last welcome that reached it, when its socket has broken.
+    ResumeKey(#[serde(with = "token::wire")] Token),
 }
 
-/// What the parent answers.
+/// The parent's reply to a hello.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Answer {
-    /// The runner is known, and may go on.
+pub enum HelloReply {
+    /// The parent accepts the runner.
     Welcome {
-        /// The key for [`Proof::Again`].
+        /// The key for [`Proof::ResumeKey`].
         #[serde(with = "token::wire")]
         resume: Token,
     },
-    /// The runner is not wanted; dialing again will not help.
-    Refused(Refusal),
-    /// The runner is of another build, but may become the parent's executable and dial again.
-    Offered(Offer),
+    /// The parent rejects the runner. Connecting again will not help.
+    Rejected(Rejection),
+    /// The runner is of another build, but may download and execute the parent's executable, and then
+    /// connect again.
+    CodeOffered(Offer),
 }
 
-/// Why a parent does not let a runner in.
+/// Why a parent rejects a runner.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Refusal {
-    /// The token is not the one that was made for this runner.
+pub enum Rejection {
+    /// The token is not the one that was generated for this runner.
     #[error(
-        "the token is not this runner's: boot runners through their pool, with the FLAME_PARENT it \
-         gives, unchanged"
+        "the token does not belong to this runner: let the pool boot its runners, and pass on the \
+         FLAME_PARENT that it makes unchanged"
     )]
     WrongToken,
-    /// The token has let a runner in before.
+    /// The token has admitted a runner before.
     #[error(
         "the token has been used: a FLAME_PARENT boots one runner once, so do not restart, copy or \
-         retry a runner from outside its pool"
+         retry a runner outside its pool"
     )]
     UsedToken,
-    /// The runner came after its boot had been given up.
+    /// The runner connected after its boot had been given up.
     #[error(
-        "the token has expired: the runner took longer than `boot_timeout`; raise it, or boot faster"
+        "the token has expired, because the runner took longer than `boot_timeout` to connect: raise \
+         `boot_timeout`, or make the runner start faster"
     )]
     ExpiredToken,
-    /// The parent knows of no such runner, or has given it up.
+    /// The parent does not know the runner, or has given it up.
     #[error(
-        "the parent knows no such runner: it was given up, or its parent has restarted; the pool \
-         boots another where one is needed"
+        "the parent does not know this runner: the parent gave it up, or has restarted; the pool boots \
+         another runner if it needs one"
     )]
     UnknownRunner,
     /// The runner is of another build.
-    #[error("the runner is of build {runner}, its parent of build {parent}: {sync}")]
+    #[error("the runner is of build {runner}, but its parent is of build {parent}: {sync}")]
     OtherBuild {
         /// The parent's build.
         parent: BuildId,
         /// The runner's build.
         runner: BuildId,
-        /// Why it was not given the parent's executable.
-        sync: NoSync,
+        /// Why the runner may not download the parent's executable.
+        sync: NoCodeSync,
     },
-    /// The runner speaks another protocol.
+    /// The runner speaks another version of the protocol.
     #[error(
-        "the runner speaks protocol {runner}, its parent protocol {parent}: build both with the \
-         same version of flame-aws"
+        "the runner speaks protocol version {runner}, but its parent speaks version {parent}: build \
+         both with the same version of flame-aws"
     )]
     OtherProtocol {
-        /// The parent's protocol.
+        /// The parent's version.
         parent: u16,
-        /// The runner's protocol.
+        /// The runner's version.
         runner: u16,
     },
-    /// The pool is draining, and takes no more runners.
-    #[error("the pool is draining and takes no more runners; nothing is wrong with this one")]
+    /// The pool is draining, and accepts no more runners.
+    #[error("the pool is draining and accepts no more runners; nothing is wrong with this runner")]
     Draining,
-    /// The hello could not be understood.
+    /// The hello could not be decoded.
     #[error(
-        "the hello could not be understood: {0}; build both sides with the same version of flame-aws"
+        "the hello could not be decoded: {0}; build both sides with the same version of flame-aws"
     )]
     Malformed(#[serde(serialize_with = "text::at_most::<_, MAX_MALFORMED>")] String),
 }
 
-/// Why a runner of another build is not given its parent's executable; displays what to do.
+/// Why a runner of another build may not download its parent's executable. The text says what to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum NoSync {
-    /// Its pool does not do that.
+pub enum NoCodeSync {
+    /// The pool's option `code_sync` is off.
     #[error(
-        "deploy the same executable to both, or let runners fetch their parent's by `code_sync` \
-         (for one image on several architectures, set FLAME_BUILD_ID alike)"
+        "deploy the same executable to both, or turn on the pool's option `code_sync` to let runners \
+         download it (for one image on several architectures, set FLAME_BUILD_ID to the same value)"
     )]
-    Off,
-    /// It runs where a process can't become another program.
+    Disabled,
+    /// On this kind of host, a runner can't execute another file.
     #[error(
-        "deploy the same executable to both; `code_sync` is of no use here, since a runner of kind \
-         {0} can't become another program"
+        "deploy the same executable to both; `code_sync` does not help here, because a runner on \
+         host `{0}` can't execute another file"
     )]
-    Host(HostKind),
-    /// It has been given it, and is of another build still.
+    UnsupportedHost(HostKind),
+    /// The runner executes the downloaded file, and is still of another build.
     #[error(
-        "it has fetched its parent's executable, and is of another build still: FLAME_BUILD_ID is \
-         set for one of them; unset it there, or set it alike for both"
+        "the runner executes the file that it downloaded from its parent, and is still of another \
+         build: FLAME_BUILD_ID is set for only one of them, or differs; unset it, or set the same \
+         value for both"
     )]
-    Again,
-    /// It was offered it again and again.
+    StillAnotherBuild,
+    /// The runner was offered the executable again and again.
     #[error(
-        "it was offered its parent's executable {0} times and did not come back as it: see what \
-         cuts its connection, or deploy the same executable to both"
+        "the runner was offered its parent's executable {0} times, and never returned with it: find \
+         out what breaks its connection, or deploy the same executable to both"
     )]
-    TooOften(u32),
+    TooManyOffers(u32),
 }
 
-/// What a parent answers to a hello that it could not read.
-impl From<DecodeError> for Refusal {
+/// The reply to a hello that the parent could not decode.
+impl From<DecodeError> for Rejection {
     fn from(error: DecodeError) -> Self {
         match error {
             DecodeError::OtherVersion { found, known, .. } => {
-                Refusal::OtherProtocol { parent: known, runner: found }
+                Rejection::OtherProtocol { parent: known, runner: found }
             }
-            error => Refusal::Malformed(error.to_string()),
+            error => Rejection::Malformed(error.to_string()),
         }
     }
 }
@@ -191,46 +196,46 @@ impl Hello {
     /// Appends the message to `out`.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] past [`MAX_HELLO`], which no hello reaches: its texts are bounded.
+    /// [`EncodeError::TooLong`] above [`MAX_HELLO`]. That never happens, since the texts are cut off.
     pub fn encode_to(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
         encode("hello", self, out)
     }
 
-    /// Takes the hello off `input`; `None` where it is not whole yet.
+    /// Takes the hello off `input`, or returns `None` if it is incomplete.
     ///
     /// # Errors
-    /// [`DecodeError::OtherVersion`] where the runner's protocol is another and its hello can't
-    /// be read any more; any other [`DecodeError`] where it is malformed or too long.
-    /// [`Refusal::from`] makes the answer of it.
+    /// [`DecodeError::OtherVersion`] if the runner speaks another version and its hello can't be
+    /// decoded; another [`DecodeError`] if the hello is malformed or too long. [`Rejection::from`]
+    /// turns the error into the parent's reply.
     pub fn decode(input: &mut BytesMut) -> Result<Option<Self>, DecodeError> {
         let Some(message) = take("hello", input)? else { return Ok(None) };
-        read(&message).map(Some)
+        decode_hello(&message).map(Some)
     }
 }
 
-impl Answer {
+impl HelloReply {
     /// Appends the message to `out`.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] past [`MAX_HELLO`], which no answer reaches: its texts are bounded.
+    /// [`EncodeError::TooLong`] above [`MAX_HELLO`]. That never happens, since the texts are cut off.
     pub fn encode_to(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        encode("answer to the hello", self, out)
+        encode("reply to the hello", self, out)
     }
 
-    /// Takes the answer off `input`; `None` where it is not whole yet.
+    /// Takes the reply off `input`, or returns `None` if it is incomplete.
     ///
     /// # Errors
-    /// [`DecodeError`] where it is malformed, too long, or a refusal that this version does not
-    /// know.
+    /// [`DecodeError`] if the reply is malformed or too long, or a rejection that this version does
+    /// not know.
     pub fn decode(input: &mut BytesMut) -> Result<Option<Self>, DecodeError> {
-        let what = "answer to the hello";
+        let what = "reply to the hello";
         let Some(message) = take(what, input)? else { return Ok(None) };
         unpack(what, &message).map(Some)
     }
 }
 
-/// Reads a hello; where that fails, at least the protocol, for a better answer.
-fn read(message: &[u8]) -> Result<Hello, DecodeError> {
+/// Decodes a hello. If that fails, decodes at least the version, for a better reply.
+fn decode_hello(message: &[u8]) -> Result<Hello, DecodeError> {
     #[derive(Deserialize)]
     struct Protocol {
         protocol: u16,
@@ -263,7 +268,7 @@ pub(crate) fn encode(
     Ok(())
 }
 
-/// Takes one message off `input`. Its length is refused before the rest of it is waited for.
+/// Takes one message off `input`. An excessive length is rejected before the message has arrived.
 pub(crate) fn take(
     what: &'static str,
     input: &mut BytesMut,

@@ -1,4 +1,4 @@
-//! The names of things that a parent and its runners both speak of.
+//! Identifiers that a parent and its runners share.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,36 +11,36 @@ use crate::entropy;
 use crate::error::NoEntropy;
 use crate::hex::{self, Hex};
 
-/// The longest build id that is kept as it was given, in bytes.
+/// The longest build id that is kept as it is, in bytes.
 const MAX_BUILD: usize = 128;
 
-/// The one name of a runner, made by its parent before the backend is asked to boot it.
+/// The unique id of a runner. The parent generates it before it asks the backend to boot the runner.
 ///
-/// It is written `f-` and 32 lower-case hexadecimal digits: 34 characters, which suit an ECS
-/// `clientToken` (33 to 64) and `startedBy` (letters, digits, `-`, `/`, `_`) as they are. It is no
-/// secret: the [`Token`](crate::token::Token) proves who a runner is.
+/// Its text is `f-` and 32 lower-case hexadecimal digits. These 34 characters are valid as an ECS
+/// `clientToken` (33 to 64 characters) and as `startedBy` (letters, digits, `-`, `/`, `_`). A
+/// `RunnerRef` is not secret: the [`Token`](crate::token::Token) proves which runner has connected.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunnerRef([u8; 16]);
 
 impl RunnerRef {
-    /// The name with these bytes.
+    /// The `RunnerRef` with these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         RunnerRef(bytes)
     }
 
-    /// The bytes of the name.
+    /// The bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// A name that no other runner has.
+    /// Generates a `RunnerRef` that no other runner has.
     ///
     /// # Errors
-    /// [`NoEntropy`] where the operating system gives no random bytes.
+    /// [`NoEntropy`] if the operating system provides no random bytes.
     pub fn generate() -> Result<Self, NoEntropy> {
-        entropy::fresh().map(RunnerRef)
+        entropy::random_bytes().map(RunnerRef)
     }
 }
 
@@ -56,16 +56,16 @@ impl fmt::Debug for RunnerRef {
     }
 }
 
-/// Text that is no [`RunnerRef`].
+/// The text is not a [`RunnerRef`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a runner's name is `f-` and 32 lower-case hexadecimal digits")]
-pub struct NotARunnerRef;
+#[error("a runner ref is `f-` and 32 lower-case hexadecimal digits")]
+pub struct InvalidRunnerRef;
 
 impl FromStr for RunnerRef {
-    type Err = NotARunnerRef;
+    type Err = InvalidRunnerRef;
 
-    fn from_str(text: &str) -> Result<Self, NotARunnerRef> {
-        text.strip_prefix("f-").and_then(hex::decode).map(RunnerRef).ok_or(NotARunnerRef)
+    fn from_str(text: &str) -> Result<Self, InvalidRunnerRef> {
+        text.strip_prefix("f-").and_then(hex::decode).map(RunnerRef).ok_or(InvalidRunnerRef)
     }
 }
 
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for RunnerRef {
     }
 }
 
-/// Which function of the app is called: a stable hash of its name and signature.
+/// A function of the app: a stable hash of its name and signature.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FunctionId(pub u64);
@@ -98,7 +98,7 @@ impl fmt::Debug for FunctionId {
     }
 }
 
-/// Which call is meant, among all those that one parent has made.
+/// A call, among all calls that one parent has made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CallId(pub u64);
@@ -115,15 +115,15 @@ impl fmt::Debug for CallId {
     }
 }
 
-/// Which build of the app an executable is. Parent and runner must be of the same build, or their
-/// types could differ without anyone noticing.
+/// A build of the app. Parent and runner must be of the same build, because nothing else ensures that
+/// their types agree.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(transparent)]
 pub struct BuildId(String);
 
 impl BuildId {
-    /// The build named `id`. A name of more than 128 bytes is replaced by its SHA-256, so that two
-    /// builds are never taken for one because a long name was cut.
+    /// The build with this id. An id of more than 128 bytes is replaced by its SHA-256. Cutting it off
+    /// could make two builds look like one.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         let id = id.into();
@@ -134,7 +134,7 @@ impl BuildId {
         BuildId(format!("sha256-{}", Hex(hash.as_ref())))
     }
 
-    /// The name, at most 128 bytes.
+    /// The id, at most 128 bytes.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -160,12 +160,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runner_ref_is_34_characters_that_ecs_takes() {
-        let name = RunnerRef::from_bytes(
+    fn a_runner_ref_is_34_characters_that_ecs_accepts() {
+        let runner = RunnerRef::from_bytes(
             *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\xfd\xfe\xff",
         );
-        assert_eq!(name.to_string(), "f-000102030405060708090a0b0cfdfeff");
-        assert_eq!(name.to_string().len(), 34);
+        assert_eq!(runner.to_string(), "f-000102030405060708090a0b0cfdfeff");
+        assert_eq!(runner.to_string().len(), 34);
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_no_runner_ref() {
+    fn other_text_is_not_a_runner_ref() {
         for text in [
             "",
             "f-",
@@ -185,19 +185,19 @@ mod tests {
             "f-000102030405060708090a0b0c0d0e0f0",
             " f-000102030405060708090a0b0c0d0e0f",
         ] {
-            assert_eq!(text.parse::<RunnerRef>(), Err(NotARunnerRef), "{text:?}");
+            assert_eq!(text.parse::<RunnerRef>(), Err(InvalidRunnerRef), "{text:?}");
         }
     }
 
     #[test]
-    fn ids_show_as_the_logs_have_them() {
+    fn ids_are_displayed_as_in_the_logs() {
         assert_eq!(CallId(17).to_string(), "c-17");
         assert_eq!(FunctionId(0xbeef).to_string(), "000000000000beef");
         assert_eq!(format!("{:?}", FunctionId(0xbeef)), "FunctionId(000000000000beef)");
     }
 
     #[test]
-    fn a_long_build_id_is_hashed_and_never_cut() {
+    fn a_long_build_id_is_hashed_and_never_cut_off() {
         let (one, two) = ("a".repeat(200) + "1", "a".repeat(200) + "2");
         let (one, two) = (BuildId::new(one), BuildId::new(two));
         assert_ne!(one, two);
@@ -208,15 +208,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_runner_ref_comes_back_from_its_text(bytes in any::<[u8; 16]>()) {
-            let name = RunnerRef::from_bytes(bytes);
-            prop_assert_eq!(name.to_string().parse(), Ok(name));
-            let packed = rmp_serde::to_vec(&name).unwrap();
-            prop_assert_eq!(rmp_serde::from_slice::<RunnerRef>(&packed).unwrap(), name);
+        fn a_runner_ref_survives_a_round_trip(bytes in any::<[u8; 16]>()) {
+            let runner = RunnerRef::from_bytes(bytes);
+            prop_assert_eq!(runner.to_string().parse(), Ok(runner));
+            let packed = rmp_serde::to_vec(&runner).unwrap();
+            prop_assert_eq!(rmp_serde::from_slice::<RunnerRef>(&packed).unwrap(), runner);
         }
 
         #[test]
-        fn any_text_is_read_as_a_runner_ref_without_panic(text in "\\PC*") {
+        fn parsing_any_text_as_a_runner_ref_never_panics(text in "\\PC*") {
             let _ = text.parse::<RunnerRef>();
         }
     }

@@ -5,14 +5,15 @@
 //!                 parent ◀─ ACCEPTED?, ITEM ..., RESULT|DONE|FAILED ─ runner
 //!                           a reset by the parent cancels the call
 //!                 parent ◀─ FAILED, later DONE ────────────────────── runner
-//!                           of a call that is over before its function is: nothing can stop that
+//!                           the call has failed, but its function can't be stopped: DONE follows
+//!                           when the function returns
 //!
 //! control stream  parent ── Drain, StayUp ────────────────▶ runner    (ParentToRunner)
 //!                 parent ◀─ Idle, Draining, Log, Goodbye ── runner    (RunnerToParent)
 //! ```
 //!
-//! A runner never ends for idleness by itself. It proposes with `Idle`, and the parent answers
-//! `Drain`, or `StayUp` where it has just leased the runner: so no call is lost to the race.
+//! An idle runner never exits on its own. It sends `Idle`, and the parent replies with `Drain`, or with
+//! `StayUp` if it has just leased the runner. So this race loses no call.
 
 use std::fmt;
 
@@ -25,29 +26,30 @@ use crate::text;
 
 /// The longest control message, in bytes.
 pub const MAX_CONTROL: usize = 32 * 1024;
-/// The longest text of a log record, in bytes; the rest is cut.
+/// The longest text of a log record, in bytes. The rest is cut off.
 pub const MAX_LOG_TEXT: usize = 16 * 1024;
 
-/// The most items of a stream that a runner makes ahead of their reader.
+/// How many items of a stream a runner may send ahead of the reader.
 pub const MAX_AHEAD: u32 = 256;
 
 const MAX_LOG_TARGET: usize = 256;
 
-/// What a message is; the first frame of each message carries it.
+/// The kind of a message. The first frame of each message carries it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum Tag {
     /// Parent to runner: a [call](crate::call).
     Call = 1,
-    /// Runner to parent: the call has been taken. No body.
+    /// Runner to parent: the runner has accepted the call. No body.
     Accepted = 2,
-    /// Runner to parent: the function's value, as a [body](crate::body).
+    /// Runner to parent: the function's result, as a [body](crate::body).
     Result = 3,
-    /// One value of a stream or of a channel, as a [body](crate::body).
+    /// One item of a stream, or one message of a channel, as a [body](crate::body).
     Item = 4,
-    /// Runner to parent: the stream of values has ended. No body.
+    /// Runner to parent: the stream of items has ended, or a function that could not be stopped has
+    /// returned. No body.
     Done = 5,
-    /// Runner to parent: a [failure](crate::failure::Failure) in place of a value.
+    /// Runner to parent: a [failure](crate::failure::CallFailure) in place of a result.
     Failed = 6,
     /// On the control stream: a [`ParentToRunner`] or a [`RunnerToParent`].
     Control = 7,
@@ -76,43 +78,43 @@ impl TryFrom<u8> for Tag {
     }
 }
 
-/// What the parent says on the control stream.
+/// A message from the parent on the control stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ParentToRunner {
-    /// Take no more calls, finish those there are, and end.
+    /// The runner must accept no more calls, finish the running ones, and exit.
     Drain {
-        /// The time there is for it, in milliseconds; calls still running then are failed.
+        /// How long that may take, in milliseconds. Calls that still run then fail.
         #[serde(with = "pack::millis")]
         within_ms: u64,
     },
-    /// The answer to [`RunnerToParent::Idle`] where the runner is to stay.
+    /// The reply to [`RunnerToParent::Idle`] if the runner must stay.
     StayUp {
-        /// When to propose again, in milliseconds; none leaves it to the runner's own limit.
+        /// In how many milliseconds the runner may send `Idle` again. `None`: after its own idle time.
         #[serde(default, with = "pack::maybe_millis")]
         again_in_ms: Option<u64>,
     },
 }
 
-/// What a runner says on the control stream.
+/// A message from a runner on the control stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum RunnerToParent {
-    /// Proposes to end: nothing has run for a while.
+    /// The runner proposes to exit, because nothing has run for a while.
     Idle {
-        /// For how long, in milliseconds.
+        /// How long nothing has run, in milliseconds.
         #[serde(with = "pack::millis")]
         idle_ms: u64,
-        /// How many calls the runner has finished so far. The parent compares it with its own
-        /// count, and knows whether the proposal was made before or after its last call.
+        /// How many calls the runner has finished so far. By comparing it with its own count, the
+        /// parent learns whether the runner sent this before or after the last call.
         calls_done: u64,
     },
-    /// Takes no more calls, and will end when those there are have finished.
+    /// The runner accepts no more calls, and exits when the running ones have finished.
     Draining {
         /// Why.
         reason: EndReason,
     },
-    /// The last message of a runner that ends in order.
+    /// The last message of a runner that exits in an orderly way.
     Goodbye {
         /// Why.
         reason: EndReason,
@@ -121,25 +123,25 @@ pub enum RunnerToParent {
     Log(LogRecord),
 }
 
-/// Why a runner ends.
+/// Why a runner exits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// Nothing ran for the pool's idle time, and the parent agreed.
+    /// Nothing ran during the pool's idle time, and the parent agreed.
     Idle,
-    /// It was for a single call.
+    /// The runner was booted for a single call.
     SingleUse,
-    /// The link was down for longer than the grace.
+    /// The link was down for longer than the reconnect timeout.
     ParentLost,
-    /// It never reached its parent.
+    /// The runner never connected to its parent.
     NeverConnected,
-    /// It has lived as long as the pool lets a runner live.
+    /// The runner has reached the pool's maximum lifetime.
     Lifetime,
-    /// Its host is about to end it, as Lambda does at its deadline.
+    /// The host is about to kill the runner, as Lambda does at its deadline.
     HostDeadline,
-    /// It was sent this signal.
+    /// The runner has received this signal.
     Signal(i32),
-    /// Its parent asked.
+    /// The parent asked the runner to drain.
     DrainRequested,
 }
 
@@ -149,10 +151,10 @@ impl fmt::Display for EndReason {
             EndReason::Idle => "it was idle",
             EndReason::SingleUse => "it was for a single call",
             EndReason::ParentLost => "it lost its parent",
-            EndReason::NeverConnected => "it never reached its parent",
-            EndReason::Lifetime => "it reached its lifetime",
+            EndReason::NeverConnected => "it never connected to its parent",
+            EndReason::Lifetime => "it reached its maximum lifetime",
             EndReason::HostDeadline => "its host's deadline is near",
-            EndReason::Signal(signal) => return write!(f, "it got signal {signal}"),
+            EndReason::Signal(signal) => return write!(f, "it received signal {signal}"),
             EndReason::DrainRequested => "its parent asked it to drain",
         })
     }
@@ -163,62 +165,62 @@ impl fmt::Display for EndReason {
 pub struct LogRecord {
     /// The call that was running, as a [`CallId`](crate::ids::CallId).
     pub call: Option<u64>,
-    /// How much it matters.
+    /// The severity.
     pub level: Level,
-    /// Where in the code it comes from; sent up to 256 bytes.
+    /// The module that logged it. Cut off at 256 bytes.
     #[serde(serialize_with = "text::at_most::<_, MAX_LOG_TARGET>")]
     pub target: String,
-    /// What it says; sent up to [`MAX_LOG_TEXT`] bytes.
+    /// The text. Cut off at [`MAX_LOG_TEXT`] bytes.
     #[serde(serialize_with = "text::at_most::<_, MAX_LOG_TEXT>")]
     pub text: String,
 }
 
-/// How much a line of the log matters, most first.
+/// The severity of a log line, most severe first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Level {
     /// Something failed.
     Error,
-    /// Something may be about to.
+    /// Something may be about to fail.
     Warn,
     /// Something worth knowing.
     Info,
-    /// Something worth knowing while one looks for a bug.
+    /// Something that helps to find a bug.
     Debug,
     /// Everything.
     Trace,
 }
 
 impl ParentToRunner {
-    /// The message's bytes.
+    /// Encodes the message.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] past [`MAX_CONTROL`], which no message of today reaches.
+    /// [`EncodeError::TooLong`] above [`MAX_CONTROL`], which no message of this version reaches.
     pub fn encode(&self) -> Result<Bytes, EncodeError> {
         pack::encode("control message", self, MAX_CONTROL).map(Bytes::from)
     }
 
-    /// Reads the message that fills `bytes`.
+    /// Decodes the message that fills `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`] where it is longer than [`MAX_CONTROL`], malformed, or of no known kind.
+    /// [`DecodeError`] if the message is longer than [`MAX_CONTROL`], malformed, or of an unknown kind.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         pack::decode("control message", bytes, MAX_CONTROL)
     }
 }
 
 impl RunnerToParent {
-    /// The message's bytes. The texts of a log record are cut to their limits.
+    /// Encodes the message. The texts of a log record are cut off at their limits.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] past [`MAX_CONTROL`], which no message of today reaches.
+    /// [`EncodeError::TooLong`] above [`MAX_CONTROL`], which no message of this version reaches.
     pub fn encode(&self) -> Result<Bytes, EncodeError> {
         pack::encode("control message", self, MAX_CONTROL).map(Bytes::from)
     }
 
-    /// Reads the message that fills `bytes`.
+    /// Decodes the message that fills `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`] where it is longer than [`MAX_CONTROL`], malformed, or of no known kind.
+    /// [`DecodeError`] if the message is longer than [`MAX_CONTROL`], malformed, or of an unknown kind.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         pack::decode("control message", bytes, MAX_CONTROL)
     }

@@ -1,22 +1,18 @@
 //! MessagePack for the messages of this crate that are not on the hot path.
 //!
-//! Structs are written as maps, so that fields may be added: a reader passes over those it does
-//! not know, and fills those it misses where they have a default.
+//! Structs are encoded as maps, so that fields may be added: a decoder ignores fields that it does not
+//! know, and fills in missing fields that have a default.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{DecodeError, EncodeError};
 
-/// How deep lists and maps may nest. None of our messages comes near it, but a stranger's unknown
-/// field could otherwise take the reader's stack.
+/// How deep lists and maps may nest. None of our messages comes close, but an unknown field in a
+/// hostile message could otherwise overflow the decoder's stack.
 const MAX_NESTING: usize = 32;
 
-/// The longest span of time that crosses the wire, in milliseconds: about ten years. What is
-/// longer can't be meant, and adding it to a point in time might overflow.
-pub(crate) const MAX_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
-
-/// `value` as a MessagePack map of at most `max` bytes.
+/// Encodes `value` as a MessagePack map of at most `max` bytes.
 pub(crate) fn encode(
     what: &'static str,
     value: &impl Serialize,
@@ -30,7 +26,7 @@ pub(crate) fn encode(
     Ok(bytes)
 }
 
-/// The value that fills `bytes`.
+/// Decodes the value that fills `bytes`.
 pub(crate) fn decode<T: DeserializeOwned>(
     what: &'static str,
     mut bytes: &[u8],
@@ -45,13 +41,13 @@ pub(crate) fn decode<T: DeserializeOwned>(
     if bytes.is_empty() { Ok(value) } else { Err(DecodeError::Trailing { what }) }
 }
 
-/// Spans of time in milliseconds. A longer one than [`MAX_MS`] means "never" to whoever set it,
-/// and is written as that; read, it is an error.
+/// Durations in milliseconds. A duration longer than [`MAX_MS`](crate::time::MAX_MS) means "never", and
+/// is encoded as `MAX_MS`. A decoder rejects it.
 pub(crate) mod millis {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::MAX_MS;
+    use crate::time::MAX_MS;
 
     pub(crate) fn serialize<S: Serializer>(millis: &u64, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64((*millis).min(MAX_MS))
@@ -69,11 +65,11 @@ pub(crate) mod millis {
     }
 }
 
-/// The same where there may be none.
+/// The same for an optional duration.
 pub(crate) mod maybe_millis {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::MAX_MS;
+    use crate::time::MAX_MS;
 
     pub(crate) fn serialize<S: Serializer>(millis: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
         millis.map(|millis| millis.min(MAX_MS)).serialize(to)
@@ -84,8 +80,8 @@ pub(crate) mod maybe_millis {
     }
 }
 
-/// Fixed bytes, written as MessagePack `bin` rather than as a list of numbers.
-pub(crate) mod fixed {
+/// Byte arrays, encoded as MessagePack `bin` rather than as a list of numbers.
+pub(crate) mod byte_array {
     use std::fmt;
 
     use serde::de::{Error, SeqAccess, Visitor};
@@ -101,12 +97,12 @@ pub(crate) mod fixed {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
         from: D,
     ) -> Result<[u8; N], D::Error> {
-        from.deserialize_bytes(Fixed)
+        from.deserialize_bytes(ByteArray)
     }
 
-    struct Fixed<const N: usize>;
+    struct ByteArray<const N: usize>;
 
-    impl<'de, const N: usize> Visitor<'de> for Fixed<N> {
+    impl<'de, const N: usize> Visitor<'de> for ByteArray<N> {
         type Value = [u8; N];
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,7 +114,7 @@ pub(crate) mod fixed {
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-            Err(A::Error::custom("a list of numbers in place of bytes"))
+            Err(A::Error::custom("expected bytes, but found a list of numbers"))
         }
     }
 }

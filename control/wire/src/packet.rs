@@ -1,13 +1,13 @@
-//! Packets: what the [session](crate::session) puts on one socket.
+//! Packets: the units that the [session](crate::session) sends on one socket.
 //!
 //! ```text
 //! packet := kind u8, len u24, len bytes                        integers are little-endian
 //!
-//! RESUME next u64            first on each socket: the next number this side expects
+//! RESUME next u64            first on each socket: the number that this side expects next
 //! DATA   seq u64, ack u64, frame
-//! ACK    next u64            all below has arrived
+//! ACK    next u64            all frames below this number have arrived
 //! PING   nonce u64           PONG nonce u64
-//! CLOSE                      the link is over; there is nothing to resume
+//! CLOSE                      the link has ended, and will not be resumed
 //! ```
 
 use bytes::{Buf, BufMut, BytesMut};
@@ -15,7 +15,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use crate::error::DecodeError;
 use crate::frame::{Frame, MAX_FRAME};
 
-/// The longest packet, its four-byte head included.
+/// The longest packet including its four-byte head.
 pub const MAX_PACKET: usize = HEAD + 16 + MAX_FRAME;
 
 const HEAD: usize = 4;
@@ -29,12 +29,12 @@ const CLOSE: u8 = 6;
 /// The unit of the session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Packet<F = Frame> {
-    /// First on each socket.
+    /// The first packet on each socket.
     Resume {
         /// The next sequence number that the sender of this packet expects.
         next: u64,
     },
-    /// A frame, and how far the sender has received.
+    /// A frame, and an acknowledgement.
     Data {
         /// The frame's number, from 0.
         seq: u64,
@@ -43,22 +43,22 @@ pub enum Packet<F = Frame> {
         /// The frame.
         frame: F,
     },
-    /// An acknowledgement by itself.
+    /// An acknowledgement without a frame.
     Ack {
         /// All frames below this number have arrived.
         next: u64,
     },
     /// Asks whether the peer is alive.
     Ping {
-        /// Comes back in the answer.
+        /// The pong carries the same number.
         nonce: u64,
     },
     /// The answer to a ping.
     Pong {
-        /// The ping's.
+        /// The number in the ping.
         nonce: u64,
     },
-    /// The link ends here.
+    /// The link has ended.
     Close,
 }
 
@@ -84,10 +84,10 @@ impl Packet {
         }
     }
 
-    /// Takes the next packet off `input`; `None` where it is not whole yet.
+    /// Takes the next packet off `input`, or returns `None` if it is incomplete.
     ///
     /// # Errors
-    /// [`DecodeError`]; the socket is then of no more use, since the boundaries are lost.
+    /// [`DecodeError`]. Close the socket: the boundaries between packets are lost.
     pub fn decode(input: &mut BytesMut) -> Result<Option<Self>, DecodeError> {
         let Some(&[kind, a, b, c]) = input.first_chunk::<HEAD>() else { return Ok(None) };
         let len = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
@@ -123,7 +123,7 @@ impl Packet {
 }
 
 fn head(out: &mut BytesMut, kind: u8, len: usize) {
-    debug_assert!(len <= MAX_PACKET - HEAD, "the mux cuts frames to MAX_FRAME");
+    debug_assert!(len <= MAX_PACKET - HEAD, "no frame is longer than MAX_FRAME");
     out.put_u8(kind);
     #[expect(clippy::cast_possible_truncation, reason = "three bytes hold MAX_PACKET")]
     out.put_slice(&[len as u8, (len >> 8) as u8, (len >> 16) as u8]);

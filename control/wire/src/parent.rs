@@ -3,17 +3,17 @@
 //! ```text
 //! FLAME_PARENT := "flame" version "." base64url(len u16, check [8], document)     no padding
 //!
-//! len       of the document in bytes, little-endian: shows a document that was cut
-//! check     the first 8 bytes of SHA-256(document): shows one that was altered
+//! len       of the document in bytes, little-endian: detects a truncated document
+//! check     the first 8 bytes of SHA-256(document): detects an altered document
 //! document  a MessagePack map, so that fields may be added
 //! ```
 //!
-//! It travels in an environment variable, an ECS override or a Lambda event, so it is plain ASCII
-//! and always under [`MAX_ENCODED`]. The check guards against accidents; against strangers there
-//! is the token, and for the runner the fingerprint.
+//! The document is passed in an environment variable, an ECS override or a Lambda event, so it is plain
+//! ASCII and never longer than [`MAX_ENCODED`]. The check guards against accidents. Against attackers,
+//! the token protects the parent, and the fingerprint protects the runner.
 //!
-//! A process without FLAME_PARENT is a parent. One with a bad FLAME_PARENT must say so and end:
-//! a runner that took itself for a parent would serve the app's traffic and boot more runners.
+//! A process without FLAME_PARENT is a parent. A process with an invalid FLAME_PARENT must report it and
+//! exit: a runner that ran as a parent would serve the app's traffic and boot more runners.
 
 use std::fmt;
 
@@ -47,43 +47,45 @@ const LEN: usize = 2;
 const CHECK: usize = 8;
 /// The longest document that fits [`MAX_ENCODED`] behind its prefix, in bytes.
 const MAX_DOCUMENT: usize = (MAX_ENCODED - 12) / 4 * 3 - LEN - CHECK;
-/// Reads what is left of a document that was cut, to tell this from other damage.
+/// Decodes the rest of a truncated document, to tell truncation from other damage.
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// Where a runner's parent is, how the two know each other, and how long the runner may live.
+/// How a runner connects to its parent, how the two authenticate each other, and how long the runner
+/// may live.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FlameParent {
-    /// What the runner dials, `ws://host:port/path` or `wss://`; at most [`MAX_ADDRESS`] bytes.
+    /// The address that the runner connects to, `ws://host:port/path` or `wss://`, at most
+    /// [`MAX_ADDRESS`] bytes.
     pub address: String,
-    /// Which runner it is.
+    /// The runner.
     pub runner: RunnerRef,
-    /// What proves it. Good for one hello.
+    /// The token that proves it. It admits the runner once.
     #[serde(with = "token::wire")]
     pub token: Token,
-    /// When the token expires by the parent's clock, in milliseconds of Unix time. The parent
-    /// decides; a runner, whose clock may be wrong, can only mention it.
+    /// When the token expires by the parent's clock, in milliseconds of Unix time. Only the parent
+    /// enforces it: a runner's clock may be wrong, so a runner uses it only in messages.
     #[serde(default)]
     pub expires_unix_ms: Option<u64>,
-    /// The key that the parent must have.
+    /// The fingerprint of the key that the parent must hold.
     pub fingerprint: Fingerprint,
-    /// What the runner runs in.
+    /// The kind of host that the runner runs on.
     pub host: HostKind,
-    /// The pool it belongs to; at most [`MAX_POOL`] bytes.
+    /// The name of the runner's pool, at most [`MAX_POOL`] bytes.
     pub pool: String,
-    /// How many parents are above the runner: 1 where its parent is no runner itself.
+    /// How many parents are above the runner: 1 if its parent is not a runner itself.
     pub depth: u8,
-    /// How long it may live and how much it may send.
+    /// How long the runner may live, and how much it may send.
     pub limits: RunnerLimits,
 }
 
 /// The SHA-256 of a parent's certificate (DER).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Fingerprint(#[serde(with = "pack::fixed")] pub [u8; 32]);
+pub struct Fingerprint(#[serde(with = "pack::byte_array")] pub [u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of a certificate given as DER.
+    /// The fingerprint of a certificate in DER.
     #[must_use]
     pub fn of(certificate: &[u8]) -> Self {
         Fingerprint(sha256(certificate))
@@ -102,12 +104,12 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// What a runner runs in, and so how it ends.
+/// What a runner runs in, which also decides how it can be stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HostKind {
-    /// Tasks of the parent's own process.
+    /// Tasks in the parent's own process.
     Local,
     /// A child process of the parent.
     Process,
@@ -128,75 +130,76 @@ impl fmt::Display for HostKind {
     }
 }
 
-/// Why a FLAME_PARENT can't be used. Each says what to do; none shows any part of the document.
+/// Why a FLAME_PARENT can't be used. Each text says what to do, and none contains any part of the
+/// document.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParentError {
-    /// There is nothing in it.
+    /// FLAME_PARENT is empty.
     #[error(
-        "FLAME_PARENT is empty: unset it to start a parent; to start a runner, let a pool boot it"
+        "FLAME_PARENT is empty: to start a parent, unset it; to start a runner, let a pool boot it"
     )]
     Empty,
-    /// It does not begin as a FLAME_PARENT does.
+    /// FLAME_PARENT does not begin with the right prefix.
     #[error(
-        "FLAME_PARENT does not begin with `flame{known}.`: unset it to start a parent; to start a \
-         runner, pass on the value that the pool made, unchanged",
+        "FLAME_PARENT does not begin with `flame{known}.`: to start a parent, unset it; to start a \
+         runner, pass on the value that the pool made unchanged",
         known = FlameParent::VERSION
     )]
-    NotAParent,
-    /// It was made by another version of flame-aws.
+    WrongPrefix,
+    /// Another version of flame-aws made FLAME_PARENT.
     #[error(
-        "FLAME_PARENT is of version {found}, this executable reads version {known}: deploy parent \
+        "FLAME_PARENT has version {found}, but this executable reads version {known}: deploy parent \
          and runner from the same build"
     )]
     UnknownVersion {
-        /// Its version.
+        /// The version of FLAME_PARENT.
         found: u16,
-        /// The version that this side reads.
+        /// The version that this executable reads.
         known: u16,
     },
-    /// It has characters which base64url has not.
+    /// FLAME_PARENT contains characters that base64url does not have.
     #[error(
-        "FLAME_PARENT is not base64url from character {at} on: look for quotes, spaces or line \
-         breaks added on its way, and pass it on unchanged"
+        "FLAME_PARENT is not base64url: character {at} is invalid; look for added quotes, spaces or \
+         line breaks, and pass it on unchanged"
     )]
     NotBase64 {
-        /// The first character that does not belong, counted from 0.
+        /// The position of the first invalid character, counted from 0.
         at: usize,
     },
-    /// Its end is missing.
+    /// The end of FLAME_PARENT is missing.
     #[error(
-        "FLAME_PARENT is cut short: {have} of {want} bytes are there; look for a limit on the \
-         length of environment variables or overrides"
+        "FLAME_PARENT is truncated: it has {have} of {want} bytes; look for a limit on the length of \
+         environment variables or overrides"
     )]
     Truncated {
-        /// How many bytes there are.
+        /// How many bytes FLAME_PARENT has.
         have: usize,
-        /// How many there should be, at least.
+        /// How many bytes it should have at least.
         want: usize,
     },
-    /// It is longer than any FLAME_PARENT.
+    /// FLAME_PARENT is too long.
     #[error(
-        "FLAME_PARENT has {len} characters, at most {max} are possible: look for what was added, \
-         and pass it on unchanged"
+        "FLAME_PARENT has {len} characters, but never more than {max} when a pool makes it: look for \
+         added text, and pass it on unchanged"
     )]
     TooLong {
-        /// Its length, in characters.
+        /// The length of FLAME_PARENT, in characters.
         len: usize,
-        /// The longest possible.
+        /// The limit.
         max: usize,
     },
-    /// It is whole, but altered.
-    #[error("FLAME_PARENT was altered on its way (its check fails): pass it on unchanged")]
+    /// FLAME_PARENT is complete, but was altered.
+    #[error("FLAME_PARENT was altered (its checksum is wrong): pass it on unchanged")]
     Checksum,
-    /// A field has a value that it can't have. Also the answer to encoding such a document.
+    /// A field has an invalid value. Encoding such a document fails with this error, too.
     #[error(
-        "`{field}` in FLAME_PARENT {reason}; correct it where the pool or its backend is built"
+        "`{field}` in FLAME_PARENT {reason}; correct it where the pool or its backend is configured"
     )]
     BadField {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         reason: String,
     },
 }
@@ -208,17 +211,17 @@ impl ParentError {
 }
 
 impl FlameParent {
-    /// The environment variable that the document travels in.
+    /// The environment variable that carries the document.
     pub const ENV: &str = "FLAME_PARENT";
-    /// The version of the document that this side writes and reads.
+    /// The version of the document that this crate writes and reads.
     pub const VERSION: u16 = 1;
 
-    /// The document as text: ASCII, at most [`MAX_ENCODED`] characters. It holds the token: hand
-    /// it to the runner's environment, never to a command line or a log.
+    /// Encodes the document as ASCII text of at most [`MAX_ENCODED`] characters. The text contains the
+    /// token: pass it to the runner's environment, never to a command line or a log.
     ///
     /// # Errors
-    /// [`ParentError::BadField`] where a field has a value that [`decode`](Self::decode) would
-    /// refuse, such as an address that is too long or no WebSocket's.
+    /// [`ParentError::BadField`] if [`decode`](Self::decode) would reject the value of a field, such as
+    /// an address that is too long or is not the address of a WebSocket.
     pub fn encode(&self) -> Result<String, ParentError> {
         valid::all(self)?;
         let document = pack::encode("document", self, MAX_DOCUMENT)
@@ -229,10 +232,10 @@ impl FlameParent {
         Ok(format!("{NAME}{}.{}", Self::VERSION, URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Decodes the text that [`encode`](Self::encode) made.
     ///
     /// # Errors
-    /// A [`ParentError`] for each way in which it can be bad.
+    /// [`ParentError`] says what is wrong with the text.
     pub fn decode(text: &str) -> Result<Self, ParentError> {
         if text.is_empty() {
             return Err(ParentError::Empty);
@@ -247,15 +250,15 @@ impl FlameParent {
     }
 }
 
-/// The document inside `text`, whole and unaltered.
+/// Takes the document out of `text`, and checks that it is complete and unaltered.
 fn unseal(text: &str) -> Result<Vec<u8>, ParentError> {
     let (version, sealed) = text
         .strip_prefix(NAME)
         .and_then(|rest| rest.split_once('.'))
-        .ok_or(ParentError::NotAParent)?;
-    // Written back, so that `+1` and `01` are no versions.
+        .ok_or(ParentError::WrongPrefix)?;
+    // Printed again and compared, so that `+1` and `01` are not versions.
     let found = version.parse::<u16>().ok().filter(|found| found.to_string() == version);
-    let found = found.ok_or(ParentError::NotAParent)?;
+    let found = found.ok_or(ParentError::WrongPrefix)?;
     let known = FlameParent::VERSION;
     if found != known {
         return Err(ParentError::UnknownVersion { found, known });
@@ -266,7 +269,7 @@ fn unseal(text: &str) -> Result<Vec<u8>, ParentError> {
     }
     let (strict, bytes) = match URL_SAFE_NO_PAD.decode(sealed) {
         Ok(bytes) => (true, bytes),
-        Err(_) => (false, as_far_as_it_goes(sealed)),
+        Err(_) => (false, decode_truncated(sealed)),
     };
     let truncated = |want| ParentError::Truncated { have: bytes.len(), want };
     let (len, rest) = bytes.split_first_chunk().ok_or(truncated(LEN + CHECK))?;
@@ -281,9 +284,9 @@ fn unseal(text: &str) -> Result<Vec<u8>, ParentError> {
     Ok(document.to_vec())
 }
 
-/// The bytes of base64url that was cut anywhere.
-fn as_far_as_it_goes(sealed: &str) -> Vec<u8> {
-    // One character alone holds no byte.
+/// The bytes of base64url text that was truncated anywhere.
+fn decode_truncated(sealed: &str) -> Vec<u8> {
+    // A single character at the end holds no byte.
     let whole = if sealed.len() % 4 == 1 { sealed.len() - 1 } else { sealed.len() };
     sealed.get(..whole).and_then(|whole| LENIENT.decode(whole).ok()).unwrap_or_default()
 }

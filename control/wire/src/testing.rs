@@ -1,16 +1,15 @@
-//! What the tests of several decoders share.
+//! Shared by the tests of several decoders.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// Bytes that no encoder made.
+/// Bytes that did not come from an encoder.
 pub(crate) fn arbitrary_bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..=max)
 }
 
-/// What happened to bytes on their way. Damage to a valid message reaches deeper into a decoder
-/// than arbitrary bytes do.
+/// Damage to encoded bytes. A damaged message reaches deeper into a decoder than arbitrary bytes do.
 #[derive(Debug, Clone)]
 pub(crate) enum Damage {
     Set(Index, u8),

@@ -1,14 +1,14 @@
-//! Text of bounded length: what an app's errors and logs say is not ours to choose.
+//! Text of bounded length: an app's errors and log lines may be as long as the app likes.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-/// Stands for what was cut off.
+/// Marks the place where a text was cut off.
 const ELLIPSIS: &str = "…";
 
-/// `text`, cut at a character's boundary to at most `max` bytes.
+/// `text`, cut off between two characters to at most `max` bytes.
 pub(crate) fn bounded(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);
@@ -18,16 +18,16 @@ pub(crate) fn bounded(text: &str, max: usize) -> Cow<'_, str> {
     if max < ELLIPSIS.len() { Cow::Borrowed(kept) } else { Cow::Owned(format!("{kept}{ELLIPSIS}")) }
 }
 
-/// What `value` displays, cut to at most `max` bytes. Stops formatting there, so that a `Display`
-/// which writes without end does no harm; one that fails leaves what it had written.
-pub(crate) fn of(value: &dyn fmt::Display, max: usize) -> String {
-    let mut out = Bounded { text: String::new(), max };
-    // An error means that the limit is reached, or that the value itself gave up.
+/// The text that `value` displays, cut off to at most `max` bytes. Formatting stops there, so a
+/// `Display` that never ends does no harm. If it fails, the text that it has written counts.
+pub(crate) fn display(value: &dyn fmt::Display, max: usize) -> String {
+    let mut out = TruncatingWriter { text: String::new(), max };
+    // An error means that the limit was reached, or that the value's own `Display` failed.
     let _ = write!(out, "{value}");
     bounded(&out.text, max).into_owned()
 }
 
-/// Serializes a text, cut to at most `MAX` bytes.
+/// Serializes a text, cut off to at most `MAX` bytes.
 pub(crate) fn at_most<S: Serializer, const MAX: usize>(
     text: &str,
     to: S,
@@ -35,7 +35,7 @@ pub(crate) fn at_most<S: Serializer, const MAX: usize>(
     to.serialize_str(&bounded(text, MAX))
 }
 
-/// Serializes a text that may be missing, cut to at most `MAX` bytes.
+/// Serializes an optional text, cut off to at most `MAX` bytes.
 pub(crate) fn maybe_at_most<S: Serializer, const MAX: usize>(
     text: &Option<String>,
     to: S,
@@ -43,14 +43,15 @@ pub(crate) fn maybe_at_most<S: Serializer, const MAX: usize>(
     text.as_deref().map(|text| bounded(text, MAX)).serialize(to)
 }
 
-struct Bounded {
+/// Accepts up to `max` bytes, and fails then.
+struct TruncatingWriter {
     text: String,
     max: usize,
 }
 
-impl Write for Bounded {
+impl Write for TruncatingWriter {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        // One more than the limit shows that something is missing.
+        // One byte beyond the limit shows that the text has to be cut off.
         let room = (self.max + 1).saturating_sub(self.text.len());
         if part.len() <= room {
             self.text.push_str(part);
@@ -67,23 +68,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_text_is_left_as_it_is() {
+    fn short_text_is_unchanged() {
         assert_eq!(bounded("abc", 3), "abc");
-        assert_eq!(of(&"abc", 3), "abc");
+        assert_eq!(display(&"abc", 3), "abc");
     }
 
     #[test]
-    fn long_text_is_cut_between_characters_within_the_limit() {
+    fn long_text_is_cut_off_between_characters_within_the_limit() {
         for max in 0..40 {
             let cut = bounded("ünïcödé 文字 and more of it, with an end", max);
             assert!(cut.len() <= max, "{max}: {cut}");
-            assert_eq!(of(&"ünïcödé 文字 and more of it, with an end", max), cut);
+            assert_eq!(display(&"ünïcödé 文字 and more of it, with an end", max), cut);
         }
         assert_eq!(bounded("abcdefgh", 7), "abcd…");
     }
 
     #[test]
-    fn a_display_without_end_is_stopped() {
+    fn a_display_that_never_ends_is_stopped() {
         struct Endless;
         impl fmt::Display for Endless {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +93,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(of(&Endless, 12), "more more…");
+        assert_eq!(display(&Endless, 12), "more more…");
     }
 }

@@ -1,8 +1,8 @@
 //! The secret by which a runner proves that its parent sent it.
 //!
-//! Whoever holds a token can call every remote function of the app, so a token is 256 random bits,
-//! is kept by the parent as a hash alone, is compared in constant time, and is never shown: it
-//! leaves the process inside FLAME_PARENT and inside the encrypted hello, nowhere else.
+//! Anyone who holds a token can connect as that runner. So a token is 256 random bits, the parent keeps
+//! only its hash and compares it in constant time, and a token is never printed: it leaves the process
+//! only in FLAME_PARENT and in the encrypted hello.
 
 use std::fmt;
 
@@ -22,19 +22,19 @@ impl Token {
         Token(bytes)
     }
 
-    /// A token that nobody can guess.
+    /// Generates a token that no one can guess.
     ///
     /// # Errors
-    /// [`NoEntropy`] where the operating system gives no random bytes.
+    /// [`NoEntropy`] if the operating system provides no random bytes.
     pub fn generate() -> Result<Self, NoEntropy> {
-        entropy::fresh().map(Token)
+        entropy::random_bytes().map(Token)
     }
 
-    /// What the parent keeps of the token.
+    /// The hash that the parent keeps.
     #[must_use]
     pub fn hash(&self) -> TokenHash {
         let mut hash = [0; 32];
-        // SHA-256 is 32 bytes long; zip can't be wrong about it.
+        // Both are 32 bytes long.
         for (to, from) in hash.iter_mut().zip(digest::digest(&digest::SHA256, &self.0).as_ref()) {
             *to = *from;
         }
@@ -42,7 +42,7 @@ impl Token {
     }
 }
 
-/// In constant time.
+/// Compares in constant time.
 impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
         constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
@@ -57,7 +57,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The SHA-256 of a [`Token`]: enough to recognise it, not enough to be it.
+/// The SHA-256 of a [`Token`]: enough to recognise the token, not enough to show it.
 #[derive(Clone)]
 pub struct TokenHash([u8; 32]);
 
@@ -75,19 +75,20 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// For the two messages that carry a token; `Token` itself can't be serialized by accident.
+/// Serializes tokens in the messages that carry one. `Token` itself does not implement `Serialize`, so
+/// that no other message carries one by accident.
 pub(crate) mod wire {
     use serde::{Deserializer, Serializer};
 
     use super::Token;
-    use crate::pack::fixed;
+    use crate::pack::byte_array;
 
     pub(crate) fn serialize<S: Serializer>(token: &Token, to: S) -> Result<S::Ok, S::Error> {
-        fixed::serialize(&token.0, to)
+        byte_array::serialize(&token.0, to)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Token, D::Error> {
-        fixed::deserialize(from).map(Token)
+        byte_array::deserialize(from).map(Token)
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_matches_its_own_token_alone() {
+    fn a_hash_matches_only_its_own_token() {
         let (token, other) = (Token::generate().unwrap(), Token::generate().unwrap());
         assert!(token.hash().matches(&token));
         assert!(!token.hash().matches(&other));

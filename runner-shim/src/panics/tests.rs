@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Once};
 use std::task::Poll;
 
-use flame_wire::failure::Failure;
+use flame_wire::failure::CallFailure;
 
 use super::frames::trim;
 use super::*;
@@ -31,9 +31,9 @@ struct Parts {
     backtrace: Option<String>,
 }
 
-fn parts<T: std::fmt::Debug>(result: Result<T, Failure>) -> Parts {
+fn parts<T: std::fmt::Debug>(result: Result<T, CallFailure>) -> Parts {
     match result {
-        Err(Failure::Panicked { message, location, backtrace }) => {
+        Err(CallFailure::Panicked { message, location, backtrace }) => {
             Parts { message, location, backtrace }
         }
         other => panic!("not a panic: {other:?}"),

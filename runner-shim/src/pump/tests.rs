@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flame_link::{Driver, Handler, Link, LinkConfig, Sockets, in_memory};
+use flame_link::{Driver, Handler, Link, LinkConfig, SocketSource, in_memory};
 use flame_wire::mux::{Message, MuxConfig, Side};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -21,10 +21,10 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Opened(mpsc::UnboundedSender<Stream>);
 
 impl Handler for Opened {
-    fn opened(&mut self, stream: Stream, _: Message) {
+    fn on_stream_opened(&mut self, stream: Stream, _: Message) {
         let _ = self.0.send(stream);
     }
-    fn control(&mut self, _: Message) {}
+    fn on_control(&mut self, _: Message) {}
 }
 
 /// A parent and a runner.
@@ -42,10 +42,10 @@ fn connect(max_streams: usize) -> Connected {
     let (parent, driver) = Driver::new(Side::Parent, config, |_| Opened(opened.clone()));
     // Neither side gets another socket.
     let (_, none) = mpsc::channel(1);
-    tokio::spawn(driver.run(a, Sockets::Accepted(none)));
+    tokio::spawn(driver.run(a, SocketSource::Accepted(none)));
     let (runner, driver) = Driver::new(Side::Runner, config, |_| Opened(opened));
     let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
-    tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
+    tokio::spawn(driver.run(b, SocketSource::Dialled(dial)));
     Connected { parent, runner, opened: streams }
 }
 

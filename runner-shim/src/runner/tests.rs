@@ -11,9 +11,9 @@ use crate::log::RunnerLog;
 struct Counts(mpsc::UnboundedSender<usize>);
 
 impl Handler for Counts {
-    fn opened(&mut self, _: Stream, _: Message) {}
+    fn on_stream_opened(&mut self, _: Stream, _: Message) {}
 
-    fn control(&mut self, message: Message) {
+    fn on_control(&mut self, message: Message) {
         let Ok(RunnerToParent::Log(record)) = RunnerToParent::decode(&message.body) else {
             panic!("only records are sent")
         };
@@ -27,8 +27,8 @@ impl Handler for Counts {
 struct Deaf;
 
 impl Handler for Deaf {
-    fn opened(&mut self, _: Stream, _: Message) {}
-    fn control(&mut self, _: Message) {}
+    fn on_stream_opened(&mut self, _: Stream, _: Message) {}
+    fn on_control(&mut self, _: Message) {}
 }
 
 #[tokio::test]
@@ -48,9 +48,9 @@ async fn records_that_the_link_has_no_room_for_are_counted() {
         tokio::task::yield_now().await;
     }
     let (_sockets, none) = mpsc::channel(1);
-    tokio::spawn(parent.run(a, Sockets::Accepted(none)));
+    tokio::spawn(parent.run(a, SocketSource::Accepted(none)));
     let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
-    tokio::spawn(runner.run(b, Sockets::Dialled(dial)));
+    tokio::spawn(runner.run(b, SocketSource::Dialled(dial)));
     let (mut logged, mut told) = (1000, 0);
     let all = async {
         while told < logged {

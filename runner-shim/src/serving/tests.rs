@@ -1,6 +1,6 @@
 //! Calls over a link in memory, from the parent's side of it.
 
-use flame_link::{Driver, Link, LinkConfig, Sockets, in_memory};
+use flame_link::{Driver, Link, LinkConfig, SocketSource, in_memory};
 use flame_wire::body::BodyWriter;
 use flame_wire::ids::FunctionId;
 use flame_wire::mux::{Payload, Side};
@@ -11,8 +11,8 @@ use super::*;
 struct Deaf;
 
 impl Handler for Deaf {
-    fn opened(&mut self, _: Stream, _: Message) {}
-    fn control(&mut self, _: Message) {}
+    fn on_stream_opened(&mut self, _: Stream, _: Message) {}
+    fn on_control(&mut self, _: Message) {}
 }
 
 /// The calls of a runner, and the link that its parent has to it.
@@ -23,11 +23,11 @@ fn runner(max_depth: u8) -> (Arc<Calls>, Link) {
     let (parent, driver) = Driver::new(Side::Parent, config, |_| Deaf);
     // Neither side gets another socket.
     let (_, none) = mpsc::channel(1);
-    tokio::spawn(driver.run(a, Sockets::Accepted(none)));
+    tokio::spawn(driver.run(a, SocketSource::Accepted(none)));
     let ear = Ear(calls.clone());
     let (_, driver) = Driver::new(Side::Runner, config, |_| ear);
     let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
-    tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
+    tokio::spawn(driver.run(b, SocketSource::Dialled(dial)));
     (calls, parent)
 }
 
@@ -36,7 +36,7 @@ fn header(depth: u8) -> CallHeader {
 }
 
 /// What the runner says to a call with two channels, once it has let go of them.
-async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
+async fn refused(parent: &Link, header: Option<CallHeader>) -> CallFailure {
     let (mut stream, channels) = parent
         .open(2, None, |channels| {
             let payload = match header {
@@ -56,27 +56,27 @@ async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
         let gone = tokio::time::timeout(Duration::from_secs(5), channel.reset_by_peer()).await;
         gone.expect("the channels of a refused call are lost");
     }
-    Failure::decode(&message.body).unwrap()
+    CallFailure::decode(&message.body).unwrap()
 }
 
 #[tokio::test]
 async fn a_refused_call_takes_its_channels_with_it() {
     let (calls, parent) = runner(3);
     let unknown = refused(&parent, Some(header(0))).await;
-    assert!(matches!(unknown, Failure::UnknownFunction { .. }), "{unknown:?}");
+    assert!(matches!(unknown, CallFailure::UnknownFunction { .. }), "{unknown:?}");
     let deep = refused(&parent, Some(header(4))).await;
-    assert_eq!(deep, Failure::DepthExceeded { limit: 3 });
+    assert_eq!(deep, CallFailure::DepthExceeded { limit: 3 });
     let unreadable = refused(&parent, None).await;
-    assert!(matches!(unreadable, Failure::Codec { .. }), "{unreadable:?}");
+    assert!(matches!(unreadable, CallFailure::Codec { .. }), "{unreadable:?}");
     calls.refuse_new();
-    assert_eq!(refused(&parent, Some(header(0))).await, Failure::Draining);
+    assert_eq!(refused(&parent, Some(header(0))).await, CallFailure::Draining);
 }
 
 #[tokio::test]
 async fn a_depth_that_can_no_longer_be_counted_is_refused_under_the_highest_limit() {
     let (_, parent) = runner(u8::MAX);
     let deep = refused(&parent, Some(header(254))).await;
-    assert!(matches!(deep, Failure::UnknownFunction { .. }), "{deep:?}");
+    assert!(matches!(deep, CallFailure::UnknownFunction { .. }), "{deep:?}");
     let deep = refused(&parent, Some(header(255))).await;
-    assert_eq!(deep, Failure::DepthExceeded { limit: 255 });
+    assert_eq!(deep, CallFailure::DepthExceeded { limit: 255 });
 }

@@ -4,6 +4,6 @@
 //! and read the difference.
 
 #[test]
-fn what_cannot_be_remote_is_refused_with_what_to_write_instead() {
+fn code_that_cannot_be_remote_is_rejected_with_advice() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }

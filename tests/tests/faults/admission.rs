@@ -158,7 +158,7 @@ async fn flame_parent_of_a_drained_pool() -> String {
 async fn a_runner_whose_parent_is_gone_exits() {
     let output = started_with(&flame_parent_of_a_drained_pool().await).await;
     assert_eq!(output.status.code(), Some(EXIT_NEVER_CONNECTED), "{}", error(&output));
-    assert!(error(&output).contains("never reached its parent"), "{}", error(&output));
+    assert!(error(&output).contains("never connected to its parent"), "{}", error(&output));
 }
 
 async fn a_runner_whose_standard_error_is_full_exits() {

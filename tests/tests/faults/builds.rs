@@ -9,15 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use flame_aws::backend::Process;
 use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolBuilder, RunnerRef};
-use flame_link::{Chunks, Greeting, HelloError, ServerKey, accept};
+use flame_link::{ChunkSource, IncomingHello, HelloError, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
 use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
 use flame_tests::process::{drains_cleanly, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
 use flame_tests::proxy::{Network, Proxy, pool_behind};
 use flame_tests::{TempDir, Test, demo, impostor, other_build, process_pool, tests, until};
-use flame_wire::code::{CodeHash, CodeHasher, Offer, Wish, target};
-use flame_wire::hello::{Proof, Refusal};
+use flame_wire::code::{CodeHash, CodeHasher, Offer, OfferReply, target};
+use flame_wire::hello::{Proof, Rejection};
 use flame_wire::ids::BuildId;
 use flame_wire::parent::{FlameParent, RunnerLimits};
 use flame_wire::token::Token;
@@ -303,9 +303,9 @@ async fn only_a_runner_with_a_good_token_is_offered_the_executable() {
     let parent = impostor::flame_parent(&folder.files()[0]);
     let mut hello = impostor::hello(&parent);
     hello.build = BuildId::new("of-yesterday");
-    let good = std::mem::replace(&mut hello.proof, Proof::First(Token::from_bytes([7; 32])));
+    let good = std::mem::replace(&mut hello.proof, Proof::BootToken(Token::from_bytes([7; 32])));
     let refused = impostor::connect_for_code(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Refused(Refusal::WrongToken))), "{refused:?}");
+    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::WrongToken))), "{refused:?}");
     hello.proof = good;
     let offered = impostor::connect_for_code(&parent, &hello).await.unwrap();
     assert_eq!(offered.offer().build, *build_id().unwrap());
@@ -315,7 +315,7 @@ async fn only_a_runner_with_a_good_token_is_offered_the_executable() {
     assert_eq!(call.await.unwrap().unwrap(), 42);
     // The runner has used it.
     let refused = impostor::connect_for_code(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Refused(Refusal::UsedToken))), "{refused:?}");
+    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::UsedToken))), "{refused:?}");
     drains_cleanly(&pool, &[]).await;
 }
 
@@ -328,8 +328,8 @@ struct FakeParent {
 /// Sends this many bytes.
 struct FillerChunks(u64);
 
-impl Chunks for FillerChunks {
-    async fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+impl ChunkSource for FillerChunks {
+    async fn next_chunk(&mut self) -> std::io::Result<Option<Bytes>> {
         let len = self.0.min(1000);
         self.0 -= len;
         Ok((len > 0).then(|| Bytes::from(vec![b'x'; usize::try_from(len).unwrap()])))
@@ -357,12 +357,12 @@ impl FakeParent {
         }
     }
 
-    async fn offers(&self, offer: Offer) -> Wish {
+    async fn offers(&self, offer: Offer) -> OfferReply {
         let (tcp, _) = self.listener.accept().await.unwrap();
-        let greeting = Greeting::read(accept(tcp, &self.key).await.unwrap()).await.unwrap();
+        let greeting = IncomingHello::read(accept(Io::new(tcp), &self.key).await.unwrap()).await.unwrap();
         let bytes = FillerChunks(offer.len);
         let offering = greeting.offer(offer).await.unwrap();
-        offering.hand_over(bytes).await.unwrap().outcome
+        offering.send(bytes).await.unwrap().reply
     }
 }
 
@@ -375,7 +375,7 @@ async fn offered(offer: Offer) -> (Output, String, TempDir) {
         .env(FOLDER_ENV, folder.path().join("cache"))
         .output();
     let (output, answer) = tokio::join!(runner, parent.offers(offer));
-    let Wish::Failed(why) = answer else { panic!("{answer:?}") };
+    let OfferReply::Failed(why) = answer else { panic!("{answer:?}") };
     (output.unwrap(), why, folder)
 }
 

@@ -8,8 +8,8 @@ use flame_aws::{CallError, Pool, PoolBuilder, TimeoutPhase};
 use flame_link::{HelloError, Io, dial};
 use flame_tests::process::{self, drains_cleanly, until_gone};
 use flame_tests::{TempDir, Test, Watcher, demo, impostor, process_pool, tests, until};
-use flame_wire::frame::{Data, Frame, Start, StreamId};
-use flame_wire::hello::Refusal;
+use flame_wire::frame::{DataFrame, Frame, MessageStart, StreamId};
+use flame_wire::hello::Rejection;
 use flame_wire::message::Tag;
 use flame_wire::packet::Packet;
 use flame_wire::parent::FlameParent;
@@ -119,13 +119,13 @@ async fn an_invalid_hello_is_refused() {
     let mut hello = impostor::hello(&parent);
     hello.protocol = 99;
     let refused = impostor::connect(&parent, &hello).await;
-    let Err(HelloError::Refused(Refusal::OtherProtocol { runner: 99, .. })) = refused else {
+    let Err(HelloError::Rejected(Rejection::OtherProtocol { runner: 99, .. })) = refused else {
         panic!("{refused:?}")
     };
     let mut hello = impostor::hello(&parent);
     hello.runner = flame_wire::ids::RunnerRef::from_bytes([9; 16]);
     let refused = impostor::connect(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Refused(Refusal::UnknownRunner))), "{refused:?}");
+    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::UnknownRunner))), "{refused:?}");
     // None of these has used up the child's token.
     assert!(impostor::connect(&parent, &impostor::hello(&parent)).await.is_ok());
     process::kill(child);
@@ -136,9 +136,9 @@ async fn a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed() {
     let start = |seq, tag: Tag, total| Packet::Data {
         seq,
         ack: 0,
-        frame: Frame::Data(Data {
+        frame: Frame::Data(DataFrame {
             stream: StreamId(2),
-            start: Some(Start { tag: tag.into(), total }),
+            start: Some(MessageStart { tag: tag.into(), total }),
             opens: None,
             end: false,
             payload: Bytes::from_static(b"bytes"),
@@ -193,9 +193,9 @@ async fn a_runner_that_announces_an_oversized_message_is_lost() {
     let mut io = connect_as_runner(&parent).await;
     let call = tokio::spawn(pool.call(demo::double(1)));
     until("the call is on the impostor", || pool.snapshot().leased == 1).await;
-    let frame = Frame::Data(Data {
+    let frame = Frame::Data(DataFrame {
         stream: StreamId(2),
-        start: Some(Start { tag: Tag::Result.into(), total: u64::MAX }),
+        start: Some(MessageStart { tag: Tag::Result.into(), total: u64::MAX }),
         opens: None,
         end: false,
         payload: Bytes::from_static(b"the first of many"),

@@ -179,7 +179,7 @@ async fn a_runner_whose_parent_is_killed_during_the_boot_ends_by_itself() {
         function.account.running().await.is_empty(),
         "the runner's process has not started yet"
     );
-    let ended = "the runner ended after 0 calls: it never reached its parent (code 81)";
+    let ended = "the runner ended after 0 calls: it never connected to its parent (code 81)";
     function.until_logged(1, ended, Duration::from_secs(15)).await;
     assert_eq!(function.until_quiet().await.len(), 1);
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::{Greeted, dial, greet};
+use flame_link::{HelloOutcome, dial, say_hello};
 use flame_tests::impostor;
 use flame_wire::hello::Proof;
 use flame_wire::ids::RunnerRef;
@@ -102,23 +102,23 @@ impl Intruder {
             }
             6 => {
                 document.token = Token::from_bytes(self.random.random());
-                let proof = Proof::First(document.token.clone());
+                let proof = Proof::BootToken(document.token.clone());
                 self.greets(&document, proof).await;
                 "a wrong token"
             }
             7 => {
-                let proof = Proof::Again(Token::from_bytes(self.random.random()));
+                let proof = Proof::ResumeKey(Token::from_bytes(self.random.random()));
                 self.greets(&document, proof).await;
                 "a wrong resume key"
             }
             8 => {
                 document.runner = RunnerRef::from_bytes(self.random.random());
-                let proof = Proof::First(document.token.clone());
+                let proof = Proof::BootToken(document.token.clone());
                 self.greets(&document, proof).await;
                 "an unknown runner"
             }
             _ => {
-                let proof = Proof::First(document.token.clone());
+                let proof = Proof::BootToken(document.token.clone());
                 self.greets(&document, proof).await;
                 "a used token"
             }
@@ -167,7 +167,7 @@ impl Intruder {
         hello.proof = proof;
         // An overloaded listener may close any connection, and an earlier pool's listener is gone.
         let Ok(io) = dial(&document.address, document.fingerprint).await else { return };
-        if let Ok(Greeted::In(..)) = greet(io, &hello).await {
+        if let Ok(HelloOutcome::Welcomed(..)) = say_hello(io, &hello).await {
             let bytes = format!("{:?} as {}", hello.proof, hello.runner);
             self.context.ledger.violation("intruders admitted", &bytes);
         }

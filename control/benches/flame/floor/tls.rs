@@ -22,7 +22,7 @@ impl TlsFloor {
     pub(crate) async fn start() -> Self {
         let key = ServerKey::generate().expect("a key");
         let (socket, process) = Echo::start(Some(key.fingerprint())).await;
-        let socket = accept(socket, &key).await.expect("the handshakes");
+        let socket = accept(Io::new(socket), &key).await.expect("the handshakes");
         Self { socket, _process: process }
     }
 

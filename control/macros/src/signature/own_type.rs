@@ -1,5 +1,5 @@
-//! `Self`. The expansion puts a function's types into items of their own, where `Self` would mean
-//! something else or nothing.
+//! `Self` in remote functions. The expansion moves the types of a function to other items, where `Self`
+//! would have another meaning or none.
 
 use proc_macro2::Span;
 use syn::{
@@ -8,15 +8,15 @@ use syn::{
     visit_mut::{self, VisitMut},
 };
 
-/// Puts `owner` in the place of `Self` in a method's signature.
-pub(super) fn name(signature: &mut Signature, owner: &Type) {
-    Name(owner).visit_signature_mut(signature);
+/// Replaces `Self` by `owner` in the signature of a method.
+pub(super) fn replace(signature: &mut Signature, owner: &Type) {
+    ReplaceSelf(owner).visit_signature_mut(signature);
 }
 
-struct Name<'a>(&'a Type);
+struct ReplaceSelf<'a>(&'a Type);
 
-impl VisitMut for Name<'_> {
-    /// `&self` says `Self` by itself, and stays as it is.
+impl VisitMut for ReplaceSelf<'_> {
+    /// `&self` stays as it is.
     fn visit_receiver_mut(&mut self, _: &mut Receiver) {}
 
     fn visit_type_mut(&mut self, part: &mut Type) {
@@ -39,7 +39,7 @@ impl VisitMut for Name<'_> {
     }
 }
 
-impl Name<'_> {
+impl ReplaceSelf<'_> {
     /// `Self::Rest` becomes `<Owner>::Rest`.
     fn qualify(&self, qself: &mut Option<QSelf>, path: &mut Path) {
         let is_own = path.segments.first().is_some_and(|first| first.ident == "Self");
@@ -59,17 +59,18 @@ impl Name<'_> {
     }
 }
 
-/// The first `Self` in a function, items inside it aside: those have their own.
+/// Finds the first `Self` in a function. Items inside the function are skipped: they have a `Self` of
+/// their own.
 pub(super) fn find(function: &ItemFn) -> Option<Span> {
-    let mut find = Find(None);
-    find.visit_signature(&function.sig);
-    find.visit_block(&function.block);
-    find.0
+    let mut finder = FindSelf(None);
+    finder.visit_signature(&function.sig);
+    finder.visit_block(&function.block);
+    finder.0
 }
 
-struct Find(Option<Span>);
+struct FindSelf(Option<Span>);
 
-impl<'ast> Visit<'ast> for Find {
+impl<'ast> Visit<'ast> for FindSelf {
     fn visit_item(&mut self, _: &'ast syn::Item) {}
 
     fn visit_receiver(&mut self, _: &'ast Receiver) {}

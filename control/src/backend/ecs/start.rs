@@ -77,7 +77,7 @@ pub(super) async fn start(
     };
 
     // Unique: sweeps presume that all tasks with this id belong to this pool of this process.
-    let id = entropy::fresh().map_err(|error| BackendError::new(error.to_string()))?;
+    let id = entropy::random_bytes().map_err(|error| BackendError::new(error.to_string()))?;
     let owner = Owner {
         pool: request::tag_safe(&pool.name),
         parent: format!("p-{:032x}", u128::from_le_bytes(id)),

@@ -9,7 +9,7 @@
 
 use flame_runner_shim::host::lambda::Answer;
 use flame_runner_shim::terminator::EXIT_NEVER_CONNECTED;
-use flame_wire::hello::Refusal as RejectReason;
+use flame_wire::hello::Rejection as RejectReason;
 use flame_wire::message::EndReason;
 use serde::Deserialize;
 

@@ -25,7 +25,7 @@ pub(super) struct ConnectionTimes {
 impl ConnectionTimes {
     /// The least `reconnect_timeout` with this `keepalive_timeout`.
     pub(super) fn least_reconnect_timeout(self) -> Duration {
-        Duration::from_millis(RunnerLimits::least_reconnect_timeout_ms(millis(
+        Duration::from_millis(RunnerLimits::min_reconnect_timeout_ms(millis(
             self.keepalive_timeout,
         )))
     }
@@ -74,7 +74,7 @@ mod tests {
                 let limits = builder.config(0, builder.limits(), Duration::from_secs(1)).runner;
                 assert!(
                     limits.reconnect_timeout_ms
-                        >= RunnerLimits::least_reconnect_timeout_ms(limits.keepalive_timeout_ms)
+                        >= RunnerLimits::min_reconnect_timeout_ms(limits.keepalive_timeout_ms)
                 );
                 assert!(limits.ping_ms < limits.keepalive_timeout_ms);
             }

@@ -16,7 +16,7 @@ use crate::backend::catch_panics::CatchPanics;
 use crate::backend::{Backend, Instances, PoolInfo, Process};
 use crate::code::Code;
 use crate::error::PoolError;
-use crate::listener::Listener;
+use crate::listener::{self, Listener};
 use crate::pool::Pool;
 use crate::pool::burst::{Burst, Policy};
 use crate::pool::config::Config;
@@ -95,7 +95,7 @@ impl PoolBuilder {
         let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
         let key = ServerKey::generate().map_err(|error| PoolError::Key(error.into()))?;
         let listener = Listener::new(key, build, code);
-        let accepting = tokio::spawn(listener.clone().run(socket));
+        let accepting = tokio::spawn(listener.clone().serve(listener::tcp_sockets(socket)));
         let callbacks = std::mem::take(&mut self.callbacks);
         let config = self.config(depth, self.limits(), boot_timeout);
         let shared = Shared::new(config, backend, listener, address, accepting);

@@ -1,4 +1,4 @@
-//! The head of a call and the body behind it; also a body by itself, as a result has it.
+//! A call's header and the body behind it, and a body on its own, as in a result.
 #![no_main]
 
 use bytes::Bytes;

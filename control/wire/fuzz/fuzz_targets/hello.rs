@@ -1,13 +1,13 @@
-//! The hello, its answer, and a runner's wishes, each behind its length.
+//! The hello, the parent's reply, and the runner's reply to an offer, each with its length prefix.
 #![no_main]
 
 use bytes::BytesMut;
-use flame_wire::code::Wish;
-use flame_wire::hello::{Answer, Hello};
+use flame_wire::code::OfferReply;
+use flame_wire::hello::{Hello, HelloReply};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Hello::decode(&mut BytesMut::from(bytes));
-    let _ = Answer::decode(&mut BytesMut::from(bytes));
-    let _ = Wish::decode(&mut BytesMut::from(bytes));
+    let _ = HelloReply::decode(&mut BytesMut::from(bytes));
+    let _ = OfferReply::decode(&mut BytesMut::from(bytes));
 });

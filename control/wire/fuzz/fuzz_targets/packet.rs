@@ -1,4 +1,4 @@
-//! Packets and the frames in them, as a socket brings them: one behind another.
+//! Packets and their frames, one after another, as they arrive on a socket.
 #![no_main]
 
 use bytes::BytesMut;

@@ -1,5 +1,5 @@
-//! FLAME_PARENT: as text, and as a document behind a right length and check, since no mutation
-//! gets past those. What is taken is written again as the same document.
+//! FLAME_PARENT, as text, and as a document with a valid length and checksum, since no mutation passes
+//! those checks. A document that decodes must survive another round trip.
 #![no_main]
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -10,16 +10,16 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        read(text);
+        check(text);
     }
     if let Ok(len) = u16::try_from(bytes.len()) {
         let sealed = [&len.to_le_bytes(), &digest(&SHA256, bytes).as_ref()[..8], bytes].concat();
-        read(&format!("flame1.{}", URL_SAFE_NO_PAD.encode(sealed)));
+        check(&format!("flame1.{}", URL_SAFE_NO_PAD.encode(sealed)));
     }
 });
 
-fn read(text: &str) {
+fn check(text: &str) {
     let Ok(parent) = FlameParent::decode(text) else { return };
-    let again = parent.encode().expect("what was read can be written");
+    let again = parent.encode().expect("a decoded document can be encoded");
     assert_eq!(FlameParent::decode(&again), Ok(parent));
 }

@@ -10,8 +10,8 @@ pub(crate) fn body(value: &[u8], blobs: &[&[u8]]) -> Body {
     writer.finish(blobs.iter().map(|blob| Bytes::copy_from_slice(blob)).collect()).unwrap()
 }
 
-/// The message as one piece, as the receiver has it.
-pub(crate) fn joined(parts: Parts) -> Bytes {
+/// The message in one piece, as the receiver gets it.
+pub(crate) fn joined(parts: MessageParts) -> Bytes {
     let total = parts.total();
     let all = parts.collect::<Vec<_>>().concat();
     assert_eq!(all.len() as u64, total, "the announced length is that of the parts");
@@ -19,13 +19,13 @@ pub(crate) fn joined(parts: Parts) -> Bytes {
 }
 
 #[test]
-fn a_body_without_blobs_has_these_bytes() {
+fn a_body_without_blobs_is_encoded_as_these_bytes() {
     let want = [3, 0, 0, 0, 0, 0, 0xa2, b'h', b'i'];
     assert_eq!(joined(body(b"\xa2hi", &[]).into_parts()), want[..]);
 }
 
 #[test]
-fn a_body_with_blobs_has_these_bytes() {
+fn a_body_with_blobs_is_encoded_as_these_bytes() {
     #[rustfmt::skip]
     let want = [
         1, 0, 0, 0, 2, 0,
@@ -45,7 +45,7 @@ fn a_small_message_is_one_part() {
 }
 
 #[test]
-fn blobs_leave_without_being_copied() {
+fn blobs_are_sent_without_being_copied() {
     let blob = Bytes::from(vec![1; 100_000]);
     let body = BodyWriter::new().finish(vec![blob.clone()]).unwrap();
     let sent = body.into_parts().last().unwrap();
@@ -53,7 +53,7 @@ fn blobs_leave_without_being_copied() {
 }
 
 #[test]
-fn a_large_value_leaves_and_arrives_without_being_copied() {
+fn a_large_value_is_sent_and_received_without_being_copied() {
     let large = body(&vec![3; 1 << 20], &[]);
     let value = large.value().as_ptr();
     let first = large.into_parts().next().unwrap();
@@ -62,7 +62,7 @@ fn a_large_value_leaves_and_arrives_without_being_copied() {
 }
 
 #[test]
-fn more_blobs_than_fit_the_room_leave_in_a_part_of_their_own_head() {
+fn a_header_that_exceeds_the_headroom_becomes_a_part_of_its_own() {
     let blobs = vec![b"x".as_slice(); 1000];
     let parts = body(&vec![1; 2 * SMALL], &blobs).into_parts();
     assert_eq!(parts.len(), 2 + 1000);
@@ -71,14 +71,14 @@ fn more_blobs_than_fit_the_room_leave_in_a_part_of_their_own_head() {
 }
 
 #[test]
-fn more_blobs_than_can_be_counted_are_refused() {
+fn too_many_blobs_are_rejected() {
     let refused = BodyWriter::new().finish(vec![Bytes::new(); MAX_BLOBS + 1]).unwrap_err();
     let (what, len, max) = ("list of blobs", MAX_BLOBS + 1, MAX_BLOBS);
     assert_eq!(refused, EncodeError::TooLong { what, len, max });
 }
 
 #[test]
-fn lengths_that_do_not_agree_with_the_bytes_are_refused() {
+fn lengths_that_do_not_match_the_bytes_are_rejected() {
     let short = Err(DecodeError::TooShort { what: "body" });
     let decode = |bytes: &[u8]| Value::decode(Bytes::copy_from_slice(bytes));
     assert_eq!(decode(&[]), short);
@@ -93,7 +93,7 @@ fn lengths_that_do_not_agree_with_the_bytes_are_refused() {
 
 proptest! {
     #[test]
-    fn a_body_comes_back_as_it_was(
+    fn a_body_survives_a_round_trip(
         value in vec(any::<u8>(), 0..3000),
         blobs in vec(vec(any::<u8>(), 0..50), 0..20),
     ) {
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_body_never_panics_and_holds_no_more_than_came(damage in Damage::any()) {
+    fn a_damaged_body_never_panics_and_is_never_larger_than_the_received_bytes(damage in Damage::any()) {
         let bytes = Damage::all(&damage, joined(body(b"value", &[b"one", b"two"]).into_parts()).to_vec());
         let len = bytes.len();
         if let Ok(value) = Value::decode(bytes.into()) {

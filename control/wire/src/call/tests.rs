@@ -27,7 +27,7 @@ fn encoded(header: &CallHeader) -> Bytes {
 }
 
 #[test]
-fn the_smallest_call_has_these_bytes() {
+fn the_smallest_call_is_encoded_as_these_bytes() {
     #[rustfmt::skip]
     let want = [
         8, 7, 6, 5, 4, 3, 2, 1, // function
@@ -40,7 +40,7 @@ fn the_smallest_call_has_these_bytes() {
 }
 
 #[test]
-fn a_call_with_everything_has_these_bytes() {
+fn a_call_with_every_option_is_encoded_as_these_bytes() {
     #[rustfmt::skip]
     let want = [
         8, 7, 6, 5, 4, 3, 2, 1,             // function
@@ -70,7 +70,7 @@ fn a_small_call_is_one_part_with_all_its_options() {
 }
 
 #[test]
-fn as_many_channels_as_one_frame_opens_are_taken_and_no_more() {
+fn a_call_has_at_most_as_many_channels_as_one_frame_opens() {
     let mut header = full();
     header.channels = vec![7; MAX_CHANNELS];
     let mut message = encoded(&header);
@@ -82,34 +82,34 @@ fn as_many_channels_as_one_frame_opens_are_taken_and_no_more() {
 }
 
 #[test]
-fn a_list_of_too_many_channels_is_refused_before_it_is_read() {
+fn too_many_channels_are_rejected_before_they_are_decoded() {
     let mut message = Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, CHANNELS, 0, 0xff, 0xff]);
     let (what, len, max) = ("list of channels", 0xffff, MAX_CHANNELS);
     assert_eq!(CallHeader::decode(&mut message), Err(DecodeError::TooLong { what, len, max }));
 }
 
 #[test]
-fn a_budget_without_end_is_sent_as_the_longest() {
+fn an_endless_budget_is_sent_as_the_longest_one() {
     let header = CallHeader { budget: Some(Duration::MAX), ..full() };
     let decoded = CallHeader::decode(&mut encoded(&header)).unwrap();
     assert_eq!(decoded.budget, Some(MAX_BUDGET));
 }
 
 #[test]
-fn a_budget_of_nothing_is_not_the_same_as_none() {
+fn a_budget_of_zero_differs_from_no_budget() {
     let header = CallHeader { budget: Some(Duration::ZERO), ..full() };
     assert_eq!(CallHeader::decode(&mut encoded(&header)).unwrap().budget, Some(Duration::ZERO));
 }
 
 #[test]
-fn a_budget_that_could_overflow_a_clock_is_refused() {
+fn a_budget_that_could_overflow_a_clock_is_rejected() {
     let mut message = [&[0; 8], [BUDGET, 0].as_slice(), &[0xff; 8]].concat().into();
     let refused = CallHeader::decode(&mut message).unwrap_err();
-    assert_eq!(refused.to_string(), "the call is malformed: its budget is more than ten years");
+    assert_eq!(refused.to_string(), "the call is malformed: its budget is longer than ten years");
 }
 
 #[test]
-fn a_trace_that_the_standard_forbids_is_not_sent_and_not_taken() {
+fn a_trace_that_the_standard_forbids_is_neither_sent_nor_accepted() {
     let unsent =
         CallHeader { trace: Some(TraceContext { trace_id: [0; 16], ..TRACE_CONTEXT }), ..full() };
     assert_eq!(CallHeader::decode(&mut encoded(&unsent)).unwrap().trace, None);
@@ -118,14 +118,14 @@ fn a_trace_that_the_standard_forbids_is_not_sent_and_not_taken() {
 }
 
 #[test]
-fn a_flag_of_the_future_is_refused() {
+fn an_unknown_flag_is_rejected() {
     let mut message = Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, 32, 0]);
     let unknown = DecodeError::UnknownKind { what: "call flag", kind: 32 };
     assert_eq!(CallHeader::decode(&mut message), Err(unknown));
 }
 
 #[test]
-fn a_call_cut_anywhere_is_refused() {
+fn a_call_truncated_anywhere_is_rejected() {
     let whole = encoded(&full());
     for len in 0..whole.len() {
         let mut cut = whole.slice(..len);
@@ -159,7 +159,7 @@ fn header() -> impl Strategy<Value = CallHeader> {
 
 proptest! {
     #[test]
-    fn a_call_comes_back_as_it_was(
+    fn a_call_survives_a_round_trip(
         header in header(),
         value in vec(any::<u8>(), 0..2000),
         blob in vec(any::<u8>(), 0..20),

@@ -5,10 +5,10 @@ use super::*;
 use crate::testing::{Damage, arbitrary_bytes};
 
 #[test]
-fn failures_have_these_bytes() {
+fn failures_are_encoded_as_these_bytes() {
     for (failure, bytes) in [
         (
-            Failure::Panicked {
+            CallFailure::Panicked {
                 message: "oh".into(),
                 location: Some("a.rs:1:2".into()),
                 backtrace: None,
@@ -17,49 +17,49 @@ fn failures_have_these_bytes() {
                 .as_slice(),
         ),
         (
-            Failure::UnknownFunction { id: FunctionId(0x0102_0304_0506_0708), known: 3 },
+            CallFailure::UnknownFunction { id: FunctionId(0x0102_0304_0506_0708), known: 3 },
             b"\x81\xafUnknownFunction\x82\xa2id\xcf\x01\x02\x03\x04\x05\x06\x07\x08\xa5known\x03",
         ),
-        (Failure::Codec { what: "no".into() }, b"\x81\xa5Codec\x81\xa4what\xa2no"),
-        (Failure::DeadlinePassed, b"\xaeDeadlinePassed"),
-        (Failure::Draining, b"\xa8Draining"),
-        (Failure::DepthExceeded { limit: 8 }, b"\x81\xadDepthExceeded\x81\xa5limit\x08"),
+        (CallFailure::Codec { what: "no".into() }, b"\x81\xa5Codec\x81\xa4what\xa2no"),
+        (CallFailure::DeadlinePassed, b"\xaeDeadlinePassed"),
+        (CallFailure::Draining, b"\xa8Draining"),
+        (CallFailure::DepthExceeded { limit: 8 }, b"\x81\xadDepthExceeded\x81\xa5limit\x08"),
         (
-            Failure::TooLarge { size: 512, limit: 256 },
+            CallFailure::TooLarge { size: 512, limit: 256 },
             b"\x81\xa8TooLarge\x82\xa4size\xcd\x02\x00\xa5limit\xcd\x01\x00",
         ),
-        (Failure::Cancelled, b"\xa9Cancelled"),
+        (CallFailure::Cancelled, b"\xa9Cancelled"),
         (
-            Failure::MissingState { state: "app::Db".into() },
+            CallFailure::MissingState { state: "app::Db".into() },
             b"\x81\xacMissingState\x81\xa5state\xa7app::Db",
         ),
     ] {
         assert_eq!(failure.encode().unwrap(), bytes, "{failure:?}");
-        assert_eq!(Failure::decode(bytes), Ok(failure));
+        assert_eq!(CallFailure::decode(bytes), Ok(failure));
     }
 }
 
 #[test]
-fn a_failure_with_texts_without_end_is_cut_and_always_fits() {
+fn endless_texts_in_a_failure_are_cut_off_and_always_fit() {
     let long = || "é".repeat(MAX_FAILURE);
     let failure =
-        Failure::Panicked { message: long(), location: Some(long()), backtrace: Some(long()) };
-    let arrived = Failure::decode(&failure.encode().unwrap()).unwrap();
-    let Failure::Panicked { message, location, backtrace } = arrived else { panic!("a panic") };
+        CallFailure::Panicked { message: long(), location: Some(long()), backtrace: Some(long()) };
+    let arrived = CallFailure::decode(&failure.encode().unwrap()).unwrap();
+    let CallFailure::Panicked { message, location, backtrace } = arrived else { panic!("a panic") };
     assert!(message.len() <= MAX_TEXT && message.ends_with("é…"));
     assert!(location.unwrap().len() <= MAX_LOCATION);
     assert!(backtrace.unwrap().len() <= MAX_BACKTRACE);
-    assert!(Failure::Codec { what: long() }.encode().unwrap().len() < MAX_FAILURE);
+    assert!(CallFailure::Codec { what: long() }.encode().unwrap().len() < MAX_FAILURE);
 }
 
 #[test]
-fn more_than_the_limit_is_refused_unread() {
+fn bytes_above_the_limit_are_rejected_without_decoding() {
     let (what, len, max) = ("failure", MAX_FAILURE + 1, MAX_FAILURE);
     let too_long = DecodeError::TooLong { what, len, max };
-    assert_eq!(Failure::decode(&vec![0xc0; len]), Err(too_long));
+    assert_eq!(CallFailure::decode(&vec![0xc0; len]), Err(too_long));
 }
 
-/// An error with this many sources below it.
+/// An error with a chain of this many sources.
 #[derive(Debug, thiserror::Error)]
 #[error("level {level}")]
 struct Nested {
@@ -75,7 +75,7 @@ fn nested(levels: usize) -> Nested {
 }
 
 #[test]
-fn a_chain_of_errors_crosses_with_its_sources() {
+fn a_chain_of_errors_arrives_with_its_sources() {
     let remote = RemoteError::of(&nested(2));
     assert_eq!(remote.messages().collect::<Vec<_>>(), ["level 0", "level 1", "level 2"]);
     let bytes = rmp_serde::to_vec_named(&remote).unwrap();
@@ -86,20 +86,20 @@ fn a_chain_of_errors_crosses_with_its_sources() {
 }
 
 #[test]
-fn a_chain_without_end_is_cut() {
+fn an_endless_chain_is_cut_off() {
     let remote = RemoteError::of(&nested(1000));
     assert_eq!(remote.messages().count(), MAX_CHAIN);
     assert_eq!(remote.messages().last(), Some("level 15"));
 }
 
 #[test]
-fn a_message_without_end_is_cut() {
+fn an_endless_message_is_cut_off() {
     let remote = RemoteError::new("é".repeat(MAX_TEXT));
     assert!(remote.message().len() <= MAX_TEXT && remote.message().ends_with('…'));
 }
 
 #[test]
-fn a_peer_that_sends_more_than_the_limits_is_cut_too() {
+fn texts_above_the_limits_from_the_peer_are_cut_off_as_well() {
     let list: Vec<_> = (0..1000).map(|n| format!("{n}{}", "x".repeat(MAX_TEXT))).collect();
     let bytes = rmp_serde::to_vec(&list).unwrap();
     let remote: RemoteError = rmp_serde::from_slice(&bytes).unwrap();
@@ -108,36 +108,36 @@ fn a_peer_that_sends_more_than_the_limits_is_cut_too() {
 }
 
 #[test]
-fn an_error_without_a_message_is_refused() {
+fn an_error_without_a_message_is_rejected() {
     assert!(rmp_serde::from_slice::<RemoteError>(&[0x90]).is_err());
 }
 
-fn failure() -> impl Strategy<Value = Failure> {
+fn failure() -> impl Strategy<Value = CallFailure> {
     let text = || "\\PC{0,60}";
     prop_oneof![
         (text(), proptest::option::of(text()), proptest::option::of(text())).prop_map(
-            |(message, location, backtrace)| Failure::Panicked { message, location, backtrace }
+            |(message, location, backtrace)| CallFailure::Panicked { message, location, backtrace }
         ),
         (any::<u64>().prop_map(FunctionId), any::<u32>())
-            .prop_map(|(id, known)| Failure::UnknownFunction { id, known }),
-        text().prop_map(|what| Failure::Codec { what }),
-        Just(Failure::DeadlinePassed),
-        Just(Failure::Draining),
-        any::<u8>().prop_map(|limit| Failure::DepthExceeded { limit }),
-        any::<(u64, u64)>().prop_map(|(size, limit)| Failure::TooLarge { size, limit }),
-        Just(Failure::Cancelled),
-        text().prop_map(|state| Failure::MissingState { state }),
+            .prop_map(|(id, known)| CallFailure::UnknownFunction { id, known }),
+        text().prop_map(|what| CallFailure::Codec { what }),
+        Just(CallFailure::DeadlinePassed),
+        Just(CallFailure::Draining),
+        any::<u8>().prop_map(|limit| CallFailure::DepthExceeded { limit }),
+        any::<(u64, u64)>().prop_map(|(size, limit)| CallFailure::TooLarge { size, limit }),
+        Just(CallFailure::Cancelled),
+        text().prop_map(|state| CallFailure::MissingState { state }),
     ]
 }
 
 proptest! {
     #[test]
-    fn a_failure_comes_back_as_it_was(failure in failure()) {
-        prop_assert_eq!(Failure::decode(&failure.encode().unwrap()), Ok(failure));
+    fn a_failure_survives_a_round_trip(failure in failure()) {
+        prop_assert_eq!(CallFailure::decode(&failure.encode().unwrap()), Ok(failure));
     }
 
     #[test]
-    fn an_error_chain_comes_back_as_it_was(messages in vec("\\PC{0,60}", 1..=MAX_CHAIN)) {
+    fn an_error_chain_survives_a_round_trip(messages in vec("\\PC{0,60}", 1..=MAX_CHAIN)) {
         let remote = RemoteError::chain(messages[0].clone(), messages[1..].to_vec());
         let bytes = rmp_serde::to_vec_named(&remote).unwrap();
         prop_assert_eq!(rmp_serde::from_slice::<RemoteError>(&bytes).unwrap(), remote);
@@ -145,12 +145,12 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in arbitrary_bytes(200)) {
-        let _ = Failure::decode(&bytes);
+        let _ = CallFailure::decode(&bytes);
         let _ = rmp_serde::from_slice::<RemoteError>(&bytes);
     }
 
     #[test]
     fn a_damaged_failure_never_panics(failure in failure(), damage in Damage::any()) {
-        let _ = Failure::decode(&Damage::all(&damage, failure.encode().unwrap().to_vec()));
+        let _ = CallFailure::decode(&Damage::all(&damage, failure.encode().unwrap().to_vec()));
     }
 }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{Damage, arbitrary_bytes};
 
-fn data() -> Data {
-    Data {
+fn data() -> DataFrame {
+    DataFrame {
         stream: StreamId(2),
         start: None,
         opens: None,
@@ -27,17 +27,17 @@ fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
 }
 
 #[test]
-fn frames_have_these_bytes() {
-    let start = Some(Start { tag: 1, total: 0x0203 });
+fn frames_are_encoded_as_these_bytes() {
+    let start = Some(MessageStart { tag: 1, total: 0x0203 });
     let opens = Some(vec![StreamId(4), StreamId(0x0605)]);
     for (frame, bytes) in [
         (Frame::Data(data()), b"\x01\x00\x02\0\0\0\0\0\0\0hi".as_slice()),
         (
-            Frame::Data(Data { start, end: true, ..data() }),
+            Frame::Data(DataFrame { start, end: true, ..data() }),
             b"\x01\x05\x02\0\0\0\0\0\0\0\x01\x03\x02\0\0\0\0\0\0hi",
         ),
         (
-            Frame::Data(Data { start, opens, ..data() }),
+            Frame::Data(DataFrame { start, opens, ..data() }),
             b"\x01\x03\x02\0\0\0\0\0\0\0\x01\x03\x02\0\0\0\0\0\0\
               \x02\0\x04\0\0\0\0\0\0\0\x05\x06\0\0\0\0\0\0hi",
         ),
@@ -53,7 +53,7 @@ fn frames_have_these_bytes() {
 }
 
 #[test]
-fn a_kind_or_a_flag_of_the_future_is_refused() {
+fn unknown_kinds_and_flags_are_rejected() {
     let frame = DecodeError::UnknownKind { what: "frame", kind: 4 };
     assert_eq!(decode(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Err(frame));
     let flag = DecodeError::UnknownKind { what: "frame flag", kind: 8 };
@@ -61,26 +61,26 @@ fn a_kind_or_a_flag_of_the_future_is_refused() {
 }
 
 #[test]
-fn a_frame_over_the_limit_is_refused() {
+fn a_frame_above_the_limit_is_rejected() {
     let (what, len, max) = ("frame", MAX_FRAME + 1, MAX_FRAME);
     assert_eq!(decode(&vec![1; len]), Err(DecodeError::TooLong { what, len, max }));
 }
 
 #[test]
-fn more_streams_than_a_frame_opens_are_refused_before_they_are_read() {
-    let opens = Some(vec![StreamId(7); MAX_OPENS]);
-    let most = Frame::Data(Data { opens, ..data() });
+fn too_many_siblings_are_rejected_before_they_are_decoded() {
+    let opens = Some(vec![StreamId(7); MAX_SIBLINGS]);
+    let most = Frame::Data(DataFrame { opens, ..data() });
     assert_eq!(Frame::decode(encoded(&most)), Ok(most));
-    let (what, len, max) = ("opens", MAX_OPENS + 1, MAX_OPENS);
+    let (what, len, max) = ("list of siblings", MAX_SIBLINGS + 1, MAX_SIBLINGS);
     let more = [&[DATA, OPENS, 0, 0, 0, 0, 0, 0, 0, 0], [1, 1].as_slice()].concat();
     assert_eq!(decode(&more), Err(DecodeError::TooLong { what, len, max }));
 }
 
 #[test]
-fn a_header_cut_anywhere_is_refused() {
-    let start = Some(Start { tag: 1, total: 2 });
+fn a_header_truncated_anywhere_is_rejected() {
+    let start = Some(MessageStart { tag: 1, total: 2 });
     let opens = Some(vec![StreamId(4)]);
-    let whole = encoded(&Frame::Data(Data { start, opens, payload: Bytes::new(), ..data() }));
+    let whole = encoded(&Frame::Data(DataFrame { start, opens, payload: Bytes::new(), ..data() }));
     for len in 0..whole.len() {
         let short = DecodeError::TooShort { what: "frame" };
         assert_eq!(Frame::decode(whole.slice(..len)), Err(short), "{len}");
@@ -88,7 +88,7 @@ fn a_header_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn bytes_behind_a_frame_of_fixed_length_are_refused() {
+fn extra_bytes_after_a_frame_of_fixed_length_are_rejected() {
     let trailing = Err(DecodeError::Trailing { what: "frame" });
     for frame in [
         Frame::Credit { stream: StreamId(1), bytes: 2, messages: 3 },
@@ -99,7 +99,7 @@ fn bytes_behind_a_frame_of_fixed_length_are_refused() {
 }
 
 #[test]
-fn the_payload_is_a_slice_of_what_came() {
+fn the_payload_is_a_slice_of_the_received_bytes() {
     let bytes = encoded(&Frame::Data(data()));
     let Ok(Frame::Data(arrived)) = Frame::decode(bytes.clone()) else { panic!("data") };
     assert_eq!(arrived.payload.as_ptr(), bytes.slice(10..).as_ptr());
@@ -107,7 +107,7 @@ fn the_payload_is_a_slice_of_what_came() {
 
 pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
     let stream = || any::<u64>().prop_map(StreamId);
-    let start = any::<(u8, u64)>().prop_map(|(tag, total)| Start { tag, total });
+    let start = any::<(u8, u64)>().prop_map(|(tag, total)| MessageStart { tag, total });
     let data = (
         stream(),
         option::of(start),
@@ -115,7 +115,7 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
         any::<bool>(),
         vec(any::<u8>(), 0..300),
     )
-        .prop_map(|(stream, start, opens, end, payload)| Data {
+        .prop_map(|(stream, start, opens, end, payload)| DataFrame {
             stream,
             start,
             opens,
@@ -132,7 +132,7 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
 
 proptest! {
     #[test]
-    fn a_frame_comes_back_as_it_was(frame in any_frame()) {
+    fn a_frame_survives_a_round_trip(frame in any_frame()) {
         prop_assert_eq!(Frame::decode(encoded(&frame)), Ok(frame));
     }
 
@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_of_a_damaged_frame_is_what_would_be_written(
+    fn a_damaged_frame_that_decodes_encodes_to_the_same_bytes(
         frame in any_frame(),
         damage in Damage::any(),
     ) {

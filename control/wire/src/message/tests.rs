@@ -2,8 +2,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pack::MAX_MS;
 use crate::testing::{Damage, arbitrary_bytes};
+use crate::time::MAX_MS;
 
 fn record(text: &str) -> LogRecord {
     LogRecord { call: Some(7), level: Level::Info, target: "app".into(), text: text.into() }
@@ -22,7 +22,7 @@ fn tags_have_these_numbers_and_no_others() {
 }
 
 #[test]
-fn what_a_parent_says_has_these_bytes() {
+fn messages_from_the_parent_are_encoded_as_these_bytes() {
     for (message, bytes) in [
         (
             ParentToRunner::Drain { within_ms: 30_000 },
@@ -37,7 +37,7 @@ fn what_a_parent_says_has_these_bytes() {
 }
 
 #[test]
-fn what_a_runner_says_has_these_bytes() {
+fn messages_from_a_runner_are_encoded_as_these_bytes() {
     for (message, bytes) in [
         (
             RunnerToParent::Idle { idle_ms: 1, calls_done: 300 },
@@ -62,7 +62,7 @@ fn what_a_runner_says_has_these_bytes() {
 }
 
 #[test]
-fn a_field_of_the_future_is_passed_over_and_a_missing_option_is_none() {
+fn an_unknown_field_is_ignored_and_a_missing_option_is_none() {
     let newer = b"\x81\xa5Drain\x82\xa9within_ms\x01\xa3new\x91\xc3";
     assert_eq!(ParentToRunner::decode(newer), Ok(ParentToRunner::Drain { within_ms: 1 }));
     let older = b"\x81\xa6StayUp\x80";
@@ -70,13 +70,13 @@ fn a_field_of_the_future_is_passed_over_and_a_missing_option_is_none() {
 }
 
 #[test]
-fn a_message_of_the_future_is_a_typed_error() {
+fn an_unknown_message_is_a_typed_error() {
     let refused = ParentToRunner::decode(b"\x81\xa4Bark\x80").unwrap_err();
     assert!(refused.to_string().contains("unknown variant `Bark`"), "{refused}");
 }
 
 #[test]
-fn a_time_that_means_never_is_sent_as_ten_years() {
+fn a_time_above_ten_years_is_sent_as_ten_years() {
     let drain = ParentToRunner::Drain { within_ms: u64::MAX }.encode().unwrap();
     let within_ms = MAX_MS;
     assert_eq!(ParentToRunner::decode(&drain), Ok(ParentToRunner::Drain { within_ms }));
@@ -86,7 +86,7 @@ fn a_time_that_means_never_is_sent_as_ten_years() {
 }
 
 #[test]
-fn a_time_that_could_overflow_a_clock_is_refused() {
+fn a_time_that_could_overflow_a_clock_is_rejected() {
     let longest = b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff";
     for head in [b"\x81\xa5Drain\x81\xa9within_ms".as_slice(), b"\x81\xa6StayUp\x81\xabagain_in_ms"]
     {
@@ -96,7 +96,7 @@ fn a_time_that_could_overflow_a_clock_is_refused() {
 }
 
 #[test]
-fn a_long_log_record_is_cut_and_always_fits() {
+fn a_long_log_record_is_cut_off_and_always_fits() {
     let long = "é".repeat(MAX_CONTROL);
     let record = LogRecord { target: long.clone(), ..record(&long) };
     let bytes = RunnerToParent::Log(record).encode().unwrap();
@@ -106,7 +106,7 @@ fn a_long_log_record_is_cut_and_always_fits() {
 }
 
 #[test]
-fn more_than_the_limit_is_refused_unread() {
+fn bytes_above_the_limit_are_rejected_without_decoding() {
     let (what, len, max) = ("control message", MAX_CONTROL + 1, MAX_CONTROL);
     let too_long = DecodeError::TooLong { what, len, max };
     assert_eq!(RunnerToParent::decode(&vec![0xc0; len]), Err(too_long.clone()));
@@ -114,25 +114,25 @@ fn more_than_the_limit_is_refused_unread() {
 }
 
 #[test]
-fn bytes_behind_a_message_are_refused() {
+fn extra_bytes_after_a_message_are_rejected() {
     let bytes = [b"\x81\xa5Drain\x81\xa9within_ms\x01".as_slice(), &[0]].concat();
     let trailing = DecodeError::Trailing { what: "control message" };
     assert_eq!(ParentToRunner::decode(&bytes), Err(trailing));
 }
 
 #[test]
-fn nesting_without_end_is_refused() {
+fn endless_nesting_is_rejected() {
     let bytes = [b"\x81\xa5Drain\x81\xa3new".as_slice(), &[0x91; 20_000], &[0xc0]].concat();
     assert!(matches!(ParentToRunner::decode(&bytes), Err(DecodeError::BadValue { .. })));
 }
 
 #[test]
-fn every_reason_to_end_reads_as_a_sentence_goes_on() {
+fn every_end_reason_reads_as_the_rest_of_a_sentence() {
     assert_eq!(
         format!("the runner ended: {}", EndReason::SingleUse),
         "the runner ended: it was for a single call"
     );
-    assert_eq!(EndReason::Signal(9).to_string(), "it got signal 9");
+    assert_eq!(EndReason::Signal(9).to_string(), "it received signal 9");
 }
 
 fn from_parent() -> impl Strategy<Value = ParentToRunner> {
@@ -173,7 +173,7 @@ fn from_runner() -> impl Strategy<Value = RunnerToParent> {
 
 proptest! {
     #[test]
-    fn control_messages_come_back_as_they_were(parent in from_parent(), runner in from_runner()) {
+    fn control_messages_survive_a_round_trip(parent in from_parent(), runner in from_runner()) {
         prop_assert_eq!(ParentToRunner::decode(&parent.encode().unwrap()), Ok(parent));
         prop_assert_eq!(RunnerToParent::decode(&runner.encode().unwrap()), Ok(runner));
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{Mux, MuxConfig, MuxEvent, MuxViolation, Payload, SendError, Side, TooManyStreams};
-use crate::frame::{Data, Frame, MAX_FRAME, Start, StreamId};
+use crate::frame::{DataFrame, Frame, MAX_FRAME, MessageStart, StreamId};
 
 const CONFIG: MuxConfig = MuxConfig { window: 256 * 1024, max_message: 1 << 26, max_streams: 8 };
 
@@ -16,7 +16,7 @@ fn payload(len: usize) -> Payload {
     Bytes::from(vec![7; len]).into()
 }
 
-/// Moves every frame from one side to the other; the longest one's length.
+/// Moves every frame from one side to the other, and returns the length of the longest.
 fn carry(from: &mut Mux, to: &mut Mux) -> usize {
     let mut longest = 0;
     while let Some(frame) = from.poll_frame() {
@@ -31,7 +31,7 @@ fn events(mux: &mut Mux) -> Vec<MuxEvent> {
 }
 
 #[test]
-fn a_call_and_its_answer_take_one_frame_each_and_close_the_stream() {
+fn a_call_and_its_reply_take_one_frame_each_and_close_the_stream() {
     let (mut parent, mut runner) = pair();
     let (id, _) = parent.open(0).unwrap();
     parent.send(id, 1, payload(64), true).unwrap();
@@ -54,7 +54,7 @@ fn a_call_and_its_answer_take_one_frame_each_and_close_the_stream() {
 }
 
 #[test]
-fn a_large_message_lets_a_small_one_pass() {
+fn a_large_message_does_not_hold_up_a_small_one() {
     let (mut parent, mut runner) = pair();
     let (large, _) = parent.open(0).unwrap();
     let (small, _) = parent.open(0).unwrap();
@@ -100,22 +100,22 @@ fn a_receiver_that_does_not_read_stops_its_sender() {
     assert!(events(&mut parent).contains(&MuxEvent::Writable(id)));
 }
 
-/// A stream of the parent's with a limit, known to the runner; its first message is read.
+/// A stream with a message limit that the parent has opened. The runner has read its first message.
 fn limited(limit: u32) -> (Mux, Mux, StreamId) {
     let (mut parent, mut runner) = pair();
     let (id, _) = parent.open(0).unwrap();
     parent.send(id, 3, payload(1), false).unwrap();
     carry(&mut parent, &mut runner);
     assert!(runner.claim(id));
-    parent.limit(id, limit);
-    runner.limit(id, limit);
+    parent.set_message_limit(id, limit);
+    runner.set_message_limit(id, limit);
     assert!(runner.receive(id).is_some());
     carry(&mut runner, &mut parent);
     events(&mut parent);
     (parent, runner, id)
 }
 
-/// Sends as long as there is room; how many messages that were.
+/// Sends messages while there is room, and returns how many.
 fn send_while_room(from: &mut Mux, to: &mut Mux, id: StreamId) -> usize {
     let mut sent = 0;
     while from.has_room(id) {
@@ -127,11 +127,11 @@ fn send_while_room(from: &mut Mux, to: &mut Mux, id: StreamId) -> usize {
 }
 
 #[test]
-fn a_limit_stops_the_sender_of_messages_that_nobody_reads() {
+fn a_message_limit_stops_a_sender_whose_messages_are_not_read() {
     for (limit, half) in [(1, 1), (2, 1), (3, 1), (8, 4), (100, 50)] {
         let (mut parent, mut runner, id) = limited(limit);
         let sent = send_while_room(&mut parent, &mut runner, id);
-        // The one that was read before may not have made half of the limit.
+        // The message that was read before may not have been half of the limit.
         assert!((limit as usize - 1..=limit as usize).contains(&sent), "{sent} of {limit}");
         for _ in 0..limit {
             runner.receive(id).unwrap();
@@ -146,14 +146,14 @@ fn a_limit_stops_the_sender_of_messages_that_nobody_reads() {
 }
 
 #[test]
-fn the_end_and_a_conclusion_pass_a_limit() {
+fn the_last_message_and_a_conclusion_are_not_held_back_by_a_limit() {
     for conclude in [false, true] {
         let (mut parent, mut runner, id) = limited(4);
         let sent = send_while_room(&mut parent, &mut runner, id);
         if conclude {
             parent.conclude(id, 6, payload(1)).unwrap();
         } else {
-            assert!(parent.is_covered(id));
+            assert!(parent.is_within_credit(id));
             parent.send(id, 5, payload(0), true).unwrap();
         }
         carry(&mut parent, &mut runner);
@@ -164,15 +164,15 @@ fn the_end_and_a_conclusion_pass_a_limit() {
 }
 
 #[test]
-fn a_message_can_count_as_read_later_than_it_is_received() {
+fn a_message_can_be_marked_as_read_after_it_was_received() {
     let (mut parent, mut runner, id) = limited(4);
-    runner.read_later(id);
+    runner.mark_read_manually(id);
     let mut waiting = send_while_room(&mut parent, &mut runner, id);
     for _ in 0..3 {
         while runner.receive(id).is_some() {}
         carry(&mut runner, &mut parent);
         assert!(!parent.has_room(id), "the app has not read them");
-        runner.has_read(id, 2);
+        runner.mark_read(id, 2);
         waiting -= 2;
         carry(&mut runner, &mut parent);
         waiting += send_while_room(&mut parent, &mut runner, id);
@@ -181,7 +181,7 @@ fn a_message_can_count_as_read_later_than_it_is_received() {
 }
 
 #[test]
-fn messages_that_nobody_will_read_are_not_held_back_by_a_limit() {
+fn messages_on_a_detached_stream_are_not_held_back_by_a_limit() {
     let (mut parent, mut runner, id) = limited(4);
     send_while_room(&mut parent, &mut runner, id);
     runner.detach(id);
@@ -227,7 +227,7 @@ proptest! {
 
 #[test]
 fn a_conclusion_reaches_a_receiver_that_does_not_read_and_closes_the_stream() {
-    // The window is full at the end of a message, and within one.
+    // The window is full between two messages, and within a message.
     for len in [1000, 100_000, 10_000_000] {
         let (mut parent, mut runner) = pair();
         let (id, _) = parent.open(0).unwrap();
@@ -252,7 +252,7 @@ fn a_conclusion_reaches_a_receiver_that_does_not_read_and_closes_the_stream() {
 }
 
 #[test]
-fn what_is_covered_arrives_with_its_end_although_nobody_reads() {
+fn messages_within_credit_arrive_with_their_end_although_the_receiver_does_not_read() {
     for len in [0, 1000, 100_000] {
         let (mut parent, mut runner) = pair();
         let (id, _) = parent.open(0).unwrap();
@@ -260,14 +260,14 @@ fn what_is_covered_arrives_with_its_end_although_nobody_reads() {
         carry(&mut parent, &mut runner);
         assert!(runner.claim(id));
         let mut sent = 0;
-        while runner.is_covered(id) {
+        while runner.is_within_credit(id) {
             runner.send(id, 3, payload(len), false).unwrap();
             sent += 1;
         }
         carry(&mut runner, &mut parent);
-        // Once enough is read, there is credit for the rest.
+        // Once the receiver has read enough, there is credit for the rest.
         let mut told = true;
-        while !runner.is_covered(id) {
+        while !runner.is_within_credit(id) {
             events(&mut runner);
             assert!(parent.receive(id).is_some(), "{len}");
             carry(&mut parent, &mut runner);
@@ -282,7 +282,7 @@ fn what_is_covered_arrives_with_its_end_although_nobody_reads() {
 }
 
 #[test]
-fn a_conclusion_that_is_not_wanted_closes_the_stream() {
+fn a_conclusion_after_a_reset_closes_the_stream() {
     let (mut parent, mut runner) = pair();
     let (id, _) = parent.open(0).unwrap();
     parent.send(id, 1, payload(1), true).unwrap();
@@ -297,17 +297,17 @@ fn a_conclusion_that_is_not_wanted_closes_the_stream() {
 }
 
 #[test]
-fn only_a_conclusion_may_cut_a_message_short() {
+fn only_a_conclusion_may_cut_off_a_message() {
     let frame = |start, end, len| {
-        let start = Some(Start { tag: 3, total: start });
+        let start = Some(MessageStart { tag: 3, total: start });
         let payload = Bytes::from(vec![0; len]);
-        Frame::Data(Data { stream: StreamId(1), start, opens: None, end, payload })
+        Frame::Data(DataFrame { stream: StreamId(1), start, opens: None, end, payload })
     };
     for bad in [frame(10, false, 10), frame(20, false, 10)] {
         let (mut parent, _) = pair();
-        let first = Data {
+        let first = DataFrame {
             stream: StreamId(1),
-            start: Some(Start { tag: 3, total: 9 }),
+            start: Some(MessageStart { tag: 3, total: 9 }),
             opens: Some(vec![]),
             end: false,
             payload: Bytes::from_static(b"1"),
@@ -318,10 +318,10 @@ fn only_a_conclusion_may_cut_a_message_short() {
 }
 
 #[test]
-fn a_detached_stream_is_given_up_at_the_message_that_keeps_it_open() {
+fn a_detached_stream_is_reset_at_the_message_that_keeps_it_open() {
     const ACCEPTED: u8 = 2;
     const RESULT: u8 = 3;
-    // The handle is gone before the message comes, within it, or after it.
+    // The handle is dropped before the message arrives, while it arrives, or after it has arrived.
     for gone in 0..3 {
         let (mut parent, mut runner) = pair();
         let (id, _) = parent.open(0).unwrap();
@@ -369,8 +369,8 @@ fn a_detached_stream_that_ends_with_its_result_is_not_reset() {
 }
 
 #[test]
-fn what_was_opened_beside_a_stream_and_not_claimed_ends_with_it() {
-    // The runner refuses the call, or the parent takes it back before anyone has seen it.
+fn unclaimed_siblings_end_with_their_stream() {
+    // The runner rejects the call, or the parent cancels it before the runner has seen it.
     for taken_back in [false, true] {
         let (mut parent, mut runner) = pair();
         let (id, beside) = parent.open(3).unwrap();
@@ -400,13 +400,13 @@ fn what_was_opened_beside_a_stream_and_not_claimed_ends_with_it() {
 }
 
 #[test]
-fn what_was_claimed_beside_a_stream_outlives_it() {
+fn claimed_siblings_outlive_their_stream() {
     let (mut parent, mut runner) = pair();
     let (id, beside) = parent.open(2).unwrap();
     parent.send(id, 1, payload(1), true).unwrap();
     carry(&mut parent, &mut runner);
     assert!(runner.claim(id) && runner.claim(beside[0]) && runner.claim(beside[1]));
-    // One is still held; the other was sent more than a window, and let go to deliver that.
+    // One sibling is still held. The other has more than a window queued, and was detached to deliver it.
     runner.send(beside[1], 4, payload(1_000_000), true).unwrap();
     runner.detach(beside[1]);
     runner.send(id, 3, payload(1), true).unwrap();
@@ -419,7 +419,7 @@ fn what_was_claimed_beside_a_stream_outlives_it() {
 }
 
 #[test]
-fn more_streams_than_the_peer_takes_are_not_opened() {
+fn no_more_streams_are_opened_than_the_peer_accepts() {
     let (mut parent, mut runner) = pair();
     let full = TooManyStreams { limit: CONFIG.max_streams };
     for _ in 0..3 {
@@ -431,7 +431,7 @@ fn more_streams_than_the_peer_takes_are_not_opened() {
             parent.send(*id, 1, payload(1), true).unwrap();
         }
         carry(&mut parent, &mut runner);
-        // One is refused, the other taken back; the room of both comes back when all has closed.
+        // One is rejected, and the other cancelled. Once all streams are closed, both can be opened again.
         let [(refused, first), (taken_back, second)] = calls;
         runner.claim(refused);
         runner.send(refused, 6, payload(1), true).unwrap();
@@ -446,14 +446,14 @@ fn more_streams_than_the_peer_takes_are_not_opened() {
         runner.release(taken_back);
         carry(&mut runner, &mut parent);
         assert!(parent.is_idle());
-        // One that the runner never hears of costs nothing.
+        // A stream that is never announced does not count.
         let (unheard, beside) = parent.open(7).unwrap();
         beside.into_iter().chain([unheard]).for_each(|id| parent.release(id));
     }
 }
 
 #[test]
-fn empty_messages_are_bounded_too() {
+fn empty_messages_are_bounded_as_well() {
     let (mut parent, mut runner) = pair();
     let (id, _) = parent.open(0).unwrap();
     for _ in 0..100_000 {
@@ -483,8 +483,8 @@ fn a_cancelled_call_stays_open_until_the_runner_has_ended_it() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_is_taken_to_its_end() {
-    // Before any of it came, with a part of it there, and with messages that were never read.
+fn a_reply_on_a_detached_stream_is_received_to_its_end() {
+    // Before any of it has arrived, after a part of it, and with messages that were never read.
     for parts in 0..4 {
         let (mut parent, mut runner) = pair();
         let (id, _) = parent.open(0).unwrap();
@@ -519,7 +519,7 @@ fn a_call_that_was_never_sent_is_cancelled_without_a_frame() {
 }
 
 #[test]
-fn a_channel_is_known_before_its_first_message_comes() {
+fn a_channel_is_announced_before_its_first_message_arrives() {
     let (mut parent, mut runner) = pair();
     let (call, beside) = parent.open(1).unwrap();
     parent.send(beside[0], 3, payload(5), false).unwrap();
@@ -536,7 +536,7 @@ fn a_channel_is_known_before_its_first_message_comes() {
 }
 
 #[test]
-fn a_channel_given_up_before_its_call_is_sent_is_never_heard_of() {
+fn a_channel_dropped_before_its_call_is_sent_is_never_announced() {
     let (mut parent, mut runner) = pair();
     let (call, beside) = parent.open(1).unwrap();
     parent.release(beside[0]);
@@ -546,7 +546,7 @@ fn a_channel_given_up_before_its_call_is_sent_is_never_heard_of() {
 }
 
 #[test]
-fn a_stream_reset_before_its_first_message_is_whole_leaves_nothing() {
+fn a_stream_reset_before_its_first_message_is_complete_leaves_nothing() {
     let (mut parent, mut runner) = pair();
     let (call, beside) = parent.open(1).unwrap();
     parent.send(call, 1, payload(100_000), true).unwrap();
@@ -559,7 +559,7 @@ fn a_stream_reset_before_its_first_message_is_whole_leaves_nothing() {
 }
 
 #[test]
-fn a_message_beyond_the_limit_is_refused_before_it_is_queued() {
+fn a_message_above_the_limit_is_rejected_before_it_is_queued() {
     let (mut parent, _) = pair();
     let (id, _) = parent.open(0).unwrap();
     let size = CONFIG.max_message + 1;
@@ -578,9 +578,9 @@ fn a_message_beyond_the_limit_is_refused_before_it_is_queued() {
 }
 
 fn data(stream: u64, total: Option<u64>, len: usize, opens: bool, end: bool) -> Frame {
-    Frame::Data(Data {
+    Frame::Data(DataFrame {
         stream: StreamId(stream),
-        start: total.map(|total| Start { tag: 1, total }),
+        start: total.map(|total| MessageStart { tag: 1, total }),
         opens: opens.then(Vec::new),
         end,
         payload: Bytes::from(vec![0; len]),
@@ -588,7 +588,7 @@ fn data(stream: u64, total: Option<u64>, len: usize, opens: bool, end: bool) -> 
 }
 
 #[test]
-fn a_peer_that_breaks_the_protocol_is_found_out() {
+fn protocol_violations_are_detected() {
     let id = StreamId(2);
     let (_, runner) = pair();
     let violation = |frames: Vec<Frame>| {
@@ -655,7 +655,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What each side has sent and got on each stream, beside the two muxes.
+/// The two muxes, and what each side has sent and received on each stream.
 struct World {
     sides: [Mux; 2],
     wires: [VecDeque<Frame>; 2],
@@ -746,7 +746,7 @@ proptest! {
                 prop_assert_eq!(&sent[..got.len()], &got[..], "a prefix of what was sent");
             }
         }
-        // Everything that is read arrives ...
+        // Everything arrives as long as it is read ...
         for _ in 0..40 {
             for side in 0..2 {
                 world.apply(Op::Carry(side, usize::MAX));
@@ -763,7 +763,7 @@ proptest! {
                 }
             }
         }
-        // ... and once the handles are gone, so are the streams.
+        // ... and once the handles are dropped, no stream is left.
         for side in 0..2 {
             for id in std::mem::take(&mut world.handles[side]) {
                 world.sides[side].release(id);

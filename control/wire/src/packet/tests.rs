@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::frame::tests::any_frame;
-use crate::frame::{Data, StreamId};
+use crate::frame::{DataFrame, StreamId};
 use crate::testing::{Damage, arbitrary_bytes};
 
 fn encoded(packet: &Packet) -> BytesMut {
@@ -14,7 +14,7 @@ fn encoded(packet: &Packet) -> BytesMut {
 }
 
 #[test]
-fn packets_have_these_bytes() {
+fn packets_are_encoded_as_these_bytes() {
     let frame = Frame::Reset { stream: StreamId(2) };
     for (packet, bytes) in [
         (Packet::Resume { next: 0x0102 }, b"\x01\x08\0\0\x02\x01\0\0\0\0\0\0".as_slice()),
@@ -34,10 +34,10 @@ fn packets_have_these_bytes() {
     }
 }
 
-/// A frame as long as frames get.
+/// A frame of the greatest length.
 fn longest_frame() -> Frame {
     let payload = Bytes::from(vec![7; MAX_FRAME - 10]);
-    Frame::Data(Data { stream: StreamId(2), start: None, opens: None, end: true, payload })
+    Frame::Data(DataFrame { stream: StreamId(2), start: None, opens: None, end: true, payload })
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_longest_frame_makes_the_longest_packet() {
 }
 
 #[test]
-fn a_length_over_the_limit_is_refused_before_the_rest_comes() {
+fn a_length_above_the_limit_is_rejected_before_the_rest_arrives() {
     let len = MAX_PACKET - HEAD + 1;
     let head = (len << 8 | usize::from(DATA)).to_le_bytes();
     let (what, max) = ("packet", MAX_PACKET - HEAD);
@@ -58,7 +58,7 @@ fn a_length_over_the_limit_is_refused_before_the_rest_comes() {
 }
 
 #[test]
-fn a_length_that_its_kind_never_has_is_refused_before_the_rest_comes() {
+fn an_impossible_length_is_rejected_before_the_rest_arrives() {
     for (kind, len) in [(RESUME, 7), (ACK, 9), (PING, 0), (PONG, 16), (CLOSE, 1), (DATA, 15)] {
         let bad = DecodeError::BadLength { what: "packet", len: usize::from(len) };
         let mut head = BytesMut::from([kind, len, 0, 0].as_slice());
@@ -67,7 +67,7 @@ fn a_length_that_its_kind_never_has_is_refused_before_the_rest_comes() {
 }
 
 #[test]
-fn a_kind_of_the_future_is_refused_before_the_rest_comes() {
+fn an_unknown_kind_is_rejected_before_the_rest_arrives() {
     for kind in [0, 7, 255] {
         let unknown = DecodeError::UnknownKind { what: "packet", kind };
         let mut head = BytesMut::from([kind, 8, 0, 0].as_slice());
@@ -76,7 +76,7 @@ fn a_kind_of_the_future_is_refused_before_the_rest_comes() {
 }
 
 #[test]
-fn a_packet_whose_frame_makes_no_sense_is_refused() {
+fn a_packet_with_a_malformed_frame_is_rejected() {
     let mut empty = BytesMut::from([&[DATA, 16, 0, 0], [0; 16].as_slice()].concat().as_slice());
     assert_eq!(Packet::decode(&mut empty), Err(DecodeError::TooShort { what: "frame" }));
 }
@@ -96,7 +96,7 @@ fn any_packet() -> impl Strategy<Value = Packet> {
     ]
 }
 
-/// Decodes until nothing whole is left; at most one packet for every `HEAD` bytes can come.
+/// Decodes until no complete packet is left. There is at most one packet for every `HEAD` bytes.
 fn drain(input: &mut BytesMut) -> Result<Vec<Packet>, DecodeError> {
     let (most, mut packets) = (input.len() / HEAD, Vec::new());
     while let Some(packet) = Packet::decode(input)? {
@@ -108,7 +108,7 @@ fn drain(input: &mut BytesMut) -> Result<Vec<Packet>, DecodeError> {
 
 proptest! {
     #[test]
-    fn packets_come_back_as_they_were_however_the_socket_cuts_them(
+    fn packets_survive_a_round_trip_however_the_socket_splits_them(
         packets in vec(any_packet(), 1..8),
         size in 1_usize..500,
     ) {

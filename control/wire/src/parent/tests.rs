@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::pack::MAX_MS;
 use crate::testing::{Damage, arbitrary_bytes};
+use crate::time::MAX_MS;
 
 fn parent() -> FlameParent {
     FlameParent {
@@ -20,14 +20,14 @@ fn parent() -> FlameParent {
     }
 }
 
-/// A document behind its length and check, whatever it holds.
+/// Encodes arbitrary bytes as a document, with their length and checksum.
 fn sealed(document: &[u8]) -> String {
     let len = u16::try_from(document.len()).unwrap().to_le_bytes();
     let bytes = [len.as_slice(), &check(document), document].concat();
     format!("flame1.{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The smallest document: its map of required fields, with `more` behind them.
+/// The smallest document: a map of the required fields, followed by `more`.
 fn minimal(fields: u8, more: &[u8]) -> Vec<u8> {
     [
         [0x80 | fields].as_slice(),
@@ -47,7 +47,7 @@ fn minimal(fields: u8, more: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_document_has_these_bytes() {
+fn a_document_is_encoded_as_these_bytes() {
     let want = [
         b"\x89\xa7address\xb8ws://10.0.0.7:4100/flame".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
@@ -61,13 +61,13 @@ fn a_document_has_these_bytes() {
         b"\xa5depth\x01",
         b"\xa6limits\x8c",
         b"\xabfailsafe_ms\xcd\x4e\x20",
-        b"\xa8grace_ms\xcd\xea\x60",
+        b"\xb4reconnect_timeout_ms\xcd\xea\x60",
         b"\xa7idle_ms\xcd\x75\x30",
-        b"\xablifetime_ms\xc0",
+        b"\xafmax_lifetime_ms\xc0",
         b"\xabshutdown_ms\xcd\x75\x30",
         b"\xaehost_margin_ms\xcd\x27\x10",
         b"\xa7ping_ms\xcd\x27\x10",
-        b"\xaasilence_ms\xcd\x75\x30",
+        b"\xb4keepalive_timeout_ms\xcd\x75\x30",
         b"\xabmax_message\xce\x40\x00\x00\x00",
         b"\xa9max_depth\x08",
         b"\xaasingle_use\xc2",
@@ -80,23 +80,23 @@ fn a_document_has_these_bytes() {
 }
 
 #[test]
-fn the_text_of_a_document_is_this() {
+fn a_document_is_encoded_as_this_text() {
     let want = concat!(
         "flame1.",
-        "dgHcNhF8rdjn_ImnYWRkcmVzc7h3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFiYWJh",
-        "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH",
-        "BwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ",
-        "CQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFpbHNhZmVf",
-        "bXPNTiCoZ3JhY2VfbXPN6mCnaWRsZV9tc811MKtsaWZldGltZV9tc8Crc2h1dGRvd25fbXPNdTCuaG9z",
-        "dF9tYXJnaW5fbXPNJxCncGluZ19tc80nEKpzaWxlbmNlX21zzXUwq21heF9tZXNzYWdlzkAAAACpbWF4",
-        "X2RlcHRoCKpzaW5nbGVfdXNlwqNsb2fD",
+        "kAF3XCrE7sLbVomnYWRkcmVzc7h3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFiYWJh",
+        "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcH",
+        "BwcHBwcHBwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJ",
+        "CQkJCQkJCQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFp",
+        "bHNhZmVfbXPNTiC0cmVjb25uZWN0X3RpbWVvdXRfbXPN6mCnaWRsZV9tc811MK9tYXhfbGlmZXRpbWVf",
+        "bXPAq3NodXRkb3duX21zzXUwrmhvc3RfbWFyZ2luX21zzScQp3BpbmdfbXPNJxC0a2VlcGFsaXZlX3Rp",
+        "bWVvdXRfbXPNdTCrbWF4X21lc3NhZ2XOQAAAAKltYXhfZGVwdGgIqnNpbmdsZV91c2XCo2xvZ8M",
     );
     assert_eq!(parent().encode().unwrap(), want);
     assert_eq!(FlameParent::decode(want), Ok(parent()));
 }
 
 #[test]
-fn the_largest_document_stays_under_its_limit() {
+fn the_largest_document_stays_within_the_limit() {
     let largest = FlameParent {
         address: format!("wss://{}", "h".repeat(MAX_ADDRESS - 6)),
         expires_unix_ms: Some(u64::MAX),
@@ -124,18 +124,18 @@ fn the_largest_document_stays_under_its_limit() {
 }
 
 #[test]
-fn missing_limits_have_their_defaults_and_fields_of_the_future_are_passed_over() {
+fn missing_limits_have_defaults_and_unknown_fields_are_ignored() {
     assert_eq!(FlameParent::decode(&sealed(&minimal(8, b""))), Ok(parent()));
     assert_eq!(FlameParent::decode(&sealed(&minimal(9, b"\xa3new\x92\x01\xc0"))), Ok(parent()));
 }
 
 #[test]
-fn nothing_at_all_is_named_as_such() {
+fn an_empty_variable_is_reported_as_empty() {
     assert_eq!(FlameParent::decode(""), Err(ParentError::Empty));
 }
 
 #[test]
-fn text_of_another_kind_is_no_document() {
+fn text_with_another_prefix_is_rejected() {
     for text in [
         "1",
         "true",
@@ -149,19 +149,19 @@ fn text_of_another_kind_is_no_document() {
         " flame1.AAAA",
         "FLAME1.AAAA",
     ] {
-        assert_eq!(FlameParent::decode(text), Err(ParentError::NotAParent), "{text:?}");
+        assert_eq!(FlameParent::decode(text), Err(ParentError::WrongPrefix), "{text:?}");
     }
 }
 
 #[test]
-fn a_document_of_another_version_is_named_as_such() {
+fn another_version_is_reported() {
     let text = parent().encode().unwrap().replacen("flame1", "flame12", 1);
     let other = ParentError::UnknownVersion { found: 12, known: 1 };
     assert_eq!(FlameParent::decode(&text), Err(other));
 }
 
 #[test]
-fn a_document_cut_anywhere_is_never_taken_for_another_fault() {
+fn a_document_truncated_anywhere_is_reported_as_truncated() {
     let text = parent().encode().unwrap();
     for len in "flame1.".len()..text.len() {
         let error = FlameParent::decode(&text[..len]).unwrap_err();
@@ -170,7 +170,7 @@ fn a_document_cut_anywhere_is_never_taken_for_another_fault() {
 }
 
 #[test]
-fn a_document_altered_anywhere_is_refused() {
+fn a_document_altered_anywhere_is_rejected() {
     let text = parent().encode().unwrap();
     for at in 0..text.len() {
         for with in [b'A', b'z', b'_', b'!', b' '] {
@@ -185,7 +185,7 @@ fn a_document_altered_anywhere_is_refused() {
 }
 
 #[test]
-fn an_altered_document_fails_its_check() {
+fn an_altered_document_fails_its_checksum() {
     let text = parent().encode().unwrap();
     let at = text.len() - 9;
     let other = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
@@ -195,7 +195,7 @@ fn an_altered_document_fails_its_check() {
 }
 
 #[test]
-fn characters_that_do_not_belong_are_pointed_out() {
+fn the_position_of_an_invalid_character_is_reported() {
     let text = parent().encode().unwrap();
     for foreign in ["\"", "\n", "=", "+", "/", " ", "é"] {
         let altered = format!("{}{foreign}{}", &text[..20], &text[20..]);
@@ -204,19 +204,19 @@ fn characters_that_do_not_belong_are_pointed_out() {
 }
 
 #[test]
-fn more_than_any_document_has_is_refused_unread() {
+fn text_above_the_limit_is_rejected_without_decoding() {
     let (len, max) = (MAX_ENCODED + 1, MAX_ENCODED);
     let error = FlameParent::decode(&"x".repeat(len)).unwrap_err();
     assert_eq!(error, ParentError::TooLong { len, max });
 }
 
 #[test]
-fn a_document_that_is_whole_but_makes_no_sense_is_a_bad_field() {
+fn a_complete_document_that_cannot_be_decoded_is_a_bad_field() {
     for (document, reason) in [
         (b"\x80".as_slice(), "missing field `address`"),
         (b"\xc0", "can't be read"),
         (b"", "can't be read"),
-        (&minimal(8, b"\x00"), "left over"),
+        (&minimal(8, b"\x00"), "extra bytes"),
         (&minimal(9, b"\xa4host\xa7process"), "duplicate field `host`"),
     ] {
         let error = FlameParent::decode(&sealed(document)).unwrap_err();
@@ -238,7 +238,7 @@ fn bad_field(change: impl FnOnce(&mut FlameParent)) -> (&'static str, String) {
 }
 
 #[test]
-fn an_address_that_cannot_be_dialed_is_refused_by_both_sides() {
+fn both_sides_reject_an_invalid_address() {
     for (address, want) in [
         ("", "begin with"),
         ("http://host", "begin with"),
@@ -251,7 +251,7 @@ fn an_address_that_cannot_be_dialed_is_refused_by_both_sides() {
         ("ws://host:65536", "port"),
         ("ws://host:+80", "port"),
         ("ws://host:8o", "port"),
-        ("ws://me:secret@host", "user or password"),
+        ("ws://me:secret@host", "user name or password"),
         ("ws://fe80::1:80", "brackets"),
         ("ws://ho st", "spaces"),
         ("ws://hôst", "ASCII"),
@@ -264,7 +264,7 @@ fn an_address_that_cannot_be_dialed_is_refused_by_both_sides() {
 }
 
 #[test]
-fn addresses_of_all_kinds_are_taken() {
+fn valid_addresses_are_accepted() {
     for address in [
         "ws://h",
         "wss://relay.example.com",
@@ -279,7 +279,7 @@ fn addresses_of_all_kinds_are_taken() {
 }
 
 #[test]
-fn a_pool_that_cannot_be_shown_is_refused_by_both_sides() {
+fn both_sides_reject_an_invalid_pool_name() {
     for (pool, want) in [("", "empty"), ("a\nb", "control"), (&*"p".repeat(MAX_POOL + 1), "longer")]
     {
         let (field, reason) = bad_field(|parent| parent.pool = pool.into());
@@ -288,7 +288,7 @@ fn a_pool_that_cannot_be_shown_is_refused_by_both_sides() {
 }
 
 #[test]
-fn limits_that_no_runner_can_keep_are_refused_by_both_sides() {
+fn both_sides_reject_invalid_limits() {
     let field = |change: fn(&mut RunnerLimits)| bad_field(|parent| change(&mut parent.limits)).0;
     assert_eq!(field(|limits| limits.failsafe_ms = 0), "limits.failsafe_ms");
     assert_eq!(field(|limits| limits.ping_ms = 0), "limits.ping_ms");
@@ -309,7 +309,7 @@ fn limits_that_no_runner_can_keep_are_refused_by_both_sides() {
 }
 
 #[test]
-fn a_limit_that_means_never_is_sent_as_ten_years_and_a_longer_one_is_refused() {
+fn a_limit_above_ten_years_is_sent_as_ten_years_and_rejected_when_received() {
     let limits = |ms| RunnerLimits {
         reconnect_timeout_ms: ms,
         idle_ms: Some(ms),
@@ -321,7 +321,7 @@ fn a_limit_that_means_never_is_sent_as_ten_years_and_a_longer_one_is_refused() {
     let document = minimal(8, b"");
     let long = [
         document.strip_suffix(b"\x80").unwrap(),
-        b"\x81\xa8grace_ms\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x81\xb4reconnect_timeout_ms\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
     ]
     .concat();
     let error = FlameParent::decode(&sealed(&long)).unwrap_err();
@@ -329,7 +329,7 @@ fn a_limit_that_means_never_is_sent_as_ten_years_and_a_longer_one_is_refused() {
 }
 
 #[test]
-fn neither_debug_nor_an_error_shows_the_token() {
+fn neither_debug_nor_an_error_contains_the_token() {
     let parent =
         FlameParent { token: Token::from_bytes(*b"SECRETSECRETSECRETSECRETSECRETSE"), ..parent() };
     let shown = format!("{parent:?}");
@@ -375,7 +375,7 @@ fn any_parent() -> impl Strategy<Value = FlameParent> {
             RunnerLimits {
                 failsafe_ms,
                 reconnect_timeout_ms: reconnect_timeout_ms
-                    .max(RunnerLimits::least_reconnect_timeout_ms(ping_ms * 2)),
+                    .max(RunnerLimits::min_reconnect_timeout_ms(ping_ms * 2)),
                 idle_ms,
                 max_lifetime_ms,
                 shutdown_ms,
@@ -416,30 +416,30 @@ fn any_parent() -> impl Strategy<Value = FlameParent> {
 
 proptest! {
     #[test]
-    fn a_document_comes_back_as_it_was(parent in any_parent()) {
+    fn a_document_survives_a_round_trip(parent in any_parent()) {
         let text = parent.encode().unwrap();
         prop_assert!(text.len() <= MAX_ENCODED);
         prop_assert_eq!(FlameParent::decode(&text), Ok(parent));
     }
 
     #[test]
-    fn any_text_never_panics(text in "\\PC{0,60}", prefixed in "flame1?\\.?[A-Za-z0-9_-]{0,200}") {
+    fn decoding_any_text_never_panics(text in "\\PC{0,60}", prefixed in "flame1?\\.?[A-Za-z0-9_-]{0,200}") {
         prop_assert!(FlameParent::decode(&text).is_err());
         prop_assert!(FlameParent::decode(&prefixed).is_err());
     }
 
     #[test]
-    fn an_arbitrary_document_with_a_right_check_never_panics(document in arbitrary_bytes(300)) {
+    fn an_arbitrary_document_with_a_valid_checksum_never_panics(document in arbitrary_bytes(300)) {
         let _ = FlameParent::decode(&sealed(&document));
     }
 
     #[test]
-    fn a_damaged_document_with_a_right_check_never_panics(damage in Damage::any()) {
+    fn a_damaged_document_with_a_valid_checksum_never_panics(damage in Damage::any()) {
         let _ = FlameParent::decode(&sealed(&Damage::all(&damage, minimal(8, b""))));
     }
 
     #[test]
-    fn one_character_of_another_is_found_out(parent in any_parent(), at in any::<Index>(), to in any::<char>()) {
+    fn a_changed_character_is_detected(parent in any_parent(), at in any::<Index>(), to in any::<char>()) {
         let text = parent.encode().unwrap();
         let at = at.index(text.len());
         prop_assume!(!text[at..].starts_with(to));

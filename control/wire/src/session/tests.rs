@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{ACK_BYTES, Session, Violation, Weight};
+use super::{ACK_BYTES, Session, SessionViolation, Weight};
 use crate::packet::Packet;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ fn start() -> Instant {
     Instant::now()
 }
 
-/// Two sessions that have greeted each other.
+/// Two sessions that have exchanged `Resume`.
 fn pair(now: Instant) -> (Session<Numbered>, Session<Numbered>) {
     let (mut a, mut b) = (session(), session());
     a.connected();
@@ -42,7 +42,7 @@ fn pair(now: Instant) -> (Session<Numbered>, Session<Numbered>) {
 }
 
 #[test]
-fn an_acknowledgement_rides_on_the_answer() {
+fn the_reply_carries_the_acknowledgement() {
     let now = start();
     let (mut a, mut b) = pair(now);
     a.send(Numbered(1, 10));
@@ -55,7 +55,7 @@ fn an_acknowledgement_rides_on_the_answer() {
 }
 
 #[test]
-fn an_acknowledgement_without_an_answer_goes_after_the_delay() {
+fn without_a_reply_the_acknowledgement_is_sent_after_the_delay() {
     let now = start();
     let (_, mut b) = pair(now);
     b.receive(now, 0, 0, Numbered(1, 10)).unwrap();
@@ -72,7 +72,7 @@ fn many_bytes_are_acknowledged_at_once() {
 }
 
 #[test]
-fn the_replay_queue_says_when_it_is_full_and_an_acknowledgement_makes_room() {
+fn a_full_replay_queue_has_no_room_until_an_acknowledgement_arrives() {
     let now = start();
     let (mut a, _) = pair(now);
     a.send(Numbered(1, 60));
@@ -84,18 +84,25 @@ fn the_replay_queue_says_when_it_is_full_and_an_acknowledgement_makes_room() {
 }
 
 #[test]
-fn a_peer_that_breaks_the_protocol_is_found_out() {
+fn protocol_violations_are_detected() {
     let now = start();
     let (mut a, mut b) = pair(now);
-    assert_eq!(a.acknowledged(1), Err(Violation::Ack { got: 1, sent: 0 }));
-    assert_eq!(a.resumed(0), Err(Violation::Order), "resumed twice");
-    assert_eq!(b.receive(now, 1, 0, Numbered(1, 1)), Err(Violation::Gap { want: 0, got: 1 }));
+    assert_eq!(a.acknowledged(1), Err(SessionViolation::Ack { got: 1, sent: 0 }));
+    assert_eq!(a.resumed(0), Err(SessionViolation::NotResumed), "resumed twice");
+    assert_eq!(
+        b.receive(now, 1, 0, Numbered(1, 1)),
+        Err(SessionViolation::Gap { want: 0, got: 1 })
+    );
     a.send(Numbered(1, 1));
     a.acknowledged(1).unwrap();
     a.disconnected();
-    assert_eq!(a.receive(now, 0, 0, Numbered(1, 1)), Err(Violation::Order), "no socket");
+    assert_eq!(
+        a.receive(now, 0, 0, Numbered(1, 1)),
+        Err(SessionViolation::NotResumed),
+        "no socket"
+    );
     a.connected();
-    assert_eq!(a.resumed(0), Err(Violation::Amnesia { want: 0 }));
+    assert_eq!(a.resumed(0), Err(SessionViolation::StateLost { want: 0 }));
 }
 
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::{any::type_name, fmt, sync::Arc};
 
-use flame_wire::failure::Failure;
+use flame_wire::failure::CallFailure;
 
 use super::format::ValueError;
 
@@ -93,7 +93,7 @@ impl CodecError {
 }
 
 /// What a runner answers when a call's arguments or its result do not cross.
-impl From<CodecError> for Failure {
+impl From<CodecError> for CallFailure {
     fn from(error: CodecError) -> Self {
         if let CodecError::MissingState { state, .. } = error {
             return Self::MissingState { state: state.to_owned() };

@@ -201,8 +201,8 @@ fn a_value_that_refuses_to_be_encoded_is_a_typed_error() {
     }
     let error = encode(&Refuses).unwrap_err();
     assert!(matches!(error, CodecError::Encode { part: Part::Message, .. }), "{error:?}");
-    let failure = flame_wire::failure::Failure::from(error);
-    let flame_wire::failure::Failure::Codec { what } = failure else { panic!("{failure:?}") };
+    let failure = flame_wire::failure::CallFailure::from(error);
+    let flame_wire::failure::CallFailure::Codec { what } = failure else { panic!("{failure:?}") };
     assert!(what.contains("Refuses`: not today"), "{what}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flame_wire::hello::Refusal;
+use flame_wire::hello::Rejection;
 use flame_wire::message::EndReason;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub enum Answer {
     /// Its parent did not want it.
     Refused {
         /// Why.
-        refusal: Refusal,
+        refusal: Rejection,
     },
     /// It was offered its parent's executable, which a function can't become.
     NotSynced {

@@ -1,4 +1,4 @@
-use flame_wire::hello::{NoSync, Refusal};
+use flame_wire::hello::{NoCodeSync, Rejection};
 use flame_wire::ids::BuildId;
 use flame_wire::parent::{Fingerprint, FlameParent, RunnerLimits};
 use flame_wire::token::Token;
@@ -92,16 +92,16 @@ fn debug_shows_no_flame_parent() {
 fn answers_are_these_json() {
     let ended = Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left: 0 };
     let left = Answer::Ended { reason: EndReason::Signal(15), code: 83, calls: 1, left: 2 };
-    let used = Answer::Refused { refusal: Refusal::UsedToken };
-    let (parent, runner, sync) = (BuildId::new("p"), BuildId::new("r"), NoSync::Off);
-    let other = Answer::Refused { refusal: Refusal::OtherBuild { parent, runner, sync } };
+    let used = Answer::Refused { refusal: Rejection::UsedToken };
+    let (parent, runner, sync) = (BuildId::new("p"), BuildId::new("r"), NoCodeSync::Disabled);
+    let other = Answer::Refused { refusal: Rejection::OtherBuild { parent, runner, sync } };
     for (answer, json) in [
         (ended, r#"{"flame":"ended","reason":"Idle","code":0,"calls":3}"#),
         (left, r#"{"flame":"ended","reason":{"Signal":15},"code":83,"calls":1,"left":2}"#),
         (used, r#"{"flame":"refused","refusal":"UsedToken"}"#),
         (
             other,
-            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Off"}}}"#,
+            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Disabled"}}}"#,
         ),
     ] {
         assert_eq!(serde_json::to_string(&answer).unwrap(), json);
@@ -115,7 +115,7 @@ fn an_environment_is_spent_only_when_a_function_still_runs_in_it() {
     let ended = |left| Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left };
     assert!(!ended(0).leaves_work());
     assert!(ended(1).leaves_work() && ended(1).to_string().contains("environment"));
-    assert!(!Answer::Refused { refusal: Refusal::UsedToken }.leaves_work());
+    assert!(!Answer::Refused { refusal: Rejection::UsedToken }.leaves_work());
 }
 
 #[test]

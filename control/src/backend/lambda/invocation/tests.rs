@@ -1,5 +1,5 @@
 use flame_runner_shim::host::lambda::Answer;
-use flame_wire::hello::Refusal as RejectReason;
+use flame_wire::hello::Rejection as RejectReason;
 use flame_wire::message::EndReason;
 use proptest::prelude::*;
 

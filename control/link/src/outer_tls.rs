@@ -1,6 +1,6 @@
-//! The TLS of `wss://`: what stands in front of the parent, a load balancer for instance, ends it.
+//! The TLS of a `wss://` address, which a load balancer in front of the parent terminates.
 //!
-//! It is for that front alone. What is secret is encrypted once more inside, for the parent.
+//! It only authenticates the load balancer. The link is encrypted once more inside, for the parent.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -8,16 +8,17 @@ use std::sync::{Arc, OnceLock};
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
-/// Makes sure that `host` is who it says, by the certificates that the system trusts.
-pub(crate) async fn connect(host: &str, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+use crate::io::Io;
+
+/// Does the TLS handshake, and checks that the system trusts the certificate of `host`.
+pub(crate) async fn connect(tcp: Io, host: &str) -> io::Result<Io> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    TlsConnector::from(config()?).connect(name, socket).await
+    Ok(Io::new(TlsConnector::from(config()?).connect(name, tcp).await?))
 }
 
-/// Made once: reading the system's certificates takes milliseconds.
+/// Made once, since reading the system's certificates takes milliseconds.
 fn config() -> io::Result<Arc<ClientConfig>> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
@@ -25,13 +26,13 @@ fn config() -> io::Result<Arc<ClientConfig>> {
     }
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
-    // One that can't be read makes the others no worse.
+    // A certificate that can't be read does not make the others less trustworthy.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::NotFound,
-            "no certificate is trusted here: put ca-certificates into the image, or name a file \
-             with them in SSL_CERT_FILE",
+            "this system trusts no certificates: install ca-certificates in the image, or set \
+             SSL_CERT_FILE to a file with certificates",
         ));
     }
     let config = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))

@@ -1,0 +1,132 @@
+use flame_wire::code::CodeHash;
+use flame_wire::ids::BuildId;
+
+use super::*;
+use crate::hello::HelloError;
+use crate::io::in_memory;
+
+/// A source of zeros, which fails when `fails_at` bytes are left.
+struct Zeros {
+    left: u64,
+    fails_at: Option<u64>,
+}
+
+impl ChunkSource for Zeros {
+    async fn next_chunk(&mut self) -> std::io::Result<Option<Bytes>> {
+        if self.fails_at.is_some_and(|at| self.left <= at) {
+            return Err(std::io::Error::other("the disk has failed"));
+        }
+        let len = self.left.min(100_000);
+        self.left -= len;
+        Ok((len > 0).then(|| Bytes::from(vec![0; len as usize])))
+    }
+}
+
+fn zeros(len: u64) -> Zeros {
+    Zeros { left: len, fails_at: None }
+}
+
+fn transfer(len: u64) -> (CodeUpload, CodeDownload) {
+    let offer =
+        Offer { build: BuildId::new("b"), len, hash: CodeHash([0; 32]), target: "here".to_owned() };
+    let (ours, theirs) = in_memory();
+    (CodeUpload::new(ours), CodeDownload::new(offer, theirs))
+}
+
+fn spawn_upload(
+    upload: CodeUpload,
+    chunks: Zeros,
+) -> tokio::task::JoinHandle<Result<OfferReply, UploadError>> {
+    tokio::spawn(async { Ok(upload.send(chunks).await?.reply) })
+}
+
+#[tokio::test]
+async fn the_executable_arrives_whole_in_chunks() {
+    for len in [0, 1, CHUNK as u64, 3_000_000] {
+        let (upload, mut download) = transfer(len);
+        let parent = spawn_upload(upload, zeros(len));
+        download.request().await.unwrap();
+        let mut received = 0;
+        while let Some(chunk) = download.next_chunk().await.unwrap() {
+            assert!((1..=CHUNK).contains(&chunk.len()));
+            received += chunk.len() as u64;
+        }
+        assert_eq!(received, len);
+        download.confirm().await.unwrap();
+        drop(download);
+        assert_eq!(parent.await.unwrap().unwrap(), OfferReply::Ready);
+    }
+}
+
+#[tokio::test]
+async fn the_parent_learns_that_a_runner_could_not_execute_what_it_had_confirmed() {
+    for downloads in [false, true] {
+        let (upload, mut download) = transfer(3);
+        let parent = spawn_upload(upload, zeros(3));
+        if downloads {
+            download.request().await.unwrap();
+            download.next_chunk().await.unwrap();
+        }
+        download.confirm().await.unwrap();
+        download.fail("no such loader").await;
+        let outcome = parent.await.unwrap().unwrap();
+        assert_eq!(outcome, OfferReply::Failed("no such loader".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_runner_that_has_the_executable_already() {
+    let (upload, mut download) = transfer(3_000_000);
+    let parent = spawn_upload(upload, Zeros { left: 1, fails_at: Some(1) });
+    download.confirm().await.unwrap();
+    drop(download);
+    assert_eq!(parent.await.unwrap().unwrap(), OfferReply::Ready);
+}
+
+#[tokio::test]
+async fn the_parent_learns_why_a_runner_fails_in_the_middle_although_it_stops_reading() {
+    let (upload, mut download) = transfer(30_000_000);
+    let parent = spawn_upload(upload, zeros(30_000_000));
+    download.request().await.unwrap();
+    download.next_chunk().await.unwrap();
+    download.fail("the disk is full").await;
+    let outcome = parent.await.unwrap().unwrap();
+    assert_eq!(outcome, OfferReply::Failed("the disk is full".to_owned()));
+}
+
+#[tokio::test]
+async fn a_socket_that_breaks_in_the_middle_is_an_error_on_both_sides() {
+    let (upload, mut download) = transfer(3_000_000);
+    let parent = spawn_upload(upload, zeros(3_000_000));
+    download.request().await.unwrap();
+    download.next_chunk().await.unwrap();
+    drop(download);
+    assert!(matches!(parent.await.unwrap(), Err(UploadError::Runner(_))));
+
+    let (upload, mut download) = transfer(3_000_000);
+    let parent = spawn_upload(upload, zeros(1_000_000));
+    download.request().await.unwrap();
+    for _ in 0..3 {
+        download.next_chunk().await.unwrap();
+    }
+    parent.abort();
+    let _ = parent.await;
+    assert!(matches!(download.next_chunk().await, Err(HelloError::Io(_))));
+}
+
+#[tokio::test]
+async fn a_failure_to_read_the_executable_is_reported_as_the_parents_error() {
+    let (upload, mut download) = transfer(3_000_000);
+    let broken = Zeros { left: 3_000_000, fails_at: Some(1_000_000) };
+    let parent = spawn_upload(upload, broken);
+    download.request().await.unwrap();
+    while download.next_chunk().await.is_ok_and(|chunk| chunk.is_some()) {}
+    assert!(matches!(parent.await.unwrap(), Err(UploadError::Source(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_times_out_when_the_parent_sends_nothing() {
+    let (_upload, mut download) = transfer(1);
+    download.request().await.unwrap();
+    assert!(matches!(download.next_chunk().await, Err(HelloError::Timeout)));
+}

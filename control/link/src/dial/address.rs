@@ -1,0 +1,61 @@
+//! The address of a parent, taken apart.
+
+use tokio_tungstenite::tungstenite::http::Uri;
+
+/// Returns whether [`dial`](super::dial) can parse this address.
+#[must_use]
+pub fn is_address(address: &str) -> bool {
+    Address::parse(address).is_some()
+}
+
+/// `ws://host:port` or `wss://host:port`.
+pub(super) struct Address {
+    /// Without the brackets of an IPv6 address.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Host and port as they are written.
+    pub(super) authority: String,
+    /// The scheme is `wss`: something in front of the parent terminates TLS.
+    pub(super) has_outer_tls: bool,
+}
+
+impl Address {
+    pub(super) fn parse(address: &str) -> Option<Self> {
+        let uri: Uri = address.parse().ok()?;
+        let (default_port, has_outer_tls) = match uri.scheme_str()? {
+            "ws" => (80, false),
+            "wss" => (443, true),
+            _ => return None,
+        };
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = uri.port_u16().unwrap_or(default_port);
+        let authority = uri.authority()?.to_string();
+        (!host.is_empty()).then_some(Self { host, port, authority, has_outer_tls })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_gives_the_default_port_and_tells_of_outer_tls() {
+        for (text, host, port, has_outer_tls) in [
+            ("ws://parent", "parent", 80, false),
+            ("ws://parent:4000/path", "parent", 4000, false),
+            ("wss://parent.example", "parent.example", 443, true),
+            ("wss://[2001:db8::1]:8443", "2001:db8::1", 8443, true),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+            assert_eq!(address.has_outer_tls, has_outer_tls, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_and_text_without_a_host_are_no_addresses() {
+        for text in ["", "parent", "parent:80", "http://parent", "ws://", "ws:///path"] {
+            assert!(!is_address(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The handle of a link. It is cheap to clone; the driver does the work.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::task::Poll;
+
+use flame_wire::EncodeError;
+use flame_wire::frame::StreamId;
+use flame_wire::mux::{Mux, Payload};
+use futures_util::future::poll_fn;
+
+use crate::state::{CloseRequest, LinkShared, StreamState};
+use crate::stream::{Stream, StreamError};
+
+/// One end of a link, for any number of tasks.
+#[derive(Clone)]
+pub struct Link {
+    shared: Arc<LinkShared>,
+}
+
+/// Why a link has ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkEnd {
+    /// This side closed the link.
+    #[error("closed by this side")]
+    Closed,
+    /// The peer closed the link.
+    #[error("closed by the other side")]
+    ClosedByPeer,
+    /// The socket broke, and no other replaced it within the reconnect timeout.
+    #[error("the connection was lost ({why}) and not resumed in time")]
+    Lost {
+        /// What happened to the last socket.
+        why: String,
+    },
+    /// This side gave the peer up, because the peer's instance has died or has to be stopped.
+    #[error("{why}")]
+    Aborted {
+        /// Why.
+        why: String,
+    },
+    /// The peer broke the protocol.
+    #[error("the other side broke the protocol: {why}")]
+    Violation {
+        /// How.
+        why: String,
+    },
+}
+
+/// The link has ended.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the link has ended: {0}")]
+pub struct LinkClosed(pub Arc<LinkEnd>);
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("end", &self.shared.lock().end).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(crate) fn new(mux: Mux) -> Self {
+        Self { shared: Arc::new(LinkShared::new(mux)) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<LinkShared> {
+        &self.shared
+    }
+
+    /// Opens a stream with its first message, and `siblings` more streams beside it. `guard` is
+    /// dropped when both sides have ended the first stream, or when the link ends.
+    ///
+    /// # Errors
+    /// [`StreamError`], also if `message` fails. Nothing was sent, and the guard has been dropped.
+    pub fn open(
+        &self,
+        siblings: usize,
+        guard: Option<Box<dyn Any + Send>>,
+        message: impl FnOnce(&[StreamId]) -> Result<(u8, Payload, bool), EncodeError>,
+    ) -> Result<(Stream, Vec<Stream>), StreamError> {
+        let (sent, stream, siblings) = {
+            let mut state = self.shared.lock();
+            state.check_open()?;
+            let (id, siblings) = state.mux.open(siblings)?;
+            let message = message(&siblings);
+            for id in &siblings {
+                state.streams.insert(*id, StreamState::default());
+            }
+            state.streams.insert(id, StreamState { guard, ..StreamState::default() });
+            let siblings = siblings.into_iter().map(|id| self.stream(id)).collect();
+            let sent = message
+                .map_err(StreamError::from)
+                .and_then(|(tag, payload, end)| Ok(state.mux.send(id, tag, payload, end)?));
+            (sent, self.stream(id), siblings)
+        };
+        self.shared.wake_driver();
+        // An error drops the handles, and that takes the lock, which must be free by then.
+        sent?;
+        Ok((stream, siblings))
+    }
+
+    /// Takes a stream that the peer opened beside another one, or `None` if it has ended already.
+    #[must_use]
+    pub fn claim(&self, id: StreamId) -> Option<Stream> {
+        let mut state = self.shared.lock();
+        if state.end.is_some() || !state.mux.claim(id) {
+            return None;
+        }
+        state.streams.insert(id, StreamState::default());
+        Some(self.stream(id))
+    }
+
+    pub(crate) fn stream(&self, id: StreamId) -> Stream {
+        Stream::new(self.clone(), id)
+    }
+
+    /// Sends a message on the control stream.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the link has ended.
+    pub fn send_control(&self, tag: u8, payload: Payload) -> Result<(), StreamError> {
+        let mut state = self.shared.lock();
+        state.check_open()?;
+        state.mux.send(StreamId::CONTROL, tag, payload, false)?;
+        drop(state);
+        self.shared.wake_driver();
+        Ok(())
+    }
+
+    /// Waits until the control stream has room, for messages that can wait. Only one task of a link
+    /// may wait at a time. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`LinkClosed`].
+    pub async fn control_writable(&self) -> Result<(), LinkClosed> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            state.check_open()?;
+            if state.mux.has_room(StreamId::CONTROL) {
+                return Poll::Ready(Ok(()));
+            }
+            state.control_writer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Ends the link once everything that is queued has been sent. Returns at once;
+    /// [`closed`](Self::closed) waits for the end.
+    pub fn close(&self) {
+        self.request_close(CloseRequest::Graceful);
+    }
+
+    /// Ends the link now. Every task that waits on it gets [`LinkEnd::Aborted`] with this reason.
+    pub fn abort(&self, why: impl Into<String>) {
+        self.request_close(CloseRequest::Abort(why.into()));
+    }
+
+    fn request_close(&self, request: CloseRequest) {
+        let mut state = self.shared.lock();
+        if !matches!(state.close_request, Some(CloseRequest::Abort(_))) {
+            state.close_request = Some(request);
+        }
+        drop(state);
+        self.shared.wake_driver();
+    }
+
+    /// The only open stream besides the control stream, or `None` if there are none or several.
+    #[must_use]
+    pub fn only_stream(&self) -> Option<StreamId> {
+        let state = self.shared.lock();
+        let mut ids = state.streams.keys();
+        ids.next().copied().filter(|_| ids.next().is_none())
+    }
+
+    /// Why the link has ended, or `None` if it is open.
+    #[must_use]
+    pub fn end(&self) -> Option<Arc<LinkEnd>> {
+        self.shared.lock().end.clone()
+    }
+
+    /// Waits until the link has ended. Cancel-safe.
+    pub async fn closed(&self) -> Arc<LinkEnd> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if let Some(end) = &state.end {
+                return Poll::Ready(end.clone());
+            }
+            if !state.closed_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.closed_wakers.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Returns whether two handles belong to the same link.
+    #[must_use]
+    pub fn same_link(&self, other: &Link) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}

@@ -3,14 +3,14 @@
 use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
+use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::calling::{state, table};
-use flame_runner_shim::code_sync::EXIT_NOT_SYNCED;
 use flame_runner_shim::context::{CallContext, process_depth, set_process_depth};
+use flame_runner_shim::exit_code::{EXIT_NOT_SYNCED, EXIT_REFUSED};
 use flame_runner_shim::host::{Host, ProcessHost};
-use flame_runner_shim::runner::{EXIT_REFUSED, Ended, IdlePredicate, Runner};
-use flame_runner_shim::started::started;
-use flame_runner_shim::{Connect, lifeline, lines, log, panics};
+use flame_runner_shim::runner::{Ended, IdlePredicate, Runner};
+use flame_runner_shim::{Connect, lifeline, log, log_writer, panics};
 use flame_wire::message::EndReason;
 use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
@@ -48,7 +48,7 @@ static IDLE: OnceLock<IdlePredicate> = OnceLock::new();
 /// ```
 #[must_use]
 pub fn is_runner() -> bool {
-    started().is_runner()
+    boot_variables().is_runner()
 }
 
 /// Whether this process was started as a runner and does not serve yet. It starts no pools then.
@@ -167,7 +167,7 @@ impl App {
         let _listening = listening.map_err(AppError::Signals)?;
         reached::set();
         let result = main().await;
-        lines::log().flush().await;
+        log_writer::global().flush().await;
         result
     }
 
@@ -190,7 +190,7 @@ async fn serve(text: &OsStr) -> Result<std::convert::Infallible, AppError> {
     let mut parent = FlameParent::decode(text)?;
     let host = host(parent.host).await?;
     // A parent that is gone already needs no runner.
-    if lifeline::keep() {
+    if lifeline::keep_tied() {
         // It is certain that the parent lives, be it stopped by Ctrl-Z or by a debugger: there is no
         // orphan to be ended. A parent that lives and has given this runner up stops it.
         parent.limits.reconnect_timeout_ms = parent.limits.reconnect_timeout_ms.max(FOREVER_MS);
@@ -227,11 +227,11 @@ async fn serve(text: &OsStr) -> Result<std::convert::Infallible, AppError> {
     let (reason, code) = match ended {
         Ended::Done { code, reason, .. } => (reason, code),
         Ended::Refused(refusal) => {
-            lines::say(format!("flame-aws: the parent refused this runner: {refusal}"));
+            log_writer::print_line(format!("flame-aws: the parent refused this runner: {refusal}"));
             (EndReason::ParentLost, EXIT_REFUSED)
         }
         Ended::NotSynced(error) => {
-            lines::say(format!(
+            log_writer::print_line(format!(
                 "flame-aws: this runner can't become its parent's executable: {error}"
             ));
             (EndReason::ParentLost, EXIT_NOT_SYNCED)
@@ -239,10 +239,12 @@ async fn serve(text: &OsStr) -> Result<std::convert::Infallible, AppError> {
         _ => (EndReason::ParentLost, EXIT_REFUSED),
     };
     if ![0, EXIT_REFUSED, EXIT_NOT_SYNCED].contains(&code) {
-        lines::say(format!("flame-aws: the runner ends with exit code {code}: {reason}"));
+        log_writer::print_line(format!(
+            "flame-aws: the runner ends with exit code {code}: {reason}"
+        ));
     }
     // Its last line says the same as the exit code, where its parent keeps the last lines of a child.
-    lines::log().flush().await;
+    log_writer::global().flush().await;
     host.shutdown(reason, code).await;
     // The host's shutdown of a process does not return.
     std::process::exit(code)
@@ -260,7 +262,7 @@ async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
 
 #[cfg(unix)]
 fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
-    let mut signals = flame_runner_shim::host::Signals::listen()?;
+    let mut signals = flame_runner_shim::host::TerminationSignals::listen()?;
     tokio::spawn(async move { while to.send(signals.recv().await).is_ok() {} });
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use flame_link::{Chunks, Greeting, OfferError};
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::code::{CodeHash, CodeHasher, MAX_CODE, Offer, Wish, target};
 use flame_wire::ids::BuildId;
 use tokio::sync::OnceCell;
@@ -70,7 +70,7 @@ impl Code {
                 Wish::Failed(why) => why.clone(),
                 _ => {
                     let took = begun.elapsed();
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::info!(%runner, %build, ?took, "a runner of another build becomes this");
                     });
                     return;
@@ -85,7 +85,7 @@ impl Code {
             Err(_) => return,
         };
         let why = away.clone();
-        lines::event(move || {
+        log_writer::event(move || {
             tracing::warn!(%runner, %build, why, "a runner can't become this executable");
         });
         let _ = door.first.send(Err(Away::NotSynced(away))).await;

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flame_link::{Greeting, HelloError, Io, ServerKey, accept, in_memory};
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::hello::{Hello, NoSync, Refusal};
 use flame_wire::ids::BuildId;
 use flame_wire::parent::HostKind;
@@ -110,7 +110,7 @@ impl Listener {
                     }));
                 }
                 Err(error) => {
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::warn!(%error, "the listener for runners can't take a socket");
                     });
                     tokio::time::sleep(OUT_OF_SOCKETS).await;
@@ -153,7 +153,7 @@ impl Listener {
             Err(refusal) => {
                 let runner = greeting.hello.runner;
                 let why = refusal.clone();
-                lines::event(
+                log_writer::event(
                     move || tracing::warn!(%runner, refusal = %why, "a runner is refused"),
                 );
                 // It proved that it is ours, so this is why its boot has failed.

@@ -67,25 +67,25 @@ pub fn build_id() -> Result<&'static BuildId, &'static BuildIdError> {
 /// `None` for anything but a 64-bit little-endian ELF file with such a note.
 #[must_use]
 pub fn parse(executable: &[u8]) -> Option<BuildId> {
-    noted(&mut io::Cursor::new(executable))
+    from_gnu_note(&mut io::Cursor::new(executable))
 }
 
 fn find<R: Read + Seek>(
-    named: Option<OsString>,
+    name_override: Option<OsString>,
     open: impl FnOnce() -> io::Result<R>,
 ) -> Result<BuildId, BuildIdError> {
-    if let Some(name) = named.filter(|name| !name.is_empty()) {
+    if let Some(name) = name_override.filter(|name| !name.is_empty()) {
         return name.into_string().map(BuildId::new).map_err(|_| BuildIdError::OverrideNotText);
     }
     let mut file = open().map_err(BuildIdError::Unreadable)?;
-    if let Some(id) = noted(&mut file) {
+    if let Some(id) = from_gnu_note(&mut file) {
         return Ok(id);
     }
     let hash = content::hash(&mut file).map_err(BuildIdError::Unreadable)?;
     Ok(BuildId::new(format!("file-{}", hex(&hash))))
 }
 
-fn noted<R: Read + Seek>(file: &mut R) -> Option<BuildId> {
+fn from_gnu_note<R: Read + Seek>(file: &mut R) -> Option<BuildId> {
     elf::build_id_note(file).map(|id| BuildId::new(format!("gnu-{}", hex(&id))))
 }
 

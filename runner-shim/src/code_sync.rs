@@ -37,7 +37,7 @@ mod cache;
 #[cfg(unix)]
 mod tests;
 
-use crate::started::started;
+use crate::boot_variables::boot_variables;
 use cache::{Cache, Executable};
 
 /// The variable that names the folder for fetched executables. Default: a folder of the user's own,
@@ -45,12 +45,10 @@ use cache::{Cache, Executable};
 pub const FOLDER_ENV: &str = "FLAME_CODE_DIR";
 /// The variable that says that a runner was made by a sync: `<hash>/<runner>`.
 pub const MARK_ENV: &str = "FLAME_SYNCED";
-/// Exit code: the runner was to become its parent's executable, and could not; see its message.
-pub const EXIT_NOT_SYNCED: i32 = 85;
 
 /// How often, and after which pause, an executable is tried that somebody has open for writing: a
 /// child that is just being started may have inherited the descriptor.
-const BUSY_TRIES: u32 = 20;
+const BUSY_ATTEMPTS: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(25);
 
 /// Why a runner can't become its parent's executable.
@@ -176,7 +174,7 @@ enum Unable {
 impl CodeSync {
     /// As the environment has it.
     pub(crate) fn of(runner: RunnerRef, host: HostKind) -> Self {
-        let mark = started().mark().and_then(|mark| mark.to_str());
+        let mark = boot_variables().synced_mark().and_then(|mark| mark.to_str());
         let folder = std::env::var_os(FOLDER_ENV).filter(|folder| !folder.is_empty());
         Self { runner, unable: unable(runner, host, mark), folder }
     }
@@ -189,13 +187,13 @@ impl CodeSync {
     /// Has the executable that was offered in the cache; what is to be done with it comes next.
     /// The parent is told of it, and of failures. A future that is dropped removes its draft; a
     /// process that is killed leaves it to a later sync.
-    pub(crate) async fn accept(&self, mut offered: Offered) -> Result<Synced, SyncError> {
-        match self.have(&mut offered).await {
+    pub(crate) async fn accept(&self, mut offered: Offered) -> Result<SyncedExecutable, SyncError> {
+        match self.ensure(&mut offered).await {
             Ok(executable) => {
                 // The parent loses nothing but a line of its log.
                 let _ = offered.taken().await;
                 let mark = format!("{}/{}", executable.hash(), self.runner);
-                Ok(Synced { executable, mark, offered })
+                Ok(SyncedExecutable { executable, mark, offered })
             }
             Err(error @ SyncError::Cut(_)) => Err(error),
             Err(error) => {
@@ -205,14 +203,14 @@ impl CodeSync {
         }
     }
 
-    async fn have(&self, offered: &mut Offered) -> Result<Executable, SyncError> {
+    async fn ensure(&self, offered: &mut Offered) -> Result<Executable, SyncError> {
         match self.unable {
             Some(Unable::Host(host)) => return Err(SyncError::Host(host)),
             Some(Unable::Again) => return Err(SyncError::Again),
             None => {}
         }
         let offer = offered.offer().clone();
-        fits(&offer)?;
+        check_offer(&offer)?;
         let folder = self.folder.clone();
         let cache = blocking(move || Cache::open(folder)).await?;
         let (at, wanted) = (cache.clone(), offer.clone());
@@ -221,7 +219,7 @@ impl CodeSync {
         }
         tracing::info!(build = %offer.build, bytes = offer.len, "fetches its parent's executable");
         let at = cache.clone();
-        let (mut draft, _scrap) = blocking(move || at.draft(&offer)).await?;
+        let (mut draft, _draft_guard) = blocking(move || at.draft(&offer)).await?;
         offered.ask().await.map_err(SyncError::Cut)?;
         while let Some(chunk) = offered.chunk().await.map_err(SyncError::Cut)? {
             draft = blocking(move || draft.add(&chunk)).await?;
@@ -237,24 +235,24 @@ impl CodeSync {
 
 /// What this process is to become.
 #[derive(Debug)]
-pub struct Synced {
+pub struct SyncedExecutable {
     executable: Executable,
     mark: String,
     /// Closed by the kernel when this process is another; open to say that it can't be.
     offered: Offered,
 }
 
-impl Synced {
+impl SyncedExecutable {
     /// Becomes it; returns only where that fails. Everything of this process ends at once: what it
     /// has buffered is written out before.
     pub(crate) async fn exec(self) -> SyncError {
         crate::host::flush_stdio();
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             let error = self.executable.exec(&self.mark);
             let busy = error.kind() == io::ErrorKind::ExecutableFileBusy;
-            tries += 1;
-            if !busy || tries == BUSY_TRIES {
+            attempts += 1;
+            if !busy || attempts == BUSY_ATTEMPTS {
                 let file = self.executable.path().to_owned();
                 let error = SyncError::Exec { file, source: error };
                 self.offered.failed(&error.to_string()).await;
@@ -277,7 +275,7 @@ fn unable(runner: RunnerRef, host: HostKind, mark: Option<&str>) -> Option<Unabl
 }
 
 /// Whether the offer is for this host.
-fn fits(offer: &Offer) -> Result<(), SyncError> {
+fn check_offer(offer: &Offer) -> Result<(), SyncError> {
     let ours = code::target();
     if offer.target != ours {
         return Err(SyncError::OtherTarget { ours, theirs: offer.target.clone() });

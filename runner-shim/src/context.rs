@@ -6,7 +6,7 @@ use std::time::Instant;
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::trace::TraceContext;
 
-use crate::started::started;
+use crate::boot_variables::boot_variables;
 
 tokio::task_local! {
     static CALL: CallContext;
@@ -20,7 +20,7 @@ static DEPTH: AtomicU8 = AtomicU8::new(0);
 #[must_use]
 pub fn process_depth() -> u8 {
     match DEPTH.load(Ordering::Relaxed) {
-        0 => started().depth(),
+        0 => boot_variables().depth(),
         depth => depth,
     }
 }
@@ -56,11 +56,11 @@ impl CallContext {
         CALL.try_with(|context| *context).ok()
     }
 
-    pub(crate) async fn around<F: Future>(self, function: F) -> F::Output {
+    pub(crate) async fn scope<F: Future>(self, function: F) -> F::Output {
         CALL.scope(self, function).await
     }
 
-    pub(crate) fn around_blocking<T>(self, function: impl FnOnce() -> T) -> T {
+    pub(crate) fn sync_scope<T>(self, function: impl FnOnce() -> T) -> T {
         CALL.sync_scope(self, function)
     }
 }

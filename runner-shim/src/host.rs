@@ -70,7 +70,7 @@ impl Host for ProcessHost {
     }
 
     fn instance(&self) -> String {
-        instance_of_pid(std::process::id())
+        process_instance_name(std::process::id())
     }
 
     /// Writes out standard output and error, for one second at most, and leaves the process.
@@ -85,7 +85,7 @@ impl Host for ProcessHost {
 
 /// The instance name of a process, as [`ProcessHost`] states it and the process backend expects it.
 #[must_use]
-pub fn instance_of_pid(pid: u32) -> String {
+pub fn process_instance_name(pid: u32) -> String {
     format!("pid-{pid}")
 }
 
@@ -120,16 +120,16 @@ impl Host for LocalHost {
 
 /// The signals that ask a process to end: SIGTERM and SIGINT.
 ///
-/// From the first [`Signals::listen`] on, the process no longer ends by itself on either.
+/// From the first [`TerminationSignals::listen`] on, the process no longer ends by itself on either.
 #[cfg(unix)]
 #[derive(Debug)]
-pub struct Signals {
+pub struct TerminationSignals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl Signals {
+impl TerminationSignals {
     /// Starts to listen.
     ///
     /// # Errors

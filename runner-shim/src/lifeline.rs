@@ -33,7 +33,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::started::started;
+use crate::boot_variables::boot_variables;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -48,7 +48,7 @@ mod tests;
 pub const ENV: &str = "FLAME_LIFELINE";
 
 /// Whether this process is tied to its parent.
-static HELD: AtomicBool = AtomicBool::new(false);
+static TIED: AtomicBool = AtomicBool::new(false);
 
 /// What a parent sets [`ENV`] to for a child that is to be called `name` where processes are listed;
 /// 15 bytes of it count.
@@ -64,46 +64,46 @@ pub fn value(name: &str) -> String {
 ///
 /// On Linux this has happened before `main`; runners call it all the same, for platforms where it
 /// has not.
-pub fn hold() -> bool {
-    if !is_held()
+pub fn tie() -> bool {
+    if !is_tied()
         && let Some((parent, name)) = named()
     {
         #[cfg(target_os = "linux")]
-        let held = linux::tie(parent) && {
+        let tied = linux::tie(parent) && {
             terminal::leave(parent);
-            linux::take_name(&name);
+            linux::set_name(&name);
             true
         };
         #[cfg(not(target_os = "linux"))]
-        let held = {
+        let tied = {
             let _ = name;
             polling::tie(parent)
         };
-        HELD.store(held, Ordering::Release);
+        TIED.store(tied, Ordering::Release);
     }
-    is_held()
+    is_tied()
 }
 
 /// Ties this process as [`hold`] does, and keeps it tied, whatever the app has done in the meantime,
 /// or does later, to its user and group. Returns whether it is tied.
-pub fn keep() -> bool {
-    let held = hold();
+pub fn keep_tied() -> bool {
+    let tied = tie();
     #[cfg(target_os = "linux")]
-    if held && let Some((parent, _)) = named() {
-        linux::keep(parent);
+    if tied && let Some((parent, _)) = named() {
+        linux::keep_tied(parent);
     }
-    held
+    tied
 }
 
 /// Whether this process is tied to its parent.
 #[must_use]
-pub fn is_held() -> bool {
-    HELD.load(Ordering::Acquire)
+pub fn is_tied() -> bool {
+    TIED.load(Ordering::Acquire)
 }
 
 /// The parent's pid and this process's name in [`ENV`]. Text that is no pid ties to nobody.
 fn named() -> Option<(i32, String)> {
-    let (pid, name) = started().lifeline()?.to_str()?.split_once(' ')?;
+    let (pid, name) = boot_variables().lifeline()?.to_str()?.split_once(' ')?;
     let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
     Some((pid, name.to_owned()))
 }

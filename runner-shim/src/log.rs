@@ -24,7 +24,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use self::text::Text;
+use self::text::EventText;
 use crate::context::CallContext;
 
 mod sink;
@@ -32,14 +32,14 @@ mod sink;
 mod tests;
 mod text;
 
-pub use sink::{Attached, Sink};
+pub use sink::{LogSink, LogSinkGuard};
 
 /// The variable that sets the lowest level that is sent: `error`, `warn`, `info`, `debug`, `trace`
 /// or `off`. Default: `info`.
 pub const ENV: &str = "FLAME_LOG";
 
 /// Crates whose DEBUG and TRACE events come from sending, records included.
-const SENDERS: [&str; 9] = [
+const TRANSPORT_CRATES: [&str; 9] = [
     "flame_link",
     "flame_runner_shim",
     "flame_wire",
@@ -54,23 +54,23 @@ const SENDERS: [&str; 9] = [
 /// What is not a level, in [`ENV`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("FLAME_LOG={0:?} is no level; use error, warn, info, debug, trace or off")]
-pub struct BadLevel(String);
+pub struct LogLevelError(String);
 
 /// The level that [`ENV`] asks for.
 ///
 /// # Errors
 ///
-/// [`BadLevel`] names what to write instead.
-pub fn level_from_env() -> Result<LevelFilter, BadLevel> {
+/// [`LogLevelError`] names what to write instead.
+pub fn level_from_env() -> Result<LevelFilter, LogLevelError> {
     std::env::var_os(ENV).map_or(Ok(LevelFilter::INFO), |name| level(&name.to_string_lossy()))
 }
 
-fn level(name: &str) -> Result<LevelFilter, BadLevel> {
+fn level(name: &str) -> Result<LevelFilter, LogLevelError> {
     if name.is_empty() {
         return Ok(LevelFilter::INFO);
     }
     // `LevelFilter` would also take numbers, of which nobody knows the direction.
-    let bad = || BadLevel(name.to_owned());
+    let bad = || LogLevelError(name.to_owned());
     if !name.chars().all(char::is_alphabetic) {
         return Err(bad());
     }
@@ -82,7 +82,7 @@ fn level(name: &str) -> Result<LevelFilter, BadLevel> {
 ///
 /// The app's own subscriber is left alone: what it prints reaches the parent by way of the
 /// process's output.
-pub fn install_if_unset(sink: impl Into<Sink>) -> bool {
+pub fn install_if_unset(sink: impl Into<LogSink>) -> bool {
     if tracing::dispatcher::has_been_set() {
         return false;
     }
@@ -101,13 +101,13 @@ pub fn install_if_unset(sink: impl Into<Sink>) -> bool {
 /// own: give it one with [`Layer::with_filter`].
 #[derive(Debug)]
 pub struct RunnerLog {
-    sink: Sink,
+    sink: LogSink,
 }
 
 impl RunnerLog {
     /// A layer that gives its records to `sink`, whose capacity bounds what may wait for the link.
     #[must_use]
-    pub fn new(sink: impl Into<Sink>) -> Self {
+    pub fn new(sink: impl Into<LogSink>) -> Self {
         Self { sink: sink.into() }
     }
 
@@ -121,14 +121,14 @@ impl RunnerLog {
 impl<S: Subscriber> Layer<S> for RunnerLog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        if *metadata.level() >= tracing::Level::DEBUG && is_sender(metadata.target()) {
+        if *metadata.level() >= tracing::Level::DEBUG && is_transport(metadata.target()) {
             return;
         }
-        let Some(_writing) = Writing::begin() else {
+        let Some(_writing) = RecursionGuard::begin() else {
             self.sink.dropped_one();
             return;
         };
-        let mut text = Text::new(MAX_LOG_TEXT);
+        let mut text = EventText::new(MAX_LOG_TEXT);
         event.record(&mut text);
         self.sink.send(LogRecord {
             call: CallContext::current().map(|context| context.call.0),
@@ -140,29 +140,29 @@ impl<S: Subscriber> Layer<S> for RunnerLog {
 }
 
 /// Held while this thread writes an event down.
-struct Writing;
+struct RecursionGuard;
 
-impl Writing {
+impl RecursionGuard {
     fn begin() -> Option<Self> {
         // A thread that is being torn down logs no more.
-        let first = WRITING.try_with(|writing| !writing.replace(true)).unwrap_or(false);
+        let first = RECORDING.try_with(|writing| !writing.replace(true)).unwrap_or(false);
         first.then_some(Self)
     }
 }
 
-impl Drop for Writing {
+impl Drop for RecursionGuard {
     fn drop(&mut self) {
-        let _ = WRITING.try_with(|writing| writing.set(false));
+        let _ = RECORDING.try_with(|writing| writing.set(false));
     }
 }
 
 thread_local! {
-    static WRITING: Cell<bool> = const { Cell::new(false) };
+    static RECORDING: Cell<bool> = const { Cell::new(false) };
 }
 
-fn is_sender(target: &str) -> bool {
+fn is_transport(target: &str) -> bool {
     let name = target.split_once("::").map_or(target, |(name, _)| name);
-    SENDERS.contains(&name)
+    TRANSPORT_CRATES.contains(&name)
 }
 
 fn wire_level(level: tracing::Level) -> Level {

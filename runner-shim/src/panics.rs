@@ -35,19 +35,19 @@ mod frames;
 #[cfg(test)]
 mod tests;
 
-type Payload = Box<dyn Any + Send>;
-type Panicked = (Payload, Option<Kept>);
+type PanicPayload = Box<dyn Any + Send>;
+type Panicked = (PanicPayload, Option<PanicDetails>);
 
 thread_local! {
     /// Calls that this thread is inside of: more than one when a call is run within another.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// What the hook kept of this thread's last panic inside a call.
-    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    static DETAILS: RefCell<Option<PanicDetails>> = const { RefCell::new(None) };
 }
 
 /// What the hook knows and the payload does not.
 #[derive(Debug)]
-struct Kept {
+struct PanicDetails {
     message: String,
     location: Option<String>,
     backtrace: Backtrace,
@@ -62,7 +62,7 @@ pub fn install() {
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            keep(info);
+            capture(info);
             previous(info);
         }));
     });
@@ -83,14 +83,14 @@ pub async fn catch<F: Future>(call: F) -> Result<F::Output, Failure> {
 ///
 /// As [`PanicScope::catch`].
 pub fn catch_blocking<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
-    guarded(work).map_err(|(payload, kept)| failure(payload, kept))
+    catch_with_details(work).map_err(|(payload, details)| failure(payload, details))
 }
 
 /// Ties the parts of one call together that run on different threads at once: the future that
 /// [`PanicScope::catch`] watches, and the blocking thread whose panic that future resumes.
 #[derive(Debug, Default)]
 pub struct PanicScope {
-    elsewhere: Mutex<Option<Kept>>,
+    on_blocking_thread: Mutex<Option<PanicDetails>>,
 }
 
 impl PanicScope {
@@ -109,7 +109,7 @@ impl PanicScope {
     pub async fn catch<F: Future>(&self, call: F) -> Result<F::Output, Failure> {
         let mut slot = pin!(Some(call));
         let output = poll_fn(|cx| {
-            let polled = guarded(|| match slot.as_mut().as_pin_mut() {
+            let polled = catch_with_details(|| match slot.as_mut().as_pin_mut() {
                 Some(call) => call.poll(cx),
                 // The slot is emptied only once this has been awaited.
                 None => Poll::Pending,
@@ -120,10 +120,10 @@ impl PanicScope {
             }
         })
         .await;
-        let dropped = guarded(|| slot.set(None));
-        output.and_then(|output| dropped.map(|()| output)).map_err(|(payload, kept)| {
-            let elsewhere = self.elsewhere().take();
-            failure(payload, kept.or(elsewhere))
+        let dropped = catch_with_details(|| slot.set(None));
+        output.and_then(|output| dropped.map(|()| output)).map_err(|(payload, details)| {
+            let on_blocking_thread = self.on_blocking_thread().take();
+            failure(payload, details.or(on_blocking_thread))
         })
     }
 
@@ -134,15 +134,15 @@ impl PanicScope {
     ///
     /// With the panic of `work`.
     pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        guarded(work).unwrap_or_else(|(payload, kept)| {
-            *self.elsewhere() = kept;
+        catch_with_details(work).unwrap_or_else(|(payload, details)| {
+            *self.on_blocking_thread() = details;
             panic::resume_unwind(payload)
         })
     }
 
-    fn elsewhere(&self) -> MutexGuard<'_, Option<Kept>> {
+    fn on_blocking_thread(&self) -> MutexGuard<'_, Option<PanicDetails>> {
         // Nothing can panic while it is locked: each use is one assignment.
-        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+        self.on_blocking_thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,24 +152,24 @@ pub fn in_call() -> bool {
     DEPTH.get() > 0
 }
 
-fn keep(info: &PanicHookInfo<'_>) {
+fn capture(info: &PanicHookInfo<'_>) {
     // A thread that is being torn down has no marks any more, and no call either.
     if DEPTH.try_with(Cell::get).unwrap_or(0) == 0 {
         return;
     }
-    let kept = Kept {
+    let details = PanicDetails {
         message: message(info.payload()),
         location: info.location().map(ToString::to_string),
         backtrace: Backtrace::force_capture(),
     };
-    // Only a panic while `KEPT` is borrowed fails here, and none of its users can panic.
-    let _ = KEPT.try_with(|slot| slot.try_borrow_mut().map(|mut slot| *slot = Some(kept)));
+    // Only a panic while `DETAILS` is borrowed fails here, and none of its users can panic.
+    let _ = DETAILS.try_with(|slot| slot.try_borrow_mut().map(|mut slot| *slot = Some(details)));
 }
 
 /// Runs `work` on a marked thread.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    struct Mark;
-    impl Drop for Mark {
+fn catch_with_details<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    struct DepthGuard;
+    impl Drop for DepthGuard {
         fn drop(&mut self) {
             DEPTH.set(DEPTH.get().saturating_sub(1));
         }
@@ -177,26 +177,26 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     let depth = DEPTH.get();
     if depth == 0 {
         // What an earlier call's panic left behind when the app caught it by itself.
-        KEPT.take();
+        DETAILS.take();
     }
     DEPTH.set(depth.saturating_add(1));
-    let mark = Mark;
+    let guard = DepthGuard;
     // The work is dropped unseen after a panic: no broken state of it is ever observed.
     let caught =
         panic::catch_unwind(AssertUnwindSafe(|| frames::flame_begin_short_backtrace(work)));
-    drop(mark);
-    caught.map_err(|payload| (payload, KEPT.take()))
+    drop(guard);
+    caught.map_err(|payload| (payload, DETAILS.take()))
 }
 
-fn failure(payload: Payload, kept: Option<Kept>) -> Failure {
+fn failure(payload: PanicPayload, details: Option<PanicDetails>) -> Failure {
     let message = message(&*payload);
     // A payload's destructor is the app's code and may panic in its turn; it has been heard.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
     // A panic that the app caught by itself leaves its traces behind; a payload that it resumed
     // later without the hook must not be given them.
-    let (location, backtrace) = match kept {
-        Some(kept) if kept.message == message => {
-            (kept.location, frames::of_the_call(&kept.backtrace))
+    let (location, backtrace) = match details {
+        Some(details) if details.message == message => {
+            (details.location, frames::of_the_call(&details.backtrace))
         }
         _ => (None, None),
     };

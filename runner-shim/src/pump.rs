@@ -13,47 +13,47 @@ use flame_link::{Stream, StreamError};
 use flame_wire::failure::Failure;
 use flame_wire::message::Tag;
 
-use crate::calling::channel::{Inlet, Outlet};
+use crate::calling::channel::{InboundMessages, OutboundMessages};
 use crate::calling::{ChannelEnd, ChannelError};
-use crate::tails::{Stage, Tail};
+use crate::runner::channel_drain::{DrainHandle, DrainStage};
 
 const CUT_OFF: &str = "its runner ended before the channel did; messages may be missing";
 
 /// Moves messages until the channel has ended on either side.
 pub async fn pump(end: ChannelEnd, stream: Stream) {
-    pump_tail(end, stream, Tail::NONE).await;
+    pump_draining(end, stream, DrainHandle::NONE).await;
 }
 
 /// As [`pump`], on a runner, which delivers what its channels have accepted before it leaves.
-pub(crate) async fn pump_tail(end: ChannelEnd, stream: Stream, tail: Tail) {
+pub(crate) async fn pump_draining(end: ChannelEnd, stream: Stream, drain: DrainHandle) {
     match end {
-        ChannelEnd::Send(outlet) => send(outlet, stream, tail).await,
-        ChannelEnd::Recv(inlet) => {
-            drop(tail);
-            receive(inlet, stream).await;
+        ChannelEnd::Send(outbound) => send(outbound, stream, drain).await,
+        ChannelEnd::Recv(inbound) => {
+            drop(drain);
+            receive(inbound, stream).await;
         }
     }
 }
 
-async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
-    stream.limit(outlet.capacity());
-    let mut stage = Stage::Open;
+async fn send(mut outbound: OutboundMessages, stream: Stream, mut drain: DrainHandle) {
+    stream.limit(outbound.capacity());
+    let mut stage = DrainStage::Open;
     loop {
         let next = async {
             stream.room().await?;
             tokio::select! {
-                message = outlet.recv() => Ok(Some(message)),
+                message = outbound.recv() => Ok(Some(message)),
                 // Asking for room again gives the reason.
                 () = stream.reset_by_peer() => Ok(None),
             }
         };
         let next = tokio::select! {
             biased;
-            now = tail.after(stage) => {
-                if now == Stage::Cut {
-                    return cut(outlet, &stream);
+            now = drain.wait_past(stage) => {
+                if now == DrainStage::Aborted {
+                    return abort(outbound, &stream);
                 }
-                outlet.close();
+                outbound.close();
                 stage = now;
                 continue;
             }
@@ -68,16 +68,17 @@ async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
-            return refuse(outlet, error);
+            return close_senders(outbound, error);
         }
     }
     let covered = tokio::select! {
         biased;
-        _ = tail.after(Stage::Closing) => return cut(outlet, &stream),
+        _ = drain.wait_past(DrainStage::Draining) => return abort(outbound, &stream),
         covered = stream.covered() => covered,
     };
     // The end is clean only if the senders meant it.
-    let last = if outlet.has_senders() { cut_off() } else { Some((Tag::Done, Bytes::new())) };
+    let last =
+        if outbound.has_senders() { cut_off_message() } else { Some((Tag::Done, Bytes::new())) };
     if let (Ok(()), Some((tag, body))) = (covered, last)
         && stream.send_now(tag.into(), body.into(), true).is_ok()
     {
@@ -86,14 +87,14 @@ async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
 }
 
 /// The last message of a channel that ends before its senders did.
-fn cut_off() -> Option<(Tag, Bytes)> {
+fn cut_off_message() -> Option<(Tag, Bytes)> {
     Failure::Cancelled.encode().ok().map(|body| (Tag::Failed, body))
 }
 
 /// Tells the receiver, in place of what is not delivered, that there is no time left for it.
-fn cut(outlet: Outlet, stream: &Stream) {
-    outlet.fail(ChannelError::Lost { reason: CUT_OFF.to_owned() });
-    if let Some((tag, body)) = cut_off()
+fn abort(outbound: OutboundMessages, stream: &Stream) {
+    outbound.fail(ChannelError::Lost { reason: CUT_OFF.to_owned() });
+    if let Some((tag, body)) = cut_off_message()
         && stream.conclude(tag.into(), body.into()).is_ok()
     {
         stream.linger();
@@ -101,46 +102,46 @@ fn cut(outlet: Outlet, stream: &Stream) {
 }
 
 /// A receiver that is gone on purpose just closes the channel; all else is a loss.
-fn refuse(outlet: Outlet, error: StreamError) {
+fn close_senders(outbound: OutboundMessages, error: StreamError) {
     if !matches!(error, StreamError::Reset) {
-        outlet.fail(ChannelError::Lost { reason: error.to_string() });
+        outbound.fail(ChannelError::Lost { reason: error.to_string() });
     }
 }
 
-async fn receive(inlet: Inlet, mut stream: Stream) {
-    stream.limit(inlet.capacity());
+async fn receive(inbound: InboundMessages, mut stream: Stream) {
+    stream.limit(inbound.capacity());
     stream.read_later();
     loop {
         let message = tokio::select! {
             message = stream.receive() => message,
-            read = inlet.read() => {
+            read = inbound.read() => {
                 stream.has_read(read);
                 continue;
             }
-            () = inlet.closed() => return,
+            () = inbound.closed() => return,
         };
         match message {
             Ok(Some(message)) if message.tag == u8::from(Tag::Item) => {
-                if inlet.send(message.body).await.is_err() {
+                if inbound.send(message.body).await.is_err() {
                     return;
                 }
             }
             // Dropping the stream ends its other direction, which carries nothing.
-            Ok(Some(message)) if message.tag == u8::from(Tag::Done) => return inlet.finish(),
+            Ok(Some(message)) if message.tag == u8::from(Tag::Done) => return inbound.finish(),
             Ok(Some(message)) if message.tag == u8::from(Tag::Failed) => {
-                return lose(inlet, CUT_OFF);
+                return fail_receiver(inbound, CUT_OFF);
             }
-            Ok(_) => return lose(inlet, "the other side broke the protocol"),
+            Ok(_) => return fail_receiver(inbound, "the other side broke the protocol"),
             Err(StreamError::Reset) => {
-                return lose(inlet, "the work that had the other end is gone");
+                return fail_receiver(inbound, "the work that had the other end is gone");
             }
-            Err(error) => return lose(inlet, &error.to_string()),
+            Err(error) => return fail_receiver(inbound, &error.to_string()),
         }
     }
 }
 
-fn lose(inlet: Inlet, reason: &str) {
-    inlet.fail(ChannelError::Lost { reason: reason.to_owned() });
+fn fail_receiver(inbound: InboundMessages, reason: &str) {
+    inbound.fail(ChannelError::Lost { reason: reason.to_owned() });
 }
 
 #[cfg(test)]

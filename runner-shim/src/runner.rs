@@ -22,32 +22,38 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::code_sync::{CodeSync, SyncError, Synced};
-use crate::dialling::{Connect, Dialler, Reached, Unreached};
+pub use self::dialling::Connect;
+use self::dialling::{DialError, DialOutcome, Dialler};
+use self::serving::{CallHandler, Calls};
+use self::terminator::{Action, Config, Event, Terminator};
+use crate::code_sync::{CodeSync, SyncError, SyncedExecutable};
 use crate::host::Host;
-use crate::lines;
-use crate::serving::{Calls, Ear};
-use crate::starvation;
-use crate::terminator::{Action, Event, Limits, Terminator};
+use crate::log_writer;
 
-/// Exit code: the parent refused this runner; see its message.
-pub const EXIT_REFUSED: i32 = 84;
+pub(crate) mod channel_drain;
+mod dialling;
+mod held_values;
+mod serving;
+pub(crate) mod terminator;
+#[cfg(test)]
+mod tests;
+mod watchdog;
 
 /// How long the idle predicate may take; no answer means that the runner stays.
-const PREDICATE_PATIENCE: Duration = Duration::from_secs(10);
+const PREDICATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long channels, answers and the goodbye may take to get out; or what is left of the shutdown
 /// window, if that is longer.
-const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of that is kept free to tell the receivers what is lost: at most half.
-const TELLING: Duration = Duration::from_secs(1);
+const LOSS_NOTICE_TIME: Duration = Duration::from_secs(1);
 /// What is kept free before the host's deadline, to leave in order.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
+const EXIT_MARGIN: Duration = Duration::from_secs(1);
 /// What is kept free between the end of the shutdown window and the kill that follows a signal: at most
 /// half of the time in between. Answers, goodbye and exit must fit in.
 const KILL_MARGIN: Duration = Duration::from_secs(5);
 /// How long functions may take to notice that their calls are over: before the goodbye, and once
 /// more where the process goes on.
-const SETTLING: Duration = Duration::from_secs(1);
+const FUNCTION_END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the app says to "may this idle runner go?".
 pub type IdlePredicate = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -90,7 +96,7 @@ pub enum Ended {
         calls: u64,
         /// Functions that run on although their calls are over; known only where the host
         /// [is reused](Host::is_reused). They are plain ones, or block: nothing can stop them.
-        left: usize,
+        still_running: usize,
     },
     /// The parent would not have it.
     Refused(Refusal),
@@ -103,7 +109,7 @@ impl Runner {
     /// Lives. The caller shuts the host down after it.
     pub async fn run(self) -> Ended {
         let limits = &self.parent.limits;
-        let _watch = self.watch();
+        let _watchdog = self.watch();
         let expires_in = self.host.expires_in();
         let now = Instant::now();
         let until = |margin| now.checked_add(expires_in?.saturating_sub(margin));
@@ -112,7 +118,7 @@ impl Runner {
         let calls = Calls::new(self.parent.runner, limits.max_depth, events.clone());
         let terminator = Terminator::new(
             now.into_std(),
-            Limits {
+            Config {
                 failsafe: Duration::from_millis(limits.failsafe_ms),
                 reconnect_timeout: Duration::from_millis(limits.reconnect_timeout_ms),
                 idle: limits.idle_ms.map(Duration::from_millis),
@@ -140,7 +146,7 @@ impl Runner {
             life: entropy::fresh().map_or_else(|_| rand::random(), u64::from_le_bytes),
         };
         let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
-        Life {
+        RunnerDriver {
             config: link_config(&self.parent),
             runner: self,
             calls,
@@ -148,7 +154,7 @@ impl Runner {
             inbox,
             terminator,
             synced: None,
-            last_moment: until(LAST_MOMENT),
+            latest_end: until(EXIT_MARGIN),
             link: None,
             driver: None,
             forwarder: None,
@@ -158,7 +164,7 @@ impl Runner {
     }
 
     /// Watches the runtime, where it is the runner's own.
-    fn watch(&self) -> Option<starvation::Watch> {
+    fn watch(&self) -> Option<watchdog::Watchdog> {
         if self.host.kind() == HostKind::Local {
             return None;
         }
@@ -166,7 +172,7 @@ impl Runner {
         let keepalive_timeout = Duration::from_millis(self.parent.limits.keepalive_timeout_ms);
         let limit =
             (keepalive_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
-        starvation::watch(limit, |complaint| lines::say(format!("flame: {complaint}")))
+        watchdog::watch(limit, |complaint| log_writer::print_line(format!("flame: {complaint}")))
     }
 }
 
@@ -183,7 +189,7 @@ pub fn link_config(parent: &FlameParent) -> LinkConfig {
     }
 }
 
-struct Life {
+struct RunnerDriver {
     runner: Runner,
     config: LinkConfig,
     calls: Arc<Calls>,
@@ -191,33 +197,33 @@ struct Life {
     inbox: mpsc::UnboundedReceiver<Event>,
     terminator: Terminator,
     /// What this process becomes next.
-    synced: Option<Synced>,
+    synced: Option<SyncedExecutable>,
     /// When the host ends this life, or shortly before.
-    last_moment: Option<Instant>,
+    latest_end: Option<Instant>,
     link: Option<Link>,
     driver: Option<JoinHandle<()>>,
     /// Passes the log on.
     forwarder: Option<JoinHandle<()>>,
 }
 
-impl Life {
+impl RunnerDriver {
     async fn run(mut self, dialler: &Dialler) -> Ended {
-        let mut ended = self.live(dialler).await;
+        let mut ended = self.drive(dialler).await;
         if self.runner.host.is_reused() {
-            let remains = self.clear_up().await;
-            if let Ended::Done { left, .. } = &mut ended {
-                *left = remains;
+            let remaining = self.clean_up().await;
+            if let Ended::Done { still_running, .. } = &mut ended {
+                *still_running = remaining;
             }
         }
         ended
     }
 
-    async fn live(&mut self, dialler: &Dialler) -> Ended {
-        let first = dialler.reach();
+    async fn drive(&mut self, dialler: &Dialler) -> Ended {
+        let first = dialler.connect();
         tokio::pin!(first);
         loop {
             while let Some(action) = self.terminator.poll_action() {
-                if let Some(ended) = self.act(action).await {
+                if let Some(ended) = self.execute(action).await {
                     return ended;
                 }
             }
@@ -231,26 +237,26 @@ impl Life {
                 Some(signal) = self.runner.signals.recv() => {
                     // What has happened before it counts: whether the hello is out, above all.
                     self.take_events();
-                    self.hurry();
+                    self.shorten_for_signal();
                     now(Some(Event::Signal(signal)))
                 }
-                reached = &mut first, if self.link.is_none() => match reached {
-                    Ok(Reached::Parent(io)) => {
+                dialled = &mut first, if self.link.is_none() => match dialled {
+                    Ok(DialOutcome::Connected(io)) => {
                         self.start_link(io, dialler.clone());
                         continue;
                     }
-                    Ok(Reached::Code(synced)) => {
+                    Ok(DialOutcome::CodeSynced(synced)) => {
                         // Unless it was told to end: what it would become knows nothing of that.
                         self.take_events();
                         if let Ok(signal) = self.runner.signals.try_recv() {
-                            self.hurry();
+                            self.shorten_for_signal();
                             self.terminator.handle(Instant::now().into_std(), Event::Signal(signal));
                         }
                         self.synced = Some(synced);
                         continue;
                     }
-                    Err(Unreached::Refused(refusal)) => return Ended::Refused(refusal),
-                    Err(Unreached::NotSynced(error)) => return Ended::NotSynced(error),
+                    Err(DialError::Refused(refusal)) => return Ended::Refused(refusal),
+                    Err(DialError::NotSynced(error)) => return Ended::NotSynced(error),
                 },
                 () = sleep_until(due) => now(None),
             };
@@ -268,32 +274,34 @@ impl Life {
     }
 
     /// There was a signal: the kill that may follow is the latest end there can be.
-    fn hurry(&mut self) {
+    fn shorten_for_signal(&mut self) {
         let kill = self.runner.host.kills_after();
         let last = kill.and_then(|kill| {
-            Instant::now().checked_add(kill.saturating_sub(LAST_MOMENT.min(kill / 4)))
+            Instant::now().checked_add(kill.saturating_sub(EXIT_MARGIN.min(kill / 4)))
         });
-        self.last_moment = last.into_iter().chain(self.last_moment).min();
+        self.latest_end = last.into_iter().chain(self.latest_end).min();
     }
 
     fn start_link(&mut self, io: flame_link::Io, dialler: Dialler) {
-        let ear = Ear(self.calls.clone());
-        let (link, driver) = Driver::new(Side::Runner, self.config, |_| ear);
-        let again: flame_link::Dial = Box::new(move || {
+        let handler = CallHandler(self.calls.clone());
+        let (link, driver) = Driver::new(Side::Runner, self.config, |_| handler);
+        let redial: flame_link::Dial = Box::new(move || {
             let dialler = dialler.clone();
             Box::pin(async move {
-                match dialler.reach().await {
-                    Ok(Reached::Parent(io)) => Ok(io),
-                    Err(Unreached::Refused(refusal)) => Err(refusal.to_string()),
-                    Err(Unreached::NotSynced(error)) => Err(error.to_string()),
+                match dialler.connect().await {
+                    Ok(DialOutcome::Connected(io)) => Ok(io),
+                    Err(DialError::Refused(refusal)) => Err(refusal.to_string()),
+                    Err(DialError::NotSynced(error)) => Err(error.to_string()),
                     // Its link is of this process, and so are the calls on it.
-                    Ok(Reached::Code(_)) => Err("its parent is of another build now".to_owned()),
+                    Ok(DialOutcome::CodeSynced(_)) => {
+                        Err("its parent is of another build now".to_owned())
+                    }
                 }
             })
         });
         let events = self.events.clone();
         self.driver = Some(tokio::spawn(async move {
-            let end = driver.run(io, Sockets::Dialled(again)).await;
+            let end = driver.run(io, Sockets::Dialled(redial)).await;
             tracing::debug!(%end, "the link to the parent is over");
             let _ = events.send(Event::LinkClosed);
         }));
@@ -303,19 +311,26 @@ impl Life {
         self.link = Some(link);
     }
 
-    async fn act(&mut self, action: Action) -> Option<Ended> {
+    async fn execute(&mut self, action: Action) -> Option<Ended> {
         match action {
-            Action::AskPredicate => self.ask(),
-            Action::ProposeIdle { idle_for } => self.say(&RunnerToParent::Idle {
+            Action::AskPredicate => self.ask_idle_predicate(),
+            Action::ProposeIdle { idle_for } => self.send_control(&RunnerToParent::Idle {
                 idle_ms: u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX),
-                calls_done: self.calls.done(),
+                calls_done: self.calls.calls_done(),
             }),
             Action::RefuseNewCalls => self.calls.refuse_new(),
-            Action::AnnounceDraining(reason) => self.say(&RunnerToParent::Draining { reason }),
+            Action::AnnounceDraining(reason) => {
+                self.send_control(&RunnerToParent::Draining { reason })
+            }
             Action::FailRemaining => self.calls.abort_all(),
-            Action::SayGoodbye(reason) => self.part(reason).await,
+            Action::SayGoodbye(reason) => self.say_goodbye(reason).await,
             Action::Exit { code, reason } => {
-                return Some(Ended::Done { code, reason, calls: self.calls.done(), left: 0 });
+                return Some(Ended::Done {
+                    code,
+                    reason,
+                    calls: self.calls.calls_done(),
+                    still_running: 0,
+                });
             }
         }
         None
@@ -323,7 +338,7 @@ impl Life {
 
     /// Lets the goodbye, and the messages of channels and the answers before it, get out; unless the
     /// host wants it gone at once.
-    async fn part(&mut self, reason: EndReason) {
+    async fn say_goodbye(&mut self, reason: EndReason) {
         let (Some(link), Some(mut driver)) = (self.link.clone(), self.driver.take()) else {
             return;
         };
@@ -333,28 +348,28 @@ impl Life {
             Some(end) => end.saturating_duration_since(now.into_std()),
             None => Duration::from_millis(self.runner.parent.limits.shutdown_ms),
         };
-        let by = now.checked_add(window.max(GOODBYE_PATIENCE));
-        let by = by.into_iter().chain(self.last_moment).min();
+        let by = now.checked_add(window.max(GOODBYE_TIMEOUT));
+        let by = by.into_iter().chain(self.latest_end).min();
         let patience = sleep_until(by.map(Instant::into_std));
         let cut = by.map(|by| {
             let left = by.saturating_duration_since(now);
-            now + left.saturating_sub(TELLING.min(left / 2))
+            now + left.saturating_sub(LOSS_NOTICE_TIME.min(left / 2))
         });
         let calls = self.calls.clone();
         let goodbye = async {
             // Those that were cut off just now say so first, unless they block.
-            let _ = tokio::time::timeout(SETTLING, calls.answered()).await;
+            let _ = tokio::time::timeout(FUNCTION_END_TIMEOUT, calls.all_answered()).await;
             tokio::select! {
                 biased;
-                () = calls.tails().delivered() => {}
-                () = sleep_until(cut.map(Instant::into_std)) => calls.tails().cut().await,
+                () = calls.channel_drain().drain() => {}
+                () = sleep_until(cut.map(Instant::into_std)) => calls.channel_drain().abort().await,
             }
-            say(&link, &RunnerToParent::Goodbye { reason });
+            send_control(&link, &RunnerToParent::Goodbye { reason });
             link.close();
             let _ = (&mut driver).await;
         };
         let signals = &mut self.runner.signals;
-        let insisted = async {
+        let second_signal = async {
             // As everywhere, it is the second signal that insists.
             let seen = u8::from(matches!(reason, EndReason::Signal(_)));
             for _ in seen..2 {
@@ -366,7 +381,7 @@ impl Life {
         tokio::select! {
             () = goodbye => return,
             () = patience => {}
-            () = insisted => {}
+            () = second_signal => {}
         }
         self.driver = Some(driver);
     }
@@ -374,7 +389,7 @@ impl Life {
     /// The process goes on, and nothing of this life may: neither its socket nor its tasks. With
     /// the link go the calls. What does not notice is left, and counted: plain functions, and async
     /// ones that block, which may hold up the link's task as well.
-    async fn clear_up(&mut self) -> usize {
+    async fn clean_up(&mut self) -> usize {
         let tasks = [self.driver.take(), self.forwarder.take()];
         let gone = async {
             for task in tasks.into_iter().flatten() {
@@ -382,36 +397,36 @@ impl Life {
                 // Over, or aborted: either way it is gone.
                 let _ = task.await;
             }
-            self.calls.settled().await;
+            self.calls.all_functions_ended().await;
         };
-        let latest = self.last_moment.map(|moment| moment + LAST_MOMENT / 2);
-        let by = latest.into_iter().chain([Instant::now() + SETTLING]).min();
+        let latest = self.latest_end.map(|moment| moment + EXIT_MARGIN / 2);
+        let by = latest.into_iter().chain([Instant::now() + FUNCTION_END_TIMEOUT]).min();
         tokio::select! {
             () = gone => 0,
-            () = sleep_until(by.map(Instant::into_std)) => self.calls.functions().max(1),
+            () = sleep_until(by.map(Instant::into_std)) => self.calls.running_functions().max(1),
         }
     }
 
-    fn ask(&self) {
+    fn ask_idle_predicate(&self) {
         let Some(predicate) = self.runner.idle_predicate.clone() else { return };
         let events = self.events.clone();
         tokio::spawn(async move {
             let asked = tokio::task::spawn_blocking(move || predicate());
-            let answer = tokio::time::timeout(PREDICATE_PATIENCE, asked).await;
+            let answer = tokio::time::timeout(PREDICATE_TIMEOUT, asked).await;
             // One that panics or hangs does not agree.
             let may_go = matches!(answer, Ok(Ok(true)));
             let _ = events.send(Event::PredicateSays(may_go));
         });
     }
 
-    fn say(&self, message: &RunnerToParent) {
+    fn send_control(&self, message: &RunnerToParent) {
         if let Some(link) = &self.link {
-            say(link, message);
+            send_control(link, message);
         }
     }
 }
 
-fn say(link: &Link, message: &RunnerToParent) {
+fn send_control(link: &Link, message: &RunnerToParent) {
     match message.encode() {
         Ok(body) => {
             // A link that is over needs no telling.
@@ -427,7 +442,7 @@ async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogRecord>) {
     while link.control_room().await.is_ok()
         && let Some(record) = logs.recv().await
     {
-        say(&link, &RunnerToParent::Log(record));
+        send_control(&link, &RunnerToParent::Log(record));
     }
 }
 
@@ -437,6 +452,3 @@ async fn sleep_until(due: Option<std::time::Instant>) {
         None => std::future::pending().await,
     }
 }
-
-#[cfg(test)]
-mod tests;

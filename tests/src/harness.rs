@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flame_aws::backend::{Local, Process};
 use flame_aws::{App, PoolBuilder};
-use flame_runner_shim::started::started;
+use flame_runner_shim::boot_variables::boot_variables;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 
@@ -204,7 +204,7 @@ fn misbehave_in_boot() {
     let variable = |name| std::env::var_os(name);
     if let Some(folder) = variable("DEMO_TELL") {
         let file = Path::new(&folder).join(std::process::id().to_string());
-        let parent = started().parent().unwrap_or_default();
+        let parent = boot_variables().parent().unwrap_or_default();
         // Named last, so that nobody reads half of it.
         let draft = file.with_extension("draft");
         std::fs::write(&draft, parent.as_encoded_bytes()).expect("the folder is there");

@@ -132,7 +132,7 @@ impl Parts<'_> {
 
             #[__flame::linkme::distributed_slice(__flame::ENTRIES)]
             #[linkme(crate = __flame::linkme)]
-            static __FLAME_ENTRY: __flame::Entry = #entry;
+            static __FLAME_ENTRY: __flame::FunctionEntry = #entry;
 
             __flame::#work(&__FLAME_ENTRY, #given, #encode, #start, __flame_codec())
         })
@@ -163,7 +163,7 @@ impl Parts<'_> {
             > {
                 use #root::__private as __flame;
                 #items
-                const __FLAME_ENTRY: &__flame::Entry = &#entry;
+                const __FLAME_ENTRY: &__flame::FunctionEntry = &#entry;
                 __flame::Method::new(__FLAME_ENTRY, #encode, #start, __flame_codec)
             }
             #outer
@@ -174,7 +174,7 @@ impl Parts<'_> {
                 use #root::__private as __flame;
                 #[__flame::linkme::distributed_slice(__flame::ENTRIES)]
                 #[linkme(crate = __flame::linkme)]
-                static __FLAME_ENTRY: __flame::Entry = *<#owner>::#remote().entry();
+                static __FLAME_ENTRY: __flame::FunctionEntry = *<#owner>::#remote().entry();
             };
         };
         Expansion { items, beside: Some(beside) }
@@ -241,8 +241,8 @@ impl Parts<'_> {
         let states = states.enumerate().map(|(index, Parameter { of, .. })| {
             let name = state_name(index);
             quote_spanned! {of.span()=>
-                const #name: __flame::StateOf<#of> =
-                    <__flame::App as __flame::Keeps<#of>>::STATE;
+                const #name: __flame::StateParameter<#of> =
+                    <__flame::AppState as __flame::HasState<#of>>::STATE;
             }
         });
         let count = self.function.parameters.iter().filter(|p| p.role == Role::State).count();
@@ -308,11 +308,12 @@ impl Parts<'_> {
     /// How the result crosses.
     fn codec(&self) -> TokenStream {
         let of = self.function.result.of();
-        let find = quote_spanned!(of.span()=> (&&&__flame::Probe::<#of>::NEW).__flame_codec());
+        let find =
+            quote_spanned!(of.span()=> (&&&__flame::ResultProbe::<#of>::NEW).__flame_codec());
         quote! {
             fn __flame_codec() -> __flame::Codec<#of> {
                 #[allow(unused_imports)]
-                use __flame::{ViaNone as _, ViaRemoteError as _, ViaWire as _};
+                use __flame::{UnsupportedResult as _, ErrorChainResult as _, SerdeResult as _};
                 #find
             }
         }
@@ -331,7 +332,7 @@ impl Parts<'_> {
         let slots = self.function.arguments().map(slot);
         let invoke = self.invoke();
         quote! {
-            __flame::Entry::new(
+            __flame::FunctionEntry::new(
                 (
                     #path,
                     match ::core::option_env!("CARGO_PKG_VERSION") {
@@ -367,11 +368,11 @@ impl Parts<'_> {
         match self.function.result {
             Outcome::Stream(_) => {
                 let names = self.names();
-                quote!(__flame::many(move || __flame_run(#(#names),*), __flame_codec(), __scope))
+                quote!(__flame::stream_execution(move || __flame_run(#(#names),*), __flame_codec(), __scope))
             }
             Outcome::One(_) if self.is_plain() => {
                 let call = self.call(lend);
-                quote!(__flame::one_blocking(
+                quote!(__flame::blocking_execution(
                     ::std::boxed::Box::new(move || #call), __flame_codec(), __scope
                 ))
             }
@@ -379,7 +380,7 @@ impl Parts<'_> {
                 let given = self.function.arguments().map(lend);
                 let run = quote!(__flame_run(#(#given),*));
                 let run = if self.borrows() { quote!(async move { #run.await }) } else { run };
-                quote!(__flame::one(__flame::boxed_future(#run), __flame_codec(), __scope))
+                quote!(__flame::future_execution(__flame::boxed_future(#run), __flame_codec(), __scope))
             }
         }
     }

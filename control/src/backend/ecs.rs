@@ -313,7 +313,7 @@ fn late(why: &str) -> Fault {
 /// The task that this process runs in. One that can't be read is none: what it would have told
 /// may be set, and is missed where it is not.
 async fn home() -> Option<Home> {
-    if !EcsTask::is_here() {
+    if !EcsTask::runs_on_ecs() {
         return None;
     }
     match (EcsTask::read().await, EcsContainer::read().await) {

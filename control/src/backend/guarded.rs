@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::parent::HostKind;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -67,7 +67,7 @@ impl Backend for Guarded {
                 Ok(death) => death,
                 // It may live and serve: that its link is lost is seen without a watch.
                 Err(why) => {
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::error!(%instance, why, "an instance is not watched any more");
                     });
                     std::future::pending().await
@@ -80,7 +80,7 @@ impl Backend for Guarded {
     fn heard(&self, instance: &Instance, what: Heard) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.0.heard(instance, what))) {
             let (instance, why) = (instance.clone(), said(panic.as_ref()));
-            lines::event(move || tracing::error!(%instance, why, "a runner's word was lost"));
+            log_writer::event(move || tracing::error!(%instance, why, "a runner's word was lost"));
         }
     }
 }

@@ -198,7 +198,7 @@ impl Backend for Process {
                 let reason = format!("the child process could not be started: {error}");
                 BootFailure::of(BootFailureKind::Refused, reason)
             })?;
-            let instance = Instance::new(host::instance_of_pid(child.pid()));
+            let instance = Instance::new(host::process_instance_name(child.pid()));
             let mut death = child.death();
             self.children.lock().insert(instance.clone(), child);
             // Forgets the child once it is dead.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::sync::Arc;
 
-use flame_runner_shim::calling::{HeldGuard, Reply};
+use flame_runner_shim::calling::{HeldGuard, ReplyDecoder};
 use flame_wire::body::Value;
 use flame_wire::message::Tag;
 use flame_wire::mux::Message;
@@ -147,7 +147,11 @@ pub(super) async fn result(sent: &mut Sent) -> Result<Message, CallError> {
 }
 
 /// Makes a value of the one result.
-pub(super) fn decode<T>(sent: Sent, message: Message, reply: Reply<T>) -> Result<T, CallError> {
+pub(super) fn decode<T>(
+    sent: Sent,
+    message: Message,
+    reply: ReplyDecoder<T>,
+) -> Result<T, CallError> {
     sent.reply(Some(message.body.len())).in_scope(|| {
         let value = value(message.body)?;
         // A result that holds values leaves the stream open; the values keep it.

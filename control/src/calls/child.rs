@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flame_runner_shim::calling::{HeldGuard, Reply};
+use flame_runner_shim::calling::{HeldGuard, ReplyDecoder};
 use flame_wire::ids::RunnerRef;
 
 use super::call::{accepted, decode, result};
@@ -18,7 +18,7 @@ use crate::pool::Pool;
 #[must_use = "dropping a child ends it"]
 pub struct Child<T> {
     sent: Sent,
-    reply: Reply<T>,
+    reply: ReplyDecoder<T>,
 }
 
 impl<T> fmt::Debug for Child<T> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flame_link::{Link, Stream, StreamError};
-use flame_runner_shim::calling::{CodecError, Encoded, HeldGuard, Timeout};
+use flame_runner_shim::calling::{CodecError, EncodedWork, HeldGuard, Timeout};
 use flame_runner_shim::context::CallContext;
 use flame_runner_shim::pump::pump;
 use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
@@ -30,7 +30,7 @@ pub(super) struct Order(Box<Inner>);
 
 struct Inner {
     pool: Arc<Shared>,
-    encoded: Result<Encoded, CodecError>,
+    encoded: Result<EncodedWork, CodecError>,
     after: Option<Duration>,
     wanted: Wanted,
     depth: u8,
@@ -60,10 +60,10 @@ impl Order {
     /// The deadline of a call runs from here.
     pub(super) fn new(
         pool: &Arc<Shared>,
-        mut encoded: Result<Encoded, CodecError>,
+        mut encoded: Result<EncodedWork, CodecError>,
         default_timeout: Option<Duration>,
     ) -> Self {
-        if let Ok(Encoded { options, .. }) = &mut encoded {
+        if let Ok(EncodedWork { options, .. }) = &mut encoded {
             options.trace = Some(options.trace.unwrap_or_else(next_span));
         }
         let after = match &encoded {
@@ -83,7 +83,7 @@ impl Order {
 
     /// The pool's timeout bounds the handing over, not the work: that has what it asked for by itself.
     pub(super) fn without_pool_budget(mut self) -> Self {
-        let of_pool = |encoded: &Encoded| encoded.options.timeout == Timeout::OfPool;
+        let of_pool = |encoded: &EncodedWork| encoded.options.timeout == Timeout::OfPool;
         self.0.wanted.bounded = !self.0.encoded.as_ref().is_ok_and(of_pool);
         self
     }
@@ -142,7 +142,7 @@ impl Inner {
         {
             return Err(CallError::TooLong { after, limit });
         }
-        if encoded.ends.len() > MAX_CHANNELS {
+        if encoded.channel_ends.len() > MAX_CHANNELS {
             let what = format!("a call has at most {MAX_CHANNELS} channels");
             return Err(CallError::Codec { what, error: None });
         }
@@ -152,7 +152,7 @@ impl Inner {
     }
 
     fn tell_queued(&self) {
-        if let Ok(Encoded { name: function, options, .. }) = &self.encoded
+        if let Ok(EncodedWork { name: function, options, .. }) = &self.encoded
             && let Some(trace) = options.trace
         {
             self.pool.tell(PoolEvent::CallQueued { function, trace });
@@ -168,9 +168,9 @@ impl Inner {
     fn open(self: Box<Self>, place: Place, span: tracing::Span) -> Result<Sent, CallError> {
         let work_deadline = self.work_deadline();
         let Inner { pool, encoded, after, wanted: Wanted { deadline, .. }, depth, ack, .. } = *self;
-        let Encoded { function, name, body, ends, helds, options, .. } = encoded?;
+        let EncodedWork { function, name, body, channel_ends, held_guards, options, .. } = encoded?;
         let Place { link, runner, guard } = place;
-        if helds.iter().any(|held| held.runner() != key(runner)) {
+        if held_guards.iter().any(|held| held.runner() != key(runner)) {
             let what = "an argument is held by another runner: call it by `pool.at(&held)`";
             return Err(CallError::Codec { what: what.to_owned(), error: None });
         }
@@ -179,7 +179,7 @@ impl Inner {
             return Err(timeout(TimeoutPhase::Queue, after));
         }
         let mut failed = None;
-        let opened = link.open(ends.len(), Some(guard), |channels| {
+        let opened = link.open(channel_ends.len(), Some(guard), |channels| {
             let header = CallHeader {
                 budget: left,
                 depth,
@@ -199,7 +199,7 @@ impl Inner {
             return Err(CallError::Codec { what: error.to_string(), error: None });
         }
         let (stream, channels) = opened.map_err(|error| lost(error, false, runner))?;
-        for (end, stream) in ends.into_iter().zip(channels) {
+        for (end, stream) in channel_ends.into_iter().zip(channels) {
             pool.runtime.spawn(pump(end, stream));
         }
         if options.detached {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use flame_runner_shim::calling::{HeldGuard, Reply};
+use flame_runner_shim::calling::{HeldGuard, ReplyDecoder};
 use flame_wire::message::{MAX_AHEAD, Tag};
 use futures_core::Stream;
 use futures_util::stream::{self, BoxStream};
@@ -66,7 +66,7 @@ impl Pool {
 }
 
 enum State<T> {
-    Ordered(Order, Reply<T>),
+    Ordered(Order, ReplyDecoder<T>),
     Running(Box<Running<T>>),
     Failed(CallError),
     Over,
@@ -74,7 +74,7 @@ enum State<T> {
 
 struct Running<T> {
     sent: Sent,
-    reply: Reply<T>,
+    reply: ReplyDecoder<T>,
     /// The span in which items are read, from the first one on.
     reading: Option<tracing::Span>,
 }

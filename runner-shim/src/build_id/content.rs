@@ -31,7 +31,7 @@ const CHUNK: u64 = 256 * 1024;
 pub(super) fn hash<R: Read + Seek>(file: &mut R) -> io::Result<[u8; SHA256_OUTPUT_LEN]> {
     let len = file.seek(SeekFrom::End(0))?;
     let parts = elf::loaded(file, len).unwrap_or_else(|| vec![(0, len)]);
-    let mut tags = Tags::new()?;
+    let mut tags = ChunkHasher::new()?;
     for (offset, len) in parts {
         file.seek(SeekFrom::Start(offset))?;
         tags.add(&mut file.take(len))?;
@@ -39,14 +39,14 @@ pub(super) fn hash<R: Read + Seek>(file: &mut R) -> io::Result<[u8; SHA256_OUTPU
     tags.finish()
 }
 
-struct Tags {
+struct ChunkHasher {
     key: LessSafeKey,
     tags: Context,
     chunks: u64,
     chunk: Vec<u8>,
 }
 
-impl Tags {
+impl ChunkHasher {
     fn new() -> io::Result<Self> {
         let key = UnboundKey::new(&AES_128_GCM, KEY).map_err(io::Error::other)?;
         let (tags, chunk) = (Context::new(&SHA256), Vec::new());

@@ -64,8 +64,8 @@ fn an_empty_override_is_none() {
 #[test]
 fn an_override_that_is_no_text_is_refused() {
     use std::os::unix::ffi::OsStringExt;
-    let named = OsString::from_vec(vec![0xff]);
-    let error = find(Some(named), || Ok(Cursor::new(Vec::new()))).unwrap_err();
+    let name_override = OsString::from_vec(vec![0xff]);
+    let error = find(Some(name_override), || Ok(Cursor::new(Vec::new()))).unwrap_err();
     assert!(matches!(error, BuildIdError::OverrideNotText));
 }
 

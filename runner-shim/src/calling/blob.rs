@@ -12,14 +12,14 @@ use std::{borrow::Borrow, fmt, ops::Deref};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::crossing::Crossing;
+use super::side_tables::SideTables;
 
 /// Blobs smaller than this many bytes are written into the value: copying them costs less than an
 /// entry in the table.
-const BESIDE_FROM: usize = 1024;
+const MIN_OUT_OF_LINE: usize = 1024;
 
 /// The table of one message counts its blobs in 16 bits; what is over is written into the value.
-const BESIDE_AT_MOST: usize = u16::MAX as usize;
+const MAX_OUT_OF_LINE: usize = u16::MAX as usize;
 
 /// Bytes that cross without being copied into or out of the message they belong to.
 ///
@@ -114,7 +114,7 @@ impl FromIterator<u8> for Blob {
 
 /// The blobs of one crossing.
 #[derive(Debug, Default)]
-pub(crate) enum Blobs {
+pub(crate) enum BlobTable {
     /// No table.
     #[default]
     None,
@@ -124,21 +124,21 @@ pub(crate) enum Blobs {
     In(Vec<Bytes>),
 }
 
-impl Blobs {
+impl BlobTable {
     /// The place of `bytes` beside the value, or `None` if they are to be written into it.
     fn put(&mut self, bytes: &Bytes) -> Option<u32> {
         match self {
-            Self::Out(beside) if bytes.len() >= BESIDE_FROM && beside.len() < BESIDE_AT_MOST => {
-                beside.push(bytes.clone());
-                u32::try_from(beside.len() - 1).ok()
+            Self::Out(blobs) if bytes.len() >= MIN_OUT_OF_LINE && blobs.len() < MAX_OUT_OF_LINE => {
+                blobs.push(bytes.clone());
+                u32::try_from(blobs.len() - 1).ok()
             }
             _ => None,
         }
     }
 
-    fn get(&self, place: u32) -> Option<Bytes> {
+    fn get(&self, index: u32) -> Option<Bytes> {
         match self {
-            Self::In(beside) => beside.get(usize::try_from(place).ok()?).cloned(),
+            Self::In(blobs) => blobs.get(usize::try_from(index).ok()?).cloned(),
             _ => None,
         }
     }
@@ -146,7 +146,7 @@ impl Blobs {
     /// What was collected.
     pub(crate) fn into_collected(self) -> Vec<Bytes> {
         match self {
-            Self::Out(beside) => beside,
+            Self::Out(blobs) => blobs,
             Self::None | Self::In(_) => Vec::new(),
         }
     }
@@ -154,18 +154,18 @@ impl Blobs {
 
 /// While it crosses, a blob is always bytes, and the first of them says what the others are. UTF-8
 /// has neither, so an untagged type does not take a blob for a text, nor its place for a number.
-const HERE: u8 = 0xfe;
-const BESIDE: u8 = 0xff;
+const INLINE: u8 = 0xfe;
+const OUT_OF_LINE: u8 = 0xff;
 
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match Crossing::with(|crossing| crossing.blobs.put(&self.0)) {
+        match SideTables::with(|tables| tables.blobs.put(&self.0)) {
             None => serializer.serialize_bytes(&self.0),
-            Some(Some(place)) => {
-                let [a, b, c, d] = place.to_le_bytes();
-                serializer.serialize_bytes(&[BESIDE, a, b, c, d])
+            Some(Some(index)) => {
+                let [a, b, c, d] = index.to_le_bytes();
+                serializer.serialize_bytes(&[OUT_OF_LINE, a, b, c, d])
             }
-            Some(None) => serializer.serialize_bytes(&[&[HERE], &self[..]].concat()),
+            Some(None) => serializer.serialize_bytes(&[&[INLINE], &self[..]].concat()),
         }
     }
 }
@@ -173,19 +173,19 @@ impl Serialize for Blob {
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = deserializer.deserialize_byte_buf(BytesVisitor)?;
-        if !Crossing::is_open() {
+        if !SideTables::is_open() {
             return Ok(Self(bytes));
         }
         match &bytes[..] {
-            [HERE, ..] => Ok(Self(bytes.slice(1..))),
-            &[BESIDE, a, b, c, d] => {
-                let place = u32::from_le_bytes([a, b, c, d]);
-                let found = Crossing::with(|crossing| crossing.blobs.get(place)).flatten();
+            [INLINE, ..] => Ok(Self(bytes.slice(1..))),
+            &[OUT_OF_LINE, a, b, c, d] => {
+                let index = u32::from_le_bytes([a, b, c, d]);
+                let found = SideTables::with(|tables| tables.blobs.get(index)).flatten();
                 found.map(Self).ok_or_else(|| {
-                    de::Error::custom(format_args!("there is no blob {place} beside the value"))
+                    de::Error::custom(format_args!("there is no blob {index} blobs the value"))
                 })
             }
-            _ => Err(de::Error::custom("a blob is neither here nor beside the value")),
+            _ => Err(de::Error::custom("a blob is neither here nor blobs the value")),
         }
     }
 }

@@ -11,9 +11,9 @@
 //! ```
 //!
 //! Work is encoded before it is known which runner serves it, so an end that crosses leaves its
-//! place in the arguments and its byte side in [`Encoded::ends`](super::work::Encoded::ends), in
+//! place in the arguments and its byte side in [`EncodedWork::ends`](super::work::EncodedWork::ends), in
 //! order. The runner's decoding makes a fresh channel for each and hands out its byte side in
-//! [`Invocation::ends`](super::invoke::Invocation::ends), in the same order. The driver of the
+//! [`PreparedCall::ends`](super::invoke::PreparedCall::ends), in the same order. The driver of the
 //! link joins each pair by a stream: it does not know the type, nor which side it is on.
 //!
 //! Invariants:
@@ -38,8 +38,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 
-pub(crate) use ends::Ends;
-pub use ends::{ChannelEnd, Inlet, Outlet};
+pub(crate) use ends::ChannelTable;
+pub use ends::{ChannelEnd, InboundMessages, OutboundMessages};
 pub use error::ChannelError;
 
 use super::codec::{self, Wire};
@@ -208,7 +208,7 @@ impl<T> fmt::Debug for Receiver<T> {
 
 /// An end as it stands among the arguments.
 #[derive(Serialize, Deserialize)]
-struct Place {
+struct ChannelEndRef {
     /// Its place among the ends of the call.
     index: u32,
     /// The runner's side holds back as many messages as the parent's.
@@ -218,37 +218,38 @@ struct Place {
 impl<T: Wire> Serialize for Sender<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let capacity = self.pipe.capacity();
-        let index = ends::put(|| Ok(ChannelEnd::Recv(Inlet::new(self.pipe.clone()))))?;
-        Place { index, capacity }.serialize(serializer)
+        let index =
+            ends::send_away(|| Ok(ChannelEnd::Recv(InboundMessages::new(self.pipe.clone()))))?;
+        ChannelEndRef { index, capacity }.serialize(serializer)
     }
 }
 
 impl<T: Wire> Serialize for Receiver<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut capacity = 0;
-        let index = ends::put(|| {
+        let index = ends::send_away(|| {
             let pipe = self.take().ok_or_else(|| ser::Error::custom(ChannelError::SentAway))?;
             capacity = pipe.capacity();
-            Ok(ChannelEnd::Send(Outlet::new(pipe)))
+            Ok(ChannelEnd::Send(OutboundMessages::new(pipe)))
         })?;
-        Place { index, capacity }.serialize(serializer)
+        ChannelEndRef { index, capacity }.serialize(serializer)
     }
 }
 
 impl<'de, T: Wire> Deserialize<'de> for Sender<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Place { index, capacity } = Place::deserialize(deserializer)?;
+        let ChannelEndRef { index, capacity } = ChannelEndRef::deserialize(deserializer)?;
         let (sender, receiver) = pipe::pipe(capacity as usize);
-        ends::take::<D::Error>(index, ChannelEnd::Send(Outlet::new(receiver)))?;
+        ends::claim::<D::Error>(index, ChannelEnd::Send(OutboundMessages::new(receiver)))?;
         Ok(Self::new(sender))
     }
 }
 
 impl<'de, T: Wire> Deserialize<'de> for Receiver<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Place { index, capacity } = Place::deserialize(deserializer)?;
+        let ChannelEndRef { index, capacity } = ChannelEndRef::deserialize(deserializer)?;
         let (sender, receiver) = pipe::pipe(capacity as usize);
-        ends::take::<D::Error>(index, ChannelEnd::Recv(Inlet::new(sender)))?;
+        ends::claim::<D::Error>(index, ChannelEnd::Recv(InboundMessages::new(sender)))?;
         Ok(Self::new(receiver))
     }
 }

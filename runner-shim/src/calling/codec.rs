@@ -16,7 +16,7 @@
 //! Invariants:
 //! - The arguments of a call are values one behind another, as many as the function has.
 //! - Whether a type can cross is decided while the app compiles, by [`Argument`] for arguments and
-//!   by [`Probe`] for results.
+//!   by [`ResultProbe`] for results.
 
 mod argument;
 mod bytes;
@@ -31,9 +31,9 @@ mod ser;
 use ::bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use argument::{Argument, Given, Slot, argument};
+pub use argument::{Argument, ArgumentCodec, ArgumentType, argument};
 pub use error::{CodecError, Part};
-pub use reply::{Codec, Probe, Returned, ViaNone, ViaRemoteError, ViaWire};
+pub use reply::{Codec, ErrorChainResult, ResultProbe, ResultType, SerdeResult, UnsupportedResult};
 
 use decoder::Decoder;
 

@@ -22,7 +22,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::crossing::Crossing;
+use super::side_tables::SideTables;
 
 /// A value kept on a runner, type-erased.
 pub type HeldValue = Arc<dyn Any + Send + Sync>;
@@ -99,11 +99,11 @@ impl fmt::Debug for HeldSource {
 ///
 /// A function which is awaited here, rather than given to a pool, makes a held value here: it is
 /// then plainly shared, and cannot be sent to a runner.
-pub struct Held<T>(Place<T>);
+pub struct Held<T>(HeldState<T>);
 
-enum Place<T> {
-    Here(Arc<T>),
-    There { id: HeldId, guard: Arc<dyn HeldGuard> },
+enum HeldState<T> {
+    Local(Arc<T>),
+    Remote { id: HeldId, guard: Arc<dyn HeldGuard> },
 }
 
 /// A held value was reached for where it does not live.
@@ -120,7 +120,7 @@ pub struct NotHere {
 impl<T: Send + Sync + 'static> Held<T> {
     /// Keeps `value` in this process.
     pub fn new(value: T) -> Self {
-        Self(Place::Here(Arc::new(value)))
+        Self(HeldState::Local(Arc::new(value)))
     }
 
     /// The value, where it lives.
@@ -130,22 +130,22 @@ impl<T: Send + Sync + 'static> Held<T> {
     /// runner is always here.
     pub fn get(&self) -> Result<&T, NotHere> {
         match &self.0 {
-            Place::Here(value) => Ok(value),
-            Place::There { .. } => Err(NotHere { value: type_name::<T>() }),
+            HeldState::Local(value) => Ok(value),
+            HeldState::Remote { .. } => Err(NotHere { value: type_name::<T>() }),
         }
     }
 
     /// Whether the value lives in this process.
     pub fn is_here(&self) -> bool {
-        matches!(self.0, Place::Here(_))
+        matches!(self.0, HeldState::Local(_))
     }
 
     /// What keeps the value's runner; `None` if the value is here.
     #[doc(hidden)]
     pub fn guard(&self) -> Option<&Arc<dyn HeldGuard>> {
         match &self.0 {
-            Place::Here(_) => None,
-            Place::There { guard, .. } => Some(guard),
+            HeldState::Local(_) => None,
+            HeldState::Remote { guard, .. } => Some(guard),
         }
     }
 }
@@ -154,8 +154,10 @@ impl<T> Clone for Held<T> {
     /// Another handle of the same value.
     fn clone(&self) -> Self {
         Self(match &self.0 {
-            Place::Here(value) => Place::Here(Arc::clone(value)),
-            Place::There { id, guard } => Place::There { id: *id, guard: Arc::clone(guard) },
+            HeldState::Local(value) => HeldState::Local(Arc::clone(value)),
+            HeldState::Remote { id, guard } => {
+                HeldState::Remote { id: *id, guard: Arc::clone(guard) }
+            }
         })
     }
 }
@@ -163,8 +165,8 @@ impl<T> Clone for Held<T> {
 impl<T> fmt::Debug for Held<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Here(_) => write!(f, "Held<{}>(here)", type_name::<T>()),
-            Place::There { id, guard } => write!(
+            HeldState::Local(_) => write!(f, "Held<{}>(here)", type_name::<T>()),
+            HeldState::Remote { id, guard } => write!(
                 f,
                 "Held<{}>(runner {}, {}/{})",
                 type_name::<T>(),
@@ -178,7 +180,7 @@ impl<T> fmt::Debug for Held<T> {
 
 /// The held values of one crossing.
 #[derive(Default)]
-pub(crate) enum Helds {
+pub(crate) enum HeldTable {
     /// Not an argument and not a result: none can cross.
     #[default]
     None,
@@ -194,7 +196,7 @@ pub(crate) enum Helds {
     ResultIn(Option<HeldSource>),
 }
 
-impl Helds {
+impl HeldTable {
     /// The guards collected.
     pub(crate) fn into_guards(self) -> Vec<Arc<dyn HeldGuard>> {
         match self {
@@ -212,68 +214,68 @@ impl Helds {
     }
 }
 
-const NOT_CROSSING: &str =
+const NOT_IN_A_CALL: &str =
     "a held value crosses only in an argument or in the result of a remote function";
 
 impl<T: Send + Sync + 'static> Held<T> {
-    fn put<E: ser::Error>(&self, helds: &mut Helds) -> Result<HeldId, E> {
+    fn add_to<E: ser::Error>(&self, helds: &mut HeldTable) -> Result<HeldId, E> {
         let name = type_name::<T>();
         match (helds, &self.0) {
-            (Helds::ArgumentsOut(guards), Place::There { id, guard }) => {
+            (HeldTable::ArgumentsOut(guards), HeldState::Remote { id, guard }) => {
                 guards.push(Arc::clone(guard));
                 Ok(*id)
             }
-            (Helds::ArgumentsOut(_), Place::Here(_)) => Err(E::custom(format_args!(
+            (HeldTable::ArgumentsOut(_), HeldState::Local(_)) => Err(E::custom(format_args!(
                 "the held `{name}` lives in this process: await the function here, or make the \
                  value by a remote function so that it lives on a runner"
             ))),
-            (Helds::ResultOut(values), Place::Here(value)) => {
+            (HeldTable::ResultOut(values), HeldState::Local(value)) => {
                 let index = u32::try_from(values.len());
                 let index = index.map_err(|_| E::custom("too many held values in one call"))?;
                 values.push(Arc::clone(value) as HeldValue);
                 // The runner knows the stream; the parent adds it when it decodes.
                 Ok(HeldId { stream: 0, index })
             }
-            (Helds::ItemOut, _) => Err(E::custom(format_args!(
+            (HeldTable::ItemOut, _) => Err(E::custom(format_args!(
                 "the held `{name}` is in an item of a stream, and a runner keeps only what a call \
                  gives as its result: return a `Vec` of them"
             ))),
-            (Helds::ResultOut(_), Place::There { .. }) => Err(E::custom(format_args!(
+            (HeldTable::ResultOut(_), HeldState::Remote { .. }) => Err(E::custom(format_args!(
                 "the held `{name}` lives on a runner of this runner's own pool, which the parent \
                  cannot reach: return what it needs of the value instead"
             ))),
-            _ => Err(E::custom(NOT_CROSSING)),
+            _ => Err(E::custom(NOT_IN_A_CALL)),
         }
     }
 }
 
 impl<T: Send + Sync + 'static> Serialize for Held<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let id = Crossing::with(|crossing| self.put(&mut crossing.helds))
-            .unwrap_or_else(|| Err(ser::Error::custom(NOT_CROSSING)))?;
+        let id = SideTables::with(|tables| self.add_to(&mut tables.held))
+            .unwrap_or_else(|| Err(ser::Error::custom(NOT_IN_A_CALL)))?;
         id.serialize(serializer)
     }
 }
 
 impl<'de, T: Send + Sync + 'static> Deserialize<'de> for Held<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        enum From {
+        enum Origin {
             Source(HeldSource),
             Store(Arc<dyn HeldStore>),
         }
         let id = HeldId::deserialize(deserializer)?;
         // The store is the driver's code: it runs after the crossing has been let go.
-        let from = Crossing::with(|crossing| match &crossing.helds {
-            Helds::ResultIn(source) => source.clone().map(From::Source),
-            Helds::ArgumentsIn(store) => store.clone().map(From::Store),
+        let from = SideTables::with(|tables| match &tables.held {
+            HeldTable::ResultIn(source) => source.clone().map(Origin::Source),
+            HeldTable::ArgumentsIn(store) => store.clone().map(Origin::Store),
             _ => None,
         });
         match from.flatten() {
-            None => Err(de::Error::custom(NOT_CROSSING)),
-            Some(From::Source(HeldSource { stream, guard })) => {
-                Ok(Self(Place::There { id: HeldId { stream, index: id.index }, guard }))
+            None => Err(de::Error::custom(NOT_IN_A_CALL)),
+            Some(Origin::Source(HeldSource { stream, guard })) => {
+                Ok(Self(HeldState::Remote { id: HeldId { stream, index: id.index }, guard }))
             }
-            Some(From::Store(store)) => {
+            Some(Origin::Store(store)) => {
                 let name = type_name::<T>();
                 let value = store.find(id).ok_or_else(|| {
                     de::Error::custom(format_args!(
@@ -285,7 +287,7 @@ impl<'de, T: Send + Sync + 'static> Deserialize<'de> for Held<T> {
                         "the value held under this name is not a `{name}`"
                     ))
                 })?;
-                Ok(Self(Place::Here(value)))
+                Ok(Self(HeldState::Local(value)))
             }
         }
     }

@@ -22,11 +22,11 @@ use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{
-    blob::Blobs,
-    channel::{ChannelEnd, Ends},
+    blob::BlobTable,
+    channel::{ChannelEnd, ChannelTable},
     codec::{Codec, CodecError, decoder::Decoder, encoder::Encoder},
-    crossing::Crossing,
-    held::{HeldStore, HeldValue, Helds},
+    held::{HeldStore, HeldTable, HeldValue},
+    side_tables::SideTables,
 };
 
 /// A call as it arrives at the side that runs it.
@@ -73,32 +73,35 @@ pub trait CallScope: Send + Sync + 'static {
 
 /// A call ready to run.
 #[non_exhaustive]
-pub struct Invocation {
+pub struct PreparedCall {
     /// The function, not yet begun.
-    pub invoked: Invoked,
+    pub execution: Execution,
     /// The byte side of the channel ends among the arguments, in the order of the call's
     /// declaration; `None` for one that no argument claimed.
-    pub ends: Vec<Option<ChannelEnd>>,
+    pub channel_ends: Vec<Option<ChannelEnd>>,
 }
 
-impl std::fmt::Debug for Invocation {
+impl std::fmt::Debug for PreparedCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let invoked = match self.invoked {
-            Invoked::One(_) => "One",
-            Invoked::Many(_) => "Many",
+        let execution = match self.execution {
+            Execution::Future(_) => "One",
+            Execution::Stream(_) => "Many",
         };
-        f.debug_struct("Invocation").field("invoked", &invoked).field("ends", &self.ends).finish()
+        f.debug_struct("PreparedCall")
+            .field("execution", &execution)
+            .field("channel_ends", &self.channel_ends)
+            .finish()
     }
 }
 
 /// A function not yet begun. Dropping it cancels it: an async function stops where it waits, a
 /// plain one that has begun runs to its end with nobody to hear it. One that still waits for a
 /// thread is not run.
-pub enum Invoked {
+pub enum Execution {
     /// It gives one result.
-    One(BoxFuture<'static, Result<EncodedReply, CodecError>>),
+    Future(BoxFuture<'static, Result<EncodedReply, CodecError>>),
     /// It gives items until it ends.
-    Many(BoxStream<'static, Result<EncodedReply, CodecError>>),
+    Stream(BoxStream<'static, Result<EncodedReply, CodecError>>),
 }
 
 /// A result, or one item of a stream, ready to leave.
@@ -112,27 +115,27 @@ pub struct EncodedReply {
     pub held: Vec<HeldValue>,
 }
 
-/// Decodes the arguments and readies the function: the body of every [`Entry`](super::Entry).
+/// Decodes the arguments and readies the function: the body of every [`FunctionEntry`](super::FunctionEntry).
 #[doc(hidden)]
 pub fn invoke<A>(
     arguments: Arguments,
     decode: fn(&mut Decoder<'_>) -> Result<A, CodecError>,
-    run: fn(A, Scope) -> Invoked,
-) -> Result<Invocation, CodecError> {
+    run: fn(A, Scope) -> Execution,
+) -> Result<PreparedCall, CodecError> {
     let Arguments { value, channels, held, scope } = arguments;
-    let mut crossing = Crossing {
-        blobs: Blobs::In(value.blobs),
-        ends: Ends::expect(channels),
-        helds: Helds::ArgumentsIn(held),
+    let mut tables = SideTables {
+        blobs: BlobTable::In(value.blobs),
+        channel_ends: ChannelTable::expect(channels),
+        held: HeldTable::ArgumentsIn(held),
     };
-    let decoded = crossing.scope(|| {
+    let decoded = tables.scope(|| {
         let mut decoder = Decoder::new(&value.bytes);
         let decoded = decode(&mut decoder)?;
         decoder.finish()?;
         Ok::<_, CodecError>(decoded)
     })?;
-    let invoked = run(decoded, scope);
-    Ok(Invocation { invoked, ends: crossing.ends.into_slots() })
+    let execution = run(decoded, scope);
+    Ok(PreparedCall { execution, channel_ends: tables.channel_ends.into_slots() })
 }
 
 type Scope = Option<Arc<dyn CallScope>>;
@@ -141,12 +144,16 @@ type Scope = Option<Arc<dyn CallScope>>;
 /// result, not for each function.
 #[doc(hidden)]
 #[must_use]
-pub fn one<T: 'static>(function: BoxFuture<'static, T>, codec: Codec<T>, scope: Scope) -> Invoked {
+pub fn future_execution<T: 'static>(
+    function: BoxFuture<'static, T>,
+    codec: Codec<T>,
+    scope: Scope,
+) -> Execution {
     // `map` rather than an async block, which would hold the function's future twice.
-    Invoked::One(
+    Execution::Future(
         function
             .map(move |result| {
-                let reply = encode_reply(codec, result, Helds::ResultOut(Vec::new()));
+                let reply = encode_reply(codec, result, HeldTable::ResultOut(Vec::new()));
                 drop(scope);
                 reply
             })
@@ -157,36 +164,37 @@ pub fn one<T: 'static>(function: BoxFuture<'static, T>, codec: Codec<T>, scope: 
 /// A plain function, on a blocking thread; boxed for the same reason.
 #[doc(hidden)]
 #[must_use]
-pub fn one_blocking<T: Send + 'static>(
+pub fn blocking_execution<T: Send + 'static>(
     function: Box<dyn FnOnce() -> T + Send>,
     codec: Codec<T>,
     scope: Scope,
-) -> Invoked {
+) -> Execution {
     // Encoded on the blocking thread too: that is where long work belongs.
-    let function = move || encode_reply(codec, function(), Helds::ResultOut(Vec::new()));
-    Invoked::One(blocking_in(function, scope).boxed())
+    let function = move || encode_reply(codec, function(), HeldTable::ResultOut(Vec::new()));
+    Execution::Future(blocking_in_scope(function, scope).boxed())
 }
 
 /// A stream. `make` gives it in the first poll, so that all of the function's code runs there.
 #[doc(hidden)]
-pub fn many<T: 'static, S: Stream<Item = T> + Send + 'static>(
+pub fn stream_execution<T: 'static, S: Stream<Item = T> + Send + 'static>(
     make: impl FnOnce() -> S + Send + 'static,
     codec: Codec<T>,
     scope: Scope,
-) -> Invoked {
+) -> Execution {
     let replies = stream::once(async { make() }).flatten().map(move |item| {
         let _alive = &scope;
-        encode_reply(codec, item, Helds::ItemOut)
+        encode_reply(codec, item, HeldTable::ItemOut)
     });
-    Invoked::Many(replies.boxed())
+    Execution::Stream(replies.boxed())
 }
 
-fn encode_reply<T>(codec: Codec<T>, value: T, helds: Helds) -> Result<EncodedReply, CodecError> {
-    let mut crossing = Crossing { blobs: Blobs::Out(Vec::new()), ends: Ends::None, helds };
+fn encode_reply<T>(codec: Codec<T>, value: T, held: HeldTable) -> Result<EncodedReply, CodecError> {
+    let mut tables =
+        SideTables { blobs: BlobTable::Out(Vec::new()), channel_ends: ChannelTable::None, held };
     let mut encoder = Encoder::default();
-    crossing.scope(|| codec.encode(value, &mut encoder))?;
-    let body = encoder.finish(crossing.blobs.into_collected())?;
-    Ok(EncodedReply { body, held: crossing.helds.into_values() })
+    tables.scope(|| codec.encode(value, &mut encoder))?;
+    let body = encoder.finish(tables.blobs.into_collected())?;
+    Ok(EncodedReply { body, held: tables.held.into_values() })
 }
 
 /// Runs a plain function on a blocking thread of the runtime, within the caller's span.
@@ -197,23 +205,23 @@ fn encode_reply<T>(codec: Codec<T>, value: T, helds: Helds) -> Result<EncodedRep
 pub fn blocking<T: Send + 'static>(
     function: Box<dyn FnOnce() -> T + Send>,
 ) -> BoxFuture<'static, T> {
-    blocking_in(function, None).boxed()
+    blocking_in_scope(function, None).boxed()
 }
 
 /// The function's result crosses from its thread in a place of its own: so what runs it, tokio's
 /// task above all, is compiled once, and not for each function.
-async fn blocking_in<T: Send + 'static>(
+async fn blocking_in_scope<T: Send + 'static>(
     function: impl FnOnce() -> T + Send + 'static,
     scope: Scope,
 ) -> T {
-    let place = Arc::new(Mutex::new(None));
-    let result = place.clone();
+    let slot = Arc::new(Mutex::new(None));
+    let result = slot.clone();
     let function = Box::new(move || {
         let value = function();
         *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
     });
-    run_blocking(function, scope).await;
-    match take(&place) {
+    run_on_blocking_thread(function, scope).await;
+    match take(&slot) {
         Some(value) => value,
         // The runtime is going away before the function began, or the scope declined to run it:
         // there is no result to give, and nobody will ask again.
@@ -221,12 +229,12 @@ async fn blocking_in<T: Send + 'static>(
     }
 }
 
-type Function = Box<dyn FnOnce() + Send>;
+type BoxedFunction = Box<dyn FnOnce() + Send>;
 
 /// Returns when `function` has run, or will not.
-async fn run_blocking(function: Function, scope: Scope) {
+async fn run_on_blocking_thread(function: BoxedFunction, scope: Scope) {
     let span = tracing::Span::current();
-    let waiting = Waiting::new(Box::new(move || {
+    let queued = QueuedFunction::new(Box::new(move || {
         let mut function = Some(function);
         let mut run = || {
             if let Some(function) = function.take() {
@@ -238,7 +246,7 @@ async fn run_blocking(function: Function, scope: Scope) {
             None => run(),
         }
     }));
-    let begin = waiting.begin();
+    let begin = queued.begin();
     let thread = tokio::task::spawn_blocking(move || {
         if let Some(function) = begin() {
             function();
@@ -251,21 +259,21 @@ async fn run_blocking(function: Function, scope: Scope) {
 
 /// A function that waits for its thread. A runtime has only so many (tokio's default is 512), and a
 /// task that was spawned for one can't be taken back: dropping this takes the function out of it.
-struct Waiting(Arc<Mutex<Option<Function>>>);
+struct QueuedFunction(Arc<Mutex<Option<BoxedFunction>>>);
 
-impl Waiting {
-    fn new(function: Function) -> Self {
+impl QueuedFunction {
+    fn new(function: BoxedFunction) -> Self {
         Self(Arc::new(Mutex::new(Some(function))))
     }
 
     /// Gives the function to its thread, if it is still wanted.
-    fn begin(&self) -> impl FnOnce() -> Option<Function> + use<> {
+    fn begin(&self) -> impl FnOnce() -> Option<BoxedFunction> + use<> {
         let function = self.0.clone();
         move || take(&function)
     }
 }
 
-impl Drop for Waiting {
+impl Drop for QueuedFunction {
     fn drop(&mut self) {
         // Dropped without the lock: what it captures is the app's.
         drop(take(&self.0));

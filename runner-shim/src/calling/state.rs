@@ -53,7 +53,7 @@ impl<T: Clone + Send + Sync + 'static> State for T {}
 /// One `#[state]` parameter. It carries no bounds: those were checked when it was made, once.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct StateOf<T> {
+pub struct StateParameter<T> {
     get: fn() -> T,
     need: StateNeed,
 }
@@ -67,22 +67,23 @@ pub struct StateOf<T> {
     note = "every call gets a clone: derive `Clone` for it, or take and register an `Arc<{T}>`"
 )]
 #[doc(hidden)]
-pub trait Keeps<T> {
+pub trait HasState<T> {
     #[doc(hidden)]
-    const STATE: StateOf<T>;
+    const STATE: StateParameter<T>;
 }
 
 /// The app, as far as its state goes.
 #[doc(hidden)]
 #[derive(Debug)]
-pub enum App {}
+pub enum AppState {}
 
 #[diagnostic::do_not_recommend]
-impl<T: State> Keeps<T> for App {
-    const STATE: StateOf<T> = StateOf { get: required::<T>, need: StateNeed::new::<T>() };
+impl<T: State> HasState<T> for AppState {
+    const STATE: StateParameter<T> =
+        StateParameter { get: required::<T>, need: StateNeed::new::<T>() };
 }
 
-impl<T> StateOf<T> {
+impl<T> StateParameter<T> {
     #[doc(hidden)]
     #[must_use]
     pub fn get(&self) -> T {
@@ -99,9 +100,9 @@ impl<T> StateOf<T> {
 /// The state of type `T`, for a function about to run.
 ///
 /// # Panics
-/// When there is none. `App::run` checks the state of the app's own functions at start, and each call
+/// When there is none. `AppState::run` checks the state of the app's own functions at start, and each call
 /// by a pool is checked before it is sent and before it is served. So this is reached only by an app
-/// that awaits a function here: before it has called `App::run`, or one of a dependency.
+/// that awaits a function here: before it has called `AppState::run`, or one of a dependency.
 #[expect(clippy::panic, reason = "the function's own type leaves no room for an error")]
 fn required<T: State>() -> T {
     state().unwrap_or_else(|| {

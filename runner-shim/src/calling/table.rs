@@ -1,6 +1,6 @@
 //! The table of remote functions, built by the linker.
 //!
-//! Every `#[remote]` function of the app and of its dependencies is an [`Entry`]. Both ends are
+//! Every `#[remote]` function of the app and of its dependencies is an [`FunctionEntry`]. Both ends are
 //! the same executable, so both have the same table, and a [`FunctionId`] names the same function
 //! on both. [`check`] runs once at start, before the first call: what it accepts cannot fail later
 //! for want of an entry; nor, in the crate that has the app's `main`, for want of a state. A
@@ -19,19 +19,19 @@ pub(super) use check::{check_names, check_states};
 
 use super::{
     codec::CodecError,
-    invoke::{Arguments, Invocation},
+    invoke::{Arguments, PreparedCall},
     state::{self, State},
 };
 
 /// Every remote function linked into this executable, in no particular order.
 #[doc(hidden)]
 #[linkme::distributed_slice]
-pub static ENTRIES: [Entry];
+pub static ENTRIES: [FunctionEntry];
 
 /// One remote function.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Entry {
+pub struct FunctionEntry {
     /// Names the function on the wire: a hash of all below that is not its location.
     pub id: FunctionId,
     /// Module path and name, `app::thumbs::thumbnails`.
@@ -49,9 +49,9 @@ pub struct Entry {
     invoke: Invoke,
 }
 
-type Invoke = fn(Arguments) -> Result<Invocation, CodecError>;
+type Invoke = fn(Arguments) -> Result<PreparedCall, CodecError>;
 
-impl Entry {
+impl FunctionEntry {
     /// An entry of the table; made by `#[remote]` alone.
     #[doc(hidden)]
     #[must_use]
@@ -62,21 +62,21 @@ impl Entry {
         states: &'static [StateNeed],
         invoke: Invoke,
     ) -> Self {
-        let id = id::of(name, version, signature, kind);
+        let id = id::function_id(name, version, signature, kind);
         Self { id, name, version, signature, kind, location, states, invoke }
     }
 
     /// Decodes the arguments and makes the call ready to run.
     ///
     /// Nothing of the function's body has run when this returns; it runs as the future or the
-    /// stream of the [`Invocation`] is polled.
+    /// stream of the [`PreparedCall`] is polled.
     ///
     /// # Errors
     /// When the arguments do not decode, or a state the function needs is missing.
     ///
     /// # Panics
     /// When the `Deserialize` of an argument panics. Call it where panics are caught.
-    pub fn invoke(&self, arguments: Arguments) -> Result<Invocation, CodecError> {
+    pub fn invoke(&self, arguments: Arguments) -> Result<PreparedCall, CodecError> {
         self.check_states()?;
         (self.invoke)(arguments)
     }
@@ -90,7 +90,7 @@ impl Entry {
     }
 
     /// The crate that has the function.
-    fn of_crate(&self) -> &'static str {
+    fn crate_name(&self) -> &'static str {
         self.name.split_once("::").map_or(self.name, |(first, _)| first)
     }
 }
@@ -152,8 +152,8 @@ impl StateNeed {
 }
 
 /// Every remote function of this executable, sorted by name, version and location.
-pub fn table() -> &'static [&'static Entry] {
-    static TABLE: OnceLock<Vec<&'static Entry>> = OnceLock::new();
+pub fn table() -> &'static [&'static FunctionEntry] {
+    static TABLE: OnceLock<Vec<&'static FunctionEntry>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut table: Vec<_> = ENTRIES.iter().collect();
         table.sort_by_key(|entry| (entry.name, entry.version, entry.location));
@@ -163,7 +163,7 @@ pub fn table() -> &'static [&'static Entry] {
 
 /// The function of that id, if this executable has it.
 #[must_use]
-pub fn find(id: FunctionId) -> Option<&'static Entry> {
-    static BY_ID: OnceLock<HashMap<FunctionId, &'static Entry>> = OnceLock::new();
+pub fn find(id: FunctionId) -> Option<&'static FunctionEntry> {
+    static BY_ID: OnceLock<HashMap<FunctionId, &'static FunctionEntry>> = OnceLock::new();
     BY_ID.get_or_init(|| table().iter().map(|entry| (entry.id, *entry)).collect()).get(&id).copied()
 }

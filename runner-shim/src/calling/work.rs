@@ -12,7 +12,7 @@
 //! Invariants:
 //! - A work that is awaited runs in this process and never serializes.
 //! - A work that is encoded has not begun; one that has begun is not encoded.
-//! - What [`Encoded`] holds borrows nothing.
+//! - What [`EncodedWork`] holds borrows nothing.
 
 mod encoded;
 mod method;
@@ -29,16 +29,16 @@ use std::{
 use flame_wire::trace::TraceContext;
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 
-pub use encoded::{Encoded, Reply};
+pub use encoded::{EncodedWork, ReplyDecoder};
 #[doc(hidden)]
 pub use method::Method;
-pub use options::{Options, Timeout};
+pub use options::{CallOptions, Timeout};
 
 use super::{
     codec::{Codec, CodecError, encoder::Encoder},
-    table::Entry,
+    table::FunctionEntry,
 };
-use pending::Pending;
+use pending::PendingWork;
 
 /// A call of a remote function, not yet made.
 ///
@@ -58,14 +58,14 @@ use pending::Pending;
 /// let there = pool.try_call(thumbnails(video, 5).timeout(Duration::from_secs(300))).await?;
 /// ```
 #[must_use = "work does nothing until it is awaited (it then runs here) or given to a pool"]
-pub struct Work<'a, T>(Pending<'a, T, BoxFuture<'a, T>>);
+pub struct Work<'a, T>(PendingWork<'a, T, BoxFuture<'a, T>>);
 
 /// A call of a remote function that gives a stream, not yet made.
 ///
 /// As [`Work`], for a `#[remote]` function that returns `impl Stream`. It is itself that stream:
 /// polled, it runs in this process. Given to `pool.stream(work)`, it runs in a copy of the app.
 #[must_use = "work does nothing until it is polled (it then runs here) or given to a pool"]
-pub struct StreamWork<'a, T>(Pending<'a, T, BoxStream<'a, T>>);
+pub struct StreamWork<'a, T>(PendingWork<'a, T, BoxStream<'a, T>>);
 
 macro_rules! common {
     ($work:ident) => {
@@ -103,7 +103,7 @@ macro_rules! common {
 
             /// The options so far.
             #[must_use]
-            pub fn options(&self) -> &Options {
+            pub fn options(&self) -> &CallOptions {
                 &self.0.options
             }
 
@@ -112,7 +112,7 @@ macro_rules! common {
             /// # Errors
             /// When an argument does not encode, the work has begun to run here, or this process
             /// lacks the function's state.
-            pub fn encode(self) -> Result<(Encoded, Reply<T>), CodecError> {
+            pub fn encode(self) -> Result<(EncodedWork, ReplyDecoder<T>), CodecError> {
                 self.0.encode()
             }
         }
@@ -150,25 +150,25 @@ impl<T> Stream for StreamWork<'_, T> {
 /// The work of an async or plain function: `args` waits, `encode` reads it, `start` runs it here.
 #[doc(hidden)]
 pub fn work<'a, T: 'a, A: Send + 'a>(
-    entry: &'static Entry,
+    entry: &'static FunctionEntry,
     args: A,
     encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
     start: fn(A) -> BoxFuture<'a, T>,
     codec: Codec<T>,
 ) -> Work<'a, T> {
-    Work(Pending::new(entry, args, encode, start, codec))
+    Work(PendingWork::new(entry, args, encode, start, codec))
 }
 
 /// The work of a function that gives a stream.
 #[doc(hidden)]
 pub fn stream_work<'a, T: 'a, A: Send + 'a>(
-    entry: &'static Entry,
+    entry: &'static FunctionEntry,
     args: A,
     encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
     start: fn(A) -> BoxStream<'a, T>,
     codec: Codec<T>,
 ) -> StreamWork<'a, T> {
-    StreamWork(Pending::new(entry, args, encode, start, codec))
+    StreamWork(PendingWork::new(entry, args, encode, start, codec))
 }
 
 #[doc(hidden)]

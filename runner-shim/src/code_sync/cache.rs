@@ -23,9 +23,9 @@ use flame_wire::code::{CodeHash, CodeHasher, Offer};
 use super::SyncError;
 
 /// Executables that are kept: the newest.
-pub(super) const KEPT: usize = 3;
+pub(super) const MAX_KEPT: usize = 3;
 /// When a draft is nobody's any more. No boot takes nearly as long.
-pub(super) const ABANDONED: Duration = Duration::from_secs(60 * 60);
+pub(super) const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 const DRAFT: &str = ".part";
 const HASH_DIGITS: usize = 64;
@@ -52,7 +52,7 @@ impl Cache {
             return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
         let (owner, mode) = platform::owner_and_mode(&about);
-        match exposed(owner, mode, user) {
+        match exposure(owner, mode, user) {
             Some(why) => Err(SyncError::NotPrivate { folder, why, user }),
             None => Ok(Self { folder, user }),
         }
@@ -62,7 +62,7 @@ impl Cache {
     pub(super) fn find(&self, offer: &Offer) -> Result<Option<Executable>, SyncError> {
         let path = self.path(&offer.hash);
         let failed = |source| SyncError::Folder { folder: self.folder.clone(), source };
-        match self.opened(&path, offer) {
+        match self.open_verified(&path, offer) {
             Ok(Some(file)) => return Ok(Some(Executable { file, path, hash: offer.hash })),
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -76,16 +76,16 @@ impl Cache {
     }
 
     /// A file to write the executable to, and what removes it.
-    pub(super) fn draft(&self, offer: &Offer) -> Result<(Draft, Scrap), SyncError> {
+    pub(super) fn draft(&self, offer: &Offer) -> Result<(Draft, DraftGuard), SyncError> {
         let unique = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
         let path = self.folder.join(format!("{}.{unique}{DRAFT}", offer.hash));
         match platform::create(&path) {
             Ok(file) => {
                 let (hasher, offer) = (CodeHasher::default(), offer.clone());
-                let scrap = Scrap(path.clone());
-                Ok((Draft { file, hasher, len: 0, offer, path }, scrap))
+                let guard = DraftGuard(path.clone());
+                Ok((Draft { file, hasher, len: 0, offer, path }, guard))
             }
-            Err(source) => Err(self.unwritten(offer, source)),
+            Err(source) => Err(self.write_error(offer, source)),
         }
     }
 
@@ -101,10 +101,11 @@ impl Cache {
         drop(file);
         // Once more, from the disk and through the descriptor that will be executed; by the draft's
         // name, which no other runner touches.
-        let unwritten = |source| self.unwritten(&offer, source);
-        let file = self.opened(&drafted, &offer).map_err(unwritten)?.ok_or_else(altered)?;
+        let write_error = |source| self.write_error(&offer, source);
+        let file =
+            self.open_verified(&drafted, &offer).map_err(write_error)?.ok_or_else(altered)?;
         let path = self.path(&offer.hash);
-        fs::rename(&drafted, &path).map_err(unwritten)?;
+        fs::rename(&drafted, &path).map_err(write_error)?;
         Ok(Executable { file, path, hash: offer.hash })
     }
 
@@ -129,11 +130,13 @@ impl Cache {
     }
 
     /// The file, if it is what was offered, and nobody else's to change.
-    fn opened(&self, path: &Path, offer: &Offer) -> io::Result<Option<File>> {
+    fn open_verified(&self, path: &Path, offer: &Offer) -> io::Result<Option<File>> {
         let mut file = File::open(path)?;
         let about = file.metadata()?;
         let (owner, mode) = platform::owner_and_mode(&about);
-        if !about.is_file() || about.len() != offer.len || exposed(owner, mode, self.user).is_some()
+        if !about.is_file()
+            || about.len() != offer.len
+            || exposure(owner, mode, self.user).is_some()
         {
             return Ok(None);
         }
@@ -148,7 +151,7 @@ impl Cache {
         }
     }
 
-    fn unwritten(&self, offer: &Offer, source: io::Error) -> SyncError {
+    fn write_error(&self, offer: &Offer, source: io::Error) -> SyncError {
         SyncError::Write { folder: self.folder.clone(), len: offer.len, source }
     }
 }
@@ -179,9 +182,9 @@ impl Draft {
 /// Removes a draft when it is dropped, unless that has got its name. Apart from the draft, which is
 /// with a blocking thread while it is written: a runner that is told to end does not wait for that.
 #[derive(Debug)]
-pub(super) struct Scrap(PathBuf);
+pub(super) struct DraftGuard(PathBuf);
 
-impl Drop for Scrap {
+impl Drop for DraftGuard {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -211,7 +214,7 @@ impl Executable {
 }
 
 /// What lets others than the user change a file or a folder, if anything does.
-pub(super) fn exposed(owner: u32, mode: u32, user: u32) -> Option<String> {
+pub(super) fn exposure(owner: u32, mode: u32, user: u32) -> Option<String> {
     if owner != user {
         return Some(format!("belongs to another user (id {owner})"));
     }
@@ -235,14 +238,14 @@ pub(super) fn surplus(
         if draft_of.is_some_and(is_hash) {
             // One from the future has just been written, by a clock that was set back since.
             let age = now.duration_since(modified).unwrap_or_default();
-            drafts.extend((age >= ABANDONED).then_some(name));
+            drafts.extend((age >= ABANDONED_AFTER).then_some(name));
         } else if is_hash(&name) && name != in_use {
             executables.push((modified, name));
         }
     }
     executables.sort_by(|a, b| b.cmp(a));
     // The one in use is kept besides.
-    drafts.extend(executables.into_iter().skip(KEPT - 1).map(|(_, name)| name));
+    drafts.extend(executables.into_iter().skip(MAX_KEPT - 1).map(|(_, name)| name));
     drafts
 }
 
@@ -256,7 +259,7 @@ mod platform {
     use std::process::Command;
 
     use super::super::MARK_ENV;
-    use crate::started::started;
+    use crate::boot_variables::boot_variables;
 
     pub(super) fn user() -> u32 {
         rustix::process::geteuid().as_raw()
@@ -295,7 +298,7 @@ mod platform {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command.args(arguments).envs(started().passed_on()).env(MARK_ENV, mark).exec()
+        command.args(arguments).envs(boot_variables().passed_on()).env(MARK_ENV, mark).exec()
     }
 
     /// What the kernel does not execute, the C library hands to a shell, and this process would

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use flame_wire::code::CodeHasher;
 use flame_wire::ids::BuildId;
 
-use super::cache::{ABANDONED, KEPT, exposed, surplus};
+use super::cache::{ABANDONED_AFTER, MAX_KEPT, exposure, surplus};
 use super::*;
 
 const RUNNER: RunnerRef = RunnerRef::from_bytes([1; 16]);
@@ -54,7 +54,7 @@ fn offer(bytes: &[u8]) -> Offer {
 
 /// Writes it, and gives it its name.
 fn keep(cache: &Cache, offer: &Offer, bytes: &[u8]) -> Result<Executable, SyncError> {
-    let (draft, _scrap) = cache.draft(offer).unwrap();
+    let (draft, _draft_guard) = cache.draft(offer).unwrap();
     cache.keep(bytes.chunks(3).fold(draft, |draft, chunk| draft.add(chunk).unwrap()))
 }
 
@@ -85,11 +85,11 @@ fn other_bytes_fewer_and_more_are_refused_and_nothing_is_left() {
 fn a_draft_that_is_given_up_is_removed() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
-    let (draft, scrap) = cache.draft(&offer).unwrap();
+    let (draft, guard) = cache.draft(&offer).unwrap();
     let _half = draft.add(b"exec").unwrap();
     assert!(cache.find(&offer).unwrap().is_none(), "a draft does not have its name");
     assert_eq!(folder.names().len(), 1);
-    drop(scrap);
+    drop(guard);
     assert!(folder.names().is_empty());
 }
 
@@ -147,10 +147,10 @@ fn a_folder_that_others_may_write_is_refused_by_name() {
 
 #[test]
 fn a_folder_of_another_user_is_refused() {
-    assert_eq!(exposed(1000, 0o40_700, 1000), None);
-    let why = exposed(0, 0o40_700, 1000).unwrap();
+    assert_eq!(exposure(1000, 0o40_700, 1000), None);
+    let why = exposure(0, 0o40_700, 1000).unwrap();
     assert!(why.contains("another user"), "{why}");
-    assert!(exposed(1000, 0o40_700, 0).is_some(), "also where this user is root");
+    assert!(exposure(1000, 0o40_700, 0).is_some(), "also where this user is root");
 }
 
 #[test]
@@ -189,19 +189,19 @@ fn the_newest_executables_stay_and_with_them_the_one_in_use() {
     for (in_use, removed) in [(5, vec![2, 1, 0]), (0, vec![3, 2, 1])] {
         let surplus = surplus(entries(), &named(in_use), now);
         assert_eq!(surplus, removed.into_iter().map(named).collect::<Vec<_>>());
-        assert_eq!(entries().len() - surplus.len(), KEPT);
+        assert_eq!(entries().len() - surplus.len(), MAX_KEPT);
     }
 }
 
 #[test]
 fn drafts_go_when_they_are_abandoned_and_foreign_files_never() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-    let (fresh, old) = (now - ABANDONED / 2, now - ABANDONED);
+    let (fresh, old) = (now - ABANDONED_AFTER / 2, now - ABANDONED_AFTER);
     let draft = |n: u64| format!("{n:064x}.7-0123.part");
     let entries = vec![
         (draft(1), fresh),
         (draft(2), old),
-        (draft(3), now + ABANDONED),
+        (draft(3), now + ABANDONED_AFTER),
         ("notes.part".to_owned(), old),
         ("readme".to_owned(), old),
         ("F".repeat(64), old),
@@ -219,19 +219,19 @@ fn a_folder_is_pruned_by_who_fetches() {
         let kept = keep(&cache, &offer, &bytes).unwrap();
         cache.prune(&kept);
         assert!(kept.path().exists());
-        assert!(folder.names().len() <= KEPT);
+        assert!(folder.names().len() <= MAX_KEPT);
     }
 }
 
 #[test]
 fn an_offer_for_other_machines_or_too_large_is_refused_before_anything_is_fetched() {
-    assert!(fits(&offer(b"x")).is_ok());
+    assert!(check_offer(&offer(b"x")).is_ok());
     let other = Offer { target: "plan9-pdp11".to_owned(), ..offer(b"x") };
-    let error = fits(&other).unwrap_err().to_string();
+    let error = check_offer(&other).unwrap_err().to_string();
     assert!(error.contains("plan9-pdp11") && error.contains(&code::target()), "{error}");
     let large = Offer { len: MAX_CODE + 1, ..offer(b"x") };
-    assert!(matches!(fits(&large), Err(SyncError::TooLarge { .. })));
-    assert!(fits(&Offer { len: MAX_CODE, ..offer(b"x") }).is_ok());
+    assert!(matches!(check_offer(&large), Err(SyncError::TooLarge { .. })));
+    assert!(check_offer(&Offer { len: MAX_CODE, ..offer(b"x") }).is_ok());
 }
 
 #[test]

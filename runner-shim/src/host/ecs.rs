@@ -20,17 +20,17 @@ use super::{Host, ProcessHost};
 mod tests;
 
 /// The variable that names the endpoint.
-pub const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
+pub const METADATA_URI_ENV: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 /// The variable by which a backend tells a runner its container's `stopTimeout`, in seconds: ECS tells
 /// it to nobody inside the task.
-pub const STOP_TIMEOUT: &str = "FLAME_STOP_TIMEOUT";
+pub const STOP_TIMEOUT_ENV: &str = "FLAME_STOP_TIMEOUT";
 
 /// How long one question may take. The endpoint is on this machine, and answers in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is asked, and how long to wait in between: it may be a little later up than the
 /// container, and limits its rate.
-const TRIES: u32 = 4;
+const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Why a process can't tell which ECS task it is.
@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub enum MetadataError {
     /// The variable is not there.
     #[error(
-        "this process is to be a runner on ECS, but {METADATA} is not set: it is no container of \
+        "this process is to be a runner on ECS, but {METADATA_URI_ENV} is not set: it is no container of \
          an ECS task, or the platform version of Fargate is older than 1.4.0"
     )]
     NotOnEcs,
@@ -75,7 +75,7 @@ pub struct EcsTask {
 impl EcsTask {
     /// Whether this process is a container of an ECS task at all.
     #[must_use]
-    pub fn is_here() -> bool {
+    pub fn runs_on_ecs() -> bool {
         endpoint().is_some()
     }
 
@@ -84,7 +84,7 @@ impl EcsTask {
     /// # Errors
     /// [`MetadataError`].
     pub async fn read() -> Result<Self, MetadataError> {
-        ask(&format!("{}/task", endpoint().ok_or(MetadataError::NotOnEcs)?)).await
+        request(&format!("{}/task", endpoint().ok_or(MetadataError::NotOnEcs)?)).await
     }
 
     /// The task definition, as `family:revision`.
@@ -106,15 +106,15 @@ pub struct EcsContainer {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Container {
+struct ContainerMetadata {
     name: String,
     #[serde(default)]
-    networks: Vec<Network>,
+    networks: Vec<NetworkMetadata>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Network {
+struct NetworkMetadata {
     #[serde(default)]
     network_mode: String,
     #[serde(rename = "IPv4Addresses", default)]
@@ -127,38 +127,41 @@ impl EcsContainer {
     /// # Errors
     /// [`MetadataError`].
     pub async fn read() -> Result<Self, MetadataError> {
-        let Container { name, networks } = ask(&endpoint().ok_or(MetadataError::NotOnEcs)?).await?;
+        let ContainerMetadata { name, networks } =
+            request(&endpoint().ok_or(MetadataError::NotOnEcs)?).await?;
         Ok(Self { name, address: own_address(networks) })
     }
 }
 
 /// An address that others in the VPC can dial: that of a bridge is known to its host alone.
-fn own_address(networks: Vec<Network>) -> Option<Ipv4Addr> {
+fn own_address(networks: Vec<NetworkMetadata>) -> Option<Ipv4Addr> {
     let own = networks.into_iter().filter(|network| network.network_mode == "awsvpc");
     own.flat_map(|network| network.addresses).next()
 }
 
 fn endpoint() -> Option<String> {
-    std::env::var(METADATA).ok().filter(|address| !address.is_empty())
+    std::env::var(METADATA_URI_ENV).ok().filter(|address| !address.is_empty())
 }
 
-async fn ask<T: DeserializeOwned>(address: &str) -> Result<T, MetadataError> {
+async fn request<T: DeserializeOwned>(address: &str) -> Result<T, MetadataError> {
     let unreadable = |error: &reqwest::Error| MetadataError::Unreadable {
         address: address.to_owned(),
         why: whole(error),
     };
     // The address is link-local: a proxy that is meant for the app has no way to it.
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+    let client = reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build();
     let client = client.map_err(|error| unreadable(&error))?;
-    let mut tries = 1;
+    let mut attempts = 1;
     loop {
         let asked = async { client.get(address).send().await?.error_for_status()?.json().await };
         match asked.await {
             Ok(answer) => return Ok(answer),
-            Err(error) if tries == TRIES || error.is_decode() => return Err(unreadable(&error)),
+            Err(error) if attempts == ATTEMPTS || error.is_decode() => {
+                return Err(unreadable(&error));
+            }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
-        tries += 1;
+        attempts += 1;
     }
 }
 
@@ -187,7 +190,7 @@ impl EcsHost {
     /// # Errors
     /// [`MetadataError`].
     pub async fn discover() -> Result<Self, MetadataError> {
-        let stop_timeout = std::env::var(STOP_TIMEOUT).ok().and_then(|text| seconds(&text));
+        let stop_timeout = std::env::var(STOP_TIMEOUT_ENV).ok().and_then(|text| seconds(&text));
         Ok(Self { task: EcsTask::read().await?.arn, stop_timeout })
     }
 }

@@ -29,15 +29,15 @@ use futures_core::future::BoxFuture;
 
 use super::Host;
 
-mod answer;
 mod environment;
 mod event;
+mod response;
 #[cfg(test)]
 mod tests;
 
-pub use answer::Answer;
-pub use environment::{Environment, EnvironmentError, Left};
-pub use event::{BadEvent, Event};
+pub use environment::{Environment, EnvironmentEnd, EnvironmentError};
+pub use event::{Event, EventError};
+pub use response::InvocationResponse;
 
 /// An invocation, as its runner sees it.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use super::*;
 fn a_process_host_states_its_pid() {
     let host = ProcessHost;
     assert_eq!(host.kind(), HostKind::Process);
-    assert_eq!(host.instance(), instance_of_pid(std::process::id()));
-    assert_eq!(instance_of_pid(1234), "pid-1234");
+    assert_eq!(host.instance(), process_instance_name(std::process::id()));
+    assert_eq!(process_instance_name(1234), "pid-1234");
     assert_eq!(host.expires_in(), None);
 }
 
@@ -69,7 +69,7 @@ mod unix {
     #[tokio::test]
     async fn as_listener() {
         if plays("listener") {
-            let mut signals = Signals::listen().unwrap();
+            let mut signals = TerminationSignals::listen().unwrap();
             println!("listening");
             for _ in 0..2 {
                 println!("signal {}", signals.recv().await);

@@ -1,5 +1,5 @@
 //! The tie by `prctl(PR_SET_PDEATHSIG)`, made before `main` by the constructor in
-//! [`started`](crate::started).
+//! [`started`](crate::boot_variables).
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ pub(super) fn tie(parent: i32) -> bool {
     if getppid() == Some(parent) {
         return asked;
     }
-    if lives(parent) {
+    if is_running(parent) {
         // The parent that is named lives and is not this process's: the variable was inherited.
         let _ = set_parent_process_death_signal(None);
         return false;
@@ -30,7 +30,7 @@ pub(super) fn tie(parent: i32) -> bool {
 
 /// Calls this process so in lists of processes. Before `main` the only thread is the one whose name
 /// they show.
-pub(super) fn take_name(name: &str) {
+pub(super) fn set_name(name: &str) {
     if let Ok(name) = std::ffi::CString::new(name) {
         let _ = rustix::thread::set_name(&name);
     }
@@ -38,7 +38,7 @@ pub(super) fn take_name(name: &str) {
 
 /// Ties a process again that was tied to this parent before `main`, on a thread that lives as long
 /// as the process: the request belongs to the thread that makes it, and is over when that ends.
-pub(super) fn keep(parent: i32) {
+pub(super) fn keep_tied(parent: i32) {
     let Some(parent) = Pid::from_raw(parent) else { return };
     let watch = move || {
         tie_again(parent);
@@ -59,7 +59,7 @@ pub(super) fn keep(parent: i32) {
 fn tie_again(parent: Pid) {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     if getppid() != Some(parent) {
-        end();
+        kill_group();
     }
 }
 
@@ -76,11 +76,11 @@ pub(super) fn wait_for_the_end_of(parent: Pid) {
             Err(_) => return,
         }
     }
-    end();
+    kill_group();
 }
 
 /// Ends this process, and, if it leads its group, what it has started.
-fn end() {
+fn kill_group() {
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }
@@ -88,7 +88,7 @@ fn end() {
 }
 
 /// Whether a process runs. A zombie does not: its children are already orphans.
-fn lives(pid: Pid) -> bool {
+fn is_running(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     match stat {
         // The state follows the name, which stands in parentheses and may hold any character.

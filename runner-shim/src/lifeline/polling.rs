@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 /// How often the parent's pid is looked at.
-const EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Starts the watch. Once the parent is gone the process leaves with
-/// [`crate::terminator::EXIT_PARENT_LOST`].
+/// [`crate::exit_code::EXIT_PARENT_LOST`].
 #[cfg(unix)]
 pub(super) fn tie(parent: i32) -> bool {
     let is_parent = move || i32::try_from(std::os::unix::process::parent_id()) == Ok(parent);
@@ -17,9 +17,9 @@ pub(super) fn tie(parent: i32) -> bool {
     }
     let watch = move || {
         while is_parent() {
-            std::thread::sleep(EVERY);
+            std::thread::sleep(POLL_INTERVAL);
         }
-        std::process::exit(crate::terminator::EXIT_PARENT_LOST);
+        std::process::exit(crate::exit_code::EXIT_PARENT_LOST);
     };
     std::thread::Builder::new().name("flame-lifeline".to_owned()).spawn(watch).is_ok()
 }

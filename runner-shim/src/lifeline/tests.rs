@@ -13,7 +13,7 @@ use super::*;
 
 const PART: &str = "FLAME_TEST_LIFELINE_PART";
 /// When a test gives up, and (longer) when a part that has been forgotten ends by itself.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// This executable again, in the part of the test named `as_{part}`.
 fn play(part: &str) -> Command {
@@ -37,7 +37,7 @@ fn run_child(lifeline: &str) -> Output {
     play("child").env(ENV, lifeline).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -53,15 +53,15 @@ fn zombie() -> Child {
 #[test]
 fn as_child() {
     if plays("child") {
-        println!("held={}", is_held());
+        println!("tied={}", is_tied());
     }
 }
 
 #[test]
 fn as_waiting_child() {
     if plays("waiting_child") {
-        println!("child held={}", is_held());
-        std::thread::park_timeout(PATIENCE * 2);
+        println!("child tied={}", is_tied());
+        std::thread::park_timeout(TIMEOUT * 2);
     }
 }
 
@@ -69,9 +69,9 @@ fn as_waiting_child() {
 #[test]
 fn as_child_that_was_untied() {
     if plays("child_that_was_untied") {
-        linux::keep(rustix::process::getppid().unwrap().as_raw_nonzero().get());
-        println!("child held=true");
-        std::thread::park_timeout(PATIENCE * 2);
+        linux::keep_tied(rustix::process::getppid().unwrap().as_raw_nonzero().get());
+        println!("child tied=true");
+        std::thread::park_timeout(TIMEOUT * 2);
     }
 }
 
@@ -81,7 +81,7 @@ fn as_child_that_waits_for_the_end() {
     if plays("child_that_waits_for_the_end") {
         // It may be killed as soon as this one has said that it is there.
         let parent = rustix::process::getppid().unwrap();
-        println!("child held=true");
+        println!("child tied=true");
         linux::wait_for_the_end_of(parent);
     }
 }
@@ -90,8 +90,8 @@ fn as_child_that_waits_for_the_end() {
 #[test]
 fn as_child_of_another() {
     if plays("child_of_another") {
-        linux::keep(std::process::id().cast_signed());
-        std::thread::park_timeout(PATIENCE * 2);
+        linux::keep_tied(std::process::id().cast_signed());
+        std::thread::park_timeout(TIMEOUT * 2);
     }
 }
 
@@ -135,24 +135,24 @@ fn dies_with_its_parent(child: &str) {
     let mut parent = play("parent").env(PART, part).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(parent.stdout.take().unwrap());
     let mut line = String::new();
-    while !line.contains("child held=") {
+    while !line.contains("child tied=") {
         line.clear();
         assert_ne!(output.read_line(&mut line).unwrap(), 0, "the child never came up");
     }
-    assert!(line.contains("held=true"), "{line}");
+    assert!(line.contains("tied=true"), "{line}");
 
     parent.kill().unwrap();
     parent.wait().unwrap();
     let (ended, end) = mpsc::channel();
     std::thread::spawn(move || ended.send(output.read_to_string(&mut String::new()).is_ok()));
-    assert_eq!(end.recv_timeout(PATIENCE), Ok(true), "the child has outlived its parent");
+    assert_eq!(end.recv_timeout(TIMEOUT), Ok(true), "the child has outlived its parent");
 }
 
 #[test]
 fn a_child_that_lives_is_held() {
     let output = run_child(&value("test"));
     assert!(output.status.success());
-    assert!(said(&output).contains("held=true"), "{}", said(&output));
+    assert!(stdout(&output).contains("tied=true"), "{}", stdout(&output));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_child_whose_parent_died_before_it_looked_never_reaches_main() {
     gone.wait().unwrap();
     let output = run_child(&format!("{} test", gone.id()));
     assert_eq!(output.status.signal(), Some(9));
-    assert_eq!(said(&output), "", "nothing of the program has run");
+    assert_eq!(stdout(&output), "", "nothing of the program has run");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_process_that_has_inherited_the_variable_is_left_alone() {
     let somebody = std::os::unix::process::parent_id();
     let output = run_child(&format!("{somebody} test"));
     assert!(output.status.success());
-    assert!(said(&output).contains("held=false"), "{}", said(&output));
+    assert!(stdout(&output).contains("tied=false"), "{}", stdout(&output));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn text_that_is_no_pid_ties_to_nobody() {
     for text in ["", "0 test", "-1 test", "parent test", "99999999999999999999 test"] {
         let output = run_child(text);
         assert!(output.status.success(), "{text:?}");
-        assert!(said(&output).contains("held=false"), "{text:?}: {}", said(&output));
+        assert!(stdout(&output).contains("tied=false"), "{text:?}: {}", stdout(&output));
     }
 }
 
@@ -198,5 +198,5 @@ fn text_that_is_no_pid_ties_to_nobody() {
 fn a_process_without_the_variable_is_left_alone() {
     let output = play("child").output().unwrap();
     assert!(output.status.success());
-    assert!(said(&output).contains("held=false"));
+    assert!(stdout(&output).contains("tied=false"));
 }

@@ -14,16 +14,16 @@ use tokio::sync::mpsc::error::TrySendError;
 /// Takes the records of a log, for whoever is attached; clones are the same sink. By default nobody
 /// is, and records are dropped without a trace.
 #[derive(Debug, Clone, Default)]
-pub struct Sink(Arc<Inner>);
+pub struct LogSink(Arc<LogSinkState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct LogSinkState {
     to: RwLock<Option<Sender<LogRecord>>>,
     /// Records dropped since the parent was last told.
     dropped: AtomicU64,
 }
 
-impl From<Sender<LogRecord>> for Sink {
+impl From<Sender<LogRecord>> for LogSink {
     fn from(to: Sender<LogRecord>) -> Self {
         let sink = Self::default();
         sink.set(Some(to));
@@ -31,12 +31,12 @@ impl From<Sender<LogRecord>> for Sink {
     }
 }
 
-impl Sink {
+impl LogSink {
     /// From now on records go to `to`, until what this gives is dropped.
     #[must_use = "dropped, it detaches"]
-    pub fn attach(&self, to: Sender<LogRecord>) -> Attached {
+    pub fn attach(&self, to: Sender<LogRecord>) -> LogSinkGuard {
         self.set(Some(to));
-        Attached(self.clone())
+        LogSinkGuard(self.clone())
     }
 
     fn set(&self, to: Option<Sender<LogRecord>>) {
@@ -76,9 +76,9 @@ impl Sink {
 
 /// Detaches the log's taker when it is dropped.
 #[derive(Debug)]
-pub struct Attached(Sink);
+pub struct LogSinkGuard(LogSink);
 
-impl Drop for Attached {
+impl Drop for LogSinkGuard {
     fn drop(&mut self) {
         self.0.set(None);
     }

@@ -112,7 +112,7 @@ fn within(call: u64, function: impl FnOnce()) {
         deadline: None,
         trace: None,
     };
-    context.around_blocking(function);
+    context.sync_scope(function);
 }
 
 #[test]
@@ -158,18 +158,18 @@ fn once_nobody_listens_nothing_is_counted() {
 
 #[test]
 fn the_log_goes_to_the_runner_of_the_moment_and_nothing_of_the_one_before_to_the_next() {
-    let outlet = Sink::default();
-    with_default(Registry::default().with(RunnerLog::new(outlet.clone())), || {
+    let outbound = LogSink::default();
+    with_default(Registry::default().with(RunnerLog::new(outbound.clone())), || {
         info!(target: "app", "to nobody");
         let (first, mut records) = channel(1);
-        let attached = outlet.attach(first);
+        let attached = outbound.attach(first);
         info!(target: "app", "to the first");
         info!(target: "app", "lost");
         drop(attached);
         info!(target: "app", "to nobody again");
         assert_eq!(texts(&drain(&mut records)), ["to the first"]);
         let (second, mut records) = channel(10);
-        let _attached = outlet.attach(second);
+        let _attached = outbound.attach(second);
         info!(target: "app", "to the second");
         assert_eq!(texts(&drain(&mut records)), ["to the second"]);
     });
@@ -200,10 +200,10 @@ fn an_event_from_within_an_event_is_dropped_and_counted() {
     // By its own hand: tracing guards scoped subscribers against this, but not a global one.
     let (sink, mut records) = channel(100);
     let log = RunnerLog::new(sink);
-    let writing = Writing::begin().unwrap();
-    assert!(Writing::begin().is_none());
+    let writing = RecursionGuard::begin().unwrap();
+    assert!(RecursionGuard::begin().is_none());
     drop(writing);
-    assert!(Writing::begin().is_some());
+    assert!(RecursionGuard::begin().is_some());
     with_default(Registry::default().with(log), || info!(target: "app", value = ?Chatty, "outer"));
     assert_eq!(texts(&drain(&mut records)), ["outer value=chatty"]);
 }

@@ -8,15 +8,15 @@ use tracing::field::{Field, Visit};
 const ELLIPSIS: &str = "…";
 
 /// Collects an event's message and fields up to a number of bytes.
-pub(super) struct Text {
-    message: Bounded,
-    fields: Bounded,
+pub(super) struct EventText {
+    message: BoundedText,
+    fields: BoundedText,
     limit: usize,
 }
 
-impl Text {
+impl EventText {
     pub(super) fn new(limit: usize) -> Self {
-        Self { message: Bounded::new(limit), fields: Bounded::new(limit), limit }
+        Self { message: BoundedText::new(limit), fields: BoundedText::new(limit), limit }
     }
 
     /// The line, at most the limit's bytes long, with an ellipsis where something is missing.
@@ -36,7 +36,7 @@ impl Text {
     }
 }
 
-impl Visit for Text {
+impl Visit for EventText {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             self.record_debug(field, &format_args!("{value}"));
@@ -68,19 +68,19 @@ impl Visit for Text {
 }
 
 /// Text that takes no more than its room, so that a value which writes without end does no harm.
-struct Bounded {
+struct BoundedText {
     text: String,
     limit: usize,
     cut: bool,
 }
 
-impl Bounded {
+impl BoundedText {
     fn new(limit: usize) -> Self {
         Self { text: String::new(), limit, cut: false }
     }
 }
 
-impl Write for Bounded {
+impl Write for BoundedText {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         let room = self.limit.saturating_sub(self.text.len());
         if part.len() <= room {

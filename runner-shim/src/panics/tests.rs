@@ -144,7 +144,7 @@ fn a_panic_outside_a_call_is_untouched() {
     let payload = panic::catch_unwind(|| a_function_of_the_app("outside")).unwrap_err();
     assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some("it said outside"));
     assert!(CHAINED.load(Ordering::SeqCst) > before, "the app's hook must see it");
-    assert!(KEPT.take().is_none(), "nothing may be kept of it");
+    assert!(DETAILS.take().is_none(), "nothing may be details of it");
 }
 
 #[test]

@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::calling::channel::Ends;
-use crate::calling::crossing::Crossing;
+use crate::calling::channel::ChannelTable;
+use crate::calling::side_tables::SideTables;
 use crate::calling::{Receiver, Sender, Wire, channel, codec};
-use crate::tails::Tails;
+use crate::runner::channel_drain::ChannelDrain;
 
 const CALL: u8 = 1;
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,18 +51,19 @@ fn connect(max_streams: usize) -> Connected {
 
 /// Sends an end of a channel away, and gives the byte sides and the end that arrives.
 fn cross<T: Wire>(end: &T) -> (ChannelEnd, ChannelEnd, T) {
-    let mut here = Crossing { ends: Ends::Out(Vec::new()), ..Crossing::default() };
+    let mut here =
+        SideTables { channel_ends: ChannelTable::Out(Vec::new()), ..SideTables::default() };
     let bytes = here.scope(|| codec::encode(end)).unwrap();
-    let mut there = Crossing { ends: Ends::expect(1), ..Crossing::default() };
+    let mut there = SideTables { channel_ends: ChannelTable::expect(1), ..SideTables::default() };
     let arrived = there.scope(|| codec::decode(&bytes)).unwrap();
-    let ours = here.ends.into_collected().pop().unwrap();
-    let theirs = there.ends.into_slots().pop().unwrap().unwrap();
+    let ours = here.channel_ends.into_collected().pop().unwrap();
+    let theirs = there.channel_ends.into_slots().pop().unwrap().unwrap();
     (ours, theirs, arrived)
 }
 
 impl Connected {
     /// Sends an end to the runner, as an argument of a call that ends at once.
-    async fn send_away<T: Wire>(&mut self, end: &T, tails: &Tails) -> T {
+    async fn send_away<T: Wire>(&mut self, end: &T, drain: &ChannelDrain) -> T {
         let (ours, theirs, arrived) = cross(end);
         let message = |_: &[_]| (CALL, Bytes::new().into(), true);
         let (call, mut beside) = self.parent.open(1, None, message).unwrap();
@@ -73,7 +74,7 @@ impl Connected {
         let claimed = self.runner.claim(stream.id()).unwrap();
         served.send_now(CALL, Bytes::new().into(), true).unwrap();
         served.detach();
-        tokio::spawn(pump_tail(theirs, claimed, tails.tail()));
+        tokio::spawn(pump_draining(theirs, claimed, drain.register()));
         tokio::spawn(pump(ours, stream));
         arrived
     }
@@ -93,15 +94,15 @@ async fn fill(sender: &Sender<u32>, from: u32) -> u32 {
 async fn channel_across(
     capacity: usize,
     back: bool,
-) -> (Connected, Tails, Sender<u32>, Receiver<u32>) {
-    let (mut ends, tails) = (connect(100), Tails::default());
+) -> (Connected, ChannelDrain, Sender<u32>, Receiver<u32>) {
+    let (mut ends, drain) = (connect(100), ChannelDrain::default());
     let (sender, receiver) = channel(capacity);
     if back {
-        let sender = ends.send_away(&sender, &tails).await;
-        (ends, tails, sender, receiver)
+        let sender = ends.send_away(&sender, &drain).await;
+        (ends, drain, sender, receiver)
     } else {
-        let receiver = ends.send_away(&receiver, &tails).await;
-        (ends, tails, sender, receiver)
+        let receiver = ends.send_away(&receiver, &drain).await;
+        (ends, drain, sender, receiver)
     }
 }
 
@@ -136,10 +137,10 @@ async fn a_sender_is_twice_the_capacity_ahead_of_a_receiver_that_does_not_read()
 #[tokio::test(start_paused = true)]
 async fn a_receiver_of_several_runners_gets_all_that_each_sends() {
     const EACH: u32 = 100;
-    let (mut ends, tails) = (connect(100), Tails::default());
+    let (mut ends, drain) = (connect(100), ChannelDrain::default());
     let (sender, mut receiver) = channel::<u32>(4);
     for runner in 0..5 {
-        let sender = ends.send_away(&sender, &tails).await;
+        let sender = ends.send_away(&sender, &drain).await;
         tokio::spawn(async move {
             for number in 0..EACH {
                 sender.send(runner * EACH + number).await.unwrap();
@@ -159,10 +160,10 @@ async fn a_receiver_of_several_runners_gets_all_that_each_sends() {
 async fn a_channel_that_has_ended_leaves_no_stream() {
     // Room for one call with its channel, and for one that is about to be closed.
     let mut ends = connect(4);
-    let tails = Tails::default();
+    let drain = ChannelDrain::default();
     for number in 0..20 {
         let (sender, receiver) = channel::<u32>(2);
-        let mut receiver = ends.send_away(&receiver, &tails).await;
+        let mut receiver = ends.send_away(&receiver, &drain).await;
         sender.send(number).await.unwrap();
         drop(sender);
         assert_eq!(receiver.recv().await.unwrap(), Some(number));
@@ -174,10 +175,10 @@ async fn a_channel_that_has_ended_leaves_no_stream() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_accepted_is_delivered_before_a_runner_leaves() {
-    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+    let (_ends, drain, sender, mut receiver) = channel_across(8, true).await;
     let sent = fill(&sender, 0).await;
     drop(sender);
-    assert!(timeout(SECOND, tails.delivered()).await.is_err(), "nobody has read any of it");
+    assert!(timeout(SECOND, drain.drain()).await.is_err(), "nobody has read any of it");
     let read = tokio::spawn(async move {
         let mut read = 0;
         while let Some(number) = receiver.recv().await.unwrap() {
@@ -186,16 +187,16 @@ async fn what_was_accepted_is_delivered_before_a_runner_leaves() {
         }
         read
     });
-    timeout(SECOND, tails.delivered()).await.expect("it is being read");
+    timeout(SECOND, drain.drain()).await.expect("it is being read");
     assert_eq!(read.await.unwrap(), sent);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_read_before_a_runner_must_leave_is_told_to_be_lost() {
-    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+    let (_ends, drain, sender, mut receiver) = channel_across(8, true).await;
     let sent = fill(&sender, 0).await;
     drop(sender);
-    tails.cut().await;
+    drain.abort().await;
     let mut read = 0;
     let error = loop {
         match receiver.recv().await {
@@ -214,25 +215,25 @@ async fn what_is_not_read_before_a_runner_must_leave_is_told_to_be_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_send_that_is_never_finished_holds_no_runner() {
-    let (_ends, tails, sender, mut receiver) = channel_across(1, true).await;
+    let (_ends, drain, sender, mut receiver) = channel_across(1, true).await;
     fill(&sender, 0).await;
     let mut forgotten = Box::pin(sender.send(9));
     assert!(futures_util::poll!(&mut forgotten).is_pending());
     // It has its place in the channel now, and is not polled to take it.
     assert_eq!(receiver.recv().await.unwrap(), Some(0));
     assert_eq!(receiver.recv().await.unwrap(), Some(1));
-    assert!(timeout(SECOND, tails.delivered()).await.is_err());
-    timeout(SECOND, tails.cut()).await.expect("the runner waits for it");
+    assert!(timeout(SECOND, drain.drain()).await.is_err());
+    timeout(SECOND, drain.abort()).await.expect("the runner waits for it");
     assert!(matches!(receiver.recv().await, Err(ChannelError::Lost { .. })));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sender_that_outlives_its_function_is_closed_when_its_runner_leaves() {
-    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+    let (_ends, drain, sender, mut receiver) = channel_across(8, true).await;
     for number in 0..5 {
         sender.send(number).await.unwrap();
     }
-    tails.delivered().await;
+    drain.drain().await;
     assert!(matches!(sender.send(5).await, Err(ChannelError::Closed)));
     for number in 0..5 {
         assert_eq!(receiver.recv().await.unwrap(), Some(number));

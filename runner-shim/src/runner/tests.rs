@@ -8,9 +8,9 @@ use super::*;
 use crate::log::RunnerLog;
 
 /// A parent that writes down how many records each message on the control stream stands for.
-struct Counts(mpsc::UnboundedSender<usize>);
+struct CountsRecords(mpsc::UnboundedSender<usize>);
 
-impl Handler for Counts {
+impl Handler for CountsRecords {
     fn opened(&mut self, _: Stream, _: Message) {}
 
     fn control(&mut self, message: Message) {
@@ -24,9 +24,9 @@ impl Handler for Counts {
 }
 
 /// Nobody opens streams here.
-struct Deaf;
+struct IgnoresAll;
 
-impl Handler for Deaf {
+impl Handler for IgnoresAll {
     fn opened(&mut self, _: Stream, _: Message) {}
     fn control(&mut self, _: Message) {}
 }
@@ -35,8 +35,8 @@ impl Handler for Deaf {
 async fn records_that_the_link_has_no_room_for_are_counted() {
     let ((a, b), config) = (in_memory(), LinkConfig::default());
     let (counts, mut counted) = mpsc::unbounded_channel();
-    let (_, parent) = Driver::new(Side::Parent, config, |_| Counts(counts));
-    let (link, runner) = Driver::new(Side::Runner, config, |_| Deaf);
+    let (_, parent) = Driver::new(Side::Parent, config, |_| CountsRecords(counts));
+    let (link, runner) = Driver::new(Side::Runner, config, |_| IgnoresAll);
     let (records, logs) = mpsc::channel(4);
     tokio::spawn(forward_logs(link, logs));
     let log = tracing_subscriber::registry().with(RunnerLog::new(records));

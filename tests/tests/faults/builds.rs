@@ -14,7 +14,8 @@ use flame_aws::{
 };
 use flame_link::{Chunks, Greeting, HelloError, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
-use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
+use flame_runner_shim::code_sync::{FOLDER_ENV, MARK_ENV};
+use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;
 use flame_tests::process::{ends_clean, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
 use flame_tests::proxy::{Proxy, Weather, pool_behind};

@@ -18,7 +18,7 @@ use aws_sdk_ecs::types::{
     ContainerOverride, EphemeralStorage, KeyValuePair, LaunchType, LogDriver, NetworkConfiguration,
     Tag, TaskDefinitionStatus, TaskField, TaskOverride,
 };
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 
 use super::classify::Failure;
 use super::order::Heard;
@@ -218,7 +218,9 @@ impl Api {
             }
         }
         let listed = arns.len();
-        lines::event(move || tracing::warn!(listed, "there are more tasks than are looked at"));
+        log_writer::event(move || {
+            tracing::warn!(listed, "there are more tasks than are looked at")
+        });
         Ok(arns)
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::ids::RunnerRef;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -125,7 +125,7 @@ impl Fleet {
                 core.poller.failed(now(), rand::random());
                 drop(core);
                 let advice = classify::advice(classify::of_fault(&fault), &fault);
-                lines::event(move || {
+                log_writer::event(move || {
                     tracing::warn!(%fault, advice, "ECS tasks can't be looked at; it is tried again");
                 });
                 return;
@@ -207,7 +207,9 @@ impl Fleet {
         self.runtime.spawn(async move {
             for arn in arns {
                 if let Err(error) = fleet.tell_to_stop(&arn, reason).await {
-                    lines::event(move || tracing::error!(%error, "an ECS task may be left over"));
+                    log_writer::event(
+                        move || tracing::error!(%error, "an ECS task may be left over"),
+                    );
                 }
             }
         });

@@ -188,7 +188,7 @@ impl Plan {
         );
         for (name, _) in &self.env {
             must(
-                name != FlameParent::ENV && name != ecs::STOP_TIMEOUT,
+                name != FlameParent::ENV && name != ecs::STOP_TIMEOUT_ENV,
                 format!("`env` sets {name}, which is the pool's to set: leave it out"),
             );
             must(

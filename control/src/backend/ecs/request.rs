@@ -141,7 +141,7 @@ impl Request {
 
 impl Overrides {
     fn new(plan: &Plan, flame_parent: &str) -> Self {
-        let stop_timeout = (ecs::STOP_TIMEOUT.to_owned(), plan.stop_timeout.to_string());
+        let stop_timeout = (ecs::STOP_TIMEOUT_ENV.to_owned(), plan.stop_timeout.to_string());
         let parent = (FlameParent::ENV.to_owned(), flame_parent.to_owned());
         let variables = plan.env.iter().cloned().chain([stop_timeout, parent]);
         let number = |value: Option<u32>| value.and_then(|value| i32::try_from(value).ok());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use tokio::time::sleep;
 
 use super::api::PAGES;
@@ -42,7 +42,7 @@ impl Sweeper {
                 Ok(orphans) => stop(&self.fleet, orphans).await,
                 Err(fault) if class::is_denied(&fault) => {
                     let why = "orphans are not looked for: this process may not list tasks";
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::warn!(%fault, "{why}; allow ecs:ListTasks and ecs:DescribeTasks");
                     });
                     return;
@@ -128,7 +128,7 @@ impl Sweeper {
     fn can_not_ask(&mut self, cluster: &str, fault: &Fault) {
         if class::is_denied(fault) && !std::mem::replace(&mut self.denied, true) {
             let (cluster, fault) = (cluster.to_owned(), fault.clone());
-            lines::event(move || {
+            log_writer::event(move || {
                 tracing::warn!(
                     cluster,
                     %fault,
@@ -145,12 +145,12 @@ impl Sweeper {
 async fn stop(fleet: &Fleet, orphans: Vec<(String, &'static str)>) {
     for (arn, why) in orphans {
         match fleet.api.stop_task(&arn, why).await {
-            Ok(()) => lines::event(move || {
+            Ok(()) => log_writer::event(move || {
                 tracing::warn!(task = arn, why, "an orphaned runner is stopped");
             }),
             Err(fault) => {
                 let advice = classify::advice(classify::of_fault(&fault), &fault);
-                lines::event(move || {
+                log_writer::event(move || {
                     tracing::warn!(task = arn, %fault, advice, "an orphaned runner can't be stopped");
                 });
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
@@ -152,13 +152,13 @@ fn send(order: Order) -> BoxFuture<'static, Asked> {
 async fn outlive(name: &Instance, request: BoxFuture<'static, Asked>) {
     let begun = Instant::now();
     let instance = name.clone();
-    lines::event(move || {
+    log_writer::event(move || {
         tracing::warn!(%instance, "an invocation was given up, and may still run");
     });
     let _ = request.await;
     let after = begun.elapsed();
     let instance = name.clone();
-    lines::event(move || {
+    log_writer::event(move || {
         tracing::info!(%instance, ?after, "an invocation that was given up has ended");
     });
 }

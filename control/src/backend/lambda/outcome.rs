@@ -5,8 +5,8 @@
 //!        ── 200, a spent token ──▶ Elsewhere: another invocation is it  202 ──▶ Accepted
 //! ```
 
-use flame_runner_shim::host::lambda::Answer;
-use flame_runner_shim::terminator::EXIT_NEVER_CONNECTED;
+use flame_runner_shim::exit_code::EXIT_NEVER_CONNECTED;
+use flame_runner_shim::host::lambda::InvocationResponse;
 use flame_wire::hello::Refusal as Unwanted;
 use flame_wire::message::EndReason;
 use serde::Deserialize;
@@ -53,8 +53,8 @@ impl Reply {
         if let Some(mode) = &self.function_error {
             return Meaning::Ended(self.failed(function, mode, &request));
         }
-        match serde_json::from_slice::<Answer>(&self.payload) {
-            Ok(Answer::Refused { refusal: Unwanted::UsedToken }) => Meaning::Elsewhere,
+        match serde_json::from_slice::<InvocationResponse>(&self.payload) {
+            Ok(InvocationResponse::Refused { refusal: Unwanted::UsedToken }) => Meaning::Elsewhere,
             Ok(answer) => Meaning::Ended(ended(&answer, &request)),
             Err(_) => Meaning::Ended(self.strange(function, &request)),
         }
@@ -212,19 +212,21 @@ fn function_failure(name: &str, message: &str) -> Option<(BootFailureKind, &'sta
     })
 }
 
-fn ended(answer: &Answer, request: &str) -> Death {
+fn ended(answer: &InvocationResponse, request: &str) -> Death {
     let (code, advice) = match answer {
-        Answer::Ended { code: EXIT_NEVER_CONNECTED, .. } => (
+        InvocationResponse::Ended { code: EXIT_NEVER_CONNECTED, .. } => (
             Some(EXIT_NEVER_CONNECTED),
             "; the function must reach the pool's address: put it into the parent's VPC, and let \
              its security group through to the parent's port"
                 .to_owned(),
         ),
-        Answer::Ended { code, reason: EndReason::HostDeadline, calls: 0, .. } => {
+        InvocationResponse::Ended { code, reason: EndReason::HostDeadline, calls: 0, .. } => {
             (Some(*code), format!("; it had no time to serve: {RAISE_TIMEOUT}"))
         }
-        Answer::Ended { code, .. } => (Some(*code), String::new()),
-        Answer::Refused { .. } | Answer::NotSynced { .. } => (None, String::new()),
+        InvocationResponse::Ended { code, .. } => (Some(*code), String::new()),
+        InvocationResponse::Refused { .. } | InvocationResponse::NotSynced { .. } => {
+            (None, String::new())
+        }
     };
     let mut death = Death::new(format!("{answer}{request}{advice}"));
     death.exit_code = code;

@@ -8,26 +8,26 @@ use serde::{de, ser};
 
 use super::{
     ChannelError,
-    pipe::{PipeReceiver, PipeSender, Reads},
+    pipe::{PipeReceiver, PipeSender, ReadCounter},
 };
-use crate::calling::crossing::Crossing;
+use crate::calling::side_tables::SideTables;
 
 /// The byte side of a channel whose other end is across the link.
 #[derive(Debug)]
 #[must_use = "a channel end that nobody pumps is lost to the other side"]
 pub enum ChannelEnd {
     /// Messages come from this process: take them from the outlet and send them over.
-    Send(Outlet),
+    Send(OutboundMessages),
     /// Messages come from across: put them into the inlet.
-    Recv(Inlet),
+    Recv(InboundMessages),
 }
 
 /// Where messages leave this process. Dropping it closes the channel: senders get
-/// [`ChannelError::Closed`], or what [`Outlet::fail`] said.
+/// [`ChannelError::Closed`], or what [`OutboundMessages::fail`] said.
 #[derive(Debug)]
-pub struct Outlet(PipeReceiver);
+pub struct OutboundMessages(PipeReceiver);
 
-impl Outlet {
+impl OutboundMessages {
     pub(super) fn new(pipe: PipeReceiver) -> Self {
         Self(pipe)
     }
@@ -74,19 +74,19 @@ impl Outlet {
     }
 }
 
-/// Where messages enter this process. Dropping it without [`Inlet::finish`] tells the receiver
+/// Where messages enter this process. Dropping it without [`InboundMessages::finish`] tells the receiver
 /// that the channel was lost: only the sender's own end looks like the end.
 #[derive(Debug)]
-pub struct Inlet {
+pub struct InboundMessages {
     pipe: PipeSender,
-    reads: Arc<Reads>,
+    read_counter: Arc<ReadCounter>,
     ended: bool,
 }
 
-impl Inlet {
+impl InboundMessages {
     pub(super) fn new(pipe: PipeSender) -> Self {
-        let reads = Reads::new(pipe.capacity());
-        Self { pipe, reads, ended: false }
+        let read_counter = ReadCounter::new(pipe.capacity());
+        Self { pipe, read_counter, ended: false }
     }
 
     /// Puts in a message; waits while the receiver is `capacity` messages behind.
@@ -96,14 +96,14 @@ impl Inlet {
     /// # Errors
     /// When the receiver takes no more: the other side's senders must be told so.
     pub async fn send(&self, message: Bytes) -> Result<(), ChannelError> {
-        self.pipe.send(message, Some(self.reads.clone())).await
+        self.pipe.send(message, Some(self.read_counter.clone())).await
     }
 
     /// Waits until the receiver has read half of the capacity of what was put in here, and gives the
     /// number of messages that it has read. Each is counted once: the other side may send as many
     /// more. Cancel safe.
     pub async fn read(&self) -> u32 {
-        self.reads.next().await
+        self.read_counter.next().await
     }
 
     /// The most messages that wait on each side.
@@ -129,7 +129,7 @@ impl Inlet {
     }
 }
 
-impl Drop for Inlet {
+impl Drop for InboundMessages {
     fn drop(&mut self) {
         if !self.ended {
             self.pipe.fail(ChannelError::Lost { reason: "the link was dropped".to_owned() });
@@ -139,7 +139,7 @@ impl Drop for Inlet {
 
 /// The channel ends of one crossing.
 #[derive(Debug, Default)]
-pub(crate) enum Ends {
+pub(crate) enum ChannelTable {
     /// Not arguments: no end can cross.
     #[default]
     None,
@@ -149,7 +149,7 @@ pub(crate) enum Ends {
     In(Vec<Option<ChannelEnd>>),
 }
 
-impl Ends {
+impl ChannelTable {
     /// Slots for the `declared` ends of a call that arrives.
     pub(crate) fn expect(declared: usize) -> Self {
         Self::In(std::iter::repeat_with(|| None).take(declared).collect())
@@ -172,25 +172,27 @@ impl Ends {
     }
 }
 
-const NOT_CROSSING: &str = "a channel end crosses only as an argument of a remote function: not \
+const NOT_IN_A_CALL: &str = "a channel end crosses only as an argument of a remote function: not \
                             in a result, nor in a message of another channel";
 
 /// Adds what `end` gives to the ends of the call being encoded.
-pub(super) fn put<E: ser::Error>(end: impl FnOnce() -> Result<ChannelEnd, E>) -> Result<u32, E> {
-    let index = Crossing::with(|crossing| match &mut crossing.ends {
-        Ends::Out(ends) => {
+pub(super) fn send_away<E: ser::Error>(
+    end: impl FnOnce() -> Result<ChannelEnd, E>,
+) -> Result<u32, E> {
+    let index = SideTables::with(|tables| match &mut tables.channel_ends {
+        ChannelTable::Out(ends) => {
             ends.push(end()?);
             u32::try_from(ends.len() - 1).map_err(|_| E::custom("too many channel ends"))
         }
-        _ => Err(E::custom(NOT_CROSSING)),
+        _ => Err(E::custom(NOT_IN_A_CALL)),
     });
-    index.unwrap_or_else(|| Err(E::custom(NOT_CROSSING)))
+    index.unwrap_or_else(|| Err(E::custom(NOT_IN_A_CALL)))
 }
 
 /// Claims a place among the ends that the call being decoded declares.
-pub(super) fn take<E: de::Error>(index: u32, end: ChannelEnd) -> Result<(), E> {
-    let claimed = Crossing::with(|crossing| match &mut crossing.ends {
-        Ends::In(slots) => {
+pub(super) fn claim<E: de::Error>(index: u32, end: ChannelEnd) -> Result<(), E> {
+    let claimed = SideTables::with(|tables| match &mut tables.channel_ends {
+        ChannelTable::In(slots) => {
             let slot = usize::try_from(index).ok().and_then(|index| slots.get_mut(index));
             match slot {
                 Some(slot @ None) => {
@@ -201,7 +203,7 @@ pub(super) fn take<E: de::Error>(index: u32, end: ChannelEnd) -> Result<(), E> {
                 None => Err(E::custom("the call declares no such channel end")),
             }
         }
-        _ => Err(E::custom(NOT_CROSSING)),
+        _ => Err(E::custom(NOT_IN_A_CALL)),
     });
-    claimed.unwrap_or_else(|| Err(E::custom(NOT_CROSSING)))
+    claimed.unwrap_or_else(|| Err(E::custom(NOT_IN_A_CALL)))
 }

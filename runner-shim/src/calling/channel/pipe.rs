@@ -2,7 +2,7 @@
 //!
 //! A plain queue ends when its sender is dropped, whatever the reason. The pipe adds a fate, set
 //! at most once before a half is dropped, which the other half finds behind the last message. And
-//! a message may carry a [`Reads`], which learns when the message has been read. Clones of a sender
+//! a message may carry a [`ReadCounter`], which learns when the message has been read. Clones of a sender
 //! may be on several runners, so each of these has its own.
 
 use std::{
@@ -24,27 +24,27 @@ use super::ChannelError;
 /// gets beyond this.
 const MAX_CAPACITY: usize = 65_536;
 
-type Fate = Arc<OnceLock<ChannelError>>;
+type Ending = Arc<OnceLock<ChannelError>>;
 
 /// Counts the messages of one origin that the receiver has read.
 #[derive(Debug)]
-pub(super) struct Reads {
-    /// Read, and not taken by [`Reads::next`] yet.
+pub(super) struct ReadCounter {
+    /// Read, and not taken by [`ReadCounter::next`] yet.
     count: AtomicU32,
     /// How many are worth telling.
-    worth: u32,
-    /// Waits in [`Reads::next`].
+    threshold: u32,
+    /// Waits in [`ReadCounter::next`].
     waiting: AtomicWaker,
 }
 
-impl Reads {
+impl ReadCounter {
     pub(super) fn new(capacity: u32) -> Arc<Self> {
         let (count, waiting) = (AtomicU32::new(0), AtomicWaker::new());
-        Arc::new(Self { count, worth: (capacity / 2).max(1), waiting })
+        Arc::new(Self { count, threshold: (capacity / 2).max(1), waiting })
     }
 
     fn add_one(&self) {
-        if self.count.fetch_add(1, Ordering::AcqRel) + 1 >= self.worth {
+        if self.count.fetch_add(1, Ordering::AcqRel) + 1 >= self.threshold {
             self.waiting.wake();
         }
     }
@@ -54,7 +54,7 @@ impl Reads {
     pub(super) async fn next(&self) -> u32 {
         poll_fn(|cx| {
             self.waiting.register(cx.waker());
-            if self.count.load(Ordering::Acquire) < self.worth {
+            if self.count.load(Ordering::Acquire) < self.threshold {
                 return Poll::Pending;
             }
             Poll::Ready(self.count.swap(0, Ordering::AcqRel))
@@ -64,35 +64,35 @@ impl Reads {
 }
 
 #[derive(Debug)]
-struct Queued {
+struct QueuedMessage {
     message: Bytes,
-    reads: Option<Arc<Reads>>,
+    read_counter: Option<Arc<ReadCounter>>,
 }
 
 pub(super) fn pipe(capacity: usize) -> (PipeSender, PipeReceiver) {
     let (sender, receiver) = mpsc::channel(capacity.clamp(1, MAX_CAPACITY));
-    let fate = Fate::default();
+    let ending = Ending::default();
     (
-        PipeSender { queue: sender, fate: Arc::clone(&fate) },
-        PipeReceiver { queue: receiver, fate, told: false },
+        PipeSender { queue: sender, ending: Arc::clone(&ending) },
+        PipeReceiver { queue: receiver, ending, reported: false },
     )
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct PipeSender {
-    queue: mpsc::Sender<Queued>,
-    fate: Fate,
+    queue: mpsc::Sender<QueuedMessage>,
+    ending: Ending,
 }
 
 impl PipeSender {
-    /// Waits while the queue is full. `reads` learns when the message has been read.
+    /// Waits while the queue is full. `read_counter` learns when the message has been read.
     pub(super) async fn send(
         &self,
         message: Bytes,
-        reads: Option<Arc<Reads>>,
+        read_counter: Option<Arc<ReadCounter>>,
     ) -> Result<(), ChannelError> {
-        let sent = self.queue.send(Queued { message, reads }).await;
-        sent.map_err(|_| self.fate.get().cloned().unwrap_or(ChannelError::Closed))
+        let sent = self.queue.send(QueuedMessage { message, read_counter }).await;
+        sent.map_err(|_| self.ending.get().cloned().unwrap_or(ChannelError::Closed))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -109,16 +109,16 @@ impl PipeSender {
 
     /// The receiver finds `error` behind the last message. Only the first fate counts.
     pub(super) fn fail(&self, error: ChannelError) {
-        let _ = self.fate.set(error);
+        let _ = self.ending.set(error);
     }
 }
 
 #[derive(Debug)]
 pub(super) struct PipeReceiver {
-    queue: mpsc::Receiver<Queued>,
-    fate: Fate,
+    queue: mpsc::Receiver<QueuedMessage>,
+    ending: Ending,
     /// Whether the fate has been reported: an error comes once, then the end.
-    told: bool,
+    reported: bool,
 }
 
 impl PipeReceiver {
@@ -126,15 +126,15 @@ impl PipeReceiver {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ChannelError>>> {
-        if let Some(Queued { message, reads }) = ready!(self.queue.poll_recv(cx)) {
-            if let Some(reads) = reads {
-                reads.add_one();
+        if let Some(QueuedMessage { message, read_counter }) = ready!(self.queue.poll_recv(cx)) {
+            if let Some(read_counter) = read_counter {
+                read_counter.add_one();
             }
             return Poll::Ready(Some(Ok(message)));
         }
-        let fate = if self.told { None } else { self.fate.get().cloned() };
-        self.told = true;
-        Poll::Ready(fate.map(Err))
+        let ending = if self.reported { None } else { self.ending.get().cloned() };
+        self.reported = true;
+        Poll::Ready(ending.map(Err))
     }
 
     /// Accepts no more messages; those that wait still come.
@@ -153,6 +153,6 @@ impl PipeReceiver {
 
     /// Senders find `error` instead of a mere close. Only the first fate counts.
     pub(super) fn fail(&self, error: ChannelError) {
-        let _ = self.fate.set(error);
+        let _ = self.ending.set(error);
     }
 }

@@ -33,13 +33,13 @@ pub trait Argument {
             `App::new().state(..)`"
 )]
 #[doc(hidden)]
-pub trait Given: Wire {}
+pub trait ArgumentType: Wire {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Send + 'static> Given for T {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> ArgumentType for T {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Given> Argument for T {
+impl<T: ArgumentType> Argument for T {
     type Owned = T;
 
     fn encode(&self, encoder: &mut Encoder) -> Result<(), ValueError> {
@@ -79,7 +79,7 @@ borrowed! {
 /// How one argument crosses. It carries no bounds: those were checked when it was made, once, so
 /// that a type which cannot cross is reported once.
 #[doc(hidden)]
-pub struct Slot<B: ?Sized, O> {
+pub struct ArgumentCodec<B: ?Sized, O> {
     name: &'static str,
     encode: fn(&B, &mut Encoder) -> Result<(), ValueError>,
     decode: fn(&mut Decoder<'_>) -> Result<O, ValueError>,
@@ -89,8 +89,8 @@ pub struct Slot<B: ?Sized, O> {
 /// How the argument `name` of type `B` or `&B` crosses.
 #[doc(hidden)]
 #[must_use]
-pub const fn argument<B: Argument + ?Sized>(name: &'static str) -> Slot<B, B::Owned> {
-    Slot {
+pub const fn argument<B: Argument + ?Sized>(name: &'static str) -> ArgumentCodec<B, B::Owned> {
+    ArgumentCodec {
         name,
         encode: B::encode,
         decode: |decoder| decoder.value(),
@@ -98,7 +98,7 @@ pub const fn argument<B: Argument + ?Sized>(name: &'static str) -> Slot<B, B::Ow
     }
 }
 
-impl<B: ?Sized, O> Slot<B, O> {
+impl<B: ?Sized, O> ArgumentCodec<B, O> {
     #[doc(hidden)]
     pub fn encode(&self, value: &B, encoder: &mut Encoder) -> Result<(), CodecError> {
         (self.encode)(value, encoder)
@@ -117,8 +117,8 @@ impl<B: ?Sized, O> Slot<B, O> {
     }
 }
 
-impl<B: ?Sized, O> fmt::Debug for Slot<B, O> {
+impl<B: ?Sized, O> fmt::Debug for ArgumentCodec<B, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ArgumentCodec").field("name", &self.name).finish_non_exhaustive()
     }
 }

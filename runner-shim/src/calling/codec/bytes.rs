@@ -11,9 +11,9 @@ use serde_bytes::ByteBuf;
 use super::Wire;
 
 /// A `T`. That it is a `Vec<u8>`, a `Box<[u8]>` or an `Option` of one makes it fast.
-pub(super) struct Fast<T>(pub(super) T);
+pub(super) struct FastBytes<T>(pub(super) T);
 
-impl<'de, T: Wire> Deserialize<'de> for Fast<T> {
+impl<'de, T: Wire> Deserialize<'de> for FastBytes<T> {
     #[inline]
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let boxed = |bytes: ByteBuf| bytes.into_vec().into_boxed_slice();

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{CodecError, Wire, bytes::Fast, de::Deserializer, format::ValueError};
+use super::{CodecError, Wire, bytes::FastBytes, de::Deserializer, format::ValueError};
 
 /// Reads values one behind another.
 #[doc(hidden)]
@@ -14,13 +14,13 @@ impl<'b> Decoder<'b> {
     }
 
     pub(crate) fn value<T: Wire>(&mut self) -> Result<T, ValueError> {
-        Fast::deserialize(&mut self.0).map(|Fast(value)| value)
+        FastBytes::deserialize(&mut self.0).map(|FastBytes(value)| value)
     }
 
     /// Reads a result whose two sides are known by their types.
     pub(crate) fn result<T: Wire, E: Wire>(&mut self) -> Result<Result<T, E>, ValueError> {
-        let result = Result::<Fast<T>, E>::deserialize(&mut self.0)?;
-        Ok(result.map(|Fast(value)| value))
+        let result = Result::<FastBytes<T>, E>::deserialize(&mut self.0)?;
+        Ok(result.map(|FastBytes(value)| value))
     }
 
     /// Makes sure that nothing is left.

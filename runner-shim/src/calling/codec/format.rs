@@ -11,7 +11,7 @@
 //! | `u128`, `i128` | [`U128`], [`I128`]: 16 bytes, big-endian |
 //! | `char`, text | str |
 //! | bytes (`serialize_bytes`) | bin |
-//! | a list, a tuple | array; from [`RUN_FROM`] elements on, if all are `u8`: [`RUN`], the bytes |
+//! | a list, a tuple | array; from [`MIN_BYTE_LIST`] elements on, if all are `u8`: [`BYTE_LIST`], the bytes |
 //! | a map, a struct | map; the names of fields are str |
 //! | a variant | its name as str; with content: a map of one |
 //! | a newtype struct | as what is in it |
@@ -27,14 +27,14 @@ pub(super) const U128: i8 = 2;
 /// An `i128`.
 pub(super) const I128: i8 = 3;
 /// A list of `u8`s, as they are.
-pub(super) const RUN: i8 = 4;
+pub(super) const BYTE_LIST: i8 = 4;
 /// The text of a `RawValue`.
 pub(super) const RAW: i8 = 5;
 /// What [`EXTENSION_NAME`] is around.
 pub(super) const EXTENSION: i8 = 6;
 
-/// Shorter lists of `u8`s gain nothing by being a [`RUN`].
-pub(super) const RUN_FROM: usize = 16;
+/// Shorter lists of `u8`s gain nothing by being a [`BYTE_LIST`].
+pub(super) const MIN_BYTE_LIST: usize = 16;
 
 /// The struct as which `serde_json` writes a `RawValue`, its field, and the newtype struct as which
 /// it reads one.
@@ -51,16 +51,16 @@ pub(super) const MAX_DEPTH: u16 = 256;
 /// one level to whoever wrote the type.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Depth {
-    pub(super) lists: Level,
-    pub(super) variants: Level,
-    pub(super) somes: Level,
+    pub(super) lists: DepthCounter,
+    pub(super) variants: DepthCounter,
+    pub(super) somes: DepthCounter,
 }
 
 /// One of the counts.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Level(u16);
+pub(super) struct DepthCounter(u16);
 
-impl Level {
+impl DepthCounter {
     #[inline]
     pub(super) fn enter(&mut self) -> Result<(), ValueError> {
         if self.0 == MAX_DEPTH {

@@ -7,7 +7,7 @@
 //! 3. It does not cross, and the compiler says what to do.
 //!
 //! The choice is by method lookup, which takes the method of the fewest references away that the
-//! type has ("autoref specialization"): the macro calls a method of `&&&Probe<T>`.
+//! type has ("autoref specialization"): the macro calls a method of `&&&ResultProbe<T>`.
 
 use std::{error::Error, fmt, marker::PhantomData};
 
@@ -53,20 +53,20 @@ impl<T> fmt::Debug for Codec<T> {
 /// Finds the way for results of type `T` to cross.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Probe<T>(PhantomData<fn() -> T>);
+pub struct ResultProbe<T>(PhantomData<fn() -> T>);
 
-impl<T> Probe<T> {
+impl<T> ResultProbe<T> {
     #[doc(hidden)]
     pub const NEW: Self = Self(PhantomData);
 }
 
 /// The first way: as itself.
 #[doc(hidden)]
-pub trait ViaWire<T> {
+pub trait SerdeResult<T> {
     fn __flame_codec(&self) -> Codec<T>;
 }
 
-impl<T: Wire> ViaWire<T> for &&Probe<T> {
+impl<T: Wire> SerdeResult<T> for &&ResultProbe<T> {
     fn __flame_codec(&self) -> Codec<T> {
         Codec { encode: |value, encoder| encoder.value(&value), decode: |decoder| decoder.value() }
     }
@@ -74,11 +74,11 @@ impl<T: Wire> ViaWire<T> for &&Probe<T> {
 
 /// The second way: an error by its chain of messages.
 #[doc(hidden)]
-pub trait ViaRemoteError<T> {
+pub trait ErrorChainResult<T> {
     fn __flame_codec(&self) -> Codec<T>;
 }
 
-impl<T, E> ViaRemoteError<Result<T, E>> for &Probe<Result<T, E>>
+impl<T, E> ErrorChainResult<Result<T, E>> for &ResultProbe<Result<T, E>>
 where
     T: Wire,
     E: Into<Box<dyn Error + Send + Sync>> + From<RemoteError>,
@@ -95,16 +95,16 @@ where
 
 /// The third way, which no type has: its bound is the message.
 #[doc(hidden)]
-pub trait ViaNone<T> {
+pub trait UnsupportedResult<T> {
     fn __flame_codec(&self) -> Codec<T>
     where
-        T: Returned;
+        T: ResultType;
 }
 
-impl<T> ViaNone<T> for Probe<T> {
+impl<T> UnsupportedResult<T> for ResultProbe<T> {
     fn __flame_codec(&self) -> Codec<T>
     where
-        T: Returned,
+        T: ResultType,
     {
         Codec { encode: |value, encoder| encoder.value(&value), decode: |decoder| decoder.value() }
     }
@@ -121,7 +121,7 @@ impl<T> ViaNone<T> for Probe<T> {
             stream as `impl Stream<Item = T>`"
 )]
 #[doc(hidden)]
-pub trait Returned: Wire {}
+pub trait ResultType: Wire {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Wire> Returned for T {}
+impl<T: Wire> ResultType for T {}

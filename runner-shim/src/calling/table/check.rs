@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Entry, Location, table};
+use super::{FunctionEntry, Location, table};
 
 /// Why this executable's remote functions cannot be served as they are.
 ///
@@ -93,7 +93,7 @@ pub fn crate_of<F>(_: &F) -> Option<&'static str> {
 }
 
 /// `entries` are sorted by name and version.
-pub(crate) fn check_names(entries: &[&'static Entry]) -> Result<(), TableError> {
+pub(crate) fn check_names(entries: &[&'static FunctionEntry]) -> Result<(), TableError> {
     for pair in entries.windows(2) {
         if let [a, b] = pair
             && (a.name, a.version) == (b.name, b.version)
@@ -121,16 +121,16 @@ pub(crate) fn check_names(entries: &[&'static Entry]) -> Result<(), TableError> 
 }
 
 pub(crate) fn check_states(
-    entries: &[&'static Entry],
+    entries: &[&'static FunctionEntry],
     main: Option<&str>,
 ) -> Result<(), TableError> {
-    let own = || entries.iter().filter(|entry| Some(entry.of_crate()) == main);
+    let own = || entries.iter().filter(|entry| Some(entry.crate_name()) == main);
     let lacking = own().find_map(|entry| {
         let need = entry.states.iter().find(|need| !need.is_met())?;
         Some((entry, need.name()))
     });
     let Some((first, state)) = lacking else { return Ok(()) };
-    let lacks = |entry: &&&'static Entry| {
+    let lacks = |entry: &&&'static FunctionEntry| {
         entry.states.iter().any(|need| need.name() == state && !need.is_met())
     };
     Err(TableError::MissingState {

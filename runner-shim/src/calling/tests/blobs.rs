@@ -72,21 +72,21 @@ async fn a_blob_inside_untagged_and_flattened_types_crosses() {
         (message.clone(),),
         |args: &(Echoed,), to| private::argument::<Echoed>("message").encode(&args.0, to),
         |(message,)| private::boxed_future(async move { message }),
-        (&&&Probe::<Echoed>::NEW).__flame_codec(),
+        (&&&ResultProbe::<Echoed>::NEW).__flame_codec(),
     );
     assert_eq!(call(&Arc::default(), work, entry).await.unwrap(), message);
 }
 
 /// An entry that gives back its argument.
-fn echoing<T: crate::calling::Wire>() -> &'static Entry {
-    Box::leak(Box::new(Entry::new(("echoing", "", ""), Kind::Async, HERE, &[], |call| {
+fn echoing<T: crate::calling::Wire>() -> &'static FunctionEntry {
+    Box::leak(Box::new(FunctionEntry::new(("echoing", "", ""), Kind::Async, HERE, &[], |call| {
         private::invoke(
             call,
             |from| private::argument::<T>("value").decode(from),
             |value, scope| {
-                private::one(
+                private::future_execution(
                     private::boxed_future(async { value }),
-                    (&&&Probe::<T>::NEW).__flame_codec(),
+                    (&&&ResultProbe::<T>::NEW).__flame_codec(),
                     scope,
                 )
             },

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::calling::{
     CallScope, Timeout,
-    codec::{Part, ViaRemoteError as _},
+    codec::{ErrorChainResult as _, Part},
 };
 
 remote!(
@@ -86,7 +86,7 @@ fn an_error_that_is_made_of_a_remote_error_crosses_with_its_chain() {
     #[error("cannot save")]
     struct CannotSave(#[source] std::io::Error);
 
-    let codec = (&&Probe::<Result<u32, Boxed>>::NEW).__flame_codec();
+    let codec = (&&ResultProbe::<Result<u32, Boxed>>::NEW).__flame_codec();
     let error = CannotSave(std::io::Error::other("disk full"));
     let mut encoder = crate::calling::codec::encoder::Encoder::default();
     codec.encode(Err(error.into()), &mut encoder).unwrap();
@@ -103,7 +103,7 @@ fn an_error_that_is_serializable_crosses_as_itself() {
     enum Refusal {
         TooLate { by: u32 },
     }
-    let codec = (&&&Probe::<Result<(), Refusal>>::NEW).__flame_codec();
+    let codec = (&&&ResultProbe::<Result<(), Refusal>>::NEW).__flame_codec();
     let mut encoder = crate::calling::codec::encoder::Encoder::default();
     codec.encode(Err(Refusal::TooLate { by: 3 }), &mut encoder).unwrap();
     let value = cross(encoder.finish(Vec::new()).unwrap());
@@ -111,18 +111,18 @@ fn an_error_that_is_serializable_crosses_as_itself() {
 }
 
 /// An entry whose plain function is `function`.
-fn plain(function: fn() -> u32) -> Entry {
+fn plain(function: fn() -> u32) -> FunctionEntry {
     static FUNCTION: Mutex<Option<fn() -> u32>> = Mutex::new(None);
     *FUNCTION.lock().unwrap() = Some(function);
-    Entry::new(("plain", "", ""), Kind::Plain, HERE, &[], |call| {
+    FunctionEntry::new(("plain", "", ""), Kind::Plain, HERE, &[], |call| {
         private::invoke(
             call,
             |_| Ok(()),
             |(), scope| {
                 let function = FUNCTION.lock().unwrap().unwrap();
-                private::one_blocking(
+                private::blocking_execution(
                     Box::new(function),
-                    (&&&Probe::<u32>::NEW).__flame_codec(),
+                    (&&&ResultProbe::<u32>::NEW).__flame_codec(),
                     scope,
                 )
             },
@@ -137,7 +137,8 @@ fn nothing() -> Arguments {
 #[tokio::test]
 async fn a_panic_on_a_blocking_thread_reaches_whoever_polls() {
     let invocation = plain(|| panic!("at the disco")).invoke(nothing()).unwrap();
-    let panic = AssertUnwindSafe(one(invocation.invoked)).catch_unwind().await.unwrap_err();
+    let panic =
+        AssertUnwindSafe(future_execution(invocation.execution)).catch_unwind().await.unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"at the disco"));
 
     let here = private::blocking(Box::new(|| -> u32 { panic!("here") }));
@@ -182,7 +183,7 @@ async fn a_scope_outlives_a_dropped_call_whose_plain_function_still_runs() {
     let (scope, mut ended, entered) = scope();
     let mut arguments = nothing();
     arguments.scope = Some(scope);
-    let entry = Entry::new(("gated", "", ""), Kind::Plain, HERE, &[], |call| {
+    let entry = FunctionEntry::new(("gated", "", ""), Kind::Plain, HERE, &[], |call| {
         private::invoke(
             call,
             |_| Ok(()),
@@ -191,15 +192,15 @@ async fn a_scope_outlives_a_dropped_call_whose_plain_function_still_runs() {
                     BEGAN.lock().unwrap().take().unwrap().send(()).unwrap();
                     GATE.lock().unwrap().take().unwrap().recv().unwrap();
                 };
-                private::one_blocking(
+                private::blocking_execution(
                     Box::new(function),
-                    (&&&Probe::<()>::NEW).__flame_codec(),
+                    (&&&ResultProbe::<()>::NEW).__flame_codec(),
                     scope,
                 )
             },
         )
     });
-    let call = tokio::spawn(one(entry.invoke(arguments).unwrap().invoked));
+    let call = tokio::spawn(future_execution(entry.invoke(arguments).unwrap().execution));
     begun.await.unwrap();
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
@@ -221,8 +222,12 @@ fn a_plain_function_that_waits_for_a_thread_is_not_run_once_it_is_dropped() {
             let ran = ran.clone();
             move || ran.store(true, Ordering::Relaxed)
         };
-        let codec = (&&&Probe::<()>::NEW).__flame_codec();
-        let mut call = Box::pin(one(private::one_blocking(Box::new(function), codec, Some(scope))));
+        let codec = (&&&ResultProbe::<()>::NEW).__flame_codec();
+        let mut call = Box::pin(future_execution(private::blocking_execution(
+            Box::new(function),
+            codec,
+            Some(scope),
+        )));
         assert!(futures_util::poll!(&mut call).is_pending());
         drop(call);
         ended.try_recv().expect("nothing of it is left");
@@ -244,7 +249,7 @@ async fn a_scope_ends_with_its_async_function_or_when_that_is_dropped() {
         let invocation = double::ENTRY.invoke(arguments).unwrap();
         assert!(ended.try_recv().is_err());
         if run {
-            one(invocation.invoked).await.unwrap();
+            future_execution(invocation.execution).await.unwrap();
         } else {
             drop(invocation);
         }
@@ -266,8 +271,8 @@ async fn a_panic_while_encoding_leaves_no_crossing_open() {
         Panics,
         |panics, to| private::argument::<Panics>("panics").encode(panics, to),
         |_| private::boxed_future(async { 0_u32 }),
-        (&&&Probe::<u32>::NEW).__flame_codec(),
+        (&&&ResultProbe::<u32>::NEW).__flame_codec(),
     );
     assert!(std::panic::catch_unwind(AssertUnwindSafe(|| work.encode())).is_err());
-    assert!(!crate::calling::crossing::Crossing::is_open());
+    assert!(!crate::calling::side_tables::SideTables::is_open());
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::calling::{
     StateNeed,
-    state::{App, Keeps, has, register, state},
+    state::{AppState, HasState, has, register, state},
 };
 
 #[test]
@@ -16,7 +16,7 @@ fn state_is_found_by_its_type_and_a_later_one_replaces_it() {
     register(Db(2));
     assert!(has::<Db>());
     assert_eq!(state(), Some(Db(2)));
-    assert_eq!(<App as Keeps<Db>>::STATE.get(), Db(2));
+    assert_eq!(<AppState as HasState<Db>>::STATE.get(), Db(2));
 }
 
 #[test]
@@ -46,9 +46,10 @@ fn a_call_that_lacks_its_state_is_refused_before_it_runs() {
     #[derive(Clone)]
     struct Absent;
     const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
-    static ENTRY: Entry = Entry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| {
-        panic!("the arguments are not looked at")
-    });
+    static ENTRY: FunctionEntry =
+        FunctionEntry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| {
+            panic!("the arguments are not looked at")
+        });
     let value = Value { bytes: Default::default(), blobs: Vec::new() };
     let error = ENTRY.invoke(Arguments::new(value)).unwrap_err();
     assert!(matches!(error, CodecError::MissingState { function: "needs", .. }), "{error:?}");
@@ -60,9 +61,9 @@ fn a_call_that_lacks_its_state_is_refused_before_it_is_sent() {
     #[derive(Clone)]
     struct Absent;
     const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
-    static ENTRY: Entry =
-        Entry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| panic!("not sent"));
-    let codec = (&&&Probe::<()>::NEW).__flame_codec();
+    static ENTRY: FunctionEntry =
+        FunctionEntry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| panic!("not sent"));
+    let codec = (&&&ResultProbe::<()>::NEW).__flame_codec();
     let work = private::work(
         &ENTRY,
         (),
@@ -79,5 +80,5 @@ fn a_call_that_lacks_its_state_is_refused_before_it_is_sent() {
 fn a_function_that_is_awaited_here_without_its_state_says_what_to_do() {
     #[derive(Clone)]
     struct Missing;
-    let _ = <App as Keeps<Missing>>::STATE.get();
+    let _ = <AppState as HasState<Missing>>::STATE.get();
 }

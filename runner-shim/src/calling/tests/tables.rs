@@ -6,9 +6,9 @@ use crate::calling::{
     table::{check_names, check_states, crate_of},
 };
 
-fn entry(name: &'static str, line: u32, states: &'static [StateNeed]) -> &'static Entry {
+fn entry(name: &'static str, line: u32, states: &'static [StateNeed]) -> &'static FunctionEntry {
     let at = Location { file: "app.rs", line, column: 4 };
-    Box::leak(Box::new(Entry::new((name, "1.2.3", "()"), Kind::Async, at, states, |_| {
+    Box::leak(Box::new(FunctionEntry::new((name, "1.2.3", "()"), Kind::Async, at, states, |_| {
         panic!("not called")
     })))
 }
@@ -26,7 +26,8 @@ fn two_functions_of_one_name_are_refused_with_both_places() {
 
 #[test]
 fn two_functions_of_one_id_are_refused() {
-    let mut twin = Entry::new(("app::twin", "1.2.3", "()"), Kind::Async, HERE, &[], |_| panic!());
+    let mut twin =
+        FunctionEntry::new(("app::twin", "1.2.3", "()"), Kind::Async, HERE, &[], |_| panic!());
     let first = entry("app::first", 1, &[]);
     twin.id = first.id;
     let error = check_names(&[first, Box::leak(Box::new(twin))]).unwrap_err();

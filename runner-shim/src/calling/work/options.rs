@@ -7,7 +7,7 @@ use flame_wire::trace::TraceContext;
 /// The options of one call. They ride on the work and bind the pool that runs it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Options {
+pub struct CallOptions {
     /// How long the call may take in all.
     pub timeout: Timeout,
     /// Whether it runs on when its caller goes away. Default: no.

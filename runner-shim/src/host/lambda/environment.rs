@@ -20,19 +20,19 @@ use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, Service, service_fn
 use tokio::sync::mpsc;
 use tracing::{Dispatch, dispatcher};
 
-use super::event::Payload;
-use super::{Answer, BadEvent, LambdaHost};
+use super::event::InvocationPayload;
+use super::{EventError, InvocationResponse, LambdaHost};
 use crate::context::set_process_depth;
-use crate::dialling::Connect;
-use crate::lines;
-use crate::log::Sink;
+use crate::log::LogSink;
+use crate::log_writer;
+use crate::runner::Connect;
 use crate::runner::{IdlePredicate, Runner};
 
 /// Log records that wait for the link; more are dropped, and the log says how many.
 const LOG_BUFFER: usize = 1024;
 
 /// What Lambda sets for every function, and its runtime crate does not start without.
-const NEEDED: [&str; 4] = [
+const REQUIRED: [&str; 4] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
@@ -46,7 +46,7 @@ pub struct Environment {
     /// Asked before a runner proposes to end; none: it may always.
     pub idle_predicate: Option<IdlePredicate>,
     /// Where the app's log goes: each runner attaches itself.
-    pub log: Sink,
+    pub log: LogSink,
     /// Signals that the process gets. Lambda sends SIGTERM only where the function has extensions
     /// (AWS documentation, Lambda execution environment lifecycle).
     pub signals: mpsc::UnboundedReceiver<i32>,
@@ -61,9 +61,9 @@ impl std::fmt::Debug for Environment {
 /// Why an environment is left: the process is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Left {
+pub enum EnvironmentEnd {
     /// Plain functions of a runner that has ended still run.
-    WorkLeft,
+    FunctionsStillRunning,
     /// The process was sent this signal.
     Signal(i32),
 }
@@ -100,15 +100,16 @@ impl Environment {
     ///
     /// # Errors
     /// [`EnvironmentError`].
-    pub async fn serve(self) -> Result<Left, EnvironmentError> {
+    pub async fn serve(self) -> Result<EnvironmentEnd, EnvironmentError> {
         Self::check()?;
         let Self { build, idle_predicate, log, mut signals } = self;
-        let current = Arc::new(Current::default());
-        let sessions = Sessions { build, idle_predicate, log, current: current.clone() };
-        let handler = service_fn(move |event: LambdaEvent<Payload>| sessions.clone().serve(event));
+        let current = Arc::new(CurrentRunner::default());
+        let handler = InvocationHandler { build, idle_predicate, log, current: current.clone() };
+        let handler =
+            service_fn(move |event: LambdaEvent<InvocationPayload>| handler.clone().serve(event));
         let spent = current.clone();
         let runtime = Runtime::new(handler)
-            .layer(layer_fn(move |inner| EndsBehindTheAnswer { inner, current: spent.clone() }));
+            .layer(layer_fn(move |inner| EndAfterResponse { inner, current: spent.clone() }));
         // Whatever breaks in there is this environment's end, and never the app's panic.
         let run = AssertUnwindSafe(runtime.run()).catch_unwind();
         let signalled = async {
@@ -122,9 +123,9 @@ impl Environment {
         };
         let ended = tokio::select! {
             ended = run => ended,
-            signal = signalled => return Ok(Left::Signal(signal)),
+            signal = signalled => return Ok(EnvironmentEnd::Signal(signal)),
         };
-        match (current.left(), ended) {
+        match (current.end(), ended) {
             (Some(left), _) => Ok(left),
             (None, Ok(Err(error))) => Err(EnvironmentError::RuntimeApi(error.to_string())),
             (None, Ok(Ok(()))) => Err(EnvironmentError::RuntimeApi("it has ended".to_owned())),
@@ -139,30 +140,36 @@ fn missing(variable: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
         let value = variable(name);
         value.is_some_and(|text| name != "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" || is_number(&text))
     };
-    NEEDED.into_iter().filter(|name| !usable(name)).collect()
+    REQUIRED.into_iter().filter(|name| !usable(name)).collect()
 }
 
 /// Makes a runner of each event.
 #[derive(Clone)]
-struct Sessions {
+struct InvocationHandler {
     build: BuildId,
     idle_predicate: Option<IdlePredicate>,
-    log: Sink,
-    current: Arc<Current>,
+    log: LogSink,
+    current: Arc<CurrentRunner>,
 }
 
-impl Sessions {
-    async fn serve(self, event: LambdaEvent<Payload>) -> Result<Answer, BadEvent> {
+impl InvocationHandler {
+    async fn serve(
+        self,
+        event: LambdaEvent<InvocationPayload>,
+    ) -> Result<InvocationResponse, EventError> {
         let (payload, context) = event.into_parts();
         let parent = payload.parent()?;
         let answer = self.runner(parent, context.deadline(), &context.request_id).await;
-        if answer.leaves_work() {
-            self.current.leave(Left::WorkLeft);
+        if answer.leaves_functions_running() {
+            self.current.end_after_response(EnvironmentEnd::FunctionsStillRunning);
         }
         let code = answer.code().map(|code| format!(" (code {code})")).unwrap_or_default();
-        lines::say(format!("flame-aws: request {}: {answer}{code}", context.request_id));
+        log_writer::print_line(format!(
+            "flame-aws: request {}: {answer}{code}",
+            context.request_id
+        ));
         // Behind the answer the environment is frozen.
-        lines::log().flush().await;
+        log_writer::global().flush().await;
         Ok(answer)
     }
 
@@ -171,11 +178,11 @@ impl Sessions {
         parent: FlameParent,
         deadline: std::time::SystemTime,
         request: &str,
-    ) -> Answer {
+    ) -> InvocationResponse {
         set_process_depth(parent.depth);
         let (records, logs) = mpsc::channel(LOG_BUFFER);
         let _attached = parent.limits.log.then(|| self.log.attach(records));
-        let (_current, signals) = Current::begin(&self.current);
+        let (_current, signals) = CurrentRunner::begin(&self.current);
         let host = LambdaHost::new(parent.runner, deadline);
         tracing::debug!(runner = %parent.runner, request, "an invocation is a runner");
         let runner = Runner {
@@ -190,39 +197,39 @@ impl Sessions {
             logs: Some(logs),
             signals,
         };
-        Answer::of(runner.run().await)
+        InvocationResponse::of(runner.run().await)
     }
 }
 
 /// The runner of the moment, and whether the environment is to be left.
 #[derive(Default)]
-struct Current {
+struct CurrentRunner {
     signals: Mutex<Option<mpsc::UnboundedSender<i32>>>,
-    left: Mutex<Option<Left>>,
+    end: Mutex<Option<EnvironmentEnd>>,
 }
 
-impl Current {
-    fn begin(this: &Arc<Self>) -> (EndOfRunner, mpsc::UnboundedReceiver<i32>) {
+impl CurrentRunner {
+    fn begin(this: &Arc<Self>) -> (CurrentRunnerGuard, mpsc::UnboundedReceiver<i32>) {
         let (to, signals) = mpsc::unbounded_channel();
         *lock(&this.signals) = Some(to);
-        (EndOfRunner(this.clone()), signals)
+        (CurrentRunnerGuard(this.clone()), signals)
     }
 
     /// Hands a signal to the runner; false, if there is none. Its environment is left with it.
     fn signal(&self, signal: i32) -> bool {
         let told = lock(&self.signals).as_ref().is_some_and(|to| to.send(signal).is_ok());
         if told {
-            self.leave(Left::Signal(signal));
+            self.end_after_response(EnvironmentEnd::Signal(signal));
         }
         told
     }
 
-    fn leave(&self, left: Left) {
-        lock(&self.left).get_or_insert(left);
+    fn end_after_response(&self, end: EnvironmentEnd) {
+        lock(&self.end).get_or_insert(end);
     }
 
-    fn left(&self) -> Option<Left> {
-        *lock(&self.left)
+    fn end(&self) -> Option<EnvironmentEnd> {
+        *lock(&self.end)
     }
 }
 
@@ -230,9 +237,9 @@ fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct EndOfRunner(Arc<Current>);
+struct CurrentRunnerGuard(Arc<CurrentRunner>);
 
-impl Drop for EndOfRunner {
+impl Drop for CurrentRunnerGuard {
     fn drop(&mut self) {
         *lock(&self.0.signals) = None;
     }
@@ -240,12 +247,12 @@ impl Drop for EndOfRunner {
 
 /// Keeps events out of the log, and ends the runtime when an answer is out after which the
 /// environment is not to be used again.
-struct EndsBehindTheAnswer<S> {
+struct EndAfterResponse<S> {
     inner: S,
-    current: Arc<Current>,
+    current: Arc<CurrentRunner>,
 }
 
-impl<S> Service<LambdaInvocation> for EndsBehindTheAnswer<S>
+impl<S> Service<LambdaInvocation> for EndAfterResponse<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = lambda_runtime::Error>,
     S::Future: Send + 'static,
@@ -265,7 +272,7 @@ where
         let current = self.current.clone();
         Box::pin(async move {
             answered.await?;
-            match current.left() {
+            match current.end() {
                 Some(_) => Err("the environment is left".into()),
                 None => Ok(()),
             }
@@ -281,7 +288,7 @@ mod tests {
     fn what_is_missing_for_lambda_is_named() {
         let all = |name: &str| Some(if name.ends_with("SIZE") { "512" } else { "x" }.to_owned());
         assert!(missing(all).is_empty());
-        assert_eq!(missing(|_| None), NEEDED);
+        assert_eq!(missing(|_| None), REQUIRED);
         let odd = |_: &str| Some("x".to_owned());
         assert_eq!(missing(odd), ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]);
         let error = EnvironmentError::NotLambda { missing: missing(odd) };
@@ -290,14 +297,14 @@ mod tests {
 
     #[test]
     fn a_signal_goes_to_the_runner_of_the_moment_and_its_environment_is_left() {
-        let current = Arc::new(Current::default());
+        let current = Arc::new(CurrentRunner::default());
         assert!(!current.signal(15), "there is none: the environment ends at once");
-        assert_eq!(current.left(), None);
-        let (runner, mut signals) = Current::begin(&current);
+        assert_eq!(current.end(), None);
+        let (runner, mut signals) = CurrentRunner::begin(&current);
         assert!(current.signal(15));
         assert_eq!(signals.try_recv(), Ok(15));
         drop(runner);
         assert!(!current.signal(15));
-        assert_eq!(current.left(), Some(Left::Signal(15)));
+        assert_eq!(current.end(), Some(EnvironmentEnd::Signal(15)));
     }
 }

@@ -29,14 +29,14 @@ impl Event {
     /// What the runner is booted with.
     ///
     /// # Errors
-    /// [`BadEvent`].
-    pub fn parent(&self) -> Result<FlameParent, BadEvent> {
+    /// [`EventError`].
+    pub fn parent(&self) -> Result<FlameParent, EventError> {
         if self.v != Self::VERSION {
-            return Err(BadEvent::Version { found: self.v });
+            return Err(EventError::Version { found: self.v });
         }
         let parent = FlameParent::decode(&self.flame_parent)?;
         if parent.host != HostKind::Lambda {
-            return Err(BadEvent::Host(parent.host));
+            return Err(EventError::Host(parent.host));
         }
         Ok(parent)
     }
@@ -51,16 +51,16 @@ impl fmt::Debug for Event {
 /// Whatever JSON an invocation brings: only a pool's event makes a runner.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Payload {
+pub(super) enum InvocationPayload {
     Event(Event),
     Other(IgnoredAny),
 }
 
-impl Payload {
-    pub(super) fn parent(self) -> Result<FlameParent, BadEvent> {
+impl InvocationPayload {
+    pub(super) fn parent(self) -> Result<FlameParent, EventError> {
         match self {
-            Payload::Event(event) => event.parent(),
-            Payload::Other(_) => Err(BadEvent::NotOurs),
+            InvocationPayload::Event(event) => event.parent(),
+            InvocationPayload::Other(_) => Err(EventError::NotOurs),
         }
     }
 }
@@ -68,7 +68,7 @@ impl Payload {
 /// Why an invocation can't be a runner. Each says what to do; none shows any part of the event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum BadEvent {
+pub enum EventError {
     /// It does not come from a pool.
     #[error(
         "the event is not a pool's: this function has FLAME_RUNNER=lambda, so its invocations are \
@@ -96,20 +96,20 @@ pub enum BadEvent {
     Host(HostKind),
 }
 
-impl BadEvent {
+impl EventError {
     /// The type of the invocation's error; it begins as the backend knows ours.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            BadEvent::NotOurs => "Flame.NotAPoolsEvent",
-            BadEvent::Version { .. } => "Flame.OtherVersion",
-            BadEvent::Parent(_) | BadEvent::Host(_) => "Flame.BadParent",
+            EventError::NotOurs => "Flame.NotAPoolsEvent",
+            EventError::Version { .. } => "Flame.OtherVersion",
+            EventError::Parent(_) | EventError::Host(_) => "Flame.BadParent",
         }
     }
 }
 
-impl From<BadEvent> for lambda_runtime::Diagnostic {
-    fn from(error: BadEvent) -> Self {
+impl From<EventError> for lambda_runtime::Diagnostic {
+    fn from(error: EventError) -> Self {
         Self { error_type: error.kind().to_owned(), error_message: error.to_string() }
     }
 }

@@ -4,7 +4,7 @@ use flame_wire::parent::{Fingerprint, FlameParent, RunnerLimits};
 use flame_wire::token::Token;
 use proptest::prelude::*;
 
-use super::event::Payload;
+use super::event::InvocationPayload;
 use super::*;
 
 const RUNNER: RunnerRef = RunnerRef::from_bytes([0xab; 16]);
@@ -23,8 +23,8 @@ fn parent(host: HostKind) -> FlameParent {
     }
 }
 
-fn read(event: &str) -> Result<FlameParent, BadEvent> {
-    serde_json::from_str::<Payload>(event).expect("any JSON is an event").parent()
+fn read(event: &str) -> Result<FlameParent, EventError> {
+    serde_json::from_str::<InvocationPayload>(event).expect("any JSON is an event").parent()
 }
 
 #[test]
@@ -55,13 +55,13 @@ fn what_is_no_event_of_a_pool_is_refused_with_what_to_do() {
     ];
     for event in others {
         let error = read(event).unwrap_err();
-        assert_eq!(error, BadEvent::NotOurs, "{event}");
+        assert_eq!(error, EventError::NotOurs, "{event}");
         assert!(error.to_string().contains("remove triggers"), "{error}");
     }
     let error = read(r#"{"FLAME_PARENT":"flame1.x","v":2}"#).unwrap_err();
     assert!(error.to_string().contains("version 2"), "{error}");
     let error = read(r#"{"FLAME_PARENT":"nonsense","v":1}"#).unwrap_err();
-    assert!(matches!(error, BadEvent::Parent(_)), "{error}");
+    assert!(matches!(error, EventError::Parent(_)), "{error}");
     let error = Event::new(parent(HostKind::Process).encode().unwrap()).parent().unwrap_err();
     assert!(error.to_string().contains("the Lambda backend"), "{error}");
 }
@@ -69,10 +69,10 @@ fn what_is_no_event_of_a_pool_is_refused_with_what_to_do() {
 #[test]
 fn every_error_has_a_type_by_which_the_backend_knows_it() {
     let errors = [
-        BadEvent::NotOurs,
-        BadEvent::Version { found: 2 },
-        BadEvent::Parent(flame_wire::parent::ParentError::Empty),
-        BadEvent::Host(HostKind::Ecs),
+        EventError::NotOurs,
+        EventError::Version { found: 2 },
+        EventError::Parent(flame_wire::parent::ParentError::Empty),
+        EventError::Host(HostKind::Ecs),
     ];
     for error in errors {
         let text = error.to_string();
@@ -90,14 +90,24 @@ fn debug_shows_no_flame_parent() {
 
 #[test]
 fn answers_are_these_json() {
-    let ended = Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left: 0 };
-    let left = Answer::Ended { reason: EndReason::Signal(15), code: 83, calls: 1, left: 2 };
-    let used = Answer::Refused { refusal: Refusal::UsedToken };
+    let ended =
+        InvocationResponse::Ended { reason: EndReason::Idle, code: 0, calls: 3, still_running: 0 };
+    let left_running = InvocationResponse::Ended {
+        reason: EndReason::Signal(15),
+        code: 83,
+        calls: 1,
+        still_running: 2,
+    };
+    let used = InvocationResponse::Refused { refusal: Refusal::UsedToken };
     let (parent, runner, sync) = (BuildId::new("p"), BuildId::new("r"), NoSync::Off);
-    let other = Answer::Refused { refusal: Refusal::OtherBuild { parent, runner, sync } };
+    let other =
+        InvocationResponse::Refused { refusal: Refusal::OtherBuild { parent, runner, sync } };
     for (answer, json) in [
         (ended, r#"{"flame":"ended","reason":"Idle","code":0,"calls":3}"#),
-        (left, r#"{"flame":"ended","reason":{"Signal":15},"code":83,"calls":1,"left":2}"#),
+        (
+            left_running,
+            r#"{"flame":"ended","reason":{"Signal":15},"code":83,"calls":1,"still_running":2}"#,
+        ),
         (used, r#"{"flame":"refused","refusal":"UsedToken"}"#),
         (
             other,
@@ -105,17 +115,24 @@ fn answers_are_these_json() {
         ),
     ] {
         assert_eq!(serde_json::to_string(&answer).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Answer>(json).unwrap(), answer);
+        assert_eq!(serde_json::from_str::<InvocationResponse>(json).unwrap(), answer);
         assert!(!answer.to_string().is_empty());
     }
 }
 
 #[test]
 fn an_environment_is_spent_only_when_a_function_still_runs_in_it() {
-    let ended = |left| Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left };
-    assert!(!ended(0).leaves_work());
-    assert!(ended(1).leaves_work() && ended(1).to_string().contains("environment"));
-    assert!(!Answer::Refused { refusal: Refusal::UsedToken }.leaves_work());
+    let ended = |still_running| InvocationResponse::Ended {
+        reason: EndReason::Idle,
+        code: 0,
+        calls: 3,
+        still_running,
+    };
+    assert!(!ended(0).leaves_functions_running());
+    assert!(ended(1).leaves_functions_running() && ended(1).to_string().contains("environment"));
+    assert!(
+        !InvocationResponse::Refused { refusal: Refusal::UsedToken }.leaves_functions_running()
+    );
 }
 
 #[test]

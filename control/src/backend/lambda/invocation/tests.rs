@@ -1,4 +1,4 @@
-use flame_runner_shim::host::lambda::Answer;
+use flame_runner_shim::host::lambda::InvocationResponse;
 use flame_wire::hello::Refusal as Unwanted;
 use flame_wire::message::EndReason;
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ impl Scene {
     }
 }
 
-fn reply(answer: &Answer) -> Event {
+fn reply(answer: &InvocationResponse) -> Event {
     Event::Answered(Reply {
         status: 200,
         function_error: None,
@@ -51,11 +51,16 @@ fn reply(answer: &Answer) -> Event {
 }
 
 fn ended() -> Event {
-    reply(&Answer::Ended { reason: EndReason::Idle, code: 0, calls: 1, left: 0 })
+    reply(&InvocationResponse::Ended {
+        reason: EndReason::Idle,
+        code: 0,
+        calls: 1,
+        still_running: 0,
+    })
 }
 
 fn spent() -> Event {
-    reply(&Answer::Refused { refusal: Unwanted::UsedToken })
+    reply(&InvocationResponse::Refused { refusal: Unwanted::UsedToken })
 }
 
 fn accepted() -> Event {

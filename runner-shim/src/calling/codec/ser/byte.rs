@@ -20,11 +20,11 @@ pub(super) fn is<T: ?Sized>() -> bool {
 /// The byte that `value` is, where [`is`] holds of its type.
 #[inline]
 pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> Result<u8, ValueError> {
-    value.serialize(OnlyByte)
+    value.serialize(ByteSerializer)
 }
 
 /// Gives back the `u8` that is serialized.
-struct OnlyByte;
+struct ByteSerializer;
 
 macro_rules! refused {
     ($($method:ident($($argument:ty),*) $(-> $compound:ident)?;)+) => { $(
@@ -41,7 +41,7 @@ fn no_byte() -> ValueError {
     ValueError::new("what says it is a byte is none")
 }
 
-impl Serializer for OnlyByte {
+impl Serializer for ByteSerializer {
     type Ok = u8;
     type Error = ValueError;
     type SerializeSeq = Impossible<u8, ValueError>;

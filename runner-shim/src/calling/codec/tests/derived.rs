@@ -19,7 +19,7 @@ use super::{crosses, kept::crosses_behind_everything};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum External {
     Unit,
-    Newtype(Box<Options>),
+    Newtype(Box<CallOptions>),
     Tuple(u8, Option<()>, Option<Option<char>>),
     Struct { ip: IpAddr, rest: Option<Box<External>> },
     Empty {},
@@ -30,7 +30,7 @@ enum External {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum Internal {
     Unit,
-    Newtype(Options),
+    Newtype(CallOptions),
     Map(BTreeMap<String, Option<Option<u8>>>),
     Struct { external: External, nothing: () },
 }
@@ -56,7 +56,7 @@ enum Untagged {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Options {
+struct CallOptions {
     unit: Option<()>,
     nested: Option<Option<Option<u8>>>,
     many: Vec<Option<Option<String>>>,
@@ -73,7 +73,7 @@ struct Flattened {
     id: Cow<'static, str>,
     wide: i128,
     #[serde(flatten)]
-    options: Options,
+    options: CallOptions,
     #[serde(flatten)]
     internal: Option<Internal>,
 }
@@ -97,7 +97,7 @@ fn text() -> impl Strategy<Value = String> {
     ".{0,20}"
 }
 
-fn options() -> impl Strategy<Value = Options> {
+fn options() -> impl Strategy<Value = CallOptions> {
     (
         any::<Option<()>>(),
         any::<Option<Option<Option<u8>>>>(),
@@ -105,7 +105,7 @@ fn options() -> impl Strategy<Value = Options> {
         any::<Option<i64>>(),
         prop::collection::vec(any::<u8>(), 0..40),
     )
-        .prop_map(|(unit, nested, many, skipped_none, bytes)| Options {
+        .prop_map(|(unit, nested, many, skipped_none, bytes)| CallOptions {
             unit,
             nested,
             many,

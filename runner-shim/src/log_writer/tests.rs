@@ -5,16 +5,16 @@ use super::queue::{FULL, HIGH};
 use super::*;
 
 /// A log that writes to a pipe, and the other end.
-fn piped() -> (Lines, PipeReader) {
+fn piped() -> (LogWriter, PipeReader) {
     let (reader, writer) = pipe().unwrap();
-    (Lines::new(Box::new(writer), notice), reader)
+    (LogWriter::new(Box::new(writer), notice), reader)
 }
 
 fn notice(dropped: u64, text: &mut Vec<u8>) {
     text.extend_from_slice(format!("dropped {dropped}\n").as_bytes());
 }
 
-fn push(lines: &Lines, text: impl Into<String>) {
+fn push(lines: &LogWriter, text: impl Into<String>) {
     let text = text.into() + "\n";
     lines.push(text.len(), move |to| to.extend_from_slice(text.as_bytes()));
 }
@@ -55,7 +55,7 @@ impl Write for Writes {
 #[tokio::test]
 async fn lines_are_written_in_order_and_each_in_one_write() {
     let writes = Writes::default();
-    let lines = Lines::new(Box::new(writes.clone()), notice);
+    let lines = LogWriter::new(Box::new(writes.clone()), notice);
     let all: Vec<_> = (0..1000).map(|n| format!("{n}{}", "x".repeat(n % 300))).collect();
     for line in &all {
         push(&lines, line.as_str());
@@ -63,14 +63,14 @@ async fn lines_are_written_in_order_and_each_in_one_write() {
     lines.flush().await;
     let writes = writes.0.lock().unwrap();
     assert_eq!(writes.concat(), (all.join("\n") + "\n").as_bytes());
-    assert!(writes.iter().all(|write| write.ends_with(b"\n") && write.len() <= WRITE));
+    assert!(writes.iter().all(|write| write.ends_with(b"\n") && write.len() <= MAX_WRITE));
 }
 
 #[tokio::test]
 async fn a_line_longer_than_a_write_stands_alone() {
     let writes = Writes::default();
-    let lines = Lines::new(Box::new(writes.clone()), notice);
-    let long = "x".repeat(3 * WRITE);
+    let lines = LogWriter::new(Box::new(writes.clone()), notice);
+    let long = "x".repeat(3 * MAX_WRITE);
     for line in ["short", &long, "short"] {
         push(&lines, line);
     }
@@ -128,7 +128,7 @@ async fn a_flush_waits_for_a_reader_who_reads() {
     let reader = std::thread::spawn(move || read(&mut reader, 200_001));
     lines.flush().await;
     // The pipe holds 64 KiB: without a reader this would not be written.
-    assert_eq!(lines.inner.lock().queue.written(), 1);
+    assert_eq!(lines.shared.lock().queue.written(), 1);
     assert_eq!(reader.join().unwrap(), text + "\n");
 }
 
@@ -137,10 +137,10 @@ async fn a_flush_gives_a_destination_up_that_is_stuck_and_the_next_one_does_not_
     let (lines, reader) = piped();
     push(&lines, "x".repeat(200_000));
     lines.flush().await;
-    assert_eq!(lines.inner.lock().queue.written(), 0);
+    assert_eq!(lines.shared.lock().queue.written(), 0);
     // Nothing was written for longer than a flush waits for.
-    let progress = lines.inner.lock().progress;
-    assert!(now().duration_since(progress) >= FLUSH_STALL);
+    let progress = lines.shared.lock().progress;
+    assert!(now().duration_since(progress) >= FLUSH_STALL_TIMEOUT);
     lines.flush().await;
     drop(reader);
 }
@@ -150,7 +150,7 @@ fn a_flush_without_lines_starts_no_thread_and_needs_no_runtime() {
     use futures_util::FutureExt;
     let (lines, _reader) = piped();
     assert_eq!(lines.flush().now_or_never(), Some(()));
-    assert!(lines.inner.lock().destination.is_some());
+    assert!(lines.shared.lock().destination.is_some());
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn a_destination_that_is_closed_does_not_stop_the_log() {
     drop(reader);
     push(&lines, "to nobody");
     lines.flush().await;
-    assert_eq!(lines.inner.lock().queue.written(), 1);
+    assert_eq!(lines.shared.lock().queue.written(), 1);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_destination_that_is_not_ready_is_tried_again() {
 }
 
 /// Fills the queue until those who can wait should.
-fn fill(lines: &Lines) {
+fn fill(lines: &LogWriter) {
     let text = "x".repeat(1000);
     (0..HIGH / 1000 + 200).for_each(|_| push(lines, text.as_str()));
 }
@@ -219,7 +219,7 @@ async fn whoever_can_wait_waits_while_the_destination_reads() {
     };
     // In this order on one thread.
     tokio::join!(wait, read);
-    assert!(!lines.inner.lock().queue.is_high());
+    assert!(!lines.shared.lock().queue.is_high());
     push(&lines, "last");
     assert_eq!(reader.join().unwrap(), HIGH / 1000 + 201);
 }
@@ -232,6 +232,6 @@ async fn a_destination_that_is_stuck_keeps_those_who_wait_for_one_second_in_all(
     for _ in 0..100 {
         tokio::join!(lines.room(), lines.room());
     }
-    assert_eq!(start.elapsed(), PAUSE);
+    assert_eq!(start.elapsed(), ROOM_TIMEOUT);
     drop(reader);
 }

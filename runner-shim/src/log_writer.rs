@@ -14,7 +14,7 @@
 //!
 //! # Invariants
 //!
-//! * [`Lines::push`] never waits for the destination.
+//! * [`LogWriter::push`] never waits for the destination.
 //! * Lines are written in the order in which they were pushed.
 //! * What is dropped is counted, and the count is written in place of the lines that are missing.
 //! * The process can end while the thread is stuck: nothing joins it.
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use self::queue::{Queue, Taken};
+use self::queue::{LineQueue, QueuedItem};
 
 mod queue;
 #[cfg(test)]
@@ -35,65 +35,65 @@ mod tests;
 
 /// How long the reading of a runner's output may wait for the log in one go. After that lines go on
 /// into the queue, and are dropped where that is full.
-const PAUSE: Duration = Duration::from_secs(1);
-/// [`Lines::flush`] gives up when nothing has been written for so long,
-const FLUSH_STALL: Duration = Duration::from_secs(1);
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
+/// [`LogWriter::flush`] gives up when nothing has been written for so long,
+const FLUSH_STALL_TIMEOUT: Duration = Duration::from_secs(1);
 /// or after so long in all.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Lines share a write up to this length, in bytes. POSIX guarantees that a write of up to 4096
 /// bytes (Linux's PIPE_BUF) to a pipe is not mixed with those of other processes.
-const WRITE: usize = 4096;
+const MAX_WRITE: usize = 4096;
 /// Before a destination that is not ready is tried again.
-const NOT_READY: Duration = Duration::from_millis(5);
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Writes one line: it appends to the text for standard error, or calls the subscriber. It runs on
 /// the log's thread, where it may block.
 pub type Line = Box<dyn FnOnce(&mut Vec<u8>) + Send>;
 
 /// Writes the notice that so many lines were dropped.
-pub type Notice = fn(u64, &mut Vec<u8>);
+pub type DropNotice = fn(u64, &mut Vec<u8>);
 
 /// A log's queue and its thread.
-pub struct Lines {
-    inner: Arc<Inner>,
+pub struct LogWriter {
+    shared: Arc<Shared>,
 }
 
-struct Inner {
-    core: Mutex<Core>,
+struct Shared {
+    state: Mutex<State>,
     /// There is something to write.
     filled: Condvar,
     /// Something was written.
     written: Condvar,
     /// The queue is no longer high.
     low: Notify,
-    notice: Notice,
+    notice: DropNotice,
 }
 
-struct Core {
-    queue: Queue<Line>,
+struct State {
+    queue: LineQueue<Line>,
     /// When something was written last, or came to be written where nothing else was.
     progress: Instant,
     /// Until the thread has been started.
     destination: Option<Box<dyn Write + Send>>,
 }
 
-impl std::fmt::Debug for Lines {
+impl std::fmt::Debug for LogWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lines").finish_non_exhaustive()
+        f.debug_struct("LogWriter").finish_non_exhaustive()
     }
 }
 
 /// The log of this process, on its standard error.
-pub fn log() -> &'static Lines {
-    static LOG: LazyLock<Lines> =
-        LazyLock::new(|| Lines::new(Box::new(std::io::stderr()), write_notice));
+pub fn global() -> &'static LogWriter {
+    static LOG: LazyLock<LogWriter> =
+        LazyLock::new(|| LogWriter::new(Box::new(std::io::stderr()), write_notice));
     &LOG
 }
 
 /// A line of this library on standard error, for whoever looks for the reason of a fault.
-pub fn say(line: impl Into<String>) {
+pub fn print_line(line: impl Into<String>) {
     let line = line.into();
-    log().push(line.len(), move |stderr| {
+    global().push(line.len(), move |stderr| {
         stderr.extend_from_slice(line.as_bytes());
         stderr.push(b'\n');
     });
@@ -107,7 +107,7 @@ pub fn event(emit: impl FnOnce() + Send + 'static) {
     }
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     let span = tracing::Span::current();
-    log().push(0, move |_| tracing::dispatcher::with_default(&dispatch, || span.in_scope(emit)));
+    global().push(0, move |_| tracing::dispatcher::with_default(&dispatch, || span.in_scope(emit)));
 }
 
 /// Whether events of the calling thread reach a `tracing` subscriber. On the log's thread that is a
@@ -133,14 +133,14 @@ fn write_notice(dropped: u64, stderr: &mut Vec<u8>) {
     }
 }
 
-impl Lines {
+impl LogWriter {
     /// A log that writes to `destination`. Its thread is started with the first line.
     #[must_use]
-    pub fn new(destination: Box<dyn Write + Send>, notice: Notice) -> Self {
+    pub fn new(destination: Box<dyn Write + Send>, notice: DropNotice) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                core: Mutex::new(Core {
-                    queue: Queue::new(),
+            shared: Arc::new(Shared {
+                state: Mutex::new(State {
+                    queue: LineQueue::new(),
                     progress: now(),
                     destination: Some(destination),
                 }),
@@ -155,30 +155,30 @@ impl Lines {
     /// Queues a line, or drops and counts it if the queue is full. `len` is the length of its text
     /// in bytes, by which the queue is bounded. Never waits.
     pub fn push(&self, len: usize, line: impl FnOnce(&mut Vec<u8>) + Send + 'static) {
-        let mut core = self.inner.lock();
-        if core.queue.is_done() {
-            core.progress = now();
+        let mut state = self.shared.lock();
+        if state.queue.is_done() {
+            state.progress = now();
         }
-        core.queue.push(len, Box::new(line));
-        if core.destination.is_some() {
-            self.start(&mut core);
+        state.queue.push(len, Box::new(line));
+        if state.destination.is_some() {
+            self.start(&mut state);
         }
-        drop(core);
-        self.inner.filled.notify_one();
+        drop(state);
+        self.shared.filled.notify_one();
     }
 
     /// Where there is no thread to be had the lines wait for the next push, which tries again.
-    fn start(&self, core: &mut Core) {
-        let inner = self.inner.clone();
+    fn start(&self, state: &mut State) {
+        let shared = self.shared.clone();
         let (give, take) = std::sync::mpsc::channel();
         let run = move || {
             if let Ok(destination) = take.recv() {
-                inner.run(destination);
+                shared.run(destination);
             }
         };
         let started = std::thread::Builder::new().name("flame-log".to_owned()).spawn(run);
         if started.is_ok()
-            && let Some(destination) = core.destination.take()
+            && let Some(destination) = state.destination.take()
         {
             // The thread waits for it.
             let _ = give.send(destination);
@@ -189,15 +189,15 @@ impl Lines {
     /// lines are queued. Otherwise waits until about half of them are written, at most one second.
     /// After a wait in vain nobody waits until those lines have been written. Cancel-safe.
     pub async fn room(&self) {
-        let low = self.inner.low.notified();
+        let low = self.shared.low.notified();
         tokio::pin!(low);
         low.as_mut().enable();
-        if !self.inner.lock().queue.is_high() {
+        if !self.shared.lock().queue.is_high() {
             return;
         }
-        if timeout(PAUSE, low).await.is_err() {
-            self.inner.lock().queue.waited_in_vain();
-            self.inner.low.notify_waiters();
+        if timeout(ROOM_TIMEOUT, low).await.is_err() {
+            self.shared.lock().queue.note_wait_timeout();
+            self.shared.low.notify_waiters();
         }
     }
 
@@ -205,18 +205,18 @@ impl Lines {
     /// written for one second, or after five seconds in all. Needs no runtime. Cancel-safe.
     pub async fn flush(&self) {
         let all = {
-            let mut core = self.inner.lock();
-            let all = core.queue.close_ranks();
-            if core.queue.is_done() || core.destination.is_some() {
+            let mut state = self.shared.lock();
+            let all = state.queue.flush_target();
+            if state.queue.is_done() || state.destination.is_some() {
                 return;
             }
             all
         };
-        self.inner.filled.notify_one();
-        let inner = self.inner.clone();
+        self.shared.filled.notify_one();
+        let shared = self.shared.clone();
         let (done, flushed) = oneshot::channel();
         let wait = move || {
-            inner.wait_until_written(all);
+            shared.wait_until_written(all);
             let _ = done.send(());
         };
         // Without a thread to wait on nobody waits.
@@ -226,31 +226,31 @@ impl Lines {
     }
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self, mut destination: Box<dyn Write + Send>) {
         let mut text = Vec::new();
         let mut unwritten = 0;
         loop {
-            let (taken, is_low) = {
-                let mut core = self.lock();
-                while core.queue.is_empty() && unwritten == 0 {
-                    core = self.filled.wait(core).unwrap_or_else(PoisonError::into_inner);
+            let (item, is_low) = {
+                let mut state = self.lock();
+                while state.queue.is_empty() && unwritten == 0 {
+                    state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
-                (core.queue.take(), core.queue.has_become_low())
+                (state.queue.take(), state.queue.has_become_low())
             };
             if is_low {
                 self.low.notify_waiters();
             }
-            let idle = taken.is_none();
-            if let Some(taken) = taken {
+            let idle = item.is_none();
+            if let Some(item) = item {
                 let before = text.len();
-                self.line(taken, &mut text);
+                self.line(item, &mut text);
                 unwritten += 1;
-                if text.len() > WRITE && before > 0 {
+                if text.len() > MAX_WRITE && before > 0 {
                     write_all(&mut destination, text.get(..before).unwrap_or_default());
                     text.drain(..before);
                     self.note(unwritten - 1);
@@ -258,7 +258,7 @@ impl Inner {
                 }
             }
             // Without text the line was an event, which has been written.
-            if idle || text.is_empty() || text.len() >= WRITE {
+            if idle || text.is_empty() || text.len() >= MAX_WRITE {
                 write_all(&mut destination, &text);
                 text.clear();
                 self.note(unwritten);
@@ -267,32 +267,33 @@ impl Inner {
         }
     }
 
-    fn line(&self, taken: Taken<Line>, text: &mut Vec<u8>) {
+    fn line(&self, item: QueuedItem<Line>, text: &mut Vec<u8>) {
         // The app's subscriber may panic: its line is lost then, and not the log.
-        let _ = catch_unwind(AssertUnwindSafe(|| match taken {
-            Taken::Line(line) => line(text),
-            Taken::Dropped(count) => (self.notice)(count, text),
+        let _ = catch_unwind(AssertUnwindSafe(|| match item {
+            QueuedItem::Line(line) => line(text),
+            QueuedItem::Dropped(count) => (self.notice)(count, text),
         }));
     }
 
     fn note(&self, written: u64) {
-        let mut core = self.lock();
-        core.queue.note_written(written);
-        core.progress = now();
-        drop(core);
+        let mut state = self.lock();
+        state.queue.note_written(written);
+        state.progress = now();
+        drop(state);
         self.written.notify_all();
     }
 
     fn wait_until_written(&self, all: u64) {
-        let end = now() + FLUSH_LIMIT;
-        let mut core = self.lock();
-        while core.queue.written() < all {
-            let left = end.min(core.progress + FLUSH_STALL).saturating_duration_since(now());
+        let end = now() + FLUSH_TIMEOUT;
+        let mut state = self.lock();
+        while state.queue.written() < all {
+            let left =
+                end.min(state.progress + FLUSH_STALL_TIMEOUT).saturating_duration_since(now());
             if left.is_zero() {
                 return;
             }
-            let waited = self.written.wait_timeout(core, left);
-            core = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.written.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -312,7 +313,7 @@ fn write_all(destination: &mut impl Write, mut text: &[u8]) {
             Err(error) => match error.kind() {
                 ErrorKind::Interrupted => {}
                 // Standard error may have been made non-blocking by a process that shares it.
-                ErrorKind::WouldBlock => std::thread::sleep(NOT_READY),
+                ErrorKind::WouldBlock => std::thread::sleep(RETRY_PAUSE),
                 _ => return,
             },
         }

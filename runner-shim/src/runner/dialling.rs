@@ -13,9 +13,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::code_sync::{CodeSync, SyncError, Synced};
-use crate::lines;
-use crate::terminator::Event;
+use super::terminator::Event;
+use crate::code_sync::{CodeSync, SyncError, SyncedExecutable};
+use crate::log_writer;
 
 /// The pauses between attempts to connect. The jitter keeps runners that lost their connections
 /// together from coming back all at once.
@@ -24,7 +24,7 @@ const BACKOFF: Backoff =
 
 /// A runner that is not let in complains after so long, and then each time that has doubled. What
 /// it prints last is what its parent shows when it gives the boot up.
-const COMPLAIN: Duration = Duration::from_secs(1);
+const FIRST_REPORT: Duration = Duration::from_secs(1);
 
 /// Where a runner's sockets come from.
 #[derive(Clone)]
@@ -50,15 +50,15 @@ impl std::fmt::Debug for Connect {
 }
 
 /// Where dialling has led.
-pub(crate) enum Reached {
+pub(crate) enum DialOutcome {
     /// The runner is let in.
-    Parent(Io),
+    Connected(Io),
     /// It is to become its parent's executable.
-    Code(Synced),
+    CodeSynced(SyncedExecutable),
 }
 
 /// Why dialling is over.
-pub(crate) enum Unreached {
+pub(crate) enum DialError {
     /// The parent refuses the runner.
     Refused(Refusal),
     /// The runner can't become what its parent offers.
@@ -86,19 +86,19 @@ impl Dialler {
 
     /// Dials until the parent lets this runner in, or refuses it, or has given it its executable.
     /// Whoever calls this bounds it.
-    pub(crate) async fn reach(&self) -> Result<Reached, Unreached> {
+    pub(crate) async fn connect(&self) -> Result<DialOutcome, DialError> {
         let mut failures: u32 = 0;
-        let (since, mut complain) = (Instant::now(), COMPLAIN);
+        let (since, mut report_after) = (Instant::now(), FIRST_REPORT);
         loop {
             match self.attempt().await {
-                Ok(reached) => return Ok(reached),
-                Err(Failed::For(why)) => return Err(why),
-                Err(Failed::Tried(why)) => {
-                    tracing::debug!(why, "the parent is not reached yet");
+                Ok(outcome) => return Ok(outcome),
+                Err(AttemptError::Final(why)) => return Err(why),
+                Err(AttemptError::Retry(why)) => {
+                    tracing::debug!(why, "the parent is not outcome yet");
                     let tried = since.elapsed();
-                    if tried >= complain && self.key().is_none() {
-                        complaint(tried, &why);
-                        complain = 2 * tried;
+                    if tried >= report_after && self.key().is_none() {
+                        report_unreached(tried, &why);
+                        report_after = 2 * tried;
                     }
                 }
             }
@@ -107,12 +107,12 @@ impl Dialler {
         }
     }
 
-    async fn attempt(&self) -> Result<Reached, Failed> {
+    async fn attempt(&self) -> Result<DialOutcome, AttemptError> {
         let io = match &self.connect {
             Connect::Dial { address, fingerprint } => {
-                dial(address, *fingerprint).await.map_err(tried)?
+                dial(address, *fingerprint).await.map_err(retry)?
             }
-            Connect::InMemory(connect) => connect().await.map_err(tried)?,
+            Connect::InMemory(connect) => connect().await.map_err(retry)?,
         };
         let mut hello = self.hello.clone();
         if let Some(key) = self.key().clone() {
@@ -123,21 +123,23 @@ impl Dialler {
         match greet(io, &hello).await {
             Ok(Greeted::In(io, resume)) => {
                 *self.key() = Some(resume);
-                Ok(Reached::Parent(io))
+                Ok(DialOutcome::Connected(io))
             }
             Ok(Greeted::Offered(offered)) => self.sync(offered).await,
-            Err(HelloError::Refused(refusal)) => Err(Failed::For(Unreached::Refused(refusal))),
-            Err(error) => Err(tried(error)),
+            Err(HelloError::Refused(refusal)) => {
+                Err(AttemptError::Final(DialError::Refused(refusal)))
+            }
+            Err(error) => Err(retry(error)),
         }
     }
 
-    async fn sync(&self, offered: Offered) -> Result<Reached, Failed> {
+    async fn sync(&self, offered: Offered) -> Result<DialOutcome, AttemptError> {
         let _ = self.events.send(Event::CodeOffered);
         match self.sync.accept(offered).await {
-            Ok(synced) => Ok(Reached::Code(synced)),
+            Ok(synced) => Ok(DialOutcome::CodeSynced(synced)),
             // The next dial may bring all of it.
-            Err(error @ SyncError::Cut(_)) => Err(tried(error)),
-            Err(error) => Err(Failed::For(Unreached::NotSynced(error))),
+            Err(error @ SyncError::Cut(_)) => Err(retry(error)),
+            Err(error) => Err(AttemptError::Final(DialError::NotSynced(error))),
         }
     }
 
@@ -147,22 +149,22 @@ impl Dialler {
 }
 
 /// Nobody else is there to be told: the log goes to the parent.
-fn complaint(tried: Duration, why: &str) {
+fn report_unreached(tried: Duration, why: &str) {
     let tried = tried.as_secs();
-    lines::say(format!("flame: not with the parent after {tried} s: {why}"));
+    log_writer::print_line(format!("flame: not with the parent after {tried} s: {why}"));
 }
 
-enum Failed {
-    For(Unreached),
-    Tried(String),
+enum AttemptError {
+    Final(DialError),
+    Retry(String),
 }
 
-fn tried(error: impl std::error::Error) -> Failed {
+fn retry(error: impl std::error::Error) -> AttemptError {
     let mut why = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
         why = format!("{why}: {error}");
         source = error.source();
     }
-    Failed::Tried(why)
+    AttemptError::Retry(why)
 }

@@ -11,7 +11,7 @@ use crate::runner::Ended;
 /// How an invocation's runner ended. Small: Lambda bounds answers, and bills what they carry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "flame", rename_all = "snake_case")]
-pub enum Answer {
+pub enum InvocationResponse {
     /// In order, or by one of its timers.
     Ended {
         /// Why.
@@ -21,8 +21,8 @@ pub enum Answer {
         /// Calls that it has served.
         calls: u64,
         /// Plain functions that still run; the environment ends because of them.
-        #[serde(default, skip_serializing_if = "none_is_left")]
-        left: usize,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        still_running: usize,
     },
     /// Its parent did not want it.
     Refused {
@@ -37,16 +37,18 @@ pub enum Answer {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn none_is_left(left: &usize) -> bool {
-    *left == 0
+fn is_zero(still_running: &usize) -> bool {
+    *still_running == 0
 }
 
-impl Answer {
+impl InvocationResponse {
     /// What is told of a runner that has ended so.
     #[must_use]
     pub fn of(ended: Ended) -> Self {
         match ended {
-            Ended::Done { code, reason, calls, left } => Self::Ended { reason, code, calls, left },
+            Ended::Done { code, reason, calls, still_running } => {
+                Self::Ended { reason, code, calls, still_running }
+            }
             Ended::Refused(refusal) => Self::Refused { refusal },
             Ended::NotSynced(error) => Self::NotSynced { what: error.to_string() },
         }
@@ -63,23 +65,30 @@ impl Answer {
 
     /// Whether a function still runs in the environment, which must not be used again.
     #[must_use]
-    pub fn leaves_work(&self) -> bool {
-        matches!(self, Answer::Ended { left, .. } if *left > 0)
+    pub fn leaves_functions_running(&self) -> bool {
+        matches!(self, InvocationResponse::Ended { still_running, .. } if *still_running > 0)
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for InvocationResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Answer::Ended { reason, calls, left, .. } => {
+            InvocationResponse::Ended { reason, calls, still_running, .. } => {
                 write!(f, "the runner ended after {calls} calls: {reason}")?;
-                if *left > 0 {
-                    write!(f, "; {left} plain functions still ran, so its environment ended too")?;
+                if *still_running > 0 {
+                    write!(
+                        f,
+                        "; {still_running} plain functions still ran, so its environment ended too"
+                    )?;
                 }
                 Ok(())
             }
-            Answer::Refused { refusal } => write!(f, "the parent refused the runner: {refusal}"),
-            Answer::NotSynced { what } => write!(f, "the runner is of another build: {what}"),
+            InvocationResponse::Refused { refusal } => {
+                write!(f, "the parent refused the runner: {refusal}")
+            }
+            InvocationResponse::NotSynced { what } => {
+                write!(f, "the runner is of another build: {what}")
+            }
         }
     }
 }

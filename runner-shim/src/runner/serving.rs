@@ -32,13 +32,15 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::calling::{Arguments, CallScope, CodecError, EncodedReply, Invocation, Invoked, table};
+use super::channel_drain::ChannelDrain;
+use super::held_values::HeldValues;
+use super::terminator::Event;
+use crate::calling::{
+    Arguments, CallScope, CodecError, EncodedReply, Execution, PreparedCall, table,
+};
 use crate::context::CallContext;
-use crate::holds::Holds;
 use crate::panics::{self, PanicScope};
-use crate::pump::pump_tail;
-use crate::tails::Tails;
-use crate::terminator::Event;
+use crate::pump::pump_draining;
 
 /// What all calls of a runner share.
 pub(crate) struct Calls {
@@ -46,15 +48,15 @@ pub(crate) struct Calls {
     max_depth: u8,
     events: mpsc::UnboundedSender<Event>,
     refusing: AtomicBool,
-    done: AtomicU64,
-    holds: Arc<Holds>,
-    tails: Tails,
+    calls_done: AtomicU64,
+    held_values: Arc<HeldValues>,
+    channel_drain: ChannelDrain,
     /// Calls that have no answer yet, to end them from outside: the shutdown window is over.
     unanswered: Mutex<HashMap<StreamId, Arc<Notify>>>,
     /// Functions that run.
-    functions: AtomicUsize,
+    running_functions: AtomicUsize,
     /// A call was answered, or a function has ended.
-    ended: Notify,
+    progress: Notify,
 }
 
 impl Calls {
@@ -68,12 +70,12 @@ impl Calls {
             max_depth,
             events,
             refusing: AtomicBool::new(false),
-            done: AtomicU64::new(0),
-            holds: Arc::default(),
-            tails: Tails::default(),
+            calls_done: AtomicU64::new(0),
+            held_values: Arc::default(),
+            channel_drain: ChannelDrain::default(),
             unanswered: Mutex::default(),
-            functions: AtomicUsize::new(0),
-            ended: Notify::new(),
+            running_functions: AtomicUsize::new(0),
+            progress: Notify::new(),
         })
     }
 
@@ -88,37 +90,37 @@ impl Calls {
     }
 
     /// What functions have sent on channels, and is not delivered yet.
-    pub(crate) fn tails(&self) -> &Tails {
-        &self.tails
+    pub(crate) fn channel_drain(&self) -> &ChannelDrain {
+        &self.channel_drain
     }
 
     /// Calls that have ended so far.
-    pub(crate) fn done(&self) -> u64 {
-        self.done.load(Ordering::Relaxed)
+    pub(crate) fn calls_done(&self) -> u64 {
+        self.calls_done.load(Ordering::Relaxed)
     }
 
     /// Functions that run. A plain one does also when its call has long been given up.
-    pub(crate) fn functions(&self) -> usize {
-        self.functions.load(Ordering::Acquire)
+    pub(crate) fn running_functions(&self) -> usize {
+        self.running_functions.load(Ordering::Acquire)
     }
 
     /// Waits until each call has been answered, as far as it can be: also where its function goes
     /// on. Cancel-safe.
-    pub(crate) async fn answered(&self) {
-        self.until(|| self.unanswered().is_empty()).await;
+    pub(crate) async fn all_answered(&self) {
+        self.wait_until(|| self.unanswered().is_empty()).await;
     }
 
     /// Waits until no function runs. Cancel-safe.
-    pub(crate) async fn settled(&self) {
-        self.until(|| self.functions() == 0).await;
+    pub(crate) async fn all_functions_ended(&self) {
+        self.wait_until(|| self.running_functions() == 0).await;
     }
 
-    async fn until(&self, so: impl Fn() -> bool) {
+    async fn wait_until(&self, condition: impl Fn() -> bool) {
         loop {
-            let ended = self.ended.notified();
+            let ended = self.progress.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if so() {
+            if condition() {
                 return;
             }
             ended.await;
@@ -129,19 +131,19 @@ impl Calls {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: Event) {
+    fn send_event(&self, event: Event) {
         // The runner's loop is gone only after it has ended everything.
         let _ = self.events.send(event);
     }
 }
 
 /// The runner's ear on the link.
-pub(crate) struct Ear(pub(crate) Arc<Calls>);
+pub(crate) struct CallHandler(pub(crate) Arc<Calls>);
 
-impl Handler for Ear {
+impl Handler for CallHandler {
     fn opened(&mut self, stream: Stream, first: Message) {
-        if let Err((stream, failure)) = accept(&self.0, stream, first) {
-            fail(&stream, &failure, Last::This);
+        if let Err((stream, failure)) = accept_call(&self.0, stream, first) {
+            send_failure(&stream, &failure, FailedMessage::EndsStream);
         }
     }
 
@@ -149,11 +151,11 @@ impl Handler for Ear {
         match ParentToRunner::decode(&message.body) {
             Ok(ParentToRunner::Drain { within_ms }) => {
                 let within = Duration::from_millis(within_ms);
-                self.0.tell(Event::DrainRequested { within: Some(within) });
+                self.0.send_event(Event::DrainRequested { within: Some(within) });
             }
             Ok(ParentToRunner::StayUp { again_in_ms }) => {
                 let again_in = again_in_ms.map(Duration::from_millis);
-                self.0.tell(Event::StayUp { again_in });
+                self.0.send_event(Event::StayUp { again_in });
             }
             Ok(_) => tracing::warn!("the parent said something that this version does not know"),
             Err(error) => tracing::warn!(%error, "the parent said something unreadable"),
@@ -161,12 +163,16 @@ impl Handler for Ear {
     }
 
     fn connected(&mut self, up: bool) {
-        self.0.tell(if up { Event::Connected } else { Event::Disconnected });
+        self.0.send_event(if up { Event::Connected } else { Event::Disconnected });
     }
 }
 
 /// Checks a call and starts its task; nothing of the app runs before that.
-fn accept(calls: &Arc<Calls>, stream: Stream, first: Message) -> Result<(), (Stream, Failure)> {
+fn accept_call(
+    calls: &Arc<Calls>,
+    stream: Stream,
+    first: Message,
+) -> Result<(), (Stream, Failure)> {
     if first.tag != u8::from(Tag::Call) {
         let what = format!("a stream began with message {} instead of a call", first.tag);
         return Err((stream, Failure::Codec { what }));
@@ -182,7 +188,7 @@ fn accept(calls: &Arc<Calls>, stream: Stream, first: Message) -> Result<(), (Str
     if is_too_deep(header.depth, calls.max_depth) {
         return Err((stream, Failure::DepthExceeded { limit: calls.max_depth }));
     }
-    let Some(entry) = table::find(header.function) else {
+    let Some(function) = table::find(header.function) else {
         let known = u32::try_from(table::table().len()).unwrap_or(u32::MAX);
         return Err((stream, Failure::UnknownFunction { id: header.function, known }));
     };
@@ -190,7 +196,7 @@ fn accept(calls: &Arc<Calls>, stream: Stream, first: Message) -> Result<(), (Str
     let link = stream.link();
     let channels = header.channels.iter().map(|id| link.claim(StreamId(*id))).collect();
     let call = Call::new(calls.clone(), stream, &header);
-    tokio::spawn(call.run(entry, header, body, channels));
+    tokio::spawn(call.run(function, header, body, channels));
     Ok(())
 }
 
@@ -204,7 +210,7 @@ struct Call {
 }
 
 /// Lives as long as any part of the function runs.
-struct Alive {
+struct RunningFunction {
     calls: Arc<Calls>,
     stream: Arc<Stream>,
     context: CallContext,
@@ -214,47 +220,47 @@ struct Alive {
     failed: AtomicBool,
 }
 
-impl Alive {
+impl RunningFunction {
     /// Tells the caller at once, and ends the stream unless the function still runs.
     fn fail(self: Arc<Self>, failure: &Failure) {
         // Whoever else holds this is the function, on its blocking thread.
         let runs = Arc::strong_count(&self) > 1;
         self.failed.store(runs, Ordering::Release);
-        let last = if runs { Last::Later } else { Last::This };
-        fail(&self.stream, failure, last);
+        let kind = if runs { FailedMessage::BeforeDone } else { FailedMessage::EndsStream };
+        send_failure(&self.stream, failure, kind);
     }
 }
 
-impl CallScope for Alive {
+impl CallScope for RunningFunction {
     fn enter(&self, function: &mut dyn FnMut()) {
         let within = || self.span.in_scope(|| self.panics.enter(function));
-        self.context.around_blocking(within);
+        self.context.sync_scope(within);
     }
 }
 
-impl Drop for Alive {
+impl Drop for RunningFunction {
     fn drop(&mut self) {
         if *self.failed.get_mut() {
             // The last word on a stream to which nobody listens any more.
             let _ = self.stream.send_now(Tag::Done.into(), Bytes::new().into(), true);
         }
-        self.calls.functions.fetch_sub(1, Ordering::Release);
-        self.calls.ended.notify_waiters();
-        self.calls.done.fetch_add(1, Ordering::Relaxed);
-        self.calls.tell(Event::CallEnded);
+        self.calls.running_functions.fetch_sub(1, Ordering::Release);
+        self.calls.progress.notify_waiters();
+        self.calls.calls_done.fetch_add(1, Ordering::Relaxed);
+        self.calls.send_event(Event::CallEnded);
     }
 }
 
 /// Lives as long as a call's task.
-struct Unanswered {
+struct UnansweredGuard {
     calls: Arc<Calls>,
     stream: StreamId,
 }
 
-impl Drop for Unanswered {
+impl Drop for UnansweredGuard {
     fn drop(&mut self) {
         self.calls.unanswered().remove(&self.stream);
-        self.calls.ended.notify_waiters();
+        self.calls.progress.notify_waiters();
     }
 }
 
@@ -270,23 +276,23 @@ impl Call {
         };
         let abort = Arc::new(Notify::new());
         calls.unanswered().insert(stream.id(), abort.clone());
-        calls.tell(Event::CallStarted);
+        calls.send_event(Event::CallStarted);
         Self { calls, stream: Arc::new(stream), context, panics: Arc::default(), abort }
     }
 
     async fn run(
         self,
-        entry: &'static table::Entry,
+        function: &'static table::FunctionEntry,
         header: CallHeader,
         body: Bytes,
         channels: Vec<Option<Stream>>,
     ) {
         let (call, trace) = (self.context.call, header.trace.map(tracing::field::display));
-        let function = entry.name;
-        let span = tracing::debug_span!("flame.serve", function, %call, traceparent = trace);
-        let _unanswered = Unanswered { calls: self.calls.clone(), stream: self.stream.id() };
-        self.calls.functions.fetch_add(1, Ordering::Relaxed);
-        let alive = Arc::new(Alive {
+        let name = function.name;
+        let span = tracing::debug_span!("flame.serve", function = name, %call, traceparent = trace);
+        let _unanswered = UnansweredGuard { calls: self.calls.clone(), stream: self.stream.id() };
+        self.calls.running_functions.fetch_add(1, Ordering::Relaxed);
+        let running = Arc::new(RunningFunction {
             calls: self.calls.clone(),
             stream: self.stream.clone(),
             context: self.context,
@@ -297,54 +303,56 @@ impl Call {
         if header.ack {
             let _ = self.stream.send_now(Tag::Accepted.into(), Bytes::new().into(), false);
         }
-        // `alive` stays until the answer is out: a runner that goes after it must not be faster.
-        let serve = self.serve(entry, body, channels, alive.clone()).instrument(span);
+        // `running` stays until the answer is out: a runner that goes after it must not be faster.
+        let serve = self.serve(function, body, channels, running.clone()).instrument(span);
         match serve.await {
-            Ok(()) | Err(Stop::Cancelled) => {}
-            Err(Stop::Failed(failure)) => alive.fail(&failure),
-            Err(Stop::Cut(failure)) => fail(&alive.stream, &failure, Last::Ahead),
+            Ok(()) | Err(CallStop::Cancelled) => {}
+            Err(CallStop::Failed(failure)) => running.fail(&failure),
+            Err(CallStop::FailedAtOnce(failure)) => {
+                send_failure(&running.stream, &failure, FailedMessage::ReplacesQueue)
+            }
         }
     }
 
     async fn serve(
         self,
-        entry: &'static table::Entry,
+        function: &'static table::FunctionEntry,
         body: Bytes,
         channels: Vec<Option<Stream>>,
-        alive: Arc<dyn CallScope>,
-    ) -> Result<(), Stop> {
+        running: Arc<dyn CallScope>,
+    ) -> Result<(), CallStop> {
         let value = Value::decode(body).map_err(unreadable)?;
         let mut arguments = Arguments::new(value);
         arguments.channels = channels.len();
-        arguments.held = Some(self.calls.holds.clone());
-        arguments.scope = Some(alive);
-        let invocation = panics::catch_blocking(|| entry.invoke(arguments))?;
-        let Invocation { invoked, ends, .. } = invocation.map_err(Failure::from)?;
-        for (end, stream) in ends.into_iter().zip(channels) {
+        arguments.held = Some(self.calls.held_values.clone());
+        arguments.scope = Some(running);
+        let invocation = panics::catch_blocking(|| function.invoke(arguments))?;
+        let PreparedCall { execution, channel_ends, .. } = invocation.map_err(Failure::from)?;
+        for (end, stream) in channel_ends.into_iter().zip(channels) {
             if let (Some(end), Some(stream)) = (end, stream) {
-                tokio::spawn(pump_tail(end, stream, self.calls.tails.tail()));
+                tokio::spawn(pump_draining(end, stream, self.calls.channel_drain.register()));
             }
         }
-        match invoked {
-            Invoked::One(function) => {
+        match execution {
+            Execution::Future(function) => {
                 let reply = self.guard(function).await?.map_err(unreadable)?;
                 self.answer(reply).await
             }
-            Invoked::Many(items) => self.stream(items).await,
+            Execution::Stream(items) => self.stream(items).await,
         }
     }
 
     /// Runs a part of the function until it is done, or is to be stopped.
-    async fn guard<F: Future>(&self, part: F) -> Result<F::Output, Stop> {
+    async fn guard<F: Future>(&self, part: F) -> Result<F::Output, CallStop> {
         tokio::select! {
             biased;
-            output = self.context.around(self.panics.catch(part)) => Ok(output?),
+            output = self.context.scope(self.panics.catch(part)) => Ok(output?),
             stop = self.stopped() => Err(stop),
         }
     }
 
     /// Waits until the function is to be stopped.
-    async fn stopped(&self) -> Stop {
+    async fn stopped(&self) -> CallStop {
         let deadline = self.context.deadline.map(Instant::from_std);
         let expired = async {
             match deadline {
@@ -354,13 +362,13 @@ impl Call {
         };
         tokio::select! {
             biased;
-            () = self.stream.reset_by_peer() => Stop::Cancelled,
-            () = expired => Stop::Failed(Failure::DeadlinePassed),
-            () = self.abort.notified() => Stop::Failed(Failure::Cancelled),
+            () = self.stream.reset_by_peer() => CallStop::Cancelled,
+            () = expired => CallStop::Failed(Failure::DeadlinePassed),
+            () = self.abort.notified() => CallStop::Failed(Failure::Cancelled),
         }
     }
 
-    async fn answer(&self, reply: EncodedReply) -> Result<(), Stop> {
+    async fn answer(&self, reply: EncodedReply) -> Result<(), CallStop> {
         let EncodedReply { body, held, .. } = reply;
         let payload = body.into_parts().into();
         if held.is_empty() {
@@ -368,7 +376,7 @@ impl Call {
             self.stream.linger();
             return Ok(());
         }
-        self.calls.holds.add(self.stream.id().0, held);
+        self.calls.held_values.add(self.stream.id().0, held);
         let sent = send(&self.stream, Tag::Result, payload, false);
         // Until the parent has dropped its handles on what this call has given.
         if sent.is_ok() {
@@ -384,20 +392,20 @@ impl Call {
     async fn stream(
         &self,
         mut items: BoxStream<'static, Result<EncodedReply, CodecError>>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CallStop> {
         self.stream.limit(MAX_AHEAD);
         let stopped = self.stopped();
         tokio::pin!(stopped);
         let ended = loop {
             let next = async {
-                self.stream.room().await.map_err(|_| Stop::Cancelled)?;
-                Ok(self.context.around(self.panics.catch(items.next())).await?)
+                self.stream.room().await.map_err(|_| CallStop::Cancelled)?;
+                Ok(self.context.scope(self.panics.catch(items.next())).await?)
             };
             // Asked first: a stream that is always ready must end, too, and so must one whose
             // reader has gone to sleep. What it has made and could not send does not hold it up.
             let next = tokio::select! {
                 biased;
-                stop = &mut stopped => Err(stop.cut()),
+                stop = &mut stopped => Err(stop.at_once()),
                 next = next => next,
             };
             match next {
@@ -414,13 +422,13 @@ impl Call {
         };
         // The stream's own destructor may panic, too.
         let dropped = panics::catch_blocking(|| drop(items));
-        let ended = match ended.and(dropped.map_err(Stop::Failed)) {
-            Err(stop @ (Stop::Cancelled | Stop::Cut(_))) => Err(stop),
+        let ended = match ended.and(dropped.map_err(CallStop::Failed)) {
+            Err(stop @ (CallStop::Cancelled | CallStop::FailedAtOnce(_))) => Err(stop),
             // Nor is the last word to wait for a reader for longer than there is time.
             ended => tokio::select! {
                 biased;
-                stop = &mut stopped => Err(stop.cut()),
-                covered = self.stream.covered() => covered.map_err(|_| Stop::Cancelled).and(ended),
+                stop = &mut stopped => Err(stop.at_once()),
+                covered = self.stream.covered() => covered.map_err(|_| CallStop::Cancelled).and(ended),
             },
         };
         ended?;
@@ -430,7 +438,7 @@ impl Call {
     }
 
     fn release(&self) {
-        let values = self.calls.holds.remove(self.stream.id().0);
+        let values = self.calls.held_values.remove(self.stream.id().0);
         if let Err(failure) = panics::catch_blocking(|| drop(values)) {
             tracing::warn!(%failure, "a held value panicked when it was dropped");
         }
@@ -438,29 +446,29 @@ impl Call {
 }
 
 /// Why a function's result is not wanted, or can't be given.
-enum Stop {
+enum CallStop {
     Cancelled,
     Failed(Failure),
     /// As `Failed`, ahead of the items that wait to be sent.
-    Cut(Failure),
+    FailedAtOnce(Failure),
 }
 
-impl Stop {
-    fn cut(self) -> Self {
+impl CallStop {
+    fn at_once(self) -> Self {
         match self {
-            Stop::Failed(failure) => Stop::Cut(failure),
+            CallStop::Failed(failure) => CallStop::FailedAtOnce(failure),
             stop => stop,
         }
     }
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for CallStop {
     fn from(failure: Failure) -> Self {
-        Stop::Failed(failure)
+        CallStop::Failed(failure)
     }
 }
 
-fn unreadable(error: impl std::error::Error) -> Stop {
+fn unreadable(error: impl std::error::Error) -> CallStop {
     use std::fmt::Write as _;
     let mut what = error.to_string();
     let mut source = error.source();
@@ -469,7 +477,7 @@ fn unreadable(error: impl std::error::Error) -> Stop {
         let _ = write!(what, ": {error}");
         source = error.source();
     }
-    Stop::Failed(Failure::Codec { what })
+    CallStop::Failed(Failure::Codec { what })
 }
 
 fn send(
@@ -477,36 +485,38 @@ fn send(
     tag: Tag,
     payload: flame_wire::mux::Payload,
     end: bool,
-) -> Result<(), Stop> {
+) -> Result<(), CallStop> {
     use flame_link::StreamError;
     use flame_wire::mux::SendError;
     stream.send_now(tag.into(), payload, end).map_err(|error| match error {
         StreamError::Send(SendError::TooLarge { size, limit }) => {
-            Stop::Failed(Failure::TooLarge { size, limit })
+            CallStop::Failed(Failure::TooLarge { size, limit })
         }
-        _ => Stop::Cancelled,
+        _ => CallStop::Cancelled,
     })
 }
 
 /// Which message is the last of a stream whose call has failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
+enum FailedMessage {
     /// The failure.
-    This,
+    EndsStream,
     /// The failure, in place of all that waits to be sent.
-    Ahead,
+    ReplacesQueue,
     /// One that is sent when the function has ended.
-    Later,
+    BeforeDone,
 }
 
-fn fail(stream: &Stream, failure: &Failure, last: Last) {
+fn send_failure(stream: &Stream, failure: &Failure, kind: FailedMessage) {
     match failure.encode() {
         Ok(body) => {
             let (tag, body) = (Tag::Failed.into(), body.into());
             // Who gave the stream up, or is gone, needs no telling.
-            let _ = match last {
-                Last::Ahead => stream.conclude(tag, body),
-                Last::This | Last::Later => stream.send_now(tag, body, last == Last::This),
+            let _ = match kind {
+                FailedMessage::ReplacesQueue => stream.conclude(tag, body),
+                FailedMessage::EndsStream | FailedMessage::BeforeDone => {
+                    stream.send_now(tag, body, kind == FailedMessage::EndsStream)
+                }
             };
             stream.linger();
         }

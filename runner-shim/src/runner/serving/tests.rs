@@ -8,9 +8,9 @@ use flame_wire::mux::{Payload, Side};
 use super::*;
 
 /// A parent that is never called.
-struct Deaf;
+struct IgnoresAll;
 
-impl Handler for Deaf {
+impl Handler for IgnoresAll {
     fn opened(&mut self, _: Stream, _: Message) {}
     fn control(&mut self, _: Message) {}
 }
@@ -20,12 +20,12 @@ fn runner(max_depth: u8) -> (Arc<Calls>, Link) {
     let (events, _) = mpsc::unbounded_channel();
     let calls = Calls::new(RunnerRef::from_bytes([7; 16]), max_depth, events);
     let ((a, b), config) = (in_memory(), LinkConfig::default());
-    let (parent, driver) = Driver::new(Side::Parent, config, |_| Deaf);
+    let (parent, driver) = Driver::new(Side::Parent, config, |_| IgnoresAll);
     // Neither side gets another socket.
     let (_, none) = mpsc::channel(1);
     tokio::spawn(driver.run(a, Sockets::Accepted(none)));
-    let ear = Ear(calls.clone());
-    let (_, driver) = Driver::new(Side::Runner, config, |_| ear);
+    let handler = CallHandler(calls.clone());
+    let (_, driver) = Driver::new(Side::Runner, config, |_| handler);
     let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
     tokio::spawn(driver.run(b, Sockets::Dialled(dial)));
     (calls, parent)

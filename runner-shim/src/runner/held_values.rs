@@ -7,11 +7,11 @@ use crate::calling::{HeldId, HeldStore, HeldValue};
 
 /// Held values by the stream of the call that gave them.
 #[derive(Default)]
-pub(crate) struct Holds {
+pub(crate) struct HeldValues {
     values: Mutex<HashMap<u64, Vec<HeldValue>>>,
 }
 
-impl Holds {
+impl HeldValues {
     pub(crate) fn add(&self, stream: u64, values: Vec<HeldValue>) {
         self.lock().insert(stream, values);
     }
@@ -27,7 +27,7 @@ impl Holds {
     }
 }
 
-impl HeldStore for Holds {
+impl HeldStore for HeldValues {
     fn find(&self, id: HeldId) -> Option<HeldValue> {
         let index = usize::try_from(id.index).ok()?;
         self.lock().get(&id.stream)?.get(index).cloned()

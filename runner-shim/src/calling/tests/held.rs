@@ -64,7 +64,7 @@ async fn the_guard_lives_as_long_as_the_last_handle() {
     drop(handle);
     assert_eq!(Arc::strong_count(&runner), before + 1);
     let (encoded, _) = ask::work(clone).encode().unwrap();
-    assert_eq!(encoded.helds.len(), 1, "a call under way keeps it too");
+    assert_eq!(encoded.held_guards.len(), 1, "a call under way keeps it too");
     assert_eq!(Arc::strong_count(&runner), before + 1);
     drop(encoded);
     assert_eq!(Arc::strong_count(&runner), before);
@@ -112,18 +112,19 @@ fn a_held_value_outside_of_a_call_is_refused() {
 
 #[tokio::test]
 async fn a_held_value_in_an_item_of_a_stream_is_refused_where_it_is_made() {
-    static ENTRY: Entry = Entry::new(("models", "", ""), Kind::Stream, HERE, &[], |call| {
-        private::invoke(
-            call,
-            |from| private::argument::<u32>("count").decode(from),
-            |count, scope| {
-                let codec = (&&&Probe::<Held<Model>>::NEW).__flame_codec();
-                let models =
-                    move || futures_util::stream::iter((0..count).map(Model).map(Held::new));
-                private::many(models, codec, scope)
-            },
-        )
-    });
+    static ENTRY: FunctionEntry =
+        FunctionEntry::new(("models", "", ""), Kind::Stream, HERE, &[], |call| {
+            private::invoke(
+                call,
+                |from| private::argument::<u32>("count").decode(from),
+                |count, scope| {
+                    let codec = (&&&ResultProbe::<Held<Model>>::NEW).__flame_codec();
+                    let models =
+                        move || futures_util::stream::iter((0..count).map(Model).map(Held::new));
+                    private::stream_execution(models, codec, scope)
+                },
+            )
+        });
     let work = private::stream_work(
         &ENTRY,
         3_u32,
@@ -131,11 +132,11 @@ async fn a_held_value_in_an_item_of_a_stream_is_refused_where_it_is_made() {
         |count| {
             private::boxed_stream(futures_util::stream::iter((0..count).map(Model).map(Held::new)))
         },
-        (&&&Probe::<Held<Model>>::NEW).__flame_codec(),
+        (&&&ResultProbe::<Held<Model>>::NEW).__flame_codec(),
     );
     let runner: Arc<Runner> = Arc::default();
     let (mut encoded, _) = work.encode().unwrap();
-    let mut items = many(serve(&runner, &ENTRY, &mut encoded).unwrap().invoked);
+    let mut items = stream_execution(serve(&runner, &ENTRY, &mut encoded).unwrap().execution);
     let error = items.next().await.unwrap().unwrap_err();
     assert!(error.to_string().contains("return a `Vec` of them"), "{error}");
 }

@@ -35,27 +35,27 @@ mod linux;
 const NAMES: [&str; 4] = [FlameParent::ENV, host::RUNNER_ENV, lifeline::ENV, code_sync::MARK_ENV];
 
 /// What a process was started with.
-pub struct Started {
+pub struct BootVariables {
     parent: Option<OsString>,
     runner: Option<OsString>,
     lifeline: Option<OsString>,
-    mark: Option<OsString>,
+    synced_mark: Option<OsString>,
     depth: OnceLock<u8>,
 }
 
 /// What this process was started with.
-pub fn started() -> &'static Started {
-    static STARTED: OnceLock<Started> = OnceLock::new();
-    STARTED.get_or_init(|| Started::read(|name| std::env::var_os(name)))
+pub fn boot_variables() -> &'static BootVariables {
+    static VARIABLES: OnceLock<BootVariables> = OnceLock::new();
+    VARIABLES.get_or_init(|| BootVariables::read(|name| std::env::var_os(name)))
 }
 
-impl Started {
+impl BootVariables {
     fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
             parent: variable(FlameParent::ENV),
             runner: variable(host::RUNNER_ENV),
             lifeline: variable(lifeline::ENV),
-            mark: variable(code_sync::MARK_ENV),
+            synced_mark: variable(code_sync::MARK_ENV),
             depth: OnceLock::new(),
         }
     }
@@ -98,8 +98,8 @@ impl Started {
     }
 
     /// FLAME_SYNCED.
-    pub(crate) fn mark(&self) -> Option<&OsStr> {
-        self.mark.as_deref()
+    pub(crate) fn synced_mark(&self) -> Option<&OsStr> {
+        self.synced_mark.as_deref()
     }
 
     /// The variables with which another program takes over as the same runner.
@@ -112,9 +112,11 @@ impl Started {
 }
 
 /// Without the values: one of them is a secret.
-impl std::fmt::Debug for Started {
+impl std::fmt::Debug for BootVariables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Started").field("is_runner", &self.is_runner()).finish_non_exhaustive()
+        f.debug_struct("BootVariables")
+            .field("is_runner", &self.is_runner())
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,8 +128,8 @@ mod tests {
 
     use super::*;
 
-    fn with(variables: &[(&str, &str)]) -> Started {
-        Started::read(|wanted| {
+    fn with(variables: &[(&str, &str)]) -> BootVariables {
+        BootVariables::read(|wanted| {
             let found = variables.iter().find(|(name, _)| *name == wanted);
             found.map(|(_, value)| OsString::from(value))
         })
@@ -150,9 +152,9 @@ mod tests {
 
     #[test]
     fn a_process_without_variables_is_a_parent() {
-        let started = with(&[]);
-        assert!(!started.is_runner());
-        assert_eq!(started.depth(), 0);
+        let variables = with(&[]);
+        assert!(!variables.is_runner());
+        assert_eq!(variables.depth(), 0);
     }
 
     #[test]
@@ -165,13 +167,13 @@ mod tests {
     #[test]
     fn what_should_be_a_runner_and_can_not_is_no_parent() {
         for variable in [(FlameParent::ENV, ""), (FlameParent::ENV, "garbage")] {
-            let started = with(&[variable]);
-            assert!(started.is_runner());
-            assert_eq!(started.depth(), 1);
+            let variables = with(&[variable]);
+            assert!(variables.is_runner());
+            assert_eq!(variables.depth(), 1);
         }
-        let started = with(&[(host::RUNNER_ENV, "garbage")]);
-        assert!(started.is_runner());
-        assert_eq!(started.depth(), 1);
+        let variables = with(&[(host::RUNNER_ENV, "garbage")]);
+        assert!(variables.is_runner());
+        assert_eq!(variables.depth(), 1);
     }
 
     #[test]
@@ -184,12 +186,12 @@ mod tests {
     #[test]
     fn another_program_takes_over_with_the_parent_and_the_lifeline() {
         let text = parent_at(1);
-        let started = with(&[
+        let variables = with(&[
             (FlameParent::ENV, &text),
             (lifeline::ENV, "7"),
             (code_sync::MARK_ENV, "of another boot"),
         ]);
-        let passed_on: Vec<_> = started.passed_on().collect();
+        let passed_on: Vec<_> = variables.passed_on().collect();
         let expected = [(FlameParent::ENV, OsStr::new(&text)), (lifeline::ENV, OsStr::new("7"))];
         assert_eq!(passed_on, expected);
     }

@@ -4,33 +4,33 @@
 //! tables wait in a thread-local for as long as one synchronous encode or decode takes.
 //!
 //! Invariants:
-//! - A crossing is never open across an await: [`Crossing::scope`] runs a plain closure.
+//! - A crossing is never open across an await: [`SideTables::scope`] runs a plain closure.
 //! - Scopes nest, and the outer one comes back also when the inner one panics.
 //! - With no crossing open, a blob is plain bytes, and a channel end or a held value is an error.
 
 use std::cell::RefCell;
 
-use super::{blob::Blobs, channel::Ends, held::Helds};
+use super::{blob::BlobTable, channel::ChannelTable, held::HeldTable};
 
 thread_local! {
-    static OPEN: RefCell<Option<Crossing>> = const { RefCell::new(None) };
+    static OPEN: RefCell<Option<SideTables>> = const { RefCell::new(None) };
 }
 
 /// What travels beside one value: collected while it is encoded, supplied while it is decoded.
 ///
 /// The default has no tables: everything that needs one is refused.
 #[derive(Default)]
-pub(crate) struct Crossing {
-    pub(crate) blobs: Blobs,
-    pub(crate) ends: Ends,
-    pub(crate) helds: Helds,
+pub(crate) struct SideTables {
+    pub(crate) blobs: BlobTable,
+    pub(crate) channel_ends: ChannelTable,
+    pub(crate) held: HeldTable,
 }
 
-impl Crossing {
+impl SideTables {
     /// Runs `f` with this crossing open on this thread. What `f` collects is in `self` afterwards.
     pub(crate) fn scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let outer = OPEN.replace(Some(std::mem::take(self)));
-        let _restore = Restore { crossing: self, outer };
+        let _restore = Restore { tables: self, outer };
         f()
     }
 
@@ -48,12 +48,12 @@ impl Crossing {
 
 /// Closes a scope, however it ends.
 struct Restore<'a> {
-    crossing: &'a mut Crossing,
-    outer: Option<Crossing>,
+    tables: &'a mut SideTables,
+    outer: Option<SideTables>,
 }
 
 impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        *self.crossing = OPEN.replace(self.outer.take()).unwrap_or_default();
+        *self.tables = OPEN.replace(self.outer.take()).unwrap_or_default();
     }
 }

@@ -23,7 +23,7 @@ use crate::body::{Body, Parts};
 use crate::error::{DecodeError, EncodeError};
 use crate::frame::MAX_OPENS;
 use crate::ids::FunctionId;
-use crate::pack::MAX_MS;
+use crate::time::MAX_MS;
 pub use crate::trace::TraceContext;
 
 /// The most channels of one call: all its streams are opened by one frame.

@@ -3,6 +3,9 @@
 //! Decoders are given bytes by strangers and by peers of another version. They answer with a
 //! [`DecodeError`]: never a panic, never an allocation larger than the bytes at hand.
 
+use std::error::Error;
+use std::fmt;
+
 use crate::text;
 
 /// The longest reason that a [`DecodeError::BadValue`] carries, in bytes: part of it may be the
@@ -105,3 +108,37 @@ pub enum EncodeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system gave no random bytes")]
 pub struct NoEntropy;
+
+/// Displays an error and all of its [`sources`] on one line: `outer: cause: root cause`.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        sources(self.0).try_for_each(|source| write!(f, ": {source}"))
+    }
+}
+
+/// The causes of `error`, without `error` itself, from the outermost to the root cause.
+pub fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot save")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn a_chain_shows_an_error_and_its_causes_on_one_line() {
+        let error = Outer(std::io::Error::other("disk full"));
+        assert_eq!(Chain(&error).to_string(), "cannot save: disk full");
+        assert_eq!(sources(&error).count(), 1);
+    }
+}

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{DecodeError, EncodeError};
+use crate::error::{DecodeError, EncodeError, sources};
 use crate::ids::FunctionId;
 use crate::{pack, text};
 
@@ -134,10 +134,9 @@ impl RemoteError {
     /// What `error` and its sources say: at most [`MAX_CHAIN`] errors of [`MAX_TEXT`] bytes each.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let sources = std::iter::successors(error.source(), |&error| error.source());
         Self::chain(
             text::of(&error, MAX_TEXT),
-            sources.take(MAX_CHAIN - 1).map(|source| text::of(&source, MAX_TEXT)).collect(),
+            sources(error).take(MAX_CHAIN - 1).map(|source| text::of(&source, MAX_TEXT)).collect(),
         )
     }
 

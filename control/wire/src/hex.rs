@@ -1,35 +1,27 @@
-//! Lower-case hexadecimal, as ids, fingerprints and trace contexts are written.
+//! Lower-case hexadecimal: how ids, fingerprints, hashes and trace contexts are written.
 
 use std::fmt;
 
-/// Shows bytes in hexadecimal.
-pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
+/// Displays bytes in lower-case hexadecimal.
+///
+/// ```
+/// assert_eq!(flame_wire::hex::Hex(&[0x00, 0x9a, 0xff]).to_string(), "009aff");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hex<'a>(pub &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:x}", base16ct::HexDisplay(self.0))
     }
 }
 
-/// The `N` bytes that `text` shows in lower case; `None` where it is anything else.
-pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    if pairs.len() != N {
-        return None;
-    }
-    let mut out = [0; N];
-    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(out)
-}
-
-fn digit(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
-    }
+/// Reads `N` bytes from exactly `2 * N` lower-case hexadecimal digits; `None` for any other text.
+#[must_use]
+pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let decoded = base16ct::lower::decode(text, &mut bytes).ok()?;
+    (decoded.len() == N).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -37,14 +29,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_come_back_from_their_hex() {
+    fn bytes_survive_a_round_trip() {
         assert_eq!(Hex(&[0x00, 0x9a, 0xff]).to_string(), "009aff");
         assert_eq!(decode("009aff"), Some([0x00, 0x9a, 0xff]));
     }
 
     #[test]
-    fn upper_case_other_lengths_and_other_characters_are_no_hex() {
-        for text in ["009AFF", "009af", "009aff0", "009aff00", "009afg", "", "0é9af"] {
+    fn upper_case_wrong_lengths_and_other_characters_are_rejected() {
+        for text in ["009AFF", "009af", "009aff0", "009aff00", "009a", "009afg", "", "0é9af"] {
             assert_eq!(decode::<3>(text), None, "{text}");
         }
     }

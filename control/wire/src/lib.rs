@@ -20,14 +20,16 @@ pub mod call;
 pub mod code;
 pub mod failure;
 pub mod hello;
-mod hex;
+pub mod hex;
 pub mod ids;
 pub mod message;
 mod pack;
 pub mod parent;
+pub mod sync;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod time;
 pub mod token;
 pub mod trace;
 

@@ -12,10 +12,6 @@ use crate::error::{DecodeError, EncodeError};
 /// field could otherwise take the reader's stack.
 const MAX_NESTING: usize = 32;
 
-/// The longest span of time that crosses the wire, in milliseconds: about ten years. What is
-/// longer can't be meant, and adding it to a point in time might overflow.
-pub(crate) const MAX_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
-
 /// `value` as a MessagePack map of at most `max` bytes.
 pub(crate) fn encode(
     what: &'static str,
@@ -45,13 +41,13 @@ pub(crate) fn decode<T: DeserializeOwned>(
     if bytes.is_empty() { Ok(value) } else { Err(DecodeError::Trailing { what }) }
 }
 
-/// Spans of time in milliseconds. A longer one than [`MAX_MS`] means "never" to whoever set it,
+/// Spans of time in milliseconds. A longer one than [`MAX_MS`](crate::time::MAX_MS) means "never" to whoever set it,
 /// and is written as that; read, it is an error.
 pub(crate) mod millis {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::MAX_MS;
+    use crate::time::MAX_MS;
 
     pub(crate) fn serialize<S: Serializer>(millis: &u64, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64((*millis).min(MAX_MS))
@@ -73,7 +69,7 @@ pub(crate) mod millis {
 pub(crate) mod maybe_millis {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::MAX_MS;
+    use crate::time::MAX_MS;
 
     pub(crate) fn serialize<S: Serializer>(millis: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
         millis.map(|millis| millis.min(MAX_MS)).serialize(to)

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::code::CodeHash;
 use crate::testing::{Damage, arbitrary_bytes};
+use crate::time::MAX_MS;
 
 fn hello() -> Hello {
     Hello {
@@ -238,7 +239,7 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         "\\PC{0,200}".prop_map(BuildId::new),
         "\\PC{0,40}",
         any::<Option<u32>>(),
-        option::of(0..=pack::MAX_MS),
+        option::of(0..=MAX_MS),
         (any::<bool>(), any::<u64>()),
     )
         .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms, last)| {

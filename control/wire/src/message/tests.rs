@@ -2,8 +2,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pack::MAX_MS;
 use crate::testing::{Damage, arbitrary_bytes};
+use crate::time::MAX_MS;
 
 fn record(text: &str) -> LogRecord {
     LogRecord { call: Some(7), level: Level::Info, target: "app".into(), text: text.into() }

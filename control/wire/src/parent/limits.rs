@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::pack;
+use crate::time::MAX_MS;
 
 /// The limits that a runner keeps by itself, whatever becomes of its parent. Times are in
 /// milliseconds, and more than ten years is sent as ten years; a field that is missing from a
@@ -57,9 +58,7 @@ impl RunnerLimits {
     /// 10 s where that is less. At most ten years, the longest time there is.
     #[must_use]
     pub fn least_reconnect_timeout_ms(keepalive_timeout_ms: u64) -> u64 {
-        keepalive_timeout_ms
-            .saturating_add(COME_BACK_MS.min(keepalive_timeout_ms / 2))
-            .min(pack::MAX_MS)
+        keepalive_timeout_ms.saturating_add(COME_BACK_MS.min(keepalive_timeout_ms / 2)).min(MAX_MS)
     }
 }
 

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::pack::MAX_MS;
 use crate::testing::{Damage, arbitrary_bytes};
+use crate::time::MAX_MS;
 
 fn parent() -> FlameParent {
     FlameParent {

@@ -3,7 +3,7 @@
 //! them.
 
 use super::{FlameParent, MAX_ADDRESS, MAX_POOL, ParentError, RunnerLimits};
-use crate::pack::MAX_MS;
+use crate::time::MAX_MS;
 
 pub(super) fn all(parent: &FlameParent) -> Result<(), ParentError> {
     check_address(&parent.address).map_err(|reason| ParentError::bad("address", reason))?;

@@ -1,14 +1,14 @@
-//! Lines for this process's log, written by a thread of its own.
+//! Writes this process's log from a thread of its own.
 //!
-//! Whoever reads the log may be slow, or may have stopped: a full pipe blocks its writer. So no
-//! task, and no thread that has other work, writes to standard error or calls the app's `tracing`
-//! subscriber with lines of runners. Each line goes into a bounded queue, and the thread `flame-log`,
-//! which is started with the first line, writes it.
+//! A log's reader may be slow, or may have stopped reading, and a full pipe blocks its writer. So
+//! tasks, and threads with other work, neither write to standard error nor call the app's `tracing`
+//! subscriber with lines of runners. They push each line into a bounded queue, and the thread
+//! `flame-log` writes it. The first line starts that thread.
 //!
 //! ```text
-//!  push ──▶ Queue (bounded in bytes, pure) ──▶ flame-log ──▶ standard error, or the subscriber
-//!   │          │ full: drops, counts                │
-//!   │          └─ high: room() waits, a second ◀────┘ tells of what is written
+//!  push ──▶ LineQueue (bounded in bytes, pure) ──▶ flame-log ──▶ standard error, or the subscriber
+//!   │          │ full: drops and counts lines       │
+//!   │          └─ high: room() waits ≤ 1 s ◀────────┘ reports progress
 //!   └ never waits                                flush() waits for it
 //! ```
 //!
@@ -16,14 +16,15 @@
 //!
 //! * [`LogWriter::push`] never waits for the destination.
 //! * Lines are written in the order in which they were pushed.
-//! * What is dropped is counted, and the count is written in place of the lines that are missing.
-//! * The process can end while the thread is stuck: nothing joins it.
+//! * Dropped lines are counted, and the count is written in their place.
+//! * The process can exit while the thread is blocked: nothing joins it.
 
 use std::io::{ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use flame_wire::sync::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
@@ -33,47 +34,47 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-/// How long the reading of a runner's output may wait for the log in one go. After that lines go on
-/// into the queue, and are dropped where that is full.
+/// The longest that the reader of a runner's output waits for the log at a time. Then it pushes its
+/// lines regardless, and a full queue drops them.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
-/// [`LogWriter::flush`] gives up when nothing has been written for so long,
+/// [`LogWriter::flush`] gives up when nothing has been written for this long,
 const FLUSH_STALL_TIMEOUT: Duration = Duration::from_secs(1);
-/// or after so long in all.
+/// or after this long in all.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Lines share a write up to this length, in bytes. POSIX guarantees that a write of up to 4096
-/// bytes (Linux's PIPE_BUF) to a pipe is not mixed with those of other processes.
+/// Lines share a write of up to this many bytes. POSIX guarantees that a write of up to 4096 bytes
+/// (Linux's PIPE_BUF) to a pipe is not mixed with the writes of other processes.
 const MAX_WRITE: usize = 4096;
-/// Before a destination that is not ready is tried again.
+/// The pause before another attempt to write to a destination that is not ready.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
-/// Writes one line: it appends to the text for standard error, or calls the subscriber. It runs on
-/// the log's thread, where it may block.
+/// Writes one line: appends to the text for standard error, or calls the subscriber. It runs on the
+/// log's thread, and may block.
 pub type Line = Box<dyn FnOnce(&mut Vec<u8>) + Send>;
 
-/// Writes the notice that so many lines were dropped.
+/// Writes the notice that this many lines were dropped.
 pub type DropNotice = fn(u64, &mut Vec<u8>);
 
-/// A log's queue and its thread.
+/// A log: its queue, and the thread that writes it.
 pub struct LogWriter {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write.
+    /// The queue has something to write.
     filled: Condvar,
-    /// Something was written.
+    /// A line was written.
     written: Condvar,
-    /// The queue is no longer high.
+    /// The queue is below its high mark again.
     low: Notify,
     notice: DropNotice,
 }
 
 struct State {
     queue: LineQueue<Line>,
-    /// When something was written last, or came to be written where nothing else was.
+    /// When a line was last written, or pushed into an empty queue.
     progress: Instant,
-    /// Until the thread has been started.
+    /// `None` once the thread has been started.
     destination: Option<Box<dyn Write + Send>>,
 }
 
@@ -83,14 +84,14 @@ impl std::fmt::Debug for LogWriter {
     }
 }
 
-/// The log of this process, on its standard error.
+/// This process's log, on its standard error.
 pub fn global() -> &'static LogWriter {
     static LOG: LazyLock<LogWriter> =
         LazyLock::new(|| LogWriter::new(Box::new(std::io::stderr()), write_notice));
     &LOG
 }
 
-/// A line of this library on standard error, for whoever looks for the reason of a fault.
+/// Prints a line of this library to standard error.
 pub fn print_line(line: impl Into<String>) {
     let line = line.into();
     global().push(line.len(), move |stderr| {
@@ -99,8 +100,8 @@ pub fn print_line(line: impl Into<String>) {
     });
 }
 
-/// An event of this library. `emit` is called on the log's thread, with the caller's subscriber and
-/// in its span: a subscriber that blocks, blocks neither a task nor what holds a lock.
+/// Emits an event of this library. `emit` is called on the log's thread, with the caller's subscriber
+/// and in the caller's span. So a subscriber that blocks can't block a task or the holder of a lock.
 pub fn event(emit: impl FnOnce() + Send + 'static) {
     if !tracing::dispatcher::has_been_set() {
         return;
@@ -110,8 +111,8 @@ pub fn event(emit: impl FnOnce() + Send + 'static) {
     global().push(0, move |_| tracing::dispatcher::with_default(&dispatch, || span.in_scope(emit)));
 }
 
-/// Whether events of the calling thread reach a `tracing` subscriber. On the log's thread that is a
-/// global one.
+/// Whether events of the calling thread reach a `tracing` subscriber. On the log's thread, only the
+/// global subscriber counts.
 #[must_use]
 pub fn has_subscriber() -> bool {
     use tracing::subscriber::NoSubscriber;
@@ -125,16 +126,16 @@ fn write_notice(dropped: u64, stderr: &mut Vec<u8>) {
         tracing::warn!(
             target: "flame::runner",
             dropped,
-            "{what} the log does not take them fast enough"
+            "{what} the log's subscriber is too slow"
         );
     } else {
-        let why = "standard error does not take them fast enough";
+        let why = "the reader of standard error is too slow";
         stderr.extend_from_slice(format!("flame-aws: {what} {why}\n").as_bytes());
     }
 }
 
 impl LogWriter {
-    /// A log that writes to `destination`. Its thread is started with the first line.
+    /// A log that writes to `destination`. The first line starts its thread.
     #[must_use]
     pub fn new(destination: Box<dyn Write + Send>, notice: DropNotice) -> Self {
         Self {
@@ -152,8 +153,8 @@ impl LogWriter {
         }
     }
 
-    /// Queues a line, or drops and counts it if the queue is full. `len` is the length of its text
-    /// in bytes, by which the queue is bounded. Never waits.
+    /// Queues a line; if the queue is full, drops and counts it. `len` is the length of its text in
+    /// bytes, by which the queue is bounded. Never waits.
     pub fn push(&self, len: usize, line: impl FnOnce(&mut Vec<u8>) + Send + 'static) {
         let mut state = self.shared.lock();
         if state.queue.is_done() {
@@ -167,7 +168,7 @@ impl LogWriter {
         self.shared.filled.notify_one();
     }
 
-    /// Where there is no thread to be had the lines wait for the next push, which tries again.
+    /// If no thread can be started, the lines stay queued, and the next push tries again.
     fn start(&self, state: &mut State) {
         let shared = self.shared.clone();
         let (give, take) = std::sync::mpsc::channel();
@@ -180,14 +181,15 @@ impl LogWriter {
         if started.is_ok()
             && let Some(destination) = state.destination.take()
         {
-            // The thread waits for it.
+            // The thread is waiting for it.
             let _ = give.send(destination);
         }
     }
 
-    /// For those that can wait, such as the reader of a child's output: returns at once unless many
-    /// lines are queued. Otherwise waits until about half of them are written, at most one second.
-    /// After a wait in vain nobody waits until those lines have been written. Cancel-safe.
+    /// Waits for room in the queue; for callers that can wait, such as the reader of a child's
+    /// output. Returns at once unless many lines are queued; otherwise waits until about half of them
+    /// are written, but at most one second. After such a timeout nobody waits until those lines have
+    /// been written. Cancel-safe.
     pub async fn room(&self) {
         let low = self.shared.low.notified();
         tokio::pin!(low);
@@ -201,8 +203,8 @@ impl LogWriter {
         }
     }
 
-    /// Waits until all lines that are queued by now are written; gives up when nothing has been
-    /// written for one second, or after five seconds in all. Needs no runtime. Cancel-safe.
+    /// Waits until all lines queued so far are written. Gives up when nothing has been written for
+    /// one second, or after five seconds in all. Needs no runtime. Cancel-safe.
     pub async fn flush(&self) {
         let all = {
             let mut state = self.shared.lock();
@@ -219,7 +221,7 @@ impl LogWriter {
             shared.wait_until_written(all);
             let _ = done.send(());
         };
-        // Without a thread to wait on nobody waits.
+        // If no thread can be started to wait on, this returns at once.
         if std::thread::Builder::new().name("flame-flush".to_owned()).spawn(wait).is_ok() {
             let _ = flushed.await;
         }
@@ -228,7 +230,7 @@ impl LogWriter {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn run(&self, mut destination: Box<dyn Write + Send>) {
@@ -257,7 +259,7 @@ impl Shared {
                     unwritten = 1;
                 }
             }
-            // Without text the line was an event, which has been written.
+            // A line without text was an event, which the subscriber has received.
             if idle || text.is_empty() || text.len() >= MAX_WRITE {
                 write_all(&mut destination, &text);
                 text.clear();
@@ -268,7 +270,7 @@ impl Shared {
     }
 
     fn line(&self, item: QueuedItem<Line>, text: &mut Vec<u8>) {
-        // The app's subscriber may panic: its line is lost then, and not the log.
+        // The app's subscriber may panic. Then only its line is lost.
         let _ = catch_unwind(AssertUnwindSafe(|| match item {
             QueuedItem::Line(line) => line(text),
             QueuedItem::Dropped(count) => (self.notice)(count, text),
@@ -303,8 +305,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// One call of `write` where the destination takes all of it. A destination that fails is given up
-/// for this text: there is no other log to say it in.
+/// Makes one call of `write` if the destination takes all of the text. If the destination fails, the
+/// text is dropped: there is no other log to report it to.
 fn write_all(destination: &mut impl Write, mut text: &[u8]) {
     while !text.is_empty() {
         match destination.write(text) {

@@ -1,11 +1,11 @@
 //! Joins a channel end to its stream of the link, on either side.
 //!
-//! A message is an ITEM, the clean end a DONE. A FAILED in its place says that messages may be
-//! missing. A reset means that the other side is lost, or wants no more. Each pump is a task that
-//! ends with its channel or its link, whichever is first.
+//! ITEM carries a message, and DONE the clean end. FAILED means that messages may be missing. A reset
+//! means that the other side is lost, or wants no more messages. Each pump is a task that ends with its
+//! channel or its link, whichever ends first.
 //!
-//! Both sides limit the stream to the channel's capacity. A message counts against it from the
-//! moment it leaves the sender's queue until the app has read it at the other end, so that at most
+//! Both sides limit the stream to the channel's capacity. A message counts against that limit from the
+//! moment it leaves the sender's queue until the app at the other end has read it. So at most
 //! `capacity` messages wait on each side, those on the link included.
 
 use bytes::Bytes;
@@ -17,14 +17,14 @@ use crate::calling::channel::{InboundMessages, OutboundMessages};
 use crate::calling::{ChannelEnd, ChannelError};
 use crate::runner::channel_drain::{DrainHandle, DrainStage};
 
-const CUT_OFF: &str = "its runner ended before the channel did; messages may be missing";
+const CUT_OFF: &str = "its runner ended before the channel was drained; messages may be missing";
 
 /// Moves messages until the channel has ended on either side.
 pub async fn pump(end: ChannelEnd, stream: Stream) {
     pump_draining(end, stream, DrainHandle::NONE).await;
 }
 
-/// As [`pump`], on a runner, which delivers what its channels have accepted before it leaves.
+/// Like [`pump`], on a runner, which delivers accepted messages before it ends.
 pub(crate) async fn pump_draining(end: ChannelEnd, stream: Stream, drain: DrainHandle) {
     match end {
         ChannelEnd::Send(outbound) => send(outbound, stream, drain).await,
@@ -43,7 +43,7 @@ async fn send(mut outbound: OutboundMessages, stream: Stream, mut drain: DrainHa
             stream.room().await?;
             tokio::select! {
                 message = outbound.recv() => Ok(Some(message)),
-                // Asking for room again gives the reason.
+                // The next call of `room` returns the reason.
                 () = stream.reset_by_peer() => Ok(None),
             }
         };
@@ -76,7 +76,7 @@ async fn send(mut outbound: OutboundMessages, stream: Stream, mut drain: DrainHa
         _ = drain.wait_past(DrainStage::Draining) => return abort(outbound, &stream),
         covered = stream.covered() => covered,
     };
-    // The end is clean only if the senders meant it.
+    // The end is clean only if every sender was dropped.
     let last =
         if outbound.has_senders() { cut_off_message() } else { Some((Tag::Done, Bytes::new())) };
     if let (Ok(()), Some((tag, body))) = (covered, last)
@@ -86,12 +86,12 @@ async fn send(mut outbound: OutboundMessages, stream: Stream, mut drain: DrainHa
     }
 }
 
-/// The last message of a channel that ends before its senders did.
+/// The last message of a channel that ends while it still has senders.
 fn cut_off_message() -> Option<(Tag, Bytes)> {
     Failure::Cancelled.encode().ok().map(|body| (Tag::Failed, body))
 }
 
-/// Tells the receiver, in place of what is not delivered, that there is no time left for it.
+/// Out of time: the receiver gets an error in place of the messages that are not delivered.
 fn abort(outbound: OutboundMessages, stream: &Stream) {
     outbound.fail(ChannelError::Lost { reason: CUT_OFF.to_owned() });
     if let Some((tag, body)) = cut_off_message()
@@ -101,7 +101,7 @@ fn abort(outbound: OutboundMessages, stream: &Stream) {
     }
 }
 
-/// A receiver that is gone on purpose just closes the channel; all else is a loss.
+/// A receiver that was dropped or closed closes the channel; any other error is a loss.
 fn close_senders(outbound: OutboundMessages, error: StreamError) {
     if !matches!(error, StreamError::Reset) {
         outbound.fail(ChannelError::Lost { reason: error.to_string() });
@@ -126,14 +126,14 @@ async fn receive(inbound: InboundMessages, mut stream: Stream) {
                     return;
                 }
             }
-            // Dropping the stream ends its other direction, which carries nothing.
+            // Dropping the stream ends its other direction, which carries no messages.
             Ok(Some(message)) if message.tag == u8::from(Tag::Done) => return inbound.finish(),
             Ok(Some(message)) if message.tag == u8::from(Tag::Failed) => {
                 return fail_receiver(inbound, CUT_OFF);
             }
-            Ok(_) => return fail_receiver(inbound, "the other side broke the protocol"),
+            Ok(_) => return fail_receiver(inbound, "the other side sent an unexpected message"),
             Err(StreamError::Reset) => {
-                return fail_receiver(inbound, "the work that had the other end is gone");
+                return fail_receiver(inbound, "the work with the other end is gone");
             }
             Err(error) => return fail_receiver(inbound, &error.to_string()),
         }

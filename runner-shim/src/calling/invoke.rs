@@ -1,23 +1,24 @@
-//! Running a function of the table, on the side that serves it.
+//! Runs a function of the table on the runner.
 //!
 //! ```text
-//!   Arguments --Entry::invoke--> Invocation { invoked, ends }
-//!       decode, at once             |
-//!                                   | polled by the runner
-//!                                   v
-//!                                EncodedReply: once (One), or once per item (Many)
+//!   Arguments --FunctionEntry::invoke--> PreparedCall { execution, channel_ends }
+//!       decode, at once                      |
+//!                                            | polled by the runner
+//!                                            v
+//!                                         EncodedReply: once (Future), or once per item (Stream)
 //! ```
 //!
 //! Invariants:
-//! - The arguments are decoded before the function runs; the reply is encoded in the poll in which
-//!   the function ends, on the thread of that poll.
-//! - A panic of the function reaches whoever polls, also from a blocking thread.
-//! - The [`CallScope`] lives for as long as any part of the function runs, and no longer than the
-//!   invocation otherwise.
+//! - The arguments are decoded before the function runs. The reply is encoded in the poll in which the
+//!   function ends, on the same thread.
+//! - A panic of the function reaches the code that polls, also from a blocking thread.
+//! - The [`CallScope`] lives at least as long as any part of the function is running, and is dropped
+//!   with the [`Execution`] otherwise.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flame_wire::body::{Body, Value};
+use flame_wire::sync::Mutex;
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use futures_util::{FutureExt, StreamExt, stream};
 
@@ -29,16 +30,16 @@ use super::{
     side_tables::SideTables,
 };
 
-/// A call as it arrives at the side that runs it.
+/// A call as it arrives on the runner.
 #[non_exhaustive]
 pub struct Arguments {
     /// The encoded arguments.
     pub value: Value,
-    /// How many channel ends the call declares; there is a stream of the link for each.
+    /// The number of channel ends that the call declares. Each has a stream of the link.
     pub channels: usize,
-    /// Finds held values; without it, none can be an argument.
+    /// Finds held values. Without it, no argument can be a held value.
     pub held: Option<Arc<dyn HeldStore>>,
-    /// What surrounds the function while it runs.
+    /// Wraps the function while it runs.
     pub scope: Option<Arc<dyn CallScope>>,
 }
 
@@ -60,32 +61,32 @@ impl std::fmt::Debug for Arguments {
     }
 }
 
-/// What a runner puts around a function while it runs. Its drop says that the function has really
-/// ended: it outlives a future that was dropped while its plain function still runs on a blocking
-/// thread, which nothing can stop.
+/// Wraps a function while it runs. The scope is dropped when the function has really ended. It outlives
+/// a dropped future whose plain function is still running on a blocking thread, which nothing can
+/// stop.
 pub trait CallScope: Send + Sync + 'static {
     /// Runs `function`, a plain function on its blocking thread, exactly once. The scope may set
-    /// thread-locals around it. (Async functions are polled by the runner, which sees to theirs.)
+    /// thread-locals around it. (The runner polls async functions itself, and sets theirs.)
     fn enter(&self, function: &mut dyn FnMut()) {
         function();
     }
 }
 
-/// A call ready to run.
+/// A call that is ready to run.
 #[non_exhaustive]
 pub struct PreparedCall {
-    /// The function, not yet begun.
+    /// The function, not started yet.
     pub execution: Execution,
-    /// The byte side of the channel ends among the arguments, in the order of the call's
-    /// declaration; `None` for one that no argument claimed.
+    /// The byte side of each channel end among the arguments, in the order in which the call declares
+    /// them; `None` for one that no argument claimed.
     pub channel_ends: Vec<Option<ChannelEnd>>,
 }
 
 impl std::fmt::Debug for PreparedCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let execution = match self.execution {
-            Execution::Future(_) => "One",
-            Execution::Stream(_) => "Many",
+            Execution::Future(_) => "Future",
+            Execution::Stream(_) => "Stream",
         };
         f.debug_struct("PreparedCall")
             .field("execution", &execution)
@@ -94,28 +95,29 @@ impl std::fmt::Debug for PreparedCall {
     }
 }
 
-/// A function not yet begun. Dropping it cancels it: an async function stops where it waits, a
-/// plain one that has begun runs to its end with nobody to hear it. One that still waits for a
-/// thread is not run.
+/// A function that has not started. Dropping it cancels it: an async function stops at its current
+/// await; a plain function that is running runs to its end, and its result is dropped; a plain function
+/// that is waiting for a thread does not run.
 pub enum Execution {
-    /// It gives one result.
+    /// Produces one result.
     Future(BoxFuture<'static, Result<EncodedReply, CodecError>>),
-    /// It gives items until it ends.
+    /// Produces items until it ends.
     Stream(BoxStream<'static, Result<EncodedReply, CodecError>>),
 }
 
-/// A result, or one item of a stream, ready to leave.
+/// A result, or one item of a stream, ready to be sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EncodedReply {
     /// The encoded value.
     pub body: Body,
-    /// The values to hold until the parent drops their handles; their index is their name. An item
-    /// has none.
+    /// The values to keep until the parent drops its handles. A value's index is part of its id. An
+    /// item has none.
     pub held: Vec<HeldValue>,
 }
 
-/// Decodes the arguments and readies the function: the body of every [`FunctionEntry`](super::FunctionEntry).
+/// Decodes the arguments and prepares the function. The body of every
+/// [`FunctionEntry`](super::FunctionEntry).
 #[doc(hidden)]
 pub fn invoke<A>(
     arguments: Arguments,
@@ -140,8 +142,8 @@ pub fn invoke<A>(
 
 type Scope = Option<Arc<dyn CallScope>>;
 
-/// An async function, as its future: boxed, so that what follows is compiled once for each type of
-/// result, not for each function.
+/// The execution of an async function. The future is boxed, so that the code from here on is compiled
+/// once for each type of result, not for each function.
 #[doc(hidden)]
 #[must_use]
 pub fn future_execution<T: 'static>(
@@ -149,7 +151,7 @@ pub fn future_execution<T: 'static>(
     codec: Codec<T>,
     scope: Scope,
 ) -> Execution {
-    // `map` rather than an async block, which would hold the function's future twice.
+    // `map` instead of an async block, which would contain the function's future twice.
     Execution::Future(
         function
             .map(move |result| {
@@ -161,7 +163,7 @@ pub fn future_execution<T: 'static>(
     )
 }
 
-/// A plain function, on a blocking thread; boxed for the same reason.
+/// The execution of a plain function on a blocking thread. Boxed for the same reason.
 #[doc(hidden)]
 #[must_use]
 pub fn blocking_execution<T: Send + 'static>(
@@ -169,12 +171,13 @@ pub fn blocking_execution<T: Send + 'static>(
     codec: Codec<T>,
     scope: Scope,
 ) -> Execution {
-    // Encoded on the blocking thread too: that is where long work belongs.
+    // Encoding may take long too, so it also runs on the blocking thread.
     let function = move || encode_reply(codec, function(), HeldTable::ResultOut(Vec::new()));
     Execution::Future(blocking_in_scope(function, scope).boxed())
 }
 
-/// A stream. `make` gives it in the first poll, so that all of the function's code runs there.
+/// The execution of a stream. The first poll calls `make`, so that all of the function's code runs
+/// there.
 #[doc(hidden)]
 pub fn stream_execution<T: 'static, S: Stream<Item = T> + Send + 'static>(
     make: impl FnOnce() -> S + Send + 'static,
@@ -199,7 +202,7 @@ fn encode_reply<T>(codec: Codec<T>, value: T, held: HeldTable) -> Result<Encoded
 
 /// Runs a plain function on a blocking thread of the runtime, within the caller's span.
 ///
-/// A panic of the function goes on here. Needs a tokio runtime.
+/// A panic of the function is resumed here. Needs a tokio runtime.
 #[doc(hidden)]
 #[must_use]
 pub fn blocking<T: Send + 'static>(
@@ -208,8 +211,8 @@ pub fn blocking<T: Send + 'static>(
     blocking_in_scope(function, None).boxed()
 }
 
-/// The function's result crosses from its thread in a place of its own: so what runs it, tokio's
-/// task above all, is compiled once, and not for each function.
+/// The function's result comes back through a slot of its own. So the code that runs the function,
+/// tokio's task above all, is compiled once, and not for each function.
 async fn blocking_in_scope<T: Send + 'static>(
     function: impl FnOnce() -> T + Send + 'static,
     scope: Scope,
@@ -218,20 +221,20 @@ async fn blocking_in_scope<T: Send + 'static>(
     let result = slot.clone();
     let function = Box::new(move || {
         let value = function();
-        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        *result.lock() = Some(value);
     });
     run_on_blocking_thread(function, scope).await;
     match take(&slot) {
         Some(value) => value,
-        // The runtime is going away before the function began, or the scope declined to run it:
-        // there is no result to give, and nobody will ask again.
+        // The runtime is shutting down and did not start the function, or the scope did not run it:
+        // there is no result, and nobody will poll again.
         None => std::future::pending().await,
     }
 }
 
 type BoxedFunction = Box<dyn FnOnce() + Send>;
 
-/// Returns when `function` has run, or will not.
+/// Returns when `function` has run, or will not run.
 async fn run_on_blocking_thread(function: BoxedFunction, scope: Scope) {
     let span = tracing::Span::current();
     let queued = QueuedFunction::new(Box::new(move || {
@@ -257,8 +260,9 @@ async fn run_on_blocking_thread(function: BoxedFunction, scope: Scope) {
     }
 }
 
-/// A function that waits for its thread. A runtime has only so many (tokio's default is 512), and a
-/// task that was spawned for one can't be taken back: dropping this takes the function out of it.
+/// A function that waits for its thread. A runtime has a limited number of them (tokio's default is
+/// 512), and a task that was spawned for a thread can't be taken back. Dropping this takes the function
+/// out of that task.
 struct QueuedFunction(Arc<Mutex<Option<BoxedFunction>>>);
 
 impl QueuedFunction {
@@ -266,7 +270,7 @@ impl QueuedFunction {
         Self(Arc::new(Mutex::new(Some(function))))
     }
 
-    /// Gives the function to its thread, if it is still wanted.
+    /// Gives the function to its thread, unless it was dropped.
     fn begin(&self) -> impl FnOnce() -> Option<BoxedFunction> + use<> {
         let function = self.0.clone();
         move || take(&function)
@@ -275,11 +279,11 @@ impl QueuedFunction {
 
 impl Drop for QueuedFunction {
     fn drop(&mut self) {
-        // Dropped without the lock: what it captures is the app's.
+        // Dropped without the lock, because its captured values are the app's.
         drop(take(&self.0));
     }
 }
 
 fn take<F>(function: &Mutex<Option<F>>) -> Option<F> {
-    function.lock().unwrap_or_else(PoisonError::into_inner).take()
+    function.lock().take()
 }

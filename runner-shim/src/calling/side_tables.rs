@@ -1,12 +1,12 @@
-//! The side tables of one value that crosses, while it is being encoded or decoded.
+//! The side tables of one value, while it is being encoded or decoded.
 //!
-//! serde gives a value's own `Serialize` no way to reach the message it becomes part of, so the
-//! tables wait in a thread-local for as long as one synchronous encode or decode takes.
+//! serde gives a value's own `Serialize` no access to the message that the value becomes part of. So the
+//! tables are in a thread-local during one synchronous encode or decode.
 //!
 //! Invariants:
-//! - A crossing is never open across an await: [`SideTables::scope`] runs a plain closure.
-//! - Scopes nest, and the outer one comes back also when the inner one panics.
-//! - With no crossing open, a blob is plain bytes, and a channel end or a held value is an error.
+//! - The tables are never open across an await: [`SideTables::scope`] runs a plain closure.
+//! - Scopes nest, and the outer tables come back also when the inner scope panics.
+//! - With no tables open, a blob is plain bytes, and a channel end or a held value is an error.
 
 use std::cell::RefCell;
 
@@ -16,9 +16,9 @@ thread_local! {
     static OPEN: RefCell<Option<SideTables>> = const { RefCell::new(None) };
 }
 
-/// What travels beside one value: collected while it is encoded, supplied while it is decoded.
+/// The data that is sent next to one value: collected during encoding, available during decoding.
 ///
-/// The default has no tables: everything that needs one is refused.
+/// By default there are no tables, and values that need one are refused.
 #[derive(Default)]
 pub(crate) struct SideTables {
     pub(crate) blobs: BlobTable,
@@ -27,26 +27,26 @@ pub(crate) struct SideTables {
 }
 
 impl SideTables {
-    /// Runs `f` with this crossing open on this thread. What `f` collects is in `self` afterwards.
+    /// Runs `f` with these tables open on this thread. Afterwards `self` has what `f` collected.
     pub(crate) fn scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let outer = OPEN.replace(Some(std::mem::take(self)));
         let _restore = Restore { tables: self, outer };
         f()
     }
 
-    /// Reaches the open crossing; `None` where there is none. `f` must not run code of the app,
-    /// which could reach for the crossing again.
+    /// Gives `f` access to the open tables; `None` if there are none. `f` must not run code of the app,
+    /// which could access the tables again.
     pub(crate) fn with<R>(f: impl FnOnce(&mut Self) -> R) -> Option<R> {
         OPEN.with_borrow_mut(|open| open.as_mut().map(f))
     }
 
-    /// Whether a value on this thread is crossing just now.
+    /// Whether tables are open on this thread.
     pub(crate) fn is_open() -> bool {
         OPEN.with_borrow(Option::is_some)
     }
 }
 
-/// Closes a scope, however it ends.
+/// Closes a scope, also after a panic.
 struct Restore<'a> {
     tables: &'a mut SideTables,
     outer: Option<SideTables>,

@@ -1,5 +1,5 @@
-//! The calling side as its drivers see it, without the macro: functions, works and entries are
-//! written out, a "link" is a function call, and both ends are this process.
+//! The module as its drivers use it, without the macro: functions, works and entries are written out, a
+//! "link" is a function call, and parent and runner are this process.
 
 mod blobs;
 mod channels;
@@ -8,9 +8,10 @@ mod held;
 mod states;
 mod tables;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flame_wire::body::{Body, Value};
+use flame_wire::sync::Mutex;
 use futures_util::{StreamExt, stream::BoxStream};
 
 use super::{
@@ -20,25 +21,25 @@ use super::{
     codec::SerdeResult as _,
 };
 
-/// Where the tests' entries are; no test depends on it.
+/// The location of the tests' entries; no test depends on it.
 const HERE: Location = Location { file: "tests.rs", line: 1, column: 1 };
 
-/// The stream that every call of these tests has.
+/// The stream of every call in these tests.
 const STREAM: u64 = 7;
 
-/// What a body is after it has crossed.
+/// A body after it was sent.
 fn cross(body: Body) -> Value {
     let bytes: Vec<u8> = body.into_parts().flat_map(Vec::from).collect();
     Value::decode(bytes.into()).unwrap()
 }
 
-/// One runner, as far as held values go.
+/// One runner, reduced to its held values.
 #[derive(Default)]
 struct Runner(Mutex<Vec<HeldValue>>);
 
 impl HeldStore for Runner {
     fn find(&self, id: HeldId) -> Option<HeldValue> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.0.lock();
         if id.stream == STREAM { held.get(id.index as usize).cloned() } else { None }
     }
 }
@@ -53,7 +54,7 @@ impl HeldGuard for Runner {
     }
 }
 
-/// Serves an encoded call on `runner`, up to where it would be polled.
+/// Serves an encoded call on `runner`, up to the point where it would be polled.
 fn serve(
     runner: &Arc<Runner>,
     entry: &FunctionEntry,
@@ -90,11 +91,11 @@ fn answer<T>(
     encoded: EncodedReply,
 ) -> Result<T, CodecError> {
     let EncodedReply { body, held } = encoded;
-    runner.0.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
+    runner.0.lock().extend(held);
     reply.decode(cross(body), Some(HeldSource { stream: STREAM, guard: runner.clone() }))
 }
 
-/// The whole way there and back.
+/// To the runner and back.
 async fn call<T>(
     runner: &Arc<Runner>,
     work: Work<'_, T>,
@@ -106,7 +107,7 @@ async fn call<T>(
     answer(runner, reply, future_execution(invocation.execution).await?)
 }
 
-/// What `#[remote]` makes of an async function of one owned argument.
+/// What `#[remote]` generates for an async function with one owned argument.
 macro_rules! remote {
     (fn $name:ident($argument:ident: $of:ty) -> $result:ty $body:block) => {
         mod $name {

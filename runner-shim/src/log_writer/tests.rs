@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::queue::{FULL, HIGH};
 use super::*;
 
-/// A log that writes to a pipe, and the other end.
+/// A log that writes to a pipe, and the pipe's other end.
 fn piped() -> (LogWriter, PipeReader) {
     let (reader, writer) = pipe().unwrap();
     (LogWriter::new(Box::new(writer), notice), reader)
@@ -19,14 +19,14 @@ fn push(lines: &LogWriter, text: impl Into<String>) {
     lines.push(text.len(), move |to| to.extend_from_slice(text.as_bytes()));
 }
 
-/// So many bytes of text.
+/// This many bytes of text.
 fn read(reader: &mut PipeReader, len: usize) -> String {
     let mut text = vec![0; len];
     reader.read_exact(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 
-/// Reads lines up to and with this one.
+/// Reads lines up to and including this one.
 fn read_to(reader: &mut PipeReader, last: &str) -> Vec<String> {
     let mut text = String::new();
     let mut chunk = [0; 64 * 1024];
@@ -37,7 +37,7 @@ fn read_to(reader: &mut PipeReader, last: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// What a destination was given, one entry for each call of `write`.
+/// What a destination received, one entry for each call of `write`.
 #[derive(Clone, Default)]
 struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -67,7 +67,7 @@ async fn lines_are_written_in_order_and_each_in_one_write() {
 }
 
 #[tokio::test]
-async fn a_line_longer_than_a_write_stands_alone() {
+async fn a_line_longer_than_a_write_is_written_alone() {
     let writes = Writes::default();
     let lines = LogWriter::new(Box::new(writes.clone()), notice);
     let long = "x".repeat(3 * MAX_WRITE);
@@ -80,14 +80,14 @@ async fn a_line_longer_than_a_write_stands_alone() {
 }
 
 #[test]
-fn a_push_never_waits_and_what_is_dropped_is_told_where_it_is_missing() {
+fn a_push_never_waits_and_dropped_lines_are_reported_in_their_place() {
     let (lines, mut reader) = piped();
     let text = "x".repeat(1000);
     let pushed = 2 * FULL / 1000;
     for number in 0..pushed {
         push(&lines, format!("{number} {text}"));
     }
-    // Nobody has read yet, and all of it has been taken, or dropped.
+    // Nothing has been read yet, and every line was queued or dropped.
     std::thread::scope(|scope| {
         let read = scope.spawn(|| {
             let mut all = Vec::new();
@@ -95,7 +95,7 @@ fn a_push_never_waits_and_what_is_dropped_is_told_where_it_is_missing() {
                 let mut chunk = vec![0; 1024 * 1024];
                 let len = reader.read(&mut chunk).unwrap();
                 let text = String::from_utf8(chunk[..len].to_vec()).unwrap();
-                // Chunks may end within lines: those are joined below.
+                // Chunks may end within lines, which are joined below.
                 match all.pop() {
                     Some(last) if !last.ends_with('\n') => {
                         let joined: String = last + &text;
@@ -121,24 +121,24 @@ fn a_push_never_waits_and_what_is_dropped_is_told_where_it_is_missing() {
 }
 
 #[tokio::test]
-async fn a_flush_waits_for_a_reader_who_reads() {
+async fn a_flush_waits_while_the_reader_reads() {
     let (lines, mut reader) = piped();
     let text = "x".repeat(200_000);
     push(&lines, text.as_str());
     let reader = std::thread::spawn(move || read(&mut reader, 200_001));
     lines.flush().await;
-    // The pipe holds 64 KiB: without a reader this would not be written.
+    // The pipe holds 64 KiB: without a reader this text could not be written.
     assert_eq!(lines.shared.lock().queue.written(), 1);
     assert_eq!(reader.join().unwrap(), text + "\n");
 }
 
 #[tokio::test]
-async fn a_flush_gives_a_destination_up_that_is_stuck_and_the_next_one_does_not_wait() {
+async fn a_flush_gives_up_on_a_stuck_destination_and_the_next_flush_does_not_wait() {
     let (lines, reader) = piped();
     push(&lines, "x".repeat(200_000));
     lines.flush().await;
     assert_eq!(lines.shared.lock().queue.written(), 0);
-    // Nothing was written for longer than a flush waits for.
+    // Nothing was written for longer than a flush waits.
     let progress = lines.shared.lock().progress;
     assert!(now().duration_since(progress) >= FLUSH_STALL_TIMEOUT);
     lines.flush().await;
@@ -154,7 +154,7 @@ fn a_flush_without_lines_starts_no_thread_and_needs_no_runtime() {
 }
 
 #[tokio::test]
-async fn a_line_that_panics_is_lost_alone() {
+async fn a_line_that_panics_loses_only_itself() {
     let (lines, mut reader) = piped();
     push(&lines, "before");
     lines.push(0, |_| panic!("a subscriber of the app"));
@@ -164,7 +164,7 @@ async fn a_line_that_panics_is_lost_alone() {
 }
 
 #[tokio::test]
-async fn a_destination_that_is_closed_does_not_stop_the_log() {
+async fn a_closed_destination_does_not_stop_the_log() {
     let (lines, reader) = piped();
     drop(reader);
     push(&lines, "to nobody");
@@ -193,14 +193,14 @@ fn a_destination_that_is_not_ready_is_tried_again() {
     assert_eq!(destination.0, 9);
 }
 
-/// Fills the queue until those who can wait should.
+/// Fills the queue until callers that can wait should wait.
 fn fill(lines: &LogWriter) {
     let text = "x".repeat(1000);
     (0..HIGH / 1000 + 200).for_each(|_| push(lines, text.as_str()));
 }
 
 #[tokio::test]
-async fn whoever_can_wait_waits_while_the_destination_reads() {
+async fn callers_that_can_wait_do_so_while_the_destination_is_read() {
     let (lines, mut reader) = piped();
     fill(&lines);
     let waited = AtomicUsize::new(0);
@@ -214,10 +214,10 @@ async fn whoever_can_wait_waits_while_the_destination_reads() {
         waited.fetch_add(1, Ordering::SeqCst);
     };
     let read = async {
-        assert_eq!(waited.load(Ordering::SeqCst), 0, "it waits as long as nobody reads");
+        assert_eq!(waited.load(Ordering::SeqCst), 0, "it waits as long as nothing is read");
         begin.send(()).unwrap();
     };
-    // In this order on one thread.
+    // In this order, on one thread.
     tokio::join!(wait, read);
     assert!(!lines.shared.lock().queue.is_high());
     push(&lines, "last");
@@ -225,7 +225,7 @@ async fn whoever_can_wait_waits_while_the_destination_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_is_stuck_keeps_those_who_wait_for_one_second_in_all() {
+async fn a_stuck_destination_delays_waiting_callers_for_one_second_in_all() {
     let (lines, reader) = piped();
     fill(&lines);
     let start = tokio::time::Instant::now();

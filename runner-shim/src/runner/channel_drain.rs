@@ -1,25 +1,25 @@
-//! What the channels of a runner have accepted and not delivered when the runner leaves.
+//! Delivers the messages that a runner's channels have accepted before the runner ends.
 //!
 //! ```text
-//! Open ── the runner leaves ──▶ Closing ── its time is over ──▶ Cut
-//!           channels accept       accepted messages                what is left is lost, and
-//!           messages              go out                           the receivers are told so
+//! Open ── the runner ends ──▶ Draining ── out of time ──▶ Aborted
+//!           channels accept     accepted messages           undelivered messages are lost,
+//!           messages            are sent                    and their receivers get an error
 //! ```
 
 use tokio::sync::watch;
 
-/// How far a runner has come in leaving.
+/// How far a runner is in draining its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DrainStage {
-    /// It stays: its channels accept messages.
+    /// Channels accept messages.
     Open,
-    /// What they have accepted is to go out.
+    /// Channels accept no more messages; the accepted ones are sent.
     Draining,
-    /// There is no time left for that.
+    /// The time for sending them is over.
     Aborted,
 }
 
-/// All channels by which functions of a runner send.
+/// All channels on which functions of a runner send.
 #[derive(Debug)]
 pub(crate) struct ChannelDrain(watch::Sender<DrainStage>);
 
@@ -30,19 +30,19 @@ impl Default for ChannelDrain {
 }
 
 impl ChannelDrain {
-    /// One more channel; it is held until all of it is delivered.
+    /// Adds a channel. Its pump drops the handle when everything is delivered.
     pub(crate) fn register(&self) -> DrainHandle {
         DrainHandle(Some(self.0.subscribe()))
     }
 
-    /// Lets the channels accept no more messages, and waits until what they have accepted is on the
-    /// link and arrives there even if nobody reads more. Cancel-safe.
+    /// Makes the channels accept no more messages, and waits until the accepted ones are on the link
+    /// and will arrive even if their receivers read no more. Cancel-safe.
     pub(crate) async fn drain(&self) {
         self.advance(DrainStage::Draining);
         self.0.closed().await;
     }
 
-    /// Gives up what is not delivered: each receiver finds an error in its place.
+    /// Gives up the messages that are not delivered: each receiver gets an error in their place.
     pub(crate) async fn abort(&self) {
         self.advance(DrainStage::Aborted);
         self.0.closed().await;
@@ -53,19 +53,19 @@ impl ChannelDrain {
     }
 }
 
-/// A channel's share in how its runner leaves.
+/// One channel in a [`ChannelDrain`].
 #[derive(Debug)]
 pub(crate) struct DrainHandle(Option<watch::Receiver<DrainStage>>);
 
 impl DrainHandle {
-    /// Of a channel that no runner has to deliver before it leaves.
+    /// For a channel that no runner has to drain.
     pub(crate) const NONE: Self = Self(None);
 
-    /// Waits until the runner is beyond this stage, and gives the one that it has reached.
+    /// Waits until the runner is past `stage`, and returns the stage that it has reached.
     /// Cancel-safe.
     pub(crate) async fn wait_past(&mut self, stage: DrainStage) -> DrainStage {
-        if let Some(reached) = &mut self.0
-            && let Ok(now) = reached.wait_for(|now| *now > stage).await
+        if let Some(current) = &mut self.0
+            && let Ok(now) = current.wait_for(|now| *now > stage).await
         {
             return *now;
         }

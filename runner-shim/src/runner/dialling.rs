@@ -1,13 +1,15 @@
-//! How a runner reaches its parent: the first time by its token, after a cut by the resume key; or
-//! how it becomes another program, which does.
+//! Connects a runner to its parent: the first time with its token, after a lost connection with its
+//! resume key. A parent of another build offers its executable instead, and the runner becomes it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flame_link::{Greeted, HelloError, Io, Offered, dial, greet};
 use flame_wire::backoff::Backoff;
+use flame_wire::error::Chain;
 use flame_wire::hello::{Hello, Proof, Refusal};
 use flame_wire::parent::Fingerprint;
+use flame_wire::sync::{Mutex, MutexGuard};
 use flame_wire::token::Token;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -22,18 +24,18 @@ use crate::log_writer;
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
 
-/// A runner that is not let in complains after so long, and then each time that has doubled. What
-/// it prints last is what its parent shows when it gives the boot up.
+/// A runner that has not been admitted prints the reason after this time, and again each time the
+/// time has doubled. Its last line is what the parent shows when it gives the boot up.
 const FIRST_REPORT: Duration = Duration::from_secs(1);
 
-/// Where a runner's sockets come from.
+/// How a runner reaches its parent.
 #[derive(Clone)]
 pub enum Connect {
-    /// Dial the parent's listener.
+    /// Over the network: the parent's listener.
     Dial {
         /// `ws://host:port`, or `wss://`.
         address: String,
-        /// The parent's key.
+        /// Fingerprint of the parent's key.
         fingerprint: Fingerprint,
     },
     /// Within the parent's process.
@@ -49,56 +51,56 @@ impl std::fmt::Debug for Connect {
     }
 }
 
-/// Where dialling has led.
-pub(crate) enum DialOutcome {
-    /// The runner is let in.
+/// What connecting led to.
+pub(super) enum DialOutcome {
+    /// The parent has admitted the runner.
     Connected(Io),
-    /// It is to become its parent's executable.
+    /// This process has to become its parent's executable.
     CodeSynced(SyncedExecutable),
 }
 
-/// Why dialling is over.
-pub(crate) enum DialError {
-    /// The parent refuses the runner.
+/// Why the runner stopped trying to connect.
+pub(super) enum DialError {
+    /// The parent rejected the runner.
     Refused(Refusal),
-    /// The runner can't become what its parent offers.
+    /// The runner can't become the executable that its parent offers.
     NotSynced(SyncError),
 }
 
 #[derive(Clone)]
-pub(crate) struct Dialler {
+pub(super) struct Dialler {
     connect: Connect,
     hello: Hello,
     sync: CodeSync,
-    resume: Arc<Mutex<Option<Token>>>,
+    resume_key: Arc<Mutex<Option<Token>>>,
     events: mpsc::UnboundedSender<Event>,
 }
 
 impl Dialler {
-    pub(crate) fn new(
+    pub(super) fn new(
         connect: Connect,
         hello: Hello,
         sync: CodeSync,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
-        Self { connect, hello, sync, resume: Arc::default(), events }
+        Self { connect, hello, sync, resume_key: Arc::default(), events }
     }
 
-    /// Dials until the parent lets this runner in, or refuses it, or has given it its executable.
-    /// Whoever calls this bounds it.
-    pub(crate) async fn connect(&self) -> Result<DialOutcome, DialError> {
+    /// Tries until the parent admits this runner, rejects it, or has sent its executable. The caller
+    /// limits the time.
+    pub(super) async fn connect(&self) -> Result<DialOutcome, DialError> {
         let mut failures: u32 = 0;
         let (since, mut report_after) = (Instant::now(), FIRST_REPORT);
         loop {
             match self.attempt().await {
                 Ok(outcome) => return Ok(outcome),
-                Err(AttemptError::Final(why)) => return Err(why),
-                Err(AttemptError::Retry(why)) => {
-                    tracing::debug!(why, "the parent is not outcome yet");
-                    let tried = since.elapsed();
-                    if tried >= report_after && self.key().is_none() {
-                        report_unreached(tried, &why);
-                        report_after = 2 * tried;
+                Err(AttemptError::Final(error)) => return Err(error),
+                Err(AttemptError::Retry(error)) => {
+                    tracing::debug!(error, "an attempt to connect to the parent failed");
+                    let tried_for = since.elapsed();
+                    if tried_for >= report_after && self.resume_key().is_none() {
+                        print_not_connected(tried_for, &error);
+                        report_after = 2 * tried_for;
                     }
                 }
             }
@@ -115,14 +117,14 @@ impl Dialler {
             Connect::InMemory(connect) => connect().await.map_err(retry)?,
         };
         let mut hello = self.hello.clone();
-        if let Some(key) = self.key().clone() {
+        if let Some(key) = self.resume_key().clone() {
             hello.proof = Proof::Again(key);
         }
-        // Ahead of the hello, so that it is known before the hello is.
+        // Sent before the hello, so that the terminator never learns of it later than the parent.
         let _ = self.events.send(Event::HelloSent);
         match greet(io, &hello).await {
-            Ok(Greeted::In(io, resume)) => {
-                *self.key() = Some(resume);
+            Ok(Greeted::In(io, key)) => {
+                *self.resume_key() = Some(key);
                 Ok(DialOutcome::Connected(io))
             }
             Ok(Greeted::Offered(offered)) => self.sync(offered).await,
@@ -137,21 +139,24 @@ impl Dialler {
         let _ = self.events.send(Event::CodeOffered);
         match self.sync.accept(offered).await {
             Ok(synced) => Ok(DialOutcome::CodeSynced(synced)),
-            // The next dial may bring all of it.
+            // The next attempt fetches it again.
             Err(error @ SyncError::Cut(_)) => Err(retry(error)),
             Err(error) => Err(AttemptError::Final(DialError::NotSynced(error))),
         }
     }
 
-    fn key(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
-        self.resume.lock().unwrap_or_else(PoisonError::into_inner)
+    fn resume_key(&self) -> MutexGuard<'_, Option<Token>> {
+        self.resume_key.lock()
     }
 }
 
-/// Nobody else is there to be told: the log goes to the parent.
-fn report_unreached(tried: Duration, why: &str) {
-    let tried = tried.as_secs();
-    log_writer::print_line(format!("flame: not with the parent after {tried} s: {why}"));
+/// Printed rather than logged: the log goes to the parent, over the link that is missing.
+fn print_not_connected(tried_for: Duration, error: &str) {
+    let seconds = tried_for.as_secs();
+    log_writer::print_line(format!(
+        "flame-aws: this runner could not connect to its parent for {seconds} s, and retries: \
+         {error}"
+    ));
 }
 
 enum AttemptError {
@@ -159,12 +164,6 @@ enum AttemptError {
     Retry(String),
 }
 
-fn retry(error: impl std::error::Error) -> AttemptError {
-    let mut why = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        why = format!("{why}: {error}");
-        source = error.source();
-    }
-    AttemptError::Retry(why)
+fn retry(error: impl std::error::Error + 'static) -> AttemptError {
+    AttemptError::Retry(Chain(&error).to_string())
 }

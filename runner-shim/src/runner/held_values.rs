@@ -1,35 +1,30 @@
-//! The values that live on this runner because the parent holds a handle on them.
+//! The values that stay on this runner because the parent holds handles of them.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use flame_wire::sync::Mutex;
 
 use crate::calling::{HeldId, HeldStore, HeldValue};
 
-/// Held values by the stream of the call that gave them.
+/// Held values by the stream of the call that returned them.
 #[derive(Default)]
-pub(crate) struct HeldValues {
-    values: Mutex<HashMap<u64, Vec<HeldValue>>>,
-}
+pub(super) struct HeldValues(Mutex<HashMap<u64, Vec<HeldValue>>>);
 
 impl HeldValues {
-    pub(crate) fn add(&self, stream: u64, values: Vec<HeldValue>) {
-        self.lock().insert(stream, values);
+    pub(super) fn add(&self, stream: u64, values: Vec<HeldValue>) {
+        self.0.lock().insert(stream, values);
     }
 
-    /// The parent has dropped its last handle of that call. The values are dropped by the caller
-    /// of this, without the lock: their destructors are the app's.
-    pub(crate) fn remove(&self, stream: u64) -> Option<Vec<HeldValue>> {
-        self.lock().remove(&stream)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<HeldValue>>> {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Called when the parent has dropped its last handle of that call. The values are returned, so
+    /// that the caller drops them without the lock: their destructors are the app's code.
+    pub(super) fn remove(&self, stream: u64) -> Option<Vec<HeldValue>> {
+        self.0.lock().remove(&stream)
     }
 }
 
 impl HeldStore for HeldValues {
     fn find(&self, id: HeldId) -> Option<HeldValue> {
         let index = usize::try_from(id.index).ok()?;
-        self.lock().get(&id.stream)?.get(index).cloned()
+        self.0.lock().get(&id.stream)?.get(index).cloned()
     }
 }

@@ -1,32 +1,31 @@
-//! Says so where functions keep the runtime from everything else.
+//! Warns when functions keep the runtime from doing anything else.
 //!
-//! An `async` function that computes without an await keeps a worker of the runtime. Where all are
-//! kept, the link's task can't answer its parent, and after the silence limit the runner is taken
-//! for lost. Nothing here can help that; but whoever looks for the reason should find it. So a
-//! thread of its own asks the runtime for a sign of life now and then.
+//! An `async` function that computes without an await occupies a worker of the runtime. When every
+//! worker is occupied, the link's task can't answer the parent, and after `keepalive_timeout` the
+//! parent takes the connection for lost. The runner can't prevent that, but it can print the reason.
+//! So a thread of its own regularly checks whether the runtime still runs tasks.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-/// Between two questions.
+/// The time between two checks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Watches the runtime until it is dropped.
+/// Watches a runtime until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    /// Dropped with this, and so the thread ends.
+    /// Ends the thread when it is dropped.
     _stop: Sender<()>,
 }
 
-/// Watches this runtime: `report` is called, on a thread of its own, once for each time that it gives
-/// no sign of life for as long as `limit`. `None` where there is no thread to be had: the runner
-/// works without.
+/// Watches the current runtime. Each time it runs no task for as long as `limit`, `report` is called
+/// once, on a thread of its own. `None` if no thread can be started: the runner works without.
 pub(crate) fn watch(limit: Duration, report: impl Fn(&str) + Send + 'static) -> Option<Watchdog> {
     let runtime = Handle::current();
     let (stop, stopped) = mpsc::channel();
-    let watching = move || {
+    let run = move || {
         while stopped.recv_timeout(INTERVAL.min(limit)) == Err(RecvTimeoutError::Timeout) {
             let (answer, answers) = mpsc::channel();
             runtime.spawn(async move {
@@ -34,20 +33,20 @@ pub(crate) fn watch(limit: Duration, report: impl Fn(&str) + Send + 'static) -> 
             });
             if answers.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 report(&message(limit));
-                // It comes when a worker is free again, or is dropped with the runtime.
+                // Returns when a worker is free again, or when the runtime is dropped.
                 let _ = answers.recv();
             }
         }
     };
-    let thread = std::thread::Builder::new().name("flame-watch".to_owned()).spawn(watching);
+    let thread = std::thread::Builder::new().name("flame-watchdog".to_owned()).spawn(run);
     thread.is_ok().then_some(Watchdog { _stop: stop })
 }
 
 fn message(limit: Duration) -> String {
     format!(
-        "asynchronous functions have kept every worker of this runner's runtime for {limit:?}: it \
-         can't answer its parent, and will be taken for lost. Make what computes a plain function \
-         (`fn` in place of `async fn`), or give it to `spawn_blocking`."
+        "async functions have occupied every worker thread of this runner's runtime for {limit:?}, \
+         so it can't answer its parent, which will give it up for lost. Make functions that compute \
+         plain functions (`fn` instead of `async fn`), or move the computation to `spawn_blocking`."
     )
 }
 
@@ -58,25 +57,25 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(20);
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_runtime_whose_only_worker_is_kept_is_complained_of() {
+    async fn a_runtime_whose_only_worker_is_occupied_is_reported() {
         let (report, reports) = mpsc::channel();
-        let watch = watch(LIMIT, move |message| {
+        let watchdog = watch(LIMIT, move |message| {
             let _ = report.send(message.to_owned());
         });
-        // Keeps the worker until somebody complains.
+        // Occupies the worker until the report.
         let message = reports.recv_timeout(Duration::from_secs(30)).unwrap();
-        assert!(message.contains("every worker") && message.contains("20ms"), "{message}");
-        drop(watch);
+        assert!(message.contains("every worker thread") && message.contains("20ms"), "{message}");
+        drop(watchdog);
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn the_thread_ends_with_the_watch() {
+    async fn the_thread_ends_when_the_watchdog_is_dropped() {
         let (report, reports) = mpsc::channel::<()>();
-        let watch = watch(Duration::from_secs(60), move |_| {
+        let watchdog = watch(Duration::from_secs(60), move |_| {
             let _ = report.send(());
         });
-        drop(watch);
-        // The thread owns the only sender: its end is the end of the channel.
+        drop(watchdog);
+        // The thread owns the only sender, so the channel ends with the thread.
         let ended = tokio::task::spawn_blocking(move || reports.recv());
         assert!(ended.await.unwrap().is_err());
     }

@@ -63,7 +63,7 @@ async fn a_pool_can_be_deaf_to_its_runners() {
 
 async fn a_runner_whose_functions_never_yield_complains() {
     let (_, log) = Program::start("hogs", &[]).finish().await;
-    let complaint = line(&log, "every worker of this runner's runtime");
+    let complaint = line(&log, "every worker thread of this runner's runtime");
     assert!(complaint.contains("plain function"), "it says what to do: {complaint}");
 }
 

@@ -1,4 +1,4 @@
-//! The byte side of the ends that cross: what the driver of the link moves.
+//! The byte side of channel ends that are given away: the link's driver moves their messages.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,16 +14,16 @@ use crate::calling::side_tables::SideTables;
 
 /// The byte side of a channel whose other end is across the link.
 #[derive(Debug)]
-#[must_use = "a channel end that nobody pumps is lost to the other side"]
+#[must_use = "the other side loses a channel end that is not pumped"]
 pub enum ChannelEnd {
-    /// Messages come from this process: take them from the outlet and send them over.
+    /// This process sends: take messages from here and send them over.
     Send(OutboundMessages),
-    /// Messages come from across: put them into the inlet.
+    /// This process receives: put the messages that arrive in here.
     Recv(InboundMessages),
 }
 
-/// Where messages leave this process. Dropping it closes the channel: senders get
-/// [`ChannelError::Closed`], or what [`OutboundMessages::fail`] said.
+/// Messages on their way out of this process. Dropping it closes the channel: senders get
+/// [`ChannelError::Closed`], or the error given to [`OutboundMessages::fail`].
 #[derive(Debug)]
 pub struct OutboundMessages(PipeReceiver);
 
@@ -32,31 +32,30 @@ impl OutboundMessages {
         Self(pipe)
     }
 
-    /// The next message to send over; `None` when every sender has been dropped, which the other
-    /// side must be told as the clean end.
+    /// The next message to send over. `None` when every sender has been dropped; the other side must
+    /// be told that this is the clean end.
     ///
     /// Cancel safe.
     ///
     /// # Errors
-    /// What the senders' side failed with, once; the other side must be told that the channel is
-    /// lost. (A channel may pass through this process, from one link to another.)
+    /// The error with which the senders' side failed, once. The other side must be told that the
+    /// channel is lost. (A channel may lead through this process, from one link to another.)
     pub async fn recv(&mut self) -> Result<Option<Bytes>, ChannelError> {
         std::future::poll_fn(|cx| self.poll_recv(cx)).await.transpose()
     }
 
-    /// As [`recv`](Self::recv), for a driver that is polled.
+    /// As [`recv`](Self::recv), for a driver that polls.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ChannelError>>> {
         self.0.poll_recv(cx)
     }
 
-    /// Accepts no more messages; those that were accepted still come. Senders get
+    /// Accepts no more messages. Accepted messages can still be received here. Senders get
     /// [`ChannelError::Closed`].
     pub fn close(&mut self) {
         self.0.close();
     }
 
-    /// Whether there are senders: then the end after [`close`](Self::close) is not theirs, and must
-    /// not look like it.
+    /// Whether there are senders. Then the end after [`close`](Self::close) is not the clean end.
     #[must_use]
     pub fn has_senders(&self) -> bool {
         self.0.has_senders()
@@ -68,14 +67,14 @@ impl OutboundMessages {
         self.0.capacity()
     }
 
-    /// Ends the channel with an error: senders in this process get it from now on.
+    /// Ends the channel with an error, which senders in this process get from now on.
     pub fn fail(self, error: ChannelError) {
         self.0.fail(error);
     }
 }
 
-/// Where messages enter this process. Dropping it without [`InboundMessages::finish`] tells the receiver
-/// that the channel was lost: only the sender's own end looks like the end.
+/// Messages on their way into this process. Dropping it without [`InboundMessages::finish`] tells the
+/// receiver that the channel was lost: only the senders can end it cleanly.
 #[derive(Debug)]
 pub struct InboundMessages {
     pipe: PipeSender,
@@ -89,19 +88,18 @@ impl InboundMessages {
         Self { pipe, read_counter, ended: false }
     }
 
-    /// Puts in a message; waits while the receiver is `capacity` messages behind.
+    /// Adds a message; waits while the receiver is `capacity` messages behind.
     ///
-    /// Cancel safe: the message is put in whole or not at all.
+    /// Cancel safe: the message is added as a whole or not at all.
     ///
     /// # Errors
-    /// When the receiver takes no more: the other side's senders must be told so.
+    /// If the receiver accepts no more messages: the senders on the other side must be told.
     pub async fn send(&self, message: Bytes) -> Result<(), ChannelError> {
         self.pipe.send(message, Some(self.read_counter.clone())).await
     }
 
-    /// Waits until the receiver has read half of the capacity of what was put in here, and gives the
-    /// number of messages that it has read. Each is counted once: the other side may send as many
-    /// more. Cancel safe.
+    /// Waits until the receiver has read messages worth half of the capacity, and returns their number.
+    /// Each message is counted once: the other side may send as many more. Cancel safe.
     pub async fn read(&self) -> u32 {
         self.read_counter.next().await
     }
@@ -112,17 +110,17 @@ impl InboundMessages {
         self.pipe.capacity()
     }
 
-    /// Waits until the receiver takes no more. Cancel safe.
+    /// Waits until the receiver accepts no more messages. Cancel safe.
     pub async fn closed(&self) {
         self.pipe.closed().await;
     }
 
-    /// The clean end: every sender across has been dropped.
+    /// The clean end: every sender on the other side has been dropped.
     pub fn finish(mut self) {
         self.ended = true;
     }
 
-    /// Ends the channel with an error, which the receiver gets behind the last message.
+    /// Ends the channel with an error, which the receiver gets after the last message.
     pub fn fail(mut self, error: ChannelError) {
         self.ended = true;
         self.pipe.fail(error);
@@ -137,25 +135,25 @@ impl Drop for InboundMessages {
     }
 }
 
-/// The channel ends of one crossing.
+/// The channel ends of one value.
 #[derive(Debug, Default)]
 pub(crate) enum ChannelTable {
-    /// Not arguments: no end can cross.
+    /// The value is not a call's arguments, so it can't contain a channel end.
     #[default]
     None,
-    /// Arguments being encoded: the byte sides so far.
+    /// Arguments are being encoded: the byte sides so far.
     Out(Vec<ChannelEnd>),
-    /// Arguments being decoded: one slot for each end that the call declares.
+    /// Arguments are being decoded: one slot for each end that the call declares.
     In(Vec<Option<ChannelEnd>>),
 }
 
 impl ChannelTable {
-    /// Slots for the `declared` ends of a call that arrives.
+    /// Slots for the ends that an arriving call declares.
     pub(crate) fn expect(declared: usize) -> Self {
         Self::In(std::iter::repeat_with(|| None).take(declared).collect())
     }
 
-    /// The byte sides collected.
+    /// The byte sides that were collected.
     pub(crate) fn into_collected(self) -> Vec<ChannelEnd> {
         match self {
             Self::Out(ends) => ends,
@@ -163,7 +161,7 @@ impl ChannelTable {
         }
     }
 
-    /// The slots, with what was claimed.
+    /// The slots, with the ends that were claimed.
     pub(crate) fn into_slots(self) -> Vec<Option<ChannelEnd>> {
         match self {
             Self::In(slots) => slots,
@@ -172,10 +170,10 @@ impl ChannelTable {
     }
 }
 
-const NOT_IN_A_CALL: &str = "a channel end crosses only as an argument of a remote function: not \
-                            in a result, nor in a message of another channel";
+const NOT_IN_A_CALL: &str = "a channel end can be sent only as an argument of a remote function, \
+                             not in a result or in a message of another channel";
 
-/// Adds what `end` gives to the ends of the call being encoded.
+/// Adds `end` to the channel ends of the call that is being encoded.
 pub(super) fn send_away<E: ser::Error>(
     end: impl FnOnce() -> Result<ChannelEnd, E>,
 ) -> Result<u32, E> {
@@ -189,7 +187,7 @@ pub(super) fn send_away<E: ser::Error>(
     index.unwrap_or_else(|| Err(E::custom(NOT_IN_A_CALL)))
 }
 
-/// Claims a place among the ends that the call being decoded declares.
+/// Claims one of the channel ends that the call being decoded declares.
 pub(super) fn claim<E: de::Error>(index: u32, end: ChannelEnd) -> Result<(), E> {
     let claimed = SideTables::with(|tables| match &mut tables.channel_ends {
         ChannelTable::In(slots) => {

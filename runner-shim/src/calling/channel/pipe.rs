@@ -1,9 +1,9 @@
-//! The byte side of a channel: a bounded queue that says why it ended.
+//! The byte side of a channel: a bounded queue that knows why it ended.
 //!
-//! A plain queue ends when its sender is dropped, whatever the reason. The pipe adds a fate, set
-//! at most once before a half is dropped, which the other half finds behind the last message. And
-//! a message may carry a [`ReadCounter`], which learns when the message has been read. Clones of a sender
-//! may be on several runners, so each of these has its own.
+//! A plain queue ends when its sender is dropped, whatever the reason. A pipe also has an ending, set at
+//! most once before one half is dropped. The other half finds it after the last message. A message may
+//! carry a [`ReadCounter`], which counts it when it is read. Clones of a sender may be on several
+//! runners, so each of them has a counter of its own.
 
 use std::{
     future::poll_fn,
@@ -20,20 +20,19 @@ use tokio::sync::mpsc;
 
 use super::ChannelError;
 
-/// The most messages that a channel may hold on one side: what a peer asks for is not what it
-/// gets beyond this.
+/// The most messages that a channel may hold on one side. A peer that asks for more gets this many.
 const MAX_CAPACITY: usize = 65_536;
 
 type Ending = Arc<OnceLock<ChannelError>>;
 
-/// Counts the messages of one origin that the receiver has read.
+/// Counts the messages of one sender that the receiver has read.
 #[derive(Debug)]
 pub(super) struct ReadCounter {
-    /// Read, and not taken by [`ReadCounter::next`] yet.
+    /// Read messages that [`ReadCounter::next`] has not returned yet.
     count: AtomicU32,
-    /// How many are worth telling.
+    /// [`ReadCounter::next`] returns from this number on.
     threshold: u32,
-    /// Waits in [`ReadCounter::next`].
+    /// The task that waits in [`ReadCounter::next`].
     waiting: AtomicWaker,
 }
 
@@ -49,8 +48,8 @@ impl ReadCounter {
         }
     }
 
-    /// Waits until half of the capacity has been read, and gives the number of messages that have
-    /// been. Each is counted once. Cancel safe. One task at a time may wait for this.
+    /// Waits until half of the capacity has been read, and returns the number of messages read. Each is
+    /// counted once. Cancel safe. Only one task at a time may wait.
     pub(super) async fn next(&self) -> u32 {
         poll_fn(|cx| {
             self.waiting.register(cx.waker());
@@ -85,7 +84,7 @@ pub(super) struct PipeSender {
 }
 
 impl PipeSender {
-    /// Waits while the queue is full. `read_counter` learns when the message has been read.
+    /// Waits while the queue is full. `read_counter` counts the message when it is read.
     pub(super) async fn send(
         &self,
         message: Bytes,
@@ -107,7 +106,7 @@ impl PipeSender {
         u32::try_from(self.queue.max_capacity()).unwrap_or(u32::MAX)
     }
 
-    /// The receiver finds `error` behind the last message. Only the first fate counts.
+    /// The receiver finds `error` after the last message. Only the first ending counts.
     pub(super) fn fail(&self, error: ChannelError) {
         let _ = self.ending.set(error);
     }
@@ -117,7 +116,7 @@ impl PipeSender {
 pub(super) struct PipeReceiver {
     queue: mpsc::Receiver<QueuedMessage>,
     ending: Ending,
-    /// Whether the fate has been reported: an error comes once, then the end.
+    /// Whether the ending was reported: an error comes once, then the end.
     reported: bool,
 }
 
@@ -137,12 +136,12 @@ impl PipeReceiver {
         Poll::Ready(ending.map(Err))
     }
 
-    /// Accepts no more messages; those that wait still come.
+    /// Accepts no more messages. Those in the queue can still be received.
     pub(super) fn close(&mut self) {
         self.queue.close();
     }
 
-    /// Whether there are senders, so that the end is not theirs.
+    /// Whether there are senders, so that the end is not a clean one.
     pub(super) fn has_senders(&self) -> bool {
         self.queue.sender_strong_count() > 0
     }
@@ -151,7 +150,7 @@ impl PipeReceiver {
         u32::try_from(self.queue.max_capacity()).unwrap_or(u32::MAX)
     }
 
-    /// Senders find `error` instead of a mere close. Only the first fate counts.
+    /// Senders get `error` instead of a plain close. Only the first ending counts.
     pub(super) fn fail(&self, error: ChannelError) {
         let _ = self.ending.set(error);
     }

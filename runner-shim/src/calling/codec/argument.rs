@@ -1,4 +1,4 @@
-//! Arguments: borrowed here, owned where they arrive.
+//! Arguments: borrowed by the caller, owned on the runner.
 
 use std::{
     borrow::Borrow,
@@ -14,16 +14,16 @@ use super::{CodecError, Part, Wire, decoder::Decoder, encoder::Encoder, format::
 /// A type that can be an argument of a remote function, by value or by shared reference.
 ///
 /// Implemented for every [`Wire`] type, and for the unsized types `str`, `[T]`, [`Path`],
-/// [`OsStr`] and [`CStr`], which are borrowed here and owned on the runner.
+/// [`OsStr`] and [`CStr`], which are borrowed by the caller and owned on the runner.
 pub trait Argument {
-    /// What the runner makes of it.
+    /// The type that the runner decodes.
     type Owned: Borrow<Self> + Wire;
 
     #[doc(hidden)]
     fn encode(&self, encoder: &mut Encoder) -> Result<(), ValueError>;
 }
 
-/// A [`Wire`] type, as an argument: the message says what can be done about one that is not.
+/// A [`Wire`] type as an argument. Its diagnostic says what to do about a type that is not one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a remote function",
     label = "cannot be serialized, or borrows, or is not `Send`",
@@ -76,8 +76,8 @@ borrowed! {
     CStr => CString;
 }
 
-/// How one argument crosses. It carries no bounds: those were checked when it was made, once, so
-/// that a type which cannot cross is reported once.
+/// How one argument is encoded and decoded. It has no bounds: they were checked once, when it was made,
+/// so that a type that cannot be sent is reported once.
 #[doc(hidden)]
 pub struct ArgumentCodec<B: ?Sized, O> {
     name: &'static str,
@@ -86,7 +86,7 @@ pub struct ArgumentCodec<B: ?Sized, O> {
     borrow: fn(&O) -> &B,
 }
 
-/// How the argument `name` of type `B` or `&B` crosses.
+/// How the argument `name` of type `B` or `&B` is encoded and decoded.
 #[doc(hidden)]
 #[must_use]
 pub const fn argument<B: Argument + ?Sized>(name: &'static str) -> ArgumentCodec<B, B::Owned> {

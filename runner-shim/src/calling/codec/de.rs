@@ -1,11 +1,11 @@
 //! Reads values in the [format](super::format).
 //!
 //! Invariants:
-//! - Any bytes give a value or an error: no length in them is believed before the bytes are there,
-//!   and none nest deeper than a value that can be written.
-//! - What a type did not ask for by its kind, such as what serde keeps in a buffer of its own, it is
-//!   shown as the kind that was written. What that buffer cannot keep is an error while it is
-//!   filled: later, a flattened `Option` would take the error for `None`.
+//! - Any bytes result in a value or an error. A length is not trusted before the bytes are there, and
+//!   no input nests deeper than a value that can be written.
+//! - If a type does not ask for a specific kind (serde's own buffer does not), it gets the kind that was
+//!   written. Values that this buffer can't keep are an error while it is filled: later, a flattened
+//!   `Option` would turn the error into `None`.
 
 mod access;
 mod token;
@@ -17,15 +17,15 @@ use super::format::{Depth, EXTENSION_NAME, RAW_NAME, SOME, ValueError};
 use access::{ByteListAccess, ElementAccess, RawValueAccess, VariantReader};
 use token::ValueToken;
 
-/// What [`SOME`] begins with.
+/// The first bytes of a [`SOME`].
 const SOME_0: u8 = Marker::FixExt1.to_u8();
 const SOME_1: u8 = SOME.to_be_bytes()[0];
 const NIL: u8 = Marker::Null.to_u8();
 
-/// Takes values off the front of a slice.
+/// Reads values from the front of a slice.
 pub(super) struct Deserializer<'de> {
     input: &'de [u8],
-    /// How many of the `Some`s at the front of `input` have been asked for.
+    /// How many of the `Some`s at the front of `input` have been read.
     somes: u8,
     depth: Depth,
 }
@@ -35,7 +35,7 @@ impl<'de> Deserializer<'de> {
         Self { input, somes: 0, depth: Depth::default() }
     }
 
-    /// Whether all has been read.
+    /// Whether everything has been read.
     pub(super) fn is_at_end(&self) -> bool {
         self.input.is_empty()
     }
@@ -45,7 +45,7 @@ impl<'de> Deserializer<'de> {
         token::take(&mut self.input)
     }
 
-    /// Reads the next value, whatever it is.
+    /// Reads the next value, of any kind.
     #[inline]
     fn any<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, ValueError> {
         let before = self.input;
@@ -81,7 +81,7 @@ impl<'de> Deserializer<'de> {
         }
     }
 
-    /// Reads a number of 128 bits, or one that others wrote in fewer.
+    /// Reads a number of 128 bits, or a shorter one that another library wrote.
     fn wide<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, ValueError> {
         let before = self.input;
         match self.take()? {
@@ -134,7 +134,7 @@ impl<'de> Deserializer<'de> {
         visitor.visit_newtype_struct(&mut inner)
     }
 
-    /// Passes over the next value, without recursion.
+    /// Skips the next value, without recursion.
     fn skip(&mut self) -> Result<(), ValueError> {
         let mut left = 1_u64;
         while left > 0 {
@@ -157,7 +157,7 @@ fn byte_list<'de, V: Visitor<'de>>(bytes: &'de [u8], visitor: V) -> Result<V::Va
     Ok(value)
 }
 
-/// `left` of `len` elements were not asked for: a type that takes fewer than came is another type.
+/// `left` of `len` elements were not read: a type that reads fewer elements is a different type.
 #[inline]
 fn all_taken(left: usize, len: usize) -> Result<(), ValueError> {
     if left == 0 { Ok(()) } else { Err(too_many(len - left, len)) }
@@ -165,10 +165,10 @@ fn all_taken(left: usize, len: usize) -> Result<(), ValueError> {
 
 #[cold]
 fn too_many(taken: usize, len: usize) -> ValueError {
-    ValueError::new(format_args!("{len} elements came where {taken} were expected"))
+    ValueError::new(format_args!("there are {len} elements where {taken} were expected"))
 }
 
-/// `what` cannot be kept in serde's own buffer, or by a type that takes any value.
+/// serde's own buffer, or a type that takes any value, can't keep `what`.
 #[cold]
 fn unbuffered(what: impl std::fmt::Display) -> ValueError {
     ValueError::new(format_args!(
@@ -176,7 +176,7 @@ fn unbuffered(what: impl std::fmt::Display) -> ValueError {
     ))
 }
 
-/// Reads by the kind that was written.
+/// Reads the kind that was written.
 macro_rules! any {
     ($($method:ident($($argument:ty),*))+) => { $(
         #[inline]
@@ -188,7 +188,7 @@ macro_rules! any {
     )+ };
 }
 
-/// Reads a list, also where it was written as bytes.
+/// Reads a list, including one that was written as bytes.
 macro_rules! list {
     ($($method:ident($($argument:ty),*))+) => { $(
         #[inline]
@@ -208,7 +208,7 @@ macro_rules! list {
     )+ };
 }
 
-/// Reads bytes, also where a list of them was written.
+/// Reads bytes, including bytes that were written as a list.
 macro_rules! bytes {
     ($($method:ident)+) => { $(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
@@ -225,7 +225,7 @@ macro_rules! bytes {
 impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
     type Error = ValueError;
 
-    /// serde's own buffer says so, and gives what was written for it.
+    /// serde's own buffer returns `true`, and passes on values that were written for that.
     #[inline]
     fn is_human_readable(&self) -> bool {
         true
@@ -329,7 +329,7 @@ impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
                 self.depth.variants.leave();
                 Ok(value)
             }
-            _ => Err(ValueError::invalid_type(Unexpected::Other("no variant"), &visitor)),
+            _ => Err(ValueError::invalid_type(Unexpected::Other("not a variant"), &visitor)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Writes values in the [format](super::format).
 //!
 //! Invariants:
-//! - Whatever is written can be read again: what has no form is refused here.
-//! - A length that `Serialize` announces is a hint; the number of elements that came is written.
+//! - Everything that is written can be read again: values that the format can't represent are refused.
+//! - A length that `Serialize` announces is a hint; the actual number of elements is written.
 
 mod byte;
 mod compound;
@@ -26,7 +26,7 @@ impl<'o> Serializer<'o> {
         Self { out, depth: Depth::default() }
     }
 
-    /// Writes `name` as the one key of a map: what follows is the content of that variant.
+    /// Writes `name` as the only key of a map. The content of the variant follows.
     fn variant(&mut self, name: &'static str) -> Result<(), ValueError> {
         self.depth.variants.enter()?;
         self.out.push(Marker::FixMap(1).to_u8());
@@ -45,7 +45,7 @@ impl<'o> Serializer<'o> {
         self.out.extend_from_slice(&bytes);
     }
 
-    /// Puts one more `Some` around what was written from `start` on, if it is nil or has some.
+    /// Adds one `Some` around the value that was written at `start`, if it is nil or already has some.
     #[inline]
     fn around_nil(&mut self, start: usize) -> Result<(), ValueError> {
         const NIL: u8 = Marker::Null.to_u8();
@@ -65,7 +65,7 @@ impl<'o> Serializer<'o> {
     }
 }
 
-/// A length as the format can say it.
+/// A length in the format's range.
 fn length(len: usize) -> Result<u32, ValueError> {
     u32::try_from(len).map_err(|_| ValueError::new(format_args!("{len} is too long")))
 }
@@ -91,7 +91,7 @@ impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
     type SerializeStruct = MapSerializer<'a, 'o>;
     type SerializeStructVariant = MapSerializer<'a, 'o>;
 
-    /// serde's own buffer says so, and must be given what it asks for.
+    /// serde's own buffer returns `true`, and must be given the values that it asks for.
     #[inline]
     fn is_human_readable(&self) -> bool {
         true
@@ -259,7 +259,7 @@ impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
         MapSerializer::begin(self, Some(len), true)
     }
 
-    /// What slices and most collections call. A list of `u8` is written in one go.
+    /// Called by slices and most collections. A list of `u8` is written in one step.
     fn collect_seq<I>(self, elements: I) -> Result<(), ValueError>
     where
         I: IntoIterator,

@@ -1,7 +1,7 @@
 //! The id of a function: FNV-1a, 64 bit, computed while the app compiles.
 //!
-//! The location is left out, so that a comment added above a function does not change its id. Two
-//! functions of one id are refused at start by [`check`](super::check()).
+//! The location is not hashed, so that a comment added above a function does not change its id. Two
+//! functions with the same id are an error at the start, see [`check`](super::check()).
 
 use flame_wire::ids::FunctionId;
 
@@ -25,7 +25,7 @@ pub(super) const fn function_id(
     FunctionId(hash)
 }
 
-/// Hashes `text` and a byte that UTF-8 never has, so that parts cannot run into each other.
+/// Hashes `text`, and then a byte that never occurs in UTF-8, so that adjacent parts stay separate.
 const fn add(mut hash: u64, text: &str) -> u64 {
     let bytes = text.as_bytes();
     let mut at = 0;

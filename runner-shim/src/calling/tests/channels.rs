@@ -27,7 +27,7 @@ remote!(
     }
 );
 
-/// As the driver of a link does, without the link.
+/// What a link's driver does, without the link.
 async fn pump(mut from: OutboundMessages, to: InboundMessages) {
     loop {
         tokio::select! {
@@ -65,7 +65,7 @@ struct Placed {
     sums: Receiver<u32>,
 }
 
-/// The function placed across a "link" of two pumps.
+/// The function, placed across a "link" of two pumps.
 fn place(capacity: usize) -> Placed {
     let (numbers, theirs) = channel(capacity);
     let (sender, sums) = channel(capacity);
@@ -100,14 +100,14 @@ async fn a_lost_link_does_not_look_like_the_end() {
     pumps.iter().for_each(tokio::task::AbortHandle::abort);
     let lost = sums.recv().await.unwrap_err();
     assert!(matches!(lost, ChannelError::Lost { .. }), "{lost:?}");
-    assert_eq!(sums.recv().await.unwrap(), None, "it is told once");
+    assert_eq!(sums.recv().await.unwrap(), None, "the loss is reported once");
     numbers.closed().await;
     let closed = numbers.send(2).await.unwrap_err();
     assert!(matches!(closed, ChannelError::Closed), "{closed:?}");
 }
 
 #[tokio::test]
-async fn what_a_driver_says_of_a_loss_reaches_both_ends() {
+async fn a_drivers_reason_for_a_loss_reaches_both_ends() {
     let (numbers, theirs) = channel::<u32>(2);
     let (sender, mut sums) = channel::<u32>(2);
     let (encoded, _) = sum::work((theirs, sender)).encode().unwrap();
@@ -123,7 +123,7 @@ async fn what_a_driver_says_of_a_loss_reaches_both_ends() {
     }
     let error = numbers.send(1).await.unwrap_err();
     assert!(error.to_string().ends_with("the runner was killed"), "{error}");
-    assert_eq!(sums.recv().await.unwrap(), Some(5), "what came before the loss is received first");
+    assert_eq!(sums.recv().await.unwrap(), Some(5), "earlier messages are received first");
     let error = sums.recv().await.unwrap_err();
     assert!(error.to_string().ends_with("the runner was killed"), "{error}");
 }
@@ -154,9 +154,9 @@ async fn a_full_channel_makes_its_sender_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_does_not_keep_up_holds_the_sender_across_the_link() {
+async fn a_receiver_that_does_not_keep_up_slows_the_sender_across_the_link() {
     let Placed { child, numbers, sums: _unread, .. } = place(1);
-    // One in each queue and pump of both directions, and one in the function's hands; but not ten.
+    // One in each queue and pump of both directions, and one that the function has taken; but not ten.
     let mut sent = 0;
     while let Ok(result) = tokio::time::timeout(Duration::from_secs(1), numbers.send(1)).await {
         result.unwrap();
@@ -168,7 +168,7 @@ async fn a_receiver_that_does_not_keep_up_holds_the_sender_across_the_link() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_has_gone_is_told_to_senders() {
+async fn senders_learn_that_the_receiver_was_dropped() {
     let (sender, receiver) = channel::<u32>(1);
     assert!(!sender.is_closed());
     drop(receiver);
@@ -177,7 +177,7 @@ async fn a_receiver_that_has_gone_is_told_to_senders() {
 }
 
 #[tokio::test]
-async fn a_closed_receiver_still_gives_what_waits() {
+async fn a_closed_receiver_still_returns_queued_messages() {
     let (sender, mut receiver) = channel::<u32>(2);
     sender.send(1).await.unwrap();
     receiver.close();
@@ -198,7 +198,7 @@ async fn a_receiver_is_a_stream() {
 }
 
 #[tokio::test]
-async fn clones_of_a_sender_share_the_channel_also_across() {
+async fn clones_of_a_sender_share_the_channel_across_the_link_too() {
     let (sender, mut receiver) = channel::<u32>(4);
     let (mut encoded, _) = sum::work((channel(1).1, sender.clone())).encode().unwrap();
     let Some(ChannelEnd::Recv(inbound)) = encoded.channel_ends.pop() else { panic!("{encoded:?}") };
@@ -227,7 +227,7 @@ async fn an_end_in_a_result_is_refused() {
 }
 
 #[tokio::test]
-async fn a_receiver_can_be_sent_away_once() {
+async fn a_receiver_can_be_given_away_once() {
     let (sender, receiver) = channel::<u32>(1);
     let receiver = Arc::new(receiver);
     let away = |receiver: &Receiver<u32>| {
@@ -271,7 +271,7 @@ fn an_end_that_no_argument_claims_is_left_over() {
 }
 
 #[test]
-fn a_capacity_that_lies_takes_no_memory() {
+fn a_false_capacity_takes_no_memory() {
     let capacity = u32::MAX as usize;
     let (encoded, _) = sum::work((channel(capacity).1, channel(0).0)).encode().unwrap();
     let mut arguments = Arguments::new(cross(encoded.body));

@@ -7,7 +7,7 @@ use crate::calling::{
 };
 
 #[test]
-fn state_is_found_by_its_type_and_a_later_one_replaces_it() {
+fn state_is_found_by_its_type_and_a_later_value_replaces_it() {
     #[derive(Clone, Debug, PartialEq)]
     struct Db(u32);
     assert!(!has::<Db>());
@@ -20,7 +20,7 @@ fn state_is_found_by_its_type_and_a_later_one_replaces_it() {
 }
 
 #[test]
-fn state_may_ask_for_state_when_it_is_cloned_and_when_it_is_dropped() {
+fn state_may_access_state_while_it_is_cloned_and_dropped() {
     #[derive(Clone)]
     struct Inner;
     struct Outer;
@@ -42,7 +42,7 @@ fn state_may_ask_for_state_when_it_is_cloned_and_when_it_is_dropped() {
 }
 
 #[test]
-fn a_call_that_lacks_its_state_is_refused_before_it_runs() {
+fn a_call_whose_state_is_missing_is_refused_before_it_runs() {
     #[derive(Clone)]
     struct Absent;
     const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
@@ -57,7 +57,7 @@ fn a_call_that_lacks_its_state_is_refused_before_it_runs() {
 }
 
 #[test]
-fn a_call_that_lacks_its_state_is_refused_before_it_is_sent() {
+fn a_call_whose_state_is_missing_is_refused_before_it_is_sent() {
     #[derive(Clone)]
     struct Absent;
     const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
@@ -77,7 +77,7 @@ fn a_call_that_lacks_its_state_is_refused_before_it_is_sent() {
 
 #[test]
 #[should_panic(expected = "Missing`: add `.state(..)`")]
-fn a_function_that_is_awaited_here_without_its_state_says_what_to_do() {
+fn a_function_awaited_here_without_its_state_says_what_to_do() {
     #[derive(Clone)]
     struct Missing;
     let _ = <AppState as HasState<Missing>>::STATE.get();

@@ -1,4 +1,4 @@
-//! A work on its way: what goes out, and how to read what comes back.
+//! A work on its way to a runner, and the decoder for its replies.
 
 use std::{fmt, sync::Arc};
 
@@ -16,22 +16,22 @@ use crate::calling::{
     side_tables::SideTables,
 };
 
-/// Work ready to cross. It borrows nothing of what it was made from.
+/// Work that is ready to be sent. It borrows nothing.
 #[non_exhaustive]
 pub struct EncodedWork {
     /// Names the function on the wire.
     pub function: FunctionId,
-    /// Module path and name, for people.
+    /// Module path and name, for messages.
     pub name: &'static str,
     /// The encoded arguments.
     pub body: Body,
-    /// The byte side of the channel ends among the arguments. Each needs a stream of the link,
-    /// declared in this order in the call's header.
+    /// The byte side of each channel end among the arguments. Each needs a stream of the link, and the
+    /// call's header declares the streams in this order.
     pub channel_ends: Vec<ChannelEnd>,
-    /// What keeps the held values among the arguments. They can be served only by the runner that
-    /// holds them; the pool checks that.
+    /// The guards of the held values among the arguments. Only the runner that holds them can serve the
+    /// call; the pool checks that.
     pub held_guards: Vec<Arc<dyn HeldGuard>>,
-    /// What the work asks of the pool.
+    /// The options for the pool.
     pub options: CallOptions,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for EncodedWork {
     }
 }
 
-/// Reads the replies to one work.
+/// Decodes the replies to one work.
 pub struct ReplyDecoder<T>(Codec<T>);
 
 impl<T> ReplyDecoder<T> {
@@ -55,14 +55,14 @@ impl<T> ReplyDecoder<T> {
         Self(codec)
     }
 
-    /// The result, or the item, in `value`. `held` is where the held values in it come from;
-    /// without it, there may be none.
+    /// The result or the item in `value`. `held` is the origin of its held values; without it, there
+    /// may be none.
     ///
     /// # Errors
-    /// When the bytes are not a value of type `T`.
+    /// If the bytes are not a value of type `T`.
     ///
     /// # Panics
-    /// When the `Deserialize` of `T` panics.
+    /// If the `Deserialize` of `T` panics.
     pub fn decode(&self, value: Value, held: Option<HeldSource>) -> Result<T, CodecError> {
         let mut tables = SideTables {
             blobs: BlobTable::In(value.blobs),

@@ -1,5 +1,5 @@
-//! The parts of a remote method, which an associated function beside the method gives: to the method,
-//! which makes the work, and to the table's entry, which stands outside the impl block.
+//! The parts of a remote method. An associated function next to the method returns them: to the method,
+//! which makes the work, and to the table's entry, which is outside the impl block.
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 
@@ -9,7 +9,7 @@ use crate::calling::{
     table::FunctionEntry,
 };
 
-/// A remote method: its arguments are `A`, its result or item is `T`, and `R` is what runs here.
+/// A remote method with arguments `A` and result or item `T`; `R` is its boxed future or stream.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Method<A, T, R> {

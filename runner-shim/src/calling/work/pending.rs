@@ -1,4 +1,4 @@
-//! A call that waits for its caller to decide where it runs; what both kinds of work share.
+//! A call whose caller has not decided yet where it runs: the common part of both kinds of work.
 
 use super::{CallOptions, EncodedWork, ReplyDecoder};
 use crate::calling::{
@@ -10,7 +10,7 @@ use crate::calling::{
     table::FunctionEntry,
 };
 
-/// `R` is what runs here: a boxed future or stream.
+/// `R` is the boxed future or stream that runs here.
 pub(super) struct PendingWork<'a, T, R> {
     entry: &'static FunctionEntry,
     codec: Codec<T>,
@@ -21,7 +21,7 @@ pub(super) struct PendingWork<'a, T, R> {
 enum WorkState<'a, R> {
     Pending(Box<dyn StartCall<R> + Send + 'a>),
     Running(R),
-    /// Starting it has panicked.
+    /// Starting it panicked.
     Panicked,
 }
 
@@ -44,11 +44,11 @@ impl<'a, T, R> PendingWork<'a, T, R> {
         self.entry
     }
 
-    /// What runs here, started if it was not.
+    /// The future or stream that runs here. The first call starts it.
     ///
     /// # Panics
-    /// When starting it panics, and from then on.
-    #[expect(clippy::panic, reason = "as any future that is polled after it has panicked")]
+    /// If starting it panics, and at every later call.
+    #[expect(clippy::panic, reason = "like any future that is polled after it has panicked")]
     pub(super) fn run(&mut self) -> &mut R {
         if let WorkState::Pending(_) = self.state
             && let WorkState::Pending(call) =
@@ -58,7 +58,7 @@ impl<'a, T, R> PendingWork<'a, T, R> {
         }
         match &mut self.state {
             WorkState::Running(running) => running,
-            _ => panic!("`{}` polled after it has panicked", self.entry.name),
+            _ => panic!("`{}` was polled after it panicked", self.entry.name),
         }
     }
 
@@ -71,13 +71,13 @@ impl<'a, T, R> PendingWork<'a, T, R> {
     }
 }
 
-/// Not a method: so it is compiled once, and not for each type of result.
+/// Not a method, so that it is compiled once, and not for each type of result.
 fn encode(
     entry: &'static FunctionEntry,
     call: &dyn EncodeArguments,
     options: CallOptions,
 ) -> Result<EncodedWork, CodecError> {
-    // No runner is booted for a call that it could not serve.
+    // No runner is booted for a call that no runner could serve.
     entry.check_states()?;
     let mut tables = SideTables {
         blobs: BlobTable::Out(Vec::new()),

@@ -15,7 +15,7 @@ const CONTAINER: &str = r#"{
     "Name": "app", "Networks": [{"NetworkMode": "awsvpc", "IPv4Addresses": ["10.0.2.106"]}]
 }"#;
 
-/// Answers each request with the next of these, and the last one for ever.
+/// Answers each request with the next of these answers, and repeats the last one.
 async fn endpoint(answers: &'static [(u16, &'static str)]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -52,7 +52,7 @@ async fn a_container_knows_its_name_and_its_address() {
 }
 
 #[test]
-fn an_address_behind_a_bridge_is_none_that_runners_could_dial() {
+fn an_address_behind_a_bridge_is_not_offered_to_runners() {
     let network = |network_mode: &str| NetworkMetadata {
         network_mode: network_mode.to_owned(),
         addresses: vec![Ipv4Addr::new(172, 17, 0, 2)],
@@ -68,14 +68,14 @@ async fn an_endpoint_that_is_not_up_yet_is_asked_again() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_stays_broken_is_an_error_that_names_it() {
+async fn an_error_names_an_endpoint_that_stays_broken() {
     let address = endpoint(&[(500, "")]).await;
     let error = request::<EcsTask>(&address).await.unwrap_err().to_string();
     assert!(error.contains(&address) && error.contains("500"), "{error}");
 }
 
 #[tokio::test]
-async fn an_endpoint_that_gives_something_else_is_not_asked_again() {
+async fn an_endpoint_with_an_unexpected_answer_is_not_asked_again() {
     let address = endpoint(&[(200, "{}"), (200, TASK)]).await;
     let error = request::<EcsTask>(&address).await.unwrap_err();
     assert!(matches!(error, MetadataError::Unreadable { .. }), "{error}");

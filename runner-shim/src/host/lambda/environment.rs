@@ -1,19 +1,20 @@
-//! A Lambda environment: a process that is one runner after the other.
+//! A Lambda execution environment: a process that is one runner after another.
 //!
 //! ```text
-//! start ─▶ next event ─▶ Payload ─▶ Runner::run ─▶ Answer ─▶ posted ─▶ frozen .. thawed ─▶ next event
-//!              ▲             └─ bad: an error ──────────────────▲            │
-//!              └────────────────────────────────────────────────────────────┘
-//!                                                a function still runs, or SIGTERM: the process ends
+//! start ─▶ next event ─▶ Runner::run ─▶ InvocationResponse ─▶ posted ─▶ frozen .. thawed ─▶ next event
+//!              ▲       └─ bad event: an error ───────────────▲            │
+//!              └──────────────────────────────────────────────────────────┘
+//!                                functions still running, or SIGTERM: the process exits
 //! ```
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use flame_wire::ids::BuildId;
 use flame_wire::parent::FlameParent;
+use flame_wire::sync::Mutex;
 use futures_util::FutureExt;
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
@@ -28,10 +29,10 @@ use crate::log_writer;
 use crate::runner::Connect;
 use crate::runner::{IdlePredicate, Runner};
 
-/// Log records that wait for the link; more are dropped, and the log says how many.
+/// The number of log records that may wait for the link. More are dropped, and the log counts them.
 const LOG_BUFFER: usize = 1024;
 
-/// What Lambda sets for every function, and its runtime crate does not start without.
+/// The variables that Lambda sets for every function, and that its runtime crate needs.
 const REQUIRED: [&str; 4] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",
@@ -39,15 +40,15 @@ const REQUIRED: [&str; 4] = [
     "AWS_LAMBDA_FUNCTION_VERSION",
 ];
 
-/// All that the runners of an environment have in common.
+/// What the runners of an environment have in common.
 pub struct Environment {
-    /// The executable.
+    /// The build id of the executable.
     pub build: BuildId,
-    /// Asked before a runner proposes to end; none: it may always.
+    /// Asked before a runner proposes to end; `None`: it always may.
     pub idle_predicate: Option<IdlePredicate>,
-    /// Where the app's log goes: each runner attaches itself.
+    /// The destination of the app's log. Each runner attaches itself.
     pub log: LogSink,
-    /// Signals that the process gets. Lambda sends SIGTERM only where the function has extensions
+    /// The signals that the process receives. Lambda sends SIGTERM only if the function has extensions
     /// (AWS documentation, Lambda execution environment lifecycle).
     pub signals: mpsc::UnboundedReceiver<i32>,
 }
@@ -58,13 +59,13 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// Why an environment is left: the process is to end.
+/// Why an environment ends, and the process with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnvironmentEnd {
-    /// Plain functions of a runner that has ended still run.
+    /// Plain functions of a runner that has ended are still running.
     FunctionsStillRunning,
-    /// The process was sent this signal.
+    /// The process received this signal.
     Signal(i32),
 }
 
@@ -72,22 +73,22 @@ pub enum EnvironmentEnd {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvironmentError {
-    /// It does not run on Lambda.
+    /// The process does not run on Lambda.
     #[error(
-        "this process does not run on Lambda ({} not set): FLAME_RUNNER=lambda belongs into the \
-         environment of the runners' Lambda function alone; unset it here", missing.join(", ")
+        "this process does not run on Lambda ({} not set): FLAME_RUNNER=lambda belongs only in the \
+         environment of the runners' Lambda function; unset it here", missing.join(", ")
     )]
     NotLambda {
-        /// The variables that are missing, or no numbers where they must be.
+        /// The variables that are missing, or are not numbers although they have to be.
         missing: Vec<&'static str>,
     },
-    /// Lambda's runtime API fails, or broke its protocol.
-    #[error("Lambda's runtime API can't be served: {0}; Lambda replaces this environment")]
+    /// Lambda's runtime API failed, or sent an unexpected answer.
+    #[error("Lambda's runtime API failed: {0}; Lambda replaces this environment")]
     RuntimeApi(String),
 }
 
 impl Environment {
-    /// Whether this process runs on Lambda.
+    /// Checks that this process runs on Lambda.
     ///
     /// # Errors
     /// [`EnvironmentError::NotLambda`].
@@ -96,7 +97,7 @@ impl Environment {
         if missing.is_empty() { Ok(()) } else { Err(EnvironmentError::NotLambda { missing }) }
     }
 
-    /// Serves events for as long as the environment lives. The process ends after it.
+    /// Serves events for as long as the environment lives. Afterwards the process has to exit.
     ///
     /// # Errors
     /// [`EnvironmentError`].
@@ -107,10 +108,10 @@ impl Environment {
         let handler = InvocationHandler { build, idle_predicate, log, current: current.clone() };
         let handler =
             service_fn(move |event: LambdaEvent<InvocationPayload>| handler.clone().serve(event));
-        let spent = current.clone();
+        let of_layer = current.clone();
         let runtime = Runtime::new(handler)
-            .layer(layer_fn(move |inner| EndAfterResponse { inner, current: spent.clone() }));
-        // Whatever breaks in there is this environment's end, and never the app's panic.
+            .layer(layer_fn(move |inner| EndAfterResponse { inner, current: of_layer.clone() }));
+        // Any failure in the runtime ends this environment; it must not become a panic of the app.
         let run = AssertUnwindSafe(runtime.run()).catch_unwind();
         let signalled = async {
             loop {
@@ -128,7 +129,7 @@ impl Environment {
         match (current.end(), ended) {
             (Some(left), _) => Ok(left),
             (None, Ok(Err(error))) => Err(EnvironmentError::RuntimeApi(error.to_string())),
-            (None, Ok(Ok(()))) => Err(EnvironmentError::RuntimeApi("it has ended".to_owned())),
+            (None, Ok(Ok(()))) => Err(EnvironmentError::RuntimeApi("its client ended".to_owned())),
             (None, Err(_)) => Err(EnvironmentError::RuntimeApi("its client panicked".to_owned())),
         }
     }
@@ -143,7 +144,7 @@ fn missing(variable: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
     REQUIRED.into_iter().filter(|name| !usable(name)).collect()
 }
 
-/// Makes a runner of each event.
+/// Makes each event a runner.
 #[derive(Clone)]
 struct InvocationHandler {
     build: BuildId,
@@ -168,7 +169,7 @@ impl InvocationHandler {
             "flame-aws: request {}: {answer}{code}",
             context.request_id
         ));
-        // Behind the answer the environment is frozen.
+        // The environment is frozen after the response.
         log_writer::global().flush().await;
         Ok(answer)
     }
@@ -184,7 +185,7 @@ impl InvocationHandler {
         let _attached = parent.limits.log.then(|| self.log.attach(records));
         let (_current, signals) = CurrentRunner::begin(&self.current);
         let host = LambdaHost::new(parent.runner, deadline);
-        tracing::debug!(runner = %parent.runner, request, "an invocation is a runner");
+        tracing::debug!(runner = %parent.runner, request, "this invocation is a runner");
         let runner = Runner {
             connect: Connect::Dial {
                 address: parent.address.clone(),
@@ -201,7 +202,7 @@ impl InvocationHandler {
     }
 }
 
-/// The runner of the moment, and whether the environment is to be left.
+/// The runner that currently lives here, and whether the environment ends after it.
 #[derive(Default)]
 struct CurrentRunner {
     signals: Mutex<Option<mpsc::UnboundedSender<i32>>>,
@@ -211,42 +212,39 @@ struct CurrentRunner {
 impl CurrentRunner {
     fn begin(this: &Arc<Self>) -> (CurrentRunnerGuard, mpsc::UnboundedReceiver<i32>) {
         let (to, signals) = mpsc::unbounded_channel();
-        *lock(&this.signals) = Some(to);
+        *this.signals.lock() = Some(to);
         (CurrentRunnerGuard(this.clone()), signals)
     }
 
-    /// Hands a signal to the runner; false, if there is none. Its environment is left with it.
+    /// Passes a signal to the current runner, and ends the environment after it. Returns `false` if
+    /// there is no runner.
     fn signal(&self, signal: i32) -> bool {
-        let told = lock(&self.signals).as_ref().is_some_and(|to| to.send(signal).is_ok());
-        if told {
+        let sent = self.signals.lock().as_ref().is_some_and(|to| to.send(signal).is_ok());
+        if sent {
             self.end_after_response(EnvironmentEnd::Signal(signal));
         }
-        told
+        sent
     }
 
     fn end_after_response(&self, end: EnvironmentEnd) {
-        lock(&self.end).get_or_insert(end);
+        self.end.lock().get_or_insert(end);
     }
 
     fn end(&self) -> Option<EnvironmentEnd> {
-        *lock(&self.end)
+        *self.end.lock()
     }
-}
-
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct CurrentRunnerGuard(Arc<CurrentRunner>);
 
 impl Drop for CurrentRunnerGuard {
     fn drop(&mut self) {
-        *lock(&self.0.signals) = None;
+        *self.0.signals.lock() = None;
     }
 }
 
-/// Keeps events out of the log, and ends the runtime when an answer is out after which the
-/// environment is not to be used again.
+/// Keeps events out of the log, and ends the runtime once a response was sent after which the
+/// environment must not be used again.
 struct EndAfterResponse<S> {
     inner: S,
     current: Arc<CurrentRunner>,
@@ -266,14 +264,14 @@ where
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        // At TRACE the crate logs the event whole, and the token in it. Nothing of ours runs in this
-        // call: the runner does when its future is polled.
+        // At TRACE the runtime crate logs whole events, and with them the token. None of our code runs
+        // within this call: the runner runs when the returned future is polled.
         let answered = dispatcher::with_default(&Dispatch::none(), || self.inner.call(invocation));
         let current = self.current.clone();
         Box::pin(async move {
             answered.await?;
             match current.end() {
-                Some(_) => Err("the environment is left".into()),
+                Some(_) => Err("this environment ends".into()),
                 None => Ok(()),
             }
         })
@@ -285,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_for_lambda_is_named() {
+    fn an_error_names_the_variables_that_lambda_would_set() {
         let all = |name: &str| Some(if name.ends_with("SIZE") { "512" } else { "x" }.to_owned());
         assert!(missing(all).is_empty());
         assert_eq!(missing(|_| None), REQUIRED);
@@ -296,9 +294,9 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_goes_to_the_runner_of_the_moment_and_its_environment_is_left() {
+    fn a_signal_goes_to_the_current_runner_and_ends_its_environment() {
         let current = Arc::new(CurrentRunner::default());
-        assert!(!current.signal(15), "there is none: the environment ends at once");
+        assert!(!current.signal(15), "without a runner the environment ends at once");
         assert_eq!(current.end(), None);
         let (runner, mut signals) = CurrentRunner::begin(&current);
         assert!(current.signal(15));

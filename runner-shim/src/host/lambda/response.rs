@@ -1,4 +1,4 @@
-//! What an invocation answers when its runner has ended: the death that the parent learns of.
+//! An invocation's response when its runner has ended. It tells the parent how the runner ended.
 
 use std::fmt;
 
@@ -8,30 +8,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::runner::Ended;
 
-/// How an invocation's runner ended. Small: Lambda bounds answers, and bills what they carry.
+/// How an invocation's runner ended. Kept small: Lambda limits the size of responses, and bills it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "flame", rename_all = "snake_case")]
 pub enum InvocationResponse {
-    /// In order, or by one of its timers.
+    /// The runner decided to end.
     Ended {
-        /// Why.
+        /// Why the runner ended.
         reason: EndReason,
-        /// What a process would have exited with.
+        /// The exit code that a process would have had.
         code: i32,
-        /// Calls that it has served.
+        /// The number of calls that it served.
         calls: u64,
-        /// Plain functions that still run; the environment ends because of them.
+        /// Plain functions that are still running; the environment ends because of them.
         #[serde(default, skip_serializing_if = "is_zero")]
         still_running: usize,
     },
-    /// Its parent did not want it.
+    /// The parent rejected the runner.
     Refused {
         /// Why.
         refusal: Refusal,
     },
-    /// It was offered its parent's executable, which a function can't become.
+    /// The runner was offered its parent's executable, and a Lambda function can't become it.
     NotSynced {
-        /// What it was told.
+        /// The error.
         what: String,
     },
 }
@@ -42,7 +42,7 @@ fn is_zero(still_running: &usize) -> bool {
 }
 
 impl InvocationResponse {
-    /// What is told of a runner that has ended so.
+    /// The response for a runner that has ended like this.
     #[must_use]
     pub fn of(ended: Ended) -> Self {
         match ended {
@@ -54,7 +54,7 @@ impl InvocationResponse {
         }
     }
 
-    /// What a process would have exited with, where the runner was one.
+    /// The exit code that a process would have had; `None` if the runner was not admitted.
     #[must_use]
     pub fn code(&self) -> Option<i32> {
         match self {
@@ -63,7 +63,7 @@ impl InvocationResponse {
         }
     }
 
-    /// Whether a function still runs in the environment, which must not be used again.
+    /// Whether functions are still running in the environment, so that it must not be used again.
     #[must_use]
     pub fn leaves_functions_running(&self) -> bool {
         matches!(self, InvocationResponse::Ended { still_running, .. } if *still_running > 0)
@@ -78,13 +78,13 @@ impl fmt::Display for InvocationResponse {
                 if *still_running > 0 {
                     write!(
                         f,
-                        "; {still_running} plain functions still ran, so its environment ended too"
+                        "; {still_running} plain functions were still running, so the environment ended as well"
                     )?;
                 }
                 Ok(())
             }
             InvocationResponse::Refused { refusal } => {
-                write!(f, "the parent refused the runner: {refusal}")
+                write!(f, "the parent rejected the runner: {refusal}")
             }
             InvocationResponse::NotSynced { what } => {
                 write!(f, "the runner is of another build: {what}")

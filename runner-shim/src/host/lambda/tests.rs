@@ -28,20 +28,20 @@ fn read(event: &str) -> Result<FlameParent, EventError> {
 }
 
 #[test]
-fn an_event_is_this_json() {
+fn an_event_has_this_json() {
     let event = serde_json::to_string(&Event::new("flame1.x")).unwrap();
     assert_eq!(event, r#"{"FLAME_PARENT":"flame1.x","v":1}"#);
 }
 
 #[test]
-fn an_event_brings_its_flame_parent() {
+fn an_event_contains_its_flame_parent() {
     let parent = parent(HostKind::Lambda);
     let event = serde_json::to_string(&Event::new(parent.encode().unwrap())).unwrap();
     assert_eq!(read(&event), Ok(parent));
 }
 
 #[test]
-fn what_is_no_event_of_a_pool_is_refused_with_what_to_do() {
+fn an_event_that_no_pool_sent_is_refused_with_advice() {
     let others = [
         "null",
         "7",
@@ -67,7 +67,7 @@ fn what_is_no_event_of_a_pool_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn every_error_has_a_type_by_which_the_backend_knows_it() {
+fn every_error_has_a_type_that_the_backend_recognizes() {
     let errors = [
         EventError::NotOurs,
         EventError::Version { found: 2 },
@@ -89,7 +89,7 @@ fn debug_shows_no_flame_parent() {
 }
 
 #[test]
-fn answers_are_these_json() {
+fn responses_have_this_json() {
     let ended =
         InvocationResponse::Ended { reason: EndReason::Idle, code: 0, calls: 3, still_running: 0 };
     let left_running = InvocationResponse::Ended {
@@ -121,7 +121,7 @@ fn answers_are_these_json() {
 }
 
 #[test]
-fn an_environment_is_spent_only_when_a_function_still_runs_in_it() {
+fn an_environment_ends_only_if_a_function_is_still_running_in_it() {
     let ended = |still_running| InvocationResponse::Ended {
         reason: EndReason::Idle,
         code: 0,
@@ -136,7 +136,7 @@ fn an_environment_is_spent_only_when_a_function_still_runs_in_it() {
 }
 
 #[test]
-fn a_host_states_the_name_that_its_backend_knows_and_the_whole_time_that_is_left() {
+fn a_host_states_the_name_that_its_backend_knows_and_the_time_until_its_deadline() {
     let host = LambdaHost::new(RUNNER, wall_clock() + Duration::from_secs(900));
     assert_eq!(host.kind(), HostKind::Lambda);
     assert_eq!(host.instance(), "lambda-f-abababababababababababababababab");
@@ -146,7 +146,7 @@ fn a_host_states_the_name_that_its_backend_knows_and_the_whole_time_that_is_left
 }
 
 #[test]
-fn a_deadline_that_has_passed_leaves_nothing() {
+fn a_deadline_in_the_past_leaves_no_time() {
     let host = LambdaHost::new(RUNNER, SystemTime::UNIX_EPOCH);
     assert_eq!(host.expires_in(), Some(Duration::ZERO));
 }

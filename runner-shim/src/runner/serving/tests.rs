@@ -1,4 +1,4 @@
-//! Calls over a link in memory, from the parent's side of it.
+//! Calls over a link in memory, seen from the parent.
 
 use flame_link::{Driver, Link, LinkConfig, Sockets, in_memory};
 use flame_wire::body::BodyWriter;
@@ -7,7 +7,7 @@ use flame_wire::mux::{Payload, Side};
 
 use super::*;
 
-/// A parent that is never called.
+/// A parent that receives no calls.
 struct IgnoresAll;
 
 impl Handler for IgnoresAll {
@@ -15,7 +15,7 @@ impl Handler for IgnoresAll {
     fn control(&mut self, _: Message) {}
 }
 
-/// The calls of a runner, and the link that its parent has to it.
+/// A runner's calls, and the parent's link to the runner.
 fn runner(max_depth: u8) -> (Arc<Calls>, Link) {
     let (events, _) = mpsc::unbounded_channel();
     let calls = Calls::new(RunnerRef::from_bytes([7; 16]), max_depth, events);
@@ -35,7 +35,7 @@ fn header(depth: u8) -> CallHeader {
     CallHeader { depth, ..CallHeader::new(FunctionId(1)) }
 }
 
-/// What the runner says to a call with two channels, once it has let go of them.
+/// The runner's answer to a call with two channels, once it has closed them.
 async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
     let (mut stream, channels) = parent
         .open(2, None, |channels| {
@@ -60,7 +60,7 @@ async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
 }
 
 #[tokio::test]
-async fn a_refused_call_takes_its_channels_with_it() {
+async fn a_refused_call_closes_its_channels() {
     let (calls, parent) = runner(3);
     let unknown = refused(&parent, Some(header(0))).await;
     assert!(matches!(unknown, Failure::UnknownFunction { .. }), "{unknown:?}");
@@ -73,7 +73,7 @@ async fn a_refused_call_takes_its_channels_with_it() {
 }
 
 #[tokio::test]
-async fn a_depth_that_can_no_longer_be_counted_is_refused_under_the_highest_limit() {
+async fn a_depth_that_can_no_longer_be_counted_is_refused_even_under_the_highest_limit() {
     let (_, parent) = runner(u8::MAX);
     let deep = refused(&parent, Some(header(254))).await;
     assert!(matches!(deep, Failure::UnknownFunction { .. }), "{deep:?}");

@@ -1,4 +1,4 @@
-//! Lists, maps, variants and runs of bytes while their elements are asked for.
+//! Gives serde the elements of lists, maps, variants and byte lists.
 
 use serde::{
     Deserialize,
@@ -21,7 +21,7 @@ pub(super) struct ElementAccess<'a, 'de> {
 }
 
 impl ElementAccess<'_, '_> {
-    /// How many may still come. Each takes a byte at least: a length that lies takes no memory.
+    /// How many elements may follow. Each takes at least one byte, so a false length takes no memory.
     fn hint(&self) -> usize {
         usize::try_from(self.left).unwrap_or(usize::MAX).min(self.from.input.len())
     }
@@ -69,7 +69,7 @@ impl<'de> MapAccess<'de> for ElementAccess<'_, 'de> {
     }
 }
 
-/// A variant with content, as a map of one.
+/// A variant with content, written as a map with one entry.
 pub(super) struct VariantReader<'a, 'de>(pub(super) &'a mut Deserializer<'de>);
 
 impl<'de> EnumAccess<'de> for VariantReader<'_, 'de> {
@@ -117,7 +117,7 @@ impl<'de> VariantAccess<'de> for VariantReader<'_, 'de> {
     }
 }
 
-/// A `RawValue`, as the struct as which it was written.
+/// A `RawValue`, as the struct that was written.
 pub(super) struct RawValueAccess<'a, 'de> {
     pub(super) from: &'a mut Deserializer<'de>,
     pub(super) named: bool,
@@ -144,7 +144,7 @@ impl<'de> MapAccess<'de> for RawValueAccess<'_, 'de> {
     }
 }
 
-/// The `u8`s of a list, which were written as bytes.
+/// The elements of a list of `u8` that was written as bytes.
 pub(super) struct ByteListAccess<'de>(pub(super) std::slice::Iter<'de, u8>);
 
 impl<'de> SeqAccess<'de> for ByteListAccess<'de> {
@@ -166,7 +166,7 @@ impl<'de> SeqAccess<'de> for ByteListAccess<'de> {
     }
 }
 
-/// One of them.
+/// One element.
 struct ByteDeserializer(u8);
 
 impl<'de> serde::Deserializer<'de> for ByteDeserializer {

@@ -1,10 +1,10 @@
-//! The next piece of the [format](super::super::format), taken off a slice.
+//! Reads the next token of the [format](super::super::format) from a slice.
 
 use rmp::Marker;
 
 use super::super::format::{BYTE_LIST, EXTENSION, I128, RAW, SOME, U128, ValueError};
 
-/// A value without content, or the head of one that has some.
+/// A value without content, or the head of a value with content.
 pub(super) enum ValueToken<'de> {
     Nil,
     Bool(bool),
@@ -18,9 +18,9 @@ pub(super) enum ValueToken<'de> {
     Bytes(&'de [u8]),
     /// Its elements follow.
     List(u32),
-    /// Its keys and values follow, by turns.
+    /// Its keys and values follow in turn.
     Map(u32),
-    /// That many `Some`s around nil.
+    /// This many `Some`s around nil.
     Somes(u8),
     /// A list of `u8`s.
     ByteList(&'de [u8]),
@@ -30,7 +30,7 @@ pub(super) enum ValueToken<'de> {
     Extension(&'de [u8]),
 }
 
-/// Takes one off the front of `input`.
+/// Reads one token from the front of `input`.
 #[inline(always)]
 pub(super) fn take<'de>(input: &mut &'de [u8]) -> Result<ValueToken<'de>, ValueError> {
     let marker = Marker::from_u8(u8::from_be_bytes(array(input)?));
@@ -73,12 +73,14 @@ fn extension<'de>(input: &mut &'de [u8], marker: Marker) -> Result<ValueToken<'d
     let kind = i8::from_be_bytes(array(input)?);
     let content = slice(input, len)?;
     let number = || {
-        content.try_into().map_err(|_| ValueError::new("a number of 128 bits is not of 16 bytes"))
+        content
+            .try_into()
+            .map_err(|_| ValueError::new("a number of 128 bits does not have 16 bytes"))
     };
     Ok(match kind {
         SOME => match content {
             &[somes] => ValueToken::Somes(somes),
-            _ => return Err(ValueError::new("a count of `Some`s is not of one byte")),
+            _ => return Err(ValueError::new("a count of `Some`s does not have one byte")),
         },
         U128 => ValueToken::U128(u128::from_be_bytes(number()?)),
         I128 => ValueToken::I128(i128::from_be_bytes(number()?)),
@@ -105,7 +107,7 @@ fn len(input: &mut &[u8], marker: Marker) -> Result<u32, ValueError> {
         Marker::FixExt4 => 4,
         Marker::FixExt8 => 8,
         Marker::FixExt16 => 16,
-        _ => return Err(ValueError::new("a value begins with a byte that begins none")),
+        _ => return Err(ValueError::new("a value begins with an invalid byte")),
     })
 }
 

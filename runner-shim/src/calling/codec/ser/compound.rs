@@ -1,4 +1,4 @@
-//! Lists, maps and structs while their elements come in.
+//! Writes lists, maps and structs as serde passes their elements.
 
 use rmp::{Marker, encode};
 use serde::{
@@ -14,7 +14,7 @@ use super::{
     Serializer, byte, length,
 };
 
-/// What stands before elements, and says how many they are.
+/// The bytes before the elements, which say how many there are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Head {
     Array,
@@ -23,7 +23,7 @@ enum Head {
 }
 
 impl Head {
-    /// Its bytes for `len` elements, and how many they are.
+    /// The head for `len` elements, and its length in bytes.
     #[inline]
     fn of(self, len: usize) -> Result<([u8; 6], usize), ValueError> {
         let len = length(len)?;
@@ -47,15 +47,15 @@ impl Head {
     }
 }
 
-/// Elements behind a [`Head`], of which some number was announced.
+/// Elements after a [`Head`], of which a number may have been announced.
 struct ElementWriter<'a, 'o> {
     to: &'a mut Serializer<'o>,
-    /// Where the head stands, and where the elements begin.
+    /// Where the head begins, and where the elements begin.
     start: usize,
     body: usize,
     announced: Option<usize>,
     count: usize,
-    /// They are the content of a variant.
+    /// The elements are the content of a variant.
     variant: bool,
 }
 
@@ -71,7 +71,7 @@ impl<'a, 'o> ElementWriter<'a, 'o> {
         Ok(Self { to, start, body: start, announced, count: 0, variant })
     }
 
-    /// Writes the head, as it will be if the number that was announced is right.
+    /// Writes the head for the announced number of elements.
     #[inline]
     fn head(&mut self, head: Head) -> Result<(), ValueError> {
         head.append(self.to.out, self.announced.unwrap_or(0))?;
@@ -96,7 +96,7 @@ impl<'a, 'o> ElementWriter<'a, 'o> {
 /// A list or a tuple.
 pub(crate) struct ListSerializer<'a, 'o> {
     elements: ElementWriter<'a, 'o>,
-    /// None until the first element tells.
+    /// `None` until the first element.
     head: Option<Head>,
 }
 
@@ -127,7 +127,7 @@ impl<'a, 'o> ListSerializer<'a, 'o> {
         Ok(())
     }
 
-    /// Decides what the list is, at the first element or where a run turns out to be none.
+    /// Decides the kind of the list: at the first element, and when a byte list turns out to be none.
     fn is_in_byte_list<T: ?Sized>(&mut self) -> Result<bool, ValueError> {
         let head = if byte::is::<T>() { Head::ByteList } else { Head::Array };
         match self.head {
@@ -151,7 +151,7 @@ impl<'a, 'o> ListSerializer<'a, 'o> {
     fn finish(mut self) -> Result<(), ValueError> {
         let head = match self.head {
             Some(head) => head,
-            // Nothing came.
+            // There are no elements.
             None => {
                 self.elements.head(Head::Array)?;
                 Head::Array
@@ -161,14 +161,14 @@ impl<'a, 'o> ListSerializer<'a, 'o> {
     }
 }
 
-/// Writes `len` elements, of which [`byte::is`] holds, as a run.
+/// Writes `len` elements, for whose type [`byte::is`] is true, as a byte list.
 pub(super) fn byte_list<I>(out: &mut Vec<u8>, len: usize, elements: I) -> Result<(), ValueError>
 where
     I: Iterator<Item: Serialize>,
 {
     Head::ByteList.append(out, len)?;
     let body = out.len();
-    // Over a slice, this is a copy: the compiler sees that both lengths are known, and that no
+    // For a slice this becomes a copy: the compiler sees that both lengths are known, and that no
     // element fails.
     out.resize(body + len, 0);
     let mut written = 0;
@@ -183,16 +183,16 @@ where
     match failed {
         Some(error) => Err(error),
         None if written == len => Ok(()),
-        None => Err(ValueError::new(format_args!("{len} elements announced, {written} came"))),
+        None => Err(ValueError::new(format_args!("{len} elements were announced, {written} came"))),
     }
 }
 
 /// A map or a struct.
 pub(crate) struct MapSerializer<'a, 'o> {
     elements: ElementWriter<'a, 'o>,
-    /// A key has been written, and its value has not.
+    /// A key has been written, but not its value.
     key_pending: bool,
-    /// It is no map but a `RawValue`, of which only the text is written.
+    /// Set for a `RawValue`, of which only the text is written.
     raw: Option<ExtensionWriter>,
 }
 
@@ -239,12 +239,12 @@ impl<'a, 'o> MapSerializer<'a, 'o> {
                 raw.end(self.elements.to.out)?;
                 self.elements.end(Head::Map)
             }
-            Some(_) => Err(ValueError::new("a `RawValue` has one text")),
+            Some(_) => Err(ValueError::new("a `RawValue` must have one text")),
         }
     }
 }
 
-/// An extension whose length is known when it has been written.
+/// An extension whose length is known only after it was written.
 #[must_use]
 pub(super) struct ExtensionWriter {
     body: usize,

@@ -1,4 +1,4 @@
-//! Types as apps derive them, with values as they come.
+//! Types as apps derive them, with arbitrary values.
 
 use std::{
     borrow::Cow,
@@ -153,13 +153,13 @@ fn untagged() -> impl Strategy<Value = Untagged> {
     let leaf = prop_oneof![
         any::<i64>().prop_map(Untagged::Number),
         text().prop_map(Untagged::Text),
-        // An empty one may as well be an empty list of anything.
+        // An empty list could be a list of any type.
         prop::collection::vec(any::<u8>(), 1..40).prop_map(Untagged::Bytes),
         (internal(), any::<Option<Option<()>>>())
             .prop_map(|(internal, optional)| Untagged::Struct { internal, optional }),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
-        // One that holds nothing but small numbers is a list of bytes.
+        // A list of nothing but small numbers is a list of bytes.
         prop::collection::vec(inner, 1..4).prop_map(|mut many| {
             many.push(Untagged::Text(String::new()));
             Untagged::Many(many)
@@ -170,7 +170,7 @@ fn untagged() -> impl Strategy<Value = Untagged> {
 fn standard() -> impl Strategy<Value = Standard> {
     let scoped = any::<(std::net::Ipv6Addr, u16, u32)>()
         .prop_map(|(ip, port, scope)| SocketAddrV6::new(ip, port, 0, scope));
-    // An IPv6 address as text has a scope; its flow label has no place in one.
+    // The text form of an IPv6 address has a scope, but no flow label.
     let socket = prop_oneof![
         any::<std::net::SocketAddrV4>().prop_map(SocketAddr::V4),
         scoped.clone().prop_map(SocketAddr::V6),

@@ -1,4 +1,4 @@
-//! What a runner's driver does by itself.
+//! The part of the driver that sends the log.
 
 use flame_link::{Handler, Stream, in_memory};
 use flame_wire::mux::Message;
@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::*;
 use crate::log::RunnerLog;
 
-/// A parent that writes down how many records each message on the control stream stands for.
+/// A parent that records how many log records each message on the control stream stands for.
 struct CountsRecords(mpsc::UnboundedSender<usize>);
 
 impl Handler for CountsRecords {
@@ -23,7 +23,7 @@ impl Handler for CountsRecords {
     }
 }
 
-/// Nobody opens streams here.
+/// Receives nothing.
 struct IgnoresAll;
 
 impl Handler for IgnoresAll {
@@ -42,7 +42,7 @@ async fn records_that_the_link_has_no_room_for_are_counted() {
     let log = tracing_subscriber::registry().with(RunnerLog::new(records));
     let _log = tracing::subscriber::set_default(log);
     let text = "x".repeat(1000);
-    // Nothing moves on the link yet, which has room for 256 KiB.
+    // The link is not driven yet, and has room for 256 KiB.
     for _ in 0..1000 {
         tracing::info!("{text}");
         tokio::task::yield_now().await;
@@ -54,7 +54,7 @@ async fn records_that_the_link_has_no_room_for_are_counted() {
     let (mut logged, mut told) = (1000, 0);
     let all = async {
         while told < logged {
-            tracing::info!("one more, so that the log tells what it lost");
+            tracing::info!("one more, so that the log reports its loss");
             logged += 1;
             told += counted.recv().await.unwrap();
             while let Ok(more) = counted.try_recv() {

@@ -56,11 +56,11 @@ pub type DropNotice = fn(u64, &mut Vec<u8>);
 
 /// A log: its queue, and the thread that writes it.
 pub struct LogWriter {
-    shared: Arc<Shared>,
+    shared: Arc<LogShared>,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct LogShared {
+    state: Mutex<LogState>,
     /// The queue has something to write.
     filled: Condvar,
     /// A line was written.
@@ -70,7 +70,7 @@ struct Shared {
     notice: DropNotice,
 }
 
-struct State {
+struct LogState {
     queue: LineQueue<Line>,
     /// When a line was last written, or pushed into an empty queue.
     progress: Instant,
@@ -139,8 +139,8 @@ impl LogWriter {
     #[must_use]
     pub fn new(destination: Box<dyn Write + Send>, notice: DropNotice) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(State {
+            shared: Arc::new(LogShared {
+                state: Mutex::new(LogState {
                     queue: LineQueue::new(),
                     progress: now(),
                     destination: Some(destination),
@@ -169,7 +169,7 @@ impl LogWriter {
     }
 
     /// If no thread can be started, the lines stay queued, and the next push tries again.
-    fn start(&self, state: &mut State) {
+    fn start(&self, state: &mut LogState) {
         let shared = self.shared.clone();
         let (give, take) = std::sync::mpsc::channel();
         let run = move || {
@@ -228,8 +228,8 @@ impl LogWriter {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl LogShared {
+    fn lock(&self) -> MutexGuard<'_, LogState> {
         self.state.lock()
     }
 

@@ -198,7 +198,7 @@ proptest! {
         before in prop::collection::vec(any::<u8>(), 0..40),
     ) {
         let notes = [note(5, b"GNU\0", &before, 4), note(3, b"GNU\0", &id, 4)].concat();
-        let expected = BuildId::new(format!("gnu-{}", hex(&id)));
+        let expected = BuildId::new(format!("gnu-{}", Hex(&id)));
         prop_assert_eq!(parse(&with_notes(&notes, 4)), Some(expected));
     }
 }

@@ -48,11 +48,11 @@ impl Cache {
         };
         let failed = |source| SyncError::Folder { folder: folder.clone(), source };
         platform::make_private(&folder).map_err(failed)?;
-        let about = fs::metadata(&folder).map_err(failed)?;
-        if !about.is_dir() {
+        let metadata = fs::metadata(&folder).map_err(failed)?;
+        if !metadata.is_dir() {
             return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
-        let (owner, mode) = platform::owner_and_mode(&about);
+        let (owner, mode) = platform::owner_and_mode(&metadata);
         match exposure(owner, mode, user) {
             Some(why) => Err(SyncError::NotPrivate { folder, why, user }),
             None => Ok(Self { folder, user }),
@@ -133,10 +133,10 @@ impl Cache {
     /// The opened file, if it is the offered executable and other users can't change it.
     fn open_verified(&self, path: &Path, offer: &Offer) -> io::Result<Option<File>> {
         let mut file = File::open(path)?;
-        let about = file.metadata()?;
-        let (owner, mode) = platform::owner_and_mode(&about);
-        if !about.is_file()
-            || about.len() != offer.len
+        let metadata = file.metadata()?;
+        let (owner, mode) = platform::owner_and_mode(&metadata);
+        if !metadata.is_file()
+            || metadata.len() != offer.len
             || exposure(owner, mode, self.user).is_some()
         {
             return Ok(None);
@@ -271,8 +271,8 @@ mod platform {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)
     }
 
-    pub(super) fn owner_and_mode(about: &Metadata) -> (u32, u32) {
-        (about.uid(), about.mode())
+    pub(super) fn owner_and_mode(metadata: &Metadata) -> (u32, u32) {
+        (metadata.uid(), metadata.mode())
     }
 
     pub(super) fn create(path: &Path) -> io::Result<File> {

@@ -158,18 +158,18 @@ fn without_a_receiver_nothing_is_counted() {
 
 #[test]
 fn the_log_goes_to_the_current_runner_and_no_record_to_the_next_one() {
-    let outbound = LogSink::default();
-    with_default(Registry::default().with(RunnerLog::new(outbound.clone())), || {
+    let sink = LogSink::default();
+    with_default(Registry::default().with(RunnerLog::new(sink.clone())), || {
         info!(target: "app", "to nobody");
         let (first, mut records) = channel(1);
-        let attached = outbound.attach(first);
+        let attached = sink.attach(first);
         info!(target: "app", "to the first");
         info!(target: "app", "lost");
         drop(attached);
         info!(target: "app", "to nobody again");
         assert_eq!(texts(&drain(&mut records)), ["to the first"]);
         let (second, mut records) = channel(10);
-        let _attached = outbound.attach(second);
+        let _attached = sink.attach(second);
         info!(target: "app", "to the second");
         assert_eq!(texts(&drain(&mut records)), ["to the second"]);
     });

@@ -43,7 +43,7 @@ struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Write for Writes {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().push(bytes.to_vec());
+        self.0.lock().push(bytes.to_vec());
         Ok(bytes.len())
     }
 
@@ -61,7 +61,7 @@ async fn lines_are_written_in_order_and_each_in_one_write() {
         push(&lines, line.as_str());
     }
     lines.flush().await;
-    let writes = writes.0.lock().unwrap();
+    let writes = writes.0.lock();
     assert_eq!(writes.concat(), (all.join("\n") + "\n").as_bytes());
     assert!(writes.iter().all(|write| write.ends_with(b"\n") && write.len() <= MAX_WRITE));
 }
@@ -75,7 +75,7 @@ async fn a_line_longer_than_a_write_is_written_alone() {
         push(&lines, line);
     }
     lines.flush().await;
-    let writes = writes.0.lock().unwrap();
+    let writes = writes.0.lock();
     assert!(writes.contains(&format!("{long}\n").into_bytes()), "{:?}", writes.len());
 }
 

@@ -52,7 +52,7 @@ impl std::fmt::Debug for Connect {
 }
 
 /// What connecting led to.
-pub(super) enum DialOutcome {
+pub(super) enum ConnectOutcome {
     /// The parent has admitted the runner.
     Connected(Io),
     /// This process has to become its parent's executable.
@@ -60,7 +60,7 @@ pub(super) enum DialOutcome {
 }
 
 /// Why the runner stopped trying to connect.
-pub(super) enum DialError {
+pub(super) enum ConnectError {
     /// The parent rejected the runner.
     Refused(Refusal),
     /// The runner can't become the executable that its parent offers.
@@ -88,7 +88,7 @@ impl Dialler {
 
     /// Tries until the parent admits this runner, rejects it, or has sent its executable. The caller
     /// limits the time.
-    pub(super) async fn connect(&self) -> Result<DialOutcome, DialError> {
+    pub(super) async fn connect(&self) -> Result<ConnectOutcome, ConnectError> {
         let mut failures: u32 = 0;
         let (since, mut report_after) = (Instant::now(), FIRST_REPORT);
         loop {
@@ -109,7 +109,7 @@ impl Dialler {
         }
     }
 
-    async fn attempt(&self) -> Result<DialOutcome, AttemptError> {
+    async fn attempt(&self) -> Result<ConnectOutcome, AttemptError> {
         let io = match &self.connect {
             Connect::Dial { address, fingerprint } => {
                 dial(address, *fingerprint).await.map_err(retry)?
@@ -125,23 +125,23 @@ impl Dialler {
         match greet(io, &hello).await {
             Ok(Greeted::In(io, key)) => {
                 *self.resume_key() = Some(key);
-                Ok(DialOutcome::Connected(io))
+                Ok(ConnectOutcome::Connected(io))
             }
             Ok(Greeted::Offered(offered)) => self.sync(offered).await,
             Err(HelloError::Refused(refusal)) => {
-                Err(AttemptError::Final(DialError::Refused(refusal)))
+                Err(AttemptError::Final(ConnectError::Refused(refusal)))
             }
             Err(error) => Err(retry(error)),
         }
     }
 
-    async fn sync(&self, offered: Offered) -> Result<DialOutcome, AttemptError> {
+    async fn sync(&self, offered: Offered) -> Result<ConnectOutcome, AttemptError> {
         let _ = self.events.send(Event::CodeOffered);
         match self.sync.accept(offered).await {
-            Ok(synced) => Ok(DialOutcome::CodeSynced(synced)),
+            Ok(synced) => Ok(ConnectOutcome::CodeSynced(synced)),
             // The next attempt fetches it again.
             Err(error @ SyncError::Cut(_)) => Err(retry(error)),
-            Err(error) => Err(AttemptError::Final(DialError::NotSynced(error))),
+            Err(error) => Err(AttemptError::Final(ConnectError::NotSynced(error))),
         }
     }
 
@@ -160,7 +160,7 @@ fn print_not_connected(tried_for: Duration, error: &str) {
 }
 
 enum AttemptError {
-    Final(DialError),
+    Final(ConnectError),
     Retry(String),
 }
 

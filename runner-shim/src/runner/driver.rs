@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::dialling::{DialError, DialOutcome, Dialler};
+use super::dialling::{ConnectError, ConnectOutcome, Dialler};
 use super::serving::{CallHandler, Calls};
 use super::terminator::{Action, Event, Terminator};
 use super::{Ended, Runner, link_config};
@@ -108,11 +108,11 @@ impl RunnerDriver {
                     now(Some(Event::Signal(signal)))
                 }
                 outcome = &mut first, if self.link.is_none() => match outcome {
-                    Ok(DialOutcome::Connected(io)) => {
+                    Ok(ConnectOutcome::Connected(io)) => {
                         self.start_link(io, dialler.clone());
                         continue;
                     }
-                    Ok(DialOutcome::CodeSynced(synced)) => {
+                    Ok(ConnectOutcome::CodeSynced(synced)) => {
                         // A runner that was told to end must not become another program, which would
                         // not know of that.
                         self.handle_pending_events();
@@ -123,8 +123,8 @@ impl RunnerDriver {
                         self.synced = Some(synced);
                         continue;
                     }
-                    Err(DialError::Refused(refusal)) => return Ended::Refused(refusal),
-                    Err(DialError::NotSynced(error)) => return Ended::NotSynced(error),
+                    Err(ConnectError::Refused(refusal)) => return Ended::Refused(refusal),
+                    Err(ConnectError::NotSynced(error)) => return Ended::NotSynced(error),
                 },
                 () = sleep_until(due) => now(None),
             };
@@ -158,11 +158,11 @@ impl RunnerDriver {
             let dialler = dialler.clone();
             Box::pin(async move {
                 match dialler.connect().await {
-                    Ok(DialOutcome::Connected(io)) => Ok(io),
-                    Err(DialError::Refused(refusal)) => Err(refusal.to_string()),
-                    Err(DialError::NotSynced(error)) => Err(error.to_string()),
+                    Ok(ConnectOutcome::Connected(io)) => Ok(io),
+                    Err(ConnectError::Refused(refusal)) => Err(refusal.to_string()),
+                    Err(ConnectError::NotSynced(error)) => Err(error.to_string()),
                     // The link and its calls belong to this process, and would end with it.
-                    Ok(DialOutcome::CodeSynced(_)) => {
+                    Ok(ConnectOutcome::CodeSynced(_)) => {
                         Err("the parent is of another build now".to_owned())
                     }
                 }

@@ -1,6 +1,6 @@
 //! The part of the driver that sends the log.
 
-use flame_link::{Handler, Stream, in_memory};
+use flame_link::{Handler, LinkConfig, Stream, in_memory};
 use flame_wire::mux::Message;
 use tracing_subscriber::layer::SubscriberExt;
 

@@ -1,5 +1,6 @@
 //! Calls over a link in memory, seen from the parent.
 
+use bytes::Bytes;
 use flame_link::{Driver, Link, LinkConfig, Sockets, in_memory};
 use flame_wire::body::BodyWriter;
 use flame_wire::ids::FunctionId;

@@ -14,7 +14,7 @@ use std::{
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{crosses, kept::crosses_behind_everything};
+use super::{crosses, preserved::crosses_behind_everything};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum External {

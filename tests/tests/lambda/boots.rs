@@ -339,7 +339,7 @@ async fn flame_parent_stands_in_no_log_at_any_level() {
     let sent = |line: &str| line.contains("Lambda.Invoke") && line.contains("transmitting request");
     assert!(parents.lines().any(sent), "the SDK has logged the request");
     assert!(
-        runners.contains("an invocation is a runner"),
+        runners.contains("this invocation is a runner"),
         "it has logged at this level: {runners}"
     );
     // As text, and as the bytes of a payload. Every FLAME_PARENT begins so.

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::calling::table;
 use flame_runner_shim::context::{CallContext, process_depth};
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_runner_shim::runner::IdlePredicate;
-use flame_runner_shim::started::started;
 
 use self::role::Role;
 use self::states::States;
@@ -41,7 +41,7 @@ static IDLE_PREDICATE: Mutex<Option<IdlePredicate>> = Mutex::new(None);
 /// ```
 #[must_use]
 pub fn is_runner() -> bool {
-    started().is_runner()
+    boot_variables().is_runner()
 }
 
 /// Whether this process was started as a runner and does not serve yet. It can't start pools then.
@@ -189,7 +189,7 @@ impl App {
         let _listening = listening.map_err(AppError::Signals)?;
         reached::set();
         let result = main().await;
-        lines::log().flush().await;
+        log_writer::global().flush().await;
         result
     }
 

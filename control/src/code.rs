@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use flame_link::{ChunkSource, IncomingHello, UploadError};
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::code::{CodeHash, CodeHasher, MAX_CODE, Offer, OfferReply, target};
 use flame_wire::ids::BuildId;
 use tokio::sync::OnceCell;
@@ -70,7 +70,7 @@ impl Code {
                 OfferReply::Failed(why) => why.clone(),
                 _ => {
                     let took = started.elapsed();
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::info!(%runner, %build, ?took, "sent this executable to a runner of another build");
                     });
                     return;
@@ -85,7 +85,7 @@ impl Code {
             Err(_) => return,
         };
         let reason = why.clone();
-        lines::event(move || {
+        log_writer::event(move || {
             tracing::warn!(%runner, %build, reason, "a runner of another build can't execute this executable");
         });
         let _ = inbox.first.send(Err(TurnedAway::CodeSyncFailed(why))).await;

@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use flame_link::{HelloError, IncomingHello, Io, ServerKey, accept, in_memory};
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::hello::{NoCodeSync, Rejection};
 use flame_wire::ids::BuildId;
 use flame_wire::sync::{Mutex, MutexGuard};
@@ -162,7 +162,7 @@ impl Listener {
     ) -> Result<(), HelloError> {
         let runner = incoming.hello.runner;
         let reason = rejection.clone();
-        lines::event(move || tracing::warn!(%runner, %reason, "rejected a runner"));
+        log_writer::event(move || tracing::warn!(%runner, %reason, "rejected a runner"));
         if let Rejection::OtherBuild { .. } = rejection {
             // The runner has shown its token, so this is why its boot fails.
             let inbox = self.admission().inbox(runner);

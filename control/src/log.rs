@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::message::{Level, LogRecord};
 
@@ -36,10 +36,10 @@ macro_rules! event {
 /// An event of a runner's own log.
 pub(crate) fn forward(runner: RunnerRef, record: LogRecord) {
     let len = record.text.len() + record.target.len();
-    lines::log().push(len, move |stderr| {
+    log_writer::global().push(len, move |stderr| {
         let LogRecord { call, level, target, text, .. } = record;
         let call = call.map(CallId);
-        if !lines::has_subscriber() {
+        if !log_writer::has_subscriber() {
             return print(stderr, runner, call, &format!("{level:?} {target}: {text}"));
         }
         let call = call.map(tracing::field::display);
@@ -49,10 +49,10 @@ pub(crate) fn forward(runner: RunnerRef, record: LogRecord) {
 
 /// A line that a runner printed. `call` is known where it served just one.
 pub(crate) fn printed(line: OutputLine, call: Option<CallId>) {
-    lines::log().push(line.line.len(), move |stderr| {
+    log_writer::global().push(line.line.len(), move |stderr| {
         let OutputLine { runner, stream, line } = line;
         let line = printed::plain(&line);
-        if !lines::has_subscriber() {
+        if !log_writer::has_subscriber() {
             return print(stderr, runner, call, &line);
         }
         let printed = read(runner, stream, &line);

@@ -27,7 +27,7 @@ pub use state::{LimitsChange, Placement};
 pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
 
 use driver::Shared;
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use state::Event;
 
 /// A handle on a pool; cheap to clone. When the last one is dropped, the pool drains: calls under
@@ -126,7 +126,7 @@ impl Pool {
         self.shared().begin_drain(window);
         self.shared().drained().await;
         // What they printed last belongs in the log before the process ends.
-        lines::log().flush().await;
+        log_writer::global().flush().await;
     }
 
     /// Changes limits while the pool runs; not those of its burst backend. A lower `max` drains idle

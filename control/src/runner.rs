@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_link::{Driver, Handler, Io, Link, LinkEnd, SocketSource, Stream};
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_runner_shim::runner::link_config;
 use flame_wire::hello::Hello;
 use flame_wire::ids::RunnerRef;
@@ -185,7 +185,7 @@ async fn see_off(
         Err(_) => {
             let why = format!("its backend did not say within {LATE_BOOT:?} whether it made one");
             let said = why.clone();
-            lines::event(move || {
+            log_writer::event(move || {
                 tracing::error!(runner = %name, why = said, "an instance may be left over");
             });
             pool.tell(PoolEvent::StopFailed { runner: name, instance: String::new(), why });
@@ -393,7 +393,7 @@ async fn stop(pool: &Shared, name: RunnerRef, instance: &Instance, dead: Dead) {
         pause *= 2;
     }
     let (left, said) = (instance.clone(), why.clone());
-    lines::event(move || {
+    log_writer::event(move || {
         tracing::error!(runner = %name, instance = %left, why = said, "an instance could not be stopped");
     });
     pool.tell(PoolEvent::StopFailed { runner: name, instance: instance.id.clone(), why });
@@ -418,7 +418,7 @@ impl Handler for Ear {
     fn on_stream_opened(&mut self, stream: Stream, _: Message) {
         // Dropping it tells the runner that nobody takes it.
         let runner = self.name;
-        lines::event(move || {
+        log_writer::event(move || {
             tracing::warn!(%runner, ?stream, "a runner opened a stream by itself");
         });
     }
@@ -439,10 +439,10 @@ impl Handler for Ear {
                 self.seen.send_modify(|seen| seen.goodbye = true);
             }
             Ok(RunnerToParent::Log(record)) => log::forward(self.name, record),
-            Ok(_) => lines::event(move || {
+            Ok(_) => log_writer::event(move || {
                 tracing::warn!(%runner, "a runner said something unknown");
             }),
-            Err(error) => lines::event(move || {
+            Err(error) => log_writer::event(move || {
                 tracing::warn!(%runner, %error, "a runner said something unreadable");
             }),
         }
@@ -464,7 +464,7 @@ impl Handler for Ear {
             self.pool.handle(Event::RunnerDraining { runner });
         } else {
             let (name, end) = (self.name, end.clone());
-            lines::event(move || tracing::warn!(runner = %name, %end, "a runner was lost"));
+            log_writer::event(move || tracing::warn!(runner = %name, %end, "a runner was lost"));
             self.pool.handle(Event::RunnerLost { runner });
         }
     }
@@ -489,7 +489,7 @@ fn say(link: &Link, message: &ParentToRunner) {
             // A link that is over needs no telling.
             let _ = link.send_control(Tag::Control.into(), body.into());
         }
-        Err(error) => lines::event(move || {
+        Err(error) => log_writer::event(move || {
             tracing::error!(%error, "a message to a runner can't be written");
         }),
     }

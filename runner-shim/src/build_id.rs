@@ -1,31 +1,33 @@
-//! Which build of the app the running executable is.
+//! Identifies the build of the running executable.
 //!
 //! ```text
-//!   FLAME_BUILD_ID set? ──no──▶ GNU build id in the ELF? ──no──▶ hash of what is loaded
+//!   FLAME_BUILD_ID set? ──no──▶ GNU build id in the ELF file? ──no──▶ hash of the loaded parts
 //!          │ as it is                 │ gnu-<hex>                     │ file-<hex>
 //!          └──────────────────────────┴───────────────────────────────┴──▶ kept for the process
 //! ```
 //!
-//! Parent and runner compare it in the handshake, so that two builds whose types differ never talk
-//! to each other. The override is for images of one build for several architectures.
+//! Parent and runner compare their build ids in the handshake, so that two builds with different types
+//! never talk to each other. The override is for images of one build for several architectures.
 //!
 //! # Invariants
 //!
-//! * It is that of the *running* file, also when a rebuild has replaced it on disk meanwhile.
-//! * There is no default: an id that can't be found is an error, since two unknowns would match.
-//! * Whatever the file holds, reading it neither panics nor takes unbounded memory.
+//! * The id is that of the *running* file, even if a rebuild has replaced the file on disk.
+//! * There is no default: an id that can't be found is an error, because two unknown builds would
+//!   match.
+//! * Whatever the file contains, reading it neither panics nor takes unbounded memory.
 //!
 //! # Cost
 //!
-//! A process start pays for this once, see `content.rs` for figures. The GNU note takes some
-//! microseconds; linkers on `linux-gnu` write one by default (gcc asks for it), others can be told
-//! to with `-C link-arg=-Wl,--build-id`. Otherwise the hash takes 3 to 4 ms for 15 to 20 MB.
+//! Each process pays once, at its start; `content.rs` has figures. Reading the GNU note takes some
+//! microseconds. Linkers on `linux-gnu` write one by default (gcc asks for it); others do with
+//! `-C link-arg=-Wl,--build-id`. Otherwise the hash takes 3 to 4 ms for 15 to 20 MB.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::sync::OnceLock;
 
+use flame_wire::hex::Hex;
 use flame_wire::ids::BuildId;
 
 mod content;
@@ -33,10 +35,10 @@ mod elf;
 #[cfg(test)]
 mod tests;
 
-/// The variable that overrides the build id. Empty is as good as not set.
+/// The variable that overrides the build id. An empty value has no effect.
 pub const ENV: &str = "FLAME_BUILD_ID";
 
-/// Why the build id can't be told.
+/// Why the build id can't be determined.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildIdError {
@@ -45,14 +47,14 @@ pub enum BuildIdError {
     OverrideNotText,
     /// The executable can't be read.
     #[error(
-        "the running executable can't be read to tell its build: {0}; \
-         set FLAME_BUILD_ID to the same name on both ends of this build"
+        "the running executable can't be read to identify its build: {0}; \
+         set FLAME_BUILD_ID to the same name for parent and runners of this build"
     )]
     Unreadable(#[source] io::Error),
 }
 
-/// The build id of the running executable, found at the first call and kept. Blocks for as long as
-/// that takes.
+/// The build id of the running executable, determined at the first call and kept. Blocks while it
+/// reads the file.
 ///
 /// # Errors
 ///
@@ -62,38 +64,34 @@ pub fn build_id() -> Result<&'static BuildId, &'static BuildIdError> {
     FOUND.get_or_init(|| find(std::env::var_os(ENV), running_executable)).as_ref()
 }
 
-/// The build id that an executable's bytes carry in their GNU note, as text.
+/// The build id in the GNU note of an executable's bytes, as text.
 ///
 /// `None` for anything but a 64-bit little-endian ELF file with such a note.
 #[must_use]
 pub fn parse(executable: &[u8]) -> Option<BuildId> {
-    noted(&mut io::Cursor::new(executable))
+    from_gnu_note(&mut io::Cursor::new(executable))
 }
 
 fn find<R: Read + Seek>(
-    named: Option<OsString>,
+    name_override: Option<OsString>,
     open: impl FnOnce() -> io::Result<R>,
 ) -> Result<BuildId, BuildIdError> {
-    if let Some(name) = named.filter(|name| !name.is_empty()) {
+    if let Some(name) = name_override.filter(|name| !name.is_empty()) {
         return name.into_string().map(BuildId::new).map_err(|_| BuildIdError::OverrideNotText);
     }
     let mut file = open().map_err(BuildIdError::Unreadable)?;
-    if let Some(id) = noted(&mut file) {
+    if let Some(id) = from_gnu_note(&mut file) {
         return Ok(id);
     }
     let hash = content::hash(&mut file).map_err(BuildIdError::Unreadable)?;
-    Ok(BuildId::new(format!("file-{}", hex(&hash))))
+    Ok(BuildId::new(format!("file-{}", Hex(&hash))))
 }
 
-fn noted<R: Read + Seek>(file: &mut R) -> Option<BuildId> {
-    elf::build_id_note(file).map(|id| BuildId::new(format!("gnu-{}", hex(&id))))
+fn from_gnu_note<R: Read + Seek>(file: &mut R) -> Option<BuildId> {
+    elf::build_id_note(file).map(|id| BuildId::new(format!("gnu-{}", Hex(&id))))
 }
 
-/// The running inode. Its path may lead to another file by now, or to none.
+/// The running file. Its path may now lead to another file, or to none.
 fn running_executable() -> io::Result<File> {
     File::open("/proc/self/exe").or_else(|_| File::open(std::env::current_exe()?))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,39 +1,39 @@
-//! What both ends need to name a function, carry its arguments, run it and carry its result back.
+//! What parent and runner need to name a function, send its arguments, run it and return its result.
 //!
-//! An app marks functions with `#[remote]`. Each becomes an [`Entry`] in a table that the linker
-//! builds, and calling it gives a [`Work`]: a call not yet made. Awaited, a work runs in this
-//! process and never serializes. Given to a pool, it crosses:
+//! An app marks functions with `#[remote]`. Each becomes a [`FunctionEntry`] in a table that the linker
+//! builds, and calling it returns a [`Work`]: a call that has not been made yet. Awaited, a work runs
+//! in this process and never serializes. Given to a pool, it is sent to a runner:
 //!
 //! ```text
-//!   parent                                             runner
-//!   ------                                             ------
+//!   parent                                               runner
+//!   ------                                               ------
 //!   thumbnails(video, 5) -> Work
-//!     | Work::encode                                   table::find(function)
-//!     v                                                  | Entry::invoke(Arguments)
-//!   Encoded { function, body, ends, helds }  == link =>  v
-//!                                                      Invocation { invoked, ends }
-//!                                                        | poll the future or the stream
-//!   Reply::decode(body) -> T           <= link ==        v
-//!                                                      EncodedReply { body, held }
+//!     | Work::encode                                     table::find(function)
+//!     v                                                    | FunctionEntry::invoke(Arguments)
+//!   EncodedWork { function, body, .. }         == link =>  v
+//!                                                        PreparedCall { execution, channel_ends }
+//!                                                          | poll the future or the stream
+//!   ReplyDecoder::decode(body) -> T          <= link ==    v
+//!                                                        EncodedReply { body, held }
 //! ```
 //!
-//! Three kinds of values do not travel as plain serde data, and each has a side table that is
-//! filled while a value is encoded or decoded (`crossing.rs`): big bytes ([`Blob`]) travel
-//! beside the value, channel ends ([`Sender`], [`Receiver`]) become streams of the link, and held
-//! values ([`Held`]) stay where they are and cross as a name.
+//! Three kinds of values are not sent as plain serde data. Each has a side table, which is filled while
+//! a value is encoded and read while it is decoded (`side_tables.rs`). Large byte strings ([`Blob`])
+//! are sent next to the value. Channel ends ([`Sender`], [`Receiver`]) become streams of the link. Held
+//! values ([`Held`]) stay on their runner, and only an id is sent.
 //!
 //! Invariants:
-//! - Nothing here knows a socket, a pool or a clock. The link's driver moves what
-//!   [`Encoded`] and [`Invocation`] hand out.
-//! - Decoding never panics and takes no more memory than a small multiple of its input.
-//! - Only functions of the table can run: no code crosses, only names and arguments.
+//! - This module knows no socket, no pool and no clock. The link's driver moves what [`EncodedWork`] and
+//!   [`PreparedCall`] contain.
+//! - Decoding never panics, and takes no more memory than a small multiple of its input.
+//! - Only functions in the table can run: no code is sent, only ids and arguments.
 
 pub mod blob;
 pub mod channel;
 pub mod codec;
-pub(crate) mod crossing;
 pub mod held;
 pub mod invoke;
+pub(crate) mod side_tables;
 pub mod state;
 pub mod table;
 pub mod work;
@@ -42,24 +42,30 @@ pub mod work;
 mod tests;
 
 pub use blob::Blob;
-pub use channel::{ChannelEnd, ChannelError, Inlet, Outlet, Receiver, Sender, channel};
+pub use channel::{
+    ChannelEnd, ChannelError, InboundMessages, OutboundMessages, Receiver, Sender, channel,
+};
 pub use codec::{Argument, Codec, CodecError, Wire};
 pub use held::{Held, HeldGuard, HeldId, HeldSource, HeldStore, HeldValue, NotHere};
-pub use invoke::{Arguments, CallScope, EncodedReply, Invocation, Invoked};
+pub use invoke::{Arguments, CallScope, EncodedReply, Execution, PreparedCall};
 pub use state::State;
-pub use table::{Entry, Kind, Location, StateNeed, TableError};
-pub use work::{Encoded, Options, Reply, StreamWork, Timeout, Work};
+pub use table::{FunctionEntry, Kind, Location, StateNeed, TableError};
+pub use work::{CallOptions, EncodedWork, ReplyDecoder, StreamWork, Timeout, Work};
 
-/// What the expansion of `#[remote]` and `call!` names, beside `Work` and `StreamWork`. Not part of the public API.
+/// The names that the expansion of `#[remote]` and `call!` uses, in addition to `Work` and
+/// `StreamWork`. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
     pub use super::codec::{
-        Codec, CodecError, Given, Probe, Returned, ViaNone, ViaRemoteError, ViaWire, argument,
-        decoder::Decoder, encoder::Encoder,
+        ArgumentType, Codec, CodecError, ErrorChainResult, ResultProbe, ResultType, SerdeResult,
+        UnsupportedResult, argument, decoder::Decoder, encoder::Encoder,
     };
-    pub use super::invoke::{Arguments, Invocation, blocking, invoke, many, one, one_blocking};
-    pub use super::state::{App, Keeps, StateOf};
-    pub use super::table::{ENTRIES, Entry, Kind, Location, StateNeed};
+    pub use super::invoke::{
+        Arguments, PreparedCall, blocking, blocking_execution, future_execution, invoke,
+        stream_execution,
+    };
+    pub use super::state::{AppState, HasState, StateParameter};
+    pub use super::table::{ENTRIES, FunctionEntry, Kind, Location, StateNeed};
     pub use super::work::{Method, boxed_future, boxed_stream, stream_work, work};
     pub use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
     pub use linkme;

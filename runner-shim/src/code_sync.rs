@@ -1,26 +1,26 @@
-//! A runner of another build becomes its parent's executable.
+//! A runner of another build replaces itself with its parent's executable.
 //!
 //! ```text
-//! offer ─▶ for this host? ─▶ in the cache, whole? ──no──▶ fetch ─▶ draft ─▶ length, hash ─▶ rename
+//! offer ─▶ for this host? ─▶ complete in the cache? ──no──▶ fetch ─▶ draft ─▶ length, hash ─▶ rename
 //!                                   │ yes                                                     │
-//!                                   └──────────────▶ hash what was opened ─▶ exec it ◀────────┘
+//!                                   └──────────────▶ hash the open file ─▶ exec it ◀──────────┘
 //! ```
 //!
 //! The new program has the same process id, arguments and environment. FLAME_PARENT and the lifeline,
-//! which this one has taken out of its environment, are set again, with [`MARK_ENV`] beside them. It
-//! says hello as any runner.
+//! which this process has taken out of its environment, are set again, and [`MARK_ENV`] is added. The
+//! new program says hello like any runner.
 //!
 //! # Invariants
 //!
 //! * Only bytes whose hash came from the parent with the pinned key are executed, and they are
 //!   hashed through the very file descriptor that is executed.
-//! * A boot syncs at most once: the mark names it, so that a runner's own children may sync again.
-//! * What has an executable's name was whole when it got it; what fails is told to the parent.
+//! * A boot syncs at most once. The mark names the runner, so a runner's own children may sync again.
+//! * A file gets an executable's name only when it is complete; failures are reported to the parent.
 //!
 //! # Limits
 //!
-//! What `main` did before `App::run` is done again by the new program. A signal that comes in the
-//! very moment of the exec may be lost.
+//! The new program repeats what `main` did before `App::run`. A signal that arrives at the very
+//! moment of the exec may be lost.
 
 use std::ffi::OsString;
 use std::io;
@@ -37,69 +37,69 @@ mod cache;
 #[cfg(unix)]
 mod tests;
 
-use crate::started::started;
+use crate::boot_variables::boot_variables;
 use cache::{Cache, Executable};
 
-/// The variable that names the folder for fetched executables. Default: a folder of the user's own,
-/// `flame-code-<user id>`, among the temporary ones.
+/// The variable with the folder for fetched executables. Default: a folder of the user's own,
+/// `flame-code-<user id>`, in the temporary folder.
 pub const FOLDER_ENV: &str = "FLAME_CODE_DIR";
-/// The variable that says that a runner was made by a sync: `<hash>/<runner>`.
+/// The variable that marks a runner as made by a sync: `<hash>/<runner>`.
 pub const MARK_ENV: &str = "FLAME_SYNCED";
-/// Exit code: the runner was to become its parent's executable, and could not; see its message.
-pub const EXIT_NOT_SYNCED: i32 = 85;
 
-/// How often, and after which pause, an executable is tried that somebody has open for writing: a
-/// child that is just being started may have inherited the descriptor.
-const BUSY_TRIES: u32 = 20;
+/// The number of attempts to execute a file that is open for writing elsewhere, and the pause between
+/// them: a child that is just being started may have inherited the descriptor.
+const BUSY_ATTEMPTS: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(25);
 
 /// Why a runner can't become its parent's executable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The parent's executable is for other machines.
+    /// The parent's executable is for another kind of machine.
     #[error(
         "the parent's executable is for {theirs}, this runner is on {ours}: run both on the same \
          kind of machine, or deploy one build for each with the same FLAME_BUILD_ID"
     )]
     OtherTarget {
-        /// What the runner is on.
+        /// The runner's target.
         ours: String,
-        /// What the executable is for.
+        /// The executable's target.
         theirs: String,
     },
     /// The executable is too large.
-    #[error("the parent's executable has {len} bytes, at most {MAX_CODE} are taken: strip it")]
+    #[error("the parent's executable has {len} bytes, and the limit is {MAX_CODE}: strip it")]
     TooLarge {
         /// Its length, in bytes.
         len: u64,
     },
-    /// It was offered where that can't help.
+    /// A runner on this kind of host can't replace its executable.
     #[error("a runner of kind {0} can't become another program")]
     Host(HostKind),
-    /// It was offered again to a runner that has become it.
-    #[error("this runner has fetched its parent's executable already")]
-    Again,
-    /// The folder can't be made, or not be read.
+    /// The executable was offered again to a runner that has already become it.
     #[error(
-        "the folder {} for fetched executables can't be used: {source}; name one that can be \
-         written by FLAME_CODE_DIR", folder.display()
+        "this runner has already become its parent's executable, and is of another build again"
+    )]
+    Again,
+    /// The folder can't be created or read.
+    #[error(
+        "the folder {} for fetched executables can't be used: {source}; set FLAME_CODE_DIR to a \
+         folder that can be written", folder.display()
     )]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// Others could put an executable into the folder.
+    /// Other users could put an executable into the folder.
     #[error(
-        "the folder {} for fetched executables {why}: name one by FLAME_CODE_DIR that belongs to \
-         this user (id {user}) and that only he may write (mode 0700)", folder.display()
+        "the folder {} for fetched executables {why}: set FLAME_CODE_DIR to a folder that belongs to \
+         this user (id {user}) and that only this user can write (mode 0700)", folder.display()
     )]
     NotPrivate {
         /// The folder.
         folder: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the folder.
         why: String,
         /// The user that the runner runs as.
         user: u32,
@@ -107,20 +107,20 @@ pub enum SyncError {
     /// The executable can't be written.
     #[error(
         "the parent's executable ({len} bytes) can't be written into {}: {source}; make room \
-         there, or name a folder that can be written by FLAME_CODE_DIR", folder.display()
+         there, or set FLAME_CODE_DIR to a folder that can be written", folder.display()
     )]
     Write {
         /// The folder.
         folder: PathBuf,
         /// Its length, in bytes.
         len: u64,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// What came, or what was written, is not what was offered.
+    /// The received or written bytes are not those that were offered.
     #[error(
-        "what is in {} is not the executable that was offered, {len} bytes with the SHA-256 \
-         {hash}: it was altered on its way, or its disk is broken; nothing of it is kept",
+        "the file written to {} is not the executable that was offered, {len} bytes with the SHA-256 \
+         {hash}: it was altered on its way, or the disk is faulty; the file is not kept",
         folder.display()
     )]
     Altered {
@@ -131,19 +131,19 @@ pub enum SyncError {
         /// The hash that was offered.
         hash: CodeHash,
     },
-    /// The system does not execute it.
+    /// The system refuses to execute it.
     #[error(
-        "{} can't be executed: {source}; {} (FLAME_CODE_DIR names another folder)",
+        "{} can't be executed: {source}; {} (FLAME_CODE_DIR sets another folder)",
         file.display(), exec_advice(source)
     )]
     Exec {
         /// The executable.
         file: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// The connection broke on the way. The runner dials again.
-    #[error("the connection broke while the parent's executable was fetched: {0}")]
+    /// The connection broke during the transfer. The runner connects again.
+    #[error("the connection broke while the parent's executable was being fetched: {0}")]
     Cut(#[source] HelloError),
 }
 
@@ -151,18 +151,18 @@ fn exec_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "is its folder on a file system that is mounted noexec?",
         io::ErrorKind::NotFound => {
-            "the loader that it was linked for is not here: parent and runner need the same C \
-             library, or a parent that is linked statically"
+            "the dynamic loader that it needs is not on this machine: parent and runner need the same \
+             C library, or the parent has to be linked statically"
         }
         _ => "parent and runner need the same architecture and the same C library",
     }
 }
 
-/// How a runner may become its parent's executable.
+/// Whether and how this runner may become its parent's executable.
 #[derive(Debug, Clone)]
 pub(crate) struct CodeSync {
     runner: RunnerRef,
-    /// Why it may not.
+    /// Why it can't.
     unable: Option<Unable>,
     folder: Option<OsString>,
 }
@@ -174,28 +174,31 @@ enum Unable {
 }
 
 impl CodeSync {
-    /// As the environment has it.
+    /// As the environment says.
     pub(crate) fn of(runner: RunnerRef, host: HostKind) -> Self {
-        let mark = started().mark().and_then(|mark| mark.to_str());
+        let mark = boot_variables().synced_mark().and_then(|mark| mark.to_str());
         let folder = std::env::var_os(FOLDER_ENV).filter(|folder| !folder.is_empty());
         Self { runner, unable: unable(runner, host, mark), folder }
     }
 
-    /// Whether this process has been made by a sync for this boot.
+    /// Whether this process was made by a sync during this boot.
     pub(crate) fn is_done(&self) -> bool {
         self.unable == Some(Unable::Again)
     }
 
-    /// Has the executable that was offered in the cache; what is to be done with it comes next.
-    /// The parent is told of it, and of failures. A future that is dropped removes its draft; a
-    /// process that is killed leaves it to a later sync.
-    pub(crate) async fn accept(&self, mut offered: CodeDownload) -> Result<Synced, SyncError> {
-        match self.have(&mut offered).await {
+    /// Puts the offered executable into the cache. The caller executes it next. The parent is told of
+    /// success and failure. Dropping the future removes the draft; a process that is killed leaves its
+    /// draft to a later sync.
+    pub(crate) async fn accept(
+        &self,
+        mut offered: CodeDownload,
+    ) -> Result<SyncedExecutable, SyncError> {
+        match self.ensure(&mut offered).await {
             Ok(executable) => {
-                // The parent loses nothing but a line of its log.
+                // If this fails, only a line in the parent's log is missing.
                 let _ = offered.confirm().await;
                 let mark = format!("{}/{}", executable.hash(), self.runner);
-                Ok(Synced { executable, mark, offered })
+                Ok(SyncedExecutable { executable, mark, offered })
             }
             Err(error @ SyncError::Cut(_)) => Err(error),
             Err(error) => {
@@ -205,23 +208,23 @@ impl CodeSync {
         }
     }
 
-    async fn have(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
+    async fn ensure(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
         match self.unable {
             Some(Unable::Host(host)) => return Err(SyncError::Host(host)),
             Some(Unable::Again) => return Err(SyncError::Again),
             None => {}
         }
         let offer = offered.offer().clone();
-        fits(&offer)?;
+        check_offer(&offer)?;
         let folder = self.folder.clone();
         let cache = blocking(move || Cache::open(folder)).await?;
         let (at, wanted) = (cache.clone(), offer.clone());
         if let Some(executable) = blocking(move || at.find(&wanted)).await? {
             return Ok(executable);
         }
-        tracing::info!(build = %offer.build, bytes = offer.len, "fetches its parent's executable");
+        tracing::info!(build = %offer.build, bytes = offer.len, "fetching the parent's executable");
         let at = cache.clone();
-        let (mut draft, _scrap) = blocking(move || at.draft(&offer)).await?;
+        let (mut draft, _draft_guard) = blocking(move || at.draft(&offer)).await?;
         offered.request().await.map_err(SyncError::Cut)?;
         while let Some(chunk) = offered.next_chunk().await.map_err(SyncError::Cut)? {
             draft = blocking(move || draft.add(&chunk)).await?;
@@ -235,26 +238,26 @@ impl CodeSync {
     }
 }
 
-/// What this process is to become.
+/// The executable that this process is about to become.
 #[derive(Debug)]
-pub struct Synced {
+pub struct SyncedExecutable {
     executable: Executable,
     mark: String,
-    /// Closed by the kernel when this process is another; open to say that it can't be.
+    /// Exec closes this connection. Until then it can report a failure.
     offered: CodeDownload,
 }
 
-impl Synced {
-    /// Becomes it; returns only where that fails. Everything of this process ends at once: what it
-    /// has buffered is written out before.
+impl SyncedExecutable {
+    /// Becomes the executable; returns only on failure. Everything in this process ends at once, so
+    /// its buffered output is flushed first.
     pub(crate) async fn exec(self) -> SyncError {
         crate::host::flush_stdio();
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             let error = self.executable.exec(&self.mark);
             let busy = error.kind() == io::ErrorKind::ExecutableFileBusy;
-            tries += 1;
-            if !busy || tries == BUSY_TRIES {
+            attempts += 1;
+            if !busy || attempts == BUSY_ATTEMPTS {
                 let file = self.executable.path().to_owned();
                 let error = SyncError::Exec { file, source: error };
                 self.offered.fail(&error.to_string()).await;
@@ -265,19 +268,19 @@ impl Synced {
     }
 }
 
-/// Whether a runner can't sync.
+/// Why a runner can't sync, if it can't.
 fn unable(runner: RunnerRef, host: HostKind, mark: Option<&str>) -> Option<Unable> {
     match host {
         HostKind::Process | HostKind::Ecs => {}
         host => return Some(Unable::Host(host)),
     }
-    // One that names another runner is of another boot.
+    // A mark with another runner is from another boot.
     let (_, made) = mark?.rsplit_once('/')?;
     (made == runner.to_string()).then_some(Unable::Again)
 }
 
-/// Whether the offer is for this host.
-fn fits(offer: &Offer) -> Result<(), SyncError> {
+/// Checks that the offer is for this host.
+fn check_offer(offer: &Offer) -> Result<(), SyncError> {
     let ours = code::target();
     if offer.target != ours {
         return Err(SyncError::OtherTarget { ours, theirs: offer.target.clone() });
@@ -293,7 +296,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, SyncError> {
     match tokio::task::spawn_blocking(step).await {
         Ok(done) => done,
-        // It panicked, or the runtime ends: either way this was not done.
+        // The step panicked, or the runtime is shutting down.
         Err(error) => Err(SyncError::Cut(HelloError::Io(io::Error::other(error)))),
     }
 }

@@ -1,4 +1,4 @@
-//! What a function can know of the call that it serves.
+//! What a function can ask about the call that it serves.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
@@ -6,61 +6,61 @@ use std::time::Instant;
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::trace::TraceContext;
 
-use crate::started::started;
+use crate::boot_variables::boot_variables;
 
 tokio::task_local! {
     static CALL: CallContext;
 }
 
-/// That of the runner that serves here; 0 until one does.
+/// The depth of the runner in this process; 0 until there is one.
 static DEPTH: AtomicU8 = AtomicU8::new(0);
 
-/// How many parents are above this process; 0 in one that is no runner. A runner has its depth from
-/// its very start, and not only once it serves.
+/// The number of parents above this process; 0 in a process that is not a runner. A runner knows its
+/// depth from its very start, before it serves.
 #[must_use]
 pub fn process_depth() -> u8 {
     match DEPTH.load(Ordering::Relaxed) {
-        0 => started().depth(),
+        0 => boot_variables().depth(),
         depth => depth,
     }
 }
 
-/// This process is a runner, so many parents deep. One that is a runner more than once may be at a
+/// Declares this process a runner at this depth. A process that is several runners in turn may have a
 /// different depth each time.
 pub fn set_process_depth(depth: u8) {
     DEPTH.store(depth, Ordering::Relaxed);
 }
 
-/// The call that the present task, or blocking thread, serves.
+/// The call that the current task or blocking thread serves.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct CallContext {
-    /// The call, unique on its runner.
+    /// The call's id, unique on its runner.
     pub call: CallId,
     /// The runner.
     pub runner: RunnerRef,
-    /// How many calls this one is nested in.
+    /// The number of calls that this call is nested in.
     pub depth: u8,
-    /// How deep calls may nest.
+    /// How deeply calls may nest.
     pub max_depth: u8,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
-    /// The trace, and in it the span of this call; calls made from here are below it.
+    /// The trace, and this call's span in it; calls made from here belong under that span.
     pub trace: Option<TraceContext>,
 }
 
 impl CallContext {
-    /// The call being served here; `None` outside of one, and in tasks that the function spawned.
+    /// The call being served here; `None` outside of a call, and in tasks that a function spawned.
     #[must_use]
     pub fn current() -> Option<CallContext> {
         CALL.try_with(|context| *context).ok()
     }
 
-    pub(crate) async fn around<F: Future>(self, function: F) -> F::Output {
+    pub(crate) async fn scope<F: Future>(self, function: F) -> F::Output {
         CALL.scope(self, function).await
     }
 
-    pub(crate) fn around_blocking<T>(self, function: impl FnOnce() -> T) -> T {
+    pub(crate) fn sync_scope<T>(self, function: impl FnOnce() -> T) -> T {
         CALL.sync_scope(self, function)
     }
 }

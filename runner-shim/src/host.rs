@@ -1,7 +1,7 @@
-//! Where a runner lives, and how that place is left.
+//! Where a runner lives, and how it shuts down there.
 //!
-//! The runner itself is the same everywhere; a [`Host`] says what differs: the name of the instance
-//! in the hello, how long the platform lets it live, and how it is shut down.
+//! The runner itself is the same everywhere. A [`Host`] supplies the differences: the instance name in
+//! the hello, the time that the platform lets the instance live, and the way to shut it down.
 
 use std::time::Duration;
 
@@ -16,47 +16,47 @@ pub mod lambda;
 #[cfg(test)]
 mod tests;
 
-/// The variable that makes a process a runner without FLAME_PARENT in its environment: its platform
-/// hands it one after the other. It is set where the runners are deployed, never guessed: a process
-/// on the same platform may be a parent.
+/// The variable that makes a process a runner that gets its FLAME_PARENT later, from its platform: one
+/// for each runner that it becomes. It is set where the runners are deployed, and never guessed,
+/// because a process on the same platform may be a parent.
 pub const RUNNER_ENV: &str = "FLAME_RUNNER";
-/// What [`RUNNER_ENV`] says on a Lambda function whose invocations are runners.
+/// The value of [`RUNNER_ENV`] on a Lambda function whose invocations are runners.
 pub const RUNNER_ON_LAMBDA: &str = "lambda";
 
-/// How long standard output and error may take to be written out before the process ends. Whoever
-/// reads the other end of the pipe may have stopped to.
+/// How long flushing standard output and error may take before the process exits. The reader of the
+/// pipe may have stopped reading.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// The place a runner runs in.
+/// The place where a runner lives.
 pub trait Host: Send + Sync {
-    /// Which kind of place this is.
+    /// The kind of host.
     fn kind(&self) -> HostKind;
 
-    /// What the backend calls this instance: `pid-1234`, a task ARN, a request id. It must be the
-    /// same text by which the backend knows it.
+    /// The backend's name for this instance: `pid-1234`, a task ARN, a request id. It must be exactly
+    /// the text by which the backend knows the instance.
     fn instance(&self) -> String;
 
-    /// How long the platform will let the instance live, counted from now and without a margin.
-    /// Default: `None`, no limit.
+    /// How long the platform lets the instance live, from now and without a margin. Default: `None`, no
+    /// limit.
     fn expires_in(&self) -> Option<Duration> {
         None
     }
 
-    /// How long after a signal that asks the process to end the platform kills it, without a margin.
-    /// Default: `None`, it does not.
+    /// The time between a signal that asks the process to end and the platform's kill, without a
+    /// margin. Default: `None`, no kill.
     fn kills_after(&self) -> Option<Duration> {
         None
     }
 
     /// Whether the process serves another runner after this one, as a Lambda environment does. Then
-    /// the runner ends all that it has started before it returns. Default: `false`, the process
-    /// ends with it.
+    /// the runner ends everything that it has started before it returns. Default: `false`, the process
+    /// exits with the runner.
     fn is_reused(&self) -> bool {
         false
     }
 
-    /// Ends the instance. Called once, as the runner's last act; for a host that is a process of
-    /// its own the future never completes.
+    /// Ends the instance. Called once, as the runner's last act. If the host is a process of its own,
+    /// the future never completes.
     fn shutdown(&self, reason: EndReason, code: i32) -> BoxFuture<'static, ()>;
 }
 
@@ -70,33 +70,33 @@ impl Host for ProcessHost {
     }
 
     fn instance(&self) -> String {
-        instance_of_pid(std::process::id())
+        process_instance_name(std::process::id())
     }
 
-    /// Writes out standard output and error, for one second at most, and leaves the process.
+    /// Flushes standard output and error, for one second at most, and exits the process.
     fn shutdown(&self, reason: EndReason, code: i32) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            tracing::debug!(?reason, code, "the runner's process ends");
+            tracing::debug!(?reason, code, "the runner's process exits");
             flush_stdio();
             std::process::exit(code)
         })
     }
 }
 
-/// The instance name of a process, as [`ProcessHost`] states it and the process backend expects it.
+/// The instance name of a process, used by [`ProcessHost`] and by the process backend.
 #[must_use]
-pub fn instance_of_pid(pid: u32) -> String {
+pub fn process_instance_name(pid: u32) -> String {
     format!("pid-{pid}")
 }
 
-/// A runner inside the parent's own process: there is nothing to shut down.
+/// A runner inside the parent's process: there is nothing to shut down.
 #[derive(Clone, Debug)]
 pub struct LocalHost {
     instance: String,
 }
 
 impl LocalHost {
-    /// A host whose instance has this name.
+    /// A host with this instance name.
     #[must_use]
     pub fn new(instance: impl Into<String>) -> Self {
         Self { instance: instance.into() }
@@ -120,17 +120,17 @@ impl Host for LocalHost {
 
 /// The signals that ask a process to end: SIGTERM and SIGINT.
 ///
-/// From the first [`Signals::listen`] on, the process no longer ends by itself on either.
+/// After the first [`TerminationSignals::listen`] these signals no longer end the process.
 #[cfg(unix)]
 #[derive(Debug)]
-pub struct Signals {
+pub struct TerminationSignals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl Signals {
-    /// Starts to listen.
+impl TerminationSignals {
+    /// Starts listening.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Signals {
         })
     }
 
-    /// The number of the next signal. Several of one kind that come at once may be seen as one.
+    /// The number of the next signal. Several signals of one kind may be reported as one.
     ///
     /// # Cancel safety
     ///
@@ -157,19 +157,19 @@ impl Signals {
         tokio::select! {
             Some(()) = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
             Some(()) = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            // Neither stream ends while the runtime stands.
+            // Neither stream ends while the runtime exists.
             else => std::future::pending().await,
         }
     }
 }
 
-/// Flushes on a thread of its own: a full pipe that nobody reads blocks without end, and a runner
-/// must be able to go all the same.
+/// Flushes on a thread of its own: a full pipe that nobody reads blocks forever, and must not keep a
+/// runner from exiting.
 pub(crate) fn flush_stdio() {
     use std::io::Write;
     let (done, flushed) = std::sync::mpsc::channel();
     let flusher = std::thread::Builder::new().name("flame-flush".to_owned()).spawn(move || {
-        // The process ends next: there is nobody left to tell of a failed write.
+        // The process exits next, so a failed write can't be reported.
         let _ = std::io::stdout().flush();
         let _ = std::io::stderr().flush();
         let _ = done.send(());

@@ -1,31 +1,42 @@
-//! The runner's side of flame-aws, and what both sides need to name and run functions.
+//! The runner's side of flame-aws, and what both sides need to name and run remote functions.
 //!
-//! An app does not use this crate by itself: `flame-aws` does, and re-exports what an app needs.
+//! Apps depend on `flame-aws`, which re-exports what they need from here.
 //!
-//! - [`calling`]: remote functions, works, channels, held values.
-//! - [`runner`]: one runner's life; [`terminator`] decides it, [`host`] ends it.
-//! - [`code_sync`]: a runner of another build becomes its parent's executable.
-//! - [`started`]: the variables that make a process a runner, taken out of its environment.
-//! - [`build_id`], [`lifeline`], [`log`], [`panics`]: what makes a copy of the app a good child.
-//! - [`lines`]: what is written to standard error, or to the app's subscriber, by a thread of its own.
+//! ```text
+//!  before main   boot_variables   takes FLAME_PARENT and its siblings out of the environment
+//!                lifeline         ties a child process to its parent
+//!       │
+//!       ▼
+//!  runner        dialling         connects to the parent; code_sync replaces the executable
+//!                serving          runs each call as one task
+//!                terminator       decides when the runner ends (pure)
+//!       │
+//!       ├──▶ calling   the table of functions, works, values, channels, held values
+//!       │    context   what a function can ask about its call
+//!       │    panics    turns a function's panic into an error for the caller
+//!       │    pump      joins a channel to its stream of the link, on either side
+//!       │
+//!       ├──▶ host      where the runner lives: a process, an ECS task, a Lambda invocation
+//!       │
+//!       └──▶ log         sends the runner's `tracing` events to the parent
+//!            log_writer  writes lines to standard error from a thread of its own
+//! ```
+//!
+//! [`calling`], [`pump`] and [`log_writer`] are also used by the parent, and [`build_id`] by both to
+//! compare their builds.
 
+pub mod boot_variables;
 pub mod build_id;
 pub mod calling;
 pub mod code_sync;
 pub mod context;
-mod dialling;
-mod holds;
+pub mod exit_code;
 pub mod host;
 pub mod lifeline;
-pub mod lines;
 pub mod log;
+pub mod log_writer;
 pub mod panics;
 pub mod pump;
 pub mod runner;
-mod serving;
-pub mod started;
-mod starvation;
-mod tails;
-pub mod terminator;
 
-pub use dialling::Connect;
+pub use runner::Connect;

@@ -1,20 +1,21 @@
-//! A runner's `tracing` events on their way to the parent's log.
+//! Sends a runner's `tracing` events to its parent's log.
 //!
 //! ```text
-//!   tracing event ─▶ RunnerLog: level, call id, text ─▶ Sink ── try_send ──▶ bounded channel ──▶ link
-//!                                                        full: count it, and say so in the next
+//!   tracing event ─▶ RunnerLog: level, call id, text ─▶ LogSink ─ try_send ─▶ bounded channel ─▶ link
+//!                                                        full: counted, and reported with the next record
 //! ```
 //!
 //! # Invariants
 //!
-//! * Logging never waits: a record that finds no room is dropped and counted, and the count is in
-//!   the log as soon as there is room again.
+//! * Logging never waits: a record that finds no room is dropped and counted, and the count is logged
+//!   as soon as there is room again.
 //! * No feedback: what the link and this crate log about their own work (DEBUG and below) is not
-//!   sent over that link, and an event that arises while another is being written down is dropped.
-//! * A record is bounded: an event that writes without end costs one record's length.
+//!   sent over that link, and an event that is emitted while another is being recorded is dropped.
+//! * A record is bounded: an event whose value writes without end costs one record of the maximum
+//!   length.
 //!
 //! A call's events are those of its own task or blocking thread: see [`CallContext`]. An event of a
-//! task that the function has spawned carries no call.
+//! task that the function has spawned has no call id.
 
 use std::cell::Cell;
 
@@ -24,7 +25,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use self::text::Text;
+use self::text::EventText;
 use crate::context::CallContext;
 
 mod sink;
@@ -32,14 +33,14 @@ mod sink;
 mod tests;
 mod text;
 
-pub use sink::{Attached, Sink};
+pub use sink::{LogSink, LogSinkGuard};
 
-/// The variable that sets the lowest level that is sent: `error`, `warn`, `info`, `debug`, `trace`
-/// or `off`. Default: `info`.
+/// The variable that sets the lowest level that is sent: `error`, `warn`, `info`, `debug`, `trace` or
+/// `off`. Default: `info`.
 pub const ENV: &str = "FLAME_LOG";
 
-/// Crates whose DEBUG and TRACE events come from sending, records included.
-const SENDERS: [&str; 9] = [
+/// Crates that log at DEBUG and TRACE while they send records.
+const TRANSPORT_CRATES: [&str; 9] = [
     "flame_link",
     "flame_runner_shim",
     "flame_wire",
@@ -51,67 +52,66 @@ const SENDERS: [&str; 9] = [
     "tungstenite",
 ];
 
-/// What is not a level, in [`ENV`].
+/// The value of [`ENV`] is not a level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("FLAME_LOG={0:?} is no level; use error, warn, info, debug, trace or off")]
-pub struct BadLevel(String);
+#[error("FLAME_LOG={0:?} is not a level; use error, warn, info, debug, trace or off")]
+pub struct LogLevelError(String);
 
-/// The level that [`ENV`] asks for.
+/// The level that [`ENV`] sets.
 ///
 /// # Errors
 ///
-/// [`BadLevel`] names what to write instead.
-pub fn level_from_env() -> Result<LevelFilter, BadLevel> {
+/// [`LogLevelError`] names the valid levels.
+pub fn level_from_env() -> Result<LevelFilter, LogLevelError> {
     std::env::var_os(ENV).map_or(Ok(LevelFilter::INFO), |name| level(&name.to_string_lossy()))
 }
 
-fn level(name: &str) -> Result<LevelFilter, BadLevel> {
+fn level(name: &str) -> Result<LevelFilter, LogLevelError> {
     if name.is_empty() {
         return Ok(LevelFilter::INFO);
     }
-    // `LevelFilter` would also take numbers, of which nobody knows the direction.
-    let bad = || BadLevel(name.to_owned());
+    // `LevelFilter` would also parse numbers, whose order is not obvious.
+    let bad = || LogLevelError(name.to_owned());
     if !name.chars().all(char::is_alphabetic) {
         return Err(bad());
     }
     name.parse().map_err(|_| bad())
 }
 
-/// Sends this process's events to `sink` if the app has set no subscriber of its own. Returns
-/// whether it does. For the level see [`ENV`]; a bad one means INFO, and the log says so.
+/// Sends this process's events to `sink` if the app has not set a subscriber. Returns whether it was
+/// installed. The level is that of [`ENV`]; an invalid one means INFO, and a warning is logged.
 ///
-/// The app's own subscriber is left alone: what it prints reaches the parent by way of the
-/// process's output.
-pub fn install_if_unset(sink: impl Into<Sink>) -> bool {
+/// An app's own subscriber is left alone: what it prints reaches the parent as the process's output.
+pub fn install_if_unset(sink: impl Into<LogSink>) -> bool {
     if tracing::dispatcher::has_been_set() {
         return false;
     }
     let level = level_from_env();
     let log = RunnerLog::new(sink).with_filter(*level.as_ref().unwrap_or(&LevelFilter::INFO));
     let subscriber = tracing_subscriber::registry().with(log);
-    // Another thread may have been faster.
+    // Another thread may have set a subscriber in the meantime.
     let installed = tracing::subscriber::set_global_default(subscriber).is_ok();
     if let (true, Err(error)) = (installed, level) {
-        tracing::warn!("{error}; using info");
+        tracing::warn!("{error}; info is used instead");
     }
     installed
 }
 
-/// The layer that turns events into records; see the module's documentation. It has no level of its
-/// own: give it one with [`Layer::with_filter`].
+/// The layer that turns events into records; see the module's documentation. It filters no levels: use
+/// [`Layer::with_filter`].
 #[derive(Debug)]
 pub struct RunnerLog {
-    sink: Sink,
+    sink: LogSink,
 }
 
 impl RunnerLog {
-    /// A layer that gives its records to `sink`, whose capacity bounds what may wait for the link.
+    /// A layer that sends its records to `sink`, whose capacity limits how many may wait for the link.
     #[must_use]
-    pub fn new(sink: impl Into<Sink>) -> Self {
+    pub fn new(sink: impl Into<LogSink>) -> Self {
         Self { sink: sink.into() }
     }
 
-    /// Records that were dropped and that the parent has not been told of yet.
+    /// The number of dropped records that the parent has not been told of yet.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.sink.dropped()
@@ -121,14 +121,14 @@ impl RunnerLog {
 impl<S: Subscriber> Layer<S> for RunnerLog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        if *metadata.level() >= tracing::Level::DEBUG && is_sender(metadata.target()) {
+        if *metadata.level() >= tracing::Level::DEBUG && is_transport(metadata.target()) {
             return;
         }
-        let Some(_writing) = Writing::begin() else {
+        let Some(_writing) = RecursionGuard::begin() else {
             self.sink.dropped_one();
             return;
         };
-        let mut text = Text::new(MAX_LOG_TEXT);
+        let mut text = EventText::new(MAX_LOG_TEXT);
         event.record(&mut text);
         self.sink.send(LogRecord {
             call: CallContext::current().map(|context| context.call.0),
@@ -139,30 +139,30 @@ impl<S: Subscriber> Layer<S> for RunnerLog {
     }
 }
 
-/// Held while this thread writes an event down.
-struct Writing;
+/// Exists while this thread records an event.
+struct RecursionGuard;
 
-impl Writing {
+impl RecursionGuard {
     fn begin() -> Option<Self> {
-        // A thread that is being torn down logs no more.
-        let first = WRITING.try_with(|writing| !writing.replace(true)).unwrap_or(false);
+        // A thread that is being torn down logs nothing.
+        let first = RECORDING.try_with(|writing| !writing.replace(true)).unwrap_or(false);
         first.then_some(Self)
     }
 }
 
-impl Drop for Writing {
+impl Drop for RecursionGuard {
     fn drop(&mut self) {
-        let _ = WRITING.try_with(|writing| writing.set(false));
+        let _ = RECORDING.try_with(|writing| writing.set(false));
     }
 }
 
 thread_local! {
-    static WRITING: Cell<bool> = const { Cell::new(false) };
+    static RECORDING: Cell<bool> = const { Cell::new(false) };
 }
 
-fn is_sender(target: &str) -> bool {
+fn is_transport(target: &str) -> bool {
     let name = target.split_once("::").map_or(target, |(name, _)| name);
-    SENDERS.contains(&name)
+    TRANSPORT_CRATES.contains(&name)
 }
 
 fn wire_level(level: tracing::Level) -> Level {

@@ -1,23 +1,23 @@
-//! Panics of remote functions, caught with message, location and backtrace.
+//! Catches panics of remote functions, with message, location and backtrace.
 //!
 //! ```text
-//!   catch(call) ── each poll: mark this thread ── panic! ──▶ hook: thread marked? keep where and how
-//!        │                                                     └─▶ the hook that was there before
-//!        └── catch_unwind: payload + what the hook kept ──▶ CallFailure::Panicked
+//!   catch(call) ── each poll: mark this thread ── panic! ──▶ hook: thread marked? capture details
+//!        │                                                     └─▶ the previous hook
+//!        └── catch_unwind: payload + captured details ──▶ CallFailure::Panicked
 //! ```
 //!
-//! `catch_unwind` sees the payload alone; only the process-wide panic hook sees where it came from.
-//! So [`install`] puts one in front of the app's own. A thread is marked only while it polls a call,
-//! which also holds for async functions that move between threads, since every poll marks anew.
+//! `catch_unwind` only returns the payload; only the process-wide panic hook sees the location. So
+//! [`install`] puts a hook in front of the app's own. A thread is marked only while it polls a call.
+//! Every poll marks its thread anew, so this also works for async functions that move between threads.
 //!
 //! # Invariants
 //!
-//! * A panic outside a call is untouched: the hook passes it on and keeps nothing.
+//! * A panic outside a call is left alone: the hook passes it on and captures nothing.
 //! * A panic inside a call still reaches the app's hook, so it is also in the runner's own log.
-//! * What the hook kept goes with the panic it was kept for, never with a later one.
-//! * Payloads are passed on as they are where a panic goes on unwinding ([`PanicScope::enter`]).
+//! * Captured details are reported with the panic they belong to, never with a later one.
+//! * Where a panic continues to unwind ([`PanicScope::enter`]), its payload is unchanged.
 //!
-//! With `panic = "abort"` nothing can be caught: such a runner dies, and its parent says so.
+//! With `panic = "abort"` nothing can be caught: the runner dies, and its parent reports that.
 
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -26,49 +26,50 @@ use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Once;
 use std::task::Poll;
 
 use flame_wire::failure::CallFailure;
+use flame_wire::sync::{Mutex, MutexGuard};
 
 mod frames;
 #[cfg(test)]
 mod tests;
 
-type Payload = Box<dyn Any + Send>;
-type Panicked = (Payload, Option<Kept>);
+type PanicPayload = Box<dyn Any + Send>;
+type Panicked = (PanicPayload, Option<PanicDetails>);
 
 thread_local! {
-    /// Calls that this thread is inside of: more than one when a call is run within another.
+    /// The number of calls that this thread is inside of: more than one when calls are nested.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    /// What the hook kept of this thread's last panic inside a call.
-    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    /// The details of this thread's last panic inside a call.
+    static DETAILS: RefCell<Option<PanicDetails>> = const { RefCell::new(None) };
 }
 
-/// What the hook knows and the payload does not.
+/// What only the hook can see.
 #[derive(Debug)]
-struct Kept {
+struct PanicDetails {
     message: String,
     location: Option<String>,
     backtrace: Backtrace,
 }
 
-/// Puts the hook in front of the one that is there. Once per process; later calls do nothing.
+/// Puts the hook in front of the current one. Later calls in the same process do nothing.
 ///
-/// A hook that the app sets after this replaces it: panics are still caught then, but without
-/// location and backtrace.
+/// A hook that the app sets later replaces it. Panics are still caught then, but without location and
+/// backtrace.
 pub fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            keep(info);
+            capture(info);
             previous(info);
         }));
     });
 }
 
-/// Runs a call to its end, or to its panic: [`PanicScope::catch`] for one without blocking threads.
+/// Runs a call until it ends or panics. [`PanicScope::catch`] for a call without blocking threads.
 ///
 /// # Errors
 ///
@@ -77,25 +78,25 @@ pub async fn catch<F: Future>(call: F) -> Result<F::Output, CallFailure> {
     PanicScope::default().catch(call).await
 }
 
-/// Runs plain code to its end, or to its panic, on this thread.
+/// Runs synchronous code on this thread until it ends or panics.
 ///
 /// # Errors
 ///
 /// As [`PanicScope::catch`].
 pub fn catch_blocking<T>(work: impl FnOnce() -> T) -> Result<T, CallFailure> {
-    guarded(work).map_err(|(payload, kept)| failure(payload, kept))
+    catch_with_details(work).map_err(|(payload, details)| failure(payload, details))
 }
 
-/// Ties the parts of one call together that run on different threads at once: the future that
-/// [`PanicScope::catch`] watches, and the blocking thread whose panic that future resumes.
+/// Connects the parts of one call that run on different threads: the future in [`PanicScope::catch`],
+/// and the blocking thread whose panic that future resumes.
 #[derive(Debug, Default)]
 pub struct PanicScope {
-    elsewhere: Mutex<Option<Kept>>,
+    on_blocking_thread: Mutex<Option<PanicDetails>>,
 }
 
 impl PanicScope {
-    /// Runs a call to its end, or to its panic. The call is dropped inside, so a destructor that
-    /// panics is caught as well.
+    /// Runs a call until it ends or panics. The call is dropped inside, so panics of destructors are
+    /// caught as well.
     ///
     /// For a stream, catch each `next()`, and drop the stream in [`catch_blocking`].
     ///
@@ -109,9 +110,9 @@ impl PanicScope {
     pub async fn catch<F: Future>(&self, call: F) -> Result<F::Output, CallFailure> {
         let mut slot = pin!(Some(call));
         let output = poll_fn(|cx| {
-            let polled = guarded(|| match slot.as_mut().as_pin_mut() {
+            let polled = catch_with_details(|| match slot.as_mut().as_pin_mut() {
                 Some(call) => call.poll(cx),
-                // The slot is emptied only once this has been awaited.
+                // The slot is emptied only after this future is done.
                 None => Poll::Pending,
             });
             match polled {
@@ -120,91 +121,90 @@ impl PanicScope {
             }
         })
         .await;
-        let dropped = guarded(|| slot.set(None));
-        output.and_then(|output| dropped.map(|()| output)).map_err(|(payload, kept)| {
-            let elsewhere = self.elsewhere().take();
-            failure(payload, kept.or(elsewhere))
+        let dropped = catch_with_details(|| slot.set(None));
+        output.and_then(|output| dropped.map(|()| output)).map_err(|(payload, details)| {
+            let on_blocking_thread = self.on_blocking_thread().take();
+            failure(payload, details.or(on_blocking_thread))
         })
     }
 
-    /// Runs plain code of the call on the blocking thread it was given. Its panic goes on, payload
-    /// unchanged, and is known to [`PanicScope::catch`] when it gets there.
+    /// Runs the call's synchronous code on its blocking thread. A panic continues with its payload
+    /// unchanged, and [`PanicScope::catch`] has its details when it arrives there.
     ///
     /// # Panics
     ///
-    /// With the panic of `work`.
+    /// Resumes the panic of `work`.
     pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        guarded(work).unwrap_or_else(|(payload, kept)| {
-            *self.elsewhere() = kept;
+        catch_with_details(work).unwrap_or_else(|(payload, details)| {
+            *self.on_blocking_thread() = details;
             panic::resume_unwind(payload)
         })
     }
 
-    fn elsewhere(&self) -> MutexGuard<'_, Option<Kept>> {
-        // Nothing can panic while it is locked: each use is one assignment.
-        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    fn on_blocking_thread(&self) -> MutexGuard<'_, Option<PanicDetails>> {
+        self.on_blocking_thread.lock()
     }
 }
 
-/// Whether this thread is inside a call that [`catch`] or [`catch_blocking`] watches.
+/// Whether this thread is inside a call that [`catch`] or [`catch_blocking`] runs.
 #[must_use]
 pub fn in_call() -> bool {
     DEPTH.get() > 0
 }
 
-fn keep(info: &PanicHookInfo<'_>) {
-    // A thread that is being torn down has no marks any more, and no call either.
+fn capture(info: &PanicHookInfo<'_>) {
+    // A thread that is being torn down is in no call, and its thread-locals are gone.
     if DEPTH.try_with(Cell::get).unwrap_or(0) == 0 {
         return;
     }
-    let kept = Kept {
+    let details = PanicDetails {
         message: message(info.payload()),
         location: info.location().map(ToString::to_string),
         backtrace: Backtrace::force_capture(),
     };
-    // Only a panic while `KEPT` is borrowed fails here, and none of its users can panic.
-    let _ = KEPT.try_with(|slot| slot.try_borrow_mut().map(|mut slot| *slot = Some(kept)));
+    // This fails only for a panic while `DETAILS` is borrowed, and no code that borrows it can panic.
+    let _ = DETAILS.try_with(|slot| slot.try_borrow_mut().map(|mut slot| *slot = Some(details)));
 }
 
-/// Runs `work` on a marked thread.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    struct Mark;
-    impl Drop for Mark {
+/// Runs `work` with this thread marked.
+fn catch_with_details<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    struct DepthGuard;
+    impl Drop for DepthGuard {
         fn drop(&mut self) {
             DEPTH.set(DEPTH.get().saturating_sub(1));
         }
     }
     let depth = DEPTH.get();
     if depth == 0 {
-        // What an earlier call's panic left behind when the app caught it by itself.
-        KEPT.take();
+        // Details of an earlier call's panic that the app caught by itself.
+        DETAILS.take();
     }
     DEPTH.set(depth.saturating_add(1));
-    let mark = Mark;
-    // The work is dropped unseen after a panic: no broken state of it is ever observed.
+    let guard = DepthGuard;
+    // The work is dropped unseen after a panic, so nobody observes a broken state of it.
     let caught =
         panic::catch_unwind(AssertUnwindSafe(|| frames::flame_begin_short_backtrace(work)));
-    drop(mark);
-    caught.map_err(|payload| (payload, KEPT.take()))
+    drop(guard);
+    caught.map_err(|payload| (payload, DETAILS.take()))
 }
 
-fn failure(payload: Payload, kept: Option<Kept>) -> CallFailure {
+fn failure(payload: PanicPayload, details: Option<PanicDetails>) -> CallFailure {
     let message = message(&*payload);
-    // A payload's destructor is the app's code and may panic in its turn; it has been heard.
+    // The destructor of a payload is the app's code and may panic in its turn. That panic is ignored.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
-    // A panic that the app caught by itself leaves its traces behind; a payload that it resumed
-    // later without the hook must not be given them.
-    let (location, backtrace) = match kept {
-        Some(kept) if kept.message == message => {
-            (kept.location, frames::of_the_call(&kept.backtrace))
+    // The details of a panic that the app caught by itself may still be here. They must not be
+    // attached to a payload that the app resumes later without the hook.
+    let (location, backtrace) = match details {
+        Some(details) if details.message == message => {
+            (details.location, frames::of_the_call(&details.backtrace))
         }
         _ => (None, None),
     };
     CallFailure::Panicked { message, location, backtrace }
 }
 
-/// The text of a payload: that of `panic!`, of an error given to `panic_any`, or a note that it has
-/// none.
+/// The text of a payload: that of `panic!`, or of an error given to `panic_any`; otherwise a
+/// placeholder.
 fn message(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         (*text).to_owned()
@@ -213,6 +213,6 @@ fn message(payload: &(dyn Any + Send)) -> String {
     } else if let Some(error) = payload.downcast_ref::<Box<dyn Error + Send + Sync>>() {
         error.to_string()
     } else {
-        "panicked with a value that is no text".to_owned()
+        "panicked with a value that is not text".to_owned()
     }
 }

@@ -1,11 +1,11 @@
 //! Joins a channel end to its stream of the link, on either side.
 //!
-//! A message is an ITEM, the clean end a DONE. A FAILED in its place says that messages may be
-//! missing. A reset means that the other side is lost, or wants no more. Each pump is a task that
-//! ends with its channel or its link, whichever is first.
+//! ITEM carries a message, and DONE the clean end. FAILED means that messages may be missing. A reset
+//! means that the other side is lost, or wants no more messages. Each pump is a task that ends with its
+//! channel or its link, whichever ends first.
 //!
-//! Both sides limit the stream to the channel's capacity. A message counts against it from the
-//! moment it leaves the sender's queue until the app has read it at the other end, so that at most
+//! Both sides limit the stream to the channel's capacity. A message counts against that limit from the
+//! moment it leaves the sender's queue until the app at the other end has read it. So at most
 //! `capacity` messages wait on each side, those on the link included.
 
 use bytes::Bytes;
@@ -13,47 +13,47 @@ use flame_link::{Stream, StreamError};
 use flame_wire::failure::CallFailure;
 use flame_wire::message::Tag;
 
-use crate::calling::channel::{Inlet, Outlet};
+use crate::calling::channel::{InboundMessages, OutboundMessages};
 use crate::calling::{ChannelEnd, ChannelError};
-use crate::tails::{Stage, Tail};
+use crate::runner::channel_drain::{DrainHandle, DrainStage};
 
-const CUT_OFF: &str = "its runner ended before the channel did; messages may be missing";
+const CUT_OFF: &str = "its runner ended before the channel was drained; messages may be missing";
 
 /// Moves messages until the channel has ended on either side.
 pub async fn pump(end: ChannelEnd, stream: Stream) {
-    pump_tail(end, stream, Tail::NONE).await;
+    pump_draining(end, stream, DrainHandle::NONE).await;
 }
 
-/// As [`pump`], on a runner, which delivers what its channels have accepted before it leaves.
-pub(crate) async fn pump_tail(end: ChannelEnd, stream: Stream, tail: Tail) {
+/// Like [`pump`], on a runner, which delivers accepted messages before it ends.
+pub(crate) async fn pump_draining(end: ChannelEnd, stream: Stream, drain: DrainHandle) {
     match end {
-        ChannelEnd::Send(outlet) => send(outlet, stream, tail).await,
-        ChannelEnd::Recv(inlet) => {
-            drop(tail);
-            receive(inlet, stream).await;
+        ChannelEnd::Send(outbound) => send(outbound, stream, drain).await,
+        ChannelEnd::Recv(inbound) => {
+            drop(drain);
+            receive(inbound, stream).await;
         }
     }
 }
 
-async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
-    stream.set_message_limit(outlet.capacity());
-    let mut stage = Stage::Open;
+async fn send(mut outbound: OutboundMessages, stream: Stream, mut drain: DrainHandle) {
+    stream.set_message_limit(outbound.capacity());
+    let mut stage = DrainStage::Open;
     loop {
         let next = async {
             stream.writable().await?;
             tokio::select! {
-                message = outlet.recv() => Ok(Some(message)),
-                // Asking for room again gives the reason.
+                message = outbound.recv() => Ok(Some(message)),
+                // The next call of `room` returns the reason.
                 () = stream.reset_by_peer() => Ok(None),
             }
         };
         let next = tokio::select! {
             biased;
-            now = tail.after(stage) => {
-                if now == Stage::Cut {
-                    return cut(outlet, &stream);
+            now = drain.wait_past(stage) => {
+                if now == DrainStage::Aborted {
+                    return abort(outbound, &stream);
                 }
-                outlet.close();
+                outbound.close();
                 stage = now;
                 continue;
             }
@@ -68,16 +68,17 @@ async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
-            return refuse(outlet, error);
+            return close_senders(outbound, error);
         }
     }
     let covered = tokio::select! {
         biased;
-        _ = tail.after(Stage::Closing) => return cut(outlet, &stream),
+        _ = drain.wait_past(DrainStage::Draining) => return abort(outbound, &stream),
         covered = stream.within_credit() => covered,
     };
-    // The end is clean only if the senders meant it.
-    let last = if outlet.has_senders() { cut_off() } else { Some((Tag::Done, Bytes::new())) };
+    // The end is clean only if every sender was dropped.
+    let last =
+        if outbound.has_senders() { cut_off_message() } else { Some((Tag::Done, Bytes::new())) };
     if let (Ok(()), Some((tag, body))) = (covered, last)
         && stream.send_now(tag.into(), body.into(), true).is_ok()
     {
@@ -85,62 +86,62 @@ async fn send(mut outlet: Outlet, stream: Stream, mut tail: Tail) {
     }
 }
 
-/// The last message of a channel that ends before its senders did.
-fn cut_off() -> Option<(Tag, Bytes)> {
+/// The last message of a channel that ends while it still has senders.
+fn cut_off_message() -> Option<(Tag, Bytes)> {
     CallFailure::Cancelled.encode().ok().map(|body| (Tag::Failed, body))
 }
 
-/// Tells the receiver, in place of what is not delivered, that there is no time left for it.
-fn cut(outlet: Outlet, stream: &Stream) {
-    outlet.fail(ChannelError::Lost { reason: CUT_OFF.to_owned() });
-    if let Some((tag, body)) = cut_off()
+/// Out of time: the receiver gets an error in place of the messages that are not delivered.
+fn abort(outbound: OutboundMessages, stream: &Stream) {
+    outbound.fail(ChannelError::Lost { reason: CUT_OFF.to_owned() });
+    if let Some((tag, body)) = cut_off_message()
         && stream.conclude(tag.into(), body.into()).is_ok()
     {
         stream.keep_on_drop();
     }
 }
 
-/// A receiver that is gone on purpose just closes the channel; all else is a loss.
-fn refuse(outlet: Outlet, error: StreamError) {
+/// A receiver that was dropped or closed closes the channel; any other error is a loss.
+fn close_senders(outbound: OutboundMessages, error: StreamError) {
     if !matches!(error, StreamError::Reset) {
-        outlet.fail(ChannelError::Lost { reason: error.to_string() });
+        outbound.fail(ChannelError::Lost { reason: error.to_string() });
     }
 }
 
-async fn receive(inlet: Inlet, mut stream: Stream) {
-    stream.set_message_limit(inlet.capacity());
+async fn receive(inbound: InboundMessages, mut stream: Stream) {
+    stream.set_message_limit(inbound.capacity());
     stream.mark_read_manually();
     loop {
         let message = tokio::select! {
             message = stream.receive() => message,
-            read = inlet.read() => {
+            read = inbound.read() => {
                 stream.mark_read(read);
                 continue;
             }
-            () = inlet.closed() => return,
+            () = inbound.closed() => return,
         };
         match message {
             Ok(Some(message)) if message.tag == u8::from(Tag::Item) => {
-                if inlet.send(message.body).await.is_err() {
+                if inbound.send(message.body).await.is_err() {
                     return;
                 }
             }
-            // Dropping the stream ends its other direction, which carries nothing.
-            Ok(Some(message)) if message.tag == u8::from(Tag::Done) => return inlet.finish(),
+            // Dropping the stream ends its other direction, which carries no messages.
+            Ok(Some(message)) if message.tag == u8::from(Tag::Done) => return inbound.finish(),
             Ok(Some(message)) if message.tag == u8::from(Tag::Failed) => {
-                return lose(inlet, CUT_OFF);
+                return fail_receiver(inbound, CUT_OFF);
             }
-            Ok(_) => return lose(inlet, "the other side broke the protocol"),
+            Ok(_) => return fail_receiver(inbound, "the other side sent an unexpected message"),
             Err(StreamError::Reset) => {
-                return lose(inlet, "the work that had the other end is gone");
+                return fail_receiver(inbound, "the work with the other end is gone");
             }
-            Err(error) => return lose(inlet, &error.to_string()),
+            Err(error) => return fail_receiver(inbound, &error.to_string()),
         }
     }
 }
 
-fn lose(inlet: Inlet, reason: &str) {
-    inlet.fail(ChannelError::Lost { reason: reason.to_owned() });
+fn fail_receiver(inbound: InboundMessages, reason: &str) {
+    inbound.fail(ChannelError::Lost { reason: reason.to_owned() });
 }
 
 #[cfg(test)]

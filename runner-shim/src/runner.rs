@@ -1,72 +1,65 @@
-//! One runner's life, from the first dial to the last goodbye.
+//! One runner, from its first attempt to connect to its goodbye.
 //!
 //! ```text
-//!  dialling.rs ── socket ──▶ link ──▶ serving.rs ─ started, ended ┐
-//!  host.rs ── signals ─────────────────────────────────────────────┼──▶ Terminator ──▶ actions
-//!  clock ── timers ────────────────────────────────────────────────┘      (pure)
+//!  dialling.rs ── socket ──▶ link ──▶ serving.rs ── calls start, calls end ──┐
+//!  host.rs ── signals ───────────────────────────────────────────────────────┼──▶ terminator.rs
+//!  clock ── timers ──────────────────────────────────────────────────────────┘      │ actions
+//!                                            driver.rs carries them out ◀───────────┘
 //! ```
-//!
-//! The loop here is the terminator's driver: it decides nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::{Driver, Link, LinkConfig, SocketSource};
+use flame_link::LinkConfig;
 use flame_wire::entropy;
 use flame_wire::hello::{Hello, PROTOCOL, Proof, Rejection};
 use flame_wire::ids::BuildId;
-use flame_wire::message::{EndReason, LogRecord, RunnerToParent, Tag};
-use flame_wire::mux::{MuxConfig, Side};
-use flame_wire::parent::{FlameParent, HostKind};
+use flame_wire::message::{EndReason, LogRecord};
+use flame_wire::mux::MuxConfig;
+use flame_wire::parent::{FlameParent, HostKind, RunnerLimits};
+use flame_wire::time::millis;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::code_sync::{CodeSync, SyncError, Synced};
-use crate::dialling::{Connect, Dialler, Reached, Unreached};
+pub use self::dialling::Connect;
+use self::dialling::Dialler;
+use self::driver::{EXIT_MARGIN, RunnerDriver};
+use self::serving::Calls;
+use self::terminator::Terminator;
+use crate::code_sync::{CodeSync, SyncError};
 use crate::host::Host;
-use crate::lines;
-use crate::serving::{Calls, Ear};
-use crate::starvation;
-use crate::terminator::{Action, Event, Limits, Terminator};
+use crate::log_writer;
 
-/// Exit code: the parent refused this runner; see its message.
-pub const EXIT_REFUSED: i32 = 84;
+pub(crate) mod channel_drain;
+mod dialling;
+mod driver;
+mod held_values;
+mod serving;
+mod terminator;
+mod watchdog;
 
-/// How long the idle predicate may take; no answer means that the runner stays.
-const PREDICATE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long channels, answers and the goodbye may take to get out; or what is left of the shutdown
-/// window, if that is longer.
-const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
-/// How much of that is kept free to tell the receivers what is lost: at most half.
-const TELLING: Duration = Duration::from_secs(1);
-/// What is kept free before the host's deadline, to leave in order.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
-/// What is kept free between the end of the shutdown window and the kill that follows a signal: at most
-/// half of the time in between. Answers, goodbye and exit must fit in.
+/// The part of the time between a signal and the kill that follows it which the shutdown window must
+/// leave free for answers, goodbye and exit; but at most half of that time.
 const KILL_MARGIN: Duration = Duration::from_secs(5);
-/// How long functions may take to notice that their calls are over: before the goodbye, and once
-/// more where the process goes on.
-const SETTLING: Duration = Duration::from_secs(1);
 
-/// What the app says to "may this idle runner go?".
+/// The app's answer to "may this idle runner end?".
 pub type IdlePredicate = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// All that a runner is started with.
+/// Everything that a runner needs at its start.
 pub struct Runner {
-    /// What it was booted with.
+    /// The decoded FLAME_PARENT.
     pub parent: FlameParent,
-    /// Where it runs.
+    /// Where the runner lives.
     pub host: Arc<dyn Host>,
-    /// Its executable.
+    /// The build id of its executable.
     pub build: BuildId,
     /// How it reaches its parent.
     pub connect: Connect,
-    /// Asked before it proposes to end; none: it may always.
+    /// Asked before the runner proposes to end; `None`: it always may.
     pub idle_predicate: Option<IdlePredicate>,
-    /// What the app logs.
+    /// The app's log records.
     pub logs: Option<mpsc::Receiver<LogRecord>>,
-    /// Asks it to end, as SIGTERM does; carries the signal's number.
+    /// The numbers of signals that ask the runner to end, such as SIGTERM.
     pub signals: mpsc::UnboundedReceiver<i32>,
 }
 
@@ -80,50 +73,38 @@ impl std::fmt::Debug for Runner {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Ended {
-    /// In order, or by one of its timers.
+    /// The runner decided to end.
     Done {
-        /// What the host is to exit with.
+        /// The exit code for the host.
         code: i32,
-        /// Why.
+        /// Why the runner ended.
         reason: EndReason,
-        /// Calls that it has served.
+        /// The number of calls that it served.
         calls: u64,
-        /// Functions that run on although their calls are over; known only where the host
-        /// [is reused](Host::is_reused). They are plain ones, or block: nothing can stop them.
-        left: usize,
+        /// Functions that are still running although their calls are over. Counted only if the host
+        /// [is reused](Host::is_reused). They are plain functions, or async functions that block:
+        /// nothing can stop them.
+        still_running: usize,
     },
-    /// The parent would not have it.
+    /// The parent rejected the runner.
     Refused(Rejection),
-    /// It was to become its parent's executable, and could not. Where it can, nothing ends: the
-    /// process goes on as another program.
+    /// The runner had to become its parent's executable, and could not. (If it can, the process
+    /// continues as that program, and the runner does not end.)
     NotSynced(SyncError),
 }
 
 impl Runner {
-    /// Lives. The caller shuts the host down after it.
+    /// Runs until the runner ends. The caller then shuts the host down.
     pub async fn run(self) -> Ended {
         let limits = &self.parent.limits;
-        let _watch = self.watch();
+        let _watchdog = self.watch_runtime();
         let expires_in = self.host.expires_in();
         let now = Instant::now();
-        let until = |margin| now.checked_add(expires_in?.saturating_sub(margin));
-        let margin = Duration::from_millis(limits.host_margin_ms);
+        let expiry_less = |margin| now.checked_add(expires_in?.saturating_sub(margin));
         let (events, inbox) = mpsc::unbounded_channel();
         let calls = Calls::new(self.parent.runner, limits.max_depth, events.clone());
-        let terminator = Terminator::new(
-            now.into_std(),
-            Limits {
-                failsafe: Duration::from_millis(limits.failsafe_ms),
-                reconnect_timeout: Duration::from_millis(limits.reconnect_timeout_ms),
-                idle: limits.idle_ms.map(Duration::from_millis),
-                ask_predicate: self.idle_predicate.is_some(),
-                max_lifetime: limits.max_lifetime_ms.map(Duration::from_millis),
-                host_deadline: until(margin).map(Instant::into_std),
-                shutdown: Duration::from_millis(limits.shutdown_ms),
-                after_signal: self.host.kills_after().map(|kill| kill - KILL_MARGIN.min(kill / 2)),
-                single_use: limits.single_use,
-            },
-        );
+        let host_deadline = expiry_less(Duration::from_millis(limits.host_margin_ms));
+        let terminator = Terminator::new(now.into_std(), self.terminator_config(host_deadline));
         let sync = CodeSync::of(self.parent.runner, self.host.kind());
         let hello = Hello {
             protocol: PROTOCOL,
@@ -132,49 +113,50 @@ impl Runner {
             build: self.build.clone(),
             instance: self.host.instance(),
             pid: Some(std::process::id()),
-            expires_in_ms: expires_in
-                .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+            expires_in_ms: expires_in.map(millis),
             synced: sync.is_done(),
-            // Never from a generator of this process: two environments of Lambda's that were restored
-            // from one snapshot would have the same life, and with one token both would be let in.
+            // From the operating system, not from a generator in this process: two Lambda environments
+            // restored from one snapshot would generate the same value, and the parent would admit
+            // both with one token.
             incarnation: entropy::random_bytes()
                 .map_or_else(|_| rand::random(), u64::from_le_bytes),
         };
         let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
-        Life {
-            config: link_config(&self.parent),
-            runner: self,
-            calls,
-            events,
-            inbox,
-            terminator,
-            synced: None,
-            last_moment: until(LAST_MOMENT),
-            link: None,
-            driver: None,
-            forwarder: None,
-        }
-        .run(&dialler)
-        .await
+        let latest_end = expiry_less(EXIT_MARGIN);
+        RunnerDriver::new(self, calls, (events, inbox), terminator, latest_end).run(&dialler).await
     }
 
-    /// Watches the runtime, where it is the runner's own.
-    fn watch(&self) -> Option<starvation::Watch> {
+    fn terminator_config(&self, host_deadline: Option<Instant>) -> terminator::Config {
+        let limits = &self.parent.limits;
+        terminator::Config {
+            failsafe: Duration::from_millis(limits.failsafe_ms),
+            reconnect_timeout: Duration::from_millis(limits.reconnect_timeout_ms),
+            idle: limits.idle_ms.map(Duration::from_millis),
+            ask_predicate: self.idle_predicate.is_some(),
+            max_lifetime: limits.max_lifetime_ms.map(Duration::from_millis),
+            host_deadline: host_deadline.map(Instant::into_std),
+            shutdown: Duration::from_millis(limits.shutdown_ms),
+            after_signal: self.host.kills_after().map(|kill| kill - KILL_MARGIN.min(kill / 2)),
+            single_use: limits.single_use,
+        }
+    }
+
+    /// Watches the runtime, unless it is the parent's.
+    fn watch_runtime(&self) -> Option<watchdog::Watchdog> {
         if self.host.kind() == HostKind::Local {
             return None;
         }
-        // Long before the parent gives up, and never for what is only a little late.
+        // Well before the parent gives up, but not for a short delay.
         let keepalive_timeout = Duration::from_millis(self.parent.limits.keepalive_timeout_ms);
         let limit =
             (keepalive_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10));
-        starvation::watch(limit, |complaint| lines::say(format!("flame: {complaint}")))
+        watchdog::watch(limit, |message| log_writer::print_line(format!("flame-aws: {message}")))
     }
 }
 
-/// The link's limits as FLAME_PARENT gives them.
+/// The link's limits, as FLAME_PARENT gives them.
 #[must_use]
-pub fn link_config(parent: &FlameParent) -> LinkConfig {
-    let limits = &parent.limits;
+pub fn link_config(limits: &RunnerLimits) -> LinkConfig {
     LinkConfig {
         mux: MuxConfig { max_message: limits.max_message, ..MuxConfig::default() },
         ping: Duration::from_millis(limits.ping_ms),
@@ -183,261 +165,3 @@ pub fn link_config(parent: &FlameParent) -> LinkConfig {
         ..LinkConfig::default()
     }
 }
-
-struct Life {
-    runner: Runner,
-    config: LinkConfig,
-    calls: Arc<Calls>,
-    events: mpsc::UnboundedSender<Event>,
-    inbox: mpsc::UnboundedReceiver<Event>,
-    terminator: Terminator,
-    /// What this process becomes next.
-    synced: Option<Synced>,
-    /// When the host ends this life, or shortly before.
-    last_moment: Option<Instant>,
-    link: Option<Link>,
-    driver: Option<JoinHandle<()>>,
-    /// Passes the log on.
-    forwarder: Option<JoinHandle<()>>,
-}
-
-impl Life {
-    async fn run(mut self, dialler: &Dialler) -> Ended {
-        let mut ended = self.live(dialler).await;
-        if self.runner.host.is_reused() {
-            let remains = self.clear_up().await;
-            if let Ended::Done { left, .. } = &mut ended {
-                *left = remains;
-            }
-        }
-        ended
-    }
-
-    async fn live(&mut self, dialler: &Dialler) -> Ended {
-        let first = dialler.reach();
-        tokio::pin!(first);
-        loop {
-            while let Some(action) = self.terminator.poll_action() {
-                if let Some(ended) = self.act(action).await {
-                    return ended;
-                }
-            }
-            if let Some(synced) = self.synced.take() {
-                return Ended::NotSynced(synced.exec().await);
-            }
-            let due = self.terminator.poll_timeout();
-            let now = |event| (Instant::now().into_std(), event);
-            let (at, event) = tokio::select! {
-                Some(event) = self.inbox.recv() => now(Some(event)),
-                Some(signal) = self.runner.signals.recv() => {
-                    // What has happened before it counts: whether the hello is out, above all.
-                    self.take_events();
-                    self.hurry();
-                    now(Some(Event::Signal(signal)))
-                }
-                reached = &mut first, if self.link.is_none() => match reached {
-                    Ok(Reached::Parent(io)) => {
-                        self.start_link(io, dialler.clone());
-                        continue;
-                    }
-                    Ok(Reached::Code(synced)) => {
-                        // Unless it was told to end: what it would become knows nothing of that.
-                        self.take_events();
-                        if let Ok(signal) = self.runner.signals.try_recv() {
-                            self.hurry();
-                            self.terminator.handle(Instant::now().into_std(), Event::Signal(signal));
-                        }
-                        self.synced = Some(synced);
-                        continue;
-                    }
-                    Err(Unreached::Refused(refusal)) => return Ended::Refused(refusal),
-                    Err(Unreached::NotSynced(error)) => return Ended::NotSynced(error),
-                },
-                () = sleep_until(due) => now(None),
-            };
-            match event {
-                Some(event) => self.terminator.handle(at, event),
-                None => self.terminator.handle_timeout(at),
-            }
-        }
-    }
-
-    fn take_events(&mut self) {
-        while let Ok(event) = self.inbox.try_recv() {
-            self.terminator.handle(Instant::now().into_std(), event);
-        }
-    }
-
-    /// There was a signal: the kill that may follow is the latest end there can be.
-    fn hurry(&mut self) {
-        let kill = self.runner.host.kills_after();
-        let last = kill.and_then(|kill| {
-            Instant::now().checked_add(kill.saturating_sub(LAST_MOMENT.min(kill / 4)))
-        });
-        self.last_moment = last.into_iter().chain(self.last_moment).min();
-    }
-
-    fn start_link(&mut self, io: flame_link::Io, dialler: Dialler) {
-        let ear = Ear(self.calls.clone());
-        let (link, driver) = Driver::new(Side::Runner, self.config, |_| ear);
-        let again: flame_link::Dial = Box::new(move || {
-            let dialler = dialler.clone();
-            Box::pin(async move {
-                match dialler.reach().await {
-                    Ok(Reached::Parent(io)) => Ok(io),
-                    Err(Unreached::Refused(refusal)) => Err(refusal.to_string()),
-                    Err(Unreached::NotSynced(error)) => Err(error.to_string()),
-                    // Its link is of this process, and so are the calls on it.
-                    Ok(Reached::Code(_)) => Err("its parent is of another build now".to_owned()),
-                }
-            })
-        });
-        let events = self.events.clone();
-        self.driver = Some(tokio::spawn(async move {
-            let end = driver.run(io, SocketSource::Dialled(again)).await;
-            tracing::debug!(%end, "the link to the parent is over");
-            let _ = events.send(Event::LinkClosed);
-        }));
-        if let Some(logs) = self.runner.logs.take() {
-            self.forwarder = Some(tokio::spawn(forward_logs(link.clone(), logs)));
-        }
-        self.link = Some(link);
-    }
-
-    async fn act(&mut self, action: Action) -> Option<Ended> {
-        match action {
-            Action::AskPredicate => self.ask(),
-            Action::ProposeIdle { idle_for } => self.say(&RunnerToParent::Idle {
-                idle_ms: u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX),
-                calls_done: self.calls.done(),
-            }),
-            Action::RefuseNewCalls => self.calls.refuse_new(),
-            Action::AnnounceDraining(reason) => self.say(&RunnerToParent::Draining { reason }),
-            Action::FailRemaining => self.calls.abort_all(),
-            Action::SayGoodbye(reason) => self.part(reason).await,
-            Action::Exit { code, reason } => {
-                return Some(Ended::Done { code, reason, calls: self.calls.done(), left: 0 });
-            }
-        }
-        None
-    }
-
-    /// Lets the goodbye, and the messages of channels and the answers before it, get out; unless the
-    /// host wants it gone at once.
-    async fn part(&mut self, reason: EndReason) {
-        let (Some(link), Some(mut driver)) = (self.link.clone(), self.driver.take()) else {
-            return;
-        };
-        let now = Instant::now();
-        // A drain has one window in all: what its calls have used is not there for this.
-        let window = match self.terminator.window_ends() {
-            Some(end) => end.saturating_duration_since(now.into_std()),
-            None => Duration::from_millis(self.runner.parent.limits.shutdown_ms),
-        };
-        let by = now.checked_add(window.max(GOODBYE_PATIENCE));
-        let by = by.into_iter().chain(self.last_moment).min();
-        let patience = sleep_until(by.map(Instant::into_std));
-        let cut = by.map(|by| {
-            let left = by.saturating_duration_since(now);
-            now + left.saturating_sub(TELLING.min(left / 2))
-        });
-        let calls = self.calls.clone();
-        let goodbye = async {
-            // Those that were cut off just now say so first, unless they block.
-            let _ = tokio::time::timeout(SETTLING, calls.answered()).await;
-            tokio::select! {
-                biased;
-                () = calls.tails().delivered() => {}
-                () = sleep_until(cut.map(Instant::into_std)) => calls.tails().cut().await,
-            }
-            say(&link, &RunnerToParent::Goodbye { reason });
-            link.close();
-            let _ = (&mut driver).await;
-        };
-        let signals = &mut self.runner.signals;
-        let insisted = async {
-            // As everywhere, it is the second signal that insists.
-            let seen = u8::from(matches!(reason, EndReason::Signal(_)));
-            for _ in seen..2 {
-                if signals.recv().await.is_none() {
-                    std::future::pending::<()>().await;
-                }
-            }
-        };
-        tokio::select! {
-            () = goodbye => return,
-            () = patience => {}
-            () = insisted => {}
-        }
-        self.driver = Some(driver);
-    }
-
-    /// The process goes on, and nothing of this life may: neither its socket nor its tasks. With
-    /// the link go the calls. What does not notice is left, and counted: plain functions, and async
-    /// ones that block, which may hold up the link's task as well.
-    async fn clear_up(&mut self) -> usize {
-        let tasks = [self.driver.take(), self.forwarder.take()];
-        let gone = async {
-            for task in tasks.into_iter().flatten() {
-                task.abort();
-                // Over, or aborted: either way it is gone.
-                let _ = task.await;
-            }
-            self.calls.settled().await;
-        };
-        let latest = self.last_moment.map(|moment| moment + LAST_MOMENT / 2);
-        let by = latest.into_iter().chain([Instant::now() + SETTLING]).min();
-        tokio::select! {
-            () = gone => 0,
-            () = sleep_until(by.map(Instant::into_std)) => self.calls.functions().max(1),
-        }
-    }
-
-    fn ask(&self) {
-        let Some(predicate) = self.runner.idle_predicate.clone() else { return };
-        let events = self.events.clone();
-        tokio::spawn(async move {
-            let asked = tokio::task::spawn_blocking(move || predicate());
-            let answer = tokio::time::timeout(PREDICATE_PATIENCE, asked).await;
-            // One that panics or hangs does not agree.
-            let may_go = matches!(answer, Ok(Ok(true)));
-            let _ = events.send(Event::PredicateSays(may_go));
-        });
-    }
-
-    fn say(&self, message: &RunnerToParent) {
-        if let Some(link) = &self.link {
-            say(link, message);
-        }
-    }
-}
-
-fn say(link: &Link, message: &RunnerToParent) {
-    match message.encode() {
-        Ok(body) => {
-            // A link that is over needs no telling.
-            let _ = link.send_control(Tag::Control.into(), body.into());
-        }
-        Err(error) => tracing::error!(%error, "a message to the parent can't be written"),
-    }
-}
-
-/// Passes on what the app logs. It takes no record that the link has no room for: those wait in the
-/// log's own channel, which counts what it drops.
-async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogRecord>) {
-    while link.control_writable().await.is_ok()
-        && let Some(record) = logs.recv().await
-    {
-        say(&link, &RunnerToParent::Log(record));
-    }
-}
-
-async fn sleep_until(due: Option<std::time::Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flame_aws::{Blob, Held, Receiver, RemoteError, Sender, remote};
-use flame_runner_shim::started::started;
+use flame_runner_shim::boot_variables::boot_variables;
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ pub async fn variable(name: &str) -> Option<String> {
 /// Returns the FLAME_PARENT that the runner was started with.
 #[remote]
 pub async fn flame_parent() -> Option<String> {
-    started().parent()?.to_str().map(str::to_owned)
+    boot_variables().parent()?.to_str().map(str::to_owned)
 }
 
 /// Returns the name that a runner on ECS has for its own instance.

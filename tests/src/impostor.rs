@@ -51,7 +51,10 @@ pub async fn connect(parent: &FlameParent, hello: &Hello) -> Result<(Io, Token),
 ///
 /// # Errors
 /// Returns an error if the parent refuses the hello.
-pub async fn connect_for_code(parent: &FlameParent, hello: &Hello) -> Result<CodeDownload, HelloError> {
+pub async fn connect_for_code(
+    parent: &FlameParent,
+    hello: &Hello,
+) -> Result<CodeDownload, HelloError> {
     match greet_parent(parent, hello).await? {
         HelloOutcome::CodeOffered(offered) => Ok(offered),
         HelloOutcome::Welcomed(..) => panic!("the hello is of another build, and was admitted"),

@@ -140,7 +140,7 @@ impl Expander<'_> {
 
             #[__flame::linkme::distributed_slice(__flame::ENTRIES)]
             #[linkme(crate = __flame::linkme)]
-            static __FLAME_ENTRY: __flame::Entry = #entry;
+            static __FLAME_ENTRY: __flame::FunctionEntry = #entry;
 
             __flame::#work(&__FLAME_ENTRY, #given, #encode, #start, __flame_codec())
         })
@@ -171,7 +171,7 @@ impl Expander<'_> {
             > {
                 use #root::__private as __flame;
                 #items
-                const __FLAME_ENTRY: &__flame::Entry = &#entry;
+                const __FLAME_ENTRY: &__flame::FunctionEntry = &#entry;
                 __flame::Method::new(__FLAME_ENTRY, #encode, #start, __flame_codec)
             }
             #outer
@@ -182,7 +182,7 @@ impl Expander<'_> {
                 use #root::__private as __flame;
                 #[__flame::linkme::distributed_slice(__flame::ENTRIES)]
                 #[linkme(crate = __flame::linkme)]
-                static __FLAME_ENTRY: __flame::Entry = *<#owner>::#remote().entry();
+                static __FLAME_ENTRY: __flame::FunctionEntry = *<#owner>::#remote().entry();
             };
         };
         Expansion { items, beside: Some(beside) }

@@ -1,10 +1,10 @@
 //! A process whose platform makes it one runner after the other: the bootstrap of a Lambda function.
 
 use flame_runner_shim::build_id::build_id;
-use flame_runner_shim::host::lambda::{Environment, EnvironmentError, Left};
-use flame_runner_shim::log::Sink;
-use flame_runner_shim::terminator::{EXIT_OK, EXIT_WORK_ABORTED};
-use flame_runner_shim::{lines, log, panics};
+use flame_runner_shim::exit_code::{EXIT_OK, EXIT_WORK_ABORTED};
+use flame_runner_shim::host::lambda::{Environment, EnvironmentEnd, EnvironmentError};
+use flame_runner_shim::log::LogSink;
+use flame_runner_shim::{log, log_writer, panics};
 use tokio::sync::mpsc;
 
 use super::serve::listen_for_signals;
@@ -14,7 +14,7 @@ use crate::error::AppError;
 /// Serves invocations, and exits.
 pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
     panics::install();
-    let log = Sink::default();
+    let log = LogSink::default();
     log::install_if_unset(log.clone());
     let (signals, received) = mpsc::unbounded_channel();
     listen_for_signals(signals).map_err(AppError::Signals)?;
@@ -25,13 +25,13 @@ pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
     Environment::check().map_err(not_served)?;
     reached::set();
     let (why, code) = match environment.serve().await.map_err(not_served)? {
-        Left::WorkLeft => {
+        EnvironmentEnd::FunctionsStillRunning => {
             ("a plain function of a runner that has ended still runs", EXIT_WORK_ABORTED)
         }
         _ => ("it was asked to end", EXIT_OK),
     };
-    lines::say(format!("flame-aws: this Lambda environment ends: {why}"));
-    lines::log().flush().await;
+    log_writer::print_line(format!("flame-aws: this Lambda environment ends: {why}"));
+    log_writer::global().flush().await;
     std::process::exit(code)
 }
 

@@ -12,8 +12,8 @@
 
 use std::ffi::OsStr;
 
+use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::host::RUNNER_ON_LAMBDA;
-use flame_runner_shim::started::started;
 
 use crate::error::AppError;
 
@@ -53,7 +53,7 @@ impl<'a> Role<'a> {
 impl Role<'static> {
     /// That of this process.
     pub(crate) fn of_this_process() -> Result<Self, AppError> {
-        Self::of(started().parent(), started().runner())
+        Self::of(boot_variables().parent(), boot_variables().runner())
     }
 }
 

@@ -5,11 +5,11 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use flame_runner_shim::build_id::build_id;
-use flame_runner_shim::code_sync::EXIT_NOT_SYNCED;
 use flame_runner_shim::context::set_process_depth;
+use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;
 use flame_runner_shim::host::{Host, ProcessHost};
-use flame_runner_shim::runner::{EXIT_REFUSED, Ended, Runner};
-use flame_runner_shim::{Connect, lifeline, lines, log, panics};
+use flame_runner_shim::runner::{Ended, Runner};
+use flame_runner_shim::{Connect, lifeline, log, log_writer, panics};
 use flame_wire::message::EndReason;
 use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
@@ -30,7 +30,7 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
     let mut parent = FlameParent::decode(text).map_err(|error| AppError::Parent(error.into()))?;
     let host = host(parent.host).await?;
     // If the parent is already gone, this ends the process.
-    if lifeline::keep() {
+    if lifeline::keep_tied() {
         // The kernel ends this process when its parent dies. A parent that is merely stopped, by
         // Ctrl-Z or by a debugger, leaves no orphan that a timeout would have to end, and a parent
         // that gives this runner up kills it. So the runner waits for its parent without a limit.
@@ -57,7 +57,7 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
     reached::set();
     let (reason, code) = exit_of(ended(runner).await);
     // The last line printed repeats the exit code, because the parent keeps a child's last lines.
-    lines::log().flush().await;
+    log_writer::global().flush().await;
     host.shutdown(reason, code).await;
     // `ProcessHost::shutdown` does not return.
     std::process::exit(code)
@@ -84,11 +84,13 @@ fn exit_of(ended: Ended) -> (EndReason, i32) {
     let (reason, code) = match ended {
         Ended::Done { code, reason, .. } => (reason, code),
         Ended::Refused(refusal) => {
-            lines::say(format!("flame-aws: the parent rejected this runner: {refusal}"));
+            log_writer::print_line(format!(
+                "flame-aws: the parent rejected this runner: {refusal}"
+            ));
             (EndReason::ParentLost, EXIT_REFUSED)
         }
         Ended::NotSynced(error) => {
-            lines::say(format!(
+            log_writer::print_line(format!(
                 "flame-aws: this runner can't replace itself with its parent's executable: {error}"
             ));
             (EndReason::ParentLost, EXIT_NOT_SYNCED)
@@ -96,7 +98,7 @@ fn exit_of(ended: Ended) -> (EndReason, i32) {
         _ => (EndReason::ParentLost, EXIT_REFUSED),
     };
     if ![0, EXIT_REFUSED, EXIT_NOT_SYNCED].contains(&code) {
-        lines::say(format!("flame-aws: this runner exits with code {code}: {reason}"));
+        log_writer::print_line(format!("flame-aws: this runner exits with code {code}: {reason}"));
     }
     (reason, code)
 }
@@ -117,7 +119,7 @@ async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
 /// Sends the numbers of the signals that this process receives.
 #[cfg(unix)]
 pub(super) fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
-    let mut signals = flame_runner_shim::host::Signals::listen()?;
+    let mut signals = flame_runner_shim::host::TerminationSignals::listen()?;
     tokio::spawn(async move { while to.send(signals.recv().await).is_ok() {} });
     Ok(())
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 
 use crate::pool::driver::Shared;
 
@@ -128,7 +128,7 @@ async fn handle(mut signals: Signals, returned: &AtomicBool) {
                 let pools = ask_all(wish);
                 let count = pools.len();
                 if wish == Wish::Drain {
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::info!(
                             signal,
                             pools = count,
@@ -137,7 +137,7 @@ async fn handle(mut signals: Signals, returned: &AtomicBool) {
                     });
                     continue;
                 }
-                lines::event(move || {
+                log_writer::event(move || {
                     tracing::info!(signal, pools = count, "cancels calls; a third signal exits");
                 });
                 tokio::select! {
@@ -167,7 +167,7 @@ async fn main_should_have_returned(pools: Vec<Arc<Shared>>) {
 
 /// Exits as a shell reports an end by this signal.
 fn exit(signal: i32) -> ! {
-    std::process::exit(flame_runner_shim::terminator::EXIT_SIGNAL_BASE.saturating_add(signal))
+    std::process::exit(flame_runner_shim::exit_code::EXIT_SIGNAL_BASE.saturating_add(signal))
 }
 
 /// SIGINT, SIGTERM and SIGHUP, but those that this process was started to ignore, as `nohup` does.

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::parent::HostKind;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -80,7 +80,7 @@ impl Instances for CatchPanics<dyn Instances> {
                 Ok(death) => death,
                 // The instance may be alive and serving. If it dies, the pool loses its link.
                 Err(panic) => {
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::error!(
                             %instance, panic,
                             "watching an instance failed; the pool will notice its death only by \
@@ -101,7 +101,7 @@ impl Instances for CatchPanics<dyn Instances> {
     fn notify(&self, instance: &Instance, event: InstanceEvent) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.0.notify(instance, event))) {
             let (instance, panic) = (instance.clone(), describe(panic.as_ref()));
-            lines::event(move || {
+            log_writer::event(move || {
                 tracing::error!(%instance, ?event, panic, "notifying the backend failed");
             });
         }

@@ -183,7 +183,7 @@ impl Children {
             let reason = format!("the child process could not be started: {error}");
             BootFailure::of(BootFailureKind::Refused, reason)
         })?;
-        let instance = Instance::new(host::instance_of_pid(pid));
+        let instance = Instance::new(host::process_instance_name(pid));
         self.children.insert(instance.clone(), kill);
         let (children, child) = (self.children.clone(), instance.clone());
         tokio::spawn(async move {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flame_runner_shim::calling::{HeldGuard, Reply};
+use flame_runner_shim::calling::{HeldGuard, ReplyDecoder};
 
 use super::in_flight::InFlightCall;
 use super::outgoing::OutgoingCall;
@@ -18,7 +18,7 @@ use crate::{RunnerRef, Work};
 #[must_use = "dropping a child cancels its work"]
 pub struct Child<T> {
     call: InFlightCall,
-    decoder: Reply<T>,
+    decoder: ReplyDecoder<T>,
 }
 
 impl<T> fmt::Debug for Child<T> {

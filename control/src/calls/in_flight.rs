@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flame_link::{Stream, StreamError};
-use flame_runner_shim::calling::Reply;
+use flame_runner_shim::calling::ReplyDecoder;
 use flame_wire::body::Value;
 use flame_wire::failure::CallFailure;
 use flame_wire::ids::RunnerRef;
@@ -111,7 +111,11 @@ impl InFlightCall {
     }
 
     /// Decodes the one result.
-    pub(super) fn decode<T>(self, message: Message, decoder: Reply<T>) -> Result<T, CallError> {
+    pub(super) fn decode<T>(
+        self,
+        message: Message,
+        decoder: ReplyDecoder<T>,
+    ) -> Result<T, CallError> {
         self.reply_span(Some(message.body.len())).in_scope(|| {
             let value = value(message.body)?;
             // A result with held values does not end the stream: the values keep it open.
@@ -165,7 +169,9 @@ impl InFlightCall {
                 reason: "it was draining".to_owned(),
             },
             CallFailure::DepthExceeded { limit } => CallError::DepthExceeded { limit },
-            CallFailure::TooLarge { size, limit } => CallError::TooLarge { size, limit, started: true },
+            CallFailure::TooLarge { size, limit } => {
+                CallError::TooLarge { size, limit, started: true }
+            }
             CallFailure::Cancelled => CallError::Cancelled,
             other => self.protocol_error(&other.to_string()),
         }
@@ -190,7 +196,9 @@ pub(super) fn stream_error(error: StreamError, started: bool, runner: RunnerRef)
         StreamError::Send(SendError::TooLarge { size, limit }) => {
             CallError::TooLarge { size, limit, started }
         }
-        StreamError::TooManyStreams(TooManyStreams { limit }) => CallError::RunnerFull { runner, limit },
+        StreamError::TooManyStreams(TooManyStreams { limit }) => {
+            CallError::RunnerFull { runner, limit }
+        }
         StreamError::Encode(error) => CallError::Codec { what: error.to_string(), started },
         error => CallError::RunnerLost { started, runner, reason: error.to_string() },
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flame_link::Link;
-use flame_runner_shim::calling::{Encoded, HeldGuard, Timeout};
+use flame_runner_shim::calling::{EncodedWork, HeldGuard, Timeout};
 use flame_runner_shim::context::CallContext;
 use flame_runner_shim::pump::pump;
 use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
@@ -29,7 +29,7 @@ use crate::pool::state::{Refusal, WaitPhase};
 /// own.
 pub(super) struct OutgoingCall {
     pool: Arc<Shared>,
-    encoded: Encoded,
+    encoded: EncodedWork,
     /// The time that the call has in all.
     timeout: Option<Duration>,
     wanted: Wanted,
@@ -44,7 +44,7 @@ impl OutgoingCall {
     /// The call's deadline runs from here.
     pub(super) fn new(
         pool: &Arc<Shared>,
-        mut encoded: Encoded,
+        mut encoded: EncodedWork,
         held: Option<Arc<dyn HeldGuard>>,
     ) -> Box<Self> {
         encoded.options.trace = Some(encoded.options.trace.unwrap_or_else(next_trace));
@@ -109,10 +109,10 @@ impl OutgoingCall {
         {
             return Err(CallError::TooLong { after, limit });
         }
-        if self.encoded.ends.len() > MAX_CHANNELS {
+        if self.encoded.channel_ends.len() > MAX_CHANNELS {
             return Err(unsendable(format!(
                 "its arguments have {} channel ends, and a call has at most {MAX_CHANNELS}",
-                self.encoded.ends.len()
+                self.encoded.channel_ends.len()
             )));
         }
         let (function, pool) = (self.encoded.name, &self.pool.config.name);
@@ -121,7 +121,7 @@ impl OutgoingCall {
     }
 
     fn tell_queued(&self) {
-        let Encoded { name: function, options, .. } = &self.encoded;
+        let EncodedWork { name: function, options, .. } = &self.encoded;
         if let Some(trace) = options.trace {
             self.pool.tell(PoolEvent::CallQueued { function, trace });
         }
@@ -140,7 +140,7 @@ impl OutgoingCall {
     ) -> Result<InFlightCall, CallError> {
         let work_deadline = self.work_deadline();
         let Self { pool, encoded, timeout, wanted, depth, wants_ack, .. } = *self;
-        let Encoded { function, name, body, ends, helds, options, .. } = encoded;
+        let EncodedWork { function, name, body, ends, helds, options, .. } = encoded;
         let Destination { link, runner, guard } = destination;
         if helds.iter().any(|held| held.runner() != runner_key(runner)) {
             let why =

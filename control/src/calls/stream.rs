@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use flame_runner_shim::calling::{HeldGuard, Reply};
+use flame_runner_shim::calling::{HeldGuard, ReplyDecoder};
 use flame_wire::message::{MAX_AHEAD, Tag};
 use futures_core::Stream;
 use futures_util::stream::{self, BoxStream};
@@ -81,7 +81,7 @@ pub(super) fn stream<T: Send + 'static>(
 }
 
 enum StreamState<T> {
-    Unsent(Box<OutgoingCall>, Reply<T>),
+    Unsent(Box<OutgoingCall>, ReplyDecoder<T>),
     Receiving(Box<ItemReceiver<T>>),
     Failed(CallError),
     Ended,
@@ -107,7 +107,7 @@ async fn next<T>(state: StreamState<T>) -> Option<(Result<T, CallError>, StreamS
 
 struct ItemReceiver<T> {
     call: InFlightCall,
-    decoder: Reply<T>,
+    decoder: ReplyDecoder<T>,
     /// The span in which items are decoded, from the first one on.
     reply_span: Option<tracing::Span>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flame_link::Io;
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use futures_util::{Stream, stream};
 use tokio::net::TcpListener;
 
@@ -28,7 +28,7 @@ async fn accept(listener: &TcpListener) -> NewSocket {
                 Err(error) => tracing::debug!(%peer, %error, "a client disconnected at once"),
             },
             Err(error) => {
-                lines::event(move || {
+                log_writer::event(move || {
                     tracing::warn!(%error, "cannot accept a connection from a runner; retrying");
                 });
                 tokio::time::sleep(OUT_OF_SOCKETS_PAUSE).await;

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::events::PoolEvent;
@@ -27,7 +27,7 @@ impl Callbacks {
                 match events.recv().await {
                     Ok(event) => self.call(&event),
                     Err(RecvError::Lagged(missed)) => {
-                        lines::event(move || {
+                        log_writer::event(move || {
                             tracing::warn!(
                                 missed,
                                 "the pool's callbacks are too slow for its events"
@@ -51,7 +51,7 @@ impl Callbacks {
             && catch_unwind(AssertUnwindSafe(|| callback(event))).is_err()
         {
             let event = event.clone();
-            lines::event(move || tracing::error!(?event, "a callback of the pool panicked"));
+            log_writer::event(move || tracing::error!(?event, "a callback of the pool panicked"));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use flame_link::Link;
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::ids::{CallId, RunnerRef};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -354,7 +354,7 @@ impl Shared {
     fn log(&self, event: &PoolEvent) {
         if tracing::enabled!(tracing::Level::DEBUG) {
             let (pool, event) = (self.config.name.clone(), event.clone());
-            lines::event(move || tracing::debug!(pool, ?event, "pool event"));
+            log_writer::event(move || tracing::debug!(pool, ?event, "pool event"));
         }
     }
 

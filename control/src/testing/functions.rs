@@ -1,7 +1,7 @@
 //! The remote functions that the checks call.
 
+use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::host::{Host, ProcessHost};
-use flame_runner_shim::started::started;
 use flame_wire::ids::RunnerRef;
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub(super) struct Identity {
 pub(super) async fn identify() -> Identity {
     Identity {
         runner: CallContext::current().map(|call| call.runner),
-        flame_parent: started().parent().and_then(|text| text.to_str()).map(str::to_owned),
+        flame_parent: boot_variables().parent().and_then(|text| text.to_str()).map(str::to_owned),
         process: ProcessHost.instance(),
     }
 }

@@ -1,7 +1,7 @@
-//! The two things wanted of an ELF file: its GNU build id, and which of its bytes are loaded.
+//! Reads two things from an ELF file: its GNU build id, and which parts of it are loaded.
 //!
-//! Reads 64-bit little-endian files, which is what runners are. Anything else, and anything that
-//! contradicts itself, is `None`: then the caller hashes the file as it is.
+//! Supports 64-bit little-endian files. For all others, and for files that contradict themselves, the
+//! result is `None`, and the caller hashes the whole file.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -22,7 +22,7 @@ struct Segment {
     align: u64,
 }
 
-/// The bytes of the file's GNU build id. One that is all zeros tells no builds apart: `None`.
+/// The file's GNU build id. An id of zeros identifies no build: `None`.
 pub(super) fn build_id_note<R: Read + Seek>(file: &mut R) -> Option<Vec<u8>> {
     segments(file)?.iter().filter(|segment| segment.kind == PT_NOTE).find_map(|segment| {
         let notes = read_at(file, segment.offset, segment.len)?;
@@ -31,8 +31,8 @@ pub(super) fn build_id_note<R: Read + Seek>(file: &mut R) -> Option<Vec<u8>> {
     })
 }
 
-/// Offset and length of each part of the file that is loaded into memory, in the table's order.
-/// `None` if there is none, or if they are no true parts of a file of `len` bytes.
+/// Offset and length of each loaded part of the file, in the table's order. `None` if there is none, or
+/// if they do not fit into a file of `len` bytes.
 pub(super) fn loaded<R: Read + Seek>(file: &mut R, len: u64) -> Option<Vec<(u64, u64)>> {
     let loaded: Vec<_> = segments(file)?
         .iter()
@@ -41,7 +41,7 @@ pub(super) fn loaded<R: Read + Seek>(file: &mut R, len: u64) -> Option<Vec<(u64,
         .collect();
     let fits =
         |&(offset, size): &(u64, u64)| offset.checked_add(size).is_some_and(|end| end <= len);
-    // Neighbours may share a page, but together they are hardly more than the file.
+    // Neighbours may share a page, but together they are hardly larger than the file.
     let total = loaded.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
     (total > 0 && total <= len.saturating_mul(2) && loaded.iter().all(fits)).then_some(loaded)
 }
@@ -71,8 +71,8 @@ fn segments<R: Read + Seek>(file: &mut R) -> Option<Vec<Segment>> {
         .collect()
 }
 
-/// The content of the GNU build id among notes of a 12-byte head (length of the name, length of the
-/// content, kind), a name and a content, each padded to `align`.
+/// The content of the GNU build id among notes. A note is a 12-byte head (length of the name, length of
+/// the content, kind), a name and a content, the last two padded to `align`.
 fn find_note(mut notes: &[u8], align: usize) -> Option<&[u8]> {
     loop {
         let name_len = usize::try_from(u32_at(notes, 0)?).ok()?;

@@ -7,7 +7,7 @@ use super::*;
 /// One program header: kind, offset, length, alignment.
 type Header = (u32, u64, u64, u64);
 
-/// An ELF file of these program headers, then zeros up to 512 bytes, then `content`.
+/// An ELF file with these program headers, then zeros up to 512 bytes, then `content`.
 fn elf(headers: &[Header], content: &[u8]) -> Vec<u8> {
     let mut file = b"\x7fELF\x02\x01\x01".to_vec();
     file.resize(64, 0);
@@ -54,7 +54,7 @@ fn the_override_comes_first() {
 }
 
 #[test]
-fn an_empty_override_is_none() {
+fn an_empty_override_has_no_effect() {
     let notes = note(3, b"GNU\0", &[0xab; 20], 4);
     let id = find(Some("".into()), || Ok(Cursor::new(with_notes(&notes, 4)))).unwrap();
     assert_eq!(id.as_str(), format!("gnu-{}", "ab".repeat(20)));
@@ -62,15 +62,15 @@ fn an_empty_override_is_none() {
 
 #[cfg(unix)]
 #[test]
-fn an_override_that_is_no_text_is_refused() {
+fn an_override_that_is_not_text_is_an_error() {
     use std::os::unix::ffi::OsStringExt;
-    let named = OsString::from_vec(vec![0xff]);
-    let error = find(Some(named), || Ok(Cursor::new(Vec::new()))).unwrap_err();
+    let name_override = OsString::from_vec(vec![0xff]);
+    let error = find(Some(name_override), || Ok(Cursor::new(Vec::new()))).unwrap_err();
     assert!(matches!(error, BuildIdError::OverrideNotText));
 }
 
 #[test]
-fn an_executable_that_can_not_be_read_has_no_id_and_says_what_to_set() {
+fn an_unreadable_executable_is_an_error_that_says_what_to_set() {
     let open = || Err::<File, _>(io::Error::from(io::ErrorKind::NotFound));
     let error = find(None, open).unwrap_err();
     assert!(matches!(error, BuildIdError::Unreadable(_)));
@@ -91,7 +91,7 @@ fn the_gnu_note_is_found_among_others() {
 }
 
 #[test]
-fn a_note_that_tells_nothing_apart_is_no_id() {
+fn a_note_that_identifies_no_build_is_ignored() {
     for id in [[0_u8; 20].as_slice(), &[], &[7; 61]] {
         assert_eq!(parse(&with_notes(&note(3, b"GNU\0", id, 4), 4)), None, "{id:?}");
     }
@@ -115,11 +115,11 @@ fn a_malformed_file_has_no_note_and_is_hashed_whole() {
     assert!(ids.iter().all(|id| id.starts_with("file-") && id.len() == 69), "{ids:?}");
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), files.len(), "and told apart");
+    assert_eq!(ids.len(), files.len(), "each file has its own id");
 }
 
 #[test]
-fn the_hash_sees_each_byte_that_is_loaded_and_none_else() {
+fn the_hash_covers_exactly_the_loaded_bytes() {
     let content = vec![7; 600_000];
     let original = elf(&[(1, 512, 300_000, 1), (1, 400_000, 100_000, 1)], &content);
     let changed = |at: usize| {
@@ -137,7 +137,7 @@ fn the_hash_sees_each_byte_that_is_loaded_and_none_else() {
 }
 
 #[test]
-fn the_hash_sees_where_a_part_ends_and_which_chunk_is_which() {
+fn the_hash_depends_on_the_boundaries_of_parts_and_the_order_of_chunks() {
     let content: Vec<u8> = (0..1000).map(|_| 7).collect();
     let split = |at: u64| file_id(&elf(&[(1, 512, at, 1), (1, 512 + at, 1000 - at, 1)], &content));
     assert_ne!(split(300), split(400));
@@ -148,7 +148,7 @@ fn the_hash_sees_where_a_part_ends_and_which_chunk_is_which() {
 
 #[test]
 fn the_hash_is_the_same_on_every_machine() {
-    // Worked out by another implementation of AES-GCM. A change of the scheme changes it.
+    // Computed with another implementation of AES-GCM. A change of the scheme changes it.
     assert_eq!(file_id(b"an executable"), GOLDEN);
 }
 
@@ -157,7 +157,7 @@ const GOLDEN: &str = "file-cc379fb6a5f2488abf8b0641640366897085d83c4865c6d7a8d48
 #[test]
 fn the_running_executable_has_one_id() {
     let id = build_id().unwrap();
-    assert!(std::ptr::eq(id, build_id().unwrap()), "kept");
+    assert!(std::ptr::eq(id, build_id().unwrap()), "computed once");
     if cfg!(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")) {
         let bytes = std::fs::read("/proc/self/exe").unwrap();
         let expected = parse(&bytes).unwrap_or_else(|| BuildId::new(file_id(&bytes)));
@@ -198,12 +198,12 @@ proptest! {
         before in prop::collection::vec(any::<u8>(), 0..40),
     ) {
         let notes = [note(5, b"GNU\0", &before, 4), note(3, b"GNU\0", &id, 4)].concat();
-        let expected = BuildId::new(format!("gnu-{}", hex(&id)));
+        let expected = BuildId::new(format!("gnu-{}", Hex(&id)));
         prop_assert_eq!(parse(&with_notes(&notes, 4)), Some(expected));
     }
 }
 
-/// Offsets and lengths in the file, at its edges, and far beyond.
+/// Offsets and lengths within the file, at its edges, and far beyond it.
 fn near() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 0_u64..3000, 1 => Just(u64::MAX), 1 => any::<u64>()]
 }

@@ -1,36 +1,36 @@
-//! [`Blob`]: big bytes that travel beside the value they belong to.
+//! [`Blob`]: large byte strings that are sent next to the value they belong to.
 //!
-//! Inside MessagePack, 16 MiB of bytes are copied into the value and out of it again. A blob is
-//! neither: the value holds its place in a table, and the bytes themselves go as they are.
+//! As part of MessagePack, 16 MiB of bytes are copied into the value and out of it again. A blob is not
+//! copied: the value contains its index in a table, and the bytes are sent as they are.
 //!
 //! Invariants:
-//! - Without a crossing (an app that writes a blob as JSON, say) a blob is plain bytes.
-//! - A blob decodes from either form, so the sender alone chooses.
+//! - With no side tables open (an app writes a blob as JSON, say), a blob is plain bytes.
+//! - A blob decodes from either form, so the choice is the sender's alone.
 
 use std::{borrow::Borrow, fmt, ops::Deref};
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::crossing::Crossing;
+use super::side_tables::SideTables;
 
-/// Blobs smaller than this many bytes are written into the value: copying them costs less than an
-/// entry in the table.
-const BESIDE_FROM: usize = 1024;
+/// Blobs with fewer bytes are written into the value: copying them costs less than an entry in the
+/// table.
+const MIN_OUT_OF_LINE: usize = 1024;
 
-/// The table of one message counts its blobs in 16 bits; what is over is written into the value.
-const BESIDE_AT_MOST: usize = u16::MAX as usize;
+/// The table of one message counts its blobs in 16 bits. Further blobs are written into the value.
+const MAX_OUT_OF_LINE: usize = u16::MAX as usize;
 
-/// Bytes that cross without being copied into or out of the message they belong to.
+/// Bytes that are sent without being copied into or out of the message they belong to.
 ///
-/// Use it for arguments and results of more than a few KiB. It is a [`Bytes`] in all but name:
-/// cloning it is cheap and shares the memory.
+/// Use it for arguments and results of more than a few KiB. It works like [`Bytes`]: cloning it is
+/// cheap and shares the memory.
 ///
-/// - It reads as a byte slice (`Deref<Target = [u8]>`) and converts from and into [`Bytes`] and
+/// - It dereferences to a byte slice (`Deref<Target = [u8]>`) and converts from and into [`Bytes`] and
 ///   `Vec<u8>`.
-/// - A blob that has crossed is a slice of the message it came in, and keeps that whole message in
-///   memory for as long as it lives. Copy out of it (`blob.to_vec()`) what is to be kept for long.
-/// - Serialized by the app itself (to JSON, say), it is plain bytes.
+/// - A blob that was received is a slice of its message, and keeps the whole message in memory for as
+///   long as it lives. Copy the bytes out (`blob.to_vec()`) if you keep a small part for long.
+/// - If the app itself serializes it (to JSON, say), it is plain bytes.
 ///
 /// ```text
 /// #[remote]
@@ -112,60 +112,60 @@ impl FromIterator<u8> for Blob {
     }
 }
 
-/// The blobs of one crossing.
+/// The blobs of one value.
 #[derive(Debug, Default)]
-pub(crate) enum Blobs {
+pub(crate) enum BlobTable {
     /// No table.
     #[default]
     None,
-    /// Collects what the value being encoded names.
+    /// Collects the blobs of the value that is being encoded.
     Out(Vec<Bytes>),
-    /// What the value being decoded may name.
+    /// The blobs of the value that is being decoded.
     In(Vec<Bytes>),
 }
 
-impl Blobs {
-    /// The place of `bytes` beside the value, or `None` if they are to be written into it.
+impl BlobTable {
+    /// The index of `bytes` in the table; `None` if they are to be written into the value.
     fn put(&mut self, bytes: &Bytes) -> Option<u32> {
         match self {
-            Self::Out(beside) if bytes.len() >= BESIDE_FROM && beside.len() < BESIDE_AT_MOST => {
-                beside.push(bytes.clone());
-                u32::try_from(beside.len() - 1).ok()
+            Self::Out(blobs) if bytes.len() >= MIN_OUT_OF_LINE && blobs.len() < MAX_OUT_OF_LINE => {
+                blobs.push(bytes.clone());
+                u32::try_from(blobs.len() - 1).ok()
             }
             _ => None,
         }
     }
 
-    fn get(&self, place: u32) -> Option<Bytes> {
+    fn get(&self, index: u32) -> Option<Bytes> {
         match self {
-            Self::In(beside) => beside.get(usize::try_from(place).ok()?).cloned(),
+            Self::In(blobs) => blobs.get(usize::try_from(index).ok()?).cloned(),
             _ => None,
         }
     }
 
-    /// What was collected.
+    /// The blobs that were collected.
     pub(crate) fn into_collected(self) -> Vec<Bytes> {
         match self {
-            Self::Out(beside) => beside,
+            Self::Out(blobs) => blobs,
             Self::None | Self::In(_) => Vec::new(),
         }
     }
 }
 
-/// While it crosses, a blob is always bytes, and the first of them says what the others are. UTF-8
-/// has neither, so an untagged type does not take a blob for a text, nor its place for a number.
-const HERE: u8 = 0xfe;
-const BESIDE: u8 = 0xff;
+/// A blob that is sent always consists of bytes, and the first byte says what the others are. Neither
+/// occurs in UTF-8, so an untagged type takes a blob neither for a text nor for a number.
+const INLINE: u8 = 0xfe;
+const OUT_OF_LINE: u8 = 0xff;
 
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match Crossing::with(|crossing| crossing.blobs.put(&self.0)) {
+        match SideTables::with(|tables| tables.blobs.put(&self.0)) {
             None => serializer.serialize_bytes(&self.0),
-            Some(Some(place)) => {
-                let [a, b, c, d] = place.to_le_bytes();
-                serializer.serialize_bytes(&[BESIDE, a, b, c, d])
+            Some(Some(index)) => {
+                let [a, b, c, d] = index.to_le_bytes();
+                serializer.serialize_bytes(&[OUT_OF_LINE, a, b, c, d])
             }
-            Some(None) => serializer.serialize_bytes(&[&[HERE], &self[..]].concat()),
+            Some(None) => serializer.serialize_bytes(&[&[INLINE], &self[..]].concat()),
         }
     }
 }
@@ -173,19 +173,19 @@ impl Serialize for Blob {
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = deserializer.deserialize_byte_buf(BytesVisitor)?;
-        if !Crossing::is_open() {
+        if !SideTables::is_open() {
             return Ok(Self(bytes));
         }
         match &bytes[..] {
-            [HERE, ..] => Ok(Self(bytes.slice(1..))),
-            &[BESIDE, a, b, c, d] => {
-                let place = u32::from_le_bytes([a, b, c, d]);
-                let found = Crossing::with(|crossing| crossing.blobs.get(place)).flatten();
+            [INLINE, ..] => Ok(Self(bytes.slice(1..))),
+            &[OUT_OF_LINE, a, b, c, d] => {
+                let index = u32::from_le_bytes([a, b, c, d]);
+                let found = SideTables::with(|tables| tables.blobs.get(index)).flatten();
                 found.map(Self).ok_or_else(|| {
-                    de::Error::custom(format_args!("there is no blob {place} beside the value"))
+                    de::Error::custom(format_args!("the message has no blob number {index}"))
                 })
             }
-            _ => Err(de::Error::custom("a blob is neither here nor beside the value")),
+            _ => Err(de::Error::custom("the bytes are not a blob")),
         }
     }
 }

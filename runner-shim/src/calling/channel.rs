@@ -1,4 +1,4 @@
-//! Typed channels, either end of which may be an argument of remote work.
+//! Typed channels. Either end may be an argument of remote work.
 //!
 //! ```text
 //!   parent                                        runner
@@ -7,20 +7,22 @@
 //!   jobs.send(job)                                jobs.recv()
 //!     | Bytes, at most 8 waiting                    ^ Bytes, at most 8 waiting, here or on the link
 //!     v                                             |
-//!   ChannelEnd::Send(Outlet) == pump == link == pump == ChannelEnd::Recv(Inlet)
+//!   ChannelEnd::Send == pump == link == pump == ChannelEnd::Recv
 //! ```
 //!
-//! Work is encoded before it is known which runner serves it, so an end that crosses leaves its
-//! place in the arguments and its byte side in [`Encoded::ends`](super::work::Encoded::ends), in
-//! order. The runner's decoding makes a fresh channel for each and hands out its byte side in
-//! [`Invocation::ends`](super::invoke::Invocation::ends), in the same order. The driver of the
-//! link joins each pair by a stream: it does not know the type, nor which side it is on.
+//! Work is encoded before it is known which runner will serve it. So an end among the arguments leaves
+//! only its index there, and its byte side in
+//! [`EncodedWork::channel_ends`](super::work::EncodedWork::channel_ends). Decoding on the runner makes
+//! a new channel for each index, and leaves its byte side in
+//! [`PreparedCall::channel_ends`](super::invoke::PreparedCall::channel_ends), in the same order. The
+//! driver of the link joins each pair by a stream. It knows neither the message type nor which side
+//! it is on.
 //!
 //! Invariants:
-//! - At most `capacity` messages wait on each side of the link; then `send` waits. Those on the
-//!   link count as the receiver's: [`pump`](crate::pump) sends no more before some are read.
-//! - The end of the messages is only ever what the sender meant as the end: every sender dropped.
-//!   A message that does not decode, or a link that is lost, is an error.
+//! - At most `capacity` messages wait on each side of the link; then `send` waits. Messages on the link
+//!   count on the receiver's side: [`pump`](crate::pump) sends no more until some have been read.
+//! - The messages end without an error only when every sender has been dropped. A message that does not
+//!   decode, or a lost link, is an error.
 
 mod ends;
 mod error;
@@ -30,16 +32,16 @@ use std::{
     fmt,
     marker::PhantomData,
     pin::Pin,
-    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use flame_wire::sync::Mutex;
 use futures_core::Stream;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 
-pub(crate) use ends::Ends;
-pub use ends::{ChannelEnd, Inlet, Outlet};
+pub(crate) use ends::ChannelTable;
+pub use ends::{ChannelEnd, InboundMessages, OutboundMessages};
 pub use error::ChannelError;
 
 use super::codec::{self, Wire};
@@ -47,20 +49,21 @@ use pipe::{PipeReceiver, PipeSender};
 
 /// A channel for messages of type `T`, of which at most `capacity` wait (1 to 65,536).
 ///
-/// Either end, or both, may be an argument of remote work; the other stays here and speaks with
-/// it for as long as the work runs. Messages are encoded also when both ends stay in one process.
+/// Either end, or both, may be an argument of remote work. The other end stays here and is connected to
+/// it for as long as the work runs. Messages are encoded even if both ends stay in one process.
 ///
 /// Across a link at most `capacity` messages wait on each side, so a sender is at most twice
-/// `capacity` messages ahead of a receiver that does not read. Those on their way count as the
-/// receiver's side; of several senders on runners, each has `capacity` of its own. The receiver's
-/// side tells the sender's what was read in steps of half of the capacity. So at most `capacity`
-/// messages cross in one round trip: for many small messages over a distance take some hundreds.
+/// `capacity` messages ahead of a receiver that does not read. Messages on their way count on the
+/// receiver's side. If there are several senders on runners, each has a `capacity` of its own. The
+/// receiver's side reports read messages in steps of half of the capacity, so at most `capacity`
+/// messages cross in one round trip: use a capacity of some hundreds for many small messages over a
+/// long distance.
 ///
-/// **What `send` has accepted is delivered** before a runner that ends in order goes (single use,
-/// idle, lifetime, drain, SIGTERM), also after the function has returned. The runner waits for a
-/// slow receiver for as long as its shutdown window, `shutdown_timeout` (5 s where that is
-/// shorter). What is not read by then is lost, and the receiver gets [`ChannelError::Lost`] in its
-/// place; `None` always means that all was delivered.
+/// **Messages that `send` has accepted are delivered** before a runner ends by its own decision (single
+/// use, idle, lifetime, drain, SIGTERM), even if the function has returned. The runner waits for a slow
+/// receiver for one shutdown window, `shutdown_timeout`, but at least 5 s. Messages that are not read
+/// by then are lost, and the receiver gets [`ChannelError::Lost`] in their place. `None` always means
+/// that all messages were delivered.
 ///
 /// ```text
 /// #[remote]
@@ -83,10 +86,10 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     (Sender::new(sender), Receiver::new(receiver))
 }
 
-/// The end of a [`channel()`] that messages go into.
+/// The sending end of a [`channel()`].
 ///
-/// Clones share the channel, which ends when the last is dropped. A sender given as an argument
-/// to remote work is a clone too: drop your own, if the work is to end the channel.
+/// Clones share the channel, which ends when the last clone is dropped. A sender given as an argument
+/// to remote work is a clone as well: drop your own sender if the work should end the channel.
 pub struct Sender<T> {
     pipe: PipeSender,
     message: PhantomData<fn(T)>,
@@ -97,13 +100,13 @@ impl<T> Sender<T> {
         Self { pipe, message: PhantomData }
     }
 
-    /// Whether nobody will receive what is sent from now on.
+    /// Whether the receiver accepts no more messages.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.pipe.is_closed()
     }
 
-    /// Waits until nobody will receive any more.
+    /// Waits until the receiver accepts no more messages.
     ///
     /// Cancel safe.
     pub async fn closed(&self) {
@@ -114,14 +117,14 @@ impl<T> Sender<T> {
 impl<T: Wire> Sender<T> {
     /// Sends `message`; waits while the channel is full.
     ///
-    /// Cancel safe in that the message is sent in whole or not at all, and not sent if the future
-    /// is dropped before it is ready.
+    /// Cancel safe: the message is sent as a whole or not at all, and it is not sent if the future is
+    /// dropped before it is ready.
     ///
     /// # Errors
-    /// [`ChannelError::Closed`] if nobody receives any more, [`ChannelError::Lost`] if the link to
-    /// the receiver was lost, [`ChannelError::Encode`] if the message does not encode.
+    /// [`ChannelError::Closed`] if the receiver accepts no more messages, [`ChannelError::Lost`] if the
+    /// link to the receiver was lost, [`ChannelError::Encode`] if the message does not encode.
     pub fn send(&self, message: T) -> impl Future<Output = Result<(), ChannelError>> + Send {
-        // Encoded at once, so that the future need not hold the message.
+        // Encoded at once, so that the future does not contain the message.
         let bytes = codec::encode(&message).map_err(ChannelError::Encode);
         async move { self.pipe.send(bytes?, None).await }
     }
@@ -139,10 +142,9 @@ impl<T> fmt::Debug for Sender<T> {
     }
 }
 
-/// The end of a [`channel()`] that messages come out of. It is also a [`Stream`] of
-/// `Result<T, ChannelError>`.
+/// The receiving end of a [`channel()`]. It is also a [`Stream`] of `Result<T, ChannelError>`.
 pub struct Receiver<T> {
-    /// `None` once it has been sent away. Behind a lock because serializing takes `&self`.
+    /// `None` once it was given away as an argument. Behind a lock because `serialize` takes `&self`.
     pipe: Mutex<Option<PipeReceiver>>,
     message: PhantomData<fn() -> T>,
 }
@@ -152,7 +154,7 @@ impl<T> Receiver<T> {
         Self { pipe: Mutex::new(Some(pipe)), message: PhantomData }
     }
 
-    /// Stops accepting messages; those that wait can still be received.
+    /// Stops accepting messages. Messages that were already accepted can still be received.
     pub fn close(&mut self) {
         if let Some(pipe) = self.pipe() {
             pipe.close();
@@ -160,16 +162,16 @@ impl<T> Receiver<T> {
     }
 
     fn pipe(&mut self) -> Option<&mut PipeReceiver> {
-        self.pipe.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut()
+        self.pipe.get_mut().as_mut()
     }
 
     fn take(&self) -> Option<PipeReceiver> {
-        self.pipe.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.pipe.lock().take()
     }
 }
 
 impl<T: Wire> Receiver<T> {
-    /// The next message; `None` when every sender has been dropped and all has been received.
+    /// The next message; `None` when every sender has been dropped and all messages were received.
     ///
     /// Cancel safe: a message is not lost if the future is dropped.
     ///
@@ -206,49 +208,50 @@ impl<T> fmt::Debug for Receiver<T> {
     }
 }
 
-/// An end as it stands among the arguments.
+/// A channel end among the arguments.
 #[derive(Serialize, Deserialize)]
-struct Place {
-    /// Its place among the ends of the call.
+struct ChannelEndRef {
+    /// Its index among the channel ends of the call.
     index: u32,
-    /// The runner's side holds back as many messages as the parent's.
+    /// Applies to both sides.
     capacity: u32,
 }
 
 impl<T: Wire> Serialize for Sender<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let capacity = self.pipe.capacity();
-        let index = ends::put(|| Ok(ChannelEnd::Recv(Inlet::new(self.pipe.clone()))))?;
-        Place { index, capacity }.serialize(serializer)
+        let index =
+            ends::send_away(|| Ok(ChannelEnd::Recv(InboundMessages::new(self.pipe.clone()))))?;
+        ChannelEndRef { index, capacity }.serialize(serializer)
     }
 }
 
 impl<T: Wire> Serialize for Receiver<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut capacity = 0;
-        let index = ends::put(|| {
+        let index = ends::send_away(|| {
             let pipe = self.take().ok_or_else(|| ser::Error::custom(ChannelError::SentAway))?;
             capacity = pipe.capacity();
-            Ok(ChannelEnd::Send(Outlet::new(pipe)))
+            Ok(ChannelEnd::Send(OutboundMessages::new(pipe)))
         })?;
-        Place { index, capacity }.serialize(serializer)
+        ChannelEndRef { index, capacity }.serialize(serializer)
     }
 }
 
 impl<'de, T: Wire> Deserialize<'de> for Sender<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Place { index, capacity } = Place::deserialize(deserializer)?;
+        let ChannelEndRef { index, capacity } = ChannelEndRef::deserialize(deserializer)?;
         let (sender, receiver) = pipe::pipe(capacity as usize);
-        ends::take::<D::Error>(index, ChannelEnd::Send(Outlet::new(receiver)))?;
+        ends::claim::<D::Error>(index, ChannelEnd::Send(OutboundMessages::new(receiver)))?;
         Ok(Self::new(sender))
     }
 }
 
 impl<'de, T: Wire> Deserialize<'de> for Receiver<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Place { index, capacity } = Place::deserialize(deserializer)?;
+        let ChannelEndRef { index, capacity } = ChannelEndRef::deserialize(deserializer)?;
         let (sender, receiver) = pipe::pipe(capacity as usize);
-        ends::take::<D::Error>(index, ChannelEnd::Recv(Inlet::new(sender)))?;
+        ends::claim::<D::Error>(index, ChannelEnd::Recv(InboundMessages::new(sender)))?;
         Ok(Self::new(receiver))
     }
 }

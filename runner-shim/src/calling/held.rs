@@ -3,16 +3,16 @@
 //! ```text
 //!   runner                                  parent
 //!   Held::new(model)
-//!     encode result: the value joins the    decode result: Held is a name (HeldId) and a
-//!     call's held values, its index goes    guard that keeps the call's stream open
+//!     encode result: the value is added     decode result: Held is an id (HeldId) and a
+//!     to the call's held values             guard that keeps the call's stream open
 //!                                             | pool.at(&held).call(ask(held.clone(), 1))
-//!     decode argument: HeldStore finds  <---  encode argument: the name goes, the guard is
-//!     the value again by name                 recorded for the pool to check the runner
+//!     decode argument: HeldStore finds  <---  encode argument: the id is sent, and the guard
+//!     the value by its id                     lets the pool check the runner
 //! ```
 //!
 //! Invariants:
-//! - The value itself never crosses; it is dropped on its runner when the last handle is dropped.
-//! - A name is resolved only by the runner that gave it, and only to a value of the same type.
+//! - The value itself is never sent. It is dropped on its runner when the last handle is dropped.
+//! - An id is resolved only by the runner that issued it, and only to a value of the same type.
 
 use std::{
     any::{Any, type_name},
@@ -22,42 +22,42 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::crossing::Crossing;
+use super::side_tables::SideTables;
 
 /// A value kept on a runner, type-erased.
 pub type HeldValue = Arc<dyn Any + Send + Sync>;
 
-/// Keeps a runner, and a slot on it, for as long as it lives. The link's driver makes one for each
-/// reply; all [`Held`] values of that reply share it.
+/// Keeps a runner, and a slot on it, until it is dropped. The link's driver makes one for each reply;
+/// all [`Held`] values of that reply share it.
 pub trait HeldGuard: Send + Sync + 'static {
-    /// Which runner holds the value: a key that the pool compares.
+    /// The runner that holds the value, as a key that the pool compares.
     fn runner(&self) -> u64;
 
     /// The guard as its own type, for the driver that made it.
     fn as_any(&self) -> &dyn Any;
 }
 
-/// Finds the values that a runner holds. The runner's driver is one.
+/// Finds the values that a runner holds.
 pub trait HeldStore: Send + Sync + 'static {
-    /// The value of that name, if this runner still holds it.
+    /// The value with this id, if this runner still holds it.
     fn find(&self, id: HeldId) -> Option<HeldValue>;
 }
 
-/// The name of a held value on its runner.
+/// The id of a held value on its runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HeldId {
-    /// Stream of the call that gave it.
+    /// The stream of the call that returned it.
     pub stream: u64,
-    /// Its place among the values which that call gave.
+    /// Its index among the values that the call returned.
     pub index: u32,
 }
 
-/// Where the held values of a reply come from.
+/// The origin of the held values in a reply.
 #[derive(Clone)]
 pub struct HeldSource {
-    /// Stream of the call that is being answered.
+    /// The stream of the call that is being answered.
     pub stream: u64,
-    /// What keeps that stream, and its runner, until it is dropped.
+    /// Keeps that stream, and its runner, until it is dropped.
     pub guard: Arc<dyn HeldGuard>,
 }
 
@@ -70,15 +70,15 @@ impl fmt::Debug for HeldSource {
     }
 }
 
-/// A value that stays on the runner that made it, while its handle travels.
+/// A value that stays on the runner that made it, while handles of it are passed around.
 ///
 /// A remote function makes one with [`Held::new`] and returns it, alone or inside its result. The
 /// parent gets a handle: the runner, and one slot on it, are kept until the last clone of the
-/// handle is dropped, and the value is dropped with it. A handle given as an argument to
-/// `pool.at(&held)` is the value again on its runner.
+/// handle is dropped, and then the value is dropped as well. A function called by `pool.at(&held)`
+/// that takes the handle as an argument gets the value itself.
 ///
-/// Use it for what is dear to make and cannot be serialized: a loaded model, an open file, a
-/// connection.
+/// Use it for values that are expensive to make and cannot be serialized: a loaded model, an open
+/// file, a connection.
 ///
 /// ```text
 /// #[remote]
@@ -95,22 +95,22 @@ impl fmt::Debug for HeldSource {
 /// let answer = pool.at(&model).try_call(ask(model.clone(), "Why?".into())).await?;
 /// ```
 ///
-/// It may be in the result of a call, not in the items of a stream.
+/// It may be in the result of a call, but not in the items of a stream.
 ///
-/// A function which is awaited here, rather than given to a pool, makes a held value here: it is
-/// then plainly shared, and cannot be sent to a runner.
-pub struct Held<T>(Place<T>);
+/// A function that is awaited here, and not given to a pool, makes a held value in this process. Then
+/// its handles simply share it, and it cannot be sent to a runner.
+pub struct Held<T>(HeldState<T>);
 
-enum Place<T> {
-    Here(Arc<T>),
-    There { id: HeldId, guard: Arc<dyn HeldGuard> },
+enum HeldState<T> {
+    Local(Arc<T>),
+    Remote { id: HeldId, guard: Arc<dyn HeldGuard> },
 }
 
-/// A held value was reached for where it does not live.
+/// A held value was accessed in a process where it does not live.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the held `{value}` lives on its runner: reach it inside a remote function that takes it as \
-     an argument, called by `pool.at(&held)`"
+    "the held `{value}` lives on its runner: access it inside a remote function that takes it as \
+     an argument and is called by `pool.at(&held)`"
 )]
 pub struct NotHere {
     /// The value's type.
@@ -120,32 +120,32 @@ pub struct NotHere {
 impl<T: Send + Sync + 'static> Held<T> {
     /// Keeps `value` in this process.
     pub fn new(value: T) -> Self {
-        Self(Place::Here(Arc::new(value)))
+        Self(HeldState::Local(Arc::new(value)))
     }
 
-    /// The value, where it lives.
+    /// The value, in the process where it lives.
     ///
     /// # Errors
     /// [`NotHere`] for a handle of a value on a runner. An argument of a function that runs on a
     /// runner is always here.
     pub fn get(&self) -> Result<&T, NotHere> {
         match &self.0 {
-            Place::Here(value) => Ok(value),
-            Place::There { .. } => Err(NotHere { value: type_name::<T>() }),
+            HeldState::Local(value) => Ok(value),
+            HeldState::Remote { .. } => Err(NotHere { value: type_name::<T>() }),
         }
     }
 
     /// Whether the value lives in this process.
     pub fn is_here(&self) -> bool {
-        matches!(self.0, Place::Here(_))
+        matches!(self.0, HeldState::Local(_))
     }
 
-    /// What keeps the value's runner; `None` if the value is here.
+    /// Keeps the value's runner; `None` if the value lives here.
     #[doc(hidden)]
     pub fn guard(&self) -> Option<&Arc<dyn HeldGuard>> {
         match &self.0 {
-            Place::Here(_) => None,
-            Place::There { guard, .. } => Some(guard),
+            HeldState::Local(_) => None,
+            HeldState::Remote { guard, .. } => Some(guard),
         }
     }
 }
@@ -154,8 +154,10 @@ impl<T> Clone for Held<T> {
     /// Another handle of the same value.
     fn clone(&self) -> Self {
         Self(match &self.0 {
-            Place::Here(value) => Place::Here(Arc::clone(value)),
-            Place::There { id, guard } => Place::There { id: *id, guard: Arc::clone(guard) },
+            HeldState::Local(value) => HeldState::Local(Arc::clone(value)),
+            HeldState::Remote { id, guard } => {
+                HeldState::Remote { id: *id, guard: Arc::clone(guard) }
+            }
         })
     }
 }
@@ -163,8 +165,8 @@ impl<T> Clone for Held<T> {
 impl<T> fmt::Debug for Held<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Here(_) => write!(f, "Held<{}>(here)", type_name::<T>()),
-            Place::There { id, guard } => write!(
+            HeldState::Local(_) => write!(f, "Held<{}>(here)", type_name::<T>()),
+            HeldState::Remote { id, guard } => write!(
                 f,
                 "Held<{}>(runner {}, {}/{})",
                 type_name::<T>(),
@@ -176,26 +178,26 @@ impl<T> fmt::Debug for Held<T> {
     }
 }
 
-/// The held values of one crossing.
+/// The held values of one value that is encoded or decoded.
 #[derive(Default)]
-pub(crate) enum Helds {
-    /// Not an argument and not a result: none can cross.
+pub(crate) enum HeldTable {
+    /// Neither an argument nor a result, so it can't contain a held value.
     #[default]
     None,
-    /// Arguments being encoded: the guards of the values they name.
+    /// Arguments are being encoded: the guards of the held values in them.
     ArgumentsOut(Vec<Arc<dyn HeldGuard>>),
-    /// Arguments being decoded, on a runner.
+    /// Arguments are being decoded, on a runner.
     ArgumentsIn(Option<Arc<dyn HeldStore>>),
-    /// A result being encoded: the values to keep.
+    /// A result is being encoded: the values to keep.
     ResultOut(Vec<HeldValue>),
-    /// An item of a stream being encoded.
+    /// An item of a stream is being encoded.
     ItemOut,
-    /// A result being decoded.
+    /// A result is being decoded.
     ResultIn(Option<HeldSource>),
 }
 
-impl Helds {
-    /// The guards collected.
+impl HeldTable {
+    /// The guards that were collected.
     pub(crate) fn into_guards(self) -> Vec<Arc<dyn HeldGuard>> {
         match self {
             Self::ArgumentsOut(guards) => guards,
@@ -203,7 +205,7 @@ impl Helds {
         }
     }
 
-    /// The values collected.
+    /// The values that were collected.
     pub(crate) fn into_values(self) -> Vec<HeldValue> {
         match self {
             Self::ResultOut(values) => values,
@@ -212,80 +214,80 @@ impl Helds {
     }
 }
 
-const NOT_CROSSING: &str =
-    "a held value crosses only in an argument or in the result of a remote function";
+const NOT_IN_A_CALL: &str =
+    "a held value can be sent only in an argument or in the result of a remote function";
 
 impl<T: Send + Sync + 'static> Held<T> {
-    fn put<E: ser::Error>(&self, helds: &mut Helds) -> Result<HeldId, E> {
+    fn add_to<E: ser::Error>(&self, helds: &mut HeldTable) -> Result<HeldId, E> {
         let name = type_name::<T>();
         match (helds, &self.0) {
-            (Helds::ArgumentsOut(guards), Place::There { id, guard }) => {
+            (HeldTable::ArgumentsOut(guards), HeldState::Remote { id, guard }) => {
                 guards.push(Arc::clone(guard));
                 Ok(*id)
             }
-            (Helds::ArgumentsOut(_), Place::Here(_)) => Err(E::custom(format_args!(
+            (HeldTable::ArgumentsOut(_), HeldState::Local(_)) => Err(E::custom(format_args!(
                 "the held `{name}` lives in this process: await the function here, or make the \
-                 value by a remote function so that it lives on a runner"
+                 value in a remote function so that it lives on a runner"
             ))),
-            (Helds::ResultOut(values), Place::Here(value)) => {
+            (HeldTable::ResultOut(values), HeldState::Local(value)) => {
                 let index = u32::try_from(values.len());
                 let index = index.map_err(|_| E::custom("too many held values in one call"))?;
                 values.push(Arc::clone(value) as HeldValue);
                 // The runner knows the stream; the parent adds it when it decodes.
                 Ok(HeldId { stream: 0, index })
             }
-            (Helds::ItemOut, _) => Err(E::custom(format_args!(
-                "the held `{name}` is in an item of a stream, and a runner keeps only what a call \
-                 gives as its result: return a `Vec` of them"
+            (HeldTable::ItemOut, _) => Err(E::custom(format_args!(
+                "the held `{name}` is in an item of a stream, but a runner keeps only values in the \
+                 result of a call: return a `Vec` of them"
             ))),
-            (Helds::ResultOut(_), Place::There { .. }) => Err(E::custom(format_args!(
+            (HeldTable::ResultOut(_), HeldState::Remote { .. }) => Err(E::custom(format_args!(
                 "the held `{name}` lives on a runner of this runner's own pool, which the parent \
-                 cannot reach: return what it needs of the value instead"
+                 cannot reach: return the data that the parent needs from it instead"
             ))),
-            _ => Err(E::custom(NOT_CROSSING)),
+            _ => Err(E::custom(NOT_IN_A_CALL)),
         }
     }
 }
 
 impl<T: Send + Sync + 'static> Serialize for Held<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let id = Crossing::with(|crossing| self.put(&mut crossing.helds))
-            .unwrap_or_else(|| Err(ser::Error::custom(NOT_CROSSING)))?;
+        let id = SideTables::with(|tables| self.add_to(&mut tables.held))
+            .unwrap_or_else(|| Err(ser::Error::custom(NOT_IN_A_CALL)))?;
         id.serialize(serializer)
     }
 }
 
 impl<'de, T: Send + Sync + 'static> Deserialize<'de> for Held<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        enum From {
+        enum Origin {
             Source(HeldSource),
             Store(Arc<dyn HeldStore>),
         }
         let id = HeldId::deserialize(deserializer)?;
-        // The store is the driver's code: it runs after the crossing has been let go.
-        let from = Crossing::with(|crossing| match &crossing.helds {
-            Helds::ResultIn(source) => source.clone().map(From::Source),
-            Helds::ArgumentsIn(store) => store.clone().map(From::Store),
+        // The store is the driver's code, so it runs outside of the access to the side tables.
+        let from = SideTables::with(|tables| match &tables.held {
+            HeldTable::ResultIn(source) => source.clone().map(Origin::Source),
+            HeldTable::ArgumentsIn(store) => store.clone().map(Origin::Store),
             _ => None,
         });
         match from.flatten() {
-            None => Err(de::Error::custom(NOT_CROSSING)),
-            Some(From::Source(HeldSource { stream, guard })) => {
-                Ok(Self(Place::There { id: HeldId { stream, index: id.index }, guard }))
+            None => Err(de::Error::custom(NOT_IN_A_CALL)),
+            Some(Origin::Source(HeldSource { stream, guard })) => {
+                Ok(Self(HeldState::Remote { id: HeldId { stream, index: id.index }, guard }))
             }
-            Some(From::Store(store)) => {
+            Some(Origin::Store(store)) => {
                 let name = type_name::<T>();
                 let value = store.find(id).ok_or_else(|| {
                     de::Error::custom(format_args!(
-                        "this runner holds no such `{name}`: call it by `pool.at(&held)`"
+                        "this runner does not hold this `{name}`: call it by `pool.at(&held)`"
                     ))
                 })?;
                 let value = value.downcast::<T>().map_err(|_| {
                     de::Error::custom(format_args!(
-                        "the value held under this name is not a `{name}`"
+                        "the value held under this id is not a `{name}`"
                     ))
                 })?;
-                Ok(Self(Place::Here(value)))
+                Ok(Self(HeldState::Local(value)))
             }
         }
     }

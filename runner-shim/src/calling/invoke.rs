@@ -1,44 +1,45 @@
-//! Running a function of the table, on the side that serves it.
+//! Runs a function of the table on the runner.
 //!
 //! ```text
-//!   Arguments --Entry::invoke--> Invocation { invoked, ends }
-//!       decode, at once             |
-//!                                   | polled by the runner
-//!                                   v
-//!                                EncodedReply: once (One), or once per item (Many)
+//!   Arguments --FunctionEntry::invoke--> PreparedCall { execution, channel_ends }
+//!       decode, at once                      |
+//!                                            | polled by the runner
+//!                                            v
+//!                                         EncodedReply: once (Future), or once per item (Stream)
 //! ```
 //!
 //! Invariants:
-//! - The arguments are decoded before the function runs; the reply is encoded in the poll in which
-//!   the function ends, on the thread of that poll.
-//! - A panic of the function reaches whoever polls, also from a blocking thread.
-//! - The [`CallScope`] lives for as long as any part of the function runs, and no longer than the
-//!   invocation otherwise.
+//! - The arguments are decoded before the function runs. The reply is encoded in the poll in which the
+//!   function ends, on the same thread.
+//! - A panic of the function reaches the code that polls, also from a blocking thread.
+//! - The [`CallScope`] lives at least as long as any part of the function is running, and is dropped
+//!   with the [`Execution`] otherwise.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flame_wire::body::{Body, Value};
+use flame_wire::sync::Mutex;
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{
-    blob::Blobs,
-    channel::{ChannelEnd, Ends},
+    blob::BlobTable,
+    channel::{ChannelEnd, ChannelTable},
     codec::{Codec, CodecError, decoder::Decoder, encoder::Encoder},
-    crossing::Crossing,
-    held::{HeldStore, HeldValue, Helds},
+    held::{HeldStore, HeldTable, HeldValue},
+    side_tables::SideTables,
 };
 
-/// A call as it arrives at the side that runs it.
+/// A call as it arrives on the runner.
 #[non_exhaustive]
 pub struct Arguments {
     /// The encoded arguments.
     pub value: Value,
-    /// How many channel ends the call declares; there is a stream of the link for each.
+    /// The number of channel ends that the call declares. Each has a stream of the link.
     pub channels: usize,
-    /// Finds held values; without it, none can be an argument.
+    /// Finds held values. Without it, no argument can be a held value.
     pub held: Option<Arc<dyn HeldStore>>,
-    /// What surrounds the function while it runs.
+    /// Wraps the function while it runs.
     pub scope: Option<Arc<dyn CallScope>>,
 }
 
@@ -60,93 +61,101 @@ impl std::fmt::Debug for Arguments {
     }
 }
 
-/// What a runner puts around a function while it runs. Its drop says that the function has really
-/// ended: it outlives a future that was dropped while its plain function still runs on a blocking
-/// thread, which nothing can stop.
+/// Wraps a function while it runs. The scope is dropped when the function has really ended. It outlives
+/// a dropped future whose plain function is still running on a blocking thread, which nothing can
+/// stop.
 pub trait CallScope: Send + Sync + 'static {
     /// Runs `function`, a plain function on its blocking thread, exactly once. The scope may set
-    /// thread-locals around it. (Async functions are polled by the runner, which sees to theirs.)
+    /// thread-locals around it. (The runner polls async functions itself, and sets theirs.)
     fn enter(&self, function: &mut dyn FnMut()) {
         function();
     }
 }
 
-/// A call ready to run.
+/// A call that is ready to run.
 #[non_exhaustive]
-pub struct Invocation {
-    /// The function, not yet begun.
-    pub invoked: Invoked,
-    /// The byte side of the channel ends among the arguments, in the order of the call's
-    /// declaration; `None` for one that no argument claimed.
-    pub ends: Vec<Option<ChannelEnd>>,
+pub struct PreparedCall {
+    /// The function, not started yet.
+    pub execution: Execution,
+    /// The byte side of each channel end among the arguments, in the order in which the call declares
+    /// them; `None` for one that no argument claimed.
+    pub channel_ends: Vec<Option<ChannelEnd>>,
 }
 
-impl std::fmt::Debug for Invocation {
+impl std::fmt::Debug for PreparedCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let invoked = match self.invoked {
-            Invoked::One(_) => "One",
-            Invoked::Many(_) => "Many",
+        let execution = match self.execution {
+            Execution::Future(_) => "Future",
+            Execution::Stream(_) => "Stream",
         };
-        f.debug_struct("Invocation").field("invoked", &invoked).field("ends", &self.ends).finish()
+        f.debug_struct("PreparedCall")
+            .field("execution", &execution)
+            .field("channel_ends", &self.channel_ends)
+            .finish()
     }
 }
 
-/// A function not yet begun. Dropping it cancels it: an async function stops where it waits, a
-/// plain one that has begun runs to its end with nobody to hear it. One that still waits for a
-/// thread is not run.
-pub enum Invoked {
-    /// It gives one result.
-    One(BoxFuture<'static, Result<EncodedReply, CodecError>>),
-    /// It gives items until it ends.
-    Many(BoxStream<'static, Result<EncodedReply, CodecError>>),
+/// A function that has not started. Dropping it cancels it: an async function stops at its current
+/// await; a plain function that is running runs to its end, and its result is dropped; a plain function
+/// that is waiting for a thread does not run.
+pub enum Execution {
+    /// Produces one result.
+    Future(BoxFuture<'static, Result<EncodedReply, CodecError>>),
+    /// Produces items until it ends.
+    Stream(BoxStream<'static, Result<EncodedReply, CodecError>>),
 }
 
-/// A result, or one item of a stream, ready to leave.
+/// A result, or one item of a stream, ready to be sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EncodedReply {
     /// The encoded value.
     pub body: Body,
-    /// The values to hold until the parent drops their handles; their index is their name. An item
-    /// has none.
+    /// The values to keep until the parent drops its handles. A value's index is part of its id. An
+    /// item has none.
     pub held: Vec<HeldValue>,
 }
 
-/// Decodes the arguments and readies the function: the body of every [`Entry`](super::Entry).
+/// Decodes the arguments and prepares the function. The body of every
+/// [`FunctionEntry`](super::FunctionEntry).
 #[doc(hidden)]
 pub fn invoke<A>(
     arguments: Arguments,
     decode: fn(&mut Decoder<'_>) -> Result<A, CodecError>,
-    run: fn(A, Scope) -> Invoked,
-) -> Result<Invocation, CodecError> {
+    run: fn(A, Scope) -> Execution,
+) -> Result<PreparedCall, CodecError> {
     let Arguments { value, channels, held, scope } = arguments;
-    let mut crossing = Crossing {
-        blobs: Blobs::In(value.blobs),
-        ends: Ends::expect(channels),
-        helds: Helds::ArgumentsIn(held),
+    let mut tables = SideTables {
+        blobs: BlobTable::In(value.blobs),
+        channel_ends: ChannelTable::expect(channels),
+        held: HeldTable::ArgumentsIn(held),
     };
-    let decoded = crossing.scope(|| {
+    let decoded = tables.scope(|| {
         let mut decoder = Decoder::new(&value.bytes);
         let decoded = decode(&mut decoder)?;
         decoder.finish()?;
         Ok::<_, CodecError>(decoded)
     })?;
-    let invoked = run(decoded, scope);
-    Ok(Invocation { invoked, ends: crossing.ends.into_slots() })
+    let execution = run(decoded, scope);
+    Ok(PreparedCall { execution, channel_ends: tables.channel_ends.into_slots() })
 }
 
 type Scope = Option<Arc<dyn CallScope>>;
 
-/// An async function, as its future: boxed, so that what follows is compiled once for each type of
-/// result, not for each function.
+/// The execution of an async function. The future is boxed, so that the code from here on is compiled
+/// once for each type of result, not for each function.
 #[doc(hidden)]
 #[must_use]
-pub fn one<T: 'static>(function: BoxFuture<'static, T>, codec: Codec<T>, scope: Scope) -> Invoked {
-    // `map` rather than an async block, which would hold the function's future twice.
-    Invoked::One(
+pub fn future_execution<T: 'static>(
+    function: BoxFuture<'static, T>,
+    codec: Codec<T>,
+    scope: Scope,
+) -> Execution {
+    // `map` instead of an async block, which would contain the function's future twice.
+    Execution::Future(
         function
             .map(move |result| {
-                let reply = encode_reply(codec, result, Helds::ResultOut(Vec::new()));
+                let reply = encode_reply(codec, result, HeldTable::ResultOut(Vec::new()));
                 drop(scope);
                 reply
             })
@@ -154,79 +163,81 @@ pub fn one<T: 'static>(function: BoxFuture<'static, T>, codec: Codec<T>, scope: 
     )
 }
 
-/// A plain function, on a blocking thread; boxed for the same reason.
+/// The execution of a plain function on a blocking thread. Boxed for the same reason.
 #[doc(hidden)]
 #[must_use]
-pub fn one_blocking<T: Send + 'static>(
+pub fn blocking_execution<T: Send + 'static>(
     function: Box<dyn FnOnce() -> T + Send>,
     codec: Codec<T>,
     scope: Scope,
-) -> Invoked {
-    // Encoded on the blocking thread too: that is where long work belongs.
-    let function = move || encode_reply(codec, function(), Helds::ResultOut(Vec::new()));
-    Invoked::One(blocking_in(function, scope).boxed())
+) -> Execution {
+    // Encoding may take long too, so it also runs on the blocking thread.
+    let function = move || encode_reply(codec, function(), HeldTable::ResultOut(Vec::new()));
+    Execution::Future(blocking_in_scope(function, scope).boxed())
 }
 
-/// A stream. `make` gives it in the first poll, so that all of the function's code runs there.
+/// The execution of a stream. The first poll calls `make`, so that all of the function's code runs
+/// there.
 #[doc(hidden)]
-pub fn many<T: 'static, S: Stream<Item = T> + Send + 'static>(
+pub fn stream_execution<T: 'static, S: Stream<Item = T> + Send + 'static>(
     make: impl FnOnce() -> S + Send + 'static,
     codec: Codec<T>,
     scope: Scope,
-) -> Invoked {
+) -> Execution {
     let replies = stream::once(async { make() }).flatten().map(move |item| {
         let _alive = &scope;
-        encode_reply(codec, item, Helds::ItemOut)
+        encode_reply(codec, item, HeldTable::ItemOut)
     });
-    Invoked::Many(replies.boxed())
+    Execution::Stream(replies.boxed())
 }
 
-fn encode_reply<T>(codec: Codec<T>, value: T, helds: Helds) -> Result<EncodedReply, CodecError> {
-    let mut crossing = Crossing { blobs: Blobs::Out(Vec::new()), ends: Ends::None, helds };
+fn encode_reply<T>(codec: Codec<T>, value: T, held: HeldTable) -> Result<EncodedReply, CodecError> {
+    let mut tables =
+        SideTables { blobs: BlobTable::Out(Vec::new()), channel_ends: ChannelTable::None, held };
     let mut encoder = Encoder::default();
-    crossing.scope(|| codec.encode(value, &mut encoder))?;
-    let body = encoder.finish(crossing.blobs.into_collected())?;
-    Ok(EncodedReply { body, held: crossing.helds.into_values() })
+    tables.scope(|| codec.encode(value, &mut encoder))?;
+    let body = encoder.finish(tables.blobs.into_collected())?;
+    Ok(EncodedReply { body, held: tables.held.into_values() })
 }
 
 /// Runs a plain function on a blocking thread of the runtime, within the caller's span.
 ///
-/// A panic of the function goes on here. Needs a tokio runtime.
+/// A panic of the function is resumed here. Needs a tokio runtime.
 #[doc(hidden)]
 #[must_use]
 pub fn blocking<T: Send + 'static>(
     function: Box<dyn FnOnce() -> T + Send>,
 ) -> BoxFuture<'static, T> {
-    blocking_in(function, None).boxed()
+    blocking_in_scope(function, None).boxed()
 }
 
-/// The function's result crosses from its thread in a place of its own: so what runs it, tokio's
-/// task above all, is compiled once, and not for each function.
-async fn blocking_in<T: Send + 'static>(
+/// The function's result comes back through a slot of its own. So the code that runs the function,
+/// tokio's task above all, is compiled once, and not for each function.
+async fn blocking_in_scope<T: Send + 'static>(
     function: impl FnOnce() -> T + Send + 'static,
     scope: Scope,
 ) -> T {
-    let place = Arc::new(Mutex::new(None));
-    let result = place.clone();
+    let slot = Arc::new(Mutex::new(None));
+    let result = slot.clone();
     let function = Box::new(move || {
         let value = function();
-        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        *result.lock() = Some(value);
     });
-    run_blocking(function, scope).await;
-    match take(&place) {
+    run_on_blocking_thread(function, scope).await;
+    match take(&slot) {
         Some(value) => value,
-        // The runtime is going away before the function began, or the scope declined to run it:
-        // there is no result to give, and nobody will ask again.
+        // The runtime is shutting down and did not start the function, or the scope did not run it:
+        // there is no result, and nobody will poll again.
         None => std::future::pending().await,
     }
 }
 
-type Function = Box<dyn FnOnce() + Send>;
+type BoxedFunction = Box<dyn FnOnce() + Send>;
 
-/// Returns when `function` has run, or will not.
-async fn run_blocking(function: Function, scope: Scope) {
+/// Returns when `function` has run, or will not run.
+async fn run_on_blocking_thread(function: BoxedFunction, scope: Scope) {
     let span = tracing::Span::current();
-    let waiting = Waiting::new(Box::new(move || {
+    let queued = QueuedFunction::new(Box::new(move || {
         let mut function = Some(function);
         let mut run = || {
             if let Some(function) = function.take() {
@@ -238,7 +249,7 @@ async fn run_blocking(function: Function, scope: Scope) {
             None => run(),
         }
     }));
-    let begin = waiting.begin();
+    let begin = queued.begin();
     let thread = tokio::task::spawn_blocking(move || {
         if let Some(function) = begin() {
             function();
@@ -249,29 +260,30 @@ async fn run_blocking(function: Function, scope: Scope) {
     }
 }
 
-/// A function that waits for its thread. A runtime has only so many (tokio's default is 512), and a
-/// task that was spawned for one can't be taken back: dropping this takes the function out of it.
-struct Waiting(Arc<Mutex<Option<Function>>>);
+/// A function that waits for its thread. A runtime has a limited number of them (tokio's default is
+/// 512), and a task that was spawned for a thread can't be taken back. Dropping this takes the function
+/// out of that task.
+struct QueuedFunction(Arc<Mutex<Option<BoxedFunction>>>);
 
-impl Waiting {
-    fn new(function: Function) -> Self {
+impl QueuedFunction {
+    fn new(function: BoxedFunction) -> Self {
         Self(Arc::new(Mutex::new(Some(function))))
     }
 
-    /// Gives the function to its thread, if it is still wanted.
-    fn begin(&self) -> impl FnOnce() -> Option<Function> + use<> {
+    /// Gives the function to its thread, unless it was dropped.
+    fn begin(&self) -> impl FnOnce() -> Option<BoxedFunction> + use<> {
         let function = self.0.clone();
         move || take(&function)
     }
 }
 
-impl Drop for Waiting {
+impl Drop for QueuedFunction {
     fn drop(&mut self) {
-        // Dropped without the lock: what it captures is the app's.
+        // Dropped without the lock, because its captured values are the app's.
         drop(take(&self.0));
     }
 }
 
 fn take<F>(function: &Mutex<Option<F>>) -> Option<F> {
-    function.lock().unwrap_or_else(PoisonError::into_inner).take()
+    function.lock().take()
 }

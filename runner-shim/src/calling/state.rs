@@ -1,7 +1,7 @@
-//! The app's own state, by type: what `#[state]` parameters are filled from.
+//! The app's own state, by type. `#[state]` parameters get their values from here.
 //!
-//! State never crosses. Each process registers its own (a database pool, a client, a
-//! configuration), and a function finds it on the side that runs it.
+//! State is never sent. Each process registers its own (a database pool, a client, a configuration),
+//! and a function gets the state of the process that runs it.
 //!
 //! Invariants:
 //! - At most one value per type; registering another replaces it, for calls made from then on.
@@ -10,28 +10,29 @@
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
-    sync::{Arc, LazyLock, PoisonError, RwLock},
+    sync::{Arc, LazyLock},
 };
 
 use super::table::StateNeed;
+use flame_wire::sync::RwLock;
 
 type Registry = RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>;
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::default);
 
-/// Registers `value` as this process's state of type `T`, in place of an earlier one.
+/// Registers `value` as this process's state of type `T`, and replaces an earlier one.
 pub fn register<T: State>(value: T) {
-    let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
+    let mut registry = REGISTRY.write();
     let replaced = registry.insert(TypeId::of::<T>(), Arc::new(value));
     drop(registry);
-    // The app's `Drop` may be slow, or may ask for state itself.
+    // The app's `Drop` may be slow, or may ask for state.
     drop(replaced);
 }
 
 /// This process's state of type `T`, if it has been registered.
 #[must_use]
 pub fn state<T: State>() -> Option<T> {
-    let registry = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
+    let registry = REGISTRY.read();
     let value = registry.get(&TypeId::of::<T>()).cloned();
     drop(registry);
     value.as_deref().and_then(|any| any.downcast_ref::<T>()).cloned()
@@ -40,49 +41,50 @@ pub fn state<T: State>() -> Option<T> {
 /// Whether state of type `T` has been registered.
 #[must_use]
 pub fn has<T: 'static>() -> bool {
-    REGISTRY.read().unwrap_or_else(PoisonError::into_inner).contains_key(&TypeId::of::<T>())
+    REGISTRY.read().contains_key(&TypeId::of::<T>())
 }
 
 /// A type whose values can be an app's state.
 ///
-/// Implemented for every type that can be cloned and shared between threads, and borrows nothing.
+/// Implemented for every type that can be cloned and shared between threads, and that borrows nothing.
 pub trait State: Clone + Send + Sync + 'static {}
 
 impl<T: Clone + Send + Sync + 'static> State for T {}
 
-/// One `#[state]` parameter. It carries no bounds: those were checked when it was made, once.
+/// One `#[state]` parameter. It has no bounds: they were checked once, when it was made.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct StateOf<T> {
+pub struct StateParameter<T> {
     get: fn() -> T,
     need: StateNeed,
 }
 
-/// What an app can keep: a `T`, if that is [`State`].
+/// Implemented by [`AppState`] for each `T` that is a [`State`].
 ///
-/// The type stands in the parameter, not in `Self`: the compiler would else suggest a reference.
+/// The type is a parameter instead of `Self`, because the compiler would otherwise suggest a reference.
 #[diagnostic::on_unimplemented(
     message = "`{T}` cannot be the state of an app",
     label = "is not `Clone`, or not `Send` and `Sync`, or borrows",
     note = "every call gets a clone: derive `Clone` for it, or take and register an `Arc<{T}>`"
 )]
 #[doc(hidden)]
-pub trait Keeps<T> {
+pub trait HasState<T> {
     #[doc(hidden)]
-    const STATE: StateOf<T>;
+    const STATE: StateParameter<T>;
 }
 
-/// The app, as far as its state goes.
+/// Stands for the app in [`HasState`].
 #[doc(hidden)]
 #[derive(Debug)]
-pub enum App {}
+pub enum AppState {}
 
 #[diagnostic::do_not_recommend]
-impl<T: State> Keeps<T> for App {
-    const STATE: StateOf<T> = StateOf { get: required::<T>, need: StateNeed::new::<T>() };
+impl<T: State> HasState<T> for AppState {
+    const STATE: StateParameter<T> =
+        StateParameter { get: required::<T>, need: StateNeed::new::<T>() };
 }
 
-impl<T> StateOf<T> {
+impl<T> StateParameter<T> {
     #[doc(hidden)]
     #[must_use]
     pub fn get(&self) -> T {
@@ -96,13 +98,14 @@ impl<T> StateOf<T> {
     }
 }
 
-/// The state of type `T`, for a function about to run.
+/// The state of type `T`, for a function that is about to run.
 ///
 /// # Panics
-/// When there is none. `App::run` checks the state of the app's own functions at start, and each call
-/// by a pool is checked before it is sent and before it is served. So this is reached only by an app
-/// that awaits a function here: before it has called `App::run`, or one of a dependency.
-#[expect(clippy::panic, reason = "the function's own type leaves no room for an error")]
+/// If there is none. `AppState::run` checks the states of the app's own functions at the start, and each
+/// call by a pool is checked before it is sent and before it is served. So only an app that awaits a
+/// function in this process can reach this: before it has called `AppState::run`, or for a function of a
+/// dependency.
+#[expect(clippy::panic, reason = "the function's own return type has no place for an error")]
 fn required<T: State>() -> T {
     state().unwrap_or_else(|| {
         panic!(

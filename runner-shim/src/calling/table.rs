@@ -1,10 +1,10 @@
 //! The table of remote functions, built by the linker.
 //!
-//! Every `#[remote]` function of the app and of its dependencies is an [`Entry`]. Both ends are
-//! the same executable, so both have the same table, and a [`FunctionId`] names the same function
-//! on both. [`check`] runs once at start, before the first call: what it accepts cannot fail later
-//! for want of an entry; nor, in the crate that has the app's `main`, for want of a state. A
-//! dependency may have functions that the app never calls, so theirs is asked for by each call.
+//! Every `#[remote]` function of the app and of its dependencies is a [`FunctionEntry`]. Parent and
+//! runner are the same executable, so they have the same table, and a [`FunctionId`] names the same
+//! function on both. [`check`] runs once at the start. After it, no call can fail because a function
+//! has no entry, and no function in the crate with the app's `main` lacks its state. A dependency may
+//! have functions that the app never calls, so their state is checked at each call.
 
 mod check;
 mod id;
@@ -19,40 +19,40 @@ pub(super) use check::{check_names, check_states};
 
 use super::{
     codec::CodecError,
-    invoke::{Arguments, Invocation},
+    invoke::{Arguments, PreparedCall},
     state::{self, State},
 };
 
 /// Every remote function linked into this executable, in no particular order.
 #[doc(hidden)]
 #[linkme::distributed_slice]
-pub static ENTRIES: [Entry];
+pub static ENTRIES: [FunctionEntry];
 
 /// One remote function.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Entry {
-    /// Names the function on the wire: a hash of all below that is not its location.
+pub struct FunctionEntry {
+    /// Names the function on the wire: a hash of the following fields, without location and states.
     pub id: FunctionId,
     /// Module path and name, `app::thumbs::thumbnails`.
     pub name: &'static str,
-    /// Version of the crate that has the function.
+    /// Version of the crate that contains the function.
     pub version: &'static str,
-    /// Argument and result types as written, without the states.
+    /// Argument and result types as written in the source, without `#[state]` parameters.
     pub signature: &'static str,
     /// How it runs.
     pub kind: Kind,
-    /// Where it is written.
+    /// Where the function is written.
     pub location: Location,
-    /// What it needs of the app's state.
+    /// The states that the function needs.
     pub states: &'static [StateNeed],
     invoke: Invoke,
 }
 
-type Invoke = fn(Arguments) -> Result<Invocation, CodecError>;
+type Invoke = fn(Arguments) -> Result<PreparedCall, CodecError>;
 
-impl Entry {
-    /// An entry of the table; made by `#[remote]` alone.
+impl FunctionEntry {
+    /// An entry of the table. Only `#[remote]` calls this.
     #[doc(hidden)]
     #[must_use]
     pub const fn new(
@@ -62,26 +62,26 @@ impl Entry {
         states: &'static [StateNeed],
         invoke: Invoke,
     ) -> Self {
-        let id = id::of(name, version, signature, kind);
+        let id = id::function_id(name, version, signature, kind);
         Self { id, name, version, signature, kind, location, states, invoke }
     }
 
-    /// Decodes the arguments and makes the call ready to run.
+    /// Decodes the arguments and prepares the call.
     ///
-    /// Nothing of the function's body has run when this returns; it runs as the future or the
-    /// stream of the [`Invocation`] is polled.
+    /// No code of the function's body has run when this returns. It runs when the future or the stream
+    /// of the [`PreparedCall`] is polled.
     ///
     /// # Errors
-    /// When the arguments do not decode, or a state the function needs is missing.
+    /// If the arguments do not decode, or a state that the function needs is missing.
     ///
     /// # Panics
-    /// When the `Deserialize` of an argument panics. Call it where panics are caught.
-    pub fn invoke(&self, arguments: Arguments) -> Result<Invocation, CodecError> {
+    /// If the `Deserialize` of an argument panics. Call this where panics are caught.
+    pub fn invoke(&self, arguments: Arguments) -> Result<PreparedCall, CodecError> {
         self.check_states()?;
         (self.invoke)(arguments)
     }
 
-    /// Whether this process has the state that the function needs.
+    /// Checks that this process has the states that the function needs.
     pub(super) fn check_states(&self) -> Result<(), CodecError> {
         match self.states.iter().find(|need| !need.is_met()) {
             Some(need) => Err(CodecError::MissingState { function: self.name, state: need.name() }),
@@ -89,8 +89,8 @@ impl Entry {
         }
     }
 
-    /// The crate that has the function.
-    fn of_crate(&self) -> &'static str {
+    /// The crate that contains the function.
+    fn crate_name(&self) -> &'static str {
         self.name.split_once("::").map_or(self.name, |(first, _)| first)
     }
 }
@@ -103,14 +103,14 @@ pub enum Kind {
     Async,
     /// Plain `fn`: on a blocking thread.
     Plain,
-    /// `-> impl Stream`: items go as they are made.
+    /// `-> impl Stream`: each item is sent as soon as it is ready.
     Stream,
 }
 
 /// A place in the app's source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
-    /// Path as the compiler was given it.
+    /// Path as the compiler got it.
     pub file: &'static str,
     /// Line, from 1.
     pub line: u32,
@@ -124,7 +124,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// One type of state that a function needs on the side that runs it.
+/// One type of state that a function needs on the runner.
 #[derive(Debug, Clone, Copy)]
 pub struct StateNeed {
     name: fn() -> &'static str,
@@ -152,8 +152,8 @@ impl StateNeed {
 }
 
 /// Every remote function of this executable, sorted by name, version and location.
-pub fn table() -> &'static [&'static Entry] {
-    static TABLE: OnceLock<Vec<&'static Entry>> = OnceLock::new();
+pub fn table() -> &'static [&'static FunctionEntry] {
+    static TABLE: OnceLock<Vec<&'static FunctionEntry>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut table: Vec<_> = ENTRIES.iter().collect();
         table.sort_by_key(|entry| (entry.name, entry.version, entry.location));
@@ -161,9 +161,9 @@ pub fn table() -> &'static [&'static Entry] {
     })
 }
 
-/// The function of that id, if this executable has it.
+/// The function with this id, if this executable has it.
 #[must_use]
-pub fn find(id: FunctionId) -> Option<&'static Entry> {
-    static BY_ID: OnceLock<HashMap<FunctionId, &'static Entry>> = OnceLock::new();
+pub fn find(id: FunctionId) -> Option<&'static FunctionEntry> {
+    static BY_ID: OnceLock<HashMap<FunctionId, &'static FunctionEntry>> = OnceLock::new();
     BY_ID.get_or_init(|| table().iter().map(|entry| (entry.id, *entry)).collect()).get(&id).copied()
 }

@@ -1,44 +1,45 @@
-//! The calling side as its drivers see it, without the macro: functions, works and entries are
-//! written out, a "link" is a function call, and both ends are this process.
+//! The module as its drivers use it, without the macro: functions, works and entries are written out, a
+//! "link" is a function call, and parent and runner are this process.
 
 mod blobs;
 mod channels;
 mod functions;
-mod helds;
+mod held;
 mod states;
 mod tables;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flame_wire::body::{Body, Value};
+use flame_wire::sync::Mutex;
 use futures_util::{StreamExt, stream::BoxStream};
 
 use super::{
-    __private::{self as private, Codec, Probe},
-    Arguments, CodecError, Encoded, EncodedReply, Entry, HeldGuard, HeldId, HeldSource, HeldStore,
-    HeldValue, Invocation, Invoked, Kind, Location, Reply, Work,
-    codec::ViaWire as _,
+    __private::{self as private, Codec, ResultProbe},
+    Arguments, CodecError, EncodedReply, EncodedWork, Execution, FunctionEntry, HeldGuard, HeldId,
+    HeldSource, HeldStore, HeldValue, Kind, Location, PreparedCall, ReplyDecoder, Work,
+    codec::SerdeResult as _,
 };
 
-/// Where the tests' entries are; no test depends on it.
+/// The location of the tests' entries; no test depends on it.
 const HERE: Location = Location { file: "tests.rs", line: 1, column: 1 };
 
-/// The stream that every call of these tests has.
+/// The stream of every call in these tests.
 const STREAM: u64 = 7;
 
-/// What a body is after it has crossed.
+/// A body after it was sent.
 fn cross(body: Body) -> Value {
     let bytes: Vec<u8> = body.into_parts().flat_map(Vec::from).collect();
     Value::decode(bytes.into()).unwrap()
 }
 
-/// One runner, as far as held values go.
+/// One runner, reduced to its held values.
 #[derive(Default)]
 struct Runner(Mutex<Vec<HeldValue>>);
 
 impl HeldStore for Runner {
     fn find(&self, id: HeldId) -> Option<HeldValue> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.0.lock();
         if id.stream == STREAM { held.get(id.index as usize).cloned() } else { None }
     }
 }
@@ -53,15 +54,15 @@ impl HeldGuard for Runner {
     }
 }
 
-/// Serves an encoded call on `runner`, up to where it would be polled.
+/// Serves an encoded call on `runner`, up to the point where it would be polled.
 fn serve(
     runner: &Arc<Runner>,
-    entry: &Entry,
-    encoded: &mut Encoded,
-) -> Result<Invocation, CodecError> {
+    entry: &FunctionEntry,
+    encoded: &mut EncodedWork,
+) -> Result<PreparedCall, CodecError> {
     let body = std::mem::replace(&mut encoded.body, private_body());
     let mut arguments = Arguments::new(cross(body));
-    arguments.channels = encoded.ends.len();
+    arguments.channels = encoded.channel_ends.len();
     arguments.held = Some(runner.clone());
     entry.invoke(arguments)
 }
@@ -70,48 +71,52 @@ fn private_body() -> Body {
     flame_wire::body::BodyWriter::new().finish(Vec::new()).unwrap()
 }
 
-async fn one(invoked: Invoked) -> Result<EncodedReply, CodecError> {
-    match invoked {
-        Invoked::One(future) => future.await,
-        Invoked::Many(_) => panic!("a stream"),
+async fn future_execution(execution: Execution) -> Result<EncodedReply, CodecError> {
+    match execution {
+        Execution::Future(future) => future.await,
+        Execution::Stream(_) => panic!("a stream"),
     }
 }
 
-fn many(invoked: Invoked) -> BoxStream<'static, Result<EncodedReply, CodecError>> {
-    match invoked {
-        Invoked::One(_) => panic!("no stream"),
-        Invoked::Many(items) => items,
+fn stream_execution(execution: Execution) -> BoxStream<'static, Result<EncodedReply, CodecError>> {
+    match execution {
+        Execution::Future(_) => panic!("no stream"),
+        Execution::Stream(items) => items,
     }
 }
 
 fn answer<T>(
     runner: &Arc<Runner>,
-    reply: Reply<T>,
+    reply: ReplyDecoder<T>,
     encoded: EncodedReply,
 ) -> Result<T, CodecError> {
     let EncodedReply { body, held } = encoded;
-    runner.0.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
+    runner.0.lock().extend(held);
     reply.decode(cross(body), Some(HeldSource { stream: STREAM, guard: runner.clone() }))
 }
 
-/// The whole way there and back.
-async fn call<T>(runner: &Arc<Runner>, work: Work<'_, T>, entry: &Entry) -> Result<T, CodecError> {
+/// To the runner and back.
+async fn call<T>(
+    runner: &Arc<Runner>,
+    work: Work<'_, T>,
+    entry: &FunctionEntry,
+) -> Result<T, CodecError> {
     let (mut encoded, reply) = work.encode()?;
     assert_eq!(encoded.function, entry.id);
     let invocation = serve(runner, entry, &mut encoded)?;
-    answer(runner, reply, one(invocation.invoked).await?)
+    answer(runner, reply, future_execution(invocation.execution).await?)
 }
 
-/// What `#[remote]` makes of an async function of one owned argument.
+/// What `#[remote]` generates for an async function with one owned argument.
 macro_rules! remote {
     (fn $name:ident($argument:ident: $of:ty) -> $result:ty $body:block) => {
         mod $name {
             use super::*;
             async fn body($argument: $of) -> $result $body
             fn codec() -> Codec<$result> {
-                (&&&Probe::<$result>::NEW).__flame_codec()
+                (&&&ResultProbe::<$result>::NEW).__flame_codec()
             }
-            pub(super) static ENTRY: Entry = Entry::new(
+            pub(super) static ENTRY: FunctionEntry = FunctionEntry::new(
                 (concat!(module_path!(), "::", stringify!($name)), "1.0.0", stringify!($of)),
                 Kind::Async,
                 HERE,
@@ -119,7 +124,7 @@ macro_rules! remote {
                 |call| private::invoke(
                     call,
                     |from| Ok((private::argument::<$of>("argument").decode(from)?,)),
-                    |(argument,), scope| private::one(private::boxed_future(body(argument)), codec(), scope),
+                    |(argument,), scope| private::future_execution(private::boxed_future(body(argument)), codec(), scope),
                 ),
             );
             pub(super) fn work($argument: $of) -> Work<'static, $result> {

@@ -1,15 +1,16 @@
 //! The folder of fetched executables: one file each, named after the SHA-256 of its bytes.
 //!
 //! ```text
-//! flame-code-1000/                   of this user alone
-//!   <hash>                           whole when it has this name, and looked at again at each use
-//!   <hash>.<pid>-<random>.part       a draft; removed by whoever made it, or when it is old
+//! flame-code-1000/                   belongs to this user alone
+//!   <hash>                           complete once it has this name, and verified at each use
+//!   <hash>.<pid>-<random>.part       a draft; removed by its writer, or once it is old
 //! ```
 //!
-//! Runners share it without a lock: each writes a draft of its own, and a rename puts it in place.
-//! Two that fetch the same bytes replace one file by its equal; who has opened the first keeps it.
+//! Runners share the folder without a lock: each writes a draft of its own, and a rename gives it its
+//! name. Two runners that fetch the same bytes replace one file by an equal one; a runner that has
+//! opened the first file keeps it.
 //!
-//! A file is believed for what it holds, never for its name: it is opened, hashed through that
+//! A file's name is never trusted, only its content: the file is opened, hashed through that
 //! descriptor, and executed through it.
 
 use std::ffi::OsString;
@@ -22,10 +23,10 @@ use flame_wire::code::{CodeHash, CodeHasher, Offer};
 
 use super::SyncError;
 
-/// Executables that are kept: the newest.
-pub(super) const KEPT: usize = 3;
-/// When a draft is nobody's any more. No boot takes nearly as long.
-pub(super) const ABANDONED: Duration = Duration::from_secs(60 * 60);
+/// The number of executables that are kept: the newest.
+pub(super) const MAX_KEPT: usize = 3;
+/// The age at which a draft is abandoned. No boot takes nearly as long.
+pub(super) const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 const DRAFT: &str = ".part";
 const HASH_DIGITS: usize = 64;
@@ -38,7 +39,7 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// The folder of that name, or the default one; it is made if it is not there.
+    /// Opens this folder, or the default one, and creates it if necessary.
     pub(super) fn open(folder: Option<OsString>) -> Result<Self, SyncError> {
         let user = platform::user();
         let folder = match folder {
@@ -47,49 +48,49 @@ impl Cache {
         };
         let failed = |source| SyncError::Folder { folder: folder.clone(), source };
         platform::make_private(&folder).map_err(failed)?;
-        let about = fs::metadata(&folder).map_err(failed)?;
-        if !about.is_dir() {
+        let metadata = fs::metadata(&folder).map_err(failed)?;
+        if !metadata.is_dir() {
             return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
-        let (owner, mode) = platform::owner_and_mode(&about);
-        match exposed(owner, mode, user) {
+        let (owner, mode) = platform::owner_and_mode(&metadata);
+        match exposure(owner, mode, user) {
             Some(why) => Err(SyncError::NotPrivate { folder, why, user }),
             None => Ok(Self { folder, user }),
         }
     }
 
-    /// The executable, if it is there and is what it should be. One that is not is removed.
+    /// The executable, if it is in the folder and intact. A damaged one is removed.
     pub(super) fn find(&self, offer: &Offer) -> Result<Option<Executable>, SyncError> {
         let path = self.path(&offer.hash);
         let failed = |source| SyncError::Folder { folder: self.folder.clone(), source };
-        match self.opened(&path, offer) {
+        match self.open_verified(&path, offer) {
             Ok(Some(file)) => return Ok(Some(Executable { file, path, hash: offer.hash })),
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         }
-        tracing::warn!(file = %path.display(), "a fetched executable was altered, and is removed");
+        tracing::warn!(file = %path.display(), "removing a fetched executable that was altered");
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
             _ => Ok(None),
         }
     }
 
-    /// A file to write the executable to, and what removes it.
-    pub(super) fn draft(&self, offer: &Offer) -> Result<(Draft, Scrap), SyncError> {
+    /// A file to write the executable to, and the guard that removes it.
+    pub(super) fn draft(&self, offer: &Offer) -> Result<(Draft, DraftGuard), SyncError> {
         let unique = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
         let path = self.folder.join(format!("{}.{unique}{DRAFT}", offer.hash));
         match platform::create(&path) {
             Ok(file) => {
                 let (hasher, offer) = (CodeHasher::default(), offer.clone());
-                let scrap = Scrap(path.clone());
-                Ok((Draft { file, hasher, len: 0, offer, path }, scrap))
+                let guard = DraftGuard(path.clone());
+                Ok((Draft { file, hasher, len: 0, offer, path }, guard))
             }
-            Err(source) => Err(self.unwritten(offer, source)),
+            Err(source) => Err(self.write_error(offer, source)),
         }
     }
 
-    /// Gives the draft its name, if it is what it should be.
+    /// Gives the draft its name, if it is the offered executable.
     pub(super) fn keep(&self, draft: Draft) -> Result<Executable, SyncError> {
         let Draft { file, hasher, len, offer, path: drafted } = draft;
         let altered =
@@ -97,19 +98,20 @@ impl Cache {
         if len != offer.len || hasher.finish() != offer.hash {
             return Err(altered());
         }
-        // Closed before it is executed: what is open for writing is not.
+        // Closed first: a file that is open for writing can't be executed.
         drop(file);
-        // Once more, from the disk and through the descriptor that will be executed; by the draft's
-        // name, which no other runner touches.
-        let unwritten = |source| self.unwritten(&offer, source);
-        let file = self.opened(&drafted, &offer).map_err(unwritten)?.ok_or_else(altered)?;
+        // Verified once more, from the disk and through the descriptor that will be executed. Under
+        // the draft's name, because no other runner touches that.
+        let write_error = |source| self.write_error(&offer, source);
+        let file =
+            self.open_verified(&drafted, &offer).map_err(write_error)?.ok_or_else(altered)?;
         let path = self.path(&offer.hash);
-        fs::rename(&drafted, &path).map_err(unwritten)?;
+        fs::rename(&drafted, &path).map_err(write_error)?;
         Ok(Executable { file, path, hash: offer.hash })
     }
 
-    /// Removes old executables and drafts that nobody will finish. That it can't is no failure: it
-    /// is tried again by the next that fetches one.
+    /// Removes old executables and abandoned drafts. Errors are ignored: the next runner that fetches
+    /// an executable tries again.
     pub(super) fn prune(&self, newest: &Executable) {
         let Ok(folder) = fs::read_dir(&self.folder) else { return };
         let entries = folder.filter_map(|entry| {
@@ -117,7 +119,7 @@ impl Cache {
             let modified = entry.metadata().ok()?.modified().ok()?;
             Some((entry.file_name().into_string().ok()?, modified))
         });
-        #[expect(clippy::disallowed_methods, reason = "compared with the times of files")]
+        #[expect(clippy::disallowed_methods, reason = "compared with modification times of files")]
         let now = SystemTime::now();
         for name in surplus(entries.collect(), &newest.hash.to_string(), now) {
             let _ = fs::remove_file(self.folder.join(name));
@@ -128,12 +130,14 @@ impl Cache {
         self.folder.join(hash.to_string())
     }
 
-    /// The file, if it is what was offered, and nobody else's to change.
-    fn opened(&self, path: &Path, offer: &Offer) -> io::Result<Option<File>> {
+    /// The opened file, if it is the offered executable and other users can't change it.
+    fn open_verified(&self, path: &Path, offer: &Offer) -> io::Result<Option<File>> {
         let mut file = File::open(path)?;
-        let about = file.metadata()?;
-        let (owner, mode) = platform::owner_and_mode(&about);
-        if !about.is_file() || about.len() != offer.len || exposed(owner, mode, self.user).is_some()
+        let metadata = file.metadata()?;
+        let (owner, mode) = platform::owner_and_mode(&metadata);
+        if !metadata.is_file()
+            || metadata.len() != offer.len
+            || exposure(owner, mode, self.user).is_some()
         {
             return Ok(None);
         }
@@ -148,7 +152,7 @@ impl Cache {
         }
     }
 
-    fn unwritten(&self, offer: &Offer, source: io::Error) -> SyncError {
+    fn write_error(&self, offer: &Offer, source: io::Error) -> SyncError {
         SyncError::Write { folder: self.folder.clone(), len: offer.len, source }
     }
 }
@@ -176,18 +180,18 @@ impl Draft {
     }
 }
 
-/// Removes a draft when it is dropped, unless that has got its name. Apart from the draft, which is
+/// Removes a draft when it is dropped, unless the draft was renamed. Separate from the draft, which is
 /// with a blocking thread while it is written: a runner that is told to end does not wait for that.
 #[derive(Debug)]
-pub(super) struct Scrap(PathBuf);
+pub(super) struct DraftGuard(PathBuf);
 
-impl Drop for Scrap {
+impl Drop for DraftGuard {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// A fetched executable, opened and found whole.
+/// A fetched executable that was opened and verified.
 #[derive(Debug)]
 pub(super) struct Executable {
     file: File,
@@ -204,22 +208,22 @@ impl Executable {
         &self.path
     }
 
-    /// This process becomes it; returns only where that fails.
+    /// Replaces this process by the executable; returns only on failure.
     pub(super) fn exec(&self, mark: &str) -> io::Error {
         platform::exec(&self.file, &self.path, mark)
     }
 }
 
-/// What lets others than the user change a file or a folder, if anything does.
-pub(super) fn exposed(owner: u32, mode: u32, user: u32) -> Option<String> {
+/// Why users other than `user` can change a file or folder, if they can.
+pub(super) fn exposure(owner: u32, mode: u32, user: u32) -> Option<String> {
     if owner != user {
         return Some(format!("belongs to another user (id {owner})"));
     }
     (mode & 0o022 != 0).then(|| format!("can be written by others (mode {:04o})", mode & 0o7777))
 }
 
-/// The entries to remove: all executables but the newest, and abandoned drafts. Whatever is neither
-/// is not ours.
+/// The entries to remove: all executables but the newest, and abandoned drafts. Other files are not
+/// ours.
 pub(super) fn surplus(
     entries: Vec<(String, SystemTime)>,
     in_use: &str,
@@ -233,16 +237,16 @@ pub(super) fn surplus(
     for (name, modified) in entries {
         let draft_of = name.strip_suffix(DRAFT).and_then(|rest| rest.get(..HASH_DIGITS));
         if draft_of.is_some_and(is_hash) {
-            // One from the future has just been written, by a clock that was set back since.
+            // A time in the future means that the clock was set back since: the draft is new.
             let age = now.duration_since(modified).unwrap_or_default();
-            drafts.extend((age >= ABANDONED).then_some(name));
+            drafts.extend((age >= ABANDONED_AFTER).then_some(name));
         } else if is_hash(&name) && name != in_use {
             executables.push((modified, name));
         }
     }
     executables.sort_by(|a, b| b.cmp(a));
-    // The one in use is kept besides.
-    drafts.extend(executables.into_iter().skip(KEPT - 1).map(|(_, name)| name));
+    // The one in use is kept in addition.
+    drafts.extend(executables.into_iter().skip(MAX_KEPT - 1).map(|(_, name)| name));
     drafts
 }
 
@@ -256,19 +260,19 @@ mod platform {
     use std::process::Command;
 
     use super::super::MARK_ENV;
-    use crate::started::started;
+    use crate::boot_variables::boot_variables;
 
     pub(super) fn user() -> u32 {
         rustix::process::geteuid().as_raw()
     }
 
-    /// Makes the folder, unless it is there.
+    /// Creates the folder, unless it exists.
     pub(super) fn make_private(folder: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)
     }
 
-    pub(super) fn owner_and_mode(about: &Metadata) -> (u32, u32) {
-        (about.uid(), about.mode())
+    pub(super) fn owner_and_mode(metadata: &Metadata) -> (u32, u32) {
+        (metadata.uid(), metadata.mode())
     }
 
     pub(super) fn create(path: &Path) -> io::Result<File> {
@@ -276,7 +280,7 @@ mod platform {
     }
 
     pub(super) fn exec(file: &File, path: &Path, mark: &str) -> io::Error {
-        // By its descriptor: whatever has become of the path, this is what was hashed.
+        // Through its descriptor: whatever happens to the path, this is the file that was hashed.
         #[cfg(target_os = "linux")]
         let program = {
             let _ = path;
@@ -295,16 +299,16 @@ mod platform {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command.args(arguments).envs(started().passed_on()).env(MARK_ENV, mark).exec()
+        command.args(arguments).envs(boot_variables().passed_on()).env(MARK_ENV, mark).exec()
     }
 
-    /// What the kernel does not execute, the C library hands to a shell, and this process would
-    /// end as one that does not understand it. So it is looked at before.
+    /// Checks the file before exec: the C library passes a file that the kernel can't execute to a
+    /// shell, which would replace this process and fail.
     #[cfg(target_os = "linux")]
     fn is_for_this_machine(file: &File) -> io::Result<()> {
         use std::os::unix::fs::FileExt;
         let (mut theirs, mut ours) = ([0; 20], [0; 20]);
-        // A shorter file leaves zeros.
+        // A shorter file leaves zeros in the buffer.
         file.read_at(&mut theirs, 0)?;
         File::open("/proc/self/exe")?.read_at(&mut ours, 0)?;
         if super::same_machine(&theirs, &ours) {
@@ -314,10 +318,10 @@ mod platform {
     }
 }
 
-/// Whether two ELF files, of which these are the first bytes, are for the same kind of machine.
+/// Whether two ELF files, given their first bytes, are for the same kind of machine.
 #[cfg(target_os = "linux")]
 pub(super) fn same_machine(one: &[u8; 20], other: &[u8; 20]) -> bool {
-    // Word size, byte order; instruction set.
+    // Word size, byte order, instruction set.
     let machine = |head: &[u8; 20]| [head[4], head[5], head[18], head[19]];
     one.starts_with(b"\x7fELF") && other.starts_with(b"\x7fELF") && machine(one) == machine(other)
 }
@@ -349,6 +353,6 @@ mod platform {
     }
 
     fn unsupported() -> io::Error {
-        io::Error::new(io::ErrorKind::Unsupported, "a process can't become another one here")
+        io::Error::new(io::ErrorKind::Unsupported, "a process can't replace its program here")
     }
 }

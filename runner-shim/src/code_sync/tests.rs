@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use flame_wire::code::CodeHasher;
 use flame_wire::ids::BuildId;
 
-use super::cache::{ABANDONED, KEPT, exposed, surplus};
+use super::cache::{ABANDONED_AFTER, MAX_KEPT, exposure, surplus};
 use super::*;
 
 const RUNNER: RunnerRef = RunnerRef::from_bytes([1; 16]);
 
-/// A folder for the time of a test, private to the user.
+/// A folder that exists during a test, private to the user.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -52,14 +52,14 @@ fn offer(bytes: &[u8]) -> Offer {
     }
 }
 
-/// Writes it, and gives it its name.
+/// Writes the executable, and gives it its name.
 fn keep(cache: &Cache, offer: &Offer, bytes: &[u8]) -> Result<Executable, SyncError> {
-    let (draft, _scrap) = cache.draft(offer).unwrap();
+    let (draft, _draft_guard) = cache.draft(offer).unwrap();
     cache.keep(bytes.chunks(3).fold(draft, |draft, chunk| draft.add(chunk).unwrap()))
 }
 
 #[test]
-fn what_was_kept_is_found_and_nothing_else_is_there() {
+fn a_kept_executable_is_found_and_is_the_only_file() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     assert!(cache.find(&offer).unwrap().is_none());
@@ -71,7 +71,7 @@ fn what_was_kept_is_found_and_nothing_else_is_there() {
 }
 
 #[test]
-fn other_bytes_fewer_and_more_are_refused_and_nothing_is_left() {
+fn wrong_missing_and_extra_bytes_are_refused_and_no_file_is_left() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     for came in [b"executabel".as_slice(), b"executabl", b"executables", b""] {
@@ -85,16 +85,16 @@ fn other_bytes_fewer_and_more_are_refused_and_nothing_is_left() {
 fn a_draft_that_is_given_up_is_removed() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
-    let (draft, scrap) = cache.draft(&offer).unwrap();
+    let (draft, guard) = cache.draft(&offer).unwrap();
     let _half = draft.add(b"exec").unwrap();
-    assert!(cache.find(&offer).unwrap().is_none(), "a draft does not have its name");
+    assert!(cache.find(&offer).unwrap().is_none(), "a draft does not have the executable's name");
     assert_eq!(folder.names().len(), 1);
-    drop(scrap);
+    drop(guard);
     assert!(folder.names().is_empty());
 }
 
 #[test]
-fn a_file_that_was_altered_is_removed_and_not_found() {
+fn an_altered_file_is_removed_and_not_found() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     let path = folder.0.join(offer.hash.to_string());
@@ -113,7 +113,7 @@ fn a_file_that_was_altered_is_removed_and_not_found() {
 }
 
 #[test]
-fn two_that_keep_the_same_at_once_both_have_it() {
+fn two_runners_that_keep_the_same_executable_at_once_both_have_it() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     let (one, _scrap_of_one) = cache.draft(&offer).unwrap();
@@ -125,7 +125,7 @@ fn two_that_keep_the_same_at_once_both_have_it() {
 }
 
 #[test]
-fn a_folder_is_made_for_the_user_alone() {
+fn a_folder_is_created_for_the_user_alone() {
     let folder = Folder::new();
     let inner = folder.0.join("a/b");
     Cache::open(Some(inner.clone().into())).unwrap();
@@ -133,7 +133,7 @@ fn a_folder_is_made_for_the_user_alone() {
 }
 
 #[test]
-fn a_folder_that_others_may_write_is_refused_by_name() {
+fn a_folder_that_others_can_write_is_refused_by_name() {
     let folder = Folder::new();
     for mode in [0o777, 0o720, 0o702, 0o1777] {
         std::fs::set_permissions(&folder.0, PermissionsExt::from_mode(mode)).unwrap();
@@ -142,19 +142,19 @@ fn a_folder_that_others_may_write_is_refused_by_name() {
         assert!(error.contains("written by others") && error.contains("FLAME_CODE_DIR"), "{error}");
     }
     std::fs::set_permissions(&folder.0, PermissionsExt::from_mode(0o755)).unwrap();
-    assert!(Cache::open(Some(folder.0.clone().into())).is_ok(), "reading it does no harm");
+    assert!(Cache::open(Some(folder.0.clone().into())).is_ok(), "others may read it");
 }
 
 #[test]
 fn a_folder_of_another_user_is_refused() {
-    assert_eq!(exposed(1000, 0o40_700, 1000), None);
-    let why = exposed(0, 0o40_700, 1000).unwrap();
+    assert_eq!(exposure(1000, 0o40_700, 1000), None);
+    let why = exposure(0, 0o40_700, 1000).unwrap();
     assert!(why.contains("another user"), "{why}");
-    assert!(exposed(1000, 0o40_700, 0).is_some(), "also where this user is root");
+    assert!(exposure(1000, 0o40_700, 0).is_some(), "also if this user is root");
 }
 
 #[test]
-fn a_folder_that_can_not_be_made_says_which_and_what_to_set() {
+fn an_error_names_the_folder_that_can_not_be_created_and_what_to_set() {
     let folder = Folder::new();
     let file = folder.0.join("file");
     std::fs::write(&file, "").unwrap();
@@ -168,7 +168,7 @@ fn a_folder_that_can_not_be_made_says_which_and_what_to_set() {
 }
 
 #[test]
-fn what_can_not_be_written_says_where_and_what_to_do() {
+fn an_error_says_where_the_executable_can_not_be_written_and_what_to_do() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     std::fs::remove_dir(&folder.0).unwrap();
@@ -180,28 +180,28 @@ fn what_can_not_be_written_says_where_and_what_to_do() {
 }
 
 #[test]
-fn the_newest_executables_stay_and_with_them_the_one_in_use() {
+fn the_newest_executables_and_the_one_in_use_are_kept() {
     let epoch = SystemTime::UNIX_EPOCH;
     let now = epoch + Duration::from_secs(1_000_000);
     let named = |n: u64| format!("{n:064x}");
     let entries = || (0..6).map(|n| (named(n), epoch + Duration::from_secs(n))).collect::<Vec<_>>();
-    // The one in use is the newest, as after a fetch; or the oldest, of a folder that is shared.
+    // The one in use is the newest, as after a fetch; or the oldest, in a folder that is shared.
     for (in_use, removed) in [(5, vec![2, 1, 0]), (0, vec![3, 2, 1])] {
         let surplus = surplus(entries(), &named(in_use), now);
         assert_eq!(surplus, removed.into_iter().map(named).collect::<Vec<_>>());
-        assert_eq!(entries().len() - surplus.len(), KEPT);
+        assert_eq!(entries().len() - surplus.len(), MAX_KEPT);
     }
 }
 
 #[test]
-fn drafts_go_when_they_are_abandoned_and_foreign_files_never() {
+fn abandoned_drafts_are_removed_and_foreign_files_never() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-    let (fresh, old) = (now - ABANDONED / 2, now - ABANDONED);
+    let (fresh, old) = (now - ABANDONED_AFTER / 2, now - ABANDONED_AFTER);
     let draft = |n: u64| format!("{n:064x}.7-0123.part");
     let entries = vec![
         (draft(1), fresh),
         (draft(2), old),
-        (draft(3), now + ABANDONED),
+        (draft(3), now + ABANDONED_AFTER),
         ("notes.part".to_owned(), old),
         ("readme".to_owned(), old),
         ("F".repeat(64), old),
@@ -210,7 +210,7 @@ fn drafts_go_when_they_are_abandoned_and_foreign_files_never() {
 }
 
 #[test]
-fn a_folder_is_pruned_by_who_fetches() {
+fn a_runner_that_fetches_prunes_the_folder() {
     let folder = Folder::new();
     let cache = folder.cache();
     for n in 0_u8..10 {
@@ -219,23 +219,23 @@ fn a_folder_is_pruned_by_who_fetches() {
         let kept = keep(&cache, &offer, &bytes).unwrap();
         cache.prune(&kept);
         assert!(kept.path().exists());
-        assert!(folder.names().len() <= KEPT);
+        assert!(folder.names().len() <= MAX_KEPT);
     }
 }
 
 #[test]
-fn an_offer_for_other_machines_or_too_large_is_refused_before_anything_is_fetched() {
-    assert!(fits(&offer(b"x")).is_ok());
+fn an_unsuitable_offer_is_refused_before_anything_is_fetched() {
+    assert!(check_offer(&offer(b"x")).is_ok());
     let other = Offer { target: "plan9-pdp11".to_owned(), ..offer(b"x") };
-    let error = fits(&other).unwrap_err().to_string();
+    let error = check_offer(&other).unwrap_err().to_string();
     assert!(error.contains("plan9-pdp11") && error.contains(&code::target()), "{error}");
     let large = Offer { len: MAX_CODE + 1, ..offer(b"x") };
-    assert!(matches!(fits(&large), Err(SyncError::TooLarge { .. })));
-    assert!(fits(&Offer { len: MAX_CODE, ..offer(b"x") }).is_ok());
+    assert!(matches!(check_offer(&large), Err(SyncError::TooLarge { .. })));
+    assert!(check_offer(&Offer { len: MAX_CODE, ..offer(b"x") }).is_ok());
 }
 
 #[test]
-fn a_mark_counts_for_the_boot_that_it_names() {
+fn a_mark_applies_to_the_boot_that_it_names() {
     let mark = |runner: RunnerRef| format!("{}/{runner}", hash(b"x"));
     let (mine, other) = (mark(RUNNER), mark(RunnerRef::from_bytes([2; 16])));
     assert_eq!(unable(RUNNER, HostKind::Process, None), None);
@@ -248,10 +248,10 @@ fn a_mark_counts_for_the_boot_that_it_names() {
 }
 
 #[test]
-fn what_is_no_program_is_not_executed_and_says_what_must_match() {
+fn a_file_that_is_not_a_program_is_not_executed_and_the_error_says_what_must_match() {
     let folder = Folder::new();
     let cache = folder.cache();
-    // A shell would take it for its own.
+    // A shell would run it as a script.
     let kept = keep(&cache, &offer(b"exit 7"), b"exit 7").unwrap();
     let source = kept.exec("a mark");
     let error = SyncError::Exec { file: kept.path().to_owned(), source }.to_string();
@@ -260,7 +260,7 @@ fn what_is_no_program_is_not_executed_and_says_what_must_match() {
 }
 
 #[test]
-fn what_the_system_does_not_execute_says_why_it_may_be() {
+fn a_failed_exec_comes_with_advice() {
     for (kind, advice) in [
         (io::ErrorKind::PermissionDenied, "noexec"),
         (io::ErrorKind::NotFound, "C library"),
@@ -273,7 +273,7 @@ fn what_the_system_does_not_execute_says_why_it_may_be() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn executables_are_for_the_same_machine_or_not() {
+fn executables_for_other_machines_are_recognized() {
     use super::cache::same_machine;
     let head = |word, order, machine: u16| {
         let mut head = *b"\x7fELF................";

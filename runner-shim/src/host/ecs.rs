@@ -1,13 +1,14 @@
-//! An ECS task: it learns its own name from the task's metadata endpoint.
+//! An ECS task. It learns its own name from the task's metadata endpoint.
 //!
 //! Each container has `ECS_CONTAINER_METADATA_URI_V4` in its environment: the address of an HTTP
 //! endpoint on the task's own network, without TLS or credentials (AWS documentation, "Task
-//! metadata endpoint version 4"). A parent on ECS asks it, too: what it is itself is the default of
-//! what it boots.
+//! metadata endpoint version 4"). A parent on ECS uses the endpoint, too: by default its runners use
+//! the parent's own cluster, task definition and container.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use flame_wire::error::Chain;
 use flame_wire::message::EndReason;
 use flame_wire::parent::HostKind;
 use futures_core::future::BoxFuture;
@@ -19,44 +20,44 @@ use super::{Host, ProcessHost};
 #[cfg(test)]
 mod tests;
 
-/// The variable that names the endpoint.
-pub const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
+/// The variable with the endpoint's address.
+pub const METADATA_URI_ENV: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
-/// The variable by which a backend tells a runner its container's `stopTimeout`, in seconds: ECS tells
-/// it to nobody inside the task.
-pub const STOP_TIMEOUT: &str = "FLAME_STOP_TIMEOUT";
+/// The variable in which a backend passes the container's `stopTimeout` to a runner, in seconds. ECS
+/// does not make it available inside the task.
+pub const STOP_TIMEOUT_ENV: &str = "FLAME_STOP_TIMEOUT";
 
-/// How long one question may take. The endpoint is on this machine, and answers in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is asked, and how long to wait in between: it may be a little later up than the
-/// container, and limits its rate.
-const TRIES: u32 = 4;
+/// The limit for one request. The endpoint is on this machine, and answers in milliseconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// The number of attempts, and the pause between them: the endpoint may be up a little later than the
+/// container, and limits its request rate.
+const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Why a process can't tell which ECS task it is.
+/// Why a process can't find out which ECS task it is in.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// The variable is not there.
+    /// The variable is not set.
     #[error(
-        "this process is to be a runner on ECS, but {METADATA} is not set: it is no container of \
-         an ECS task, or the platform version of Fargate is older than 1.4.0"
+        "this process was started as a runner on ECS, but {METADATA_URI_ENV} is not set: it is not a \
+         container of an ECS task, or the Fargate platform version is older than 1.4.0"
     )]
     NotOnEcs,
-    /// The endpoint gives no answer, or not the right one.
+    /// The endpoint does not answer, or its answer does not decode.
     #[error(
-        "the metadata endpoint of this ECS task, {address}, can't be read: {why}; look whether \
-         something in the task blocks the link-local address, or a proxy takes its place"
+        "the metadata endpoint of this ECS task, {address}, can't be read: {why}; check whether \
+         something in the task blocks the link-local address, or whether a proxy intercepts it"
     )]
     Unreadable {
-        /// What was asked.
+        /// The address of the request.
         address: String,
-        /// What came of it.
+        /// What went wrong.
         why: String,
     },
 }
 
-/// An ECS task that this process is a container of.
+/// The ECS task that this process runs in.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -73,18 +74,18 @@ pub struct EcsTask {
 }
 
 impl EcsTask {
-    /// Whether this process is a container of an ECS task at all.
+    /// Whether this process is a container of an ECS task.
     #[must_use]
-    pub fn is_here() -> bool {
+    pub fn runs_on_ecs() -> bool {
         endpoint().is_some()
     }
 
-    /// Asks the endpoint. Takes some milliseconds; 9 s at most.
+    /// Asks the endpoint. Takes some milliseconds, at most 9 s.
     ///
     /// # Errors
     /// [`MetadataError`].
     pub async fn read() -> Result<Self, MetadataError> {
-        ask(&format!("{}/task", endpoint().ok_or(MetadataError::NotOnEcs)?)).await
+        request(&format!("{}/task", endpoint().ok_or(MetadataError::NotOnEcs)?)).await
     }
 
     /// The task definition, as `family:revision`.
@@ -94,7 +95,7 @@ impl EcsTask {
     }
 }
 
-/// The container of an ECS task that this process is in.
+/// The container that this process runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EcsContainer {
@@ -106,15 +107,15 @@ pub struct EcsContainer {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Container {
+struct ContainerMetadata {
     name: String,
     #[serde(default)]
-    networks: Vec<Network>,
+    networks: Vec<NetworkMetadata>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Network {
+struct NetworkMetadata {
     #[serde(default)]
     network_mode: String,
     #[serde(rename = "IPv4Addresses", default)]
@@ -122,59 +123,54 @@ struct Network {
 }
 
 impl EcsContainer {
-    /// Asks the endpoint. Takes some milliseconds; 9 s at most.
+    /// Asks the endpoint. Takes some milliseconds, at most 9 s.
     ///
     /// # Errors
     /// [`MetadataError`].
     pub async fn read() -> Result<Self, MetadataError> {
-        let Container { name, networks } = ask(&endpoint().ok_or(MetadataError::NotOnEcs)?).await?;
+        let ContainerMetadata { name, networks } =
+            request(&endpoint().ok_or(MetadataError::NotOnEcs)?).await?;
         Ok(Self { name, address: own_address(networks) })
     }
 }
 
-/// An address that others in the VPC can dial: that of a bridge is known to its host alone.
-fn own_address(networks: Vec<Network>) -> Option<Ipv4Addr> {
+/// An address that others in the VPC can reach. The address of a bridge works only on its own host.
+fn own_address(networks: Vec<NetworkMetadata>) -> Option<Ipv4Addr> {
     let own = networks.into_iter().filter(|network| network.network_mode == "awsvpc");
     own.flat_map(|network| network.addresses).next()
 }
 
 fn endpoint() -> Option<String> {
-    std::env::var(METADATA).ok().filter(|address| !address.is_empty())
+    std::env::var(METADATA_URI_ENV).ok().filter(|address| !address.is_empty())
 }
 
-async fn ask<T: DeserializeOwned>(address: &str) -> Result<T, MetadataError> {
+async fn request<T: DeserializeOwned>(address: &str) -> Result<T, MetadataError> {
     let unreadable = |error: &reqwest::Error| MetadataError::Unreadable {
         address: address.to_owned(),
-        why: whole(error),
+        why: Chain(error).to_string(),
     };
-    // The address is link-local: a proxy that is meant for the app has no way to it.
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+    // The address is link-local: a proxy that is configured for the app can't reach it.
+    let client = reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build();
     let client = client.map_err(|error| unreadable(&error))?;
-    let mut tries = 1;
+    let mut attempts = 1;
     loop {
         let asked = async { client.get(address).send().await?.error_for_status()?.json().await };
         match asked.await {
             Ok(answer) => return Ok(answer),
-            Err(error) if tries == TRIES || error.is_decode() => return Err(unreadable(&error)),
+            Err(error) if attempts == ATTEMPTS || error.is_decode() => {
+                return Err(unreadable(&error));
+            }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
-        tries += 1;
-    }
-}
-
-/// An error and its causes: reqwest's own words say only that something went wrong.
-fn whole(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", whole(source)),
-        None => error.to_string(),
+        attempts += 1;
     }
 }
 
 /// A container of an ECS task.
 ///
-/// Its process is the task's essential one: that it exits stops the task, and needs no permission.
-/// Should the task have other essential containers, ECS stops them, too (AWS documentation, "Task
-/// definition parameters", `essential`). So a runner needs no client for the ECS API.
+/// The container is essential for its task, so the exit of its process stops the task, which needs no
+/// permission. If the task has other essential containers, ECS stops them, too (AWS documentation,
+/// "Task definition parameters", `essential`). So a runner needs no client for the ECS API.
 #[derive(Debug, Clone)]
 pub struct EcsHost {
     task: String,
@@ -182,12 +178,12 @@ pub struct EcsHost {
 }
 
 impl EcsHost {
-    /// The task that this process is in.
+    /// The task that this process runs in.
     ///
     /// # Errors
     /// [`MetadataError`].
     pub async fn discover() -> Result<Self, MetadataError> {
-        let stop_timeout = std::env::var(STOP_TIMEOUT).ok().and_then(|text| seconds(&text));
+        let stop_timeout = std::env::var(STOP_TIMEOUT_ENV).ok().and_then(|text| seconds(&text));
         Ok(Self { task: EcsTask::read().await?.arn, stop_timeout })
     }
 }
@@ -201,18 +197,18 @@ impl Host for EcsHost {
         HostKind::Ecs
     }
 
-    /// The task's ARN, as RunTask gives it to the backend.
+    /// The task's ARN, as RunTask returns it to the backend.
     fn instance(&self) -> String {
         self.task.clone()
     }
 
-    /// The `stopTimeout` of its container: from SIGTERM to SIGKILL (AWS documentation,
-    /// ContainerDefinition). None where the backend has not told it.
+    /// The `stopTimeout` of its container: the time from SIGTERM to SIGKILL (AWS documentation,
+    /// ContainerDefinition). `None` if the backend has not passed it.
     fn kills_after(&self) -> Option<Duration> {
         self.stop_timeout
     }
 
-    /// Leaves the process, as [`ProcessHost`] does: the task stops with it.
+    /// Exits the process, as [`ProcessHost`] does: the task stops with it.
     fn shutdown(&self, reason: EndReason, code: i32) -> BoxFuture<'static, ()> {
         ProcessHost.shutdown(reason, code)
     }

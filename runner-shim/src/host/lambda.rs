@@ -1,24 +1,24 @@
 //! A runner inside a Lambda invocation.
 //!
 //! ```text
-//!  parent ── Invoke ─▶ Lambda ─▶ environment: a process, one invocation after the other
+//!  parent ── Invoke ─▶ Lambda ─▶ environment: a process that serves one invocation after another
 //!                                  │ event {"FLAME_PARENT": .., "v": 1}
-//!                                  ├─▶ Runner: dials home, serves, ends ── before the deadline
-//!         ◀────── answer ──────────┴── {"flame": "ended", ..}           ── then frozen, or thawed
+//!                                  ├─▶ Runner: connects, serves, ends ──── before the deadline
+//!         ◀───── response ─────────┴── {"flame": "ended", ..}           ── then frozen, or thawed
 //!                                                                          for the next event
 //! ```
 //!
 //! # Invariants
 //!
-//! * One invocation is one runner. Nothing of it is left when the answer goes out: the environment
-//!   is frozen then, and whatever still ran would wake up within somebody else's invocation. What
-//!   the app keeps (its state, statics, connections) stays for the next runner.
-//! * A plain function can't be stopped. If one still runs after its runner's end, the environment
-//!   ends behind the answer, and is not used again.
-//! * An event that is delivered twice, or again, does no harm: its token is spent, the second runner
-//!   is refused and answers at once. A refusal is an answer and no error, since Lambda delivers
-//!   asynchronous events again after errors.
-//! * The environment outlives events that it can't read: these end with an error of their own.
+//! * One invocation is one runner. Nothing of it is left when the response is sent: the environment is
+//!   frozen then, and code that was still running would wake up in the middle of another invocation.
+//!   What the app keeps (its state, statics, connections) stays for the next runner.
+//! * A plain function can't be stopped. If one is still running after its runner's end, the environment
+//!   ends after the response, and is not used again.
+//! * An event that is delivered twice does no harm: its token is used up, so the parent rejects the
+//!   second runner, which responds at once. A rejection is a response and not an error, because
+//!   Lambda delivers asynchronous events again after errors.
+//! * The environment survives events that it can't read: each of them ends with an error of its own.
 
 use std::time::{Duration, SystemTime};
 
@@ -29,17 +29,17 @@ use futures_core::future::BoxFuture;
 
 use super::Host;
 
-mod answer;
 mod environment;
 mod event;
+mod response;
 #[cfg(test)]
 mod tests;
 
-pub use answer::Answer;
-pub use environment::{Environment, EnvironmentError, Left};
-pub use event::{BadEvent, Event};
+pub use environment::{Environment, EnvironmentEnd, EnvironmentError};
+pub use event::{Event, EventError};
+pub use response::InvocationResponse;
 
-/// An invocation, as its runner sees it.
+/// An invocation, as the host of its runner.
 #[derive(Clone, Debug)]
 pub struct LambdaHost {
     instance: String,
@@ -47,15 +47,15 @@ pub struct LambdaHost {
 }
 
 impl LambdaHost {
-    /// The invocation that is to be this runner, and when Lambda ends it.
+    /// The invocation of this runner, which Lambda ends at `deadline`.
     #[must_use]
     pub fn new(runner: RunnerRef, deadline: SystemTime) -> Self {
         Self { instance: instance_of(runner), deadline }
     }
 }
 
-/// The name of a runner's invocation, as [`LambdaHost`] states it and the Lambda backend expects
-/// it. The request id of Lambda's own would come too late: the parent learns it with the answer.
+/// The name of a runner's invocation, used by [`LambdaHost`] and by the Lambda backend. Lambda's own
+/// request id would come too late: the parent learns it with the response.
 #[must_use]
 pub fn instance_of(runner: RunnerRef) -> String {
     format!("lambda-{runner}")
@@ -70,8 +70,8 @@ impl Host for LambdaHost {
         self.instance.clone()
     }
 
-    /// The time until the invocation's deadline, by this machine's clock, as Lambda's own libraries
-    /// take it.
+    /// The time until the invocation's deadline by this machine's clock. Lambda's own libraries compute
+    /// it in the same way.
     fn expires_in(&self) -> Option<Duration> {
         Some(self.deadline.duration_since(wall_clock()).unwrap_or_default())
     }
@@ -80,13 +80,13 @@ impl Host for LambdaHost {
         true
     }
 
-    /// Does nothing: the invocation ends with its answer.
+    /// Does nothing: the invocation ends with its response.
     fn shutdown(&self, _reason: EndReason, _code: i32) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a deadline of Lambda's is a time of day")]
+#[expect(clippy::disallowed_methods, reason = "Lambda states a deadline as a time of day")]
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

@@ -4,8 +4,8 @@ use super::*;
 fn a_process_host_states_its_pid() {
     let host = ProcessHost;
     assert_eq!(host.kind(), HostKind::Process);
-    assert_eq!(host.instance(), instance_of_pid(std::process::id()));
-    assert_eq!(instance_of_pid(1234), "pid-1234");
+    assert_eq!(host.instance(), process_instance_name(std::process::id()));
+    assert_eq!(process_instance_name(1234), "pid-1234");
     assert_eq!(host.expires_in(), None);
 }
 
@@ -25,7 +25,7 @@ mod unix {
 
     const PART: &str = "FLAME_TEST_HOST_PART";
 
-    /// This executable again, in the part of the test named `as_{part}`.
+    /// This executable again, as the test named `as_{part}`.
     fn play(part: &str) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -54,7 +54,7 @@ mod unix {
     #[tokio::test]
     async fn as_host_with_a_full_pipe() {
         if plays("host_with_a_full_pipe") {
-            // Fills the pipe until the write blocks, with standard output's lock held.
+            // Fills the pipe until the write blocks, while it holds the lock of standard output.
             let (locked, lock) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
                 let mut stdout = std::io::stdout().lock();
@@ -69,7 +69,7 @@ mod unix {
     #[tokio::test]
     async fn as_listener() {
         if plays("listener") {
-            let mut signals = Signals::listen().unwrap();
+            let mut signals = TerminationSignals::listen().unwrap();
             println!("listening");
             for _ in 0..2 {
                 println!("signal {}", signals.recv().await);
@@ -78,7 +78,7 @@ mod unix {
     }
 
     #[test]
-    fn a_process_host_writes_its_output_out_and_leaves_with_the_code() {
+    fn a_process_host_flushes_its_output_and_exits_with_the_code() {
         let output = play("host").output().unwrap();
         assert_eq!(output.status.code(), Some(82));
         let said = String::from_utf8_lossy(&output.stdout);
@@ -86,7 +86,7 @@ mod unix {
     }
 
     #[test]
-    fn a_process_host_leaves_even_if_nobody_reads_its_output() {
+    fn a_process_host_exits_even_if_nobody_reads_its_output() {
         let mut child = play("host_with_a_full_pipe").spawn().unwrap();
         // The pipe stays open and unread.
         let output = child.stdout.take();
@@ -96,7 +96,7 @@ mod unix {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn signals_are_seen_one_by_one_instead_of_ending_the_process() {
+    fn each_signal_is_reported_and_does_not_end_the_process() {
         use rustix::process::{Pid, Signal, kill_process};
         use std::io::{BufRead, BufReader};
 
@@ -107,7 +107,7 @@ mod unix {
             let mut line = String::new();
             while !line.contains(text) {
                 line.clear();
-                assert_ne!(output.read_line(&mut line).unwrap(), 0, "no {text:?} was said");
+                assert_ne!(output.read_line(&mut line).unwrap(), 0, "{text:?} was not printed");
             }
         };
         until("listening");

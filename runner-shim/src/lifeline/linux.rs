@@ -1,5 +1,5 @@
-//! The tie by `prctl(PR_SET_PDEATHSIG)`, made before `main` by the constructor in
-//! [`started`](crate::started).
+//! Ties a process to its parent with `prctl(PR_SET_PDEATHSIG)`. The constructor in
+//! [`boot_variables`](crate::boot_variables) calls it before `main`.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -8,8 +8,8 @@ use rustix::process::{
     pidfd_open, set_parent_process_death_signal, test_kill_process,
 };
 
-/// Asks for the signal first and looks afterwards: a parent that dies in between is seen by one of
-/// the two.
+/// Requests the signal first and checks the parent afterwards: one of the two notices a parent that
+/// dies in between.
 pub(super) fn tie(parent: i32) -> bool {
     let Some(parent) = Pid::from_raw(parent) else {
         return false;
@@ -18,32 +18,32 @@ pub(super) fn tie(parent: i32) -> bool {
     if getppid() == Some(parent) {
         return asked;
     }
-    if lives(parent) {
-        // The parent that is named lives and is not this process's: the variable was inherited.
+    if is_running(parent) {
+        // The named parent is alive and is not this process's parent: the variable was inherited.
         let _ = set_parent_process_death_signal(None);
         return false;
     }
-    // As if the lifeline had been cut an instant later. Only a failure of this would return.
+    // The parent died before the request: act as if the signal had come. This returns only if it fails.
     let _ = kill_process(getpid(), Signal::KILL);
     false
 }
 
-/// Calls this process so in lists of processes. Before `main` the only thread is the one whose name
-/// they show.
-pub(super) fn take_name(name: &str) {
+/// Sets this process's name in process lists. They show the name of the main thread, which before
+/// `main` is the only one.
+pub(super) fn set_name(name: &str) {
     if let Ok(name) = std::ffi::CString::new(name) {
         let _ = rustix::thread::set_name(&name);
     }
 }
 
-/// Ties a process again that was tied to this parent before `main`, on a thread that lives as long
-/// as the process: the request belongs to the thread that makes it, and is over when that ends.
-pub(super) fn keep(parent: i32) {
+/// Ties a process again that was tied before `main`. It uses a thread that lives as long as the
+/// process, because the kernel binds the request to the thread that makes it.
+pub(super) fn keep_tied(parent: i32) {
     let Some(parent) = Pid::from_raw(parent) else { return };
     let watch = move || {
         tie_again(parent);
         wait_for_the_end_of(parent);
-        // The request to the kernel stands as long as this thread does.
+        // The request lasts as long as this thread.
         loop {
             std::thread::park();
         }
@@ -54,21 +54,21 @@ pub(super) fn keep(parent: i32) {
     }
 }
 
-/// Asks first and looks afterwards, as [`tie`] does. Whoever was tied to this parent and has another
-/// one now has lost it.
+/// Requests first and checks afterwards, as [`tie`] does. A process that was tied to this parent, and
+/// now has another, has lost it.
 fn tie_again(parent: Pid) {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     if getppid() != Some(parent) {
-        end();
+        kill_group();
     }
 }
 
-/// Waits for the parent's end, and ends this process: where it has changed its user or its group
-/// since [`tie_again`], the kernel sends no signal. Returns where the kernel can't tell (before Linux
-/// 5.3).
+/// Waits for the parent's end, and ends this process. Needed if the process has changed its user or
+/// group since [`tie_again`]: then the kernel sends no signal. Returns if the kernel can't report the
+/// end (before Linux 5.3).
 pub(super) fn wait_for_the_end_of(parent: Pid) {
     let Ok(process) = pidfd_open(parent, PidfdFlags::empty()) else { return };
-    // Had the parent ended before it was opened, its pid might be somebody else's.
+    // If the parent ended before the pidfd was opened, its pid may belong to another process.
     while getppid() == Some(parent) {
         match poll(&mut [PollFd::new(&process, PollFlags::IN)], None) {
             Ok(0) | Err(Errno::INTR) => {}
@@ -76,22 +76,22 @@ pub(super) fn wait_for_the_end_of(parent: Pid) {
             Err(_) => return,
         }
     }
-    end();
+    kill_group();
 }
 
-/// Ends this process, and, if it leads its group, what it has started.
-fn end() {
+/// Kills this process and, if it leads its process group, the processes that it has started.
+fn kill_group() {
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
-/// Whether a process runs. A zombie does not: its children are already orphans.
-fn lives(pid: Pid) -> bool {
+/// Whether a process is running. A zombie is not: its children are already orphans.
+fn is_running(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     match stat {
-        // The state follows the name, which stands in parentheses and may hold any character.
+        // The state follows the name, which is in parentheses and may contain any character.
         Ok(stat) => {
             stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X', 'x']))
         }

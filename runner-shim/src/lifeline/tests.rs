@@ -1,5 +1,5 @@
-//! This test executable carries the constructor, so it plays all parts: tests start it again as a
-//! parent or a child, by way of the tests named `as_...`, which do nothing by themselves.
+//! This test executable has the constructor, so it plays all parts: tests start it again as a parent or
+//! a child, by running the tests named `as_...`, which do nothing otherwise.
 
 #![cfg(target_os = "linux")]
 
@@ -12,10 +12,10 @@ use std::time::Duration;
 use super::*;
 
 const PART: &str = "FLAME_TEST_LIFELINE_PART";
-/// When a test gives up, and (longer) when a part that has been forgotten ends by itself.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// When a test gives up, and (twice as long) when a forgotten process ends by itself.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// This executable again, in the part of the test named `as_{part}`.
+/// This executable again, as the test named `as_{part}`.
 fn play(part: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command
@@ -37,14 +37,14 @@ fn run_child(lifeline: &str) -> Output {
     play("child").env(ENV, lifeline).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A process that has ended but has not been waited for.
+/// A process that has exited and was not reaped.
 fn zombie() -> Child {
     let mut child = play("nobody").stdout(Stdio::piped()).spawn().unwrap();
-    // Its output ends when it does.
+    // Its output ends when it exits.
     let mut output = String::new();
     child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
     child
@@ -53,45 +53,45 @@ fn zombie() -> Child {
 #[test]
 fn as_child() {
     if plays("child") {
-        println!("held={}", is_held());
+        println!("tied={}", is_tied());
     }
 }
 
 #[test]
 fn as_waiting_child() {
     if plays("waiting_child") {
-        println!("child held={}", is_held());
-        std::thread::park_timeout(PATIENCE * 2);
+        println!("child tied={}", is_tied());
+        std::thread::park_timeout(TIMEOUT * 2);
     }
 }
 
-/// As one that has changed its user: the kernel has forgotten the tie.
+/// Like a process that has changed its user: the kernel has forgotten the request.
 #[test]
 fn as_child_that_was_untied() {
     if plays("child_that_was_untied") {
-        linux::keep(rustix::process::getppid().unwrap().as_raw_nonzero().get());
-        println!("child held=true");
-        std::thread::park_timeout(PATIENCE * 2);
+        linux::keep_tied(rustix::process::getppid().unwrap().as_raw_nonzero().get());
+        println!("child tied=true");
+        std::thread::park_timeout(TIMEOUT * 2);
     }
 }
 
-/// The same, and the kernel forgets the tie once more.
+/// The same, and the kernel forgets the request once more.
 #[test]
 fn as_child_that_waits_for_the_end() {
     if plays("child_that_waits_for_the_end") {
-        // It may be killed as soon as this one has said that it is there.
+        // The test may kill the parent as soon as this line is printed.
         let parent = rustix::process::getppid().unwrap();
-        println!("child held=true");
+        println!("child tied=true");
         linux::wait_for_the_end_of(parent);
     }
 }
 
-/// The same, and its parent has ended in the meantime.
+/// The same, and its parent ended in the meantime.
 #[test]
 fn as_child_of_another() {
     if plays("child_of_another") {
-        linux::keep(std::process::id().cast_signed());
-        std::thread::park_timeout(PATIENCE * 2);
+        linux::keep_tied(std::process::id().cast_signed());
+        std::thread::park_timeout(TIMEOUT * 2);
     }
 }
 
@@ -99,7 +99,7 @@ fn as_child_of_another() {
 fn as_parent() {
     let children = ["waiting_child", "child_that_was_untied", "child_that_waits_for_the_end"];
     if let Some(child) = children.into_iter().find(|child| plays(&format!("parent_of_{child}"))) {
-        // The child has this process's output: it ends when both have.
+        // The child shares this process's output, which ends when both have exited.
         let mut child = play(child);
         if plays("parent_of_waiting_child") {
             child.env(ENV, value("test"));
@@ -110,7 +110,7 @@ fn as_parent() {
 }
 
 #[test]
-fn a_child_dies_with_its_parent_when_that_is_killed() {
+fn a_child_dies_when_its_parent_is_killed() {
     dies_with_its_parent("waiting_child");
 }
 
@@ -135,39 +135,39 @@ fn dies_with_its_parent(child: &str) {
     let mut parent = play("parent").env(PART, part).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(parent.stdout.take().unwrap());
     let mut line = String::new();
-    while !line.contains("child held=") {
+    while !line.contains("child tied=") {
         line.clear();
-        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the child never came up");
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the child never started");
     }
-    assert!(line.contains("held=true"), "{line}");
+    assert!(line.contains("tied=true"), "{line}");
 
     parent.kill().unwrap();
     parent.wait().unwrap();
     let (ended, end) = mpsc::channel();
     std::thread::spawn(move || ended.send(output.read_to_string(&mut String::new()).is_ok()));
-    assert_eq!(end.recv_timeout(PATIENCE), Ok(true), "the child has outlived its parent");
+    assert_eq!(end.recv_timeout(TIMEOUT), Ok(true), "the child has outlived its parent");
 }
 
 #[test]
-fn a_child_that_lives_is_held() {
+fn a_child_of_a_living_parent_is_tied() {
     let output = run_child(&value("test"));
     assert!(output.status.success());
-    assert!(said(&output).contains("held=true"), "{}", said(&output));
+    assert!(stdout(&output).contains("tied=true"), "{}", stdout(&output));
 }
 
 #[test]
-fn a_child_whose_parent_died_before_it_looked_never_reaches_main() {
+fn a_child_whose_parent_died_before_the_check_never_reaches_main() {
     let mut gone = zombie();
     gone.wait().unwrap();
     let output = run_child(&format!("{} test", gone.id()));
     assert_eq!(output.status.signal(), Some(9));
-    assert_eq!(said(&output), "", "nothing of the program has run");
+    assert_eq!(stdout(&output), "", "nothing of the program has run");
 }
 
 #[test]
-fn a_parent_that_is_a_zombie_is_dead() {
+fn a_parent_that_is_a_zombie_counts_as_dead() {
     let mut zombie = zombie();
-    // Its output may close an instant before it has ended: wait for the end, but do not reap.
+    // Its output may close an instant before it exits: wait for the exit, but do not reap.
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(Pid::from_child(&zombie)), options).unwrap();
@@ -178,19 +178,19 @@ fn a_parent_that_is_a_zombie_is_dead() {
 
 #[test]
 fn a_process_that_has_inherited_the_variable_is_left_alone() {
-    // Alive, and not the child's parent: what a command started by a runner sees.
+    // Alive, and not the child's parent: the situation of a command that a runner has started.
     let somebody = std::os::unix::process::parent_id();
     let output = run_child(&format!("{somebody} test"));
     assert!(output.status.success());
-    assert!(said(&output).contains("held=false"), "{}", said(&output));
+    assert!(stdout(&output).contains("tied=false"), "{}", stdout(&output));
 }
 
 #[test]
-fn text_that_is_no_pid_ties_to_nobody() {
+fn a_value_without_a_valid_pid_ties_to_no_parent() {
     for text in ["", "0 test", "-1 test", "parent test", "99999999999999999999 test"] {
         let output = run_child(text);
         assert!(output.status.success(), "{text:?}");
-        assert!(said(&output).contains("held=false"), "{text:?}: {}", said(&output));
+        assert!(stdout(&output).contains("tied=false"), "{text:?}: {}", stdout(&output));
     }
 }
 
@@ -198,5 +198,5 @@ fn text_that_is_no_pid_ties_to_nobody() {
 fn a_process_without_the_variable_is_left_alone() {
     let output = play("child").output().unwrap();
     assert!(output.status.success());
-    assert!(said(&output).contains("held=false"));
+    assert!(stdout(&output).contains("tied=false"));
 }

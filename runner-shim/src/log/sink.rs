@@ -1,29 +1,30 @@
-//! Where a log's records go: the runner of the moment.
+//! Where log records go: to the runner that is currently attached.
 //!
-//! A process of its own is one runner, and its log has one way out. A Lambda environment is one
-//! runner after the other, while the log is set once for the process: so who takes the records can
-//! change, and what one runner's log has lost is not told to the next one's parent.
+//! A process that is one runner has one destination for its log. A Lambda environment is several
+//! runners in turn, while the log is installed once for the process. So the destination can change,
+//! and the records that one runner's log has dropped are not reported to the next runner's parent.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use flame_wire::message::{Level, LogRecord};
+use flame_wire::sync::RwLock;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// Takes the records of a log, for whoever is attached; clones are the same sink. By default nobody
-/// is, and records are dropped without a trace.
+/// Passes log records on to the attached channel; clones share it. Without one, which is the default,
+/// records are dropped and not counted.
 #[derive(Debug, Clone, Default)]
-pub struct Sink(Arc<Inner>);
+pub struct LogSink(Arc<LogSinkState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct LogSinkState {
     to: RwLock<Option<Sender<LogRecord>>>,
-    /// Records dropped since the parent was last told.
+    /// Records dropped since the last report to the parent.
     dropped: AtomicU64,
 }
 
-impl From<Sender<LogRecord>> for Sink {
+impl From<Sender<LogRecord>> for LogSink {
     fn from(to: Sender<LogRecord>) -> Self {
         let sink = Self::default();
         sink.set(Some(to));
@@ -31,16 +32,16 @@ impl From<Sender<LogRecord>> for Sink {
     }
 }
 
-impl Sink {
-    /// From now on records go to `to`, until what this gives is dropped.
-    #[must_use = "dropped, it detaches"]
-    pub fn attach(&self, to: Sender<LogRecord>) -> Attached {
+impl LogSink {
+    /// Sends records to `to` until the guard is dropped.
+    #[must_use = "dropping the guard detaches the channel"]
+    pub fn attach(&self, to: Sender<LogRecord>) -> LogSinkGuard {
         self.set(Some(to));
-        Attached(self.clone())
+        LogSinkGuard(self.clone())
     }
 
     fn set(&self, to: Option<Sender<LogRecord>>) {
-        *self.0.to.write().unwrap_or_else(PoisonError::into_inner) = to;
+        *self.0.to.write() = to;
         self.0.dropped.store(0, Ordering::Relaxed);
     }
 
@@ -53,18 +54,18 @@ impl Sink {
     }
 
     pub(super) fn send(&self, record: LogRecord) {
-        let to = self.0.to.read().unwrap_or_else(PoisonError::into_inner);
+        let to = self.0.to.read();
         let Some(to) = &*to else { return };
         let dropped = self.0.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 && !self.offer(to, dropped_notice(dropped), dropped) {
-            // The notice found no room: neither would this.
+            // There was no room for the notice, so there is none for this record.
             self.dropped_one();
             return;
         }
         self.offer(to, record, 1);
     }
 
-    /// Offers a record that stands for `worth` events. Once nobody listens, nothing is counted.
+    /// Offers a record that stands for `worth` events. If the receiver is gone, nothing is counted.
     fn offer(&self, to: &Sender<LogRecord>, record: LogRecord, worth: u64) -> bool {
         let full = matches!(to.try_send(record), Err(TrySendError::Full(_)));
         if full {
@@ -74,11 +75,11 @@ impl Sink {
     }
 }
 
-/// Detaches the log's taker when it is dropped.
+/// Detaches the channel when it is dropped.
 #[derive(Debug)]
-pub struct Attached(Sink);
+pub struct LogSinkGuard(LogSink);
 
-impl Drop for Attached {
+impl Drop for LogSinkGuard {
     fn drop(&mut self) {
         self.0.set(None);
     }

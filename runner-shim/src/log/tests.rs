@@ -9,7 +9,7 @@ use flame_wire::ids::{CallId, RunnerRef};
 
 use super::*;
 
-/// Runs `work` with a log of this room and level; the records it left, and the log's receiver.
+/// Runs `work` with a log of this capacity and level. Returns its records, and the log's receiver.
 fn logged_at(level: LevelFilter, room: usize, work: impl FnOnce()) -> Vec<LogRecord> {
     let (sink, mut records) = channel(room);
     let subscriber = Registry::default().with(RunnerLog::new(sink).with_filter(level));
@@ -42,7 +42,7 @@ fn an_event_becomes_a_record_with_its_fields() {
 }
 
 #[test]
-fn an_event_may_have_fields_alone_or_a_message_alone() {
+fn an_event_may_have_only_fields_or_only_a_message() {
     let records = logged(|| {
         info!(target: "app", rows = 3);
         info!(target: "app", "done");
@@ -52,7 +52,7 @@ fn an_event_may_have_fields_alone_or_a_message_alone() {
 }
 
 #[test]
-fn an_error_is_told_with_its_sources() {
+fn an_error_is_recorded_with_its_sources() {
     #[derive(Debug, thiserror::Error)]
     #[error("can't load")]
     struct Load(#[source] io::Error);
@@ -63,7 +63,7 @@ fn an_error_is_told_with_its_sources() {
 }
 
 #[test]
-fn every_level_crosses_as_itself() {
+fn every_level_is_sent_as_itself() {
     let records = logged(|| {
         error!(target: "app", "");
         warn!(target: "app", "");
@@ -112,11 +112,11 @@ fn within(call: u64, function: impl FnOnce()) {
         deadline: None,
         trace: None,
     };
-    context.around_blocking(function);
+    context.sync_scope(function);
 }
 
 #[test]
-fn a_full_sink_never_blocks_and_the_loss_is_told() {
+fn a_full_sink_never_blocks_and_reports_the_loss() {
     let (sink, mut records) = channel(2);
     let log = RunnerLog::new(sink);
     with_default(Registry::default().with(log), || {
@@ -139,7 +139,7 @@ fn no_drop_is_counted_twice_or_forgotten() {
         info!(target: "app", "kept");
         info!(target: "app", "dropped");
         drain(&mut records);
-        // Room for one: the notice takes it, so this one is dropped in its turn.
+        // There is room for one: the notice takes it, so this record is dropped as well.
         info!(target: "app", "dropped too");
         assert!(texts(&drain(&mut records)).concat().starts_with("1 log records"));
         info!(target: "app", "dropped as well");
@@ -148,7 +148,7 @@ fn no_drop_is_counted_twice_or_forgotten() {
 }
 
 #[test]
-fn once_nobody_listens_nothing_is_counted() {
+fn without_a_receiver_nothing_is_counted() {
     let (sink, records) = channel(1);
     drop(records);
     let log = RunnerLog::new(sink);
@@ -157,26 +157,26 @@ fn once_nobody_listens_nothing_is_counted() {
 }
 
 #[test]
-fn the_log_goes_to_the_runner_of_the_moment_and_nothing_of_the_one_before_to_the_next() {
-    let outlet = Sink::default();
-    with_default(Registry::default().with(RunnerLog::new(outlet.clone())), || {
+fn the_log_goes_to_the_current_runner_and_no_record_to_the_next_one() {
+    let sink = LogSink::default();
+    with_default(Registry::default().with(RunnerLog::new(sink.clone())), || {
         info!(target: "app", "to nobody");
         let (first, mut records) = channel(1);
-        let attached = outlet.attach(first);
+        let attached = sink.attach(first);
         info!(target: "app", "to the first");
         info!(target: "app", "lost");
         drop(attached);
         info!(target: "app", "to nobody again");
         assert_eq!(texts(&drain(&mut records)), ["to the first"]);
         let (second, mut records) = channel(10);
-        let _attached = outlet.attach(second);
+        let _attached = sink.attach(second);
         info!(target: "app", "to the second");
         assert_eq!(texts(&drain(&mut records)), ["to the second"]);
     });
 }
 
 #[test]
-fn what_the_link_says_about_sending_is_not_sent() {
+fn the_links_own_events_about_sending_are_not_sent() {
     let records = logged(|| {
         trace!(target: "flame_link::driver", "wrote a frame");
         debug!(target: "flame_runner_shim::log", "sent a record");
@@ -189,7 +189,7 @@ fn what_the_link_says_about_sending_is_not_sent() {
 }
 
 #[test]
-fn an_event_from_within_an_event_is_dropped_and_counted() {
+fn an_event_within_an_event_is_dropped_and_counted() {
     struct Chatty;
     impl fmt::Debug for Chatty {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,19 +197,19 @@ fn an_event_from_within_an_event_is_dropped_and_counted() {
             f.write_str("chatty")
         }
     }
-    // By its own hand: tracing guards scoped subscribers against this, but not a global one.
+    // Calls the layer itself: tracing protects scoped subscribers against this, but not a global one.
     let (sink, mut records) = channel(100);
     let log = RunnerLog::new(sink);
-    let writing = Writing::begin().unwrap();
-    assert!(Writing::begin().is_none());
+    let writing = RecursionGuard::begin().unwrap();
+    assert!(RecursionGuard::begin().is_none());
     drop(writing);
-    assert!(Writing::begin().is_some());
+    assert!(RecursionGuard::begin().is_some());
     with_default(Registry::default().with(log), || info!(target: "app", value = ?Chatty, "outer"));
     assert_eq!(texts(&drain(&mut records)), ["outer value=chatty"]);
 }
 
 #[test]
-fn a_value_that_panics_while_it_is_written_does_not_silence_the_log() {
+fn a_value_that_panics_while_it_is_recorded_does_not_silence_the_log() {
     struct Bomb;
     impl fmt::Debug for Bomb {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -224,7 +224,7 @@ fn a_value_that_panics_while_it_is_written_does_not_silence_the_log() {
 }
 
 #[test]
-fn a_value_that_writes_without_end_costs_one_record() {
+fn a_value_that_writes_endlessly_costs_one_record() {
     struct Endless;
     impl fmt::Debug for Endless {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -240,7 +240,7 @@ fn a_value_that_writes_without_end_costs_one_record() {
 }
 
 #[test]
-fn a_level_is_read_from_its_name_or_refused_with_the_names() {
+fn a_level_is_read_from_its_name_or_refused_with_the_valid_names() {
     for (name, expected) in [
         ("", LevelFilter::INFO),
         ("off", LevelFilter::OFF),
@@ -258,13 +258,13 @@ fn a_level_is_read_from_its_name_or_refused_with_the_names() {
 }
 
 #[test]
-fn the_tracing_levels_are_ordered_as_the_guard_assumes() {
+fn tracings_levels_are_ordered_as_the_filter_assumes() {
     assert!(TracingLevel::TRACE > TracingLevel::DEBUG && TracingLevel::DEBUG > TracingLevel::INFO);
 }
 
 #[cfg(target_os = "linux")]
 mod installed {
-    //! Installing is for a whole process, so these start this executable again.
+    //! A subscriber is installed for a whole process, so these tests start this executable again.
 
     use std::process::Command;
 
@@ -293,7 +293,7 @@ mod installed {
         if plays("app_without_a_subscriber") {
             let (sink, mut records) = channel(10);
             assert!(install_if_unset(sink.clone()));
-            assert!(!install_if_unset(sink), "once is enough");
+            assert!(!install_if_unset(sink), "it is installed once");
             info!(target: "app", "info");
             debug!(target: "app", "debug");
             println!("records: {:?}", texts(&drain(&mut records)));
@@ -309,7 +309,7 @@ mod installed {
         }
     }
 
-    /// tracing guards scoped subscribers against events within events, but not a global one.
+    /// tracing protects scoped subscribers against events within events, but not a global one.
     #[test]
     fn as_app_that_logs_while_it_logs() {
         if plays("app_that_logs_while_it_logs") {
@@ -328,7 +328,7 @@ mod installed {
     }
 
     #[test]
-    fn a_runner_without_a_subscriber_gets_one_at_the_level_asked_for() {
+    fn a_runner_without_a_subscriber_gets_one_with_the_level_of_the_variable() {
         let said = play("", "app_without_a_subscriber");
         assert!(said.contains(r#"records: ["info"]"#), "{said}");
         let said = play("debug", "app_without_a_subscriber");
@@ -336,9 +336,9 @@ mod installed {
     }
 
     #[test]
-    fn a_bad_level_means_info_and_is_told() {
+    fn an_invalid_level_means_info_and_is_reported() {
         let said = play("loud", "app_without_a_subscriber");
-        assert!(said.contains("is no level; use error"), "{said}");
+        assert!(said.contains("is not a level; use error"), "{said}");
         assert!(said.contains(r#""info"]"#), "{said}");
     }
 
@@ -349,7 +349,7 @@ mod installed {
     }
 
     #[test]
-    fn logging_while_logging_neither_recurses_nor_goes_unsaid() {
+    fn logging_while_logging_neither_recurses_nor_goes_unreported() {
         let said = play("", "app_that_logs_while_it_logs");
         let expected = "1 log records were dropped: the link did not keep up";
         assert!(said.contains(expected) && said.contains("outer value=chatty"), "{said}");

@@ -1,31 +1,32 @@
-//! An event as one bounded line of text: its message, then its fields as `name=value`.
+//! An event as one line of text of bounded length: its message, then its fields as `name=value`.
 
 use std::fmt::{self, Debug, Write};
 
+use flame_wire::error::Chain;
 use tracing::field::{Field, Visit};
 
-/// Stands for what was cut off.
+/// Replaces the text that was cut off.
 const ELLIPSIS: &str = "…";
 
-/// Collects an event's message and fields up to a number of bytes.
-pub(super) struct Text {
-    message: Bounded,
-    fields: Bounded,
+/// Collects an event's message and fields, up to a number of bytes.
+pub(super) struct EventText {
+    message: BoundedText,
+    fields: BoundedText,
     limit: usize,
 }
 
-impl Text {
+impl EventText {
     pub(super) fn new(limit: usize) -> Self {
-        Self { message: Bounded::new(limit), fields: Bounded::new(limit), limit }
+        Self { message: BoundedText::new(limit), fields: BoundedText::new(limit), limit }
     }
 
-    /// The line, at most the limit's bytes long, with an ellipsis where something is missing.
+    /// The line, at most `limit` bytes long, with an ellipsis if something is missing.
     pub(super) fn finish(self) -> String {
         let mut line = self.message;
-        // `fields` begins with the space that parts it from a message.
+        // `fields` begins with the space that separates it from a message.
         let fields =
             if line.text.is_empty() { self.fields.text.trim_start() } else { &self.fields.text };
-        // Being full is noted by the line itself.
+        // The line itself notes that it is full.
         let _ = line.write_str(fields);
         if line.cut || self.fields.cut {
             let end = line.text.floor_char_boundary(self.limit.saturating_sub(ELLIPSIS.len()));
@@ -36,7 +37,7 @@ impl Text {
     }
 }
 
-impl Visit for Text {
+impl Visit for EventText {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             self.record_debug(field, &format_args!("{value}"));
@@ -46,7 +47,7 @@ impl Visit for Text {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // An error means that the text is full, or that the value gave up: what is there stands.
+        // An error means that the text is full, or that the value's `Debug` failed. The text stays.
         let _ = if field.name() == "message" {
             write!(self.message, "{value:?}")
         } else {
@@ -55,32 +56,24 @@ impl Visit for Text {
     }
 
     fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
-        // With its sources, which is what one looks for in a log.
-        let _ = write!(self.fields, " {}={error}", field.name());
-        let mut source = error.source();
-        while let Some(error) = source {
-            if write!(self.fields, ": {error}").is_err() {
-                break;
-            }
-            source = error.source();
-        }
+        let _ = write!(self.fields, " {}={}", field.name(), Chain(error));
     }
 }
 
-/// Text that takes no more than its room, so that a value which writes without end does no harm.
-struct Bounded {
+/// Text up to a length limit. A value whose `Debug` writes without end is stopped by an error.
+struct BoundedText {
     text: String,
     limit: usize,
     cut: bool,
 }
 
-impl Bounded {
+impl BoundedText {
     fn new(limit: usize) -> Self {
         Self { text: String::new(), limit, cut: false }
     }
 }
 
-impl Write for Bounded {
+impl Write for BoundedText {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         let room = self.limit.saturating_sub(self.text.len());
         if part.len() <= room {

@@ -1,14 +1,14 @@
-//! The part of a backtrace that a reader wants: the call's own frames.
+//! The part of a backtrace that a reader wants to see: the call's own frames.
 //!
-//! Above them stands the panic machinery, below them the runner and the runtime. Where a mark that
-//! parts them is missing (stripped symbols) that side of the trace is kept whole.
+//! Above those frames is the panic machinery, below them the runner and the runtime. If a frame that
+//! separates them is missing (stripped symbols), that side of the trace is kept.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::hint::black_box;
 
-/// The last frame of the panic hook's side; std puts it there for the same purpose.
+/// The last frame of the panic hook. std puts it there for the same purpose.
 const HOOK_ENDS: &str = "__rust_end_short_backtrace";
-/// What stands between it and the line that panicked.
+/// Frames between it and the line that panicked.
 const MACHINERY: [&str; 6] = [
     "rust_begin_unwind",
     "core::panicking::",
@@ -20,8 +20,8 @@ const MACHINERY: [&str; 6] = [
 /// The name of [`flame_begin_short_backtrace`].
 const CALL_BEGINS: &str = "flame_begin_short_backtrace";
 
-/// Runs a call below a frame by whose name a trace can be cut. Never inlined, and never a tail
-/// call, or the frame would be gone.
+/// Runs a call below a frame by whose name a trace can be cut. Neither inlining nor a tail call may
+/// remove the frame.
 #[inline(never)]
 pub(super) fn flame_begin_short_backtrace<T>(call: impl FnOnce() -> T) -> T {
     let output = call();
@@ -29,13 +29,13 @@ pub(super) fn flame_begin_short_backtrace<T>(call: impl FnOnce() -> T) -> T {
     output
 }
 
-/// The call's frames as text, or `None` where the platform captures none.
+/// The call's frames as text; `None` if the platform captures none.
 pub(super) fn of_the_call(backtrace: &Backtrace) -> Option<String> {
     (backtrace.status() == BacktraceStatus::Captured).then(|| trim(&backtrace.to_string()))
 }
 
-/// Cuts a rendered trace to the call's frames. Each begins with a line such as `  12: name`, and
-/// may go on with `     at file:line`.
+/// Reduces a rendered trace to the call's frames. Each frame begins with a line such as `  12: name`;
+/// a line such as `     at file:line` may follow.
 pub(super) fn trim(trace: &str) -> String {
     let mut frames: Vec<String> = Vec::new();
     for line in trace.lines() {

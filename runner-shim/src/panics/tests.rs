@@ -8,7 +8,7 @@ use flame_wire::failure::CallFailure;
 use super::frames::trim;
 use super::*;
 
-/// Panics that reached the hook which was there before ours.
+/// Panics that reached the previous hook.
 static CHAINED: AtomicU32 = AtomicU32::new(0);
 
 fn set_up() {
@@ -57,7 +57,7 @@ async fn a_panic_is_caught_with_message_location_and_backtrace() {
 }
 
 #[tokio::test]
-async fn the_backtrace_holds_neither_the_panic_machinery_nor_the_runner() {
+async fn the_backtrace_contains_neither_the_panic_machinery_nor_the_runner() {
     set_up();
     let caught = parts(catch(async { a_function_of_the_app("no") }).await);
     let backtrace = caught.backtrace.unwrap();
@@ -76,19 +76,19 @@ async fn a_result_passes_through() {
 }
 
 #[test]
-fn no_payload_is_lost() {
+fn every_kind_of_payload_becomes_text() {
     set_up();
     let text = |work: fn()| parts(catch_blocking(work)).message;
     assert_eq!(text(|| panic!("a literal")), "a literal");
     assert_eq!(text(|| panic!("a string {}", 1)), "a string 1");
     assert_eq!(text(|| panic_any(String::from("owned"))), "owned");
     assert_eq!(text(|| panic_any(Box::<dyn Error + Send + Sync>::from("an error"))), "an error");
-    assert_eq!(text(|| panic_any(42)), "panicked with a value that is no text");
+    assert_eq!(text(|| panic_any(42)), "panicked with a value that is not text");
     assert!(parts(catch_blocking(|| panic_any(42))).location.is_some());
 }
 
 #[test]
-fn a_panic_after_a_hop_between_threads_is_caught() {
+fn a_panic_after_a_switch_of_threads_is_caught() {
     set_up();
     let mut first = true;
     let mut call = Box::pin(catch(poll_fn(move |_| {
@@ -138,13 +138,13 @@ fn a_payload_goes_through_a_scope_unchanged() {
 }
 
 #[test]
-fn a_panic_outside_a_call_is_untouched() {
+fn a_panic_outside_a_call_is_left_alone() {
     set_up();
     let before = CHAINED.load(Ordering::SeqCst);
     let payload = panic::catch_unwind(|| a_function_of_the_app("outside")).unwrap_err();
     assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some("it said outside"));
     assert!(CHAINED.load(Ordering::SeqCst) > before, "the app's hook must see it");
-    assert!(KEPT.take().is_none(), "nothing may be kept of it");
+    assert!(DETAILS.take().is_none(), "no details may be captured");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_panic_that_the_app_caught_is_not_blamed_for_a_later_one() {
 }
 
 #[test]
-fn a_panic_kept_in_one_call_is_not_seen_by_the_next() {
+fn the_details_of_one_call_are_not_attached_to_the_next() {
     set_up();
     let recovered = catch_blocking(|| {
         let _ = panic::catch_unwind(|| a_function_of_the_app("same"));
@@ -190,7 +190,7 @@ async fn a_destructor_that_panics_is_caught() {
             panic!("in a destructor");
         }
     }
-    // Held by the future itself, so it is dropped with it and not in a poll.
+    // The future itself owns it, so it is dropped with the future and not in a poll.
     struct Call {
         _held: Bomb,
     }
@@ -237,7 +237,7 @@ async fn dropping_the_future_drops_the_call() {
 }
 
 #[test]
-fn a_trace_is_cut_at_its_marks() {
+fn a_trace_is_cut_at_its_marker_frames() {
     let trace = "   0: flame_runner_shim::panics::keep\n             at panics.rs:1\n   \
                  1: std::sys::backtrace::__rust_end_short_backtrace\n   \
                  2: __rustc::rust_begin_unwind\n   3: core::panicking::panic_fmt\n   \
@@ -252,7 +252,7 @@ fn a_trace_is_cut_at_its_marks() {
 }
 
 #[test]
-fn a_trace_without_marks_is_kept_whole() {
+fn a_trace_without_marker_frames_is_kept() {
     for trace in ["   0: <unknown>\n   1: <unknown>", "no trace at all", ""] {
         assert_eq!(trim(trace), trace);
     }

@@ -1,5 +1,5 @@
-//! Channels over a link in memory. Time stands still while anything can happen, so a `send` that
-//! times out waits for the receiver, and for nothing else.
+//! Channels over a link in memory. The clock only moves when nothing else can happen, so a `send` that
+//! times out is waiting for the receiver, and for nothing else.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::calling::channel::Ends;
-use crate::calling::crossing::Crossing;
+use crate::calling::channel::ChannelTable;
+use crate::calling::side_tables::SideTables;
 use crate::calling::{Receiver, Sender, Wire, channel, codec};
-use crate::tails::Tails;
+use crate::runner::channel_drain::ChannelDrain;
 
 const CALL: u8 = 1;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Hands out the streams that the parent opens.
+/// Passes on the streams that the parent opens.
 struct Opened(mpsc::UnboundedSender<Stream>);
 
 impl Handler for Opened {
@@ -49,37 +49,38 @@ fn connect(max_streams: usize) -> Connected {
     Connected { parent, runner, opened: streams }
 }
 
-/// Sends an end of a channel away, and gives the byte sides and the end that arrives.
+/// Gives an end of a channel away, and returns the byte sides and the end that arrives.
 fn cross<T: Wire>(end: &T) -> (ChannelEnd, ChannelEnd, T) {
-    let mut here = Crossing { ends: Ends::Out(Vec::new()), ..Crossing::default() };
+    let mut here =
+        SideTables { channel_ends: ChannelTable::Out(Vec::new()), ..SideTables::default() };
     let bytes = here.scope(|| codec::encode(end)).unwrap();
-    let mut there = Crossing { ends: Ends::expect(1), ..Crossing::default() };
+    let mut there = SideTables { channel_ends: ChannelTable::expect(1), ..SideTables::default() };
     let arrived = there.scope(|| codec::decode(&bytes)).unwrap();
-    let ours = here.ends.into_collected().pop().unwrap();
-    let theirs = there.ends.into_slots().pop().unwrap().unwrap();
+    let ours = here.channel_ends.into_collected().pop().unwrap();
+    let theirs = there.channel_ends.into_slots().pop().unwrap().unwrap();
     (ours, theirs, arrived)
 }
 
 impl Connected {
-    /// Sends an end to the runner, as an argument of a call that ends at once.
-    async fn send_away<T: Wire>(&mut self, end: &T, tails: &Tails) -> T {
+    /// Gives an end to the runner, as an argument of a call that ends at once.
+    async fn send_away<T: Wire>(&mut self, end: &T, drain: &ChannelDrain) -> T {
         let (ours, theirs, arrived) = cross(end);
         let message = |_: &[_]| Ok((CALL, Bytes::new().into(), true));
         let (call, mut beside) = self.parent.open(1, None, message).unwrap();
         let stream = beside.pop().unwrap();
-        // What ends here is the call, not the channel beside it.
+        // Only the call ends here, not its channel.
         call.detach();
         let served = self.opened.recv().await.unwrap();
         let claimed = self.runner.claim(stream.id()).unwrap();
         served.send_now(CALL, Bytes::new().into(), true).unwrap();
         served.detach();
-        tokio::spawn(pump_tail(theirs, claimed, tails.tail()));
+        tokio::spawn(pump_draining(theirs, claimed, drain.register()));
         tokio::spawn(pump(ours, stream));
         arrived
     }
 }
 
-/// Sends numbers from `from` on until one is not accepted; the next number.
+/// Sends numbers, beginning with `from`, until one is not accepted. Returns that number.
 async fn fill(sender: &Sender<u32>, from: u32) -> u32 {
     let mut number = from;
     while let Ok(sent) = timeout(SECOND, sender.send(number)).await {
@@ -89,19 +90,19 @@ async fn fill(sender: &Sender<u32>, from: u32) -> u32 {
     number
 }
 
-/// A channel from this side to that, or back, and what keeps it going.
+/// A channel to the runner, or back, and everything that keeps it open.
 async fn channel_across(
     capacity: usize,
     back: bool,
-) -> (Connected, Tails, Sender<u32>, Receiver<u32>) {
-    let (mut ends, tails) = (connect(100), Tails::default());
+) -> (Connected, ChannelDrain, Sender<u32>, Receiver<u32>) {
+    let (mut ends, drain) = (connect(100), ChannelDrain::default());
     let (sender, receiver) = channel(capacity);
     if back {
-        let sender = ends.send_away(&sender, &tails).await;
-        (ends, tails, sender, receiver)
+        let sender = ends.send_away(&sender, &drain).await;
+        (ends, drain, sender, receiver)
     } else {
-        let receiver = ends.send_away(&receiver, &tails).await;
-        (ends, tails, sender, receiver)
+        let receiver = ends.send_away(&receiver, &drain).await;
+        (ends, drain, sender, receiver)
     }
 }
 
@@ -113,7 +114,7 @@ async fn a_sender_is_twice_the_capacity_ahead_of_a_receiver_that_does_not_read()
             let twice = 2 * u32::try_from(capacity).unwrap();
             let mut next = fill(&sender, 0).await;
             assert_eq!(next, twice, "{capacity}");
-            // It goes on as it is read, and nothing is lost or doubled.
+            // It continues as messages are read, and none is lost or repeated.
             let mut read = 0;
             while read < 5 * twice {
                 for _ in 0..capacity {
@@ -134,12 +135,12 @@ async fn a_sender_is_twice_the_capacity_ahead_of_a_receiver_that_does_not_read()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_of_several_runners_gets_all_that_each_sends() {
+async fn a_receiver_gets_everything_that_several_runners_send() {
     const EACH: u32 = 100;
-    let (mut ends, tails) = (connect(100), Tails::default());
+    let (mut ends, drain) = (connect(100), ChannelDrain::default());
     let (sender, mut receiver) = channel::<u32>(4);
     for runner in 0..5 {
-        let sender = ends.send_away(&sender, &tails).await;
+        let sender = ends.send_away(&sender, &drain).await;
         tokio::spawn(async move {
             for number in 0..EACH {
                 sender.send(runner * EACH + number).await.unwrap();
@@ -156,28 +157,28 @@ async fn a_receiver_of_several_runners_gets_all_that_each_sends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_channel_that_has_ended_leaves_no_stream() {
-    // Room for one call with its channel, and for one that is about to be closed.
+async fn a_channel_that_has_ended_leaves_no_stream_open() {
+    // Room for one call with its channel, and for one that is about to close.
     let mut ends = connect(4);
-    let tails = Tails::default();
+    let drain = ChannelDrain::default();
     for number in 0..20 {
         let (sender, receiver) = channel::<u32>(2);
-        let mut receiver = ends.send_away(&receiver, &tails).await;
+        let mut receiver = ends.send_away(&receiver, &drain).await;
         sender.send(number).await.unwrap();
         drop(sender);
         assert_eq!(receiver.recv().await.unwrap(), Some(number));
         assert_eq!(receiver.recv().await.unwrap(), None);
-        // Whatever is on its way arrives.
+        // Everything on its way arrives.
         tokio::time::sleep(SECOND).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_accepted_is_delivered_before_a_runner_leaves() {
-    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+async fn accepted_messages_are_delivered_before_a_runner_ends() {
+    let (_ends, drain, sender, mut receiver) = channel_across(8, true).await;
     let sent = fill(&sender, 0).await;
     drop(sender);
-    assert!(timeout(SECOND, tails.delivered()).await.is_err(), "nobody has read any of it");
+    assert!(timeout(SECOND, drain.drain()).await.is_err(), "nothing was read");
     let read = tokio::spawn(async move {
         let mut read = 0;
         while let Some(number) = receiver.recv().await.unwrap() {
@@ -186,16 +187,16 @@ async fn what_was_accepted_is_delivered_before_a_runner_leaves() {
         }
         read
     });
-    timeout(SECOND, tails.delivered()).await.expect("it is being read");
+    timeout(SECOND, drain.drain()).await.expect("it is being read");
     assert_eq!(read.await.unwrap(), sent);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_read_before_a_runner_must_leave_is_told_to_be_lost() {
-    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+async fn messages_that_are_not_read_in_time_are_reported_as_lost() {
+    let (_ends, drain, sender, mut receiver) = channel_across(8, true).await;
     let sent = fill(&sender, 0).await;
     drop(sender);
-    tails.cut().await;
+    drain.abort().await;
     let mut read = 0;
     let error = loop {
         match receiver.recv().await {
@@ -209,34 +210,34 @@ async fn what_is_not_read_before_a_runner_must_leave_is_told_to_be_lost() {
     };
     assert!(matches!(&error, ChannelError::Lost { reason } if reason == CUT_OFF), "{error}");
     assert!(read < sent, "{read} of {sent}");
-    assert_eq!(receiver.recv().await.unwrap(), None, "it is told once");
+    assert_eq!(receiver.recv().await.unwrap(), None, "the loss is reported once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_is_never_finished_holds_no_runner() {
-    let (_ends, tails, sender, mut receiver) = channel_across(1, true).await;
+async fn a_send_that_is_never_polled_again_does_not_delay_the_runner() {
+    let (_ends, drain, sender, mut receiver) = channel_across(1, true).await;
     fill(&sender, 0).await;
     let mut forgotten = Box::pin(sender.send(9));
     assert!(futures_util::poll!(&mut forgotten).is_pending());
-    // It has its place in the channel now, and is not polled to take it.
+    // It has a place in the channel now, and is not polled to use it.
     assert_eq!(receiver.recv().await.unwrap(), Some(0));
     assert_eq!(receiver.recv().await.unwrap(), Some(1));
-    assert!(timeout(SECOND, tails.delivered()).await.is_err());
-    timeout(SECOND, tails.cut()).await.expect("the runner waits for it");
+    assert!(timeout(SECOND, drain.drain()).await.is_err());
+    timeout(SECOND, drain.abort()).await.expect("the runner waits for it");
     assert!(matches!(receiver.recv().await, Err(ChannelError::Lost { .. })));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_that_outlives_its_function_is_closed_when_its_runner_leaves() {
-    let (_ends, tails, sender, mut receiver) = channel_across(8, true).await;
+async fn a_sender_that_outlives_its_function_is_closed_when_its_runner_ends() {
+    let (_ends, drain, sender, mut receiver) = channel_across(8, true).await;
     for number in 0..5 {
         sender.send(number).await.unwrap();
     }
-    tails.delivered().await;
+    drain.drain().await;
     assert!(matches!(sender.send(5).await, Err(ChannelError::Closed)));
     for number in 0..5 {
         assert_eq!(receiver.recv().await.unwrap(), Some(number));
     }
     let error = receiver.recv().await.unwrap_err();
-    assert!(matches!(error, ChannelError::Lost { .. }), "its sender had not ended it: {error}");
+    assert!(matches!(error, ChannelError::Lost { .. }), "its sender did not end it: {error}");
 }

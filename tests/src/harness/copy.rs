@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use flame_aws::App;
-use flame_runner_shim::started::started;
+use flame_runner_shim::boot_variables::boot_variables;
 
 use super::runtime;
 use crate::demo::{Db, probes};
@@ -102,7 +102,7 @@ fn misbehave_in_boot() {
 
 fn write_parent_to(folder: &Path) {
     let file = folder.join(std::process::id().to_string());
-    let parent = started().parent().unwrap_or_default();
+    let parent = boot_variables().parent().unwrap_or_default();
     // The file gets its name last, so that a test never reads half of it.
     let draft = file.with_extension("draft");
     std::fs::write(&draft, parent.as_encoded_bytes()).expect("the folder exists");

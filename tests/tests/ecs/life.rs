@@ -229,7 +229,11 @@ async fn a_task_that_starts_after_its_parents_death_ends_by_itself() {
     let task = app.until_stopped(&arn).await;
     assert!(task.started_at().is_some(), "the task did start");
     assert_eq!(task.stop_code().map(|code| code.as_str()), Some("EssentialContainerExited"));
-    assert_eq!(task.containers()[0].exit_code(), Some(81), "the runner never connected to its parent");
+    assert_eq!(
+        task.containers()[0].exit_code(),
+        Some(81),
+        "the runner never connected to its parent"
+    );
     assert_eq!(app.account.count("StopTask").await, 0, "nothing else stopped the task");
     app.until_nothing_runs().await;
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use flame_aws::backend::Process;
 use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolBuilder, RunnerRef};
-use flame_link::{ChunkSource, IncomingHello, HelloError, ServerKey, accept};
+use flame_link::{ChunkSource, HelloError, IncomingHello, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
-use flame_runner_shim::code_sync::{EXIT_NOT_SYNCED, FOLDER_ENV, MARK_ENV};
+use flame_runner_shim::code_sync::{FOLDER_ENV, MARK_ENV};
+use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;
 use flame_tests::process::{drains_cleanly, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
 use flame_tests::proxy::{Network, Proxy, pool_behind};
@@ -359,7 +360,8 @@ impl FakeParent {
 
     async fn offers(&self, offer: Offer) -> OfferReply {
         let (tcp, _) = self.listener.accept().await.unwrap();
-        let greeting = IncomingHello::read(accept(Io::new(tcp), &self.key).await.unwrap()).await.unwrap();
+        let greeting =
+            IncomingHello::read(accept(Io::new(tcp), &self.key).await.unwrap()).await.unwrap();
         let bytes = FillerChunks(offer.len);
         let offering = greeting.offer(offer).await.unwrap();
         offering.send(bytes).await.unwrap().reply

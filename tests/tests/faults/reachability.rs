@@ -61,7 +61,10 @@ async fn runners_reject_an_untrusted_tls_proxy() {
     let failed = pool.call(demo::double(1)).await.unwrap_err();
     let CallError::BootFailed(failure) = failed else { panic!("{failed}") };
     let log = failure.log_tail.join("\n");
-    assert!(log.contains("the TLS handshake with the server at") && log.contains("certificate"), "{failure}");
+    assert!(
+        log.contains("the TLS handshake with the server at") && log.contains("certificate"),
+        "{failure}"
+    );
     pool.drain().await;
 }
 

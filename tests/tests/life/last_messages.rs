@@ -121,7 +121,7 @@ async fn unread_messages_delay_a_runners_exit_by_at_most_the_shutdown_timeout() 
     let (count, error) = read(received).await;
     // Lost messages end the channel with an error.
     let Some(ChannelError::Lost { reason }) = error else { panic!("{count}, {error:?}") };
-    assert!(reason.contains("its runner ended before the channel did"), "{reason}");
+    assert!(reason.contains("its runner ended before the channel was drained"), "{reason}");
     assert!(count < COUNT, "{count}");
     drains_cleanly(&pool, &before).await;
 }

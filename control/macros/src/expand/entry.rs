@@ -21,7 +21,7 @@ impl Expander<'_> {
         let slots = self.function.arguments().map(slot);
         let invoke = self.invoke();
         quote! {
-            __flame::Entry::new(
+            __flame::FunctionEntry::new(
                 (
                     #path,
                     match ::core::option_env!("CARGO_PKG_VERSION") {
@@ -57,11 +57,11 @@ impl Expander<'_> {
         match self.function.result {
             Output::Stream(_) => {
                 let names = self.names();
-                quote!(__flame::many(move || __flame_run(#(#names),*), __flame_codec(), __scope))
+                quote!(__flame::stream_execution(move || __flame_run(#(#names),*), __flame_codec(), __scope))
             }
             Output::One(_) if self.is_plain() => {
                 let call = self.call(lend);
-                quote!(__flame::one_blocking(
+                quote!(__flame::blocking_execution(
                     ::std::boxed::Box::new(move || #call), __flame_codec(), __scope
                 ))
             }
@@ -69,7 +69,7 @@ impl Expander<'_> {
                 let given = self.function.arguments().map(lend);
                 let run = quote!(__flame_run(#(#given),*));
                 let run = if self.borrows() { quote!(async move { #run.await }) } else { run };
-                quote!(__flame::one(__flame::boxed_future(#run), __flame_codec(), __scope))
+                quote!(__flame::future_execution(__flame::boxed_future(#run), __flame_codec(), __scope))
             }
         }
     }

@@ -21,8 +21,8 @@ impl Expander<'_> {
         let states = states.enumerate().map(|(index, Parameter { of, .. })| {
             let name = state_name(index);
             quote_spanned! {of.span()=>
-                const #name: __flame::StateOf<#of> =
-                    <__flame::App as __flame::Keeps<#of>>::STATE;
+                const #name: __flame::StateParameter<#of> =
+                    <__flame::AppState as __flame::HasState<#of>>::STATE;
             }
         });
         let count =
@@ -89,11 +89,12 @@ impl Expander<'_> {
     /// The function that returns the codec of the result.
     fn codec(&self) -> TokenStream {
         let of = self.function.result.sent_type();
-        let find = quote_spanned!(of.span()=> (&&&__flame::Probe::<#of>::NEW).__flame_codec());
+        let find =
+            quote_spanned!(of.span()=> (&&&__flame::ResultProbe::<#of>::NEW).__flame_codec());
         quote! {
             fn __flame_codec() -> __flame::Codec<#of> {
                 #[allow(unused_imports)]
-                use __flame::{ViaNone as _, ViaRemoteError as _, ViaWire as _};
+                use __flame::{UnsupportedResult as _, ErrorChainResult as _, SerdeResult as _};
                 #find
             }
         }

@@ -17,7 +17,7 @@ pub(crate) async fn of_this_process() -> Option<IpAddr> {
     #[cfg(feature = "ecs")]
     {
         use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
-        if EcsTask::is_here() {
+        if EcsTask::runs_on_ecs() {
             return EcsContainer::read().await.ok()?.address.map(IpAddr::V4);
         }
     }

@@ -17,7 +17,7 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType,
     NetworkConfiguration, Tag, TaskField,
 };
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 
 use super::request::RunTaskRequest;
 use super::run_task::Event;
@@ -221,7 +221,7 @@ impl Api {
             }
         }
         let listed = arns.len();
-        lines::event(move || {
+        log_writer::event(move || {
             tracing::warn!(listed, "the pool has more ECS tasks than this look-up reads");
         });
         Ok(arns)

@@ -140,7 +140,7 @@ impl RunTaskRequest {
 
 impl TaskOverrides {
     fn new(template: &TaskTemplate, flame_parent: &str) -> Self {
-        let stop_timeout = (ecs::STOP_TIMEOUT.to_owned(), template.stop_timeout.to_string());
+        let stop_timeout = (ecs::STOP_TIMEOUT_ENV.to_owned(), template.stop_timeout.to_string());
         let parent = (FlameParent::ENV.to_owned(), flame_parent.to_owned());
         let variables = template.env.iter().cloned().chain([stop_timeout, parent]);
         let number = |value: Option<u32>| value.and_then(|value| i32::try_from(value).ok());

@@ -110,7 +110,7 @@ async fn sdk_config(builder: &EcsBuilder, settings: &Settings) -> SdkConfig {
 /// The ECS task that this process runs in. `None` if its metadata can't be read: settings that the
 /// task would have given are then reported as missing, unless they are set.
 async fn parent_task() -> Option<ParentTask> {
-    if !EcsTask::is_here() {
+    if !EcsTask::runs_on_ecs() {
         return None;
     }
     match (EcsTask::read().await, EcsContainer::read().await) {

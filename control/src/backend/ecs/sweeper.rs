@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use tokio::time::sleep;
 
 use super::api::MAX_PAGES;
@@ -41,7 +41,7 @@ impl Sweeper {
             match self.scan().await {
                 Ok(orphans) => stop(&self.monitor, orphans).await,
                 Err(error) if error_class::is_denied(&error) => {
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::warn!(
                             %error,
                             "this process does not look for orphaned runners, since it may not \
@@ -137,7 +137,7 @@ impl Sweeper {
     fn look_up_failed(&mut self, cluster: &str, error: &ApiError) {
         if error_class::is_denied(error) && !std::mem::replace(&mut self.denied, true) {
             let (cluster, error) = (cluster.to_owned(), error.clone());
-            lines::event(move || {
+            log_writer::event(move || {
                 tracing::warn!(
                     cluster,
                     %error,
@@ -155,12 +155,12 @@ impl Sweeper {
 async fn stop(monitor: &TaskMonitor, orphans: Vec<(String, &'static str)>) {
     for (arn, reason) in orphans {
         match monitor.api.stop_task(&arn, reason).await {
-            Ok(()) => lines::event(move || {
+            Ok(()) => log_writer::event(move || {
                 tracing::warn!(task = arn, reason, "stopped an orphaned runner");
             }),
             Err(error) => {
                 let advice = classify::advice(classify::of_error(&error), &error);
-                lines::event(move || {
+                log_writer::event(move || {
                     tracing::warn!(task = arn, %error, advice, "could not stop an orphaned runner");
                 });
             }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use flame_wire::backoff::Backoff;
 use flame_wire::ids::RunnerRef;
 use tokio::runtime::Handle;
@@ -124,7 +124,7 @@ impl TaskMonitor {
             Err(error) => {
                 self.state().poller.failed(now(), rand::random());
                 let advice = classify::advice(classify::of_error(&error), &error);
-                lines::event(move || {
+                log_writer::event(move || {
                     tracing::warn!(%error, advice, "the pool's ECS tasks can't be polled; retrying");
                 });
                 return;
@@ -210,7 +210,7 @@ impl TaskMonitor {
         self.runtime.spawn(async move {
             for arn in arns {
                 if let Err(error) = monitor.tell_to_stop(&arn, reason).await {
-                    lines::event(move || {
+                    log_writer::event(move || {
                         tracing::error!(%error, "an ECS task may still run, and cost");
                     });
                 }

@@ -170,7 +170,7 @@ impl TaskTemplate {
         );
         for (name, _) in &self.env {
             require(
-                name != FlameParent::ENV && name != ecs::STOP_TIMEOUT,
+                name != FlameParent::ENV && name != ecs::STOP_TIMEOUT_ENV,
                 format!("`env` sets {name}, which the pool sets itself: remove it"),
             );
             require(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flame_runner_shim::lines;
+use flame_runner_shim::log_writer;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -132,13 +132,13 @@ fn send(request: &InvokeRequest) -> InFlight {
 async fn log_late_end(instance: &Instance, in_flight: InFlight) {
     let begun = Instant::now();
     let given_up = instance.clone();
-    lines::event(move || {
+    log_writer::event(move || {
         tracing::warn!(instance = %given_up, "gave up an invocation that may still run");
     });
     let _ = in_flight.await;
     let after = begun.elapsed();
     let ended = instance.clone();
-    lines::event(move || {
+    log_writer::event(move || {
         tracing::info!(instance = %ended, ?after, "an invocation that was given up has ended");
     });
 }

@@ -1,14 +1,14 @@
 //! What the responses of a function mean: pure.
 //!
 //! ```text
-//! InvokeResponse ── 200, and our Answer ─▶ Ended: how the runner ended
+//! InvokeResponse ── 200, and the InvocationResponse ─▶ Ended: how the runner ended
 //!                ── FunctionError ───────▶ Ended: why the function failed
 //!                ── 200, a used token ───▶ DuplicateRejected: another invocation is the runner
 //!                ── 202 ─────────────────▶ Queued
 //! ```
 
-use flame_runner_shim::host::lambda::Answer;
-use flame_runner_shim::terminator::EXIT_NEVER_CONNECTED;
+use flame_runner_shim::exit_code::EXIT_NEVER_CONNECTED;
+use flame_runner_shim::host::lambda::InvocationResponse;
 use flame_wire::hello::Rejection as RejectReason;
 use flame_wire::message::EndReason;
 use serde::Deserialize;
@@ -58,8 +58,8 @@ impl InvokeResponse {
         if let Some(mode) = &self.function_error {
             return InvokeOutcome::Ended(self.failed(function, mode, &request));
         }
-        match serde_json::from_slice::<Answer>(&self.payload) {
-            Ok(Answer::Refused { refusal: RejectReason::UsedToken }) => {
+        match serde_json::from_slice::<InvocationResponse>(&self.payload) {
+            Ok(InvocationResponse::Refused { refusal: RejectReason::UsedToken }) => {
                 InvokeOutcome::DuplicateRejected
             }
             Ok(answer) => InvokeOutcome::Ended(ended(&answer, &request)),
@@ -111,19 +111,21 @@ impl InvokeResponse {
     }
 }
 
-fn ended(answer: &Answer, request: &str) -> Death {
+fn ended(answer: &InvocationResponse, request: &str) -> Death {
     let (code, advice) = match answer {
-        Answer::Ended { code: EXIT_NEVER_CONNECTED, .. } => (
+        InvocationResponse::Ended { code: EXIT_NEVER_CONNECTED, .. } => (
             Some(EXIT_NEVER_CONNECTED),
             "; the function must reach the pool's address: attach it to the parent's VPC, and \
              allow its security group on the parent's port"
                 .to_owned(),
         ),
-        Answer::Ended { code, reason: EndReason::HostDeadline, calls: 0, .. } => {
+        InvocationResponse::Ended { code, reason: EndReason::HostDeadline, calls: 0, .. } => {
             (Some(*code), format!("; the runner had no time to serve: {RAISE_TIMEOUT}"))
         }
-        Answer::Ended { code, .. } => (Some(*code), String::new()),
-        Answer::Refused { .. } | Answer::NotSynced { .. } => (None, String::new()),
+        InvocationResponse::Ended { code, .. } => (Some(*code), String::new()),
+        InvocationResponse::Refused { .. } | InvocationResponse::NotSynced { .. } => {
+            (None, String::new())
+        }
     };
     let mut death = Death::new(format!("{answer}{request}{advice}"));
     death.exit_code = code;

@@ -47,7 +47,7 @@ impl ChildOutput {
             lines.push(chunk.get(..len).unwrap_or_default(), |line| self.line(stream, line));
             if self.sink.is_some() {
                 tokio::select! {
-                    () = flame_runner_shim::lines::log().room() => {}
+                    () = flame_runner_shim::log_writer::global().room() => {}
                     _ = dead.wait_for(|dead| *dead) => {}
                 }
             }

@@ -1,4 +1,4 @@
-//! The byte side of the ends that cross: what the driver of the link moves.
+//! The byte side of channel ends that are given away: the link's driver moves their messages.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,55 +8,54 @@ use serde::{de, ser};
 
 use super::{
     ChannelError,
-    pipe::{PipeReceiver, PipeSender, Reads},
+    pipe::{PipeReceiver, PipeSender, ReadCounter},
 };
-use crate::calling::crossing::Crossing;
+use crate::calling::side_tables::SideTables;
 
 /// The byte side of a channel whose other end is across the link.
 #[derive(Debug)]
-#[must_use = "a channel end that nobody pumps is lost to the other side"]
+#[must_use = "the other side loses a channel end that is not pumped"]
 pub enum ChannelEnd {
-    /// Messages come from this process: take them from the outlet and send them over.
-    Send(Outlet),
-    /// Messages come from across: put them into the inlet.
-    Recv(Inlet),
+    /// This process sends: take messages from here and send them over.
+    Send(OutboundMessages),
+    /// This process receives: put the messages that arrive in here.
+    Recv(InboundMessages),
 }
 
-/// Where messages leave this process. Dropping it closes the channel: senders get
-/// [`ChannelError::Closed`], or what [`Outlet::fail`] said.
+/// Messages on their way out of this process. Dropping it closes the channel: senders get
+/// [`ChannelError::Closed`], or the error given to [`OutboundMessages::fail`].
 #[derive(Debug)]
-pub struct Outlet(PipeReceiver);
+pub struct OutboundMessages(PipeReceiver);
 
-impl Outlet {
+impl OutboundMessages {
     pub(super) fn new(pipe: PipeReceiver) -> Self {
         Self(pipe)
     }
 
-    /// The next message to send over; `None` when every sender has been dropped, which the other
-    /// side must be told as the clean end.
+    /// The next message to send over. `None` when every sender has been dropped; the other side must
+    /// be told that this is the clean end.
     ///
     /// Cancel safe.
     ///
     /// # Errors
-    /// What the senders' side failed with, once; the other side must be told that the channel is
-    /// lost. (A channel may pass through this process, from one link to another.)
+    /// The error with which the senders' side failed, once. The other side must be told that the
+    /// channel is lost. (A channel may lead through this process, from one link to another.)
     pub async fn recv(&mut self) -> Result<Option<Bytes>, ChannelError> {
         std::future::poll_fn(|cx| self.poll_recv(cx)).await.transpose()
     }
 
-    /// As [`recv`](Self::recv), for a driver that is polled.
+    /// As [`recv`](Self::recv), for a driver that polls.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ChannelError>>> {
         self.0.poll_recv(cx)
     }
 
-    /// Accepts no more messages; those that were accepted still come. Senders get
+    /// Accepts no more messages. Accepted messages can still be received here. Senders get
     /// [`ChannelError::Closed`].
     pub fn close(&mut self) {
         self.0.close();
     }
 
-    /// Whether there are senders: then the end after [`close`](Self::close) is not theirs, and must
-    /// not look like it.
+    /// Whether there are senders. Then the end after [`close`](Self::close) is not the clean end.
     #[must_use]
     pub fn has_senders(&self) -> bool {
         self.0.has_senders()
@@ -68,42 +67,41 @@ impl Outlet {
         self.0.capacity()
     }
 
-    /// Ends the channel with an error: senders in this process get it from now on.
+    /// Ends the channel with an error, which senders in this process get from now on.
     pub fn fail(self, error: ChannelError) {
         self.0.fail(error);
     }
 }
 
-/// Where messages enter this process. Dropping it without [`Inlet::finish`] tells the receiver
-/// that the channel was lost: only the sender's own end looks like the end.
+/// Messages on their way into this process. Dropping it without [`InboundMessages::finish`] tells the
+/// receiver that the channel was lost: only the senders can end it cleanly.
 #[derive(Debug)]
-pub struct Inlet {
+pub struct InboundMessages {
     pipe: PipeSender,
-    reads: Arc<Reads>,
+    read_counter: Arc<ReadCounter>,
     ended: bool,
 }
 
-impl Inlet {
+impl InboundMessages {
     pub(super) fn new(pipe: PipeSender) -> Self {
-        let reads = Reads::new(pipe.capacity());
-        Self { pipe, reads, ended: false }
+        let read_counter = ReadCounter::new(pipe.capacity());
+        Self { pipe, read_counter, ended: false }
     }
 
-    /// Puts in a message; waits while the receiver is `capacity` messages behind.
+    /// Adds a message; waits while the receiver is `capacity` messages behind.
     ///
-    /// Cancel safe: the message is put in whole or not at all.
+    /// Cancel safe: the message is added as a whole or not at all.
     ///
     /// # Errors
-    /// When the receiver takes no more: the other side's senders must be told so.
+    /// If the receiver accepts no more messages: the senders on the other side must be told.
     pub async fn send(&self, message: Bytes) -> Result<(), ChannelError> {
-        self.pipe.send(message, Some(self.reads.clone())).await
+        self.pipe.send(message, Some(self.read_counter.clone())).await
     }
 
-    /// Waits until the receiver has read half of the capacity of what was put in here, and gives the
-    /// number of messages that it has read. Each is counted once: the other side may send as many
-    /// more. Cancel safe.
+    /// Waits until the receiver has read messages worth half of the capacity, and returns their number.
+    /// Each message is counted once: the other side may send as many more. Cancel safe.
     pub async fn read(&self) -> u32 {
-        self.reads.next().await
+        self.read_counter.next().await
     }
 
     /// The most messages that wait on each side.
@@ -112,24 +110,24 @@ impl Inlet {
         self.pipe.capacity()
     }
 
-    /// Waits until the receiver takes no more. Cancel safe.
+    /// Waits until the receiver accepts no more messages. Cancel safe.
     pub async fn closed(&self) {
         self.pipe.closed().await;
     }
 
-    /// The clean end: every sender across has been dropped.
+    /// The clean end: every sender on the other side has been dropped.
     pub fn finish(mut self) {
         self.ended = true;
     }
 
-    /// Ends the channel with an error, which the receiver gets behind the last message.
+    /// Ends the channel with an error, which the receiver gets after the last message.
     pub fn fail(mut self, error: ChannelError) {
         self.ended = true;
         self.pipe.fail(error);
     }
 }
 
-impl Drop for Inlet {
+impl Drop for InboundMessages {
     fn drop(&mut self) {
         if !self.ended {
             self.pipe.fail(ChannelError::Lost { reason: "the link was dropped".to_owned() });
@@ -137,25 +135,25 @@ impl Drop for Inlet {
     }
 }
 
-/// The channel ends of one crossing.
+/// The channel ends of one value.
 #[derive(Debug, Default)]
-pub(crate) enum Ends {
-    /// Not arguments: no end can cross.
+pub(crate) enum ChannelTable {
+    /// The value is not a call's arguments, so it can't contain a channel end.
     #[default]
     None,
-    /// Arguments being encoded: the byte sides so far.
+    /// Arguments are being encoded: the byte sides so far.
     Out(Vec<ChannelEnd>),
-    /// Arguments being decoded: one slot for each end that the call declares.
+    /// Arguments are being decoded: one slot for each end that the call declares.
     In(Vec<Option<ChannelEnd>>),
 }
 
-impl Ends {
-    /// Slots for the `declared` ends of a call that arrives.
+impl ChannelTable {
+    /// Slots for the ends that an arriving call declares.
     pub(crate) fn expect(declared: usize) -> Self {
         Self::In(std::iter::repeat_with(|| None).take(declared).collect())
     }
 
-    /// The byte sides collected.
+    /// The byte sides that were collected.
     pub(crate) fn into_collected(self) -> Vec<ChannelEnd> {
         match self {
             Self::Out(ends) => ends,
@@ -163,7 +161,7 @@ impl Ends {
         }
     }
 
-    /// The slots, with what was claimed.
+    /// The slots, with the ends that were claimed.
     pub(crate) fn into_slots(self) -> Vec<Option<ChannelEnd>> {
         match self {
             Self::In(slots) => slots,
@@ -172,25 +170,27 @@ impl Ends {
     }
 }
 
-const NOT_CROSSING: &str = "a channel end crosses only as an argument of a remote function: not \
-                            in a result, nor in a message of another channel";
+const NOT_IN_A_CALL: &str = "a channel end can be sent only as an argument of a remote function, \
+                             not in a result or in a message of another channel";
 
-/// Adds what `end` gives to the ends of the call being encoded.
-pub(super) fn put<E: ser::Error>(end: impl FnOnce() -> Result<ChannelEnd, E>) -> Result<u32, E> {
-    let index = Crossing::with(|crossing| match &mut crossing.ends {
-        Ends::Out(ends) => {
+/// Adds `end` to the channel ends of the call that is being encoded.
+pub(super) fn send_away<E: ser::Error>(
+    end: impl FnOnce() -> Result<ChannelEnd, E>,
+) -> Result<u32, E> {
+    let index = SideTables::with(|tables| match &mut tables.channel_ends {
+        ChannelTable::Out(ends) => {
             ends.push(end()?);
             u32::try_from(ends.len() - 1).map_err(|_| E::custom("too many channel ends"))
         }
-        _ => Err(E::custom(NOT_CROSSING)),
+        _ => Err(E::custom(NOT_IN_A_CALL)),
     });
-    index.unwrap_or_else(|| Err(E::custom(NOT_CROSSING)))
+    index.unwrap_or_else(|| Err(E::custom(NOT_IN_A_CALL)))
 }
 
-/// Claims a place among the ends that the call being decoded declares.
-pub(super) fn take<E: de::Error>(index: u32, end: ChannelEnd) -> Result<(), E> {
-    let claimed = Crossing::with(|crossing| match &mut crossing.ends {
-        Ends::In(slots) => {
+/// Claims one of the channel ends that the call being decoded declares.
+pub(super) fn claim<E: de::Error>(index: u32, end: ChannelEnd) -> Result<(), E> {
+    let claimed = SideTables::with(|tables| match &mut tables.channel_ends {
+        ChannelTable::In(slots) => {
             let slot = usize::try_from(index).ok().and_then(|index| slots.get_mut(index));
             match slot {
                 Some(slot @ None) => {
@@ -201,7 +201,7 @@ pub(super) fn take<E: de::Error>(index: u32, end: ChannelEnd) -> Result<(), E> {
                 None => Err(E::custom("the call declares no such channel end")),
             }
         }
-        _ => Err(E::custom(NOT_CROSSING)),
+        _ => Err(E::custom(NOT_IN_A_CALL)),
     });
-    claimed.unwrap_or_else(|| Err(E::custom(NOT_CROSSING)))
+    claimed.unwrap_or_else(|| Err(E::custom(NOT_IN_A_CALL)))
 }

@@ -1,4 +1,4 @@
-//! What can go wrong in a channel.
+//! The errors of channels.
 
 use crate::calling::codec::CodecError;
 
@@ -6,19 +6,20 @@ use crate::calling::codec::CodecError;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChannelError {
-    /// The receiver has been dropped or closed, on purpose: what is sent is not wanted any more.
+    /// The receiver was dropped or closed on purpose: it wants no more messages.
     #[error("the channel is closed: its receiver has been dropped")]
     Closed,
-    /// The link between the two ends was lost, the work that had the other end is gone, or its
-    /// runner had to end before all of it was read. Messages sent shortly before may not have
-    /// arrived.
+    /// The link between the two ends was lost, the work with the other end is gone, or its runner ended
+    /// before all messages were read. Messages sent shortly before may not have arrived.
     #[error("the other end of the channel was lost: {reason}")]
     Lost {
-        /// What happened, for people.
+        /// What happened, as text.
         reason: String,
     },
-    /// This end was an argument of work that has been given to a pool, which now has it.
-    #[error("this end of the channel has been sent away as an argument; it can be used only there")]
+    /// This end was an argument of work that was given to a pool, and now belongs to that work.
+    #[error(
+        "this end of the channel was given to remote work as an argument, and can be used only there"
+    )]
     SentAway,
     /// The message does not encode.
     #[error(transparent)]

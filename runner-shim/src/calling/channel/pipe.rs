@@ -1,9 +1,9 @@
-//! The byte side of a channel: a bounded queue that says why it ended.
+//! The byte side of a channel: a bounded queue that knows why it ended.
 //!
-//! A plain queue ends when its sender is dropped, whatever the reason. The pipe adds a fate, set
-//! at most once before a half is dropped, which the other half finds behind the last message. And
-//! a message may carry a [`Reads`], which learns when the message has been read. Clones of a sender
-//! may be on several runners, so each of these has its own.
+//! A plain queue ends when its sender is dropped, whatever the reason. A pipe also has an ending, set at
+//! most once before one half is dropped. The other half finds it after the last message. A message may
+//! carry a [`ReadCounter`], which counts it when it is read. Clones of a sender may be on several
+//! runners, so each of them has a counter of its own.
 
 use std::{
     future::poll_fn,
@@ -20,41 +20,40 @@ use tokio::sync::mpsc;
 
 use super::ChannelError;
 
-/// The most messages that a channel may hold on one side: what a peer asks for is not what it
-/// gets beyond this.
+/// The most messages that a channel may hold on one side. A peer that asks for more gets this many.
 const MAX_CAPACITY: usize = 65_536;
 
-type Fate = Arc<OnceLock<ChannelError>>;
+type Ending = Arc<OnceLock<ChannelError>>;
 
-/// Counts the messages of one origin that the receiver has read.
+/// Counts the messages of one sender that the receiver has read.
 #[derive(Debug)]
-pub(super) struct Reads {
-    /// Read, and not taken by [`Reads::next`] yet.
+pub(super) struct ReadCounter {
+    /// Read messages that [`ReadCounter::next`] has not returned yet.
     count: AtomicU32,
-    /// How many are worth telling.
-    worth: u32,
-    /// Waits in [`Reads::next`].
+    /// [`ReadCounter::next`] returns from this number on.
+    threshold: u32,
+    /// The task that waits in [`ReadCounter::next`].
     waiting: AtomicWaker,
 }
 
-impl Reads {
+impl ReadCounter {
     pub(super) fn new(capacity: u32) -> Arc<Self> {
         let (count, waiting) = (AtomicU32::new(0), AtomicWaker::new());
-        Arc::new(Self { count, worth: (capacity / 2).max(1), waiting })
+        Arc::new(Self { count, threshold: (capacity / 2).max(1), waiting })
     }
 
     fn add_one(&self) {
-        if self.count.fetch_add(1, Ordering::AcqRel) + 1 >= self.worth {
+        if self.count.fetch_add(1, Ordering::AcqRel) + 1 >= self.threshold {
             self.waiting.wake();
         }
     }
 
-    /// Waits until half of the capacity has been read, and gives the number of messages that have
-    /// been. Each is counted once. Cancel safe. One task at a time may wait for this.
+    /// Waits until half of the capacity has been read, and returns the number of messages read. Each is
+    /// counted once. Cancel safe. Only one task at a time may wait.
     pub(super) async fn next(&self) -> u32 {
         poll_fn(|cx| {
             self.waiting.register(cx.waker());
-            if self.count.load(Ordering::Acquire) < self.worth {
+            if self.count.load(Ordering::Acquire) < self.threshold {
                 return Poll::Pending;
             }
             Poll::Ready(self.count.swap(0, Ordering::AcqRel))
@@ -64,35 +63,35 @@ impl Reads {
 }
 
 #[derive(Debug)]
-struct Queued {
+struct QueuedMessage {
     message: Bytes,
-    reads: Option<Arc<Reads>>,
+    read_counter: Option<Arc<ReadCounter>>,
 }
 
 pub(super) fn pipe(capacity: usize) -> (PipeSender, PipeReceiver) {
     let (sender, receiver) = mpsc::channel(capacity.clamp(1, MAX_CAPACITY));
-    let fate = Fate::default();
+    let ending = Ending::default();
     (
-        PipeSender { queue: sender, fate: Arc::clone(&fate) },
-        PipeReceiver { queue: receiver, fate, told: false },
+        PipeSender { queue: sender, ending: Arc::clone(&ending) },
+        PipeReceiver { queue: receiver, ending, reported: false },
     )
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct PipeSender {
-    queue: mpsc::Sender<Queued>,
-    fate: Fate,
+    queue: mpsc::Sender<QueuedMessage>,
+    ending: Ending,
 }
 
 impl PipeSender {
-    /// Waits while the queue is full. `reads` learns when the message has been read.
+    /// Waits while the queue is full. `read_counter` counts the message when it is read.
     pub(super) async fn send(
         &self,
         message: Bytes,
-        reads: Option<Arc<Reads>>,
+        read_counter: Option<Arc<ReadCounter>>,
     ) -> Result<(), ChannelError> {
-        let sent = self.queue.send(Queued { message, reads }).await;
-        sent.map_err(|_| self.fate.get().cloned().unwrap_or(ChannelError::Closed))
+        let sent = self.queue.send(QueuedMessage { message, read_counter }).await;
+        sent.map_err(|_| self.ending.get().cloned().unwrap_or(ChannelError::Closed))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -107,18 +106,18 @@ impl PipeSender {
         u32::try_from(self.queue.max_capacity()).unwrap_or(u32::MAX)
     }
 
-    /// The receiver finds `error` behind the last message. Only the first fate counts.
+    /// The receiver finds `error` after the last message. Only the first ending counts.
     pub(super) fn fail(&self, error: ChannelError) {
-        let _ = self.fate.set(error);
+        let _ = self.ending.set(error);
     }
 }
 
 #[derive(Debug)]
 pub(super) struct PipeReceiver {
-    queue: mpsc::Receiver<Queued>,
-    fate: Fate,
-    /// Whether the fate has been reported: an error comes once, then the end.
-    told: bool,
+    queue: mpsc::Receiver<QueuedMessage>,
+    ending: Ending,
+    /// Whether the ending was reported: an error comes once, then the end.
+    reported: bool,
 }
 
 impl PipeReceiver {
@@ -126,23 +125,23 @@ impl PipeReceiver {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ChannelError>>> {
-        if let Some(Queued { message, reads }) = ready!(self.queue.poll_recv(cx)) {
-            if let Some(reads) = reads {
-                reads.add_one();
+        if let Some(QueuedMessage { message, read_counter }) = ready!(self.queue.poll_recv(cx)) {
+            if let Some(read_counter) = read_counter {
+                read_counter.add_one();
             }
             return Poll::Ready(Some(Ok(message)));
         }
-        let fate = if self.told { None } else { self.fate.get().cloned() };
-        self.told = true;
-        Poll::Ready(fate.map(Err))
+        let ending = if self.reported { None } else { self.ending.get().cloned() };
+        self.reported = true;
+        Poll::Ready(ending.map(Err))
     }
 
-    /// Accepts no more messages; those that wait still come.
+    /// Accepts no more messages. Those in the queue can still be received.
     pub(super) fn close(&mut self) {
         self.queue.close();
     }
 
-    /// Whether there are senders, so that the end is not theirs.
+    /// Whether there are senders, so that the end is not a clean one.
     pub(super) fn has_senders(&self) -> bool {
         self.queue.sender_strong_count() > 0
     }
@@ -151,8 +150,8 @@ impl PipeReceiver {
         u32::try_from(self.queue.max_capacity()).unwrap_or(u32::MAX)
     }
 
-    /// Senders find `error` instead of a mere close. Only the first fate counts.
+    /// Senders get `error` instead of a plain close. Only the first ending counts.
     pub(super) fn fail(&self, error: ChannelError) {
-        let _ = self.fate.set(error);
+        let _ = self.ending.set(error);
     }
 }

@@ -1,4 +1,4 @@
-//! Arguments: borrowed here, owned where they arrive.
+//! Arguments: borrowed by the caller, owned on the runner.
 
 use std::{
     borrow::Borrow,
@@ -14,16 +14,16 @@ use super::{CodecError, Part, Wire, decoder::Decoder, encoder::Encoder, format::
 /// A type that can be an argument of a remote function, by value or by shared reference.
 ///
 /// Implemented for every [`Wire`] type, and for the unsized types `str`, `[T]`, [`Path`],
-/// [`OsStr`] and [`CStr`], which are borrowed here and owned on the runner.
+/// [`OsStr`] and [`CStr`], which are borrowed by the caller and owned on the runner.
 pub trait Argument {
-    /// What the runner makes of it.
+    /// The type that the runner decodes.
     type Owned: Borrow<Self> + Wire;
 
     #[doc(hidden)]
     fn encode(&self, encoder: &mut Encoder) -> Result<(), ValueError>;
 }
 
-/// A [`Wire`] type, as an argument: the message says what can be done about one that is not.
+/// A [`Wire`] type as an argument. Its diagnostic says what to do about a type that is not one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a remote function",
     label = "cannot be serialized, or borrows, or is not `Send`",
@@ -33,13 +33,13 @@ pub trait Argument {
             `App::new().state(..)`"
 )]
 #[doc(hidden)]
-pub trait Given: Wire {}
+pub trait ArgumentType: Wire {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Send + 'static> Given for T {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> ArgumentType for T {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Given> Argument for T {
+impl<T: ArgumentType> Argument for T {
     type Owned = T;
 
     fn encode(&self, encoder: &mut Encoder) -> Result<(), ValueError> {
@@ -76,21 +76,21 @@ borrowed! {
     CStr => CString;
 }
 
-/// How one argument crosses. It carries no bounds: those were checked when it was made, once, so
-/// that a type which cannot cross is reported once.
+/// How one argument is encoded and decoded. It has no bounds: they were checked once, when it was made,
+/// so that a type that cannot be sent is reported once.
 #[doc(hidden)]
-pub struct Slot<B: ?Sized, O> {
+pub struct ArgumentCodec<B: ?Sized, O> {
     name: &'static str,
     encode: fn(&B, &mut Encoder) -> Result<(), ValueError>,
     decode: fn(&mut Decoder<'_>) -> Result<O, ValueError>,
     borrow: fn(&O) -> &B,
 }
 
-/// How the argument `name` of type `B` or `&B` crosses.
+/// How the argument `name` of type `B` or `&B` is encoded and decoded.
 #[doc(hidden)]
 #[must_use]
-pub const fn argument<B: Argument + ?Sized>(name: &'static str) -> Slot<B, B::Owned> {
-    Slot {
+pub const fn argument<B: Argument + ?Sized>(name: &'static str) -> ArgumentCodec<B, B::Owned> {
+    ArgumentCodec {
         name,
         encode: B::encode,
         decode: |decoder| decoder.value(),
@@ -98,7 +98,7 @@ pub const fn argument<B: Argument + ?Sized>(name: &'static str) -> Slot<B, B::Ow
     }
 }
 
-impl<B: ?Sized, O> Slot<B, O> {
+impl<B: ?Sized, O> ArgumentCodec<B, O> {
     #[doc(hidden)]
     pub fn encode(&self, value: &B, encoder: &mut Encoder) -> Result<(), CodecError> {
         (self.encode)(value, encoder)
@@ -117,8 +117,8 @@ impl<B: ?Sized, O> Slot<B, O> {
     }
 }
 
-impl<B: ?Sized, O> fmt::Debug for Slot<B, O> {
+impl<B: ?Sized, O> fmt::Debug for ArgumentCodec<B, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ArgumentCodec").field("name", &self.name).finish_non_exhaustive()
     }
 }

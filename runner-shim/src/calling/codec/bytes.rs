@@ -1,7 +1,7 @@
-//! Values that are bytes and little else are copied in one go where they arrive.
+//! Copies values that are just bytes in one step when they are decoded.
 //!
-//! serde reads a `Vec<u8>` element by element, which takes some ten times as long as a copy. Only
-//! where nothing but the value's own type reads it, can it be read otherwise.
+//! serde reads a `Vec<u8>` element by element, which takes about ten times as long as a copy. Reading
+//! it in another way is possible only if nothing but the value's own type reads the bytes.
 
 use std::any::{Any, TypeId};
 
@@ -10,14 +10,14 @@ use serde_bytes::ByteBuf;
 
 use super::Wire;
 
-/// A `T`. That it is a `Vec<u8>`, a `Box<[u8]>` or an `Option` of one makes it fast.
-pub(super) struct Fast<T>(pub(super) T);
+/// A `T`. It is fast if `T` is a `Vec<u8>`, a `Box<[u8]>` or an `Option` of one.
+pub(super) struct FastBytes<T>(pub(super) T);
 
-impl<'de, T: Wire> Deserialize<'de> for Fast<T> {
+impl<'de, T: Wire> Deserialize<'de> for FastBytes<T> {
     #[inline]
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let boxed = |bytes: ByteBuf| bytes.into_vec().into_boxed_slice();
-        // The compiler leaves one branch for each type.
+        // The compiler keeps one branch for each type.
         let value = if is::<T, Vec<u8>>() {
             into(ByteBuf::deserialize(from)?.into_vec())
         } else if is::<T, Box<[u8]>>() {
@@ -29,7 +29,7 @@ impl<'de, T: Wire> Deserialize<'de> for Fast<T> {
         } else {
             return T::deserialize(from).map(Self);
         };
-        value.map(Self).ok_or_else(|| D::Error::custom("bytes are not bytes"))
+        value.map(Self).ok_or_else(|| D::Error::custom("the value is not a byte string"))
     }
 }
 
@@ -37,7 +37,7 @@ fn is<A: 'static, B: 'static>() -> bool {
     TypeId::of::<A>() == TypeId::of::<B>()
 }
 
-/// `value` as a `T`, if that is what it is.
+/// `value` as a `T`, if it is one.
 fn into<S: 'static, T: 'static>(value: S) -> Option<T> {
     let mut value = Some(value);
     (&mut value as &mut dyn Any).downcast_mut::<Option<T>>()?.take()

@@ -1,11 +1,11 @@
 //! Reads values in the [format](super::format).
 //!
 //! Invariants:
-//! - Any bytes give a value or an error: no length in them is believed before the bytes are there,
-//!   and none nest deeper than a value that can be written.
-//! - What a type did not ask for by its kind, such as what serde keeps in a buffer of its own, it is
-//!   shown as the kind that was written. What that buffer cannot keep is an error while it is
-//!   filled: later, a flattened `Option` would take the error for `None`.
+//! - Any bytes result in a value or an error. A length is not trusted before the bytes are there, and
+//!   no input nests deeper than a value that can be written.
+//! - If a type does not ask for a specific kind (serde's own buffer does not), it gets the kind that was
+//!   written. Values that this buffer can't keep are an error while it is filled: later, a flattened
+//!   `Option` would turn the error into `None`.
 
 mod access;
 mod token;
@@ -14,18 +14,18 @@ use rmp::Marker;
 use serde::de::{Error as _, Unexpected, Visitor, value::BorrowedStrDeserializer};
 
 use super::format::{Depth, EXTENSION_NAME, RAW_NAME, SOME, ValueError};
-use access::{Elements, Raw, Run, Variant};
-use token::Token;
+use access::{ByteListAccess, ElementAccess, RawValueAccess, VariantReader};
+use token::ValueToken;
 
-/// What [`SOME`] begins with.
-const SOMES_0: u8 = Marker::FixExt1.to_u8();
-const SOMES_1: u8 = SOME.to_be_bytes()[0];
+/// The first bytes of a [`SOME`].
+const SOME_0: u8 = Marker::FixExt1.to_u8();
+const SOME_1: u8 = SOME.to_be_bytes()[0];
 const NIL: u8 = Marker::Null.to_u8();
 
-/// Takes values off the front of a slice.
+/// Reads values from the front of a slice.
 pub(super) struct Deserializer<'de> {
     input: &'de [u8],
-    /// How many of the `Some`s at the front of `input` have been asked for.
+    /// How many of the `Some`s at the front of `input` have been read.
     somes: u8,
     depth: Depth,
 }
@@ -35,54 +35,58 @@ impl<'de> Deserializer<'de> {
         Self { input, somes: 0, depth: Depth::default() }
     }
 
-    /// Whether all has been read.
+    /// Whether everything has been read.
     pub(super) fn is_at_end(&self) -> bool {
         self.input.is_empty()
     }
 
     #[inline(always)]
-    fn take(&mut self) -> Result<Token<'de>, ValueError> {
+    fn take(&mut self) -> Result<ValueToken<'de>, ValueError> {
         token::take(&mut self.input)
     }
 
-    /// Reads the next value, whatever it is.
+    /// Reads the next value, of any kind.
     #[inline]
     fn any<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, ValueError> {
         let before = self.input;
         match self.take()? {
-            Token::Nil => visitor.visit_unit(),
-            Token::Bool(yes) => visitor.visit_bool(yes),
-            Token::Unsigned(number) => visitor.visit_u64(number),
-            Token::Signed(number) => visitor.visit_i64(number),
-            Token::F32(number) => visitor.visit_f32(number),
-            Token::F64(number) => visitor.visit_f64(number),
-            Token::Text(text) => visitor.visit_borrowed_str(text),
-            Token::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
-            Token::List(len) => self.list(len, visitor),
-            Token::Map(len) => self.map(len, visitor),
-            Token::Run(bytes) => run(bytes, visitor),
-            Token::Somes(somes) if somes > self.somes => {
+            ValueToken::Nil => visitor.visit_unit(),
+            ValueToken::Bool(yes) => visitor.visit_bool(yes),
+            ValueToken::Unsigned(number) => visitor.visit_u64(number),
+            ValueToken::Signed(number) => visitor.visit_i64(number),
+            ValueToken::F32(number) => visitor.visit_f32(number),
+            ValueToken::F64(number) => visitor.visit_f64(number),
+            ValueToken::Text(text) => visitor.visit_borrowed_str(text),
+            ValueToken::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
+            ValueToken::List(len) => self.list(len, visitor),
+            ValueToken::Map(len) => self.map(len, visitor),
+            ValueToken::ByteList(bytes) => byte_list(bytes, visitor),
+            ValueToken::Somes(somes) if somes > self.somes => {
                 self.input = before;
                 self.somes += 1;
                 self.some(visitor)
             }
-            Token::Somes(_) => {
+            ValueToken::Somes(_) => {
                 self.somes = 0;
                 visitor.visit_unit()
             }
-            Token::U128(number) => visitor.visit_u128::<ValueError>(number).map_err(unbuffered),
-            Token::I128(number) => visitor.visit_i128::<ValueError>(number).map_err(unbuffered),
-            Token::Raw(_) => Err(unbuffered("a `RawValue` of serde_json")),
-            Token::Extension(content) => self.extension(content, visitor),
+            ValueToken::U128(number) => {
+                visitor.visit_u128::<ValueError>(number).map_err(unbuffered)
+            }
+            ValueToken::I128(number) => {
+                visitor.visit_i128::<ValueError>(number).map_err(unbuffered)
+            }
+            ValueToken::Raw(_) => Err(unbuffered("a `RawValue` of serde_json")),
+            ValueToken::Extension(content) => self.extension(content, visitor),
         }
     }
 
-    /// Reads a number of 128 bits, or one that others wrote in fewer.
+    /// Reads a number of 128 bits, or a shorter one that another library wrote.
     fn wide<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, ValueError> {
         let before = self.input;
         match self.take()? {
-            Token::U128(number) => visitor.visit_u128(number),
-            Token::I128(number) => visitor.visit_i128(number),
+            ValueToken::U128(number) => visitor.visit_u128(number),
+            ValueToken::I128(number) => visitor.visit_i128(number),
             _ => {
                 self.input = before;
                 self.any(visitor)
@@ -93,7 +97,7 @@ impl<'de> Deserializer<'de> {
     #[inline]
     fn list<V: Visitor<'de>>(&mut self, len: u32, visitor: V) -> Result<V::Value, ValueError> {
         self.depth.lists.enter()?;
-        let mut elements = Elements { from: self, left: len };
+        let mut elements = ElementAccess { from: self, left: len };
         let value = visitor.visit_seq(&mut elements)?;
         let left = elements.left;
         self.depth.lists.leave();
@@ -104,7 +108,7 @@ impl<'de> Deserializer<'de> {
     #[inline]
     fn map<V: Visitor<'de>>(&mut self, len: u32, visitor: V) -> Result<V::Value, ValueError> {
         self.depth.lists.enter()?;
-        let mut elements = Elements { from: self, left: len };
+        let mut elements = ElementAccess { from: self, left: len };
         let value = visitor.visit_map(&mut elements)?;
         let left = elements.left;
         self.depth.lists.leave();
@@ -130,14 +134,14 @@ impl<'de> Deserializer<'de> {
         visitor.visit_newtype_struct(&mut inner)
     }
 
-    /// Passes over the next value, without recursion.
+    /// Skips the next value, without recursion.
     fn skip(&mut self) -> Result<(), ValueError> {
         let mut left = 1_u64;
         while left > 0 {
             left -= 1;
             left += match self.take()? {
-                Token::List(len) => len.into(),
-                Token::Map(len) => 2 * u64::from(len),
+                ValueToken::List(len) => len.into(),
+                ValueToken::Map(len) => 2 * u64::from(len),
                 _ => 0,
             };
         }
@@ -146,14 +150,14 @@ impl<'de> Deserializer<'de> {
     }
 }
 
-fn run<'de, V: Visitor<'de>>(bytes: &'de [u8], visitor: V) -> Result<V::Value, ValueError> {
-    let mut elements = Run(bytes.iter());
+fn byte_list<'de, V: Visitor<'de>>(bytes: &'de [u8], visitor: V) -> Result<V::Value, ValueError> {
+    let mut elements = ByteListAccess(bytes.iter());
     let value = visitor.visit_seq(&mut elements)?;
     all_taken(elements.0.len(), bytes.len())?;
     Ok(value)
 }
 
-/// `left` of `len` elements were not asked for: a type that takes fewer than came is another type.
+/// `left` of `len` elements were not read: a type that reads fewer elements is a different type.
 #[inline]
 fn all_taken(left: usize, len: usize) -> Result<(), ValueError> {
     if left == 0 { Ok(()) } else { Err(too_many(len - left, len)) }
@@ -161,10 +165,10 @@ fn all_taken(left: usize, len: usize) -> Result<(), ValueError> {
 
 #[cold]
 fn too_many(taken: usize, len: usize) -> ValueError {
-    ValueError::new(format_args!("{len} elements came where {taken} were expected"))
+    ValueError::new(format_args!("there are {len} elements where {taken} were expected"))
 }
 
-/// `what` cannot be kept in serde's own buffer, or by a type that takes any value.
+/// serde's own buffer, or a type that takes any value, can't keep `what`.
 #[cold]
 fn unbuffered(what: impl std::fmt::Display) -> ValueError {
     ValueError::new(format_args!(
@@ -172,7 +176,7 @@ fn unbuffered(what: impl std::fmt::Display) -> ValueError {
     ))
 }
 
-/// Reads by the kind that was written.
+/// Reads the kind that was written.
 macro_rules! any {
     ($($method:ident($($argument:ty),*))+) => { $(
         #[inline]
@@ -184,7 +188,7 @@ macro_rules! any {
     )+ };
 }
 
-/// Reads a list, also where it was written as bytes.
+/// Reads a list, including one that was written as bytes.
 macro_rules! list {
     ($($method:ident($($argument:ty),*))+) => { $(
         #[inline]
@@ -193,8 +197,8 @@ macro_rules! list {
         ) -> Result<V::Value, ValueError> {
             let before = self.input;
             match self.take()? {
-                Token::List(len) => self.list(len, visitor),
-                Token::Run(bytes) | Token::Bytes(bytes) => run(bytes, visitor),
+                ValueToken::List(len) => self.list(len, visitor),
+                ValueToken::ByteList(bytes) | ValueToken::Bytes(bytes) => byte_list(bytes, visitor),
                 _ => {
                     self.input = before;
                     self.any(visitor)
@@ -204,12 +208,12 @@ macro_rules! list {
     )+ };
 }
 
-/// Reads bytes, also where a list of them was written.
+/// Reads bytes, including bytes that were written as a list.
 macro_rules! bytes {
     ($($method:ident)+) => { $(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
             let before = self.input;
-            if let Token::Run(bytes) = self.take()? {
+            if let ValueToken::ByteList(bytes) = self.take()? {
                 return visitor.visit_borrowed_bytes(bytes);
             }
             self.input = before;
@@ -221,7 +225,7 @@ macro_rules! bytes {
 impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
     type Error = ValueError;
 
-    /// serde's own buffer says so, and gives what was written for it.
+    /// serde's own buffer returns `true`, and passes on values that were written for that.
     #[inline]
     fn is_human_readable(&self) -> bool {
         true
@@ -257,7 +261,7 @@ impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
                 self.input = rest;
                 visitor.visit_none()
             }
-            [SOMES_0, SOMES_1, somes, ref rest @ ..] => {
+            [SOME_0, SOME_1, somes, ref rest @ ..] => {
                 if somes > self.somes {
                     self.somes += 1;
                     return self.some(visitor);
@@ -273,7 +277,7 @@ impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
     #[inline]
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match *self.input {
-            [NIL, ref rest @ ..] | [SOMES_0, SOMES_1, _, ref rest @ ..] => {
+            [NIL, ref rest @ ..] | [SOME_0, SOME_1, _, ref rest @ ..] => {
                 self.input = rest;
                 self.somes = 0;
                 visitor.visit_unit()
@@ -299,11 +303,11 @@ impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
         if name == RAW_NAME || name == EXTENSION_NAME {
             let before = self.input;
             match self.take()? {
-                Token::Raw(content) if name == RAW_NAME => {
+                ValueToken::Raw(content) if name == RAW_NAME => {
                     let mut inner = Deserializer::new(content);
-                    return visitor.visit_map(Raw { from: &mut inner, named: false });
+                    return visitor.visit_map(RawValueAccess { from: &mut inner, named: false });
                 }
-                Token::Extension(content) => return self.extension(content, visitor),
+                ValueToken::Extension(content) => return self.extension(content, visitor),
                 _ => self.input = before,
             }
         }
@@ -318,14 +322,14 @@ impl<'de> serde::Deserializer<'de> for &mut Deserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, ValueError> {
         match self.take()? {
-            Token::Text(name) => visitor.visit_enum(BorrowedStrDeserializer::new(name)),
-            Token::Map(1) => {
+            ValueToken::Text(name) => visitor.visit_enum(BorrowedStrDeserializer::new(name)),
+            ValueToken::Map(1) => {
                 self.depth.variants.enter()?;
-                let value = visitor.visit_enum(Variant(&mut *self))?;
+                let value = visitor.visit_enum(VariantReader(&mut *self))?;
                 self.depth.variants.leave();
                 Ok(value)
             }
-            _ => Err(ValueError::invalid_type(Unexpected::Other("no variant"), &visitor)),
+            _ => Err(ValueError::invalid_type(Unexpected::Other("not a variant"), &visitor)),
         }
     }
 

@@ -1,10 +1,10 @@
-//! Values out of the body of a message.
+//! Decodes values from the body of a message.
 
 use serde::Deserialize;
 
-use super::{CodecError, Wire, bytes::Fast, de::Deserializer, format::ValueError};
+use super::{CodecError, Wire, bytes::FastBytes, de::Deserializer, format::ValueError};
 
-/// Reads values one behind another.
+/// Reads adjacent values.
 #[doc(hidden)]
 pub struct Decoder<'b>(Deserializer<'b>);
 
@@ -14,16 +14,16 @@ impl<'b> Decoder<'b> {
     }
 
     pub(crate) fn value<T: Wire>(&mut self) -> Result<T, ValueError> {
-        Fast::deserialize(&mut self.0).map(|Fast(value)| value)
+        FastBytes::deserialize(&mut self.0).map(|FastBytes(value)| value)
     }
 
-    /// Reads a result whose two sides are known by their types.
+    /// Reads a result with these types on both sides.
     pub(crate) fn result<T: Wire, E: Wire>(&mut self) -> Result<Result<T, E>, ValueError> {
-        let result = Result::<Fast<T>, E>::deserialize(&mut self.0)?;
-        Ok(result.map(|Fast(value)| value))
+        let result = Result::<FastBytes<T>, E>::deserialize(&mut self.0)?;
+        Ok(result.map(|FastBytes(value)| value))
     }
 
-    /// Makes sure that nothing is left.
+    /// Checks that no bytes are left.
     pub(crate) fn finish(self) -> Result<(), CodecError> {
         if self.0.is_at_end() { Ok(()) } else { Err(CodecError::Trailing) }
     }

@@ -1,4 +1,4 @@
-//! Values into the body of a message.
+//! Encodes values into the body of a message.
 
 use flame_wire::body::{Body, BodyWriter};
 use serde::Serialize;
@@ -10,13 +10,13 @@ pub(super) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Resu
     value.serialize(&mut Serializer::new(out))
 }
 
-/// Writes values one behind another, in place: the message is made around them.
+/// Writes adjacent values in place: the message is made around them.
 #[derive(Debug, Default)]
 #[doc(hidden)]
 pub struct Encoder(BodyWriter);
 
 impl Encoder {
-    /// A [`Wire`](super::Wire) type, or its borrowed form.
+    /// Writes a value of a [`Wire`](super::Wire) type, or of its borrowed form.
     pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
         write(self.0.buffer(), value)
     }

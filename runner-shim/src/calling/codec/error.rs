@@ -1,4 +1,4 @@
-//! Why a value did not become bytes, or bytes a value.
+//! Why a value could not be encoded or decoded.
 
 use std::{any::type_name, fmt, sync::Arc};
 
@@ -10,43 +10,47 @@ use super::format::ValueError;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// The value's `Serialize` failed, or the value has no form on the wire: it is nested more than
-    /// 256 levels deep.
+    /// The value's `Serialize` failed, or the format can't represent the value, because it nests more
+    /// than 256 levels deep.
     #[error("cannot encode {part} of type `{value}`: {reason}")]
     Encode {
-        /// Which value of the call.
+        /// Which value of the call it is.
         part: Part,
         /// Its type.
         value: &'static str,
-        /// What serde says, for people.
+        /// serde's message.
         reason: Arc<str>,
     },
     /// The bytes are not a value of that type.
     #[error("cannot decode {part} of type `{value}`: {reason}")]
     Decode {
-        /// Which value of the call.
+        /// Which value of the call it is.
         part: Part,
-        /// The type expected.
+        /// The expected type.
         value: &'static str,
-        /// What serde says, for people.
+        /// serde's message.
         reason: Arc<str>,
     },
     /// There are more bytes than values expected.
-    #[error("bytes are left behind the last value: the two ends differ in what they send")]
+    #[error(
+        "there are bytes after the last value: parent and runner disagree on the function's types"
+    )]
     Trailing,
-    /// The value is longer than a message can say.
+    /// The value is longer than a message can be.
     #[error("the value is too large for a message: {reason}")]
     TooLarge {
         /// Its size, and the limit.
         reason: String,
     },
-    /// The work had begun to run here when it was given to a pool.
-    #[error("`{function}` has begun to run in this process, and can no longer be sent to a runner")]
+    /// The work had already started to run here when it was given to a pool.
+    #[error(
+        "`{function}` has started to run in this process, and can no longer be sent to a runner"
+    )]
     Started {
         /// Module path and name.
         function: &'static str,
     },
-    /// The process that is to send or to run the call lacks the function's state.
+    /// The process that sends or runs the call lacks a state that the function needs.
     #[error(
         "`{function}` takes `#[state]` of type `{state}`, which is not registered in this process: \
          add `.state(..)` with a value of that type to `App::new()`, and call remote functions \
@@ -60,7 +64,7 @@ pub enum CodecError {
     },
 }
 
-/// Which value of a call did not cross.
+/// Which value of a call could not be encoded or decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
@@ -92,7 +96,7 @@ impl CodecError {
     }
 }
 
-/// What a runner answers when a call's arguments or its result do not cross.
+/// The runner's answer when the arguments or the result of a call can't be encoded or decoded.
 impl From<CodecError> for CallFailure {
     fn from(error: CodecError) -> Self {
         if let CodecError::MissingState { state, .. } = error {

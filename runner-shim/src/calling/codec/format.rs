@@ -1,20 +1,21 @@
 //! The format that [`ser`](super::ser) writes and [`de`](super::de) reads.
 //!
-//! It is MessagePack, and keeps what serde's own in-memory buffer keeps, in the form for people
-//! (`is_human_readable`), since that buffer asks for it. Its extension types are ours:
+//! It is MessagePack, and keeps everything that serde's own in-memory buffer keeps. Values are written
+//! in their human-readable form (`is_human_readable`), because that buffer asks for it. The extension
+//! types are our own:
 //!
 //! | in Rust | on the wire |
 //! |---|---|
 //! | `None`, `()`, a unit struct | nil |
-//! | `Some(x)` | as `x`; where that is nil: [`SOME`], one byte that counts the `Some`s around it |
+//! | `Some(x)` | as `x`; if that is nil: [`SOME`], one byte that counts the `Some`s around it |
 //! | numbers of up to 64 bits | in the shortest form |
 //! | `u128`, `i128` | [`U128`], [`I128`]: 16 bytes, big-endian |
 //! | `char`, text | str |
 //! | bytes (`serialize_bytes`) | bin |
-//! | a list, a tuple | array; from [`RUN_FROM`] elements on, if all are `u8`: [`RUN`], the bytes |
+//! | a list, a tuple | array; for [`MIN_BYTE_LIST`] or more elements that are all `u8`: [`BYTE_LIST`], the bytes |
 //! | a map, a struct | map; the names of fields are str |
 //! | a variant | its name as str; with content: a map of one |
-//! | a newtype struct | as what is in it |
+//! | a newtype struct | as its content |
 //! | `serde_json`'s `RawValue` | [`RAW`], its text as str |
 //! | an extension of `rmp-serde` | [`EXTENSION`], an array of its type and its bytes |
 
@@ -26,41 +27,41 @@ pub(super) const SOME: i8 = 1;
 pub(super) const U128: i8 = 2;
 /// An `i128`.
 pub(super) const I128: i8 = 3;
-/// A list of `u8`s, as they are.
-pub(super) const RUN: i8 = 4;
+/// A list of `u8`s, as bytes.
+pub(super) const BYTE_LIST: i8 = 4;
 /// The text of a `RawValue`.
 pub(super) const RAW: i8 = 5;
-/// What [`EXTENSION_NAME`] is around.
+/// The content of an [`EXTENSION_NAME`].
 pub(super) const EXTENSION: i8 = 6;
 
-/// Shorter lists of `u8`s gain nothing by being a [`RUN`].
-pub(super) const RUN_FROM: usize = 16;
+/// A shorter list of `u8`s would gain nothing as a [`BYTE_LIST`].
+pub(super) const MIN_BYTE_LIST: usize = 16;
 
-/// The struct as which `serde_json` writes a `RawValue`, its field, and the newtype struct as which
-/// it reads one.
+/// The struct that `serde_json` writes for a `RawValue`, also the name of its field, and the newtype
+/// struct that it reads.
 pub(super) const RAW_NAME: &str = "$serde_json::private::RawValue";
-/// The newtype struct as which `rmp-serde` and `rmpv` write and read extension types.
+/// The newtype struct that `rmp-serde` and `rmpv` write and read for extension types.
 pub(super) const EXTENSION_NAME: &str = "_ExtStruct";
 
-/// How deep a value may nest: lists, maps and structs in one another, and so variants and `Some`s.
-/// Both encoding and decoding recurse, and a thread's stack is 2 MiB: neither a deep value nor what
-/// a stranger sends may overflow it, not even in a build without optimization.
+/// How deeply a value may nest: lists, maps and structs in one another, and separately variants and
+/// `Some`s. Encoding and decoding recurse, and a thread's stack is 2 MiB. Neither a deep value nor the
+/// bytes of a stranger may overflow it, not even in a build without optimization.
 pub(super) const MAX_DEPTH: u16 = 256;
 
-/// How deep the value under way is nested. Three counts, since an enum in a struct in an `Option` is
-/// one level to whoever wrote the type.
+/// The depth of the current value. There are three counts, because an enum in a struct in an `Option`
+/// is one level to the author of the type.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Depth {
-    pub(super) lists: Level,
-    pub(super) variants: Level,
-    pub(super) somes: Level,
+    pub(super) lists: DepthCounter,
+    pub(super) variants: DepthCounter,
+    pub(super) somes: DepthCounter,
 }
 
 /// One of the counts.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Level(u16);
+pub(super) struct DepthCounter(u16);
 
-impl Level {
+impl DepthCounter {
     #[inline]
     pub(super) fn enter(&mut self) -> Result<(), ValueError> {
         if self.0 == MAX_DEPTH {
@@ -76,7 +77,7 @@ impl Level {
     }
 }
 
-/// Why a value cannot be written or read, for people.
+/// Why a value cannot be written or read.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct ValueError(Box<str>);

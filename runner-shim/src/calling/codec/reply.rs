@@ -1,13 +1,13 @@
-//! Results: three ways for a type to cross back, the first that fits.
+//! Results. There are three ways to send one, and the first that fits the type is used.
 //!
-//! 1. It is [`Wire`]: as itself.
-//! 2. It is `Result<T, E>` with a `Wire` `T`, and `E` is an error that can be made of a
-//!    [`RemoteError`]: `anyhow::Error`, `Box<dyn Error + Send + Sync>`, or an app's own. The error's
-//!    chain of messages crosses.
-//! 3. It does not cross, and the compiler says what to do.
+//! 1. The type is [`Wire`]: it is sent as it is.
+//! 2. It is `Result<T, E>` with a `Wire` `T`, and `E` is an error that can be made from a
+//!    [`RemoteError`]: `anyhow::Error`, `Box<dyn Error + Send + Sync>`, or an app's own. The error is
+//!    sent as its chain of messages.
+//! 3. It cannot be sent, and the compiler says what to do.
 //!
-//! The choice is by method lookup, which takes the method of the fewest references away that the
-//! type has ("autoref specialization"): the macro calls a method of `&&&Probe<T>`.
+//! Method lookup makes the choice: it takes the method that needs the fewest references
+//! ("autoref specialization"). The macro calls a method of `&&&ResultProbe<T>`.
 
 use std::{error::Error, fmt, marker::PhantomData};
 
@@ -15,7 +15,7 @@ use flame_wire::failure::RemoteError;
 
 use super::{CodecError, Part, Wire, decoder::Decoder, encoder::Encoder, format::ValueError};
 
-/// How results of type `T` cross.
+/// How results of type `T` are encoded and decoded.
 pub struct Codec<T> {
     encode: fn(T, &mut Encoder) -> Result<(), ValueError>,
     decode: fn(&mut Decoder<'_>) -> Result<T, ValueError>,
@@ -50,35 +50,35 @@ impl<T> fmt::Debug for Codec<T> {
     }
 }
 
-/// Finds the way for results of type `T` to cross.
+/// Selects the way to send results of type `T`.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Probe<T>(PhantomData<fn() -> T>);
+pub struct ResultProbe<T>(PhantomData<fn() -> T>);
 
-impl<T> Probe<T> {
+impl<T> ResultProbe<T> {
     #[doc(hidden)]
     pub const NEW: Self = Self(PhantomData);
 }
 
-/// The first way: as itself.
+/// The first way: as it is.
 #[doc(hidden)]
-pub trait ViaWire<T> {
+pub trait SerdeResult<T> {
     fn __flame_codec(&self) -> Codec<T>;
 }
 
-impl<T: Wire> ViaWire<T> for &&Probe<T> {
+impl<T: Wire> SerdeResult<T> for &&ResultProbe<T> {
     fn __flame_codec(&self) -> Codec<T> {
         Codec { encode: |value, encoder| encoder.value(&value), decode: |decoder| decoder.value() }
     }
 }
 
-/// The second way: an error by its chain of messages.
+/// The second way: an error as its chain of messages.
 #[doc(hidden)]
-pub trait ViaRemoteError<T> {
+pub trait ErrorChainResult<T> {
     fn __flame_codec(&self) -> Codec<T>;
 }
 
-impl<T, E> ViaRemoteError<Result<T, E>> for &Probe<Result<T, E>>
+impl<T, E> ErrorChainResult<Result<T, E>> for &ResultProbe<Result<T, E>>
 where
     T: Wire,
     E: Into<Box<dyn Error + Send + Sync>> + From<RemoteError>,
@@ -93,18 +93,18 @@ where
     }
 }
 
-/// The third way, which no type has: its bound is the message.
+/// The third way: no type satisfies its bound, whose diagnostic is the error message.
 #[doc(hidden)]
-pub trait ViaNone<T> {
+pub trait UnsupportedResult<T> {
     fn __flame_codec(&self) -> Codec<T>
     where
-        T: Returned;
+        T: ResultType;
 }
 
-impl<T> ViaNone<T> for Probe<T> {
+impl<T> UnsupportedResult<T> for ResultProbe<T> {
     fn __flame_codec(&self) -> Codec<T>
     where
-        T: Returned,
+        T: ResultType,
     {
         Codec { encode: |value, encoder| encoder.value(&value), decode: |decoder| decoder.value() }
     }
@@ -121,7 +121,7 @@ impl<T> ViaNone<T> for Probe<T> {
             stream as `impl Stream<Item = T>`"
 )]
 #[doc(hidden)]
-pub trait Returned: Wire {}
+pub trait ResultType: Wire {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Wire> Returned for T {}
+impl<T: Wire> ResultType for T {}

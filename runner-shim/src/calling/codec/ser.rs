@@ -1,8 +1,8 @@
 //! Writes values in the [format](super::format).
 //!
 //! Invariants:
-//! - Whatever is written can be read again: what has no form is refused here.
-//! - A length that `Serialize` announces is a hint; the number of elements that came is written.
+//! - Everything that is written can be read again: values that the format can't represent are refused.
+//! - A length that `Serialize` announces is a hint; the actual number of elements is written.
 
 mod byte;
 mod compound;
@@ -11,9 +11,9 @@ use rmp::{Marker, encode};
 use serde::{Serialize, ser};
 
 use super::format::{
-    Depth, EXTENSION, EXTENSION_NAME, I128, RAW_NAME, RUN_FROM, SOME, U128, ValueError,
+    Depth, EXTENSION, EXTENSION_NAME, I128, MIN_BYTE_LIST, RAW_NAME, SOME, U128, ValueError,
 };
-use compound::{Bounded, List, Map};
+use compound::{ExtensionWriter, ListSerializer, MapSerializer};
 
 /// Appends values to a buffer.
 pub(super) struct Serializer<'o> {
@@ -26,7 +26,7 @@ impl<'o> Serializer<'o> {
         Self { out, depth: Depth::default() }
     }
 
-    /// Writes `name` as the one key of a map: what follows is the content of that variant.
+    /// Writes `name` as the only key of a map. The content of the variant follows.
     fn variant(&mut self, name: &'static str) -> Result<(), ValueError> {
         self.depth.variants.enter()?;
         self.out.push(Marker::FixMap(1).to_u8());
@@ -45,7 +45,7 @@ impl<'o> Serializer<'o> {
         self.out.extend_from_slice(&bytes);
     }
 
-    /// Puts one more `Some` around what was written from `start` on, if it is nil or has some.
+    /// Adds one `Some` around the value that was written at `start`, if it is nil or already has some.
     #[inline]
     fn around_nil(&mut self, start: usize) -> Result<(), ValueError> {
         const NIL: u8 = Marker::Null.to_u8();
@@ -65,7 +65,7 @@ impl<'o> Serializer<'o> {
     }
 }
 
-/// A length as the format can say it.
+/// A length in the format's range.
 fn length(len: usize) -> Result<u32, ValueError> {
     u32::try_from(len).map_err(|_| ValueError::new(format_args!("{len} is too long")))
 }
@@ -83,15 +83,15 @@ macro_rules! numbers {
 impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
     type Ok = ();
     type Error = ValueError;
-    type SerializeSeq = List<'a, 'o>;
-    type SerializeTuple = List<'a, 'o>;
-    type SerializeTupleStruct = List<'a, 'o>;
-    type SerializeTupleVariant = List<'a, 'o>;
-    type SerializeMap = Map<'a, 'o>;
-    type SerializeStruct = Map<'a, 'o>;
-    type SerializeStructVariant = Map<'a, 'o>;
+    type SerializeSeq = ListSerializer<'a, 'o>;
+    type SerializeTuple = ListSerializer<'a, 'o>;
+    type SerializeTupleStruct = ListSerializer<'a, 'o>;
+    type SerializeTupleVariant = ListSerializer<'a, 'o>;
+    type SerializeMap = MapSerializer<'a, 'o>;
+    type SerializeStruct = MapSerializer<'a, 'o>;
+    type SerializeStructVariant = MapSerializer<'a, 'o>;
 
-    /// serde's own buffer says so, and must be given what it asks for.
+    /// serde's own buffer returns `true`, and must be given the values that it asks for.
     #[inline]
     fn is_human_readable(&self) -> bool {
         true
@@ -181,7 +181,7 @@ impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
         value: &T,
     ) -> Result<(), ValueError> {
         if name == EXTENSION_NAME {
-            let extension = Bounded::begin(self.out, EXTENSION);
+            let extension = ExtensionWriter::begin(self.out, EXTENSION);
             value.serialize(&mut *self)?;
             return extension.end(self.out);
         }
@@ -202,13 +202,13 @@ impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
     }
 
     #[inline]
-    fn serialize_seq(self, len: Option<usize>) -> Result<List<'a, 'o>, ValueError> {
-        List::begin(self, len, false)
+    fn serialize_seq(self, len: Option<usize>) -> Result<ListSerializer<'a, 'o>, ValueError> {
+        ListSerializer::begin(self, len, false)
     }
 
     #[inline]
-    fn serialize_tuple(self, len: usize) -> Result<List<'a, 'o>, ValueError> {
-        List::begin(self, Some(len), false)
+    fn serialize_tuple(self, len: usize) -> Result<ListSerializer<'a, 'o>, ValueError> {
+        ListSerializer::begin(self, Some(len), false)
     }
 
     #[inline]
@@ -216,8 +216,8 @@ impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
         self,
         _name: &'static str,
         len: usize,
-    ) -> Result<List<'a, 'o>, ValueError> {
-        List::begin(self, Some(len), false)
+    ) -> Result<ListSerializer<'a, 'o>, ValueError> {
+        ListSerializer::begin(self, Some(len), false)
     }
 
     fn serialize_tuple_variant(
@@ -226,22 +226,26 @@ impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
         _index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<List<'a, 'o>, ValueError> {
+    ) -> Result<ListSerializer<'a, 'o>, ValueError> {
         self.variant(variant)?;
-        List::begin(self, Some(len), true)
+        ListSerializer::begin(self, Some(len), true)
     }
 
     #[inline]
-    fn serialize_map(self, len: Option<usize>) -> Result<Map<'a, 'o>, ValueError> {
-        Map::begin(self, len, false)
+    fn serialize_map(self, len: Option<usize>) -> Result<MapSerializer<'a, 'o>, ValueError> {
+        MapSerializer::begin(self, len, false)
     }
 
     #[inline]
-    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Map<'a, 'o>, ValueError> {
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<MapSerializer<'a, 'o>, ValueError> {
         if name == RAW_NAME {
-            return Map::raw(self);
+            return MapSerializer::raw(self);
         }
-        Map::begin(self, Some(len), false)
+        MapSerializer::begin(self, Some(len), false)
     }
 
     fn serialize_struct_variant(
@@ -250,12 +254,12 @@ impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
         _index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<Map<'a, 'o>, ValueError> {
+    ) -> Result<MapSerializer<'a, 'o>, ValueError> {
         self.variant(variant)?;
-        Map::begin(self, Some(len), true)
+        MapSerializer::begin(self, Some(len), true)
     }
 
-    /// What slices and most collections call. A list of `u8` is written in one go.
+    /// Called by slices and most collections. A list of `u8` is written in one step.
     fn collect_seq<I>(self, elements: I) -> Result<(), ValueError>
     where
         I: IntoIterator,
@@ -266,8 +270,8 @@ impl<'a, 'o> ser::Serializer for &'a mut Serializer<'o> {
             (least, Some(most)) if least == most => Some(least),
             _ => None,
         };
-        if let Some(len) = len.filter(|&len| len >= RUN_FROM && byte::is::<I::Item>()) {
-            return compound::run(self.out, len, elements);
+        if let Some(len) = len.filter(|&len| len >= MIN_BYTE_LIST && byte::is::<I::Item>()) {
+            return compound::byte_list(self.out, len, elements);
         }
         let mut list = self.serialize_seq(len)?;
         for element in elements {

@@ -1,4 +1,4 @@
-//! What crosses and comes back as it was, what does not, and what no bytes may do.
+//! Which values come back as they were, which are refused, and what bytes may never cause.
 
 use std::{
     borrow::Cow,
@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{CodecError, Part, Wire, decode, encode};
 
+mod byte_lists;
 mod depth;
 mod derived;
-mod kept;
 mod model;
-mod runs;
+mod preserved;
 
 #[track_caller]
 fn crosses<T: Wire + PartialEq + fmt::Debug>(value: T) {
@@ -133,9 +133,9 @@ enum Json {
     Object(BTreeMap<String, Json>),
 }
 
-/// As `serde_json::Value` is: it takes whatever the format says is there.
+/// Like `serde_json::Value`, it takes whatever kind of value the format has.
 #[test]
-fn a_type_that_asks_the_format_what_is_there_crosses() {
+fn a_type_that_takes_any_kind_of_value_crosses() {
     crosses(Json::Object(BTreeMap::from([
         ("null".into(), Json::Null),
         ("bool".into(), Json::Bool(true)),
@@ -164,7 +164,7 @@ fn types_of_the_standard_library_cross() {
     crosses(std::marker::PhantomData::<u8>);
 }
 
-/// Each of these breaks where a format writes every sequence of small numbers as bytes.
+/// Each of these fails with a format that writes every sequence of small numbers as bytes.
 #[test]
 fn sequences_of_small_numbers_inside_other_types_cross() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -214,7 +214,7 @@ fn a_value_of_another_type_is_a_typed_error() {
 }
 
 #[test]
-fn bytes_behind_the_value_are_a_typed_error() {
+fn bytes_after_the_value_are_a_typed_error() {
     for behind in [&[0xc0][..], &[0x07], &[0x92, 0x01], &[0xd9], &[0x80], &[0xc1], &[0, 0]] {
         let mut bytes = encode(&7_u8).unwrap().to_vec();
         bytes.extend_from_slice(behind);
@@ -224,7 +224,7 @@ fn bytes_behind_the_value_are_a_typed_error() {
 }
 
 #[test]
-fn a_length_that_lies_takes_no_memory() {
+fn a_false_length_takes_no_memory() {
     let array_of_4_billion = [0xdd, 0xff, 0xff, 0xff, 0xff];
     let string_of_4_billion = [0xdb, 0xff, 0xff, 0xff, 0xff];
     let bytes_of_4_billion = [0xc6, 0xff, 0xff, 0xff, 0xff];
@@ -245,7 +245,7 @@ fn values_nest_a_hundred_deep() {
 }
 
 #[test]
-fn nesting_without_end_is_an_error_and_not_a_stack_overflow() {
+fn endless_nesting_is_an_error_and_not_a_stack_overflow() {
     assert!(decode::<Nested>(&[0x91; 1_000_000]).is_err());
     // `{"Nested": [{"Nested": [...`
     let externally = [&[0x81, 0xa6][..], b"Nested", &[0x91]].concat().repeat(100_000);

@@ -1,31 +1,31 @@
-//! The check of the table at start.
+//! Checks the table at the start of the app.
 
 use std::collections::HashMap;
 
-use super::{Entry, Location, table};
+use super::{FunctionEntry, Location, table};
 
-/// Why this executable's remote functions cannot be served as they are.
+/// Why this executable's remote functions cannot be served.
 ///
-/// Found at start, before the first call; each message says where and what to change.
+/// Found at the start, before the first call. Each message says where the problem is and what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// Two functions have one name, so a call could reach the wrong one.
+    /// Two functions have the same name, so a call could reach the wrong one.
     #[error(
-        "two remote functions are called `{name}` (version {version}): one at {first}, one at \
-         {second}; rename one of them, or move it to a module of its own"
+        "two remote functions are called `{name}` (version {version}): one at {first}, the other at \
+         {second}; rename one of them, or move it to another module"
     )]
     Duplicate {
         /// Module path and name.
         name: &'static str,
-        /// Version of the crate that has both.
+        /// Version of the crate that contains both.
         version: &'static str,
         /// Where the first is written.
         first: Location,
         /// Where the second is written.
         second: Location,
     },
-    /// Two functions of different names have one id. One in 2^64 pairs does.
+    /// Two functions with different names have the same id. The chance for a pair is one in 2^64.
     #[error(
         "the remote functions `{first_name}` ({first}) and `{second_name}` ({second}) have the \
          same 64-bit id by chance; rename one of them"
@@ -40,8 +40,8 @@ pub enum TableError {
         /// Where the second is written.
         second: Location,
     },
-    /// A function of the crate that has the app's `main` has a `#[state]` parameter of a type that the
-    /// app has not registered.
+    /// A function in the crate with the app's `main` has a `#[state]` parameter of a type that the app
+    /// has not registered.
     #[error(
         "`{function}` ({location}) takes `#[state]` of type `{state}`, which this app has not \
          registered; add `.state(..)` with a value of that type to `App::new()`, before `run`{}",
@@ -67,11 +67,11 @@ fn also(others: &[&str]) -> String {
     }
 }
 
-/// Checks that every function of the table can be named, and that those of the crate `main` have the
-/// state they need.
+/// Checks that every function of the table has a unique name and id, and that the functions of the
+/// crate `main` have the states they need.
 ///
-/// `App::run` calls it once, after the states are registered, on both ends. Functions of other crates
-/// may never be called, so a state that they lack is an error of the call:
+/// `App::run` calls it once, after the states are registered, on parent and runner. Functions of other
+/// crates may never be called, so a state that they lack is an error of the call:
 /// [`CodecError::MissingState`](crate::calling::CodecError::MissingState).
 ///
 /// # Errors
@@ -82,7 +82,7 @@ pub fn check(main: Option<&str>) -> Result<(), TableError> {
     check_states(table(), main)
 }
 
-/// The crate of a function or a closure, by the name of its type.
+/// The crate of a function or a closure, taken from the name of its type.
 #[must_use]
 pub fn crate_of<F>(_: &F) -> Option<&'static str> {
     // `app::parent`, `app::main::{{closure}}`, `<app::Type as app::Trait>::method::{{closure}}`.
@@ -93,7 +93,7 @@ pub fn crate_of<F>(_: &F) -> Option<&'static str> {
 }
 
 /// `entries` are sorted by name and version.
-pub(crate) fn check_names(entries: &[&'static Entry]) -> Result<(), TableError> {
+pub(crate) fn check_names(entries: &[&'static FunctionEntry]) -> Result<(), TableError> {
     for pair in entries.windows(2) {
         if let [a, b] = pair
             && (a.name, a.version) == (b.name, b.version)
@@ -121,16 +121,16 @@ pub(crate) fn check_names(entries: &[&'static Entry]) -> Result<(), TableError> 
 }
 
 pub(crate) fn check_states(
-    entries: &[&'static Entry],
+    entries: &[&'static FunctionEntry],
     main: Option<&str>,
 ) -> Result<(), TableError> {
-    let own = || entries.iter().filter(|entry| Some(entry.of_crate()) == main);
+    let own = || entries.iter().filter(|entry| Some(entry.crate_name()) == main);
     let lacking = own().find_map(|entry| {
         let need = entry.states.iter().find(|need| !need.is_met())?;
         Some((entry, need.name()))
     });
     let Some((first, state)) = lacking else { return Ok(()) };
-    let lacks = |entry: &&&'static Entry| {
+    let lacks = |entry: &&&'static FunctionEntry| {
         entry.states.iter().any(|need| need.name() == state && !need.is_met())
     };
     Err(TableError::MissingState {

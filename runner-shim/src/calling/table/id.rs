@@ -1,7 +1,7 @@
 //! The id of a function: FNV-1a, 64 bit, computed while the app compiles.
 //!
-//! The location is left out, so that a comment added above a function does not change its id. Two
-//! functions of one id are refused at start by [`check`](super::check()).
+//! The location is not hashed, so that a comment added above a function does not change its id. Two
+//! functions with the same id are an error at the start, see [`check`](super::check()).
 
 use flame_wire::ids::FunctionId;
 
@@ -10,7 +10,12 @@ use super::Kind;
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-pub(super) const fn of(name: &str, version: &str, signature: &str, kind: Kind) -> FunctionId {
+pub(super) const fn function_id(
+    name: &str,
+    version: &str,
+    signature: &str,
+    kind: Kind,
+) -> FunctionId {
     let kind = match kind {
         Kind::Async => "async",
         Kind::Plain => "plain",
@@ -20,7 +25,7 @@ pub(super) const fn of(name: &str, version: &str, signature: &str, kind: Kind) -
     FunctionId(hash)
 }
 
-/// Hashes `text` and a byte that UTF-8 never has, so that parts cannot run into each other.
+/// Hashes `text`, and then a byte that never occurs in UTF-8, so that adjacent parts stay separate.
 const fn add(mut hash: u64, text: &str) -> u64 {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -37,18 +42,21 @@ mod tests {
 
     #[test]
     fn ids_are_stable_across_builds() {
-        assert_eq!(of("app::f", "1.0.0", "(u32) -> u32", Kind::Async).0, 0xc718_8a69_cfc3_63f7);
+        assert_eq!(
+            function_id("app::f", "1.0.0", "(u32) -> u32", Kind::Async).0,
+            0xc718_8a69_cfc3_63f7
+        );
     }
 
     #[test]
     fn every_part_of_a_signature_changes_the_id() {
         let ids = [
-            of("app::f", "1.0.0", "(u32) -> u32", Kind::Async),
-            of("app::g", "1.0.0", "(u32) -> u32", Kind::Async),
-            of("app::f", "1.0.1", "(u32) -> u32", Kind::Async),
-            of("app::f", "1.0.0", "(u64) -> u32", Kind::Async),
-            of("app::f", "1.0.0", "(u32) -> u32", Kind::Plain),
-            of("app::f1", ".0.0", "(u32) -> u32", Kind::Async),
+            function_id("app::f", "1.0.0", "(u32) -> u32", Kind::Async),
+            function_id("app::g", "1.0.0", "(u32) -> u32", Kind::Async),
+            function_id("app::f", "1.0.1", "(u32) -> u32", Kind::Async),
+            function_id("app::f", "1.0.0", "(u64) -> u32", Kind::Async),
+            function_id("app::f", "1.0.0", "(u32) -> u32", Kind::Plain),
+            function_id("app::f1", ".0.0", "(u32) -> u32", Kind::Async),
         ];
         let distinct: std::collections::HashSet<_> = ids.iter().map(|id| id.0).collect();
         assert_eq!(distinct.len(), ids.len());

@@ -21,7 +21,7 @@ async fn blobs_of_every_size_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn a_big_blob_travels_beside_the_value_and_is_not_copied() {
+async fn a_large_blob_is_sent_next_to_the_value_and_not_copied() {
     let sent = blob(1 << 20);
     let (encoded, _) = echo::work(vec![sent.clone()]).encode().unwrap();
     let value = encoded.body.into_value();
@@ -30,13 +30,13 @@ async fn a_big_blob_travels_beside_the_value_and_is_not_copied() {
 }
 
 #[test]
-fn more_blobs_than_a_message_counts_still_cross() {
+fn more_blobs_than_a_message_can_count_still_cross() {
     let blobs: Vec<_> = (0..65_600).map(|_| blob(1024)).collect();
     let (encoded, _) = echo::work(blobs).encode().unwrap();
     assert_eq!(encoded.body.into_value().blobs.len(), 65_535);
 }
 
-/// A place beside the value must not look like a number to an untagged type.
+/// The index of a blob must not look like a number to an untagged type.
 #[tokio::test]
 async fn a_blob_inside_untagged_and_flattened_types_crosses() {
     #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -72,21 +72,21 @@ async fn a_blob_inside_untagged_and_flattened_types_crosses() {
         (message.clone(),),
         |args: &(Echoed,), to| private::argument::<Echoed>("message").encode(&args.0, to),
         |(message,)| private::boxed_future(async move { message }),
-        (&&&Probe::<Echoed>::NEW).__flame_codec(),
+        (&&&ResultProbe::<Echoed>::NEW).__flame_codec(),
     );
     assert_eq!(call(&Arc::default(), work, entry).await.unwrap(), message);
 }
 
-/// An entry that gives back its argument.
-fn echoing<T: crate::calling::Wire>() -> &'static Entry {
-    Box::leak(Box::new(Entry::new(("echoing", "", ""), Kind::Async, HERE, &[], |call| {
+/// An entry whose function returns its argument.
+fn echoing<T: crate::calling::Wire>() -> &'static FunctionEntry {
+    Box::leak(Box::new(FunctionEntry::new(("echoing", "", ""), Kind::Async, HERE, &[], |call| {
         private::invoke(
             call,
             |from| private::argument::<T>("value").decode(from),
             |value, scope| {
-                private::one(
+                private::future_execution(
                     private::boxed_future(async { value }),
-                    (&&&Probe::<T>::NEW).__flame_codec(),
+                    (&&&ResultProbe::<T>::NEW).__flame_codec(),
                     scope,
                 )
             },
@@ -104,7 +104,7 @@ fn outside_a_call_a_blob_is_plain_bytes() {
 }
 
 #[test]
-fn a_place_beside_the_value_that_is_not_there_is_an_error() {
+fn an_index_without_a_blob_is_an_error() {
     for lie in [&[0xff, 9, 0, 0, 0][..], &[0xff, 0], &[], &[2, 0]] {
         let mut bytes = vec![0x91, 0xc4, u8::try_from(lie.len()).unwrap()];
         bytes.extend_from_slice(lie);
@@ -115,7 +115,7 @@ fn a_place_beside_the_value_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn a_blob_converts_from_and_into_what_holds_bytes() {
+fn a_blob_converts_from_and_into_byte_types() {
     let blob = Blob::from(vec![1, 2, 3]);
     assert_eq!(&blob[..], [1, 2, 3]);
     assert_eq!(blob.iter().sum::<u8>(), 6);

@@ -3,11 +3,13 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use super::*;
-use crate::calling::{ChannelEnd, ChannelError, Inlet, Outlet, Receiver, Sender, channel, codec};
+use crate::calling::{
+    ChannelEnd, ChannelError, InboundMessages, OutboundMessages, Receiver, Sender, channel, codec,
+};
 
 remote!(
-    fn sum(ends: (Receiver<u32>, Sender<u32>)) -> u32 {
-        let (mut numbers, sums) = ends;
+    fn sum(channel_ends: (Receiver<u32>, Sender<u32>)) -> u32 {
+        let (mut numbers, sums) = channel_ends;
         let mut sum = 0;
         while let Ok(Some(number)) = numbers.recv().await {
             sum += number;
@@ -25,8 +27,8 @@ remote!(
     }
 );
 
-/// As the driver of a link does, without the link.
-async fn pump(mut from: Outlet, to: Inlet) {
+/// What a link's driver does, without the link.
+async fn pump(mut from: OutboundMessages, to: InboundMessages) {
     loop {
         tokio::select! {
             message = from.recv() => match message {
@@ -39,9 +41,12 @@ async fn pump(mut from: Outlet, to: Inlet) {
     }
 }
 
-fn join(ends: Vec<ChannelEnd>, theirs: Vec<Option<ChannelEnd>>) -> Vec<tokio::task::AbortHandle> {
-    assert_eq!(ends.len(), theirs.len());
-    let pairs = ends.into_iter().zip(theirs);
+fn join(
+    channel_ends: Vec<ChannelEnd>,
+    theirs: Vec<Option<ChannelEnd>>,
+) -> Vec<tokio::task::AbortHandle> {
+    assert_eq!(channel_ends.len(), theirs.len());
+    let pairs = channel_ends.into_iter().zip(theirs);
     pairs
         .map(|pair| match pair {
             (ChannelEnd::Send(from), Some(ChannelEnd::Recv(to)))
@@ -60,16 +65,17 @@ struct Placed {
     sums: Receiver<u32>,
 }
 
-/// The function placed across a "link" of two pumps.
+/// The function, placed across a "link" of two pumps.
 fn place(capacity: usize) -> Placed {
     let (numbers, theirs) = channel(capacity);
     let (sender, sums) = channel(capacity);
     let (mut encoded, reply) = sum::work((theirs, sender)).encode().unwrap();
     let runner = Arc::default();
     let invocation = serve(&runner, &sum::ENTRY, &mut encoded).unwrap();
-    let pumps = join(encoded.ends, invocation.ends);
-    let invoked = invocation.invoked;
-    let child = tokio::spawn(async move { answer(&runner, reply, one(invoked).await?) });
+    let pumps = join(encoded.channel_ends, invocation.channel_ends);
+    let execution = invocation.execution;
+    let child =
+        tokio::spawn(async move { answer(&runner, reply, future_execution(execution).await?) });
     Placed { child, pumps, numbers, sums }
 }
 
@@ -94,30 +100,30 @@ async fn a_lost_link_does_not_look_like_the_end() {
     pumps.iter().for_each(tokio::task::AbortHandle::abort);
     let lost = sums.recv().await.unwrap_err();
     assert!(matches!(lost, ChannelError::Lost { .. }), "{lost:?}");
-    assert_eq!(sums.recv().await.unwrap(), None, "it is told once");
+    assert_eq!(sums.recv().await.unwrap(), None, "the loss is reported once");
     numbers.closed().await;
     let closed = numbers.send(2).await.unwrap_err();
     assert!(matches!(closed, ChannelError::Closed), "{closed:?}");
 }
 
 #[tokio::test]
-async fn what_a_driver_says_of_a_loss_reaches_both_ends() {
+async fn a_drivers_reason_for_a_loss_reaches_both_ends() {
     let (numbers, theirs) = channel::<u32>(2);
     let (sender, mut sums) = channel::<u32>(2);
     let (encoded, _) = sum::work((theirs, sender)).encode().unwrap();
     let reason = || ChannelError::Lost { reason: "the runner was killed".into() };
-    for end in encoded.ends {
+    for end in encoded.channel_ends {
         match end {
-            ChannelEnd::Send(outlet) => outlet.fail(reason()),
-            ChannelEnd::Recv(inlet) => {
-                inlet.send(codec::encode(&5_u32).unwrap()).await.unwrap();
-                inlet.fail(reason());
+            ChannelEnd::Send(outbound) => outbound.fail(reason()),
+            ChannelEnd::Recv(inbound) => {
+                inbound.send(codec::encode(&5_u32).unwrap()).await.unwrap();
+                inbound.fail(reason());
             }
         }
     }
     let error = numbers.send(1).await.unwrap_err();
     assert!(error.to_string().ends_with("the runner was killed"), "{error}");
-    assert_eq!(sums.recv().await.unwrap(), Some(5), "what came before the loss is received first");
+    assert_eq!(sums.recv().await.unwrap(), Some(5), "earlier messages are received first");
     let error = sums.recv().await.unwrap_err();
     assert!(error.to_string().ends_with("the runner was killed"), "{error}");
 }
@@ -126,10 +132,10 @@ async fn what_a_driver_says_of_a_loss_reaches_both_ends() {
 async fn a_message_of_another_type_is_an_error_and_not_the_end() {
     let (sender, mut numbers) = channel::<u32>(4);
     let (mut encoded, _) = sum::work((channel(1).1, sender)).encode().unwrap();
-    let Some(ChannelEnd::Recv(inlet)) = encoded.ends.pop() else { panic!("{encoded:?}") };
-    inlet.send(codec::encode(&"text".to_owned()).unwrap()).await.unwrap();
-    inlet.send(codec::encode(&8_u32).unwrap()).await.unwrap();
-    inlet.finish();
+    let Some(ChannelEnd::Recv(inbound)) = encoded.channel_ends.pop() else { panic!("{encoded:?}") };
+    inbound.send(codec::encode(&"text".to_owned()).unwrap()).await.unwrap();
+    inbound.send(codec::encode(&8_u32).unwrap()).await.unwrap();
+    inbound.finish();
     let error = numbers.recv().await.unwrap_err();
     assert!(matches!(error, ChannelError::Decode(_)), "{error:?}");
     assert_eq!(numbers.recv().await.unwrap(), Some(8));
@@ -148,9 +154,9 @@ async fn a_full_channel_makes_its_sender_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_does_not_keep_up_holds_the_sender_across_the_link() {
+async fn a_receiver_that_does_not_keep_up_slows_the_sender_across_the_link() {
     let Placed { child, numbers, sums: _unread, .. } = place(1);
-    // One in each queue and pump of both directions, and one in the function's hands; but not ten.
+    // One in each queue and pump of both directions, and one that the function has taken; but not ten.
     let mut sent = 0;
     while let Ok(result) = tokio::time::timeout(Duration::from_secs(1), numbers.send(1)).await {
         result.unwrap();
@@ -162,7 +168,7 @@ async fn a_receiver_that_does_not_keep_up_holds_the_sender_across_the_link() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_has_gone_is_told_to_senders() {
+async fn senders_learn_that_the_receiver_was_dropped() {
     let (sender, receiver) = channel::<u32>(1);
     assert!(!sender.is_closed());
     drop(receiver);
@@ -171,7 +177,7 @@ async fn a_receiver_that_has_gone_is_told_to_senders() {
 }
 
 #[tokio::test]
-async fn a_closed_receiver_still_gives_what_waits() {
+async fn a_closed_receiver_still_returns_queued_messages() {
     let (sender, mut receiver) = channel::<u32>(2);
     sender.send(1).await.unwrap();
     receiver.close();
@@ -192,12 +198,12 @@ async fn a_receiver_is_a_stream() {
 }
 
 #[tokio::test]
-async fn clones_of_a_sender_share_the_channel_also_across() {
+async fn clones_of_a_sender_share_the_channel_across_the_link_too() {
     let (sender, mut receiver) = channel::<u32>(4);
     let (mut encoded, _) = sum::work((channel(1).1, sender.clone())).encode().unwrap();
-    let Some(ChannelEnd::Recv(inlet)) = encoded.ends.pop() else { panic!("{encoded:?}") };
-    inlet.send(codec::encode(&1_u32).unwrap()).await.unwrap();
-    inlet.finish();
+    let Some(ChannelEnd::Recv(inbound)) = encoded.channel_ends.pop() else { panic!("{encoded:?}") };
+    inbound.send(codec::encode(&1_u32).unwrap()).await.unwrap();
+    inbound.finish();
     sender.send(2).await.unwrap();
     drop(sender);
     assert_eq!(receiver.recv().await.unwrap(), Some(1));
@@ -221,22 +227,22 @@ async fn an_end_in_a_result_is_refused() {
 }
 
 #[tokio::test]
-async fn a_receiver_can_be_sent_away_once() {
+async fn a_receiver_can_be_given_away_once() {
     let (sender, receiver) = channel::<u32>(1);
     let receiver = Arc::new(receiver);
     let away = |receiver: &Receiver<u32>| {
-        let mut crossing = crate::calling::crossing::Crossing {
-            ends: crate::calling::channel::Ends::Out(Vec::new()),
+        let mut tables = crate::calling::side_tables::SideTables {
+            channel_ends: crate::calling::channel::ChannelTable::Out(Vec::new()),
             ..Default::default()
         };
-        crossing.scope(|| codec::encode(receiver)).map(|_| crossing.ends.into_collected())
+        tables.scope(|| codec::encode(receiver)).map(|_| tables.channel_ends.into_collected())
     };
-    let ends = away(&receiver).unwrap();
-    assert_eq!(ends.len(), 1);
+    let channel_ends = away(&receiver).unwrap();
+    assert_eq!(channel_ends.len(), 1);
     assert!(away(&receiver).is_err());
     let mut receiver = Arc::into_inner(receiver).unwrap();
     assert!(matches!(receiver.recv().await.unwrap_err(), ChannelError::SentAway));
-    drop(ends);
+    drop(channel_ends);
     assert!(sender.is_closed(), "an end that no driver takes closes the channel");
 }
 
@@ -257,12 +263,15 @@ fn an_end_that_no_argument_claims_is_left_over() {
     let (encoded, _) = sum::work((channel(1).1, channel(1).0)).encode().unwrap();
     let mut arguments = Arguments::new(cross(encoded.body));
     arguments.channels = 3;
-    let ends = sum::ENTRY.invoke(arguments).unwrap().ends;
-    assert!(matches!(ends[..], [Some(ChannelEnd::Recv(_)), Some(ChannelEnd::Send(_)), None]));
+    let channel_ends = sum::ENTRY.invoke(arguments).unwrap().channel_ends;
+    assert!(matches!(
+        channel_ends[..],
+        [Some(ChannelEnd::Recv(_)), Some(ChannelEnd::Send(_)), None]
+    ));
 }
 
 #[test]
-fn a_capacity_that_lies_takes_no_memory() {
+fn a_false_capacity_takes_no_memory() {
     let capacity = u32::MAX as usize;
     let (encoded, _) = sum::work((channel(capacity).1, channel(0).0)).encode().unwrap();
     let mut arguments = Arguments::new(cross(encoded.body));

@@ -1,4 +1,4 @@
-//! Works and invocations.
+//! Works, and the calls made from them.
 
 use std::{
     error::Error,
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::calling::{
     CallScope, Timeout,
-    codec::{Part, ViaRemoteError as _},
+    codec::{ErrorChainResult as _, Part},
 };
 
 remote!(
@@ -29,13 +29,13 @@ remote!(
 type Boxed = Box<dyn Error + Send + Sync>;
 
 #[tokio::test]
-async fn a_work_runs_here_when_it_is_awaited_and_there_when_it_is_encoded() {
+async fn an_awaited_work_runs_here_and_an_encoded_one_on_the_runner() {
     assert_eq!(double::work(4).await, 8);
     assert_eq!(call(&Arc::default(), double::work(4), &double::ENTRY).await.unwrap(), 8);
 }
 
 #[tokio::test]
-async fn a_work_that_has_begun_is_not_encoded() {
+async fn a_work_that_has_started_is_not_encoded() {
     let mut work = double::work(4);
     assert_eq!((&mut work).await, 8);
     let error = work.encode().unwrap_err();
@@ -43,7 +43,7 @@ async fn a_work_that_has_begun_is_not_encoded() {
 }
 
 #[test]
-fn options_ride_on_the_work() {
+fn options_are_part_of_the_encoded_work() {
     let trace: TraceContext =
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
     let minute = Duration::from_secs(60);
@@ -79,14 +79,14 @@ fn a_body_without_arguments_is_a_typed_error() {
     assert!(matches!(error, CodecError::Decode { .. }), "{error:?}");
 }
 
-/// The chain of an error that is not serializable.
+/// The chain of an error that can't be serialized.
 #[test]
-fn an_error_that_is_made_of_a_remote_error_crosses_with_its_chain() {
+fn an_error_made_from_a_remote_error_crosses_with_its_chain() {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot save")]
     struct CannotSave(#[source] std::io::Error);
 
-    let codec = (&&Probe::<Result<u32, Boxed>>::NEW).__flame_codec();
+    let codec = (&&ResultProbe::<Result<u32, Boxed>>::NEW).__flame_codec();
     let error = CannotSave(std::io::Error::other("disk full"));
     let mut encoder = crate::calling::codec::encoder::Encoder::default();
     codec.encode(Err(error.into()), &mut encoder).unwrap();
@@ -98,12 +98,12 @@ fn an_error_that_is_made_of_a_remote_error_crosses_with_its_chain() {
 }
 
 #[test]
-fn an_error_that_is_serializable_crosses_as_itself() {
+fn a_serializable_error_crosses_as_itself() {
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     enum Refusal {
         TooLate { by: u32 },
     }
-    let codec = (&&&Probe::<Result<(), Refusal>>::NEW).__flame_codec();
+    let codec = (&&&ResultProbe::<Result<(), Refusal>>::NEW).__flame_codec();
     let mut encoder = crate::calling::codec::encoder::Encoder::default();
     codec.encode(Err(Refusal::TooLate { by: 3 }), &mut encoder).unwrap();
     let value = cross(encoder.finish(Vec::new()).unwrap());
@@ -111,18 +111,18 @@ fn an_error_that_is_serializable_crosses_as_itself() {
 }
 
 /// An entry whose plain function is `function`.
-fn plain(function: fn() -> u32) -> Entry {
+fn plain(function: fn() -> u32) -> FunctionEntry {
     static FUNCTION: Mutex<Option<fn() -> u32>> = Mutex::new(None);
     *FUNCTION.lock().unwrap() = Some(function);
-    Entry::new(("plain", "", ""), Kind::Plain, HERE, &[], |call| {
+    FunctionEntry::new(("plain", "", ""), Kind::Plain, HERE, &[], |call| {
         private::invoke(
             call,
             |_| Ok(()),
             |(), scope| {
                 let function = FUNCTION.lock().unwrap().unwrap();
-                private::one_blocking(
+                private::blocking_execution(
                     Box::new(function),
-                    (&&&Probe::<u32>::NEW).__flame_codec(),
+                    (&&&ResultProbe::<u32>::NEW).__flame_codec(),
                     scope,
                 )
             },
@@ -135,9 +135,10 @@ fn nothing() -> Arguments {
 }
 
 #[tokio::test]
-async fn a_panic_on_a_blocking_thread_reaches_whoever_polls() {
+async fn a_panic_on_a_blocking_thread_reaches_the_code_that_polls() {
     let invocation = plain(|| panic!("at the disco")).invoke(nothing()).unwrap();
-    let panic = AssertUnwindSafe(one(invocation.invoked)).catch_unwind().await.unwrap_err();
+    let panic =
+        AssertUnwindSafe(future_execution(invocation.execution)).catch_unwind().await.unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"at the disco"));
 
     let here = private::blocking(Box::new(|| -> u32 { panic!("here") }));
@@ -171,7 +172,7 @@ fn scope() -> (Arc<Scope>, oneshot::Receiver<()>, Arc<AtomicBool>) {
 }
 
 #[tokio::test]
-async fn a_scope_outlives_a_dropped_call_whose_plain_function_still_runs() {
+async fn a_scope_outlives_a_dropped_call_whose_plain_function_is_still_running() {
     static GATE: Mutex<Option<std::sync::mpsc::Receiver<()>>> = Mutex::new(None);
     let (open, gate) = std::sync::mpsc::channel();
     *GATE.lock().unwrap() = Some(gate);
@@ -182,7 +183,7 @@ async fn a_scope_outlives_a_dropped_call_whose_plain_function_still_runs() {
     let (scope, mut ended, entered) = scope();
     let mut arguments = nothing();
     arguments.scope = Some(scope);
-    let entry = Entry::new(("gated", "", ""), Kind::Plain, HERE, &[], |call| {
+    let entry = FunctionEntry::new(("gated", "", ""), Kind::Plain, HERE, &[], |call| {
         private::invoke(
             call,
             |_| Ok(()),
@@ -191,26 +192,26 @@ async fn a_scope_outlives_a_dropped_call_whose_plain_function_still_runs() {
                     BEGAN.lock().unwrap().take().unwrap().send(()).unwrap();
                     GATE.lock().unwrap().take().unwrap().recv().unwrap();
                 };
-                private::one_blocking(
+                private::blocking_execution(
                     Box::new(function),
-                    (&&&Probe::<()>::NEW).__flame_codec(),
+                    (&&&ResultProbe::<()>::NEW).__flame_codec(),
                     scope,
                 )
             },
         )
     });
-    let call = tokio::spawn(one(entry.invoke(arguments).unwrap().invoked));
+    let call = tokio::spawn(future_execution(entry.invoke(arguments).unwrap().execution));
     begun.await.unwrap();
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
-    assert!(ended.try_recv().is_err(), "the function still runs");
+    assert!(ended.try_recv().is_err(), "the function is still running");
     open.send(()).unwrap();
     ended.await.unwrap();
     assert!(entered.load(Ordering::Relaxed));
 }
 
 #[test]
-fn a_plain_function_that_waits_for_a_thread_is_not_run_once_it_is_dropped() {
+fn a_plain_function_dropped_while_it_waits_for_a_thread_does_not_run() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.max_blocking_threads(1).build().unwrap().block_on(async {
         let (open, gate) = std::sync::mpsc::channel();
@@ -221,21 +222,25 @@ fn a_plain_function_that_waits_for_a_thread_is_not_run_once_it_is_dropped() {
             let ran = ran.clone();
             move || ran.store(true, Ordering::Relaxed)
         };
-        let codec = (&&&Probe::<()>::NEW).__flame_codec();
-        let mut call = Box::pin(one(private::one_blocking(Box::new(function), codec, Some(scope))));
+        let codec = (&&&ResultProbe::<()>::NEW).__flame_codec();
+        let mut call = Box::pin(future_execution(private::blocking_execution(
+            Box::new(function),
+            codec,
+            Some(scope),
+        )));
         assert!(futures_util::poll!(&mut call).is_pending());
         drop(call);
         ended.try_recv().expect("nothing of it is left");
         open.send(()).unwrap();
         busy.await.unwrap();
-        // Whatever stood in line for the thread has had its turn then.
+        // By then every function that waited for the thread has had its turn.
         tokio::task::spawn_blocking(|| ()).await.unwrap();
         assert!(!ran.load(Ordering::Relaxed));
     });
 }
 
 #[tokio::test]
-async fn a_scope_ends_with_its_async_function_or_when_that_is_dropped() {
+async fn a_scope_ends_when_its_async_function_ends_or_is_dropped() {
     let work = |number| cross(double::work(number).encode().unwrap().0.body);
     for run in [true, false] {
         let (scope, mut ended, _) = scope();
@@ -244,7 +249,7 @@ async fn a_scope_ends_with_its_async_function_or_when_that_is_dropped() {
         let invocation = double::ENTRY.invoke(arguments).unwrap();
         assert!(ended.try_recv().is_err());
         if run {
-            one(invocation.invoked).await.unwrap();
+            future_execution(invocation.execution).await.unwrap();
         } else {
             drop(invocation);
         }
@@ -253,7 +258,7 @@ async fn a_scope_ends_with_its_async_function_or_when_that_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_panic_while_encoding_leaves_no_crossing_open() {
+async fn a_panic_while_encoding_leaves_no_side_tables_open() {
     #[derive(serde::Deserialize)]
     struct Panics;
     impl serde::Serialize for Panics {
@@ -266,8 +271,8 @@ async fn a_panic_while_encoding_leaves_no_crossing_open() {
         Panics,
         |panics, to| private::argument::<Panics>("panics").encode(panics, to),
         |_| private::boxed_future(async { 0_u32 }),
-        (&&&Probe::<u32>::NEW).__flame_codec(),
+        (&&&ResultProbe::<u32>::NEW).__flame_codec(),
     );
     assert!(std::panic::catch_unwind(AssertUnwindSafe(|| work.encode())).is_err());
-    assert!(!crate::calling::crossing::Crossing::is_open());
+    assert!(!crate::calling::side_tables::SideTables::is_open());
 }

@@ -3,11 +3,11 @@
 use super::*;
 use crate::calling::{
     StateNeed,
-    state::{App, Keeps, has, register, state},
+    state::{AppState, HasState, has, register, state},
 };
 
 #[test]
-fn state_is_found_by_its_type_and_a_later_one_replaces_it() {
+fn state_is_found_by_its_type_and_a_later_value_replaces_it() {
     #[derive(Clone, Debug, PartialEq)]
     struct Db(u32);
     assert!(!has::<Db>());
@@ -16,11 +16,11 @@ fn state_is_found_by_its_type_and_a_later_one_replaces_it() {
     register(Db(2));
     assert!(has::<Db>());
     assert_eq!(state(), Some(Db(2)));
-    assert_eq!(<App as Keeps<Db>>::STATE.get(), Db(2));
+    assert_eq!(<AppState as HasState<Db>>::STATE.get(), Db(2));
 }
 
 #[test]
-fn state_may_ask_for_state_when_it_is_cloned_and_when_it_is_dropped() {
+fn state_may_access_state_while_it_is_cloned_and_dropped() {
     #[derive(Clone)]
     struct Inner;
     struct Outer;
@@ -42,13 +42,14 @@ fn state_may_ask_for_state_when_it_is_cloned_and_when_it_is_dropped() {
 }
 
 #[test]
-fn a_call_that_lacks_its_state_is_refused_before_it_runs() {
+fn a_call_whose_state_is_missing_is_refused_before_it_runs() {
     #[derive(Clone)]
     struct Absent;
     const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
-    static ENTRY: Entry = Entry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| {
-        panic!("the arguments are not looked at")
-    });
+    static ENTRY: FunctionEntry =
+        FunctionEntry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| {
+            panic!("the arguments are not looked at")
+        });
     let value = Value { bytes: Default::default(), blobs: Vec::new() };
     let error = ENTRY.invoke(Arguments::new(value)).unwrap_err();
     assert!(matches!(error, CodecError::MissingState { function: "needs", .. }), "{error:?}");
@@ -56,13 +57,13 @@ fn a_call_that_lacks_its_state_is_refused_before_it_runs() {
 }
 
 #[test]
-fn a_call_that_lacks_its_state_is_refused_before_it_is_sent() {
+fn a_call_whose_state_is_missing_is_refused_before_it_is_sent() {
     #[derive(Clone)]
     struct Absent;
     const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
-    static ENTRY: Entry =
-        Entry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| panic!("not sent"));
-    let codec = (&&&Probe::<()>::NEW).__flame_codec();
+    static ENTRY: FunctionEntry =
+        FunctionEntry::new(("needs", "", ""), Kind::Async, HERE, STATES, |_| panic!("not sent"));
+    let codec = (&&&ResultProbe::<()>::NEW).__flame_codec();
     let work = private::work(
         &ENTRY,
         (),
@@ -76,8 +77,8 @@ fn a_call_that_lacks_its_state_is_refused_before_it_is_sent() {
 
 #[test]
 #[should_panic(expected = "Missing`: add `.state(..)`")]
-fn a_function_that_is_awaited_here_without_its_state_says_what_to_do() {
+fn a_function_awaited_here_without_its_state_says_what_to_do() {
     #[derive(Clone)]
     struct Missing;
-    let _ = <App as Keeps<Missing>>::STATE.get();
+    let _ = <AppState as HasState<Missing>>::STATE.get();
 }

@@ -1,4 +1,4 @@
-//! The table's check at start.
+//! The check of the table at the start.
 
 use super::*;
 use crate::calling::{
@@ -6,15 +6,15 @@ use crate::calling::{
     table::{check_names, check_states, crate_of},
 };
 
-fn entry(name: &'static str, line: u32, states: &'static [StateNeed]) -> &'static Entry {
+fn entry(name: &'static str, line: u32, states: &'static [StateNeed]) -> &'static FunctionEntry {
     let at = Location { file: "app.rs", line, column: 4 };
-    Box::leak(Box::new(Entry::new((name, "1.2.3", "()"), Kind::Async, at, states, |_| {
+    Box::leak(Box::new(FunctionEntry::new((name, "1.2.3", "()"), Kind::Async, at, states, |_| {
         panic!("not called")
     })))
 }
 
 #[test]
-fn two_functions_of_one_name_are_refused_with_both_places() {
+fn two_functions_with_one_name_are_refused_with_both_locations() {
     let error =
         check_names(&[entry("app::a", 1, &[]), entry("app::b", 2, &[]), entry("app::b", 9, &[])]);
     let error = error.unwrap_err();
@@ -25,8 +25,9 @@ fn two_functions_of_one_name_are_refused_with_both_places() {
 }
 
 #[test]
-fn two_functions_of_one_id_are_refused() {
-    let mut twin = Entry::new(("app::twin", "1.2.3", "()"), Kind::Async, HERE, &[], |_| panic!());
+fn two_functions_with_one_id_are_refused() {
+    let mut twin =
+        FunctionEntry::new(("app::twin", "1.2.3", "()"), Kind::Async, HERE, &[], |_| panic!());
     let first = entry("app::first", 1, &[]);
     twin.id = first.id;
     let error = check_names(&[first, Box::leak(Box::new(twin))]).unwrap_err();
@@ -34,7 +35,7 @@ fn two_functions_of_one_id_are_refused() {
 }
 
 #[test]
-fn a_missing_state_is_named_with_every_function_that_needs_it() {
+fn a_missing_state_is_reported_with_every_function_that_needs_it() {
     #[derive(Clone)]
     struct Missing;
     #[derive(Clone)]
@@ -57,7 +58,7 @@ fn a_missing_state_is_named_with_every_function_that_needs_it() {
 }
 
 #[test]
-fn a_state_that_a_dependency_lacks_does_not_stop_an_app() {
+fn a_state_that_a_dependency_lacks_does_not_stop_the_app() {
     #[derive(Clone)]
     struct Missing;
     const NEEDS: &[StateNeed] = &[StateNeed::new::<Missing>()];
@@ -69,7 +70,7 @@ fn a_state_that_a_dependency_lacks_does_not_stop_an_app() {
 }
 
 #[test]
-fn the_crate_of_an_apps_main_is_told_by_its_type() {
+fn the_crate_of_an_apps_main_is_taken_from_its_type() {
     struct Server;
     impl Server {
         async fn serve() {}
@@ -95,7 +96,7 @@ fn the_crate_of_an_apps_main_is_told_by_its_type() {
     assert_eq!(crate_of(&|| main()), here);
     assert_eq!(crate_of(&async || main().await), here);
     assert_eq!(crate_of(&std::thread::yield_now), Some("std"));
-    // Nothing is known of these, or the wrong thing: then calls say what they lack.
+    // Their crate is unknown, or wrong: then each call reports its missing state.
     let pointer: fn() = std::thread::yield_now;
     assert_eq!(crate_of(&pointer), None);
     let boxed: Box<dyn FnOnce()> = Box::new(|| {});

@@ -1,4 +1,4 @@
-//! A work on its way: what goes out, and how to read what comes back.
+//! A work on its way to a runner, and the decoder for its replies.
 
 use std::{fmt, sync::Arc};
 
@@ -7,82 +7,82 @@ use flame_wire::{
     ids::FunctionId,
 };
 
-use super::Options;
+use super::CallOptions;
 use crate::calling::{
-    blob::Blobs,
-    channel::{ChannelEnd, Ends},
+    blob::BlobTable,
+    channel::{ChannelEnd, ChannelTable},
     codec::{Codec, CodecError},
-    crossing::Crossing,
-    held::{HeldGuard, HeldSource, Helds},
+    held::{HeldGuard, HeldSource, HeldTable},
+    side_tables::SideTables,
 };
 
-/// Work ready to cross. It borrows nothing of what it was made from.
+/// Work that is ready to be sent. It borrows nothing.
 #[non_exhaustive]
-pub struct Encoded {
+pub struct EncodedWork {
     /// Names the function on the wire.
     pub function: FunctionId,
-    /// Module path and name, for people.
+    /// Module path and name, for messages.
     pub name: &'static str,
     /// The encoded arguments.
     pub body: Body,
-    /// The byte side of the channel ends among the arguments. Each needs a stream of the link,
-    /// declared in this order in the call's header.
-    pub ends: Vec<ChannelEnd>,
-    /// What keeps the held values among the arguments. They can be served only by the runner that
-    /// holds them; the pool checks that.
-    pub helds: Vec<Arc<dyn HeldGuard>>,
-    /// What the work asks of the pool.
-    pub options: Options,
+    /// The byte side of each channel end among the arguments. Each needs a stream of the link, and the
+    /// call's header declares the streams in this order.
+    pub channel_ends: Vec<ChannelEnd>,
+    /// The guards of the held values among the arguments. Only the runner that holds them can serve the
+    /// call; the pool checks that.
+    pub held_guards: Vec<Arc<dyn HeldGuard>>,
+    /// The options for the pool.
+    pub options: CallOptions,
 }
 
-impl fmt::Debug for Encoded {
+impl fmt::Debug for EncodedWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encoded")
+        f.debug_struct("EncodedWork")
             .field("name", &self.name)
             .field("bytes", &self.body.len())
-            .field("ends", &self.ends.len())
-            .field("helds", &self.helds.len())
+            .field("channel_ends", &self.channel_ends.len())
+            .field("held_guards", &self.held_guards.len())
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
 
-/// Reads the replies to one work.
-pub struct Reply<T>(Codec<T>);
+/// Decodes the replies to one work.
+pub struct ReplyDecoder<T>(Codec<T>);
 
-impl<T> Reply<T> {
+impl<T> ReplyDecoder<T> {
     pub(super) fn new(codec: Codec<T>) -> Self {
         Self(codec)
     }
 
-    /// The result, or the item, in `value`. `held` is where the held values in it come from;
-    /// without it, there may be none.
+    /// The result or the item in `value`. `held` is the origin of its held values; without it, there
+    /// may be none.
     ///
     /// # Errors
-    /// When the bytes are not a value of type `T`.
+    /// If the bytes are not a value of type `T`.
     ///
     /// # Panics
-    /// When the `Deserialize` of `T` panics.
+    /// If the `Deserialize` of `T` panics.
     pub fn decode(&self, value: Value, held: Option<HeldSource>) -> Result<T, CodecError> {
-        let mut crossing = Crossing {
-            blobs: Blobs::In(value.blobs),
-            ends: Ends::None,
-            helds: Helds::ResultIn(held),
+        let mut tables = SideTables {
+            blobs: BlobTable::In(value.blobs),
+            channel_ends: ChannelTable::None,
+            held: HeldTable::ResultIn(held),
         };
-        crossing.scope(|| self.0.decode(&value.bytes))
+        tables.scope(|| self.0.decode(&value.bytes))
     }
 }
 
-impl<T> Clone for Reply<T> {
+impl<T> Clone for ReplyDecoder<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Reply<T> {}
+impl<T> Copy for ReplyDecoder<T> {}
 
-impl<T> fmt::Debug for Reply<T> {
+impl<T> fmt::Debug for ReplyDecoder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reply").field(&self.0).finish()
+        f.debug_tuple("ReplyDecoder").field(&self.0).finish()
     }
 }

@@ -1,19 +1,19 @@
-//! The parts of a remote method, which an associated function beside the method gives: to the method,
-//! which makes the work, and to the table's entry, which stands outside the impl block.
+//! The parts of a remote method. An associated function next to the method returns them: to the method,
+//! which makes the work, and to the table's entry, which is outside the impl block.
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 
 use super::{StreamWork, Work, stream_work, work};
 use crate::calling::{
     codec::{Codec, CodecError, encoder::Encoder},
-    table::Entry,
+    table::FunctionEntry,
 };
 
-/// A remote method: its arguments are `A`, its result or item is `T`, and `R` is what runs here.
+/// A remote method with arguments `A` and result or item `T`; `R` is its boxed future or stream.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Method<A, T, R> {
-    entry: &'static Entry,
+    entry: &'static FunctionEntry,
     encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
     start: fn(A) -> R,
     codec: fn() -> Codec<T>,
@@ -22,7 +22,7 @@ pub struct Method<A, T, R> {
 impl<A, T, R> Method<A, T, R> {
     #[must_use]
     pub const fn new(
-        entry: &'static Entry,
+        entry: &'static FunctionEntry,
         encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
         start: fn(A) -> R,
         codec: fn() -> Codec<T>,
@@ -31,7 +31,7 @@ impl<A, T, R> Method<A, T, R> {
     }
 
     #[must_use]
-    pub const fn entry(&self) -> &'static Entry {
+    pub const fn entry(&self) -> &'static FunctionEntry {
         self.entry
     }
 }

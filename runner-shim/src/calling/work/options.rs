@@ -1,37 +1,37 @@
-//! What a work asks of the pool it is given to.
+//! The options of a work, for the pool that runs it.
 
 use std::time::Duration;
 
 use flame_wire::trace::TraceContext;
 
-/// The options of one call. They ride on the work and bind the pool that runs it.
+/// The options of one call. They apply when the work is given to a pool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Options {
-    /// How long the call may take in all.
+pub struct CallOptions {
+    /// The time limit for the whole call.
     pub timeout: Timeout,
-    /// Whether it runs on when its caller goes away. Default: no.
+    /// Whether the call continues when its caller goes away. Default: no.
     pub detached: bool,
-    /// The caller's place in a trace, sent as it is. Default: a span of its own in the trace of
-    /// the call that is served where it is made; outside of one, a trace of its own.
+    /// The caller's place in a trace, sent unchanged. Default: inside a call, a new span in that call's
+    /// trace; otherwise a new trace.
     pub trace: Option<TraceContext>,
 }
 
-/// How long a call may take: queue, boot, run and reply together.
+/// The time limit of a call: queue, boot, run and reply together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// As long as the pool gives its calls.
+    /// The pool's default.
     #[default]
     OfPool,
-    /// This long.
+    /// This time.
     After(Duration),
-    /// As long as it takes.
+    /// No limit.
     Never,
 }
 
 impl Timeout {
-    /// The time there is, where the pool gives its calls `pool`; `None` is no limit.
+    /// The time limit, if the pool's default is `pool`; `None` is no limit.
     #[must_use]
     pub fn or(self, pool: Option<Duration>) -> Option<Duration> {
         match self {

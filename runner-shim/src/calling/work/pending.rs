@@ -1,33 +1,33 @@
-//! A call that waits for its caller to decide where it runs; what both kinds of work share.
+//! A call whose caller has not decided yet where it runs: the common part of both kinds of work.
 
-use super::{Encoded, Options, Reply};
+use super::{CallOptions, EncodedWork, ReplyDecoder};
 use crate::calling::{
-    blob::Blobs,
-    channel::Ends,
+    blob::BlobTable,
+    channel::ChannelTable,
     codec::{Codec, CodecError, encoder::Encoder},
-    crossing::Crossing,
-    held::Helds,
-    table::Entry,
+    held::HeldTable,
+    side_tables::SideTables,
+    table::FunctionEntry,
 };
 
-/// `R` is what runs here: a boxed future or stream.
-pub(super) struct Pending<'a, T, R> {
-    entry: &'static Entry,
+/// `R` is the boxed future or stream that runs here.
+pub(super) struct PendingWork<'a, T, R> {
+    entry: &'static FunctionEntry,
     codec: Codec<T>,
-    pub(super) options: Options,
-    stage: Stage<'a, R>,
+    pub(super) options: CallOptions,
+    state: WorkState<'a, R>,
 }
 
-enum Stage<'a, R> {
-    Waiting(Box<dyn Start<R> + Send + 'a>),
+enum WorkState<'a, R> {
+    Pending(Box<dyn StartCall<R> + Send + 'a>),
     Running(R),
-    /// Starting it has panicked.
+    /// Starting it panicked.
     Panicked,
 }
 
-impl<'a, T, R> Pending<'a, T, R> {
+impl<'a, T, R> PendingWork<'a, T, R> {
     pub(super) fn new<A: Send + 'a>(
-        entry: &'static Entry,
+        entry: &'static FunctionEntry,
         args: A,
         encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
         start: fn(A) -> R,
@@ -36,88 +36,89 @@ impl<'a, T, R> Pending<'a, T, R> {
     where
         R: 'a,
     {
-        let stage = Stage::Waiting(Box::new(Call { args, encode, start }));
-        Self { entry, codec, options: Options::default(), stage }
+        let state = WorkState::Pending(Box::new(BoundCall { args, encode, start }));
+        Self { entry, codec, options: CallOptions::default(), state }
     }
 
-    pub(super) fn entry(&self) -> &'static Entry {
+    pub(super) fn entry(&self) -> &'static FunctionEntry {
         self.entry
     }
 
-    /// What runs here, started if it was not.
+    /// The future or stream that runs here. The first call starts it.
     ///
     /// # Panics
-    /// When starting it panics, and from then on.
-    #[expect(clippy::panic, reason = "as any future that is polled after it has panicked")]
+    /// If starting it panics, and at every later call.
+    #[expect(clippy::panic, reason = "like any future that is polled after it has panicked")]
     pub(super) fn run(&mut self) -> &mut R {
-        if let Stage::Waiting(_) = self.stage
-            && let Stage::Waiting(call) = std::mem::replace(&mut self.stage, Stage::Panicked)
+        if let WorkState::Pending(_) = self.state
+            && let WorkState::Pending(call) =
+                std::mem::replace(&mut self.state, WorkState::Panicked)
         {
-            self.stage = Stage::Running(call.start());
+            self.state = WorkState::Running(call.start());
         }
-        match &mut self.stage {
-            Stage::Running(running) => running,
-            _ => panic!("`{}` polled after it has panicked", self.entry.name),
+        match &mut self.state {
+            WorkState::Running(running) => running,
+            _ => panic!("`{}` was polled after it panicked", self.entry.name),
         }
     }
 
-    pub(super) fn encode(self) -> Result<(Encoded, Reply<T>), CodecError> {
-        let Stage::Waiting(call) = self.stage else {
+    pub(super) fn encode(self) -> Result<(EncodedWork, ReplyDecoder<T>), CodecError> {
+        let WorkState::Pending(call) = self.state else {
             return Err(CodecError::Started { function: self.entry.name });
         };
         let encoded = encode(self.entry, &*call, self.options)?;
-        Ok((encoded, Reply::new(self.codec)))
+        Ok((encoded, ReplyDecoder::new(self.codec)))
     }
 }
 
-/// Not a method: so it is compiled once, and not for each type of result.
+/// Not a method, so that it is compiled once, and not for each type of result.
 fn encode(
-    entry: &'static Entry,
-    call: &dyn Encode,
-    options: Options,
-) -> Result<Encoded, CodecError> {
-    // No runner is booted for a call that it could not serve.
+    entry: &'static FunctionEntry,
+    call: &dyn EncodeArguments,
+    options: CallOptions,
+) -> Result<EncodedWork, CodecError> {
+    // No runner is booted for a call that no runner could serve.
     entry.check_states()?;
-    let mut crossing = Crossing {
-        blobs: Blobs::Out(Vec::new()),
-        ends: Ends::Out(Vec::new()),
-        helds: Helds::ArgumentsOut(Vec::new()),
+    let mut tables = SideTables {
+        blobs: BlobTable::Out(Vec::new()),
+        channel_ends: ChannelTable::Out(Vec::new()),
+        held: HeldTable::ArgumentsOut(Vec::new()),
     };
     let mut encoder = Encoder::default();
-    crossing.scope(|| call.encode(&mut encoder))?;
-    Ok(Encoded {
+    tables.scope(|| call.encode(&mut encoder))?;
+    Ok(EncodedWork {
         function: entry.id,
         name: entry.name,
-        body: encoder.finish(crossing.blobs.into_collected())?,
-        ends: crossing.ends.into_collected(),
-        helds: crossing.helds.into_guards(),
+        body: encoder.finish(tables.blobs.into_collected())?,
+        channel_ends: tables.channel_ends.into_collected(),
+        held_guards: tables.held.into_guards(),
         options,
     })
 }
 
 /// The arguments of a call, type-erased.
-trait Encode {
+trait EncodeArguments {
     fn encode(&self, encoder: &mut Encoder) -> Result<(), CodecError>;
 }
 
 /// A function and its arguments, type-erased.
-trait Start<R>: Encode {
+trait StartCall<R>: EncodeArguments {
     fn start(self: Box<Self>) -> R;
 }
 
-struct Call<A, R> {
+struct BoundCall<A, R> {
     args: A,
     encode: fn(&A, &mut Encoder) -> Result<(), CodecError>,
     start: fn(A) -> R,
 }
 
-impl<A, R> Encode for Call<A, R> {
+impl<A, R> EncodeArguments for BoundCall<A, R> {
     fn encode(&self, encoder: &mut Encoder) -> Result<(), CodecError> {
         (self.encode)(&self.args, encoder)
     }
 }
 
-impl<A, R> Start<R> for Call<A, R> {
+impl<A, R> StartCall<R> for BoundCall<A, R> {
     fn start(self: Box<Self>) -> R {
         (self.start)(self.args)
     }

@@ -15,7 +15,7 @@ const CONTAINER: &str = r#"{
     "Name": "app", "Networks": [{"NetworkMode": "awsvpc", "IPv4Addresses": ["10.0.2.106"]}]
 }"#;
 
-/// Answers each request with the next of these, and the last one for ever.
+/// Answers each request with the next of these answers, and repeats the last one.
 async fn endpoint(answers: &'static [(u16, &'static str)]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -34,7 +34,7 @@ async fn endpoint(answers: &'static [(u16, &'static str)]) -> String {
 
 #[tokio::test]
 async fn a_task_knows_its_cluster_its_name_and_its_definition() {
-    let task: EcsTask = ask(&endpoint(&[(200, TASK)]).await).await.unwrap();
+    let task: EcsTask = request(&endpoint(&[(200, TASK)]).await).await.unwrap();
     assert_eq!(task.definition(), "app:26");
     assert_eq!(task.cluster, "arn:aws:ecs:us-east-1:111122223333:cluster/main");
     let stop_timeout = seconds("120");
@@ -46,14 +46,14 @@ async fn a_task_knows_its_cluster_its_name_and_its_definition() {
 
 #[tokio::test]
 async fn a_container_knows_its_name_and_its_address() {
-    let container: Container = ask(&endpoint(&[(200, CONTAINER)]).await).await.unwrap();
+    let container: ContainerMetadata = request(&endpoint(&[(200, CONTAINER)]).await).await.unwrap();
     assert_eq!(container.name, "app");
     assert_eq!(own_address(container.networks), Some(Ipv4Addr::new(10, 0, 2, 106)));
 }
 
 #[test]
-fn an_address_behind_a_bridge_is_none_that_runners_could_dial() {
-    let network = |network_mode: &str| Network {
+fn an_address_behind_a_bridge_is_not_offered_to_runners() {
+    let network = |network_mode: &str| NetworkMetadata {
         network_mode: network_mode.to_owned(),
         addresses: vec![Ipv4Addr::new(172, 17, 0, 2)],
     };
@@ -64,20 +64,20 @@ fn an_address_behind_a_bridge_is_none_that_runners_could_dial() {
 #[tokio::test]
 async fn an_endpoint_that_is_not_up_yet_is_asked_again() {
     let address = endpoint(&[(503, ""), (429, ""), (200, TASK)]).await;
-    assert_eq!(ask::<EcsTask>(&address).await.unwrap().family, "app");
+    assert_eq!(request::<EcsTask>(&address).await.unwrap().family, "app");
 }
 
 #[tokio::test]
-async fn an_endpoint_that_stays_broken_is_an_error_that_names_it() {
+async fn an_error_names_an_endpoint_that_stays_broken() {
     let address = endpoint(&[(500, "")]).await;
-    let error = ask::<EcsTask>(&address).await.unwrap_err().to_string();
+    let error = request::<EcsTask>(&address).await.unwrap_err().to_string();
     assert!(error.contains(&address) && error.contains("500"), "{error}");
 }
 
 #[tokio::test]
-async fn an_endpoint_that_gives_something_else_is_not_asked_again() {
+async fn an_endpoint_with_an_unexpected_answer_is_not_asked_again() {
     let address = endpoint(&[(200, "{}"), (200, TASK)]).await;
-    let error = ask::<EcsTask>(&address).await.unwrap_err();
+    let error = request::<EcsTask>(&address).await.unwrap_err();
     assert!(matches!(error, MetadataError::Unreadable { .. }), "{error}");
 }
 

@@ -1,53 +1,54 @@
-//! A Lambda environment: a process that is one runner after the other.
+//! A Lambda execution environment: a process that is one runner after another.
 //!
 //! ```text
-//! start ─▶ next event ─▶ Payload ─▶ Runner::run ─▶ Answer ─▶ posted ─▶ frozen .. thawed ─▶ next event
-//!              ▲             └─ bad: an error ──────────────────▲            │
-//!              └────────────────────────────────────────────────────────────┘
-//!                                                a function still runs, or SIGTERM: the process ends
+//! start ─▶ next event ─▶ Runner::run ─▶ InvocationResponse ─▶ posted ─▶ frozen .. thawed ─▶ next event
+//!              ▲       └─ bad event: an error ───────────────▲            │
+//!              └──────────────────────────────────────────────────────────┘
+//!                                functions still running, or SIGTERM: the process exits
 //! ```
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use flame_wire::ids::BuildId;
 use flame_wire::parent::FlameParent;
+use flame_wire::sync::Mutex;
 use futures_util::FutureExt;
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use tokio::sync::mpsc;
 use tracing::{Dispatch, dispatcher};
 
-use super::event::Payload;
-use super::{Answer, BadEvent, LambdaHost};
+use super::event::InvocationPayload;
+use super::{EventError, InvocationResponse, LambdaHost};
 use crate::context::set_process_depth;
-use crate::dialling::Connect;
-use crate::lines;
-use crate::log::Sink;
+use crate::log::LogSink;
+use crate::log_writer;
+use crate::runner::Connect;
 use crate::runner::{IdlePredicate, Runner};
 
-/// Log records that wait for the link; more are dropped, and the log says how many.
+/// The number of log records that may wait for the link. More are dropped, and the log counts them.
 const LOG_BUFFER: usize = 1024;
 
-/// What Lambda sets for every function, and its runtime crate does not start without.
-const NEEDED: [&str; 4] = [
+/// The variables that Lambda sets for every function, and that its runtime crate needs.
+const REQUIRED: [&str; 4] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
     "AWS_LAMBDA_FUNCTION_VERSION",
 ];
 
-/// All that the runners of an environment have in common.
+/// What the runners of an environment have in common.
 pub struct Environment {
-    /// The executable.
+    /// The build id of the executable.
     pub build: BuildId,
-    /// Asked before a runner proposes to end; none: it may always.
+    /// Asked before a runner proposes to end; `None`: it always may.
     pub idle_predicate: Option<IdlePredicate>,
-    /// Where the app's log goes: each runner attaches itself.
-    pub log: Sink,
-    /// Signals that the process gets. Lambda sends SIGTERM only where the function has extensions
+    /// The destination of the app's log. Each runner attaches itself.
+    pub log: LogSink,
+    /// The signals that the process receives. Lambda sends SIGTERM only if the function has extensions
     /// (AWS documentation, Lambda execution environment lifecycle).
     pub signals: mpsc::UnboundedReceiver<i32>,
 }
@@ -58,13 +59,13 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// Why an environment is left: the process is to end.
+/// Why an environment ends, and the process with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Left {
-    /// Plain functions of a runner that has ended still run.
-    WorkLeft,
-    /// The process was sent this signal.
+pub enum EnvironmentEnd {
+    /// Plain functions of a runner that has ended are still running.
+    FunctionsStillRunning,
+    /// The process received this signal.
     Signal(i32),
 }
 
@@ -72,22 +73,22 @@ pub enum Left {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvironmentError {
-    /// It does not run on Lambda.
+    /// The process does not run on Lambda.
     #[error(
-        "this process does not run on Lambda ({} not set): FLAME_RUNNER=lambda belongs into the \
-         environment of the runners' Lambda function alone; unset it here", missing.join(", ")
+        "this process does not run on Lambda ({} not set): FLAME_RUNNER=lambda belongs only in the \
+         environment of the runners' Lambda function; unset it here", missing.join(", ")
     )]
     NotLambda {
-        /// The variables that are missing, or no numbers where they must be.
+        /// The variables that are missing, or are not numbers although they have to be.
         missing: Vec<&'static str>,
     },
-    /// Lambda's runtime API fails, or broke its protocol.
-    #[error("Lambda's runtime API can't be served: {0}; Lambda replaces this environment")]
+    /// Lambda's runtime API failed, or sent an unexpected answer.
+    #[error("Lambda's runtime API failed: {0}; Lambda replaces this environment")]
     RuntimeApi(String),
 }
 
 impl Environment {
-    /// Whether this process runs on Lambda.
+    /// Checks that this process runs on Lambda.
     ///
     /// # Errors
     /// [`EnvironmentError::NotLambda`].
@@ -96,20 +97,21 @@ impl Environment {
         if missing.is_empty() { Ok(()) } else { Err(EnvironmentError::NotLambda { missing }) }
     }
 
-    /// Serves events for as long as the environment lives. The process ends after it.
+    /// Serves events for as long as the environment lives. Afterwards the process has to exit.
     ///
     /// # Errors
     /// [`EnvironmentError`].
-    pub async fn serve(self) -> Result<Left, EnvironmentError> {
+    pub async fn serve(self) -> Result<EnvironmentEnd, EnvironmentError> {
         Self::check()?;
         let Self { build, idle_predicate, log, mut signals } = self;
-        let current = Arc::new(Current::default());
-        let sessions = Sessions { build, idle_predicate, log, current: current.clone() };
-        let handler = service_fn(move |event: LambdaEvent<Payload>| sessions.clone().serve(event));
-        let spent = current.clone();
+        let current = Arc::new(CurrentRunner::default());
+        let handler = InvocationHandler { build, idle_predicate, log, current: current.clone() };
+        let handler =
+            service_fn(move |event: LambdaEvent<InvocationPayload>| handler.clone().serve(event));
+        let of_layer = current.clone();
         let runtime = Runtime::new(handler)
-            .layer(layer_fn(move |inner| EndsBehindTheAnswer { inner, current: spent.clone() }));
-        // Whatever breaks in there is this environment's end, and never the app's panic.
+            .layer(layer_fn(move |inner| EndAfterResponse { inner, current: of_layer.clone() }));
+        // Any failure in the runtime ends this environment; it must not become a panic of the app.
         let run = AssertUnwindSafe(runtime.run()).catch_unwind();
         let signalled = async {
             loop {
@@ -122,12 +124,12 @@ impl Environment {
         };
         let ended = tokio::select! {
             ended = run => ended,
-            signal = signalled => return Ok(Left::Signal(signal)),
+            signal = signalled => return Ok(EnvironmentEnd::Signal(signal)),
         };
-        match (current.left(), ended) {
+        match (current.end(), ended) {
             (Some(left), _) => Ok(left),
             (None, Ok(Err(error))) => Err(EnvironmentError::RuntimeApi(error.to_string())),
-            (None, Ok(Ok(()))) => Err(EnvironmentError::RuntimeApi("it has ended".to_owned())),
+            (None, Ok(Ok(()))) => Err(EnvironmentError::RuntimeApi("its client ended".to_owned())),
             (None, Err(_)) => Err(EnvironmentError::RuntimeApi("its client panicked".to_owned())),
         }
     }
@@ -139,30 +141,36 @@ fn missing(variable: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
         let value = variable(name);
         value.is_some_and(|text| name != "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" || is_number(&text))
     };
-    NEEDED.into_iter().filter(|name| !usable(name)).collect()
+    REQUIRED.into_iter().filter(|name| !usable(name)).collect()
 }
 
-/// Makes a runner of each event.
+/// Makes each event a runner.
 #[derive(Clone)]
-struct Sessions {
+struct InvocationHandler {
     build: BuildId,
     idle_predicate: Option<IdlePredicate>,
-    log: Sink,
-    current: Arc<Current>,
+    log: LogSink,
+    current: Arc<CurrentRunner>,
 }
 
-impl Sessions {
-    async fn serve(self, event: LambdaEvent<Payload>) -> Result<Answer, BadEvent> {
+impl InvocationHandler {
+    async fn serve(
+        self,
+        event: LambdaEvent<InvocationPayload>,
+    ) -> Result<InvocationResponse, EventError> {
         let (payload, context) = event.into_parts();
         let parent = payload.parent()?;
         let answer = self.runner(parent, context.deadline(), &context.request_id).await;
-        if answer.leaves_work() {
-            self.current.leave(Left::WorkLeft);
+        if answer.leaves_functions_running() {
+            self.current.end_after_response(EnvironmentEnd::FunctionsStillRunning);
         }
         let code = answer.code().map(|code| format!(" (code {code})")).unwrap_or_default();
-        lines::say(format!("flame-aws: request {}: {answer}{code}", context.request_id));
-        // Behind the answer the environment is frozen.
-        lines::log().flush().await;
+        log_writer::print_line(format!(
+            "flame-aws: request {}: {answer}{code}",
+            context.request_id
+        ));
+        // The environment is frozen after the response.
+        log_writer::global().flush().await;
         Ok(answer)
     }
 
@@ -171,13 +179,13 @@ impl Sessions {
         parent: FlameParent,
         deadline: std::time::SystemTime,
         request: &str,
-    ) -> Answer {
+    ) -> InvocationResponse {
         set_process_depth(parent.depth);
         let (records, logs) = mpsc::channel(LOG_BUFFER);
         let _attached = parent.limits.log.then(|| self.log.attach(records));
-        let (_current, signals) = Current::begin(&self.current);
+        let (_current, signals) = CurrentRunner::begin(&self.current);
         let host = LambdaHost::new(parent.runner, deadline);
-        tracing::debug!(runner = %parent.runner, request, "an invocation is a runner");
+        tracing::debug!(runner = %parent.runner, request, "this invocation is a runner");
         let runner = Runner {
             connect: Connect::Dial {
                 address: parent.address.clone(),
@@ -190,62 +198,59 @@ impl Sessions {
             logs: Some(logs),
             signals,
         };
-        Answer::of(runner.run().await)
+        InvocationResponse::of(runner.run().await)
     }
 }
 
-/// The runner of the moment, and whether the environment is to be left.
+/// The runner that currently lives here, and whether the environment ends after it.
 #[derive(Default)]
-struct Current {
+struct CurrentRunner {
     signals: Mutex<Option<mpsc::UnboundedSender<i32>>>,
-    left: Mutex<Option<Left>>,
+    end: Mutex<Option<EnvironmentEnd>>,
 }
 
-impl Current {
-    fn begin(this: &Arc<Self>) -> (EndOfRunner, mpsc::UnboundedReceiver<i32>) {
+impl CurrentRunner {
+    fn begin(this: &Arc<Self>) -> (CurrentRunnerGuard, mpsc::UnboundedReceiver<i32>) {
         let (to, signals) = mpsc::unbounded_channel();
-        *lock(&this.signals) = Some(to);
-        (EndOfRunner(this.clone()), signals)
+        *this.signals.lock() = Some(to);
+        (CurrentRunnerGuard(this.clone()), signals)
     }
 
-    /// Hands a signal to the runner; false, if there is none. Its environment is left with it.
+    /// Passes a signal to the current runner, and ends the environment after it. Returns `false` if
+    /// there is no runner.
     fn signal(&self, signal: i32) -> bool {
-        let told = lock(&self.signals).as_ref().is_some_and(|to| to.send(signal).is_ok());
-        if told {
-            self.leave(Left::Signal(signal));
+        let sent = self.signals.lock().as_ref().is_some_and(|to| to.send(signal).is_ok());
+        if sent {
+            self.end_after_response(EnvironmentEnd::Signal(signal));
         }
-        told
+        sent
     }
 
-    fn leave(&self, left: Left) {
-        lock(&self.left).get_or_insert(left);
+    fn end_after_response(&self, end: EnvironmentEnd) {
+        self.end.lock().get_or_insert(end);
     }
 
-    fn left(&self) -> Option<Left> {
-        *lock(&self.left)
+    fn end(&self) -> Option<EnvironmentEnd> {
+        *self.end.lock()
     }
 }
 
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
-}
+struct CurrentRunnerGuard(Arc<CurrentRunner>);
 
-struct EndOfRunner(Arc<Current>);
-
-impl Drop for EndOfRunner {
+impl Drop for CurrentRunnerGuard {
     fn drop(&mut self) {
-        *lock(&self.0.signals) = None;
+        *self.0.signals.lock() = None;
     }
 }
 
-/// Keeps events out of the log, and ends the runtime when an answer is out after which the
-/// environment is not to be used again.
-struct EndsBehindTheAnswer<S> {
+/// Keeps events out of the log, and ends the runtime once a response was sent after which the
+/// environment must not be used again.
+struct EndAfterResponse<S> {
     inner: S,
-    current: Arc<Current>,
+    current: Arc<CurrentRunner>,
 }
 
-impl<S> Service<LambdaInvocation> for EndsBehindTheAnswer<S>
+impl<S> Service<LambdaInvocation> for EndAfterResponse<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = lambda_runtime::Error>,
     S::Future: Send + 'static,
@@ -259,14 +264,14 @@ where
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        // At TRACE the crate logs the event whole, and the token in it. Nothing of ours runs in this
-        // call: the runner does when its future is polled.
+        // At TRACE the runtime crate logs whole events, and with them the token. None of our code runs
+        // within this call: the runner runs when the returned future is polled.
         let answered = dispatcher::with_default(&Dispatch::none(), || self.inner.call(invocation));
         let current = self.current.clone();
         Box::pin(async move {
             answered.await?;
-            match current.left() {
-                Some(_) => Err("the environment is left".into()),
+            match current.end() {
+                Some(_) => Err("this environment ends".into()),
                 None => Ok(()),
             }
         })
@@ -278,10 +283,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_for_lambda_is_named() {
+    fn an_error_names_the_variables_that_lambda_would_set() {
         let all = |name: &str| Some(if name.ends_with("SIZE") { "512" } else { "x" }.to_owned());
         assert!(missing(all).is_empty());
-        assert_eq!(missing(|_| None), NEEDED);
+        assert_eq!(missing(|_| None), REQUIRED);
         let odd = |_: &str| Some("x".to_owned());
         assert_eq!(missing(odd), ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]);
         let error = EnvironmentError::NotLambda { missing: missing(odd) };
@@ -289,15 +294,15 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_goes_to_the_runner_of_the_moment_and_its_environment_is_left() {
-        let current = Arc::new(Current::default());
-        assert!(!current.signal(15), "there is none: the environment ends at once");
-        assert_eq!(current.left(), None);
-        let (runner, mut signals) = Current::begin(&current);
+    fn a_signal_goes_to_the_current_runner_and_ends_its_environment() {
+        let current = Arc::new(CurrentRunner::default());
+        assert!(!current.signal(15), "without a runner the environment ends at once");
+        assert_eq!(current.end(), None);
+        let (runner, mut signals) = CurrentRunner::begin(&current);
         assert!(current.signal(15));
         assert_eq!(signals.try_recv(), Ok(15));
         drop(runner);
         assert!(!current.signal(15));
-        assert_eq!(current.left(), Some(Left::Signal(15)));
+        assert_eq!(current.end(), Some(EnvironmentEnd::Signal(15)));
     }
 }

@@ -6,10 +6,10 @@ use flame_wire::parent::{FlameParent, HostKind, ParentError};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-/// What a pool invokes its function with. `Debug` does not show FLAME_PARENT.
+/// The event with which a pool invokes its function. `Debug` does not show FLAME_PARENT.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// As a child has it in its environment.
+    /// FLAME_PARENT, as a child process has it in its environment.
     #[serde(rename = "FLAME_PARENT")]
     pub flame_parent: String,
     /// The version of this event: [`Event::VERSION`].
@@ -17,26 +17,26 @@ pub struct Event {
 }
 
 impl Event {
-    /// The version that this side writes and reads.
+    /// The version that this build writes and reads.
     pub const VERSION: u32 = 1;
 
-    /// The event for a runner that is booted with this.
+    /// The event for a runner with this FLAME_PARENT.
     #[must_use]
     pub fn new(flame_parent: impl Into<String>) -> Self {
         Self { flame_parent: flame_parent.into(), v: Self::VERSION }
     }
 
-    /// What the runner is booted with.
+    /// The decoded FLAME_PARENT.
     ///
     /// # Errors
-    /// [`BadEvent`].
-    pub fn parent(&self) -> Result<FlameParent, BadEvent> {
+    /// [`EventError`].
+    pub fn parent(&self) -> Result<FlameParent, EventError> {
         if self.v != Self::VERSION {
-            return Err(BadEvent::Version { found: self.v });
+            return Err(EventError::Version { found: self.v });
         }
         let parent = FlameParent::decode(&self.flame_parent)?;
         if parent.host != HostKind::Lambda {
-            return Err(BadEvent::Host(parent.host));
+            return Err(EventError::Host(parent.host));
         }
         Ok(parent)
     }
@@ -48,47 +48,47 @@ impl fmt::Debug for Event {
     }
 }
 
-/// Whatever JSON an invocation brings: only a pool's event makes a runner.
+/// Any JSON that an invocation may get. Only a pool's event makes the invocation a runner.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Payload {
+pub(super) enum InvocationPayload {
     Event(Event),
     Other(IgnoredAny),
 }
 
-impl Payload {
-    pub(super) fn parent(self) -> Result<FlameParent, BadEvent> {
+impl InvocationPayload {
+    pub(super) fn parent(self) -> Result<FlameParent, EventError> {
         match self {
-            Payload::Event(event) => event.parent(),
-            Payload::Other(_) => Err(BadEvent::NotOurs),
+            InvocationPayload::Event(event) => event.parent(),
+            InvocationPayload::Other(_) => Err(EventError::NotOurs),
         }
     }
 }
 
-/// Why an invocation can't be a runner. Each says what to do; none shows any part of the event.
+/// Why an invocation can't be a runner. Each message says what to do, and shows no part of the event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum BadEvent {
-    /// It does not come from a pool.
+pub enum EventError {
+    /// The event does not come from a pool.
     #[error(
         "the event is not a pool's: this function has FLAME_RUNNER=lambda, so its invocations are \
          runners of flame-aws; let a pool invoke it, remove triggers that point at it, and handle \
          other events in another function"
     )]
     NotOurs,
-    /// It is of another version.
+    /// The event is of another version.
     #[error(
-        "the event is of version {found}, this executable reads version {known}: deploy parent and \
+        "the event has version {found}, this executable reads version {known}: deploy parent and \
          runner from the same build", known = Event::VERSION
     )]
     Version {
-        /// Its version.
+        /// The event's version.
         found: u32,
     },
-    /// Its FLAME_PARENT is bad.
+    /// The event's FLAME_PARENT is not valid.
     #[error("the event's FLAME_PARENT can't be used: {0}")]
     Parent(#[from] ParentError),
-    /// Its FLAME_PARENT is for another kind of runner.
+    /// The event's FLAME_PARENT is for another kind of runner.
     #[error(
         "the event's FLAME_PARENT is for a runner of kind {0}: invoke this function through the \
          Lambda backend"
@@ -96,20 +96,20 @@ pub enum BadEvent {
     Host(HostKind),
 }
 
-impl BadEvent {
-    /// The type of the invocation's error; it begins as the backend knows ours.
+impl EventError {
+    /// The type of the invocation's error. The backend recognizes our errors by its prefix.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            BadEvent::NotOurs => "Flame.NotAPoolsEvent",
-            BadEvent::Version { .. } => "Flame.OtherVersion",
-            BadEvent::Parent(_) | BadEvent::Host(_) => "Flame.BadParent",
+            EventError::NotOurs => "Flame.NotAPoolsEvent",
+            EventError::Version { .. } => "Flame.OtherVersion",
+            EventError::Parent(_) | EventError::Host(_) => "Flame.BadParent",
         }
     }
 }
 
-impl From<BadEvent> for lambda_runtime::Diagnostic {
-    fn from(error: BadEvent) -> Self {
+impl From<EventError> for lambda_runtime::Diagnostic {
+    fn from(error: EventError) -> Self {
         Self { error_type: error.kind().to_owned(), error_message: error.to_string() }
     }
 }

@@ -4,7 +4,7 @@ use flame_wire::parent::{Fingerprint, FlameParent, RunnerLimits};
 use flame_wire::token::Token;
 use proptest::prelude::*;
 
-use super::event::Payload;
+use super::event::InvocationPayload;
 use super::*;
 
 const RUNNER: RunnerRef = RunnerRef::from_bytes([0xab; 16]);
@@ -23,25 +23,25 @@ fn parent(host: HostKind) -> FlameParent {
     }
 }
 
-fn read(event: &str) -> Result<FlameParent, BadEvent> {
-    serde_json::from_str::<Payload>(event).expect("any JSON is an event").parent()
+fn read(event: &str) -> Result<FlameParent, EventError> {
+    serde_json::from_str::<InvocationPayload>(event).expect("any JSON is an event").parent()
 }
 
 #[test]
-fn an_event_is_this_json() {
+fn an_event_has_this_json() {
     let event = serde_json::to_string(&Event::new("flame1.x")).unwrap();
     assert_eq!(event, r#"{"FLAME_PARENT":"flame1.x","v":1}"#);
 }
 
 #[test]
-fn an_event_brings_its_flame_parent() {
+fn an_event_contains_its_flame_parent() {
     let parent = parent(HostKind::Lambda);
     let event = serde_json::to_string(&Event::new(parent.encode().unwrap())).unwrap();
     assert_eq!(read(&event), Ok(parent));
 }
 
 #[test]
-fn what_is_no_event_of_a_pool_is_refused_with_what_to_do() {
+fn an_event_that_no_pool_sent_is_refused_with_advice() {
     let others = [
         "null",
         "7",
@@ -55,24 +55,24 @@ fn what_is_no_event_of_a_pool_is_refused_with_what_to_do() {
     ];
     for event in others {
         let error = read(event).unwrap_err();
-        assert_eq!(error, BadEvent::NotOurs, "{event}");
+        assert_eq!(error, EventError::NotOurs, "{event}");
         assert!(error.to_string().contains("remove triggers"), "{error}");
     }
     let error = read(r#"{"FLAME_PARENT":"flame1.x","v":2}"#).unwrap_err();
     assert!(error.to_string().contains("version 2"), "{error}");
     let error = read(r#"{"FLAME_PARENT":"nonsense","v":1}"#).unwrap_err();
-    assert!(matches!(error, BadEvent::Parent(_)), "{error}");
+    assert!(matches!(error, EventError::Parent(_)), "{error}");
     let error = Event::new(parent(HostKind::Process).encode().unwrap()).parent().unwrap_err();
     assert!(error.to_string().contains("the Lambda backend"), "{error}");
 }
 
 #[test]
-fn every_error_has_a_type_by_which_the_backend_knows_it() {
+fn every_error_has_a_type_that_the_backend_recognizes() {
     let errors = [
-        BadEvent::NotOurs,
-        BadEvent::Version { found: 2 },
-        BadEvent::Parent(flame_wire::parent::ParentError::Empty),
-        BadEvent::Host(HostKind::Ecs),
+        EventError::NotOurs,
+        EventError::Version { found: 2 },
+        EventError::Parent(flame_wire::parent::ParentError::Empty),
+        EventError::Host(HostKind::Ecs),
     ];
     for error in errors {
         let text = error.to_string();
@@ -89,37 +89,54 @@ fn debug_shows_no_flame_parent() {
 }
 
 #[test]
-fn answers_are_these_json() {
-    let ended = Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left: 0 };
-    let left = Answer::Ended { reason: EndReason::Signal(15), code: 83, calls: 1, left: 2 };
-    let used = Answer::Refused { refusal: Rejection::UsedToken };
+fn responses_have_this_json() {
+    let ended =
+        InvocationResponse::Ended { reason: EndReason::Idle, code: 0, calls: 3, still_running: 0 };
+    let left_running = InvocationResponse::Ended {
+        reason: EndReason::Signal(15),
+        code: 83,
+        calls: 1,
+        still_running: 2,
+    };
+    let used = InvocationResponse::Refused { refusal: Rejection::UsedToken };
     let (parent, runner, sync) = (BuildId::new("p"), BuildId::new("r"), NoCodeSync::Disabled);
-    let other = Answer::Refused { refusal: Rejection::OtherBuild { parent, runner, sync } };
+    let other =
+        InvocationResponse::Refused { refusal: Rejection::OtherBuild { parent, runner, sync } };
     for (answer, json) in [
         (ended, r#"{"flame":"ended","reason":"Idle","code":0,"calls":3}"#),
-        (left, r#"{"flame":"ended","reason":{"Signal":15},"code":83,"calls":1,"left":2}"#),
+        (
+            left_running,
+            r#"{"flame":"ended","reason":{"Signal":15},"code":83,"calls":1,"still_running":2}"#,
+        ),
         (used, r#"{"flame":"refused","refusal":"UsedToken"}"#),
         (
             other,
-            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Disabled"}}}"#,
+            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Off"}}}"#,
         ),
     ] {
         assert_eq!(serde_json::to_string(&answer).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Answer>(json).unwrap(), answer);
+        assert_eq!(serde_json::from_str::<InvocationResponse>(json).unwrap(), answer);
         assert!(!answer.to_string().is_empty());
     }
 }
 
 #[test]
-fn an_environment_is_spent_only_when_a_function_still_runs_in_it() {
-    let ended = |left| Answer::Ended { reason: EndReason::Idle, code: 0, calls: 3, left };
-    assert!(!ended(0).leaves_work());
-    assert!(ended(1).leaves_work() && ended(1).to_string().contains("environment"));
-    assert!(!Answer::Refused { refusal: Rejection::UsedToken }.leaves_work());
+fn an_environment_ends_only_if_a_function_is_still_running_in_it() {
+    let ended = |still_running| InvocationResponse::Ended {
+        reason: EndReason::Idle,
+        code: 0,
+        calls: 3,
+        still_running,
+    };
+    assert!(!ended(0).leaves_functions_running());
+    assert!(ended(1).leaves_functions_running() && ended(1).to_string().contains("environment"));
+    assert!(
+        !InvocationResponse::Refused { refusal: Rejection::UsedToken }.leaves_functions_running()
+    );
 }
 
 #[test]
-fn a_host_states_the_name_that_its_backend_knows_and_the_whole_time_that_is_left() {
+fn a_host_states_the_name_that_its_backend_knows_and_the_time_until_its_deadline() {
     let host = LambdaHost::new(RUNNER, wall_clock() + Duration::from_secs(900));
     assert_eq!(host.kind(), HostKind::Lambda);
     assert_eq!(host.instance(), "lambda-f-abababababababababababababababab");
@@ -129,7 +146,7 @@ fn a_host_states_the_name_that_its_backend_knows_and_the_whole_time_that_is_left
 }
 
 #[test]
-fn a_deadline_that_has_passed_leaves_nothing() {
+fn a_deadline_in_the_past_leaves_no_time() {
     let host = LambdaHost::new(RUNNER, SystemTime::UNIX_EPOCH);
     assert_eq!(host.expires_in(), Some(Duration::ZERO));
 }

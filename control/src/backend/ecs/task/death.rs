@@ -200,10 +200,12 @@ fn exit_reason(exit_code: Option<i32>, text: &str) -> String {
             app, or its `main` does not reach `App::run`: check the image of the task definition, \
             its entry point and its command"
             .to_owned(),
-        Some(81) => "it never connected to its parent; check that the parent's security group allows \
+        Some(81) => {
+            "it never connected to its parent; check that the parent's security group allows \
             the runners' on the pool's port, and that the pool advertises an address that the \
             runner can reach"
-            .to_owned(),
+                .to_owned()
+        }
         Some(82) => "it lost its parent for longer than `reconnect_timeout`".to_owned(),
         Some(83) => "its shutdown window ended, and its remaining calls were aborted".to_owned(),
         Some(84) => "its parent rejected it; the runner's log says why".to_owned(),

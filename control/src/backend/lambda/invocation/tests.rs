@@ -1,4 +1,4 @@
-use flame_runner_shim::host::lambda::Answer;
+use flame_runner_shim::host::lambda::InvocationResponse;
 use flame_wire::hello::Rejection as RejectReason;
 use flame_wire::message::EndReason;
 use proptest::prelude::*;
@@ -41,7 +41,7 @@ impl Fixture {
     }
 }
 
-fn response(answer: &Answer) -> Event {
+fn response(answer: &InvocationResponse) -> Event {
     Event::Responded(InvokeResponse {
         status: 200,
         function_error: None,
@@ -52,11 +52,11 @@ fn response(answer: &Answer) -> Event {
 }
 
 fn ended() -> Event {
-    response(&Answer::Ended { reason: EndReason::Idle, code: 0, calls: 1, left: 0 })
+    response(&InvocationResponse::Ended { reason: EndReason::Idle, code: 0, calls: 1, left: 0 })
 }
 
 fn duplicate() -> Event {
-    response(&Answer::Refused { refusal: RejectReason::UsedToken })
+    response(&InvocationResponse::Refused { refusal: RejectReason::UsedToken })
 }
 
 fn queued() -> Event {

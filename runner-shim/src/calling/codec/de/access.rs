@@ -1,4 +1,4 @@
-//! Lists, maps, variants and runs of bytes while their elements are asked for.
+//! Gives serde the elements of lists, maps, variants and byte lists.
 
 use serde::{
     Deserialize,
@@ -15,19 +15,19 @@ use super::{
 };
 
 /// The elements of a list, or the keys and values of a map.
-pub(super) struct Elements<'a, 'de> {
+pub(super) struct ElementAccess<'a, 'de> {
     pub(super) from: &'a mut Deserializer<'de>,
     pub(super) left: u32,
 }
 
-impl Elements<'_, '_> {
-    /// How many may still come. Each takes a byte at least: a length that lies takes no memory.
+impl ElementAccess<'_, '_> {
+    /// How many elements may follow. Each takes at least one byte, so a false length takes no memory.
     fn hint(&self) -> usize {
         usize::try_from(self.left).unwrap_or(usize::MAX).min(self.from.input.len())
     }
 }
 
-impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
+impl<'de> SeqAccess<'de> for ElementAccess<'_, 'de> {
     type Error = ValueError;
 
     #[inline]
@@ -45,7 +45,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
     }
 }
 
-impl<'de> MapAccess<'de> for Elements<'_, 'de> {
+impl<'de> MapAccess<'de> for ElementAccess<'_, 'de> {
     type Error = ValueError;
 
     #[inline]
@@ -69,10 +69,10 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
     }
 }
 
-/// A variant with content, as a map of one.
-pub(super) struct Variant<'a, 'de>(pub(super) &'a mut Deserializer<'de>);
+/// A variant with content, written as a map with one entry.
+pub(super) struct VariantReader<'a, 'de>(pub(super) &'a mut Deserializer<'de>);
 
-impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
+impl<'de> EnumAccess<'de> for VariantReader<'_, 'de> {
     type Error = ValueError;
     type Variant = Self;
 
@@ -85,7 +85,7 @@ impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
     }
 }
 
-impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
+impl<'de> VariantAccess<'de> for VariantReader<'_, 'de> {
     type Error = ValueError;
 
     fn unit_variant(self) -> Result<(), ValueError> {
@@ -117,13 +117,13 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
     }
 }
 
-/// A `RawValue`, as the struct as which it was written.
-pub(super) struct Raw<'a, 'de> {
+/// A `RawValue`, as the struct that was written.
+pub(super) struct RawValueAccess<'a, 'de> {
     pub(super) from: &'a mut Deserializer<'de>,
     pub(super) named: bool,
 }
 
-impl<'de> MapAccess<'de> for Raw<'_, 'de> {
+impl<'de> MapAccess<'de> for RawValueAccess<'_, 'de> {
     type Error = ValueError;
 
     fn next_key_seed<T: DeserializeSeed<'de>>(
@@ -144,10 +144,10 @@ impl<'de> MapAccess<'de> for Raw<'_, 'de> {
     }
 }
 
-/// The `u8`s of a list, which were written as bytes.
-pub(super) struct Run<'de>(pub(super) std::slice::Iter<'de, u8>);
+/// The elements of a list of `u8` that was written as bytes.
+pub(super) struct ByteListAccess<'de>(pub(super) std::slice::Iter<'de, u8>);
 
-impl<'de> SeqAccess<'de> for Run<'de> {
+impl<'de> SeqAccess<'de> for ByteListAccess<'de> {
     type Error = ValueError;
 
     #[inline]
@@ -156,7 +156,7 @@ impl<'de> SeqAccess<'de> for Run<'de> {
         seed: T,
     ) -> Result<Option<T::Value>, ValueError> {
         match self.0.next() {
-            Some(&byte) => seed.deserialize(Byte(byte)).map(Some),
+            Some(&byte) => seed.deserialize(ByteDeserializer(byte)).map(Some),
             None => Ok(None),
         }
     }
@@ -166,10 +166,10 @@ impl<'de> SeqAccess<'de> for Run<'de> {
     }
 }
 
-/// One of them.
-struct Byte(u8);
+/// One element.
+struct ByteDeserializer(u8);
 
-impl<'de> serde::Deserializer<'de> for Byte {
+impl<'de> serde::Deserializer<'de> for ByteDeserializer {
     type Error = ValueError;
 
     #[inline]

@@ -1,11 +1,11 @@
-//! The next piece of the [format](super::super::format), taken off a slice.
+//! Reads the next token of the [format](super::super::format) from a slice.
 
 use rmp::Marker;
 
-use super::super::format::{EXTENSION, I128, RAW, RUN, SOME, U128, ValueError};
+use super::super::format::{BYTE_LIST, EXTENSION, I128, RAW, SOME, U128, ValueError};
 
-/// A value without content, or the head of one that has some.
-pub(super) enum Token<'de> {
+/// A value without content, or the head of a value with content.
+pub(super) enum ValueToken<'de> {
     Nil,
     Bool(bool),
     Unsigned(u64),
@@ -18,73 +18,75 @@ pub(super) enum Token<'de> {
     Bytes(&'de [u8]),
     /// Its elements follow.
     List(u32),
-    /// Its keys and values follow, by turns.
+    /// Its keys and values follow in turn.
     Map(u32),
-    /// That many `Some`s around nil.
+    /// This many `Some`s around nil.
     Somes(u8),
     /// A list of `u8`s.
-    Run(&'de [u8]),
+    ByteList(&'de [u8]),
     /// The content of a `RawValue`.
     Raw(&'de [u8]),
     /// The content of an extension of `rmp-serde`.
     Extension(&'de [u8]),
 }
 
-/// Takes one off the front of `input`.
+/// Reads one token from the front of `input`.
 #[inline(always)]
-pub(super) fn take<'de>(input: &mut &'de [u8]) -> Result<Token<'de>, ValueError> {
+pub(super) fn take<'de>(input: &mut &'de [u8]) -> Result<ValueToken<'de>, ValueError> {
     let marker = Marker::from_u8(u8::from_be_bytes(array(input)?));
     Ok(match marker {
-        Marker::FixPos(number) => Token::Unsigned(number.into()),
-        Marker::FixNeg(number) => Token::Signed(number.into()),
-        Marker::FixStr(len) => Token::Text(text(input, len.into())?),
-        Marker::FixArray(len) => Token::List(len.into()),
-        Marker::FixMap(len) => Token::Map(len.into()),
-        Marker::Null => Token::Nil,
-        Marker::False => Token::Bool(false),
-        Marker::True => Token::Bool(true),
-        Marker::U8 => Token::Unsigned(u8::from_be_bytes(array(input)?).into()),
-        Marker::U16 => Token::Unsigned(u16::from_be_bytes(array(input)?).into()),
-        Marker::U32 => Token::Unsigned(u32::from_be_bytes(array(input)?).into()),
-        Marker::U64 => Token::Unsigned(u64::from_be_bytes(array(input)?)),
-        Marker::I8 => Token::Signed(i8::from_be_bytes(array(input)?).into()),
-        Marker::I16 => Token::Signed(i16::from_be_bytes(array(input)?).into()),
-        Marker::I32 => Token::Signed(i32::from_be_bytes(array(input)?).into()),
-        Marker::I64 => Token::Signed(i64::from_be_bytes(array(input)?)),
-        Marker::F32 => Token::F32(f32::from_be_bytes(array(input)?)),
-        Marker::F64 => Token::F64(f64::from_be_bytes(array(input)?)),
+        Marker::FixPos(number) => ValueToken::Unsigned(number.into()),
+        Marker::FixNeg(number) => ValueToken::Signed(number.into()),
+        Marker::FixStr(len) => ValueToken::Text(text(input, len.into())?),
+        Marker::FixArray(len) => ValueToken::List(len.into()),
+        Marker::FixMap(len) => ValueToken::Map(len.into()),
+        Marker::Null => ValueToken::Nil,
+        Marker::False => ValueToken::Bool(false),
+        Marker::True => ValueToken::Bool(true),
+        Marker::U8 => ValueToken::Unsigned(u8::from_be_bytes(array(input)?).into()),
+        Marker::U16 => ValueToken::Unsigned(u16::from_be_bytes(array(input)?).into()),
+        Marker::U32 => ValueToken::Unsigned(u32::from_be_bytes(array(input)?).into()),
+        Marker::U64 => ValueToken::Unsigned(u64::from_be_bytes(array(input)?)),
+        Marker::I8 => ValueToken::Signed(i8::from_be_bytes(array(input)?).into()),
+        Marker::I16 => ValueToken::Signed(i16::from_be_bytes(array(input)?).into()),
+        Marker::I32 => ValueToken::Signed(i32::from_be_bytes(array(input)?).into()),
+        Marker::I64 => ValueToken::Signed(i64::from_be_bytes(array(input)?)),
+        Marker::F32 => ValueToken::F32(f32::from_be_bytes(array(input)?)),
+        Marker::F64 => ValueToken::F64(f64::from_be_bytes(array(input)?)),
         Marker::Str8 | Marker::Str16 | Marker::Str32 => {
             let len = len(input, marker)?;
-            Token::Text(text(input, len)?)
+            ValueToken::Text(text(input, len)?)
         }
         Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
             let len = len(input, marker)?;
-            Token::Bytes(slice(input, len)?)
+            ValueToken::Bytes(slice(input, len)?)
         }
-        Marker::Array16 | Marker::Array32 => Token::List(len(input, marker)?),
-        Marker::Map16 | Marker::Map32 => Token::Map(len(input, marker)?),
+        Marker::Array16 | Marker::Array32 => ValueToken::List(len(input, marker)?),
+        Marker::Map16 | Marker::Map32 => ValueToken::Map(len(input, marker)?),
         _ => extension(input, marker)?,
     })
 }
 
 #[inline(never)]
-fn extension<'de>(input: &mut &'de [u8], marker: Marker) -> Result<Token<'de>, ValueError> {
+fn extension<'de>(input: &mut &'de [u8], marker: Marker) -> Result<ValueToken<'de>, ValueError> {
     let len = len(input, marker)?;
     let kind = i8::from_be_bytes(array(input)?);
     let content = slice(input, len)?;
     let number = || {
-        content.try_into().map_err(|_| ValueError::new("a number of 128 bits is not of 16 bytes"))
+        content
+            .try_into()
+            .map_err(|_| ValueError::new("a number of 128 bits does not have 16 bytes"))
     };
     Ok(match kind {
         SOME => match content {
-            &[somes] => Token::Somes(somes),
-            _ => return Err(ValueError::new("a count of `Some`s is not of one byte")),
+            &[somes] => ValueToken::Somes(somes),
+            _ => return Err(ValueError::new("a count of `Some`s does not have one byte")),
         },
-        U128 => Token::U128(u128::from_be_bytes(number()?)),
-        I128 => Token::I128(i128::from_be_bytes(number()?)),
-        RUN => Token::Run(content),
-        RAW => Token::Raw(content),
-        EXTENSION => Token::Extension(content),
+        U128 => ValueToken::U128(u128::from_be_bytes(number()?)),
+        I128 => ValueToken::I128(i128::from_be_bytes(number()?)),
+        BYTE_LIST => ValueToken::ByteList(content),
+        RAW => ValueToken::Raw(content),
+        EXTENSION => ValueToken::Extension(content),
         _ => return Err(ValueError::new(format_args!("extension type {kind} is unknown"))),
     })
 }
@@ -105,7 +107,7 @@ fn len(input: &mut &[u8], marker: Marker) -> Result<u32, ValueError> {
         Marker::FixExt4 => 4,
         Marker::FixExt8 => 8,
         Marker::FixExt16 => 16,
-        _ => return Err(ValueError::new("a value begins with a byte that begins none")),
+        _ => return Err(ValueError::new("a value begins with an invalid byte")),
     })
 }
 

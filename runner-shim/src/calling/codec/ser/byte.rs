@@ -1,4 +1,4 @@
-//! Tells lists of `u8` from other lists, which serde does not.
+//! Distinguishes lists of `u8` from other lists, which serde does not.
 
 use serde::{
     Serialize,
@@ -9,22 +9,22 @@ use super::super::format::ValueError;
 
 /// Whether values of type `T` are `u8`s.
 ///
-/// Goes by the type's name, since `T` may borrow: the compiler leaves nothing of the comparison. If
-/// names ever changed, lists of bytes would be slow, and not wrong.
+/// Compares the type's name, because `T` may borrow. The compiler removes the comparison. If type names
+/// ever changed, lists of bytes would be slow, but still correct.
 #[inline]
 pub(super) fn is<T: ?Sized>() -> bool {
     let name = std::any::type_name::<T>();
     name == "u8" || name == "&u8"
 }
 
-/// The byte that `value` is, where [`is`] holds of its type.
+/// The byte in `value`, if [`is`] is true for its type.
 #[inline]
 pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> Result<u8, ValueError> {
-    value.serialize(OnlyByte)
+    value.serialize(ByteSerializer)
 }
 
-/// Gives back the `u8` that is serialized.
-struct OnlyByte;
+/// Returns the `u8` that is serialized.
+struct ByteSerializer;
 
 macro_rules! refused {
     ($($method:ident($($argument:ty),*) $(-> $compound:ident)?;)+) => { $(
@@ -38,10 +38,10 @@ macro_rules! refused {
 
 #[cold]
 fn no_byte() -> ValueError {
-    ValueError::new("what says it is a byte is none")
+    ValueError::new("a type named `u8` did not serialize as a `u8`")
 }
 
-impl Serializer for OnlyByte {
+impl Serializer for ByteSerializer {
     type Ok = u8;
     type Error = ValueError;
     type SerializeSeq = Impossible<u8, ValueError>;

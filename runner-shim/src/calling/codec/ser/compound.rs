@@ -1,4 +1,4 @@
-//! Lists, maps and structs while their elements come in.
+//! Writes lists, maps and structs as serde passes their elements.
 
 use rmp::{Marker, encode};
 use serde::{
@@ -10,20 +10,20 @@ use serde::{
 };
 
 use super::{
-    super::format::{RAW, RUN, RUN_FROM, ValueError},
+    super::format::{BYTE_LIST, MIN_BYTE_LIST, RAW, ValueError},
     Serializer, byte, length,
 };
 
-/// What stands before elements, and says how many they are.
+/// The bytes before the elements, which say how many there are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Head {
     Array,
     Map,
-    Run,
+    ByteList,
 }
 
 impl Head {
-    /// Its bytes for `len` elements, and how many they are.
+    /// The head for `len` elements, and its length in bytes.
     #[inline]
     fn of(self, len: usize) -> Result<([u8; 6], usize), ValueError> {
         let len = length(len)?;
@@ -32,7 +32,7 @@ impl Head {
         match self {
             Self::Array => encode::write_array_len(&mut left, len),
             Self::Map => encode::write_map_len(&mut left, len),
-            Self::Run => encode::write_ext_meta(&mut left, len, RUN),
+            Self::ByteList => encode::write_ext_meta(&mut left, len, BYTE_LIST),
         }
         .map_err(ValueError::new)?;
         let free = left.len();
@@ -47,19 +47,19 @@ impl Head {
     }
 }
 
-/// Elements behind a [`Head`], of which some number was announced.
-struct Elements<'a, 'o> {
+/// Elements after a [`Head`], of which a number may have been announced.
+struct ElementWriter<'a, 'o> {
     to: &'a mut Serializer<'o>,
-    /// Where the head stands, and where the elements begin.
+    /// Where the head begins, and where the elements begin.
     start: usize,
     body: usize,
     announced: Option<usize>,
     count: usize,
-    /// They are the content of a variant.
+    /// The elements are the content of a variant.
     variant: bool,
 }
 
-impl<'a, 'o> Elements<'a, 'o> {
+impl<'a, 'o> ElementWriter<'a, 'o> {
     #[inline]
     fn begin(
         to: &'a mut Serializer<'o>,
@@ -71,7 +71,7 @@ impl<'a, 'o> Elements<'a, 'o> {
         Ok(Self { to, start, body: start, announced, count: 0, variant })
     }
 
-    /// Writes the head, as it will be if the number that was announced is right.
+    /// Writes the head for the announced number of elements.
     #[inline]
     fn head(&mut self, head: Head) -> Result<(), ValueError> {
         head.append(self.to.out, self.announced.unwrap_or(0))?;
@@ -94,22 +94,22 @@ impl<'a, 'o> Elements<'a, 'o> {
 }
 
 /// A list or a tuple.
-pub(crate) struct List<'a, 'o> {
-    elements: Elements<'a, 'o>,
-    /// None until the first element tells.
+pub(crate) struct ListSerializer<'a, 'o> {
+    elements: ElementWriter<'a, 'o>,
+    /// `None` until the first element.
     head: Option<Head>,
 }
 
-impl<'a, 'o> List<'a, 'o> {
+impl<'a, 'o> ListSerializer<'a, 'o> {
     #[inline]
     pub(super) fn begin(
         to: &'a mut Serializer<'o>,
         announced: Option<usize>,
         variant: bool,
     ) -> Result<Self, ValueError> {
-        let mut elements = Elements::begin(to, announced, variant)?;
-        let may_be_run = announced.is_none_or(|len| len >= RUN_FROM);
-        let head = if may_be_run { None } else { Some(Head::Array) };
+        let mut elements = ElementWriter::begin(to, announced, variant)?;
+        let may_be_byte_list = announced.is_none_or(|len| len >= MIN_BYTE_LIST);
+        let head = if may_be_byte_list { None } else { Some(Head::Array) };
         if let Some(head) = head {
             elements.head(head)?;
         }
@@ -118,7 +118,7 @@ impl<'a, 'o> List<'a, 'o> {
 
     #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
-        if self.head != Some(Head::Array) && self.is_of_run::<T>()? {
+        if self.head != Some(Head::Array) && self.is_in_byte_list::<T>()? {
             self.elements.to.out.push(byte::of(value)?);
         } else {
             value.serialize(&mut *self.elements.to)?;
@@ -127,12 +127,12 @@ impl<'a, 'o> List<'a, 'o> {
         Ok(())
     }
 
-    /// Decides what the list is, at the first element or where a run turns out to be none.
-    fn is_of_run<T: ?Sized>(&mut self) -> Result<bool, ValueError> {
-        let head = if byte::is::<T>() { Head::Run } else { Head::Array };
+    /// Decides the kind of the list: at the first element, and when a byte list turns out to be none.
+    fn is_in_byte_list<T: ?Sized>(&mut self) -> Result<bool, ValueError> {
+        let head = if byte::is::<T>() { Head::ByteList } else { Head::Array };
         match self.head {
             None => self.elements.head(head)?,
-            Some(Head::Run) if head == Head::Array => {
+            Some(Head::ByteList) if head == Head::Array => {
                 let out = &mut *self.elements.to.out;
                 let bytes = out.split_off(self.elements.body);
                 out.truncate(self.elements.start);
@@ -141,17 +141,17 @@ impl<'a, 'o> List<'a, 'o> {
                     encode::write_uint8(self.elements.to.out, byte).map_err(ValueError::new)?;
                 }
             }
-            Some(_) => return Ok(head == Head::Run),
+            Some(_) => return Ok(head == Head::ByteList),
         }
         self.head = Some(head);
-        Ok(head == Head::Run)
+        Ok(head == Head::ByteList)
     }
 
     #[inline]
     fn finish(mut self) -> Result<(), ValueError> {
         let head = match self.head {
             Some(head) => head,
-            // Nothing came.
+            // There are no elements.
             None => {
                 self.elements.head(Head::Array)?;
                 Head::Array
@@ -161,14 +161,14 @@ impl<'a, 'o> List<'a, 'o> {
     }
 }
 
-/// Writes `len` elements, of which [`byte::is`] holds, as a run.
-pub(super) fn run<I>(out: &mut Vec<u8>, len: usize, elements: I) -> Result<(), ValueError>
+/// Writes `len` elements, for whose type [`byte::is`] is true, as a byte list.
+pub(super) fn byte_list<I>(out: &mut Vec<u8>, len: usize, elements: I) -> Result<(), ValueError>
 where
     I: Iterator<Item: Serialize>,
 {
-    Head::Run.append(out, len)?;
+    Head::ByteList.append(out, len)?;
     let body = out.len();
-    // Over a slice, this is a copy: the compiler sees that both lengths are known, and that no
+    // For a slice this becomes a copy: the compiler sees that both lengths are known, and that no
     // element fails.
     out.resize(body + len, 0);
     let mut written = 0;
@@ -183,35 +183,35 @@ where
     match failed {
         Some(error) => Err(error),
         None if written == len => Ok(()),
-        None => Err(ValueError::new(format_args!("{len} elements announced, {written} came"))),
+        None => Err(ValueError::new(format_args!("{len} elements were announced, {written} came"))),
     }
 }
 
 /// A map or a struct.
-pub(crate) struct Map<'a, 'o> {
-    elements: Elements<'a, 'o>,
-    /// A key has been written, and its value has not.
-    half: bool,
-    /// It is no map but a `RawValue`, of which only the text is written.
-    raw: Option<Bounded>,
+pub(crate) struct MapSerializer<'a, 'o> {
+    elements: ElementWriter<'a, 'o>,
+    /// A key has been written, but not its value.
+    key_pending: bool,
+    /// Set for a `RawValue`, of which only the text is written.
+    raw: Option<ExtensionWriter>,
 }
 
-impl<'a, 'o> Map<'a, 'o> {
+impl<'a, 'o> MapSerializer<'a, 'o> {
     #[inline]
     pub(super) fn begin(
         to: &'a mut Serializer<'o>,
         announced: Option<usize>,
         variant: bool,
     ) -> Result<Self, ValueError> {
-        let mut elements = Elements::begin(to, announced, variant)?;
+        let mut elements = ElementWriter::begin(to, announced, variant)?;
         elements.head(Head::Map)?;
-        Ok(Self { elements, half: false, raw: None })
+        Ok(Self { elements, key_pending: false, raw: None })
     }
 
     pub(super) fn raw(to: &'a mut Serializer<'o>) -> Result<Self, ValueError> {
-        let elements = Elements::begin(to, Some(1), false)?;
-        let raw = Some(Bounded::begin(elements.to.out, RAW));
-        Ok(Self { elements, half: false, raw })
+        let elements = ElementWriter::begin(to, Some(1), false)?;
+        let raw = Some(ExtensionWriter::begin(elements.to.out, RAW));
+        Ok(Self { elements, key_pending: false, raw })
     }
 
     #[inline]
@@ -230,7 +230,7 @@ impl<'a, 'o> Map<'a, 'o> {
 
     #[inline]
     fn finish(self) -> Result<(), ValueError> {
-        if self.half {
+        if self.key_pending {
             return Err(ValueError::new("a map ends with a key that has no value"));
         }
         match self.raw {
@@ -239,18 +239,18 @@ impl<'a, 'o> Map<'a, 'o> {
                 raw.end(self.elements.to.out)?;
                 self.elements.end(Head::Map)
             }
-            Some(_) => Err(ValueError::new("a `RawValue` has one text")),
+            Some(_) => Err(ValueError::new("a `RawValue` must have one text")),
         }
     }
 }
 
-/// An extension whose length is known when it has been written.
+/// An extension whose length is known only after it was written.
 #[must_use]
-pub(super) struct Bounded {
+pub(super) struct ExtensionWriter {
     body: usize,
 }
 
-impl Bounded {
+impl ExtensionWriter {
     pub(super) fn begin(out: &mut Vec<u8>, kind: i8) -> Self {
         out.extend_from_slice(&[Marker::Ext32.to_u8(), 0, 0, 0, 0, kind.to_be_bytes()[0]]);
         Self { body: out.len() }
@@ -267,7 +267,7 @@ impl Bounded {
 
 macro_rules! lists {
     ($($which:ident $element:ident;)+) => { $(
-        impl $which for List<'_, '_> {
+        impl $which for ListSerializer<'_, '_> {
             type Ok = ();
             type Error = ValueError;
 
@@ -293,7 +293,7 @@ lists! {
 
 macro_rules! structs {
     ($($which:ident)+) => { $(
-        impl $which for Map<'_, '_> {
+        impl $which for MapSerializer<'_, '_> {
             type Ok = ();
             type Error = ValueError;
 
@@ -316,13 +316,13 @@ macro_rules! structs {
 
 structs! { SerializeStruct SerializeStructVariant }
 
-impl SerializeMap for Map<'_, '_> {
+impl SerializeMap for MapSerializer<'_, '_> {
     type Ok = ();
     type Error = ValueError;
 
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
-        if std::mem::replace(&mut self.half, true) {
+        if std::mem::replace(&mut self.key_pending, true) {
             return Err(ValueError::new("a map has a key without a value"));
         }
         key.serialize(&mut *self.elements.to)
@@ -330,7 +330,7 @@ impl SerializeMap for Map<'_, '_> {
 
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
-        if !std::mem::replace(&mut self.half, false) {
+        if !std::mem::replace(&mut self.key_pending, false) {
             return Err(ValueError::new("a map has a value without a key"));
         }
         value.serialize(&mut *self.elements.to)?;

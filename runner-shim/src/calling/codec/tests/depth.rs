@@ -1,4 +1,4 @@
-//! Values that nest deeper than a stack is long.
+//! Values that nest too deeply for a stack.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ struct Tree {
     next: Option<Box<Tree>>,
 }
 
-/// No list, map or struct is between the levels of this one.
+/// There is no list, map or struct between its levels.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Chain {
     End,
     Link(Box<Chain>),
 }
 
-/// Nor is there anything at all between the levels of this one.
+/// There is nothing at all between its levels.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Bare(Option<Box<Bare>>);
 
@@ -29,7 +29,7 @@ struct Flat {
     next: BTreeMap<String, Flat>,
 }
 
-/// Each level of this one has a variant, a struct, an option and a list.
+/// Each of its levels has a variant, a struct, an option and a list.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Wide {
     Leaf,
@@ -48,7 +48,7 @@ fn bare(levels: usize) -> Bare {
     (0..levels).fold(Bare(None), |bare, _| Bare(Some(Box::new(bare))))
 }
 
-/// Its last level has a map and a tuple in it.
+/// Its last level contains a map and a tuple.
 fn wide(levels: usize) -> Wide {
     (0..levels.saturating_sub(2) / 2).fold(Wide::Leaf, |wide, _| Wide::Struct {
         next: Some(vec![wide]),
@@ -57,7 +57,7 @@ fn wide(levels: usize) -> Wide {
     })
 }
 
-/// On a thread as small as those of tokio and of `std`.
+/// Runs on a thread as small as those of tokio and of `std`.
 fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
 }
@@ -65,7 +65,7 @@ fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
 #[track_caller]
 fn too_deep<T: Wire>(value: T) {
     let error = encode(&value).unwrap_err();
-    // To drop it takes the stack that its depth does: that is the app's own matter.
+    // Dropping it takes as much stack as its depth needs, which is the app's own matter.
     std::mem::forget(value);
     assert!(matches!(error, CodecError::Encode { .. }), "{error:?}");
     assert!(error.to_string().contains("256"), "{error}");
@@ -83,7 +83,7 @@ fn a_value_too_deep_to_be_decoded_is_not_encoded() {
 }
 
 #[test]
-fn what_is_encoded_is_decoded() {
+fn every_encoded_value_can_be_decoded() {
     on_a_small_stack(|| {
         for levels in [1, 2, 100, 254, 255, 256] {
             let (tree, chain, wide) = (tree(levels), chain(levels), wide(levels));
@@ -113,9 +113,9 @@ enum Untagged {
     List(Vec<Untagged>),
 }
 
-/// Through serde's own buffer, which nests as deep.
+/// Through serde's own buffer, which nests as deeply.
 #[test]
-fn what_is_encoded_is_decoded_also_through_serdes_own_buffer() {
+fn every_encoded_value_can_be_decoded_through_serdes_own_buffer() {
     on_a_small_stack(|| {
         for levels in [1, 100, 255] {
             let flat = (1..levels).fold(Flat { next: BTreeMap::new() }, |flat, _| Flat {
@@ -137,7 +137,7 @@ fn what_is_encoded_is_decoded_also_through_serdes_own_buffer() {
 }
 
 #[test]
-fn bytes_that_nest_without_end_overflow_no_stack() {
+fn bytes_that_nest_endlessly_overflow_no_stack() {
     on_a_small_stack(|| {
         // `{"Link": {"Link": ...`
         assert!(decode::<Chain>(&b"\x81\xa4Link".repeat(100_000)).is_err());
@@ -145,7 +145,7 @@ fn bytes_that_nest_without_end_overflow_no_stack() {
         assert!(decode::<Flat>(&b"\x81\xa4next".repeat(100_000)).is_err());
         assert!(decode::<Bare>(&[0x91; 100_000]).is_err());
         assert!(decode::<serde_json::Value>(&[0x91; 100_000]).is_err());
-        // A field that nobody asked for.
+        // A field that the type does not have.
         let unknown = [&b"\x82\xa7unknown"[..], &[0x91; 100_000], b"\xc0\xa4next\xc0"].concat();
         let _ = decode::<Tree>(&unknown);
     });

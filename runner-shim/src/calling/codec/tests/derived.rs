@@ -1,4 +1,4 @@
-//! Types as apps derive them, with values as they come.
+//! Types as apps derive them, with arbitrary values.
 
 use std::{
     borrow::Cow,
@@ -14,12 +14,12 @@ use std::{
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{crosses, kept::crosses_behind_everything};
+use super::{crosses, preserved::crosses_behind_everything};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum External {
     Unit,
-    Newtype(Box<Options>),
+    Newtype(Box<CallOptions>),
     Tuple(u8, Option<()>, Option<Option<char>>),
     Struct { ip: IpAddr, rest: Option<Box<External>> },
     Empty {},
@@ -30,7 +30,7 @@ enum External {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum Internal {
     Unit,
-    Newtype(Options),
+    Newtype(CallOptions),
     Map(BTreeMap<String, Option<Option<u8>>>),
     Struct { external: External, nothing: () },
 }
@@ -56,7 +56,7 @@ enum Untagged {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Options {
+struct CallOptions {
     unit: Option<()>,
     nested: Option<Option<Option<u8>>>,
     many: Vec<Option<Option<String>>>,
@@ -73,7 +73,7 @@ struct Flattened {
     id: Cow<'static, str>,
     wide: i128,
     #[serde(flatten)]
-    options: Options,
+    options: CallOptions,
     #[serde(flatten)]
     internal: Option<Internal>,
 }
@@ -97,7 +97,7 @@ fn text() -> impl Strategy<Value = String> {
     ".{0,20}"
 }
 
-fn options() -> impl Strategy<Value = Options> {
+fn options() -> impl Strategy<Value = CallOptions> {
     (
         any::<Option<()>>(),
         any::<Option<Option<Option<u8>>>>(),
@@ -105,7 +105,7 @@ fn options() -> impl Strategy<Value = Options> {
         any::<Option<i64>>(),
         prop::collection::vec(any::<u8>(), 0..40),
     )
-        .prop_map(|(unit, nested, many, skipped_none, bytes)| Options {
+        .prop_map(|(unit, nested, many, skipped_none, bytes)| CallOptions {
             unit,
             nested,
             many,
@@ -153,13 +153,13 @@ fn untagged() -> impl Strategy<Value = Untagged> {
     let leaf = prop_oneof![
         any::<i64>().prop_map(Untagged::Number),
         text().prop_map(Untagged::Text),
-        // An empty one may as well be an empty list of anything.
+        // An empty list could be a list of any type.
         prop::collection::vec(any::<u8>(), 1..40).prop_map(Untagged::Bytes),
         (internal(), any::<Option<Option<()>>>())
             .prop_map(|(internal, optional)| Untagged::Struct { internal, optional }),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
-        // One that holds nothing but small numbers is a list of bytes.
+        // A list of nothing but small numbers is a list of bytes.
         prop::collection::vec(inner, 1..4).prop_map(|mut many| {
             many.push(Untagged::Text(String::new()));
             Untagged::Many(many)
@@ -170,7 +170,7 @@ fn untagged() -> impl Strategy<Value = Untagged> {
 fn standard() -> impl Strategy<Value = Standard> {
     let scoped = any::<(std::net::Ipv6Addr, u16, u32)>()
         .prop_map(|(ip, port, scope)| SocketAddrV6::new(ip, port, 0, scope));
-    // An IPv6 address as text has a scope; its flow label has no place in one.
+    // The text form of an IPv6 address has a scope, but no flow label.
     let socket = prop_oneof![
         any::<std::net::SocketAddrV4>().prop_map(SocketAddr::V4),
         scoped.clone().prop_map(SocketAddr::V6),

@@ -1,8 +1,8 @@
-//! Every kind of value that serde knows, in every place, against what serde says it is.
+//! Every kind of value in serde's data model, in every place, compared with the value expected.
 //!
-//! A [`Value`] calls the method of `Serializer` that a type of its kind calls, and is read by the
-//! method of `Deserializer` that such a type calls: the value expected says which. So it comes back
-//! as it was, or is an error; and no error may be taken for `None`.
+//! A [`Value`] calls the method of `Serializer` that a type of its kind would call. The expected value
+//! selects the method of `Deserializer`, as such a type would. So the value comes back as it was, or
+//! there is an error; and no error may be taken for `None`.
 
 use std::{cell::RefCell, fmt, rc::Rc};
 
@@ -60,7 +60,7 @@ enum Value {
 }
 
 impl Value {
-    /// Whether it holds what serde's own buffer has no place for.
+    /// Whether it contains a value that serde's own buffer can't keep.
     fn is_wide(&self) -> bool {
         match self {
             Self::I128(_) | Self::U128(_) => true,
@@ -158,7 +158,7 @@ impl Serialize for Value {
     }
 }
 
-/// Reads as the type of the value expected would.
+/// Reads as the type of the expected value would.
 #[derive(Clone, Copy)]
 struct Expected<'v>(&'v Value);
 
@@ -205,7 +205,7 @@ impl<'de> DeserializeSeed<'de> for Expected<'_> {
     }
 }
 
-/// An integer as the type expected takes it.
+/// An integer, converted as the expected type would.
 macro_rules! integer {
     ($self:ident, $value:ident: $($kind:ident)+) => {
         match $self.0 {
@@ -372,7 +372,7 @@ thread_local! {
     static EXPECTED: RefCell<Rc<Value>> = RefCell::new(Rc::new(Value::Unit));
 }
 
-/// A value, read as the one expected on this thread: so it can be part of derived types.
+/// A value that is read as the one expected on this thread, so that it can be part of derived types.
 #[derive(Debug, Clone, PartialEq)]
 struct Typed(Value);
 
@@ -484,7 +484,7 @@ proptest! {
     }
 
     #[test]
-    fn a_value_that_nobody_asked_for_is_passed_over(value in value()) {
+    fn a_value_of_an_unknown_field_is_skipped(value in value()) {
         let bytes = encode(&(Typed(value), 7_u8)).unwrap();
         let (_, seven) = super::decode::<(Ignored, u8)>(&bytes).unwrap();
         prop_assert_eq!(seven, 7);
@@ -521,7 +521,7 @@ proptest! {
     }
 }
 
-/// What a field is to a type that does not know it.
+/// A field that the type does not know.
 #[derive(Debug)]
 struct Ignored;
 

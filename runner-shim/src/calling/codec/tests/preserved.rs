@@ -1,4 +1,4 @@
-//! Values that a careless format loses or changes without an error.
+//! Values that a careless format loses, or changes without an error.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use serde_json::{json, value::RawValue};
 use super::{crosses, decode, encode};
 use crate::calling::codec::Wire;
 
-/// `value` alone, and wherever serde keeps it in a buffer of its own before it is decoded.
+/// `value` alone, and everywhere where serde buffers it before it is decoded.
 #[track_caller]
 pub(super) fn crosses_behind_everything<T>(value: T)
 where
@@ -75,7 +75,7 @@ enum Untagged<T> {
 }
 
 #[test]
-fn types_that_ask_whether_people_can_read_the_format_cross() {
+fn types_that_check_for_a_human_readable_format_cross() {
     crosses_behind_everything(IpAddr::from([10, 0, 0, 7]));
     crosses_behind_everything(Ipv6Addr::LOCALHOST);
     crosses_behind_everything(SocketAddr::from(([10, 0, 0, 7], 80)));
@@ -85,9 +85,9 @@ fn types_that_ask_whether_people_can_read_the_format_cross() {
     crosses(FlattenedOption::<IpAddr> { id: 1, inner: None });
 }
 
-/// As `uuid`, `time` and others do: one form for people, another for machines.
+/// Like `uuid`, `time` and others: one form for people, another for machines.
 #[test]
-fn a_type_is_asked_for_the_form_in_which_it_was_written() {
+fn a_type_is_read_in_the_form_in_which_it_was_written() {
     #[derive(Debug, Clone, PartialEq)]
     struct TwoForms(u32);
     impl Serialize for TwoForms {
@@ -119,7 +119,7 @@ struct Unit;
 struct Newtype<T>(T);
 
 #[test]
-fn some_of_what_is_nil_by_itself_stays_some() {
+fn some_of_a_value_that_is_nil_stays_some() {
     crosses_behind_everything(Some(()));
     crosses_behind_everything(None::<()>);
     crosses_behind_everything(Some(Unit));
@@ -139,14 +139,14 @@ fn some_of_what_is_nil_by_itself_stays_some() {
 }
 
 #[test]
-fn some_null_of_json_stays_some() {
+fn some_of_jsons_null_stays_some() {
     crosses_behind_everything(Some(json!(null)));
     crosses_behind_everything(None::<serde_json::Value>);
     crosses_behind_everything(vec![Some(json!([null, {"a": null}])), Some(json!(null)), None]);
 }
 
 #[test]
-fn the_usual_some_costs_nothing() {
+fn an_ordinary_some_takes_no_extra_bytes() {
     assert_eq!(encode(&Some(5_u8)).unwrap(), encode(&5_u8).unwrap());
     assert_eq!(encode(&Some("text".to_owned())).unwrap(), encode(&"text".to_owned()).unwrap());
     assert_eq!(encode(&None::<u8>).unwrap().len(), 1);
@@ -162,9 +162,9 @@ fn units_of_every_kind_cross() {
     crosses_behind_everything(Newtype(Unit));
 }
 
-/// An untagged type took the empty list, as which a unit struct was written, for a list.
+/// An untagged type took the empty list, as which a unit struct used to be written, for a list.
 #[test]
-fn a_unit_struct_is_no_empty_list() {
+fn a_unit_struct_is_not_an_empty_list() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(untagged)]
     enum Either {
@@ -175,7 +175,7 @@ fn a_unit_struct_is_no_empty_list() {
 }
 
 #[test]
-fn a_type_that_is_converted_from_the_inside_of_its_newtype_crosses() {
+fn a_type_converted_from_the_content_of_its_newtype_crosses() {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(try_from = "String")]
     struct Email(String);
@@ -188,9 +188,9 @@ fn a_type_that_is_converted_from_the_inside_of_its_newtype_crosses() {
     crosses_behind_everything(Email("a@b".into()));
 }
 
-/// The way in which apps read what JSON may give in several forms.
+/// How apps read a value that JSON may have in several forms.
 #[test]
-fn a_field_that_takes_any_form_crosses() {
+fn a_field_that_accepts_any_form_crosses() {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Lenient {
         #[serde(deserialize_with = "number_in_any_form")]
@@ -235,8 +235,8 @@ fn wide_integers_cross_or_are_refused() {
     }
 }
 
-/// serde's own buffer has no place for them. Behind an `Option` its error was swallowed, and the
-/// value with it.
+/// serde's own buffer can't keep them. Behind an `Option` the error used to be swallowed, and the value
+/// with it.
 #[test]
 fn wide_integers_in_serdes_buffer_are_an_error_and_never_lost() {
     #[track_caller]
@@ -255,7 +255,7 @@ fn wide_integers_in_serdes_buffer_are_an_error_and_never_lost() {
         refused(&Untagged::Is { value });
     }
     refused(&FlattenedOption { id: 1, inner: Some(Field { value: -1_i128 }) });
-    // Beside what is flattened, where nothing is buffered, they are as good as anywhere.
+    // Next to a flattened field, where nothing is buffered, they work as elsewhere.
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Beside {
         wide: u128,
@@ -280,9 +280,9 @@ fn raw_json_crosses_or_is_refused() {
     assert!(error.to_string().contains("RawValue"), "{error}");
 }
 
-/// A length in `serialize_seq`, `serialize_map` and `serialize_struct` is a hint to most formats.
+/// The length in `serialize_seq`, `serialize_map` and `serialize_struct` is only a hint to most formats.
 #[test]
-fn lengths_that_were_announced_wrongly_do_no_harm() {
+fn wrongly_announced_lengths_do_no_harm() {
     #[derive(Debug, Clone, PartialEq, Deserialize)]
     #[serde(from = "(Vec<u16>, BTreeMap<u8, u8>, Field<u8>)")]
     struct Wrong(Vec<u16>, usize, usize);
@@ -330,7 +330,7 @@ fn lengths_that_were_announced_wrongly_do_no_harm() {
 }
 
 #[test]
-fn the_reason_is_said_once() {
+fn an_error_states_its_reason_once() {
     #[derive(Debug, Deserialize)]
     struct Refuses;
     impl Serialize for Refuses {

@@ -1,5 +1,6 @@
-//! Calls over a link in memory, from the parent's side of it.
+//! Calls over a link in memory, seen from the parent.
 
+use bytes::Bytes;
 use flame_link::{Driver, Link, LinkConfig, SocketSource, in_memory};
 use flame_wire::body::BodyWriter;
 use flame_wire::ids::FunctionId;
@@ -7,25 +8,25 @@ use flame_wire::mux::{Payload, Side};
 
 use super::*;
 
-/// A parent that is never called.
-struct Deaf;
+/// A parent that receives no calls.
+struct IgnoresAll;
 
-impl Handler for Deaf {
+impl Handler for IgnoresAll {
     fn on_stream_opened(&mut self, _: Stream, _: Message) {}
     fn on_control(&mut self, _: Message) {}
 }
 
-/// The calls of a runner, and the link that its parent has to it.
+/// A runner's calls, and the parent's link to the runner.
 fn runner(max_depth: u8) -> (Arc<Calls>, Link) {
     let (events, _) = mpsc::unbounded_channel();
     let calls = Calls::new(RunnerRef::from_bytes([7; 16]), max_depth, events);
     let ((a, b), config) = (in_memory(), LinkConfig::default());
-    let (parent, driver) = Driver::new(Side::Parent, config, |_| Deaf);
+    let (parent, driver) = Driver::new(Side::Parent, config, |_| IgnoresAll);
     // Neither side gets another socket.
     let (_, none) = mpsc::channel(1);
     tokio::spawn(driver.run(a, SocketSource::Accepted(none)));
-    let ear = Ear(calls.clone());
-    let (_, driver) = Driver::new(Side::Runner, config, |_| ear);
+    let handler = CallHandler(calls.clone());
+    let (_, driver) = Driver::new(Side::Runner, config, |_| handler);
     let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
     tokio::spawn(driver.run(b, SocketSource::Dialled(dial)));
     (calls, parent)
@@ -35,8 +36,8 @@ fn header(depth: u8) -> CallHeader {
     CallHeader { depth, ..CallHeader::new(FunctionId(1)) }
 }
 
-/// What the runner says to a call with two channels, once it has let go of them.
-async fn refused(parent: &Link, header: Option<CallHeader>) -> CallFailure {
+/// The runner's answer to a call with two channels, once it has closed them.
+async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
     let (mut stream, channels) = parent
         .open(2, None, |channels| {
             let payload = match header {
@@ -56,27 +57,27 @@ async fn refused(parent: &Link, header: Option<CallHeader>) -> CallFailure {
         let gone = tokio::time::timeout(Duration::from_secs(5), channel.reset_by_peer()).await;
         gone.expect("the channels of a refused call are lost");
     }
-    CallFailure::decode(&message.body).unwrap()
+    Failure::decode(&message.body).unwrap()
 }
 
 #[tokio::test]
-async fn a_refused_call_takes_its_channels_with_it() {
+async fn a_refused_call_closes_its_channels() {
     let (calls, parent) = runner(3);
     let unknown = refused(&parent, Some(header(0))).await;
-    assert!(matches!(unknown, CallFailure::UnknownFunction { .. }), "{unknown:?}");
+    assert!(matches!(unknown, Failure::UnknownFunction { .. }), "{unknown:?}");
     let deep = refused(&parent, Some(header(4))).await;
-    assert_eq!(deep, CallFailure::DepthExceeded { limit: 3 });
+    assert_eq!(deep, Failure::DepthExceeded { limit: 3 });
     let unreadable = refused(&parent, None).await;
-    assert!(matches!(unreadable, CallFailure::Codec { .. }), "{unreadable:?}");
+    assert!(matches!(unreadable, Failure::Codec { .. }), "{unreadable:?}");
     calls.refuse_new();
-    assert_eq!(refused(&parent, Some(header(0))).await, CallFailure::Draining);
+    assert_eq!(refused(&parent, Some(header(0))).await, Failure::Draining);
 }
 
 #[tokio::test]
-async fn a_depth_that_can_no_longer_be_counted_is_refused_under_the_highest_limit() {
+async fn a_depth_that_can_no_longer_be_counted_is_refused_even_under_the_highest_limit() {
     let (_, parent) = runner(u8::MAX);
     let deep = refused(&parent, Some(header(254))).await;
-    assert!(matches!(deep, CallFailure::UnknownFunction { .. }), "{deep:?}");
+    assert!(matches!(deep, Failure::UnknownFunction { .. }), "{deep:?}");
     let deep = refused(&parent, Some(header(255))).await;
-    assert_eq!(deep, CallFailure::DepthExceeded { limit: 255 });
+    assert_eq!(deep, Failure::DepthExceeded { limit: 255 });
 }

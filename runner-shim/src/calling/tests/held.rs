@@ -32,7 +32,7 @@ remote!(
 );
 
 #[tokio::test]
-async fn a_held_value_stays_on_its_runner_and_is_found_again_by_its_handle() {
+async fn a_held_value_stays_on_its_runner_and_its_handle_finds_it() {
     let runner = Arc::default();
     let handle = call(&runner, load::work(5), &load::ENTRY).await.unwrap();
     assert_eq!(
@@ -45,7 +45,7 @@ async fn a_held_value_stays_on_its_runner_and_is_found_again_by_its_handle() {
 }
 
 #[tokio::test]
-async fn several_held_values_of_one_result_have_names_of_their_own() {
+async fn several_held_values_of_one_result_have_different_ids() {
     let runner = Arc::default();
     let (model, texts) = call(&runner, load_two::work(6), &load_two::ENTRY).await.unwrap();
     assert_eq!(call(&runner, ask::work(model), &ask::ENTRY).await.unwrap(), 6);
@@ -64,7 +64,7 @@ async fn the_guard_lives_as_long_as_the_last_handle() {
     drop(handle);
     assert_eq!(Arc::strong_count(&runner), before + 1);
     let (encoded, _) = ask::work(clone).encode().unwrap();
-    assert_eq!(encoded.helds.len(), 1, "a call under way keeps it too");
+    assert_eq!(encoded.held_guards.len(), 1, "an encoded call keeps it too");
     assert_eq!(Arc::strong_count(&runner), before + 1);
     drop(encoded);
     assert_eq!(Arc::strong_count(&runner), before);
@@ -96,7 +96,7 @@ async fn another_runner_does_not_know_the_handle() {
 }
 
 #[tokio::test]
-async fn a_held_argument_may_be_held_on_by_its_function() {
+async fn a_function_may_keep_its_held_argument() {
     let runner = Arc::default();
     let first = call(&runner, load::work(9), &load::ENTRY).await.unwrap();
     let second = call(&runner, pass_on::work(first.clone()), &pass_on::ENTRY).await.unwrap();
@@ -111,19 +111,20 @@ fn a_held_value_outside_of_a_call_is_refused() {
 }
 
 #[tokio::test]
-async fn a_held_value_in_an_item_of_a_stream_is_refused_where_it_is_made() {
-    static ENTRY: Entry = Entry::new(("models", "", ""), Kind::Stream, HERE, &[], |call| {
-        private::invoke(
-            call,
-            |from| private::argument::<u32>("count").decode(from),
-            |count, scope| {
-                let codec = (&&&Probe::<Held<Model>>::NEW).__flame_codec();
-                let models =
-                    move || futures_util::stream::iter((0..count).map(Model).map(Held::new));
-                private::many(models, codec, scope)
-            },
-        )
-    });
+async fn a_held_value_in_an_item_of_a_stream_is_refused_on_the_runner() {
+    static ENTRY: FunctionEntry =
+        FunctionEntry::new(("models", "", ""), Kind::Stream, HERE, &[], |call| {
+            private::invoke(
+                call,
+                |from| private::argument::<u32>("count").decode(from),
+                |count, scope| {
+                    let codec = (&&&ResultProbe::<Held<Model>>::NEW).__flame_codec();
+                    let models =
+                        move || futures_util::stream::iter((0..count).map(Model).map(Held::new));
+                    private::stream_execution(models, codec, scope)
+                },
+            )
+        });
     let work = private::stream_work(
         &ENTRY,
         3_u32,
@@ -131,11 +132,11 @@ async fn a_held_value_in_an_item_of_a_stream_is_refused_where_it_is_made() {
         |count| {
             private::boxed_stream(futures_util::stream::iter((0..count).map(Model).map(Held::new)))
         },
-        (&&&Probe::<Held<Model>>::NEW).__flame_codec(),
+        (&&&ResultProbe::<Held<Model>>::NEW).__flame_codec(),
     );
     let runner: Arc<Runner> = Arc::default();
     let (mut encoded, _) = work.encode().unwrap();
-    let mut items = many(serve(&runner, &ENTRY, &mut encoded).unwrap().invoked);
+    let mut items = stream_execution(serve(&runner, &ENTRY, &mut encoded).unwrap().execution);
     let error = items.next().await.unwrap().unwrap_err();
     assert!(error.to_string().contains("return a `Vec` of them"), "{error}");
 }

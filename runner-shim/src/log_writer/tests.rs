@@ -4,29 +4,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::queue::{FULL, HIGH};
 use super::*;
 
-/// A log that writes to a pipe, and the other end.
-fn piped() -> (Lines, PipeReader) {
+/// A log that writes to a pipe, and the pipe's other end.
+fn piped() -> (LogWriter, PipeReader) {
     let (reader, writer) = pipe().unwrap();
-    (Lines::new(Box::new(writer), notice), reader)
+    (LogWriter::new(Box::new(writer), notice), reader)
 }
 
 fn notice(dropped: u64, text: &mut Vec<u8>) {
     text.extend_from_slice(format!("dropped {dropped}\n").as_bytes());
 }
 
-fn push(lines: &Lines, text: impl Into<String>) {
+fn push(lines: &LogWriter, text: impl Into<String>) {
     let text = text.into() + "\n";
     lines.push(text.len(), move |to| to.extend_from_slice(text.as_bytes()));
 }
 
-/// So many bytes of text.
+/// This many bytes of text.
 fn read(reader: &mut PipeReader, len: usize) -> String {
     let mut text = vec![0; len];
     reader.read_exact(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 
-/// Reads lines up to and with this one.
+/// Reads lines up to and including this one.
 fn read_to(reader: &mut PipeReader, last: &str) -> Vec<String> {
     let mut text = String::new();
     let mut chunk = [0; 64 * 1024];
@@ -37,13 +37,13 @@ fn read_to(reader: &mut PipeReader, last: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// What a destination was given, one entry for each call of `write`.
+/// What a destination received, one entry for each call of `write`.
 #[derive(Clone, Default)]
 struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Write for Writes {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().push(bytes.to_vec());
+        self.0.lock().push(bytes.to_vec());
         Ok(bytes.len())
     }
 
@@ -55,39 +55,39 @@ impl Write for Writes {
 #[tokio::test]
 async fn lines_are_written_in_order_and_each_in_one_write() {
     let writes = Writes::default();
-    let lines = Lines::new(Box::new(writes.clone()), notice);
+    let lines = LogWriter::new(Box::new(writes.clone()), notice);
     let all: Vec<_> = (0..1000).map(|n| format!("{n}{}", "x".repeat(n % 300))).collect();
     for line in &all {
         push(&lines, line.as_str());
     }
     lines.flush().await;
-    let writes = writes.0.lock().unwrap();
+    let writes = writes.0.lock();
     assert_eq!(writes.concat(), (all.join("\n") + "\n").as_bytes());
-    assert!(writes.iter().all(|write| write.ends_with(b"\n") && write.len() <= WRITE));
+    assert!(writes.iter().all(|write| write.ends_with(b"\n") && write.len() <= MAX_WRITE));
 }
 
 #[tokio::test]
-async fn a_line_longer_than_a_write_stands_alone() {
+async fn a_line_longer_than_a_write_is_written_alone() {
     let writes = Writes::default();
-    let lines = Lines::new(Box::new(writes.clone()), notice);
-    let long = "x".repeat(3 * WRITE);
+    let lines = LogWriter::new(Box::new(writes.clone()), notice);
+    let long = "x".repeat(3 * MAX_WRITE);
     for line in ["short", &long, "short"] {
         push(&lines, line);
     }
     lines.flush().await;
-    let writes = writes.0.lock().unwrap();
+    let writes = writes.0.lock();
     assert!(writes.contains(&format!("{long}\n").into_bytes()), "{:?}", writes.len());
 }
 
 #[test]
-fn a_push_never_waits_and_what_is_dropped_is_told_where_it_is_missing() {
+fn a_push_never_waits_and_dropped_lines_are_reported_in_their_place() {
     let (lines, mut reader) = piped();
     let text = "x".repeat(1000);
     let pushed = 2 * FULL / 1000;
     for number in 0..pushed {
         push(&lines, format!("{number} {text}"));
     }
-    // Nobody has read yet, and all of it has been taken, or dropped.
+    // Nothing has been read yet, and every line was queued or dropped.
     std::thread::scope(|scope| {
         let read = scope.spawn(|| {
             let mut all = Vec::new();
@@ -95,7 +95,7 @@ fn a_push_never_waits_and_what_is_dropped_is_told_where_it_is_missing() {
                 let mut chunk = vec![0; 1024 * 1024];
                 let len = reader.read(&mut chunk).unwrap();
                 let text = String::from_utf8(chunk[..len].to_vec()).unwrap();
-                // Chunks may end within lines: those are joined below.
+                // Chunks may end within lines, which are joined below.
                 match all.pop() {
                     Some(last) if !last.ends_with('\n') => {
                         let joined: String = last + &text;
@@ -121,26 +121,26 @@ fn a_push_never_waits_and_what_is_dropped_is_told_where_it_is_missing() {
 }
 
 #[tokio::test]
-async fn a_flush_waits_for_a_reader_who_reads() {
+async fn a_flush_waits_while_the_reader_reads() {
     let (lines, mut reader) = piped();
     let text = "x".repeat(200_000);
     push(&lines, text.as_str());
     let reader = std::thread::spawn(move || read(&mut reader, 200_001));
     lines.flush().await;
-    // The pipe holds 64 KiB: without a reader this would not be written.
-    assert_eq!(lines.inner.lock().queue.written(), 1);
+    // The pipe holds 64 KiB: without a reader this text could not be written.
+    assert_eq!(lines.shared.lock().queue.written(), 1);
     assert_eq!(reader.join().unwrap(), text + "\n");
 }
 
 #[tokio::test]
-async fn a_flush_gives_a_destination_up_that_is_stuck_and_the_next_one_does_not_wait() {
+async fn a_flush_gives_up_on_a_stuck_destination_and_the_next_flush_does_not_wait() {
     let (lines, reader) = piped();
     push(&lines, "x".repeat(200_000));
     lines.flush().await;
-    assert_eq!(lines.inner.lock().queue.written(), 0);
-    // Nothing was written for longer than a flush waits for.
-    let progress = lines.inner.lock().progress;
-    assert!(now().duration_since(progress) >= FLUSH_STALL);
+    assert_eq!(lines.shared.lock().queue.written(), 0);
+    // Nothing was written for longer than a flush waits.
+    let progress = lines.shared.lock().progress;
+    assert!(now().duration_since(progress) >= FLUSH_STALL_TIMEOUT);
     lines.flush().await;
     drop(reader);
 }
@@ -150,11 +150,11 @@ fn a_flush_without_lines_starts_no_thread_and_needs_no_runtime() {
     use futures_util::FutureExt;
     let (lines, _reader) = piped();
     assert_eq!(lines.flush().now_or_never(), Some(()));
-    assert!(lines.inner.lock().destination.is_some());
+    assert!(lines.shared.lock().destination.is_some());
 }
 
 #[tokio::test]
-async fn a_line_that_panics_is_lost_alone() {
+async fn a_line_that_panics_loses_only_itself() {
     let (lines, mut reader) = piped();
     push(&lines, "before");
     lines.push(0, |_| panic!("a subscriber of the app"));
@@ -164,12 +164,12 @@ async fn a_line_that_panics_is_lost_alone() {
 }
 
 #[tokio::test]
-async fn a_destination_that_is_closed_does_not_stop_the_log() {
+async fn a_closed_destination_does_not_stop_the_log() {
     let (lines, reader) = piped();
     drop(reader);
     push(&lines, "to nobody");
     lines.flush().await;
-    assert_eq!(lines.inner.lock().queue.written(), 1);
+    assert_eq!(lines.shared.lock().queue.written(), 1);
 }
 
 #[test]
@@ -193,14 +193,14 @@ fn a_destination_that_is_not_ready_is_tried_again() {
     assert_eq!(destination.0, 9);
 }
 
-/// Fills the queue until those who can wait should.
-fn fill(lines: &Lines) {
+/// Fills the queue until callers that can wait should wait.
+fn fill(lines: &LogWriter) {
     let text = "x".repeat(1000);
     (0..HIGH / 1000 + 200).for_each(|_| push(lines, text.as_str()));
 }
 
 #[tokio::test]
-async fn whoever_can_wait_waits_while_the_destination_reads() {
+async fn callers_that_can_wait_do_so_while_the_destination_is_read() {
     let (lines, mut reader) = piped();
     fill(&lines);
     let waited = AtomicUsize::new(0);
@@ -214,24 +214,24 @@ async fn whoever_can_wait_waits_while_the_destination_reads() {
         waited.fetch_add(1, Ordering::SeqCst);
     };
     let read = async {
-        assert_eq!(waited.load(Ordering::SeqCst), 0, "it waits as long as nobody reads");
+        assert_eq!(waited.load(Ordering::SeqCst), 0, "it waits as long as nothing is read");
         begin.send(()).unwrap();
     };
-    // In this order on one thread.
+    // In this order, on one thread.
     tokio::join!(wait, read);
-    assert!(!lines.inner.lock().queue.is_high());
+    assert!(!lines.shared.lock().queue.is_high());
     push(&lines, "last");
     assert_eq!(reader.join().unwrap(), HIGH / 1000 + 201);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_is_stuck_keeps_those_who_wait_for_one_second_in_all() {
+async fn a_stuck_destination_delays_waiting_callers_for_one_second_in_all() {
     let (lines, reader) = piped();
     fill(&lines);
     let start = tokio::time::Instant::now();
     for _ in 0..100 {
         tokio::join!(lines.room(), lines.room());
     }
-    assert_eq!(start.elapsed(), PAUSE);
+    assert_eq!(start.elapsed(), ROOM_TIMEOUT);
     drop(reader);
 }

@@ -1,4 +1,4 @@
-//! Lists of `u8`, which go as the bytes they are, and come back as the lists that serde says.
+//! Lists of `u8`, which are written as bytes, and read as the lists that they are to serde.
 
 use std::{
     borrow::Cow,
@@ -20,7 +20,7 @@ struct Image {
     pixels: Vec<u8>,
 }
 
-/// As long as its bytes, but for a few.
+/// As long as its bytes, plus a small overhead.
 #[track_caller]
 fn goes_as_bytes<T: Wire + PartialEq + std::fmt::Debug>(value: T) {
     let len = encode(&value).unwrap().len();
@@ -29,7 +29,7 @@ fn goes_as_bytes<T: Wire + PartialEq + std::fmt::Debug>(value: T) {
 }
 
 #[test]
-fn lists_of_bytes_go_as_bytes_wherever_they_are() {
+fn lists_of_bytes_are_written_as_bytes_everywhere() {
     goes_as_bytes(bytes());
     goes_as_bytes(Some(bytes()));
     goes_as_bytes(bytes().into_boxed_slice());
@@ -60,7 +60,7 @@ fn lists_of_every_length_cross() {
 }
 
 #[test]
-fn an_untagged_list_of_bytes_is_no_text() {
+fn an_untagged_list_of_bytes_is_not_text() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(untagged)]
     enum Data {
@@ -78,7 +78,7 @@ fn an_untagged_list_of_bytes_is_no_text() {
 }
 
 #[test]
-fn a_list_of_bytes_is_read_by_what_reads_any_list() {
+fn a_list_of_bytes_can_be_read_as_any_list() {
     let encoded = encode(&bytes()).unwrap();
     let wide: Vec<u64> = decode(&encoded).unwrap();
     assert!(wide.iter().copied().eq(bytes().into_iter().map(u64::from)));
@@ -93,7 +93,7 @@ fn a_list_of_bytes_is_read_by_what_reads_any_list() {
     assert_eq!(decode::<Vec<u8>>(&forced).unwrap(), bytes());
 }
 
-/// A tuple, or a list written by hand, that begins with bytes and goes on with something else.
+/// A tuple, or a list serialized by hand, that begins with bytes and continues with something else.
 #[test]
 fn a_list_that_only_begins_with_bytes_crosses() {
     #[derive(Debug, PartialEq, Deserialize)]
@@ -126,7 +126,7 @@ fn a_list_that_only_begins_with_bytes_crosses() {
 }
 
 #[test]
-fn a_run_whose_length_lies_takes_no_memory() {
+fn a_byte_list_with_a_false_length_takes_no_memory() {
     for head in [&b"\xc9\xff\xff\xff\xff\x04"[..], b"\xc8\xff\xff\x04", b"\xc7\xff\x04"] {
         assert!(decode::<Vec<u8>>(head).is_err());
         assert!(decode::<serde_json::Value>(head).is_err());

@@ -1,24 +1,24 @@
-//! What this process was started with: the variables that make it a runner.
+//! The environment variables that make this process a runner.
 //!
 //! ```text
-//!   environment ── before `main` ──▶ Started, a static ──▶ role, depth, lifeline, code_sync
-//!        └─ the variables are removed: what this process starts does not inherit them
+//!   environment ── before `main` ──▶ BootVariables, a static ──▶ role, depth, lifeline, code_sync
+//!        └─ the variables are removed: processes started from here do not inherit them
 //! ```
 //!
-//! FLAME_PARENT is for one process. A command that a remote function starts would otherwise take
-//! itself for the same runner, if it is a program that uses this crate, and the secret in the
-//! variable would reach every command.
+//! FLAME_PARENT is for one process. If the commands that a remote function starts inherited it, those
+//! that use this crate would take themselves for the same runner, and every one of them would see the
+//! secret in it.
 //!
 //! # Invariants
 //!
-//! * Nothing else reads these variables: whoever asks what this process is asks [`started`].
-//! * On Linux the variables are gone from the environment before `main` begins. Whoever starts a
-//!   runner, or becomes another program as a runner, sets them again.
+//! * No other code reads these variables: it calls [`boot_variables`].
+//! * On Linux the variables are removed from the environment before `main` begins. Code that starts a
+//!   runner, or replaces a runner's program, sets them again.
 //!
-//! # Elsewhere than on Linux
+//! # Other platforms than Linux
 //!
-//! Nothing runs before `main`, and an environment can't be changed safely once there may be
-//! threads. The variables are read at the first question and stay in the environment.
+//! No code runs before `main`, and once there may be threads, changing the environment is not safe. The
+//! variables are read at the first call of [`boot_variables`] and stay in the environment.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::OnceLock;
@@ -30,37 +30,37 @@ use crate::{code_sync, host, lifeline};
 #[cfg(target_os = "linux")]
 mod linux;
 
-/// The variables that are for one process alone.
+/// The variables that are meant for one process only.
 #[cfg(target_os = "linux")]
 const NAMES: [&str; 4] = [FlameParent::ENV, host::RUNNER_ENV, lifeline::ENV, code_sync::MARK_ENV];
 
-/// What a process was started with.
-pub struct Started {
+/// The variables that a process was started with.
+pub struct BootVariables {
     parent: Option<OsString>,
     runner: Option<OsString>,
     lifeline: Option<OsString>,
-    mark: Option<OsString>,
+    synced_mark: Option<OsString>,
     depth: OnceLock<u8>,
 }
 
-/// What this process was started with.
-pub fn started() -> &'static Started {
-    static STARTED: OnceLock<Started> = OnceLock::new();
-    STARTED.get_or_init(|| Started::read(|name| std::env::var_os(name)))
+/// The variables that this process was started with.
+pub fn boot_variables() -> &'static BootVariables {
+    static VARIABLES: OnceLock<BootVariables> = OnceLock::new();
+    VARIABLES.get_or_init(|| BootVariables::read(|name| std::env::var_os(name)))
 }
 
-impl Started {
+impl BootVariables {
     fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
             parent: variable(FlameParent::ENV),
             runner: variable(host::RUNNER_ENV),
             lifeline: variable(lifeline::ENV),
-            mark: variable(code_sync::MARK_ENV),
+            synced_mark: variable(code_sync::MARK_ENV),
             depth: OnceLock::new(),
         }
     }
 
-    /// FLAME_PARENT, good or bad. A secret until this process has dialled home.
+    /// FLAME_PARENT, valid or not. It is a secret until the runner has connected.
     #[must_use]
     pub fn parent(&self) -> Option<&OsStr> {
         self.parent.as_deref()
@@ -72,14 +72,14 @@ impl Started {
         self.runner.as_deref()
     }
 
-    /// Whether this process was started to be a runner, even if it can't be one.
+    /// Whether this process was started as a runner, even if it can't become one.
     #[must_use]
     pub fn is_runner(&self) -> bool {
         self.parent.is_some() || self.runner.is_some()
     }
 
-    /// How many parents are above this process, as far as that is known before it serves: 0 for a
-    /// parent; for a runner at least 1, also where its FLAME_PARENT can't be read or is yet to come.
+    /// The number of parents above this process, as far as it is known before the runner serves: 0 for
+    /// a parent, at least 1 for a runner, also if its FLAME_PARENT can't be read or comes later.
     #[must_use]
     pub fn depth(&self) -> u8 {
         if !self.is_runner() {
@@ -98,11 +98,11 @@ impl Started {
     }
 
     /// FLAME_SYNCED.
-    pub(crate) fn mark(&self) -> Option<&OsStr> {
-        self.mark.as_deref()
+    pub(crate) fn synced_mark(&self) -> Option<&OsStr> {
+        self.synced_mark.as_deref()
     }
 
-    /// The variables with which another program takes over as the same runner.
+    /// The variables that another program needs to continue as the same runner.
     #[cfg(unix)]
     pub(crate) fn passed_on(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
         let passed_on =
@@ -111,10 +111,12 @@ impl Started {
     }
 }
 
-/// Without the values: one of them is a secret.
-impl std::fmt::Debug for Started {
+/// Shows no values: FLAME_PARENT is a secret.
+impl std::fmt::Debug for BootVariables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Started").field("is_runner", &self.is_runner()).finish_non_exhaustive()
+        f.debug_struct("BootVariables")
+            .field("is_runner", &self.is_runner())
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,8 +128,8 @@ mod tests {
 
     use super::*;
 
-    fn with(variables: &[(&str, &str)]) -> Started {
-        Started::read(|wanted| {
+    fn with(variables: &[(&str, &str)]) -> BootVariables {
+        BootVariables::read(|wanted| {
             let found = variables.iter().find(|(name, _)| *name == wanted);
             found.map(|(_, value)| OsString::from(value))
         })
@@ -149,10 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_variables_is_a_parent() {
-        let started = with(&[]);
-        assert!(!started.is_runner());
-        assert_eq!(started.depth(), 0);
+    fn a_process_without_the_variables_is_a_parent() {
+        let variables = with(&[]);
+        assert!(!variables.is_runner());
+        assert_eq!(variables.depth(), 0);
     }
 
     #[test]
@@ -163,15 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn what_should_be_a_runner_and_can_not_is_no_parent() {
+    fn a_process_with_an_invalid_variable_is_not_a_parent() {
         for variable in [(FlameParent::ENV, ""), (FlameParent::ENV, "garbage")] {
-            let started = with(&[variable]);
-            assert!(started.is_runner());
-            assert_eq!(started.depth(), 1);
+            let variables = with(&[variable]);
+            assert!(variables.is_runner());
+            assert_eq!(variables.depth(), 1);
         }
-        let started = with(&[(host::RUNNER_ENV, "garbage")]);
-        assert!(started.is_runner());
-        assert_eq!(started.depth(), 1);
+        let variables = with(&[(host::RUNNER_ENV, "garbage")]);
+        assert!(variables.is_runner());
+        assert_eq!(variables.depth(), 1);
     }
 
     #[test]
@@ -184,12 +186,12 @@ mod tests {
     #[test]
     fn another_program_takes_over_with_the_parent_and_the_lifeline() {
         let text = parent_at(1);
-        let started = with(&[
+        let variables = with(&[
             (FlameParent::ENV, &text),
             (lifeline::ENV, "7"),
             (code_sync::MARK_ENV, "of another boot"),
         ]);
-        let passed_on: Vec<_> = started.passed_on().collect();
+        let passed_on: Vec<_> = variables.passed_on().collect();
         let expected = [(FlameParent::ENV, OsStr::new(&text)), (lifeline::ENV, OsStr::new("7"))];
         assert_eq!(passed_on, expected);
     }

@@ -1,16 +1,16 @@
-//! What a runner's driver does by itself.
+//! The part of the driver that sends the log.
 
-use flame_link::{Handler, Stream, in_memory};
+use flame_link::{Handler, LinkConfig, Stream, in_memory};
 use flame_wire::mux::Message;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
 use crate::log::RunnerLog;
 
-/// A parent that writes down how many records each message on the control stream stands for.
-struct Counts(mpsc::UnboundedSender<usize>);
+/// A parent that records how many log records each message on the control stream stands for.
+struct CountsRecords(mpsc::UnboundedSender<usize>);
 
-impl Handler for Counts {
+impl Handler for CountsRecords {
     fn on_stream_opened(&mut self, _: Stream, _: Message) {}
 
     fn on_control(&mut self, message: Message) {
@@ -23,10 +23,10 @@ impl Handler for Counts {
     }
 }
 
-/// Nobody opens streams here.
-struct Deaf;
+/// Receives nothing.
+struct IgnoresAll;
 
-impl Handler for Deaf {
+impl Handler for IgnoresAll {
     fn on_stream_opened(&mut self, _: Stream, _: Message) {}
     fn on_control(&mut self, _: Message) {}
 }
@@ -35,14 +35,14 @@ impl Handler for Deaf {
 async fn records_that_the_link_has_no_room_for_are_counted() {
     let ((a, b), config) = (in_memory(), LinkConfig::default());
     let (counts, mut counted) = mpsc::unbounded_channel();
-    let (_, parent) = Driver::new(Side::Parent, config, |_| Counts(counts));
-    let (link, runner) = Driver::new(Side::Runner, config, |_| Deaf);
+    let (_, parent) = Driver::new(Side::Parent, config, |_| CountsRecords(counts));
+    let (link, runner) = Driver::new(Side::Runner, config, |_| IgnoresAll);
     let (records, logs) = mpsc::channel(4);
     tokio::spawn(forward_logs(link, logs));
     let log = tracing_subscriber::registry().with(RunnerLog::new(records));
     let _log = tracing::subscriber::set_default(log);
     let text = "x".repeat(1000);
-    // Nothing moves on the link yet, which has room for 256 KiB.
+    // The link is not driven yet, and has room for 256 KiB.
     for _ in 0..1000 {
         tracing::info!("{text}");
         tokio::task::yield_now().await;
@@ -54,7 +54,7 @@ async fn records_that_the_link_has_no_room_for_are_counted() {
     let (mut logged, mut told) = (1000, 0);
     let all = async {
         while told < logged {
-            tracing::info!("one more, so that the log tells what it lost");
+            tracing::info!("one more, so that the log reports its loss");
             logged += 1;
             told += counted.recv().await.unwrap();
             while let Ok(more) = counted.try_recv() {

@@ -1,0 +1,523 @@
+//! Decides when a runner ends. Pure: no clock, no task, no socket.
+//!
+//! ```text
+//!                 Connected                 a reason to end            no work in flight,
+//!   Connecting ───────────────▶ Serving ─────────────────▶ Draining ── or the window is over ──▶ Gone
+//!       │ failsafe, signal         │ parent lost for too long     │
+//!       └──────────────────────────┴──────────────────────────────┴────────────────────────────▶ Gone
+//! ```
+//!
+//! The driver reports what happened ([`Event`]), calls [`Terminator::handle_timeout`] when the next
+//! timer is due ([`Terminator::poll_timeout`]), and carries out the [`Action`]s in order. `now` is an
+//! argument everywhere.
+//!
+//! A runner ends
+//! * when it is **idle**, in two steps: the runner proposes to end, and the parent answers with a
+//!   drain or with "stay up". A call that arrives in between withdraws the proposal and is served;
+//! * after its first work, if it is for **single use**;
+//! * when the **parent** asks for a drain, or is gone;
+//! * on a **signal**; a second signal ends the process at once;
+//! * when one of four timers expires that need nobody's consent: never connected (failsafe), parent
+//!   lost for longer than the reconnect timeout, maximum lifetime, and the platform's own deadline.
+//!
+//! A runner that ends on its own account (signal, lifetime, platform) announces its drain and keeps
+//! serving until the parent confirms that no more calls are on their way. So the race between a call
+//! and the drain loses no call:
+//!
+//! ```text
+//!   runner ── Draining ──▶ parent: leases the runner no more, waits for its open leases
+//!   runner ◀── Drain ───── parent: no more calls will come; the runner refuses calls, and ends
+//! ```
+//!
+//! # Invariants
+//!
+//! * [`Action::Exit`] is emitted exactly once, and nothing after it.
+//! * Idleness and single use never abort work: their drains have no window and last until the work
+//!   has ended. Every other drain has a window, which can only become shorter.
+//! * At most one idle question (to the predicate or to the parent) is open at a time, withdrawn
+//!   questions included. So an answer always belongs to the question that was asked last.
+//! * Without further events the runner ends at most `shutdown` after the latest of failsafe,
+//!   reconnect timeout and lifetime, unless it has no lifetime and its parent stays connected.
+//! * Events that make no sense are ignored: an end without a start, an answer without a question,
+//!   anything after the exit.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use flame_wire::message::EndReason;
+
+use self::idle::{IdleNegotiation, IdleQuestion};
+use self::timers::{Timer, Timers};
+use crate::exit_code::{
+    EXIT_NEVER_CONNECTED, EXIT_OK, EXIT_PARENT_LOST, EXIT_SIGNAL_BASE, EXIT_WORK_ABORTED,
+};
+
+mod idle;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+/// The time limits of one runner, fixed at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// How long the runner tries to reach its parent for the first time.
+    pub(crate) failsafe: Duration,
+    /// How long the runner tries to resume a lost link.
+    pub(crate) reconnect_timeout: Duration,
+    /// How long a runner without work waits before it proposes to end; `None`: it never does.
+    pub(crate) idle: Option<Duration>,
+    /// Whether an idle predicate has to agree before the runner proposes to end.
+    pub(crate) ask_predicate: bool,
+    /// The time from the runner's start to its drain; `None`: no limit.
+    pub(crate) max_lifetime: Option<Duration>,
+    /// When the runner has to be gone: the platform's deadline, less the margin.
+    pub(crate) host_deadline: Option<Instant>,
+    /// How long work in flight may continue once a drain has begun.
+    pub(crate) shutdown: Duration,
+    /// The same after a signal, for a platform that kills the process soon after the signal. It can
+    /// only shorten `shutdown`. `None`: a signal's drain is like any other.
+    pub(crate) after_signal: Option<Duration>,
+    /// Whether the runner ends after its first work.
+    pub(crate) single_use: bool,
+}
+
+/// What a driver reports to the terminator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The first hello is about to be sent: from here on the parent may rely on this runner.
+    HelloSent,
+    /// The parent did not admit this runner, but offers it another executable. The parent does not
+    /// rely on this process.
+    CodeOffered,
+    /// The link to the parent is up: for the first time, or resumed.
+    Connected,
+    /// The socket was lost; the link may still be resumed.
+    Disconnected,
+    /// The link has ended for good: the parent said goodbye, or refused to resume it.
+    LinkClosed,
+    /// A call, cast, stream or placed child began.
+    CallStarted,
+    /// It ended: its answer was handed to the link, or it was cancelled and has stopped. A call whose
+    /// result holds values ends when the parent has dropped its handles.
+    CallEnded,
+    /// The idle predicate's answer to [`Action::AskPredicate`]: may the runner end?
+    PredicateSays(bool),
+    /// The parent wants the runner to stay, and not to be asked again for `again_in` (default: the
+    /// idle limit).
+    StayUp {
+        /// The earliest time of the next proposal.
+        again_in: Option<Duration>,
+    },
+    /// The parent asks for a drain. This is also the parent's consent to an idle proposal: the wire
+    /// has one message for both.
+    DrainRequested {
+        /// The parent's window for work in flight; at most [`Config::shutdown`].
+        within: Option<Duration>,
+    },
+    /// The process got a signal that asks it to end. The second signal ends it at once.
+    Signal(i32),
+}
+
+/// What the driver must do, in the order in which the actions were emitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Action {
+    /// Ask the idle predicate, within a time limit, and report [`Event::PredicateSays`].
+    AskPredicate,
+    /// Propose to the parent to end this runner, which has been without work for `idle_for`.
+    ProposeIdle {
+        /// Time since the last work ended, or since the link first came up.
+        idle_for: Duration,
+    },
+    /// Answer new calls with [`flame_wire::failure::CallFailure::Draining`] from here on.
+    RefuseNewCalls,
+    /// Tell the parent that this runner is draining. At most once.
+    AnnounceDraining(EndReason),
+    /// Abort the work in flight and answer it with a failure.
+    FailRemaining,
+    /// Deliver the messages that functions' channels have accepted, say goodbye to the parent, and
+    /// give the link a limited time to write both out: the rest of [`Terminator::window_ends`], or
+    /// one shutdown window.
+    SayGoodbye(EndReason),
+    /// End the host (`Host::shutdown`). The last action.
+    Exit {
+        /// One of the `EXIT_` codes.
+        code: i32,
+        /// Why the runner ends.
+        reason: EndReason,
+    },
+}
+
+/// How far a runner is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunnerPhase {
+    /// The parent has not been reached yet.
+    Connecting,
+    /// Calls are served.
+    Serving,
+    /// The runner ends as soon as its work has ended and the parent sends no more.
+    Draining,
+    /// [`Action::Exit`] has been emitted.
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LinkState {
+    /// Never up yet.
+    Dialling,
+    /// Not up yet either, but the parent may already have admitted the runner.
+    Greeting,
+    Up,
+    Lost,
+    Closed,
+}
+
+/// The state machine; see the module's documentation.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Terminator {
+    config: Config,
+    phase: RunnerPhase,
+    link: LinkState,
+    /// Calls in flight.
+    calls: usize,
+    /// A single-use runner has begun its one work.
+    single_use_begun: bool,
+    /// A signal was received: the next one ends the process at once.
+    signalled: bool,
+    /// Why the runner drains.
+    reason: Option<EndReason>,
+    /// The parent was told of the drain.
+    announced: bool,
+    /// The parent has confirmed that no more calls will come.
+    released: bool,
+    /// New calls are refused.
+    refusing: bool,
+    idle: IdleNegotiation,
+    timers: Timers,
+    actions: VecDeque<Action>,
+}
+
+impl Terminator {
+    /// A runner that starts at `now`. A limit too large for [`Instant`] is no limit.
+    pub(crate) fn new(now: Instant, config: Config) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Failsafe, now.checked_add(config.failsafe));
+        let lifetime = config.max_lifetime.and_then(|lifetime| now.checked_add(lifetime));
+        timers.set(Timer::Lifetime, lifetime);
+        let deadline = config.host_deadline;
+        let drain_at = deadline.map(|deadline| host_drain_at(now, deadline, config.shutdown));
+        timers.set(Timer::HostDeadline, drain_at);
+        Self {
+            phase: RunnerPhase::Connecting,
+            link: LinkState::Dialling,
+            calls: 0,
+            single_use_begun: false,
+            signalled: false,
+            reason: None,
+            announced: false,
+            released: false,
+            refusing: false,
+            idle: IdleNegotiation::new(config.idle, config.ask_predicate),
+            timers,
+            actions: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Takes in what happened at `now`.
+    pub(crate) fn handle(&mut self, now: Instant, event: Event) {
+        if self.phase == RunnerPhase::Gone {
+            return;
+        }
+        match event {
+            Event::HelloSent => {
+                if self.link == LinkState::Dialling {
+                    self.link = LinkState::Greeting;
+                }
+            }
+            Event::CodeOffered => self.code_offered(),
+            Event::Connected => self.connected(now),
+            Event::Disconnected => self.disconnected(now),
+            Event::LinkClosed => self.link_closed(),
+            Event::CallStarted => self.call_started(),
+            Event::CallEnded => self.call_ended(now),
+            Event::PredicateSays(may_end) => {
+                let question = self.idle.predicate_says(now, may_end);
+                self.ask(question);
+            }
+            Event::StayUp { again_in } => self.idle.stay_up(now, again_in),
+            Event::DrainRequested { within } => self.drain_requested(now, within),
+            Event::Signal(signal) => self.signal(now, signal),
+        }
+        self.set_idle_timer();
+    }
+
+    /// The next thing to do, if any. Nothing follows [`Action::Exit`].
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Terminator::handle_timeout`], unless an event comes first.
+    #[must_use]
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.phase == RunnerPhase::Gone { None } else { self.timers.next() }
+    }
+
+    /// Fires the timers that are due at `now`. Early calls are harmless.
+    ///
+    /// Timers that end the runner come before those that begin a drain. So a process that was stopped
+    /// for a long time, and wakes with several timers due, ends by the one that waits for least.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.phase == RunnerPhase::Gone {
+            return;
+        }
+        if self.timers.expire(Timer::Failsafe, now) || self.timers.expire(Timer::Reconnect, now) {
+            return self.parent_lost();
+        }
+        // This timer is kept: the driver still asks for the window's end.
+        if self.timers.is_due(Timer::Shutdown, now) {
+            return self.window_over();
+        }
+        if self.timers.expire(Timer::HostDeadline, now) {
+            // This also shortens a window that began earlier and would end later.
+            self.drain(EndReason::HostDeadline, self.config.host_deadline);
+        }
+        if self.timers.expire(Timer::Lifetime, now) {
+            let window = self.window(now, None);
+            self.drain(EndReason::Lifetime, window);
+        }
+        self.set_idle_timer();
+        if self.timers.is_due(Timer::Idle, now) {
+            let question = self.idle.ask(now);
+            self.ask(question);
+            self.set_idle_timer();
+        }
+    }
+
+    /// When a drain aborts the work that is still running; `None` without a drain that has a window.
+    #[must_use]
+    pub(crate) fn window_ends(&self) -> Option<Instant> {
+        self.timers.get(Timer::Shutdown)
+    }
+
+    fn code_offered(&mut self) {
+        if self.link == LinkState::Greeting {
+            self.link = LinkState::Dialling;
+            // The runner was told to end while it said hello. The program that it would become does
+            // not know of that.
+            if self.phase == RunnerPhase::Draining && self.calls == 0 {
+                self.exit(EXIT_OK, self.reason.unwrap_or(EndReason::DrainRequested));
+            }
+        }
+    }
+
+    fn connected(&mut self, now: Instant) {
+        self.link = LinkState::Up;
+        self.timers.stop(Timer::Failsafe);
+        self.timers.stop(Timer::Reconnect);
+        if self.phase == RunnerPhase::Connecting {
+            self.phase = RunnerPhase::Serving;
+            if self.calls == 0 {
+                self.idle.work_ended(now);
+            }
+        }
+        if self.phase == RunnerPhase::Draining {
+            self.announce();
+        }
+        self.leave_if_done();
+    }
+
+    fn disconnected(&mut self, now: Instant) {
+        // Before the first connection a lost socket is a failed attempt: the failsafe limits those.
+        if self.link == LinkState::Up {
+            self.link = LinkState::Lost;
+            let due = now.checked_add(self.config.reconnect_timeout);
+            self.timers.set(Timer::Reconnect, due);
+        }
+    }
+
+    fn link_closed(&mut self) {
+        if self.phase == RunnerPhase::Draining && self.calls == 0 {
+            self.link = LinkState::Closed;
+            self.leave(EXIT_OK);
+        } else {
+            self.parent_lost();
+        }
+    }
+
+    fn call_started(&mut self) {
+        self.calls = self.calls.saturating_add(1);
+        self.idle.work_began();
+        if self.config.single_use && !self.single_use_begun {
+            self.single_use_begun = true;
+            self.refuse();
+        }
+    }
+
+    fn call_ended(&mut self, now: Instant) {
+        if self.calls == 0 {
+            return;
+        }
+        self.calls -= 1;
+        if self.calls > 0 {
+            return;
+        }
+        if self.single_use_begun && self.phase != RunnerPhase::Draining {
+            self.released = true;
+            self.drain(EndReason::SingleUse, None);
+        } else {
+            self.idle.work_ended(now);
+            self.leave_if_done();
+        }
+    }
+
+    fn ask(&mut self, question: Option<IdleQuestion>) {
+        self.actions.extend(question.map(|question| match question {
+            IdleQuestion::Predicate => Action::AskPredicate,
+            IdleQuestion::Parent { idle_for } => Action::ProposeIdle { idle_for },
+        }));
+    }
+
+    /// An idle question is due only while the runner serves and can receive the answer.
+    fn set_idle_timer(&mut self) {
+        let may_ask = self.phase == RunnerPhase::Serving && self.link == LinkState::Up;
+        let due = if may_ask { self.idle.due() } else { None };
+        self.timers.set(Timer::Idle, due);
+    }
+
+    fn drain_requested(&mut self, now: Instant, within: Option<Duration>) {
+        self.released = true;
+        if self.calls == 0 && self.idle.proposal_allowed() {
+            self.drain(EndReason::Idle, None);
+        } else {
+            let window = self.window(now, within);
+            self.drain(EndReason::DrainRequested, window);
+        }
+    }
+
+    fn signal(&mut self, now: Instant, signal: i32) {
+        let reason = EndReason::Signal(signal);
+        if std::mem::replace(&mut self.signalled, true) {
+            self.fail_remaining();
+            self.exit(EXIT_SIGNAL_BASE.saturating_add(signal), reason);
+        } else {
+            let window = self.window(now, self.config.after_signal);
+            self.drain(reason, window);
+        }
+    }
+
+    /// The end of a drain's window: `within`, but at most the configured window.
+    fn window(&self, now: Instant, within: Option<Duration>) -> Option<Instant> {
+        let limit = self.config.shutdown;
+        now.checked_add(within.map_or(limit, |within| within.min(limit)))
+    }
+
+    /// Begins a drain, or shortens the one under way. Without a window it waits for its work.
+    fn drain(&mut self, reason: EndReason, window: Option<Instant>) {
+        let shorter = window.is_some_and(|new| self.window_ends().is_none_or(|old| new < old));
+        if shorter {
+            self.timers.set(Timer::Shutdown, window);
+        }
+        // The parent should be told the reason for which work may be aborted.
+        if shorter || self.reason.is_none() {
+            self.reason = Some(reason);
+        }
+        match self.phase {
+            // The parent does not know this runner, and there is no link to say goodbye on.
+            RunnerPhase::Connecting if self.calls == 0 && self.link == LinkState::Dialling => {
+                self.exit(EXIT_OK, reason);
+            }
+            RunnerPhase::Connecting | RunnerPhase::Serving => {
+                self.phase = RunnerPhase::Draining;
+                self.idle.stop();
+                self.refuse_if_released();
+                if self.link != LinkState::Greeting {
+                    self.announce();
+                }
+                self.leave_if_done();
+            }
+            RunnerPhase::Draining => {
+                self.refuse_if_released();
+                self.leave_if_done();
+            }
+            RunnerPhase::Gone => {}
+        }
+    }
+
+    fn announce(&mut self) {
+        if let Some(reason) = self.reason
+            && !std::mem::replace(&mut self.announced, true)
+        {
+            self.actions.push_back(Action::AnnounceDraining(reason));
+        }
+    }
+
+    fn refuse_if_released(&mut self) {
+        if self.released {
+            self.refuse();
+        }
+    }
+
+    fn refuse(&mut self) {
+        if !std::mem::replace(&mut self.refusing, true) {
+            self.actions.push_back(Action::RefuseNewCalls);
+        }
+    }
+
+    /// Leaves once a drain has nothing left to wait for. While the link is lost, its replay queue may
+    /// still contain answers: the runner waits for the parent to reconnect, within the reconnect
+    /// timeout and the window.
+    fn leave_if_done(&mut self) {
+        let done = self.released && self.calls == 0;
+        if self.phase == RunnerPhase::Draining && done && self.link == LinkState::Up {
+            self.leave(EXIT_OK);
+        }
+    }
+
+    fn window_over(&mut self) {
+        let code = if self.calls > 0 { EXIT_WORK_ABORTED } else { EXIT_OK };
+        self.refuse();
+        self.fail_remaining();
+        self.leave(code);
+    }
+
+    /// The last step of a drain: says goodbye if there is a link, and exits.
+    fn leave(&mut self, code: i32) {
+        let reason = self.reason.unwrap_or(EndReason::DrainRequested);
+        if matches!(self.link, LinkState::Up | LinkState::Lost) {
+            self.actions.push_back(Action::SayGoodbye(reason));
+        }
+        self.exit(code, reason);
+    }
+
+    /// The parent was never reached, or is gone: nobody waits for the work in flight.
+    fn parent_lost(&mut self) {
+        self.fail_remaining();
+        if matches!(self.link, LinkState::Dialling | LinkState::Greeting) {
+            self.exit(EXIT_NEVER_CONNECTED, EndReason::NeverConnected);
+        } else {
+            self.exit(EXIT_PARENT_LOST, EndReason::ParentLost);
+        }
+    }
+
+    fn fail_remaining(&mut self) {
+        if self.calls > 0 {
+            self.actions.push_back(Action::FailRemaining);
+        }
+    }
+
+    fn exit(&mut self, code: i32, reason: EndReason) {
+        self.phase = RunnerPhase::Gone;
+        self.actions.push_back(Action::Exit { code, reason });
+    }
+}
+
+/// When to begin the drain that has to be over by `deadline`: one shutdown window before it, but not
+/// in the first half of the remaining time. A host that lives for less than the window would
+/// otherwise serve no calls.
+fn host_drain_at(now: Instant, deadline: Instant, shutdown: Duration) -> Instant {
+    let left = deadline.saturating_duration_since(now);
+    // `left` came from two instants, so this sum lies between them.
+    now + left.saturating_sub(shutdown).max(left / 2)
+}

@@ -46,7 +46,7 @@ pub fn is_runner() -> bool {
 
 /// Whether this process was started as a runner and does not serve yet. It can't start pools then.
 pub(crate) fn is_runner_to_be() -> bool {
-    is_runner() && !reached::is()
+    is_runner() && !reached::is_reached()
 }
 
 /// The nesting depth of a call that is made here: how many parents this process has above it, or
@@ -187,7 +187,7 @@ impl App {
         self.serve_if_runner(table::crate_of(&main)).await?;
         let listening = drain_on_signals.then(signals::listen).transpose();
         let _listening = listening.map_err(AppError::Signals)?;
-        reached::set();
+        reached::mark_reached();
         let result = main().await;
         log_writer::global().flush().await;
         result

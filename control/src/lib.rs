@@ -69,7 +69,7 @@ mod listener;
 mod log;
 mod pool;
 mod remote;
-mod runner;
+mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -78,9 +78,9 @@ pub use backend::{BootFailure, BootFailureKind};
 pub use calls::{CallStream, Child, HeldRunner};
 pub use error::{AppError, BadOption, CallError, CodeSyncError, PoolError, TimeoutPhase};
 pub use flame_wire::failure::RemoteError;
-pub use flame_wire::ids::{CallId, NotARunnerRef, RunnerRef};
+pub use flame_wire::ids::{CallId, InvalidRunnerRef, RunnerRef};
 pub use flame_wire::parent::HostKind;
-pub use flame_wire::trace::{NotATraceParent, TraceContext};
+pub use flame_wire::trace::{InvalidTraceParent, TraceContext};
 pub use pool::{
     Events, Explanation, GrowReason, Idle, Lagged, LimitsChange, Placement, Pool, PoolBuilder,
     PoolEvent, RunnerState, RunnerView, ShrinkReason, Snapshot,

@@ -1,10 +1,10 @@
-//! What runners log and print, in the parent's log.
+//! Writes what runners log and print to the parent's log.
 //!
-//! Lines go to `tracing` (target `flame::runner`) with the runner and, where it is known, the
-//! call. An app without a `tracing` subscriber sees them on its standard error.
+//! Each line becomes a `tracing` event (target `flame::runner`) with the runner and, if it is known, the
+//! call. If the app has no `tracing` subscriber, the lines go to its standard error.
 //!
-//! Either may block for as long as nobody reads it. So the thread of [`lines`] writes them, and
-//! whoever brings a line goes on at once. Nothing here is asynchronous, and nothing waits.
+//! Both may block for as long as nobody reads them. So the thread of [`lines`] does the writing, and the
+//! functions here return at once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,14 +13,14 @@ use flame_runner_shim::log_writer;
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::message::{Level, LogRecord};
 
-use self::printed::Before;
+use self::printed::Context;
 use crate::backend::{OutputLine, OutputStream};
 
 mod printed;
 
 const TARGET: &str = "flame::runner";
 
-/// An event of this level, on the thread of the log.
+/// Emits an event of a level that is known only at run time.
 macro_rules! event {
     ($level:expr, $($what:tt)*) => {
         match $level {
@@ -33,7 +33,7 @@ macro_rules! event {
     };
 }
 
-/// An event of a runner's own log.
+/// Forwards an event that a runner has sent over its link.
 pub(crate) fn forward(runner: RunnerRef, record: LogRecord) {
     let len = record.text.len() + record.target.len();
     log_writer::global().push(len, move |stderr| {
@@ -47,11 +47,11 @@ pub(crate) fn forward(runner: RunnerRef, record: LogRecord) {
     });
 }
 
-/// A line that a runner printed. `call` is known where it served just one.
+/// Forwards a line that a runner printed. `call` is known if the runner was serving exactly one call.
 pub(crate) fn printed(line: OutputLine, call: Option<CallId>) {
     log_writer::global().push(line.line.len(), move |stderr| {
         let OutputLine { runner, stream, line } = line;
-        let line = printed::plain(&line);
+        let line = printed::strip_escapes(&line);
         if !log_writer::has_subscriber() {
             return print(stderr, runner, call, &line);
         }
@@ -65,22 +65,22 @@ pub(crate) fn printed(line: OutputLine, call: Option<CallId>) {
     });
 }
 
-/// Reads a line, with what the ones before on its stream have said.
+/// Reads a line, in the context of the lines before it on the same stream.
 fn read(runner: RunnerRef, stream: OutputStream, line: &str) -> printed::Printed<'_> {
-    /// Streams that ended amid an event; more are forgotten.
-    const MOST: usize = 1000;
+    /// Streams that ended in the middle of an event. Beyond that number, all are forgotten.
+    const MAX_STREAMS: usize = 1000;
     thread_local! {
-        static BEFORE: RefCell<HashMap<(RunnerRef, bool), Before>> = RefCell::default();
+        static CONTEXTS: RefCell<HashMap<(RunnerRef, bool), Context>> = RefCell::default();
     }
     let key = (runner, stream == OutputStream::Stderr);
-    BEFORE.with_borrow_mut(|all| {
-        let before = all.remove(&key).unwrap_or_default();
-        let (printed, after) = printed::read(line, before);
-        if all.len() >= MOST {
+    CONTEXTS.with_borrow_mut(|all| {
+        let context = all.remove(&key).unwrap_or_default();
+        let (printed, next) = printed::read(line, context);
+        if all.len() >= MAX_STREAMS {
             all.clear();
         }
-        if after != Before::Nothing {
-            all.insert(key, after);
+        if next != Context::None {
+            all.insert(key, next);
         }
         printed
     })

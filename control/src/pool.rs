@@ -1,37 +1,43 @@
 //! The pool: an elastic set of runners of one kind, and the calls to them.
 //!
 //! ```text
-//! Pool (handle) ─▶ calls ──check_out──▶ driver ──events──▶ PoolState (pure)
-//!                    │                    │  ◀──actions──
-//!                    └──── Lease ◀────────┘──▶ runner tasks ──▶ Backend, Link
+//! Pool (handle) ─▶ PoolInner ─▶ checkout ──▶ Lane ──events──▶ PoolState (pure)
+//!                                  │          │ ◀──actions──
+//!                                  └─ Lease ◀─┘──▶ one Supervisor for each runner ──▶ Backend, Link
 //! ```
+//!
+//! The modules depend on each other in one direction: `state` ◀ `lane` ◀ `burst`, `checkout` ◀
+//! `inner` ◀ `builder` and this one.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 mod builder;
 mod burst;
 mod callbacks;
-mod config;
-pub(crate) mod driver;
+mod checkout;
 pub(crate) mod events;
+pub(crate) mod inner;
+pub(crate) mod lane;
 mod lease;
 mod output;
+mod shared;
 pub(crate) mod state;
 mod view;
 
-pub use builder::{Idle, PoolBuilder};
+pub use builder::PoolBuilder;
 pub use events::{Events, GrowReason, Lagged, PoolEvent, ShrinkReason};
+pub(crate) use inner::PoolInner;
 pub(crate) use lease::Lease;
-pub use state::{LimitsChange, Placement};
+pub use state::{Idle, LimitsChange, Placement};
 pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
 
-use driver::Shared;
 use flame_runner_shim::log_writer;
 use state::Event;
 
-/// A handle on a pool; cheap to clone. When the last one is dropped, the pool drains: calls under
-/// way go on to their end, and then its runners end.
+/// A handle on a pool; cheap to clone. When the last handle is dropped, the pool drains: calls under
+/// way go on to their end, and then the runners end.
 ///
 /// ```
 /// use flame_aws::backend::Local;
@@ -39,13 +45,13 @@ use state::Event;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // `Local` for an example that starts no process; without it, copies of the app.
+/// // `Local` runs runners inside this process. Without it, runners are child processes.
 /// let pool = Pool::builder("demo").max(2).backend(Local::new()).start().await?;
 /// let mut events = pool.events();
 /// assert_eq!(pool.snapshot().up, 0);
 /// assert!(!pool.explain().wants_more(), "{}", pool.explain());
 ///
-/// pool.resize(LimitsChange { min: Some(1), ..LimitsChange::default() })?;
+/// pool.resize(LimitsChange::new().min(1))?;
 /// while let Some(event) = events.next().await {
 ///     if let PoolEvent::GrowEnd { up: true, .. } = event? {
 ///         break;
@@ -58,16 +64,17 @@ use state::Event;
 /// ```
 #[derive(Clone)]
 pub struct Pool {
-    handle: Arc<Handle>,
+    handle: Arc<PoolHandle>,
 }
 
-struct Handle {
-    shared: Arc<Shared>,
+/// Drains the pool when it is dropped.
+struct PoolHandle {
+    inner: Arc<PoolInner>,
 }
 
-impl Drop for Handle {
+impl Drop for PoolHandle {
     fn drop(&mut self) {
-        self.shared.all().for_each(|pool| pool.handle(Event::Drain));
+        self.inner.lanes().for_each(|lane| lane.handle(Event::Drain));
     }
 }
 
@@ -78,81 +85,91 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool to be configured and started. The name (1 to 64 bytes, no control characters) shows in
-    /// logs and events.
+    /// Configures a new pool. The name (1 to 64 bytes, without control characters) appears in logs
+    /// and events.
     pub fn builder(name: impl Into<String>) -> PoolBuilder {
         PoolBuilder::new(name)
     }
 
-    fn new(shared: Arc<Shared>) -> Self {
-        Self { handle: Arc::new(Handle { shared }) }
+    fn new(inner: Arc<PoolInner>) -> Self {
+        Self { handle: Arc::new(PoolHandle { inner }) }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.handle.shared
+    pub(crate) fn inner(&self) -> &Arc<PoolInner> {
+        &self.handle.inner
     }
 
     /// The pool's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.shared().config.name
+        self.inner().name()
     }
 
-    /// Waits until `min` runners have come up once. A pool whose boots fail goes on trying: see
-    /// [`explain`](Self::explain) and [`events`](Self::events). Returns also when it drains, and at
-    /// once where no copy can be booted because this process has not reached
+    /// Waits until `min` runners have come up for the first time. A pool whose boots fail keeps
+    /// trying: see [`explain`](Self::explain) and [`events`](Self::events). Also returns when the
+    /// pool drains, and at once if no runner can boot because this process has not reached
     /// [`App::run`](crate::App::run) yet. Cancel-safe.
     pub async fn ready(&self) {
-        let mut status = self.shared().status.subscribe();
+        let mut status = self.inner().primary.status();
         // The sender lives as long as this handle.
-        let over = |status: &driver::Status| status.ready || status.drained || status.barred;
-        let _ = status.wait_for(over).await;
+        let _ =
+            status.wait_for(|status| status.ready || status.drained || status.boots_blocked).await;
     }
 
-    /// Ends the pool for good: calls that wait, and new ones, get
-    /// [`Draining`](crate::CallError::Draining), those under way have `shutdown_timeout` to end,
-    /// and the runners end. Returns when nothing is left of them, and what they printed and logged
-    /// is in the log; it does not wait for a log that has taken nothing for a second, nor longer
-    /// than five seconds for a slow one. Cancel-safe, in that draining goes on without the future.
+    /// Shuts the pool down for good. Calls that wait, and new ones, get
+    /// [`Draining`](crate::CallError::Draining). Calls under way have `shutdown_timeout` to end; then
+    /// they get [`Cancelled`](crate::CallError::Cancelled), and the runners end.
+    ///
+    /// Returns when no runner is left, and what the runners printed and logged has been written. It
+    /// gives up on a log that has taken nothing for a second, and after five seconds in any case.
+    ///
+    /// Draining goes on if the future is dropped.
     pub async fn drain(&self) {
-        self.drain_within(self.shared().config.shutdown_timeout).await;
+        self.drain_within(self.inner().shutdown_timeout()).await;
     }
 
-    /// The same as [`drain`](Self::drain), with another window for the calls under way, of which at
-    /// most `shutdown_timeout` counts. With zero they get [`Cancelled`](crate::CallError::Cancelled)
-    /// at once. A pool that drains already is hurried by a shorter window. Cancel-safe, in that
-    /// draining goes on without the future.
-    pub async fn drain_within(&self, window: std::time::Duration) {
-        self.shared().begin_drain(window);
-        self.shared().drained().await;
-        // What they printed last belongs in the log before the process ends.
+    /// As [`drain`](Self::drain), with another window for the calls under way. A window longer than
+    /// `shutdown_timeout` has no effect; with zero, calls get
+    /// [`Cancelled`](crate::CallError::Cancelled) at once. On a pool that drains already, a shorter
+    /// window applies from now on.
+    ///
+    /// Draining goes on if the future is dropped.
+    pub async fn drain_within(&self, window: Duration) {
+        self.inner().begin_drain(window);
+        self.inner().drained().await;
+        // What the runners printed last belongs in the log before the process ends.
         log_writer::global().flush().await;
     }
 
-    /// Changes limits while the pool runs; not those of its burst backend. A lower `max` drains idle
-    /// runners first, and busy ones as their calls end.
+    /// Changes limits while the pool runs. The limits of a burst backend stay as they are. A lower
+    /// `max` stops boots first, then idle runners, and then busy runners as soon as their calls have
+    /// ended.
     ///
     /// # Errors
-    /// [`PoolError::Option`](crate::PoolError::Option), and nothing is changed.
+    /// [`PoolError::Option`](crate::PoolError::Option) if a limit is out of range; then no limit has
+    /// changed.
     pub fn resize(&self, change: LimitsChange) -> Result<(), crate::PoolError> {
-        self.shared().resize(change)
+        self.inner().primary.resize(change)
     }
 
-    /// The pool at this moment.
+    /// The state of the pool at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        view::snapshot(self.shared())
+        view::snapshot(self.inner())
     }
 
     /// Why the pool grows, or does not, at this moment.
     #[must_use]
     pub fn explain(&self) -> Explanation {
-        view::explain(self.shared(), driver::now())
+        view::explain(self.inner(), lane::now())
     }
 
-    /// What the pool does from now on.
+    /// The events of the pool from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events::new(self.shared().events.subscribe())
+        Events::new(self.inner().shared.events.subscribe())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! A process whose platform makes it one runner after the other: the bootstrap of a Lambda function.
+//! The bootstrap of a Lambda function: one process that is one runner after another.
 
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::exit_code::{EXIT_OK, EXIT_WORK_ABORTED};
@@ -11,19 +11,19 @@ use super::serve::listen_for_signals;
 use super::{idle_predicate, reached};
 use crate::error::AppError;
 
-/// Serves invocations, and exits.
+/// Serves invocations, and then exits.
 pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
     panics::install();
     let log = LogSink::default();
     log::install_if_unset(log.clone());
     let (signals, received) = mpsc::unbounded_channel();
     listen_for_signals(signals).map_err(AppError::Signals)?;
-    // The first runner should not wait for it.
+    // Computed now, so that the first runner does not wait for it.
     let build = build_id().map_err(|error| AppError::Build(error.into()))?.clone();
     let environment =
         Environment { build, idle_predicate: idle_predicate(), log, signals: received };
     Environment::check().map_err(not_served)?;
-    reached::set();
+    reached::mark_reached();
     let (why, code) = match environment.serve().await.map_err(not_served)? {
         EnvironmentEnd::FunctionsStillRunning => {
             ("a plain function of a runner that has ended still runs", EXIT_WORK_ABORTED)

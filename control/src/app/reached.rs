@@ -1,40 +1,35 @@
 //! Whether this process has reached [`App::run`](super::App::run).
 //!
-//! A copy that is started as this process was becomes a runner only if it gets as far as
-//! `App::run`. A process that has not got there itself, as one that runs the tests of a harness, has
-//! no reason to believe that its copies would: they would do what it does, and start copies as well.
-//! So its pools boot no such copies, and a process that is a runner starts no pool at all before it
-//! serves.
+//! A copy of this process becomes a runner only if it reaches `App::run`. If this process has not
+//! reached it, its copies may not reach it either; under a test harness, for example, they would run
+//! all tests, and boot copies as well. So until `App::run` is reached, a pool boots no copies, and a
+//! process that was started as a runner starts no pool.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use flame_wire::sync::Mutex;
 
-type Then = Box<dyn FnOnce() + Send>;
+type Callback = Box<dyn FnOnce() + Send>;
 
-/// What is to be done when it is reached; `None` once it is, for good.
-static WAITING: Mutex<Option<Vec<Then>>> = Mutex::new(Some(Vec::new()));
+/// The callbacks that wait for `App::run`; `None` once it is reached.
+static WAITING: Mutex<Option<Vec<Callback>>> = Mutex::new(Some(Vec::new()));
 
-/// `App::run` is about to run the parent's closure, or to serve. What waits for it is done when this
-/// returns, so that no pool is barred inside the closure.
-pub(super) fn set() {
-    let waiting = lock().take();
-    waiting.into_iter().flatten().for_each(|then| then());
+/// Called when `App::run` is about to run the parent's closure, or to serve. The callbacks have run
+/// when this returns, so the closure never sees a pool whose boots are blocked.
+pub(super) fn mark_reached() {
+    let waiting = WAITING.lock().take();
+    waiting.into_iter().flatten().for_each(|callback| callback());
 }
 
-/// Whether it is reached.
-pub(crate) fn is() -> bool {
-    lock().is_none()
+/// Whether `App::run` is reached.
+pub(crate) fn is_reached() -> bool {
+    WAITING.lock().is_none()
 }
 
-/// Does something once it is reached: now, if it is.
-pub(crate) fn then(then: impl FnOnce() + Send + 'static) {
-    let mut waiting = lock();
+/// Calls `callback` once `App::run` is reached; at once if it is already.
+pub(crate) fn when_reached(callback: impl FnOnce() + Send + 'static) {
+    let mut waiting = WAITING.lock();
     if let Some(waiting) = waiting.as_mut() {
-        return waiting.push(Box::new(then));
+        return waiting.push(Box::new(callback));
     }
     drop(waiting);
-    then();
-}
-
-fn lock() -> MutexGuard<'static, Option<Vec<Then>>> {
-    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+    callback();
 }

@@ -1,14 +1,14 @@
-//! What this process is: decided from two variables that it was started with, and never guessed.
+//! What this process is: decided by the two variables that it was started with, and never guessed.
 //!
-//! | FLAME_PARENT | FLAME_RUNNER | it is |
+//! | FLAME_PARENT | FLAME_RUNNER | this process is |
 //! |---|---|---|
 //! | | | a parent |
-//! | set | | a runner, booted with it |
+//! | set | | a runner |
 //! | | `lambda` | a runner for each invocation of its Lambda function |
 //! | set | set | an error |
-//! | | else | an error |
+//! | | any other value | an error |
 //!
-//! A Lambda function has variables of Lambda's own, and may yet be a parent: they say nothing.
+//! The variables that Lambda itself sets do not count: a parent may run in a Lambda function as well.
 
 use std::ffi::OsStr;
 
@@ -17,13 +17,13 @@ use flame_runner_shim::host::RUNNER_ON_LAMBDA;
 
 use crate::error::AppError;
 
-/// What a process is to this crate.
+/// What a process is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Role<'a> {
     Parent,
-    /// One runner, with its FLAME_PARENT.
+    /// A runner, with its FLAME_PARENT.
     Runner(&'a OsStr),
-    /// One runner after the other.
+    /// One runner after another: each invocation of a Lambda function is one.
     #[cfg(feature = "lambda")]
     Lambda,
 }
@@ -51,7 +51,7 @@ impl<'a> Role<'a> {
 }
 
 impl Role<'static> {
-    /// That of this process.
+    /// The role of this process.
     pub(crate) fn of_this_process() -> Result<Self, AppError> {
         Self::of(boot_variables().parent(), boot_variables().runner())
     }
@@ -65,40 +65,40 @@ mod tests {
         Role::of(parent.map(OsStr::new), runner.map(OsStr::new))
     }
 
-    fn refused(parent: Option<&str>, runner: Option<&str>) -> String {
-        role(parent, runner).expect_err("it is refused").to_string()
+    fn rejected(parent: Option<&str>, runner: Option<&str>) -> String {
+        role(parent, runner).expect_err("it is rejected").to_string()
     }
 
     #[test]
-    fn a_process_is_what_it_was_started_as() {
+    fn the_variables_decide_the_role_of_a_process() {
         assert_eq!(role(None, None).unwrap(), Role::Parent);
         assert_eq!(role(Some("flame1.x"), None).unwrap(), Role::Runner(OsStr::new("flame1.x")));
     }
 
     #[cfg(feature = "lambda")]
     #[test]
-    fn a_lambda_function_is_a_runner_only_if_it_is_told_so() {
+    fn a_lambda_function_is_a_runner_if_the_variable_says_so() {
         assert_eq!(role(None, Some("lambda")).unwrap(), Role::Lambda);
     }
 
     #[cfg(not(feature = "lambda"))]
     #[test]
-    fn a_build_without_lambda_says_so() {
-        assert!(refused(None, Some("lambda")).contains("feature `lambda`"));
+    fn a_build_without_the_feature_lambda_rejects_the_variable() {
+        assert!(rejected(None, Some("lambda")).contains("feature `lambda`"));
     }
 
     #[test]
-    fn another_kind_of_runner_is_refused_and_never_a_parent() {
+    fn an_unknown_kind_of_runner_is_an_error_and_never_a_parent() {
         for kind in ["", "Lambda", "LAMBDA", "ecs", "1", "true"] {
-            let error = refused(None, Some(kind));
+            let error = rejected(None, Some(kind));
             assert!(error.contains(&format!("{kind:?}")) && error.contains("`lambda`"), "{error}");
         }
     }
 
     #[test]
-    fn a_process_can_not_be_told_twice_what_it_is() {
+    fn both_variables_at_once_are_an_error() {
         for kind in ["lambda", "ecs"] {
-            let error = refused(Some("flame1.x"), Some(kind));
+            let error = rejected(Some("flame1.x"), Some(kind));
             assert!(error.contains("FLAME_PARENT") && error.contains("unset"), "{error}");
             assert!(!error.contains("flame1.x"), "{error}");
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::context::set_process_depth;
-use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;
+use flame_runner_shim::exit_code::{EXIT_NOT_SYNCED, EXIT_REFUSED};
 use flame_runner_shim::host::{Host, ProcessHost};
 use flame_runner_shim::runner::{Ended, Runner};
 use flame_runner_shim::{Connect, lifeline, log, log_writer, panics};
@@ -54,7 +54,7 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
         signals: received,
     };
     // The functions that this runner serves may start pools of their own.
-    reached::set();
+    reached::mark_reached();
     let (reason, code) = exit_of(ended(runner).await);
     // The last line printed repeats the exit code, because the parent keeps a child's last lines.
     log_writer::global().flush().await;

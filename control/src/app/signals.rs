@@ -2,143 +2,149 @@
 //!
 //! ```text
 //!   1st signal ─▶ all pools drain; `main` goes on
-//!   2nd signal ─▶ calls under way are cancelled; pools gone, or PATIENCE_WITH_POOLS over
-//!                   ─▶ PATIENCE_WITH_MAIN ─▶ the process exits
+//!   2nd signal ─▶ calls under way are cancelled; the pools are gone, or POOLS_TIMEOUT is over
+//!                   ─▶ MAIN_TIMEOUT ─▶ the process exits
 //!   3rd signal ─▶ the process exits
 //!   any signal after `main` has returned ─▶ the process exits
 //! ```
 //!
-//! A thread of its own listens, so that a second signal is heard while the app blocks its runtime.
+//! A separate thread handles the signals, so that it receives a second one even if the app blocks its
+//! runtime.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use flame_runner_shim::log_writer;
+use flame_wire::sync::Mutex;
 
-use crate::pool::driver::Shared;
+use crate::pool::PoolInner;
 
-/// How long the runners may take to be gone after the second signal. The pool itself stops a runner
-/// that has not ended 10 s after it was told to.
-const PATIENCE_WITH_POOLS: Duration = Duration::from_secs(20);
+/// How long the runners may take to be gone after the second signal. A pool kills a runner that has not
+/// ended 10 s after it was told to.
+const POOLS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long `main` may take to return after that.
-const PATIENCE_WITH_MAIN: Duration = Duration::from_secs(5);
+const MAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pools of this process, and what has been asked of all of them.
+/// The pools of this process, and the last request to all of them.
 struct Pools {
-    pools: Vec<Weak<Shared>>,
-    asked: Option<Wish>,
+    pools: Vec<Weak<PoolInner>>,
+    requested: Option<DrainRequest>,
 }
 
+/// What a signal asks of all pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum DrainRequest {
+    /// Calls under way have their pool's `shutdown_timeout`.
     Drain,
-    Hurry,
+    /// Calls under way are cancelled.
+    Cancel,
 }
 
-static POOLS: Mutex<Pools> = Mutex::new(Pools { pools: Vec::new(), asked: None });
+static POOLS: Mutex<Pools> = Mutex::new(Pools { pools: Vec::new(), requested: None });
 
-fn pools() -> MutexGuard<'static, Pools> {
-    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Lets signals drain this pool, too. One that starts after a signal drains at once.
-pub(crate) fn enrol(pool: &Arc<Shared>) {
-    let mut pools = pools();
+/// Lets signals drain this pool as well. If there has been a signal, the pool drains at once.
+pub(crate) fn register(pool: &Arc<PoolInner>) {
+    let mut pools = POOLS.lock();
     pools.pools.retain(|pool| pool.strong_count() > 0);
     pools.pools.push(Arc::downgrade(pool));
-    let asked = pools.asked;
+    let requested = pools.requested;
     drop(pools);
-    if let Some(wish) = asked {
-        ask(pool, wish);
+    if let Some(request) = requested {
+        drain(pool, request);
     }
 }
 
-fn ask(pool: &Shared, wish: Wish) {
-    pool.begin_drain(match wish {
-        Wish::Drain => pool.config.shutdown_timeout,
-        Wish::Hurry => Duration::ZERO,
+fn drain(pool: &PoolInner, request: DrainRequest) {
+    pool.begin_drain(match request {
+        DrainRequest::Drain => pool.shutdown_timeout(),
+        DrainRequest::Cancel => Duration::ZERO,
     });
 }
 
-/// Asks the same of all pools, and of those to come; gives those that there are.
-fn ask_all(wish: Wish) -> Vec<Arc<Shared>> {
-    let mut pools = pools();
-    pools.asked = Some(wish);
+/// Drains all pools, including those that start later. Returns the pools that there are now.
+fn drain_all(request: DrainRequest) -> Vec<Arc<PoolInner>> {
+    let mut pools = POOLS.lock();
+    pools.requested = Some(request);
     let all: Vec<_> = pools.pools.iter().filter_map(Weak::upgrade).collect();
     drop(pools);
-    all.iter().for_each(|pool| ask(pool, wish));
+    all.iter().for_each(|pool| drain(pool, request));
     all
 }
 
-/// What a signal means.
+/// What to do at a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Ask(Wish),
+enum SignalAction {
+    Drain(DrainRequest),
     Exit,
 }
 
-impl Step {
-    fn of(asked: Option<Wish>, main_has_returned: bool) -> Self {
-        match asked {
-            _ if main_has_returned => Step::Exit,
-            None => Step::Ask(Wish::Drain),
-            Some(Wish::Drain) => Step::Ask(Wish::Hurry),
-            Some(Wish::Hurry) => Step::Exit,
+impl SignalAction {
+    /// `previous` is the request of the signal before, if there was one.
+    fn after(previous: Option<DrainRequest>, main_has_returned: bool) -> Self {
+        match previous {
+            _ if main_has_returned => SignalAction::Exit,
+            None => SignalAction::Drain(DrainRequest::Drain),
+            Some(DrainRequest::Drain) => SignalAction::Drain(DrainRequest::Cancel),
+            Some(DrainRequest::Cancel) => SignalAction::Exit,
         }
     }
 }
 
-/// Handles signals while `main` runs. When this is dropped `main` has returned, and the next signal
-/// ends the process, as it would have without a handler.
+/// Handles signals while `main` runs. It is dropped when `main` has returned; then the next signal ends
+/// the process, as it would without a handler.
 #[derive(Debug)]
-pub(super) struct Listening {
+pub(super) struct SignalGuard {
     returned: Arc<AtomicBool>,
 }
 
-impl Drop for Listening {
+impl Drop for SignalGuard {
     fn drop(&mut self) {
         self.returned.store(true, Ordering::Release);
     }
 }
 
 /// Handles the signals of this process from now on.
-pub(super) fn listen() -> io::Result<Listening> {
+pub(super) fn listen() -> io::Result<SignalGuard> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = {
         let _within = runtime.enter();
-        Signals::listen()?
+        SignalReceiver::listen()?
     };
     let returned = Arc::new(AtomicBool::new(false));
-    let listening = Listening { returned: returned.clone() };
+    let guard = SignalGuard { returned: returned.clone() };
     let handle = move || runtime.block_on(handle(signals, &returned));
     std::thread::Builder::new().name("flame-signals".to_owned()).spawn(handle)?;
-    Ok(listening)
+    Ok(guard)
 }
 
-async fn handle(mut signals: Signals, returned: &AtomicBool) {
-    let mut asked = None;
+async fn handle(mut signals: SignalReceiver, returned: &AtomicBool) {
+    let mut requested = None;
     loop {
         let signal = signals.recv().await;
-        match Step::of(asked, returned.load(Ordering::Acquire)) {
-            Step::Exit => exit(signal),
-            Step::Ask(wish) => {
-                asked = Some(wish);
-                let pools = ask_all(wish);
+        match SignalAction::after(requested, returned.load(Ordering::Acquire)) {
+            SignalAction::Exit => exit(signal),
+            SignalAction::Drain(request) => {
+                requested = Some(request);
+                let pools = drain_all(request);
                 let count = pools.len();
-                if wish == Wish::Drain {
+                if request == DrainRequest::Drain {
                     log_writer::event(move || {
                         tracing::info!(
                             signal,
                             pools = count,
-                            "drains; a second signal cancels calls"
+                            "a signal drains all pools; a second one cancels their calls"
                         );
                     });
                     continue;
                 }
                 log_writer::event(move || {
-                    tracing::info!(signal, pools = count, "cancels calls; a third signal exits");
+                    tracing::info!(
+                        signal,
+                        pools = count,
+                        "a second signal cancels all calls; a third one ends the process"
+                    );
                 });
                 tokio::select! {
                     () = main_should_have_returned(pools) => {
@@ -153,35 +159,37 @@ async fn handle(mut signals: Signals, returned: &AtomicBool) {
     }
 }
 
-async fn main_should_have_returned(pools: Vec<Arc<Shared>>) {
+/// Waits until the pools are gone and `main` has had time to return.
+async fn main_should_have_returned(pools: Vec<Arc<PoolInner>>) {
     let gone = async {
         for pool in &pools {
             pool.drained().await;
         }
     };
-    let _ = tokio::time::timeout(PATIENCE_WITH_POOLS, gone).await;
-    // `main` may hold the last other handle, and look whether it is one.
+    let _ = tokio::time::timeout(POOLS_TIMEOUT, gone).await;
+    // The app may check whether it holds the last reference.
     drop(pools);
-    tokio::time::sleep(PATIENCE_WITH_MAIN).await;
+    tokio::time::sleep(MAIN_TIMEOUT).await;
 }
 
-/// Exits as a shell reports an end by this signal.
+/// Exits with the code that a shell reports for a process killed by this signal.
 fn exit(signal: i32) -> ! {
     std::process::exit(flame_runner_shim::exit_code::EXIT_SIGNAL_BASE.saturating_add(signal))
 }
 
-/// SIGINT, SIGTERM and SIGHUP, but those that this process was started to ignore, as `nohup` does.
+/// Receives SIGINT, SIGTERM and SIGHUP, except those that this process was started to ignore, as by
+/// `nohup`.
 #[cfg(unix)]
 #[derive(Debug)]
-struct Signals(Vec<(i32, tokio::signal::unix::Signal)>);
+struct SignalReceiver(Vec<(i32, tokio::signal::unix::Signal)>);
 
 #[cfg(unix)]
-impl Signals {
+impl SignalReceiver {
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         let ignored = ignored();
-        let heard = kinds.into_iter().filter(|kind| !is_in(ignored, kind.as_raw_value()));
+        let heard = kinds.into_iter().filter(|kind| !contains(ignored, kind.as_raw_value()));
         let heard = heard.map(|kind| Ok((kind.as_raw_value(), signal(kind)?)));
         heard.collect::<io::Result<_>>().map(Self)
     }
@@ -199,7 +207,7 @@ impl Signals {
     }
 }
 
-/// The signals that this process ignores, as a set of bits; none where the kernel does not tell.
+/// The signals that this process ignores, as a set of bits. Empty if the kernel does not report them.
 #[cfg(unix)]
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -208,17 +216,17 @@ fn ignored() -> u64 {
 }
 
 #[cfg(unix)]
-fn is_in(signals: u64, number: i32) -> bool {
+fn contains(signals: u64, number: i32) -> bool {
     u32::try_from(number - 1).is_ok_and(|bit| signals.checked_shr(bit).unwrap_or_default() & 1 == 1)
 }
 
-/// Ctrl-C alone.
+/// Receives Ctrl-C.
 #[cfg(not(unix))]
 #[derive(Debug)]
-struct Signals;
+struct SignalReceiver;
 
 #[cfg(not(unix))]
-impl Signals {
+impl SignalReceiver {
     fn listen() -> io::Result<Self> {
         Ok(Self)
     }
@@ -236,25 +244,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_signal_is_stronger_than_the_last() {
-        assert_eq!(Step::of(None, false), Step::Ask(Wish::Drain));
-        assert_eq!(Step::of(Some(Wish::Drain), false), Step::Ask(Wish::Hurry));
-        assert_eq!(Step::of(Some(Wish::Hurry), false), Step::Exit);
+    fn each_signal_has_a_stronger_effect_than_the_one_before() {
+        use DrainRequest::{Cancel, Drain};
+        assert_eq!(SignalAction::after(None, false), SignalAction::Drain(Drain));
+        assert_eq!(SignalAction::after(Some(Drain), false), SignalAction::Drain(Cancel));
+        assert_eq!(SignalAction::after(Some(Cancel), false), SignalAction::Exit);
     }
 
     #[test]
     fn a_signal_after_main_has_returned_ends_the_process() {
-        for asked in [None, Some(Wish::Drain), Some(Wish::Hurry)] {
-            assert_eq!(Step::of(asked, true), Step::Exit);
+        for previous in [None, Some(DrainRequest::Drain), Some(DrainRequest::Cancel)] {
+            assert_eq!(SignalAction::after(previous, true), SignalAction::Exit);
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn signals_are_found_in_their_set() {
-        // As /proc shows it of a process under `nohup`, whose standard library ignores SIGPIPE.
+    fn ignored_signals_are_read_from_their_set_of_bits() {
+        // As in /proc for a Rust process under `nohup`: Rust's standard library ignores SIGPIPE.
         let ignored = 0x1001;
-        assert!(is_in(ignored, 1) && is_in(ignored, 13));
-        assert!(!is_in(ignored, 2) && !is_in(ignored, 15) && !is_in(ignored, 0));
+        assert!(contains(ignored, 1) && contains(ignored, 13));
+        assert!(!contains(ignored, 2) && !contains(ignored, 15) && !contains(ignored, 0));
     }
 }

@@ -1,18 +1,18 @@
-//! Tests under a harness whose runners are copies of the test.
+//! Tests whose runners are real copies of the test, under an ordinary test harness.
 
 use std::error::Error;
 use std::ffi::OsString;
 
 use super::App;
-use super::copies::InTest;
+use super::copies::TestRuntime;
 
 /// Marks an `async` test whose pools boot real copies, under the ordinary harness of `cargo test` and
 /// under `cargo nextest`.
 ///
-/// The copy of a test binary runs the harness's `main`, which knows nothing of runners. So this runs
-/// the test inside [`App::run`], and gives copies the arguments that make the harness run this very
-/// test and no other: `path::of::the_test --exact --nocapture --include-ignored --test-threads=1`. The
-/// copy gets to the test's `App::run`, and serves there.
+/// A copy of a test binary runs the harness's `main`, which does not know about runners. So this
+/// attribute runs the test inside [`App::run`], and starts copies with arguments that make the harness
+/// run only this test: `path::of::the_test --exact --nocapture --include-ignored --test-threads=1`. The
+/// copy reaches the test's `App::run`, and serves calls there.
 ///
 /// ```
 /// # fn main() {}
@@ -30,25 +30,26 @@ use super::copies::InTest;
 /// }
 /// ```
 ///
-/// | written | it is |
+/// | attribute | meaning |
 /// |---|---|
 /// | `#[flame_aws::test]` | a test in an [`App::new()`](App::new) |
-/// | `#[flame_aws::test(app = expression)]` | a test in that [`App`], with its state; evaluated in the test and in each copy |
-/// | `#[flame_aws::test(worker_threads = 2)]` | the threads of the runtime, here and in copies; default: one for each core |
-/// | `#[flame_aws::test(crate = my::flame_aws)]` | a test in a crate that has flame-aws by another path, as with [`#[remote]`](macro@crate::remote) |
+/// | `#[flame_aws::test(app = expression)]` | a test in that [`App`], with its state; the expression is evaluated in the test and in each copy |
+/// | `#[flame_aws::test(worker_threads = 2)]` | the worker threads of the runtime, in the test and in each copy; by default one for each core |
+/// | `#[flame_aws::test(crate = my::flame_aws)]` | a test in a crate in which flame-aws has another path, as with [`#[remote]`](macro@crate::remote) |
 ///
-/// The function may return a `Result`; `#[ignore]` and `#[should_panic]` go beside the attribute. The
-/// runtime is tokio's with several threads. What [`App::state`] is given belongs to the process: tests
-/// of one binary that run side by side share it in the parent, and should give equal values.
+/// The function may return a `Result`. `#[ignore]` and `#[should_panic]` can be used beside this
+/// attribute. The runtime is tokio's multi-threaded one. The values given to [`App::state`] belong to
+/// the process: tests of one binary that run at the same time share them in the parent, and should
+/// register equal values.
 ///
-/// The pools of a test that are started on another runtime, or on one that a thread of the test makes,
-/// boot no copies; and a backend with [`args`](crate::backend::Process::args) of its own has those.
+/// Pools that the test starts on another runtime boot no copies. A backend with its own
+/// [`args`](crate::backend::Process::args) uses those instead of the arguments above.
 pub use flame_macros::test;
 
-/// What `#[flame_aws::test]` makes of a test. `name` is its path, that of the crate included.
+/// Runs a test marked with `#[flame_aws::test]`. `name` is its path, including the crate.
 ///
 /// # Panics
-/// Where the test does, and where this process was started as a runner and can't be one: so a test
+/// If the test panics, or if this process was started as a runner and can't be one. That is how a test
 /// fails.
 #[expect(clippy::expect_used, clippy::panic, reason = "it is how a test fails")]
 pub fn run_test<R>(
@@ -62,7 +63,7 @@ pub fn run_test<R>(
         runtime.worker_threads(threads);
     }
     let runtime = runtime.enable_all().build().expect("a runtime for the test");
-    let _in_test = InTest::enter(runtime.handle(), args(name));
+    let _registered = TestRuntime::register(runtime.handle(), args(name));
     runtime.block_on(async {
         let own_crate = name.split_once("::").map(|(own_crate, _)| own_crate);
         if let Err(error) = app.await.serve_if_runner(own_crate).await {
@@ -75,7 +76,8 @@ pub fn run_test<R>(
     })
 }
 
-/// Those by which a harness runs this test alone. It leaves the crate's name out of its names.
+/// The arguments that make a harness run only this test. A harness leaves the crate's name out of the
+/// names of tests.
 fn args(name: &str) -> Vec<OsString> {
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     let options = ["--exact", "--nocapture", "--include-ignored", "--test-threads=1"];

@@ -80,7 +80,7 @@ impl Pool {
         &self,
         work: Work<'_, T>,
     ) -> impl Future<Output = Result<(), CallError>> + Send + 'static + use<T> {
-        let shared = self.shared();
+        let shared = self.inner();
         let outgoing =
             work.encode().map(|(encoded, _)| OutgoingCall::new(shared, encoded, None).handover());
         async move {
@@ -99,7 +99,7 @@ pub(super) fn call<T: Send + 'static>(
     work: Work<'_, T>,
     held: Option<Arc<dyn HeldGuard>>,
 ) -> impl Future<Output = Result<T, CallError>> + Send + 'static + use<T> {
-    let shared = pool.shared();
+    let shared = pool.inner();
     let outgoing =
         work.encode().map(|(encoded, decoder)| (OutgoingCall::new(shared, encoded, held), decoder));
     async move {

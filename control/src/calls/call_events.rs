@@ -6,15 +6,16 @@ use std::time::Instant;
 use flame_wire::ids::RunnerRef;
 use flame_wire::trace::TraceContext;
 
-use crate::pool::driver::{Shared, now};
+use crate::pool::PoolInner;
 use crate::pool::events::PoolEvent;
+use crate::pool::lane::now;
 
 /// Sends [`PoolEvent::CallStarted`] when it is made and [`PoolEvent::CallFinished`] when it is
 /// dropped. Does neither if nobody listened for events when the call started, which keeps calls fast.
 pub(super) struct CallEvents(Option<Box<FinishedOnDrop>>);
 
 struct FinishedOnDrop {
-    pool: Arc<Shared>,
+    pool: Arc<PoolInner>,
     runner: RunnerRef,
     function: &'static str,
     trace: TraceContext,
@@ -24,14 +25,14 @@ struct FinishedOnDrop {
 
 impl CallEvents {
     pub(super) fn start(
-        pool: &Arc<Shared>,
+        pool: &Arc<PoolInner>,
         runner: RunnerRef,
         function: &'static str,
         trace: Option<TraceContext>,
     ) -> Self {
-        let listened = trace.filter(|_| pool.events.receiver_count() > 0);
+        let listened = trace.filter(|_| pool.has_event_listeners());
         let Some(trace) = listened else { return Self(None) };
-        pool.tell(PoolEvent::CallStarted { runner, function, trace });
+        pool.send_event(PoolEvent::CallStarted { runner, function, trace });
         let pool = pool.clone();
         Self(Some(Box::new(FinishedOnDrop {
             pool,
@@ -55,6 +56,6 @@ impl Drop for FinishedOnDrop {
     fn drop(&mut self) {
         let Self { runner, function, trace, ok, .. } = *self;
         let took = now().saturating_duration_since(self.since);
-        self.pool.tell(PoolEvent::CallFinished { runner, function, trace, took, ok });
+        self.pool.send_event(PoolEvent::CallFinished { runner, function, trace, took, ok });
     }
 }

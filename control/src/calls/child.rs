@@ -97,7 +97,7 @@ pub(super) fn place<T: Send + 'static>(
     work: Work<'_, T>,
     held: Option<Arc<dyn HeldGuard>>,
 ) -> impl Future<Output = Result<Child<T>, CallError>> + Send + 'static + use<T> {
-    let shared = pool.shared();
+    let shared = pool.inner();
     let outgoing = work
         .encode()
         .map(|(encoded, decoder)| (OutgoingCall::new(shared, encoded, held).handover(), decoder));

@@ -16,12 +16,13 @@ use tracing::Instrument;
 use super::call_events::CallEvents;
 use super::held_stream::HeldStream;
 use crate::error::{CallError, TimeoutPhase};
-use crate::pool::driver::{Shared, now};
+use crate::pool::PoolInner;
+use crate::pool::lane::now;
 
 /// A call that was sent to a runner and has not ended. Dropping it cancels the call, unless the call
 /// is detached.
 pub(super) struct InFlightCall {
-    pub(super) pool: Arc<Shared>,
+    pub(super) pool: Arc<PoolInner>,
     pub(super) stream: Stream,
     pub(super) runner: RunnerRef,
     pub(super) function: &'static str,
@@ -72,7 +73,7 @@ impl InFlightCall {
 
     /// A timer of the pool's runtime, because the caller may wait outside of any runtime.
     fn timer(&self, until: Instant) -> tokio::time::Sleep {
-        let _within = self.pool.runtime.enter();
+        let _within = self.pool.runtime().enter();
         tokio::time::sleep_until(until.into())
     }
 

@@ -44,7 +44,7 @@ impl Pool {
         T: Send + 'static,
         I: IntoIterator<Item = Work<'w, T>, IntoIter: Send + 'w>,
     {
-        let limits = self.shared().read(|state| state.limits().clone());
+        let limits = self.inner().primary.read(|state| state.limits().clone());
         let slots = u64::from(limits.max) * u64::from(limits.slots_per_runner());
         // The pool would reject more calls than its queue takes.
         let at_once = usize::try_from(slots).unwrap_or(usize::MAX).min(limits.max_queue);
@@ -62,7 +62,7 @@ impl<T: Send + 'static> SpawnedCall<T> {
     fn new(pool: &Pool, work: Work<'_, T>) -> Self {
         // The caller's span is the parent of the call's spans, as it is without a task.
         let call = pool.call(work).in_current_span();
-        Self(pool.shared().runtime.spawn(call))
+        Self(pool.inner().runtime().spawn(call))
     }
 }
 

@@ -12,7 +12,6 @@ use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
 use flame_wire::trace::TraceContext;
-use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::call_events::CallEvents;
@@ -20,19 +19,18 @@ use super::held_stream::{HeldStream, runner_key};
 use super::in_flight::{InFlightCall, linger, stream_error};
 use crate::app;
 use crate::error::{CallError, TimeoutPhase};
-use crate::pool::Lease;
-use crate::pool::driver::{Failure, Shared, Wanted, now};
-use crate::pool::events::PoolEvent;
-use crate::pool::state::{Refusal, WaitPhase};
+use crate::pool::lane::{CheckoutError, CheckoutRequest, QueuedCall, now};
+use crate::pool::state::WaitPhase;
+use crate::pool::{Lease, PoolInner};
 
 /// A call that has not been sent. Boxed by its users: thousands may wait, each in a future of its
 /// own.
 pub(super) struct OutgoingCall {
-    pool: Arc<Shared>,
+    pool: Arc<PoolInner>,
     encoded: EncodedWork,
     /// The time that the call has in all.
     timeout: Option<Duration>,
-    wanted: Wanted,
+    request: CheckoutRequest,
     depth: u8,
     /// The runner has to say that it has accepted the call.
     wants_ack: bool,
@@ -43,17 +41,19 @@ pub(super) struct OutgoingCall {
 impl OutgoingCall {
     /// The call's deadline runs from here.
     pub(super) fn new(
-        pool: &Arc<Shared>,
+        pool: &Arc<PoolInner>,
         mut encoded: EncodedWork,
         held: Option<Arc<dyn HeldGuard>>,
     ) -> Box<Self> {
-        encoded.options.trace = Some(encoded.options.trace.unwrap_or_else(next_trace));
-        let timeout = encoded.options.timeout.or(pool.config.timeout);
+        let trace = encoded.options.trace.unwrap_or_else(next_trace);
+        encoded.options.trace = Some(trace);
+        let call = Some(QueuedCall { function: encoded.name, trace });
+        let timeout = encoded.options.timeout.or(pool.timeout);
         Box::new(Self {
             pool: pool.clone(),
             encoded,
             timeout,
-            wanted: Wanted { deadline: deadline(timeout), bounded: true },
+            request: CheckoutRequest { deadline: deadline(timeout), bounds_work: true, call },
             depth: app::depth(),
             wants_ack: false,
             held,
@@ -64,13 +64,13 @@ impl OutgoingCall {
     /// handover. The function itself has a deadline only if the work asks for one.
     pub(super) fn handover(mut self: Box<Self>) -> Box<Self> {
         self.wants_ack = true;
-        self.wanted.bounded = self.encoded.options.timeout != Timeout::OfPool;
+        self.request.bounds_work = self.encoded.options.timeout != Timeout::OfPool;
         self
     }
 
     /// Restarts the time of the call, for a call that is sent some time after it was made.
     pub(super) fn timed_from_now(mut self: Box<Self>) -> Box<Self> {
-        self.wanted.deadline = deadline(self.timeout);
+        self.request.deadline = deadline(self.timeout);
         self
     }
 
@@ -82,16 +82,8 @@ impl OutgoingCall {
             Some(guard) => Destination::holding(guard)?,
             None => {
                 let queue = tracing::debug_span!(parent: &span, "flame.queue");
-                let waiting = self.pool.check_out(&self.wanted).instrument(queue);
-                tokio::pin!(waiting);
-                let lease = match waiting.as_mut().now_or_never() {
-                    Some(lease) => lease,
-                    None => {
-                        self.tell_queued();
-                        waiting.await
-                    }
-                };
-                Destination::leased(lease.map_err(|refusal| refused(refusal, self.timeout))?)
+                let lease = self.pool.check_out(self.request).instrument(queue).await;
+                Destination::leased(lease.map_err(|error| checkout_failed(error, self.timeout))?)
             }
         };
         self.open(destination, span)
@@ -99,12 +91,12 @@ impl OutgoingCall {
 
     /// Rejects a call that no runner could serve, before it waits for a slot.
     fn check(&self) -> Result<tracing::Span, CallError> {
-        let limit = self.pool.config.runner.max_depth;
+        let limit = self.pool.max_depth();
         if is_too_deep(self.depth, limit) {
             return Err(CallError::DepthExceeded { limit });
         }
         if let (Some(limit), Some(_), Some(after)) =
-            (self.pool.instances.longest_call(), self.work_deadline(), self.timeout)
+            (self.pool.longest_call(), self.work_deadline(), self.timeout)
             && after > limit
         {
             return Err(CallError::TooLong { after, limit });
@@ -115,21 +107,14 @@ impl OutgoingCall {
                 self.encoded.channel_ends.len()
             )));
         }
-        let (function, pool) = (self.encoded.name, &self.pool.config.name);
+        let (function, pool) = (self.encoded.name, self.pool.name());
         let trace = self.encoded.options.trace.map(tracing::field::display);
         Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
     }
 
-    fn tell_queued(&self) {
-        let EncodedWork { name: function, options, .. } = &self.encoded;
-        if let Some(trace) = options.trace {
-            self.pool.tell(PoolEvent::CallQueued { function, trace });
-        }
-    }
-
     /// When the function has to be done, if it has a deadline.
     fn work_deadline(&self) -> Option<Instant> {
-        self.wanted.deadline.filter(|_| self.wanted.bounded)
+        self.request.deadline.filter(|_| self.request.bounds_work)
     }
 
     /// Sends the call to its destination.
@@ -139,10 +124,10 @@ impl OutgoingCall {
         span: tracing::Span,
     ) -> Result<InFlightCall, CallError> {
         let work_deadline = self.work_deadline();
-        let Self { pool, encoded, timeout, wanted, depth, wants_ack, .. } = *self;
-        let EncodedWork { function, name, body, ends, helds, options, .. } = encoded;
+        let Self { pool, encoded, timeout, request, depth, wants_ack, .. } = *self;
+        let EncodedWork { function, name, body, channel_ends, held_guards, options, .. } = encoded;
         let Destination { link, runner, guard } = destination;
-        if helds.iter().any(|held| held.runner() != runner_key(runner)) {
+        if held_guards.iter().any(|held| held.runner() != runner_key(runner)) {
             let why =
                 "an argument is held by another runner: call the function by `pool.at(&held)`";
             return Err(unsendable(why.to_owned()));
@@ -151,7 +136,7 @@ impl OutgoingCall {
         if budget.is_some_and(|budget| budget.is_zero()) {
             return Err(CallError::timeout(TimeoutPhase::Queue, timeout));
         }
-        let opened = link.open(ends.len(), Some(guard), |channels| {
+        let opened = link.open(channel_ends.len(), Some(guard), |channels| {
             let header = CallHeader {
                 budget,
                 depth,
@@ -164,8 +149,8 @@ impl OutgoingCall {
             Ok((Tag::Call.into(), header.encode(body)?.into(), true))
         });
         let (stream, channels) = opened.map_err(|error| stream_error(error, false, runner))?;
-        for (end, stream) in ends.into_iter().zip(channels) {
-            pool.runtime.spawn(pump(end, stream));
+        for (end, stream) in channel_ends.into_iter().zip(channels) {
+            pool.runtime().spawn(pump(end, stream));
         }
         if options.detached {
             linger(&stream);
@@ -178,7 +163,7 @@ impl OutgoingCall {
             runner,
             function: name,
             timeout,
-            deadline: wanted.deadline,
+            deadline: request.deadline,
             work_deadline,
             span,
             run_span,
@@ -220,12 +205,12 @@ fn unsendable(what: String) -> CallError {
 }
 
 /// The error of a call that got no slot.
-fn refused(refusal: Refusal<Failure>, timeout: Option<Duration>) -> CallError {
-    match refusal {
-        Refusal::QueueFull { limit } => CallError::QueueFull { limit },
-        Refusal::Draining => CallError::Draining,
-        Refusal::BootFailed(failure) => CallError::BootFailed(failure),
-        Refusal::Timeout { phase, last_failure } => {
+fn checkout_failed(error: CheckoutError, timeout: Option<Duration>) -> CallError {
+    match error {
+        CheckoutError::QueueFull { limit } => CallError::QueueFull { limit },
+        CheckoutError::Draining => CallError::Draining,
+        CheckoutError::BootFailed(failure) => CallError::BootFailed(failure),
+        CheckoutError::Timeout { phase, last_failure } => {
             let phase = match phase {
                 WaitPhase::Queue => TimeoutPhase::Queue,
                 WaitPhase::Boot => TimeoutPhase::Boot,

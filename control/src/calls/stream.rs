@@ -73,7 +73,7 @@ pub(super) fn stream<T: Send + 'static>(
 ) -> CallStream<T> {
     let state = match work.encode() {
         Ok((encoded, decoder)) => {
-            StreamState::Unsent(OutgoingCall::new(pool.shared(), encoded, held), decoder)
+            StreamState::Unsent(OutgoingCall::new(pool.inner(), encoded, held), decoder)
         }
         Err(error) => StreamState::Failed(CallError::arguments(error)),
     };

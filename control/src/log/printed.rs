@@ -1,49 +1,49 @@
-//! What a line that a runner printed says about itself: its level, behind a time and colours.
+//! Reads the level of a line that a runner printed, and removes its time and its colours.
 //!
-//! An app whose `main` sets a `tracing` or `log` subscriber prints its events in a runner, too. They
-//! arrive as lines of text. Those of the usual formats are known by their beginning: the level is
-//! the event's, and the time is taken off, since the parent's log has its own.
+//! If the `main` of an app sets a `tracing` or `log` subscriber, its runners print their events too, and
+//! the events arrive as lines of text. Lines in the usual formats are recognised by how they begin: the
+//! level is read, and the time is removed, because the parent's log adds its own.
 //!
-//! | written by | looks like |
+//! | written by | example |
 //! |---|---|
 //! | `tracing_subscriber`, full and compact | `2026-11-28T18:18:44.123456Z ERROR app::db: no room` |
-//! | the same, pretty | the same behind two blanks, then lines behind four |
+//! | the same, pretty | the same, indented by two spaces, followed by lines indented by four |
 //! | the same, JSON | `{"timestamp":"..","level":"ERROR","fields":{"message":".."},"target":".."}` |
 //! | `env_logger` | `[2026-11-28T18:18:44Z ERROR app::db] no room` |
-//! | `simplelog`, `flexi_logger` and their like | `18:18:44 [ERROR] no room` |
+//! | `simplelog`, `flexi_logger` and similar ones | `18:18:44 [ERROR] no room` |
 //! | a panic | `thread 'main' panicked at src/main.rs:3:5:`, then its message |
 //!
-//! Every other line is an INFO, as it is. A line is never hidden by a guess: without a time before
-//! it, a word in front makes a line an ERROR or WARN, but no DEBUG or TRACE.
+//! Every other line becomes an unchanged INFO event. A guess never hides a line: if a line begins with a
+//! level but without a time, it can become an ERROR or WARN event, but not DEBUG or TRACE.
 
 use std::borrow::Cow;
 
 use flame_wire::message::Level;
 use serde_json::{Map, Value};
 
-/// A line, and how serious it is.
+/// A line and its level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Printed<'a> {
     pub(super) level: Level,
     pub(super) text: Cow<'a, str>,
 }
 
-/// What the lines before on the same stream say about the next one.
+/// What the previous lines of the same stream mean for the next line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Before {
+pub(super) enum Context {
     /// Nothing.
     #[default]
-    Nothing,
-    /// An event of this level: lines behind blanks belong to it.
+    None,
+    /// An event of this level: indented lines belong to it.
     Event(Level),
-    /// The head of a panic: the next line is its message.
+    /// The first line of a panic: the next line is its message.
     PanicHead,
-    /// A panic's message.
+    /// The message of a panic.
     Panic,
 }
 
-/// Without escape sequences: they are for a terminal, which the parent's log may not be.
-pub(super) fn plain(line: &str) -> Cow<'_, str> {
+/// Removes escape sequences. They are for a terminal, and the parent's log may not be one.
+pub(super) fn strip_escapes(line: &str) -> Cow<'_, str> {
     if line.contains('\x1b') {
         Cow::Owned(anstream::adapter::strip_str(line).to_string())
     } else {
@@ -51,28 +51,28 @@ pub(super) fn plain(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// Reads a [plain] line.
-pub(super) fn read(line: &str, before: Before) -> (Printed<'_>, Before) {
+/// Reads a line without escape sequences. Returns the context of the next line as well.
+pub(super) fn read(line: &str, context: Context) -> (Printed<'_>, Context) {
     if let Some(printed) = json(line).or_else(|| event(line)) {
         let level = printed.level;
-        return (printed, Before::Event(level));
+        return (printed, Context::Event(level));
     }
     let as_is = |level| Printed { level, text: line.into() };
     if is_panic(line) {
-        return (as_is(Level::Error), Before::PanicHead);
+        return (as_is(Level::Error), Context::PanicHead);
     }
-    let is_behind_blanks = line.starts_with([' ', '\t']);
-    match before {
-        Before::PanicHead => (as_is(Level::Error), Before::Panic),
-        Before::Panic
-            if is_behind_blanks
+    let is_indented = line.starts_with([' ', '\t']);
+    match context {
+        Context::PanicHead => (as_is(Level::Error), Context::Panic),
+        Context::Panic
+            if is_indented
                 || line.starts_with("note: ")
                 || line.starts_with("stack backtrace:") =>
         {
-            (as_is(Level::Error), before)
+            (as_is(Level::Error), context)
         }
-        Before::Event(level) if is_behind_blanks => (as_is(level), before),
-        _ => (as_is(Level::Info), Before::Nothing),
+        Context::Event(level) if is_indented => (as_is(level), context),
+        _ => (as_is(Level::Info), Context::None),
     }
 }
 
@@ -85,7 +85,7 @@ fn is_panic(line: &str) -> bool {
         })
 }
 
-/// An event as text.
+/// Reads an event that was written as text.
 fn event(line: &str) -> Option<Printed<'_>> {
     let start = line.trim_start_matches(' ');
     let (in_brackets, rest) = match start.strip_prefix('[') {
@@ -93,18 +93,18 @@ fn event(line: &str) -> Option<Printed<'_>> {
         None => (false, start),
     };
     let Some(rest) = time(rest) else {
-        let level = if in_brackets { level(rest)? } else { level_maybe_in_brackets(rest)? }.0;
-        // A guess: it must not hide the line.
+        let level = if in_brackets { level(rest)? } else { level_with_optional_brackets(rest)? }.0;
+        // This is a guess, so it must not hide the line.
         return (level <= Level::Info).then(|| Printed { level, text: line.into() });
     };
-    // The brackets are the time's alone, or the whole head's.
+    // The brackets enclose either the time alone, or everything before the message.
     let (in_brackets, rest) = match rest.strip_prefix(']') {
         Some(rest) if in_brackets => (false, rest),
         _ => (in_brackets, rest),
     };
     let rest = rest.strip_prefix(' ')?.trim_start_matches(' ');
     if !in_brackets {
-        let (level, text) = level_maybe_in_brackets(rest)?;
+        let (level, text) = level_with_optional_brackets(rest)?;
         return Some(Printed { level, text: text.trim_start_matches(' ').into() });
     }
     let (level, rest) = level(rest)?;
@@ -114,7 +114,7 @@ fn event(line: &str) -> Option<Printed<'_>> {
     Some(Printed { level, text })
 }
 
-fn level_maybe_in_brackets(text: &str) -> Option<(Level, &str)> {
+fn level_with_optional_brackets(text: &str) -> Option<(Level, &str)> {
     match text.strip_prefix('[') {
         Some(inner) => {
             let (level, rest) = level(inner)?;
@@ -124,7 +124,7 @@ fn level_maybe_in_brackets(text: &str) -> Option<(Level, &str)> {
     }
 }
 
-/// A level in capital letters, and what follows it.
+/// Reads a level in capital letters. Returns the rest as well.
 fn level(text: &str) -> Option<(Level, &str)> {
     let end = text.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
@@ -144,8 +144,8 @@ fn level_of(name: &str) -> Option<Level> {
     })
 }
 
-/// What follows a time: RFC 3339, with a blank for its `T` if need be; the time of a day; or the
-/// seconds that `tracing_subscriber` counts from the start.
+/// Skips a time: RFC 3339, possibly with a space in place of `T`; a time of day; or the seconds since the
+/// start that `tracing_subscriber` can print.
 fn time(text: &str) -> Option<&str> {
     if let Some(rest) = shape(text, "0000-00-00") {
         let rest = shape(rest.strip_prefix(['T', ' '])?, "00:00:00")?;
@@ -160,7 +160,7 @@ fn time(text: &str) -> Option<&str> {
     seconds.strip_prefix('s').filter(|_| is_uptime)
 }
 
-/// What follows text of this shape, in which `0` is a digit.
+/// Skips text of this shape, in which `0` stands for any digit.
 fn shape<'a>(text: &'a str, shape: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(shape.len())?;
     let fits = |(found, wanted): (u8, u8)| match wanted {
@@ -185,7 +185,7 @@ fn zone(text: &str) -> &str {
     offset.and_then(|rest| shape(rest, "00:00").or_else(|| shape(rest, "0000"))).unwrap_or(text)
 }
 
-/// An event as `tracing_subscriber` writes it in JSON, fields in an object of their own or not.
+/// Reads an event that `tracing_subscriber` wrote as JSON, with or without a separate object of fields.
 fn json(line: &str) -> Option<Printed<'_>> {
     if !line.starts_with('{') || !line.contains("\"level\"") {
         return None;
@@ -217,7 +217,7 @@ fn json(line: &str) -> Option<Printed<'_>> {
         Some(message) => parts.push(message.to_string()),
         None => {}
     }
-    // The innermost of the spans stands alone, too.
+    // `span` repeats the innermost of `spans`.
     if event.contains_key("spans") {
         event.remove("span");
     }

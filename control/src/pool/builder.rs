@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Placement;
 use super::callbacks::Callbacks;
 use super::events::PoolEvent;
-use super::state::Backoff;
+use super::state::{BootBackoff, Idle};
 use crate::backend::Backend;
 use crate::backend::catch_panics::CatchPanics;
 
@@ -16,31 +16,10 @@ mod check;
 mod connection_times;
 mod start;
 
-/// When a runner without work may end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
-    /// When it had no work for so long.
-    After(Duration),
-    /// Never by itself.
-    Never,
-}
-
-impl From<Duration> for Idle {
-    fn from(after: Duration) -> Self {
-        Idle::After(after)
-    }
-}
-
-impl Idle {
-    fn limit(self) -> Option<Duration> {
-        match self {
-            Idle::After(after) => Some(after),
-            Idle::Never => None,
-        }
-    }
-}
-
-/// The options of a pool that is to be started; see [`Pool::builder`](crate::Pool::builder).
+/// The options of a new pool; see [`Pool::builder`](crate::Pool::builder).
+///
+/// Each option has a default, and [`start`](Self::start) checks all of them: the error names every
+/// option that is wrong. Very long times, such as [`Duration::MAX`], are accepted.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -63,16 +42,16 @@ impl Idle {
 ///     })
 ///     .start()
 ///     .await?;
-/// pool.ready().await; // its one runner is up
+/// pool.ready().await; // one runner is up
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "nothing happens before `start`"]
+#[must_use = "a pool starts only when `start` is called"]
 pub struct PoolBuilder {
     name: String,
     min: u32,
     max: u32,
-    /// Unset, it is 100; or 1, where a runner serves one call.
+    /// Default 100, or 1 with `single_use`.
     max_concurrency: Option<u32>,
     single_use: bool,
     timeout: Option<Duration>,
@@ -95,7 +74,7 @@ pub struct PoolBuilder {
     burst: Option<Arc<dyn Backend>>,
     burst_max: u32,
     code_sync: bool,
-    backoff: Backoff,
+    backoff: BootBackoff,
     callbacks: Callbacks,
 }
 
@@ -138,182 +117,204 @@ impl PoolBuilder {
             burst: None,
             burst_max: 100,
             code_sync: false,
-            backoff: Backoff::default(),
+            backoff: BootBackoff::default(),
             callbacks: Callbacks::default(),
         }
     }
 
-    /// Runners kept up whether or not anyone calls. At most `max`; default 0; on a runner always 0.
+    /// How many runners stay up without demand: 0 to `max`. Default 0.
+    ///
+    /// They boot when the pool starts, and may also end for idleness if
+    /// [`min_idle_shutdown_after`](Self::min_idle_shutdown_after) is set. On a runner it is always 0.
     pub fn min(mut self, min: u32) -> Self {
         self.min = min;
         self
     }
 
-    /// The most instances at a time, those that boot and those that end among them. At least 1;
-    /// default 4.
+    /// Maximum number of instances, including those booting or shutting down. At least 1; default 4.
     pub fn max(mut self, max: u32) -> Self {
         self.max = max;
         self
     }
 
-    /// Calls that one runner serves at a time, 1 to 32,768. Default 100; with
-    /// [`single_use`](Self::single_use) always 1.
+    /// How many calls one runner serves at a time: 1 to 32,768. Default 100. With
+    /// [`single_use`](Self::single_use) it is always 1.
     pub fn max_concurrency(mut self, calls: u32) -> Self {
         self.max_concurrency = Some(calls);
         self
     }
 
-    /// Each runner serves one call, and ends. Default false. It takes no second one, also not by
-    /// [`Pool::at`](crate::Pool::at) for what it holds.
+    /// Whether each runner serves one call only, and then ends. Default false.
+    ///
+    /// The runner accepts no second call, not even by [`Pool::at`](crate::Pool::at) for a value that it
+    /// holds.
     pub fn single_use(mut self, single_use: bool) -> Self {
         self.single_use = single_use;
         self
     }
 
-    /// The time that a call has in all: queue, boot, run and reply together. `None` is no limit;
-    /// zero is refused. Default 30 s; [`Work::timeout`](crate::Work::timeout) sets it for one call.
+    /// How long a call may take in all: waiting in the queue, booting a runner, running, and receiving
+    /// the result. `None` means no limit; zero is rejected. Default 30 s.
+    ///
+    /// [`Work::timeout`](crate::Work::timeout) overrides it for one call.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
     }
 
-    /// How long a runner may take from its order to its hello, at least 1 ms. Default: the
-    /// backend's, for [`Process`](crate::backend::Process) 10 s.
+    /// How long a boot may take, from requesting an instance until its runner connects. At least
+    /// 1 ms. Default: the backend's; [`Process`](crate::backend::Process) has 10 s.
+    ///
+    /// It bounds a boot, not a call: a call that waits for a boot still has its own
+    /// [`timeout`](Self::timeout). The burst backend always uses its own default.
     pub fn boot_timeout(mut self, timeout: Duration) -> Self {
         self.boot_timeout = Some(timeout);
         self
     }
 
-    /// How long the calls on a runner that is told to end may go on. Zero cancels them at once.
-    /// Default 30 s.
+    /// How long calls may go on when their runner has to end. After that they get
+    /// [`Cancelled`](crate::CallError::Cancelled). Zero cancels them at once. Default 30 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
     }
 
-    /// When a runner without work ends. Zero ends it as soon as it has none. Default after 30 s. An app can add a condition of its
-    /// own by [`App::idle_when`](crate::App::idle_when).
+    /// How long a runner must be idle before it ends: a [`Duration`], or [`Idle::Never`]. Zero ends a
+    /// runner as soon as it serves no call. Default 30 s.
+    ///
+    /// Runners that `min` or `min_free_slots` needs stay. An app can add a condition with
+    /// [`App::idle_when`](crate::App::idle_when).
     pub fn idle_shutdown_after(mut self, idle: impl Into<Idle>) -> Self {
         self.idle = idle.into();
         self
     }
 
-    /// The same for the runners that make up `min`. Default never.
+    /// How long a runner that is needed for `min` must be idle before it ends: a [`Duration`], or
+    /// [`Idle::Never`]. Default never.
+    ///
+    /// The next call boots such runners again.
     pub fn min_idle_shutdown_after(mut self, idle: impl Into<Idle>) -> Self {
         self.min_idle = idle.into();
         self
     }
 
-    /// Calls that may wait for a slot; one more gets [`QueueFull`](crate::CallError::QueueFull).
-    /// At least 1; default 10,000.
+    /// How many calls may wait for a slot. The next one gets
+    /// [`QueueFull`](crate::CallError::QueueFull). At least 1; default 10,000.
     pub fn max_queue(mut self, calls: usize) -> Self {
         self.max_queue = calls;
         self
     }
 
-    /// Slots kept free ahead of demand, while `max` allows it. At most the slots of `max` runners;
-    /// default 0; on a runner always 0.
+    /// How many slots the pool keeps free ahead of demand: it boots another runner when fewer are
+    /// free, as far as `max` allows. From 0 to the slots of `max` runners. Default 0; on a runner
+    /// always 0.
     pub fn min_free_slots(mut self, slots: u32) -> Self {
         self.min_free_slots = slots;
         self
     }
 
-    /// Which runner a call goes to. Default [`Placement::Spread`].
+    /// Which runner a call goes to, among those with a free slot. Default [`Placement::Spread`].
     pub fn placement(mut self, placement: Placement) -> Self {
         self.placement = placement;
         self
     }
 
-    /// Whether what runners print and log appears in this process's log. Default true.
+    /// Whether the output and the log of runners appear in this process's log. Default true.
     ///
-    /// Each `tracing` event of a runner, and each line that a child process prints, is an event of
-    /// the target `flame::runner`, with the fields `runner`, `call` where it is known, and `from`
-    /// (the event's own target) or `stream`. If this process has no `tracing` subscriber, the lines
-    /// go to its standard error.
+    /// Each `tracing` event of a runner, and each line that a child process prints, becomes an event
+    /// with the target `flame::runner`. Its fields are `runner`; `call`, if that is known; and `from`
+    /// (the target of the original event) or `stream`. If this process has no `tracing` subscriber, the
+    /// lines go to its standard error.
     ///
-    /// **Levels.** A runner whose `main` has set no subscriber sends its events with their levels. One
-    /// that has set a subscriber prints its events, and the parent reads level and time off: lines of
-    /// `tracing_subscriber` (full, compact, pretty, JSON), of `env_logger` and the like, and the
-    /// messages of panics, which are errors. Any other line is an INFO event. A line without a time
-    /// before its level is never taken for DEBUG or TRACE. Escape sequences, such as those for
-    /// colours, are removed.
+    /// **Levels.** A runner whose `main` sets no subscriber sends its events with their levels. A
+    /// runner whose `main` sets one prints its events instead, and the parent reads level and time from
+    /// the printed line. It knows the formats of `tracing_subscriber` (full, compact, pretty, JSON) and
+    /// `env_logger` and similar ones. The message of a panic is an error, and any other line is an INFO
+    /// event. A line that does not start with a time is never taken for DEBUG or TRACE. Escape
+    /// sequences, such as those for colours, are removed.
     ///
-    /// **A log that is slow or stuck.** The lines are written by a thread of its own, `flame-log`,
-    /// and neither a call nor a child waits for the log: 16 MiB of lines may wait, and what finds
-    /// no room is dropped and counted in the log. While 4 MiB wait, the output of children is not
-    /// read until 2 MiB are left, for one second at most, so that a child that prints faster than
-    /// the log takes is slowed down before anything is dropped. [`Pool::drain`](crate::Pool::drain) and the end of
-    /// [`App::run`](crate::App::run) wait for what is queued, as long as something is written at
-    /// least once a second, and five seconds at most. The events that the app itself logs still
-    /// call its subscriber directly: give it a writer that does not block, such as that of
-    /// `tracing_appender`, if standard error may be stuck.
+    /// **A slow log.** A separate thread, `flame-log`, writes the lines, so neither calls nor child
+    /// processes wait for the log. At most 16 MiB of lines wait to be written; lines beyond that are
+    /// dropped, and the log says how many. Before that happens, a child process that prints faster than
+    /// the log accepts is slowed down: when 4 MiB are waiting, its output is not read until only 2 MiB
+    /// are, for one second at most. [`Pool::drain`](crate::Pool::drain) and the end of
+    /// [`App::run`](crate::App::run) wait until the lines are written; they give up when nothing has
+    /// been written for one second, and after five seconds in any case. Events that the app logs
+    /// itself still call its subscriber directly. If standard error may block, give the subscriber a
+    /// writer that does not, such as that of `tracing_appender`.
     pub fn log(mut self, log: bool) -> Self {
         self.log = log;
         self
     }
 
-    /// The longest message, in bytes: arguments, or a result. At least 1 KiB; default 1 GiB.
+    /// Maximum size of a message, in bytes: the arguments of a call, or its result. At least 1 KiB;
+    /// default 1 GiB.
     pub fn max_message(mut self, bytes: u64) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// How deep calls may nest: remote functions that call pools of their own. 1 is no nesting, and
-    /// the least; default 8.
+    /// How deep calls may nest, when a remote function calls a pool of its own. 1 means that remote
+    /// functions can't call others. At least 1; default 8.
     ///
-    /// On Lambda a chain of functions that invoke each other is cut at about 16 (AWS documentation,
-    /// "Use Lambda recursive loop detection"), unless the function's setting RecursiveLoop is `Allow`:
-    /// there a greater depth is not reached.
+    /// AWS stops chains of Lambda functions that invoke each other after about 16 invocations (AWS
+    /// documentation, "Use Lambda recursive loop detection"), unless the function's RecursiveLoop
+    /// setting is `Allow`. So a greater depth has no effect there.
     pub fn max_depth(mut self, depth: u8) -> Self {
         self.max_depth = depth;
         self
     }
 
-    /// The longest life of a runner, at least 1 ms; then it drains, and another takes its place.
-    /// Default none.
+    /// Maximum lifetime of a runner. After it the runner drains, and the pool boots another if one is
+    /// needed. At least 1 ms; default no limit.
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = Some(max_lifetime);
         self
     }
 
-    /// How long a lost connection may take to be resumed before the runner is lost. At least 1 ms;
-    /// default 60 s, or twice [`keepalive_timeout`](Self::keepalive_timeout) where that is longer.
+    /// How long a runner whose connection is lost may take to reconnect. After that the runner is lost,
+    /// and its calls get [`RunnerLost`](crate::CallError::RunnerLost). Default 60 s, or twice
+    /// [`keepalive_timeout`](Self::keepalive_timeout) if that is longer.
     ///
-    /// Where only one side sees a connection break, the other notices it after `keepalive_timeout`, and only
-    /// then a runner dials again. So `reconnect_timeout` must be at least `keepalive_timeout` and the time to come back,
-    /// which is half of `keepalive_timeout` again, or 10 s where that is less: no call is lost to such a
-    /// break. [`start`](Self::start) refuses less.
+    /// Must be at least `keepalive_timeout` plus half of it, or plus 10 s if half of it is longer than
+    /// that. If only one side sees a connection break, the other side notices after
+    /// `keepalive_timeout`, and only then does the runner reconnect. [`start`](Self::start) rejects a
+    /// shorter time, with which such a break would lose calls.
     pub fn reconnect_timeout(mut self, reconnect_timeout: Duration) -> Self {
         self.reconnect_timeout = Some(reconnect_timeout);
         self
     }
 
-    /// A connection on which nothing came for so long is given up. Default 30 s, or half of
-    /// [`reconnect_timeout`](Self::reconnect_timeout) where that is shorter; 10 ms at least. The other side is pinged every
-    /// third of it.
+    /// How long a connection may be silent before it counts as lost. Each side pings the other every
+    /// third of that time. At least 10 ms. Default 30 s, or half of
+    /// [`reconnect_timeout`](Self::reconnect_timeout) if that is shorter.
     pub fn keepalive_timeout(mut self, keepalive_timeout: Duration) -> Self {
         self.keepalive_timeout = Some(keepalive_timeout);
         self
     }
 
-    /// Where runners dial in. Default 127.0.0.1 and a free port.
+    /// The address on which the pool listens for runners. Default 127.0.0.1 and a free port.
+    ///
+    /// Runners on other machines need an address that they can reach, such as `0.0.0.0:4100`.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// What runners are told to dial, where it is not the listener's own address: `ws://host:port`,
-    /// or `wss://host` where a load balancer ends TLS in front of the listener, 384 bytes at most.
-    /// Its certificate is checked against those that the runner's system trusts. Default: the listener's address; or,
-    /// where it listens on all addresses of the machine, the one that the backend knows of
-    /// ([`Backend::address`]).
+    /// The address that runners connect to, if it differs from the address of
+    /// [`listen`](Self::listen): `ws://host:port`, or `wss://host` if a load balancer terminates TLS in
+    /// front of the pool. At most 384 bytes.
+    ///
+    /// With `wss://`, the runner checks the load balancer's certificate against the certificates that
+    /// its system trusts. Default: the listener's address. If the pool listens on all addresses of the
+    /// machine, it is the address that the backend finds ([`Backend::address`]).
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
     }
 
-    /// Where runners come from. Default [`Process`](crate::backend::Process): child copies of this
-    /// executable.
+    /// Where runners run. Default [`Process`](crate::backend::Process): child processes that are copies
+    /// of this executable.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.backend = Some(CatchPanics::wrap(backend));
         self
@@ -325,53 +326,54 @@ impl PoolBuilder {
         self
     }
 
-    /// The most instances of the burst backend at a time. At least 1; default 100. On Lambda each is one
-    /// concurrent invocation, of which an account has 1,000 by default (AWS documentation, Lambda
-    /// quotas).
+    /// Maximum number of instances of the [`burst`](Self::burst) backend, including those booting or
+    /// shutting down. At least 1; default 100.
+    ///
+    /// On Lambda each instance is one concurrent invocation, of which an account has 1,000 by default
+    /// (AWS documentation, Lambda quotas).
     pub fn burst_max(mut self, max: u32) -> Self {
         self.burst_max = max;
         self
     }
 
-    /// Whether a runner of another build fetches this process's executable and becomes it, instead
-    /// of failing its boot. Default false.
+    /// Whether a runner of another build fetches this process's executable and becomes it, instead of
+    /// failing its boot. Default false.
     ///
-    /// For a parent that is deployed ahead of its runners' image, or a laptop's build that calls
-    /// containers in which an older one is. Both sides must be of this version of flame-aws: it is
-    /// the runner's own build that fetches.
+    /// Use it for a parent that is deployed before its runners' image, or for a build on a laptop that
+    /// calls containers with an older one. Both builds must use this version of flame-aws, because the
+    /// runner's own build does the fetching.
     ///
-    /// The runner says hello, is of another build, and gets the executable's length and SHA-256
-    /// over the same encrypted connection. It looks into its cache, fetches what is not there (1
-    /// GiB at most), checks length and hash, and executes it, with the same process id, arguments
-    /// and environment. What its `main` did before [`App::run`](crate::App::run) is done again. A
-    /// boot does this once: one that is of another build even then, as by a `FLAME_BUILD_ID` in its
-    /// environment, is refused with both ids.
+    /// A runner of another build that connects is offered the executable's length and SHA-256, over the
+    /// same encrypted connection. It looks into its cache, fetches the executable if it is missing
+    /// (1 GiB at most), checks length and hash, and executes it, with the same process id, arguments
+    /// and environment. So the code in `main` before [`App::run`](crate::App::run) runs again. A boot
+    /// does this once: a runner that is still of another build, for example because of a
+    /// `FLAME_BUILD_ID` in its environment, is rejected, and the error names both builds.
     ///
-    /// **What it costs.** [`start`](Self::start) reads and hashes the executable, once for the
-    /// process. The first boot on a host sends all of it; each boot of another build hashes what
-    /// is in the cache, and starts the app twice. All of it is within
-    /// [`boot_timeout`](Self::boot_timeout): raise that for large executables or slow networks. On
-    /// the runner's disk the newest three are kept.
+    /// **Cost.** [`start`](Self::start) reads and hashes the executable, once per process. The first
+    /// boot on a host transfers all of it. Every boot of another build hashes the cached file, and
+    /// starts the app twice. All of this counts towards [`boot_timeout`](Self::boot_timeout): raise it
+    /// for large executables or slow networks. The runner's disk keeps the newest three executables.
     ///
-    /// **What must match.** Operating system and architecture, which is checked before anything is
-    /// sent; and the C library, which can't be: link statically, or use the same base image. Files
-    /// beside the executable are not sent.
+    /// **What must match.** Operating system and architecture, which are checked before anything is
+    /// sent. The C library must match as well, but can't be checked: link statically, or use the same
+    /// base image. Files beside the executable are not sent.
     ///
-    /// **Where.** On hosts of kind [`Process`](crate::HostKind::Process) and
-    /// [`Ecs`](crate::HostKind::Ecs), a backend of one's own included. A function of kind
-    /// [`Lambda`](crate::HostKind::Lambda) can't become another program: there another build fails
-    /// the boot as ever, and the failure says so. The cache is the folder that `FLAME_CODE_DIR`
-    /// names in the runner's environment, or `flame-code-<user id>` among the temporary ones. It is
-    /// made with mode 0700; one that another user owns or may write is refused, and one on a file
-    /// system that is mounted `noexec` does not do. What goes wrong is a
-    /// [`BootFailed`](crate::CallError::BootFailed) that says what to do; the runner ends with exit
-    /// code 85.
+    /// **Where it works.** On hosts of kind [`Process`](crate::HostKind::Process) and
+    /// [`Ecs`](crate::HostKind::Ecs), including your own backends; see
+    /// [`Backend::supports_code_sync`]. A Lambda function can't become another program, so there a
+    /// runner of another build still fails its boot, and the failure says so. The cache is the folder
+    /// that `FLAME_CODE_DIR` names in the runner's environment, or `flame-code-<user id>` in the folder
+    /// for temporary files. It is created with mode 0700. A folder that another user owns or can write
+    /// to is rejected, and so is one on a file system mounted with `noexec`. A failure is a
+    /// [`BootFailed`](crate::CallError::BootFailed) that says what to do, and the runner exits with code
+    /// 85.
     ///
-    /// **What it means for security.** A runner executes only what comes from the parent whose key
-    /// is pinned in its FLAME_PARENT. This option is the parent's: a runner follows the offer of
-    /// whoever has booted it. So whoever can start the app with a FLAME_PARENT of his own can have
-    /// it run any code, not only its remote functions; who can set a process's environment mostly
-    /// can anyway. And whoever has a good token of a pool with this option can read this
+    /// **Security.** A runner executes only what comes from the parent whose key is pinned in its
+    /// FLAME_PARENT. The parent alone enables this option, and a runner follows the offer of the parent
+    /// that booted it. So anyone who can start the app with a FLAME_PARENT of their own can make it run
+    /// any code, not only its remote functions; but anyone who can set a process's environment can
+    /// usually do that anyway. And anyone who has a valid token of a pool with this option can read the
     /// executable: keep secrets out of it.
     ///
     /// ```no_run
@@ -391,34 +393,40 @@ impl PoolBuilder {
         self
     }
 
-    /// The pace of boots after failures: the first pause, at least 1 ms, which doubles up to the
-    /// longest. Default 250 ms and 30 s.
+    /// How long the pool pauses after a failed boot: `first` after one failure, then twice as long
+    /// after each further failure in a row, up to `longest`. Up to half of each pause is random. `first`
+    /// is at least 1 ms, and at most `longest`. Default 250 ms and 30 s.
     pub fn boot_backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.backoff = Backoff { first, max: longest, ..self.backoff };
+        self.backoff = BootBackoff { first, max: longest, ..self.backoff };
         self
     }
 
-    /// After so many failed boots in a row, at least 1, none is tried for a while, at least 1 ms, and
-    /// calls that would need one fail at once. Default 5 and 30 s.
+    /// After how many failed boots in a row the pool boots nothing for `pause`. In that time calls that
+    /// need a boot get [`BootFailed`](crate::CallError::BootFailed) at once. After it, a single boot
+    /// decides how to go on. At least 1 failure and 1 ms. Default 5 failures and 30 s.
     pub fn boot_breaker(mut self, failures: u32, pause: Duration) -> Self {
-        self.backoff = Backoff { breaker_after: failures, breaker_open: pause, ..self.backoff };
+        self.backoff = BootBackoff { breaker_after: failures, breaker_open: pause, ..self.backoff };
         self
     }
 
-    /// Called when a boot begins, with [`PoolEvent::GrowStart`]. Runs in a task of its own: it
-    /// can't hold up the pool, and a panic in it is logged and ends it alone.
+    /// Called when a boot begins, with [`PoolEvent::GrowStart`].
+    ///
+    /// Callbacks run in a task of their own, so they don't block the pool. A panic in one is logged, and
+    /// the later events are still delivered. See also [`Pool::events`](crate::Pool::events).
     pub fn on_grow_start(mut self, f: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
         self.callbacks.grow_start = Some(Box::new(f));
         self
     }
 
-    /// The same when a boot has ended, with [`PoolEvent::GrowEnd`].
+    /// Called when a boot has ended, with [`PoolEvent::GrowEnd`]. See
+    /// [`on_grow_start`](Self::on_grow_start).
     pub fn on_grow_end(mut self, f: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
         self.callbacks.grow_end = Some(Box::new(f));
         self
     }
 
-    /// The same when a runner has gone, with [`PoolEvent::Shrink`] or [`PoolEvent::RunnerLost`].
+    /// Called when a runner has ended, with [`PoolEvent::Shrink`] or [`PoolEvent::RunnerLost`]. See
+    /// [`on_grow_start`](Self::on_grow_start).
     pub fn on_shrink(mut self, f: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
         self.callbacks.shrink = Some(Box::new(f));
         self

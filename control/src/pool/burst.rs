@@ -1,71 +1,72 @@
-//! One pool over two backends: a second one serves at once what the first has no slot for yet.
+//! A pool's second lane, which serves calls at once that find no free slot on the primary one.
 //!
 //! ```text
-//!                      ┌─ a slot is free ────────────────▶ first backend
-//! call ── which way? ──┤─ none yet, and it can end there ─▶ burst backend
-//!                      └─ else ──────────────────────────▶ waits for the first
+//!                    ┌─ a slot is free ──────────────────▶ primary lane
+//! call ── which? ────┤─ none, and the call can end there ─▶ burst lane
+//!                    └─ otherwise ───────────────────────▶ waits for the primary lane
 //!
-//! calls on the burst backend are owed boots on the first: see `Event::Elsewhere`
+//! for each call on the burst lane, the primary lane boots as for a waiter: see `Event::BurstCalls`
 //! ```
 //!
-//! So a demand that comes suddenly is served by what boots fast, while what is cheaper, and lasts,
-//! boots; then new calls go there, and the burst's runners are idle and end. A call stays where it
-//! began.
+//! So the backend that boots fast serves a sudden demand, while the backend that is cheaper and lives
+//! longer boots. New calls then go there, and the burst lane's runners become idle and end. A call
+//! stays on the lane on which it began.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::driver::Shared;
-use super::state::Room;
+use super::lane::{Lane, now};
+use super::state::Availability;
 
-/// The second backend of a pool.
-pub(crate) struct Burst {
-    pub(crate) pool: Arc<Shared>,
-    pub(crate) policy: Policy,
+/// The burst lane of a pool.
+pub(crate) struct BurstLane {
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) policy: BurstPolicy,
 }
 
-/// Which way a call goes; knows no more than what is asked.
+impl BurstLane {
+    /// Whether a call that found no free slot on the primary lane goes to this one. `work` is the
+    /// longest time that it can take; `None` means that it is not known.
+    pub(super) fn accepts(&self, work: Option<Duration>) -> bool {
+        self.policy.accepts(work, self.lane.read(|state| state.availability(now())))
+    }
+}
+
+/// Decides which calls go to the burst lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Policy {
-    /// What the burst's runners can end in time, on a fresh one; `None`: everything.
-    pub(crate) longest: Option<Duration>,
+pub(crate) struct BurstPolicy {
+    /// The longest call that a fresh runner of the burst lane can serve; `None` means any.
+    pub(crate) longest_call: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    First,
-    Burst,
-}
-
-impl Policy {
-    /// The way of a call that has no free slot with the first backend. It takes `work` at most;
-    /// `None` is not known, and may be for ever.
-    pub(crate) fn way(self, work: Option<Duration>, burst: Room) -> Way {
-        let ends_there = match (self.longest, work) {
+impl BurstPolicy {
+    fn accepts(self, work: Option<Duration>, availability: Availability) -> bool {
+        let can_end = match (self.longest_call, work) {
             (None, _) => true,
             (Some(longest), Some(work)) => work <= longest,
             (Some(_), None) => false,
         };
-        if ends_there && burst != Room::Full { Way::Burst } else { Way::First }
+        can_end && availability != Availability::Full
     }
 }
 
-/// A call that is served by the burst backend; the first owes it a boot while this lives.
-pub(crate) struct Elsewhere(Weak<Shared>);
+/// A call on the burst lane. While it lives, the primary lane boots for it.
+#[derive(Debug)]
+pub(crate) struct BurstCall {
+    primary: Weak<Lane>,
+}
 
-impl Elsewhere {
-    pub(super) fn begin(first: Weak<Shared>) -> Self {
-        if let Some(first) = first.upgrade() {
-            first.count_elsewhere(|calls| calls + 1);
-        }
-        Self(first)
+impl BurstCall {
+    pub(super) fn begin(primary: &Arc<Lane>) -> Self {
+        primary.change_burst_calls(|calls| calls + 1);
+        Self { primary: Arc::downgrade(primary) }
     }
 }
 
-impl Drop for Elsewhere {
+impl Drop for BurstCall {
     fn drop(&mut self) {
-        if let Some(first) = self.0.upgrade() {
-            first.count_elsewhere(|calls| calls.saturating_sub(1));
+        if let Some(primary) = self.primary.upgrade() {
+            primary.change_burst_calls(|calls| calls.saturating_sub(1));
         }
     }
 }
@@ -75,25 +76,25 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
-    const LAMBDA: Policy = Policy { longest: Some(Duration::from_secs(15 * 60)) };
+    const LAMBDA: BurstPolicy = BurstPolicy { longest_call: Some(Duration::from_secs(15 * 60)) };
 
     #[test]
-    fn what_can_end_on_the_burst_backend_goes_there_while_it_has_room() {
-        for room in [Room::Slot, Room::Boot] {
-            assert_eq!(LAMBDA.way(Some(MINUTE), room), Way::Burst);
+    fn a_call_that_can_end_on_the_burst_lane_goes_there_unless_it_is_full() {
+        for availability in [Availability::Now, Availability::AfterBoot] {
+            assert!(LAMBDA.accepts(Some(MINUTE), availability));
         }
-        assert_eq!(LAMBDA.way(Some(MINUTE), Room::Full), Way::First);
+        assert!(!LAMBDA.accepts(Some(MINUTE), Availability::Full));
     }
 
     #[test]
-    fn what_could_be_cut_off_there_waits_for_the_first_backend() {
-        assert_eq!(LAMBDA.way(Some(16 * MINUTE), Room::Slot), Way::First);
-        assert_eq!(LAMBDA.way(None, Room::Slot), Way::First, "it may take for ever");
+    fn a_call_that_the_burst_lane_could_cut_off_waits_for_the_primary_lane() {
+        assert!(!LAMBDA.accepts(Some(16 * MINUTE), Availability::Now));
+        assert!(!LAMBDA.accepts(None, Availability::Now), "the call has no time limit");
     }
 
     #[test]
-    fn a_burst_backend_whose_instances_last_takes_everything() {
-        let lasts = Policy { longest: None };
-        assert_eq!(lasts.way(None, Room::Boot), Way::Burst);
+    fn a_burst_lane_whose_instances_live_on_accepts_every_call() {
+        let unlimited = BurstPolicy { longest_call: None };
+        assert!(unlimited.accepts(None, Availability::AfterBoot));
     }
 }

@@ -1,4 +1,4 @@
-//! FLAME's three callbacks, fed by the event stream, in a task of their own.
+//! FLAME's three callbacks, called from a task that listens to the pool's events.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,7 +17,7 @@ pub(super) struct Callbacks {
 }
 
 impl Callbacks {
-    /// Listens for as long as the pool is there.
+    /// Listens for as long as the pool exists.
     pub(super) fn listen(self, mut events: broadcast::Receiver<PoolEvent>) {
         if self.grow_start.is_none() && self.grow_end.is_none() && self.shrink.is_none() {
             return;
@@ -30,7 +30,7 @@ impl Callbacks {
                         log_writer::event(move || {
                             tracing::warn!(
                                 missed,
-                                "the pool's callbacks are too slow for its events"
+                                "the pool's callbacks are too slow, and have missed events"
                             );
                         });
                     }

@@ -1,23 +1,26 @@
-//! What a pool tells of itself, as it happens.
+//! The events of a pool.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use flame_runner_shim::log_writer;
 use flame_wire::ids::RunnerRef;
 use flame_wire::trace::TraceContext;
 use tokio::sync::broadcast;
 
-use super::driver::Failure;
 use super::state::{GrowOutcome, Note, RunnerId};
 use crate::backend::BootFailure;
 
 pub use super::state::{GrowReason, ShrinkReason};
 
-/// Something that a pool did or saw.
+/// Events that a listener may be behind before it misses the oldest.
+const BUFFERED_EVENTS: usize = 1024;
+
+/// Something that a pool did or observed.
 ///
-/// Boots come in pairs of [`GrowStart`](Self::GrowStart) and [`GrowEnd`](Self::GrowEnd), calls in
+/// Boots come in pairs of [`GrowStart`](Self::GrowStart) and [`GrowEnd`](Self::GrowEnd), and calls in
 /// pairs of [`CallStarted`](Self::CallStarted) and [`CallFinished`](Self::CallFinished), so that
-/// gauges can be derived. A call is the same where its `trace` is.
+/// gauges can be derived. The events of one call have the same `trace`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum PoolEvent {
@@ -25,53 +28,55 @@ pub enum PoolEvent {
     GrowStart {
         /// The runner.
         runner: RunnerRef,
-        /// What for.
+        /// Why the pool boots it.
         reason: GrowReason,
     },
     /// A boot has ended.
     GrowEnd {
         /// The runner.
         runner: RunnerRef,
-        /// Why it failed, if it did; none also where nobody wanted it any more.
+        /// Why the boot failed. `None` if the runner is up, and if the pool stopped the boot because
+        /// it no longer needed the runner.
         failure: Option<Arc<BootFailure>>,
         /// Whether the runner is up.
         up: bool,
     },
-    /// A runner takes no more calls.
+    /// A runner accepts no more calls.
     Draining {
         /// The runner.
         runner: RunnerRef,
-        /// Why.
+        /// Why it ends.
         reason: ShrinkReason,
     },
-    /// A runner has gone, in good order.
+    /// A runner has shut down in good order.
     Shrink {
         /// The runner.
         runner: RunnerRef,
-        /// Why.
+        /// Why it ended.
         reason: ShrinkReason,
     },
-    /// A runner was lost, and so many calls with it.
+    /// A runner was lost, and the calls on it as well.
     RunnerLost {
         /// The runner.
         runner: RunnerRef,
-        /// Calls that were on it.
+        /// How many calls it was serving.
         calls: usize,
     },
-    /// An instance could not be stopped, in spite of several tries: look after it.
+    /// An instance could not be stopped, although the pool has tried several times. It may still
+    /// run, and cost money: check it.
     StopFailed {
         /// The runner.
         runner: RunnerRef,
-        /// Its backend's name.
+        /// The instance's id, assigned by its backend. Empty if the backend has not returned one.
         instance: String,
-        /// Why.
+        /// Why it could not be stopped.
         why: String,
     },
-    /// No slot was free; a call waits.
+    /// A call waits, because no slot was free.
     CallQueued {
         /// The function.
         function: &'static str,
-        /// The call's place in its trace: unique, and the same in all that is told of it.
+        /// The call's place in its trace. It is unique, and the same in all events of the call.
         trace: TraceContext,
     },
     /// A call was sent to a runner.
@@ -80,33 +85,33 @@ pub enum PoolEvent {
         runner: RunnerRef,
         /// The function.
         function: &'static str,
-        /// The call, as when it was queued.
+        /// The call, as in [`CallQueued`](Self::CallQueued).
         trace: TraceContext,
     },
-    /// A call is over, or its caller is gone.
+    /// A call has ended, or its caller has dropped it.
     CallFinished {
         /// The runner.
         runner: RunnerRef,
         /// The function.
         function: &'static str,
-        /// The call, as when it was queued.
+        /// The call, as in [`CallQueued`](Self::CallQueued).
         trace: TraceContext,
-        /// Since it was sent to the runner.
+        /// The time since the call was sent to the runner.
         took: Duration,
-        /// Whether the function ended by itself.
+        /// Whether the function returned.
         ok: bool,
     },
-    /// Boots pause after failures.
+    /// Boots have failed, and the next one waits for a while.
     BackingOff {
-        /// So many in a row.
+        /// Failures in a row.
         failures: u32,
     },
-    /// Boots failed so often in a row that none is tried for a while.
+    /// Boots have failed so often in a row that none is tried for a while.
     BreakerOpened {
-        /// So many in a row.
+        /// Failures in a row.
         failures: u32,
     },
-    /// A boot came up after that.
+    /// A runner came up after [`BreakerOpened`](Self::BreakerOpened).
     BreakerClosed,
     /// `min` runners are up.
     Ready,
@@ -114,44 +119,76 @@ pub enum PoolEvent {
     Drained,
 }
 
-pub(super) fn of(
-    note: Note<Failure>,
-    name: impl Fn(RunnerId) -> Option<RunnerRef>,
+/// The event that a note of the state machine becomes. `runner` finds the runner of an id.
+pub(super) fn of_note(
+    note: Note<Arc<BootFailure>>,
+    runner: impl Fn(RunnerId) -> Option<RunnerRef>,
 ) -> Option<PoolEvent> {
     Some(match note {
-        Note::GrowStart { runner, reason } => {
-            PoolEvent::GrowStart { runner: name(runner)?, reason }
+        Note::GrowStart { runner: id, reason } => {
+            PoolEvent::GrowStart { runner: runner(id)?, reason }
         }
-        Note::GrowEnd { runner, outcome } => {
+        Note::GrowEnd { runner: id, outcome } => {
             let up = outcome == GrowOutcome::Up;
             let failure = match outcome {
                 GrowOutcome::BootFailed(failure) => Some(failure),
                 _ => None,
             };
-            PoolEvent::GrowEnd { runner: name(runner)?, failure, up }
+            PoolEvent::GrowEnd { runner: runner(id)?, failure, up }
         }
-        Note::Draining { runner, reason } => PoolEvent::Draining { runner: name(runner)?, reason },
-        Note::Shrink { runner, reason } => PoolEvent::Shrink { runner: name(runner)?, reason },
-        Note::RunnerLost { runner, leases } => {
-            PoolEvent::RunnerLost { runner: name(runner)?, calls: leases.len() }
+        Note::Draining { runner: id, reason } => {
+            PoolEvent::Draining { runner: runner(id)?, reason }
         }
-        // The call itself tells, and who it is.
-        Note::Queued { .. } => return None,
+        Note::Shrink { runner: id, reason } => PoolEvent::Shrink { runner: runner(id)?, reason },
+        Note::RunnerLost { runner: id, leases } => {
+            PoolEvent::RunnerLost { runner: runner(id)?, calls: leases.len() }
+        }
         Note::BackingOff { failures, .. } => PoolEvent::BackingOff { failures },
         Note::BreakerOpened { failures, .. } => PoolEvent::BreakerOpened { failures },
         Note::BreakerClosed => PoolEvent::BreakerClosed,
-        Note::Ready => PoolEvent::Ready,
-        Note::Drained => PoolEvent::Drained,
+        // The lane makes these: one needs the waiter's call, and two are about the whole pool.
+        Note::Queued { .. } | Note::Ready | Note::Drained => return None,
     })
 }
 
-/// A listener to a pool's events. One that is slow misses the oldest, and is told how many.
+/// Sends a pool's events to its listeners and to the log.
+#[derive(Debug, Clone)]
+pub(crate) struct EventSender {
+    pool: String,
+    sender: broadcast::Sender<PoolEvent>,
+}
+
+impl EventSender {
+    pub(super) fn new(pool: &str) -> Self {
+        Self { pool: pool.to_owned(), sender: broadcast::Sender::new(BUFFERED_EVENTS) }
+    }
+
+    pub(crate) fn send(&self, event: PoolEvent) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let (pool, event) = (self.pool.clone(), event.clone());
+            log_writer::event(move || tracing::debug!(pool, ?event, "pool event"));
+        }
+        // Fails only if nobody listens.
+        let _ = self.sender.send(event);
+    }
+
+    pub(crate) fn has_listeners(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<PoolEvent> {
+        self.sender.subscribe()
+    }
+}
+
+/// A listener to a pool's events; see [`Pool::events`](crate::Pool::events). If it is more than 1,024
+/// events behind, it misses the oldest, and is told how many.
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<PoolEvent>);
 
-/// The listener was too slow.
+/// The listener was too slow, and missed this many events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} events were missed: the listener is too slow")]
+#[error("{0} pool events were missed, because their listener is too slow")]
 pub struct Lagged(pub u64);
 
 impl Events {
@@ -162,7 +199,7 @@ impl Events {
     /// The next event; `None` when the pool is gone. Cancel-safe.
     ///
     /// # Errors
-    /// [`Lagged`]; the next call goes on with the oldest event that is left.
+    /// [`Lagged`] if events were missed. The next call returns the oldest event that is left.
     pub async fn next(&mut self) -> Option<Result<PoolEvent, Lagged>> {
         match self.0.recv().await {
             Ok(event) => Some(Ok(event)),

@@ -1,55 +1,34 @@
-//! One slot on one runner, held for the life of one work.
-
-use std::fmt;
-use std::sync::Arc;
+//! A slot on a runner of a pool, held for the duration of one call.
 
 use flame_link::Link;
 use flame_wire::ids::RunnerRef;
 
-use super::burst::Elsewhere;
-use super::driver::Shared;
-use super::state::{Event, LeaseId};
+use super::burst::BurstCall;
+use super::lane::LaneLease;
 
-/// A slot; dropping it gives it back.
-#[must_use = "a lease that is dropped is given back"]
+/// A slot on a runner of either lane. Dropping it frees the slot.
+#[derive(Debug)]
+#[must_use = "dropping a lease frees its slot"]
 pub(crate) struct Lease {
-    pool: Arc<Shared>,
-    lease: LeaseId,
-    name: RunnerRef,
-    link: Link,
-    /// Dropped after the slot is given back.
-    _elsewhere: Option<Elsewhere>,
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("lease", &self.lease).field("runner", &self.name).finish()
-    }
+    slot: LaneLease,
+    /// On the burst lane; ends after the slot is free.
+    _burst_call: Option<BurstCall>,
 }
 
 impl Lease {
-    pub(crate) fn new(pool: Arc<Shared>, lease: LeaseId, name: RunnerRef, link: Link) -> Self {
-        Self { pool, lease, name, link, _elsewhere: None }
+    pub(super) fn primary(slot: LaneLease) -> Self {
+        Self { slot, _burst_call: None }
     }
 
-    /// The same, as a slot of the burst backend.
-    pub(super) fn elsewhere(self, elsewhere: Elsewhere) -> Self {
-        let mut lease = self;
-        lease._elsewhere = Some(elsewhere);
-        lease
+    pub(super) fn burst(slot: LaneLease, burst_call: BurstCall) -> Self {
+        Self { slot, _burst_call: Some(burst_call) }
     }
 
     pub(crate) fn runner(&self) -> RunnerRef {
-        self.name
+        self.slot.runner()
     }
 
     pub(crate) fn link(&self) -> &Link {
-        &self.link
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.pool.handle(Event::CheckIn { lease: self.lease });
+        self.slot.link()
     }
 }

@@ -1,25 +1,27 @@
-//! Gives each line that a runner prints the call it belongs to, where that can be known.
+//! Forwards the lines that runners print to the log, with the call that each line belongs to, if that
+//! is known.
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::driver::Shared;
+use super::inner::PoolInner;
 use crate::backend::OutputLine;
 use crate::log;
 
-/// Where a backend's lines go; it is made before the pool that they belong to.
+/// Forwards lines to the log. A backend gets it before the pool exists that the lines belong to.
 #[derive(Clone)]
-pub(super) struct Sink {
+pub(super) struct OutputForwarder {
     enabled: bool,
-    pool: Arc<OnceLock<Weak<Shared>>>,
+    pool: Arc<OnceLock<Weak<PoolInner>>>,
 }
 
-pub(super) fn sink(enabled: bool) -> Sink {
-    Sink { enabled, pool: Arc::default() }
-}
+impl OutputForwarder {
+    pub(super) fn new(enabled: bool) -> Self {
+        Self { enabled, pool: Arc::default() }
+    }
 
-impl Sink {
-    pub(super) fn attach(&self, pool: &Arc<Shared>) {
-        // Called once, by the start of the pool.
+    /// The pool that the lines belong to.
+    pub(super) fn attach(&self, pool: &Arc<PoolInner>) {
+        // Called once, when the pool starts.
         let _ = self.pool.set(Arc::downgrade(pool));
     }
 

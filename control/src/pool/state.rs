@@ -1,45 +1,47 @@
-//! The pool's core: who gets which slot, and how many runners there are.
+//! The pool's decisions: which call gets which slot, and how many runners there are.
 //!
-//! It knows ids and instants, no clock, no socket, no task. The driver feeds it [`Event`]s, carries
-//! out the [`Action`]s it polls, and calls [`handle_timeout`](PoolState::handle_timeout) when
-//! [`poll_timeout`](PoolState::poll_timeout) is due:
+//! The state machine knows ids and instants, but no clock, socket or task. The driver feeds it
+//! [`Event`]s, carries out the [`Action`]s that it polls, and calls
+//! [`handle_timeout`](PoolState::handle_timeout) when [`poll_timeout`](PoolState::poll_timeout) is
+//! due:
 //!
 //! ```text
 //!   Checkout ─────────────▶ Grant, or Refuse, or a place in the queue (answered later, once)
-//!   CheckIn ──────────────▶ Grant to who waits longest
+//!   CheckIn ──────────────▶ Grant to the waiter that has waited longest
 //!   (unmet demand) ───────▶ Boot ──▶ RunnerUp ──▶ Grant ...
-//!                                └─▶ BootFailed ──▶ Stop, back-off, Refuse where no hope is left
+//!                                └─▶ BootFailed ──▶ Stop, back off, Refuse if nothing is left to wait for
 //!   IdleProposed ─────────▶ StayUp, or DrainRunner ──▶ RunnerGone
-//!   RunnerLost ───────────▶ Stop; its leases are void; waiters are served by the next runner
-//!   Stop ─────────────────▶ RunnerGone: until then its instance counts against `max`
+//!   RunnerLost ───────────▶ Stop; its leases are void; the next runner serves the waiters
+//!   Stop ─────────────────▶ RunnerGone: until then the instance counts against `max`
 //! ```
 //!
-//! Where every boot would be in vain until something else has happened, the pool is barred: it boots
-//! nothing, and sends away who would have to wait for a boot, until `Unbar`.
+//! While every boot is known to fail, boots are blocked: the pool boots nothing, and refuses every
+//! checkout that would need a boot, until [`Event::UnblockBoots`].
 //!
-//! Invariants (each a property test in `state/properties.rs`):
-//! 1. A runner holds at most `max_concurrency` leases; no boot starts while `max` instances are
-//!    held, those on their way out included.
+//! Invariants (each is a property test in `state/properties.rs`):
+//! 1. A runner holds at most `max_concurrency` leases; no boot starts while there are `max`
+//!    instances, including those that are shutting down.
 //! 2. Each waiter is answered exactly once, unless it cancels first.
-//! 3. Unmet demand implies a boot under way, or `max` reached, or a back-off running, or a bar.
-//! 4. A runner that is draining, retiring, spent or lost is never leased, nor one that its platform
-//!    ends before the call is over; for a call without a known end see `state/placing.rs`.
-//! 5. `min` is kept, with back-off, without blocking anything.
+//! 3. Unmet demand implies that a boot is under way, `max` is reached, boots back off, or boots are
+//!    blocked.
+//! 4. No runner is leased that is draining, retiring, used up or lost, or that its platform ends
+//!    before the call is over. For a call without a known end see `state/placement.rs`.
+//! 5. `min` is kept, with backoff, without blocking anything.
 //! 6. Every runner that was booted is seen gone, or stopped.
 //!
-//! After each call there is no free slot while anyone waits, so a checkout that finds a free slot
-//! takes it at once and is never ahead of anyone.
+//! After each call no slot is free while anyone waits. So a checkout that finds a free slot takes it
+//! at once, and never overtakes a waiter.
 
 pub(crate) mod event;
 pub(crate) mod explain;
 pub(crate) mod ids;
 pub(crate) mod limits;
 
-mod backoff;
+mod breaker;
 mod fleet;
 mod growth;
 mod index;
-mod placing;
+mod placement;
 mod queue;
 mod runners;
 
@@ -53,74 +55,80 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-pub(crate) use event::{Action, Event, GrowOutcome, Note, Refusal, WaitPhase};
+pub(crate) use event::{Action, CheckoutError, Event, GrowOutcome, Note, WaitPhase};
 pub use event::{GrowReason, ShrinkReason};
 pub use explain::RunnerState;
-pub(crate) use explain::{Explanation, Growth, RunnerSnapshot, Snapshot};
+pub(crate) use explain::{Growth, RunnerSnapshot, StateExplanation, StateSnapshot};
 pub(crate) use ids::{LeaseId, RunnerId, WaiterId};
-pub(crate) use limits::{Backoff, Limits};
-pub use limits::{LimitsChange, Placement};
+pub(crate) use limits::{BootBackoff, PoolLimits};
+pub use limits::{Idle, LimitsChange, Placement};
 
-use backoff::{Gate, Ladder};
-use fleet::{Fleet, Phase};
-use queue::Queue;
+use breaker::{BootBreaker, BreakerState};
+use fleet::{Fleet, RunnerPhase};
+use queue::WaitQueue;
 
-/// The pool's state machine. `F` is what a failed boot has to say; it is passed through.
+/// The pool's state machine. `F` describes a failed boot; the state machine only passes it through.
 #[derive(Debug)]
 pub(crate) struct PoolState<F> {
-    limits: Limits,
-    /// `min`, less those that were allowed to idle out since the last checkout.
+    limits: PoolLimits,
+    /// `min`, less the runners that were allowed to idle out since the last checkout.
     kept_min: u32,
     fleet: Fleet,
-    queue: Queue,
-    /// Calls that are served elsewhere for want of a slot.
-    elsewhere: u64,
-    ladder: Ladder,
-    /// The last boot that failed, if none has come up since.
+    queue: WaitQueue,
+    /// Calls that the burst backend serves because there was no slot here.
+    burst_calls: u64,
+    breaker: BootBreaker,
+    /// The last boot that failed, unless a runner has come up since.
     last_failure: Option<F>,
-    /// Why every boot would be in vain, while that is so.
-    barred: Option<F>,
-    /// When growth that is held back is to be planned anew.
+    /// Why every boot would fail, while boots are blocked.
+    boots_blocked: Option<F>,
+    /// When growth that is held back is planned again.
     retry: Option<Instant>,
-    stage: Stage,
+    stage: DrainStage,
     /// Whether `Ready` has been noted for the present `min`.
     ready_noted: bool,
     actions: VecDeque<Action<F>>,
 }
 
-/// How soon a pool could serve one more.
+/// How soon a pool could serve one more call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Room {
+pub(crate) enum Availability {
     /// A slot is free.
-    Slot,
-    /// A boot that is under way, or would be, has a slot for it.
-    Boot,
-    /// Others have to end first, or boots to work again.
+    Now,
+    /// A boot that is under way, or that the pool would start, has a slot for the call.
+    AfterBoot,
+    /// Only after another call has ended, or when boots work again.
     Full,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+enum DrainStage {
     Open,
     Draining,
     Drained,
 }
 
 impl<F: Clone> PoolState<F> {
-    /// A pool that boots its `min` and `min_free_slots` at once: poll its actions. `seed` is for jitter.
-    /// With `barred`, every boot would fail for that reason, until [`Event::Unbar`].
-    pub(crate) fn new(now: Instant, limits: Limits, seed: u64, barred: Option<F>) -> Self {
+    /// A pool that boots its `min` and `min_free_slots` at once: poll its actions. `seed` is for
+    /// jitter. With `boots_blocked`, every boot would fail for that reason until
+    /// [`Event::UnblockBoots`].
+    pub(crate) fn new(
+        now: Instant,
+        limits: PoolLimits,
+        seed: u64,
+        boots_blocked: Option<F>,
+    ) -> Self {
         debug_assert_eq!(limits.out_of_range(), []);
         let mut pool = PoolState {
             kept_min: limits.min,
             fleet: Fleet::new(limits.slots_per_runner()),
-            queue: Queue::default(),
-            elsewhere: 0,
-            ladder: Ladder::new(seed),
+            queue: WaitQueue::default(),
+            burst_calls: 0,
+            breaker: BootBreaker::new(seed),
             last_failure: None,
-            barred,
+            boots_blocked,
             retry: None,
-            stage: Stage::Open,
+            stage: DrainStage::Open,
             ready_noted: false,
             actions: VecDeque::new(),
             limits,
@@ -129,12 +137,12 @@ impl<F: Clone> PoolState<F> {
         pool
     }
 
-    /// Something has happened. Deadlines that have passed by `now` are dealt with first.
+    /// Handles an event. Deadlines that have passed by `now` are handled first.
     pub(crate) fn handle(&mut self, now: Instant, event: Event<F>) {
         self.expire(now);
         match event {
-            Event::Checkout { waiter, deadline, bounded } => {
-                self.checkout(now, waiter, deadline, bounded);
+            Event::Checkout { waiter, deadline, bounds_work } => {
+                self.checkout(now, waiter, deadline, bounds_work);
             }
             Event::CancelCheckout { waiter } => self.queue.cancel(waiter),
             Event::CheckIn { lease } => self.check_in(lease),
@@ -144,15 +152,35 @@ impl<F: Clone> PoolState<F> {
             Event::RunnerDraining { runner } => self.runner_draining(now, runner),
             Event::IdleProposed { runner, idle_for } => self.idle_proposed(runner, idle_for),
             Event::RunnerGone { runner } => self.runner_gone(now, runner),
-            Event::Elsewhere { calls } => self.elsewhere = calls,
-            Event::Unbar => self.barred = None,
+            Event::BurstCalls { calls } => self.burst_calls = calls,
+            Event::UnblockBoots => self.boots_blocked = None,
             Event::Resize { change } => self.resize(&change),
             Event::Drain => self.drain_pool(),
         }
         self.settle(now);
     }
 
-    /// The next thing to do, in order. Poll until `None` after each call that takes `now`.
+    /// Leases a slot that is free now, for a call that does not wait for one here. Otherwise as
+    /// [`Event::Checkout`]; there are actions to poll in either case.
+    pub(crate) fn try_checkout(
+        &mut self,
+        now: Instant,
+        deadline: Option<Instant>,
+        bounds_work: bool,
+    ) -> Option<(RunnerId, LeaseId)> {
+        self.expire(now);
+        let is_late = deadline.is_some_and(|deadline| deadline <= now);
+        let leased = if self.is_draining() || is_late {
+            None
+        } else {
+            self.kept_min = self.limits.min;
+            self.lease_slot(now, deadline.filter(|_| bounds_work))
+        };
+        self.settle(now);
+        leased
+    }
+
+    /// The next action to carry out, in order. Poll until `None` after each call that takes `now`.
     pub(crate) fn poll_action(&mut self) -> Option<Action<F>> {
         self.actions.pop_front()
     }
@@ -165,7 +193,7 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Time has passed. Harmless when early or late.
+    /// Handles the passing of time. Harmless when early or late.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.expire(now);
         self.settle(now);
@@ -178,7 +206,7 @@ impl<F: Clone> PoolState<F> {
 
     /// Whether the pool was told to drain.
     pub(crate) fn is_draining(&self) -> bool {
-        self.stage != Stage::Open
+        self.stage != DrainStage::Open
     }
 
     /// Whether the pool was told to drain, and no runner is left, stopped ones included.
@@ -186,25 +214,26 @@ impl<F: Clone> PoolState<F> {
         self.is_draining() && self.fleet.is_empty()
     }
 
-    /// How soon the pool could serve one more.
-    pub(crate) fn room(&self, now: Instant) -> Room {
-        let coming = u64::from(self.fleet.booting()) * u64::from(self.limits.slots_per_runner());
-        let may_boot = self.barred.is_none()
+    /// How soon the pool could serve one more call.
+    pub(crate) fn availability(&self, now: Instant) -> Availability {
+        let booting_slots =
+            u64::from(self.fleet.booting()) * u64::from(self.limits.slots_per_runner());
+        let may_boot = self.boots_blocked.is_none()
             && self.fleet.occupied() < self.limits.max
-            && matches!(self.ladder.gate(now), Gate::Open | Gate::Trial);
+            && matches!(self.breaker.state(now), BreakerState::Closed | BreakerState::HalfOpen);
         if self.is_draining() {
-            Room::Full
+            Availability::Full
         } else if self.fleet.free() > 0 {
-            Room::Slot
-        } else if coming > self.queue.len() as u64 || may_boot {
-            Room::Boot
+            Availability::Now
+        } else if booting_slots > self.queue.len() as u64 || may_boot {
+            Availability::AfterBoot
         } else {
-            Room::Full
+            Availability::Full
         }
     }
 
-    /// What bounds the pool now.
-    pub(crate) fn limits(&self) -> &Limits {
+    /// The limits that hold now.
+    pub(crate) fn limits(&self) -> &PoolLimits {
         &self.limits
     }
 
@@ -213,68 +242,74 @@ impl<F: Clone> PoolState<F> {
         now: Instant,
         waiter: WaiterId,
         deadline: Option<Instant>,
-        bounded: bool,
+        bounds_work: bool,
     ) {
         if self.queue.contains(waiter) {
             return;
         }
         if self.is_draining() {
-            return self.refuse(waiter, Refusal::Draining);
+            return self.refuse(waiter, CheckoutError::Draining);
         }
         if deadline.is_some_and(|deadline| deadline <= now) {
-            // It never waited, so no boot is to blame.
+            // The call never waited, so no boot is to blame.
             let (phase, last_failure) = (WaitPhase::Queue, None);
-            return self.refuse(waiter, Refusal::Timeout { phase, last_failure });
+            return self.refuse(waiter, CheckoutError::Timeout { phase, last_failure });
         }
         self.kept_min = self.limits.min;
-        if self.grant(now, waiter, deadline.filter(|_| bounded)) {
+        if self.grant(now, waiter, deadline.filter(|_| bounds_work)) {
             return;
         }
-        if let Some(failure) = self.hopeless(now) {
-            return self.refuse(waiter, Refusal::BootFailed(failure));
+        if let Some(failure) = self.fail_fast_reason(now) {
+            return self.refuse(waiter, CheckoutError::BootFailed(failure));
         }
         let limit = self.limits.max_queue;
         if self.queue.len() >= limit {
-            return self.refuse(waiter, Refusal::QueueFull { limit });
+            return self.refuse(waiter, CheckoutError::QueueFull { limit });
         }
-        self.queue.push(waiter, deadline, bounded);
+        self.queue.push(waiter, deadline, bounds_work);
         self.note(Note::Queued { waiter });
     }
 
     fn check_in(&mut self, lease: LeaseId) {
-        let Some(id) = self.fleet.give_back(lease) else { return };
+        let Some(id) = self.fleet.end_lease(lease) else { return };
         if let Some(runner) = self.fleet.get(id)
-            && let Phase::Retiring(reason) = runner.phase
+            && let RunnerPhase::Retiring(reason) = runner.phase
             && runner.leases == 0
         {
             self.drain_runner(id, reason);
         }
     }
 
-    /// Leases a free slot to `waiter`, whose work is over by `until`; `false` if it must wait.
+    /// Grants a free slot to `waiter`, whose work is over by `until`; `false` if it must wait.
     fn grant(&mut self, now: Instant, waiter: WaiterId, until: Option<Instant>) -> bool {
-        let Some(runner) = self.place(now, until) else { return false };
-        let Some(lease) = self.fleet.lease(runner) else { return false };
+        let Some((runner, lease)) = self.lease_slot(now, until) else { return false };
         self.act(Action::Grant { waiter, runner, lease });
-        if self.limits.single_use {
-            self.retire(runner, ShrinkReason::SingleUse);
-        }
         true
     }
 
-    /// Brings the pool to rest after any change.
+    /// Leases a free slot for work that is over by `until`.
+    fn lease_slot(&mut self, now: Instant, until: Option<Instant>) -> Option<(RunnerId, LeaseId)> {
+        let runner = self.choose_runner(now, until)?;
+        let lease = self.fleet.lease(runner)?;
+        if self.limits.single_use {
+            self.retire(runner, ShrinkReason::SingleUse);
+        }
+        Some((runner, lease))
+    }
+
+    /// Restores the invariants after any change.
     fn settle(&mut self, now: Instant) {
         self.serve(now);
         if !self.queue.is_empty()
-            && let Some(failure) = self.hopeless(now)
+            && let Some(failure) = self.fail_fast_reason(now)
         {
-            self.refuse_all(&Refusal::BootFailed(failure));
+            self.refuse_all(&CheckoutError::BootFailed(failure));
         }
         self.grow(now);
         self.announce();
     }
 
-    /// Gives free slots to those who wait, in their order.
+    /// Grants free slots to the waiters, in their order.
     fn serve(&mut self, now: Instant) {
         while self.fleet.free() > 0
             && let Some((waiter, until)) = self.queue.first()
@@ -291,11 +326,11 @@ impl<F: Clone> PoolState<F> {
         let phase = self.wait_phase();
         while let Some(waiter) = self.queue.pop_expired(now) {
             let last_failure = self.last_failure.clone();
-            self.refuse(waiter, Refusal::Timeout { phase, last_failure });
+            self.refuse(waiter, CheckoutError::Timeout { phase, last_failure });
         }
     }
 
-    /// What those who wait are waiting for.
+    /// What the waiters are waiting for.
     fn wait_phase(&self) -> WaitPhase {
         let slots = u64::from(self.limits.slots_per_runner());
         let coming = u64::from(self.fleet.booting()) * slots;
@@ -303,16 +338,16 @@ impl<F: Clone> PoolState<F> {
         if self.fleet.up() == 0 || all_covered { WaitPhase::Boot } else { WaitPhase::Queue }
     }
 
-    /// Why waiting is in vain, if it is.
-    fn hopeless(&self, now: Instant) -> Option<F> {
-        self.barred.clone().or_else(|| Some(self.broken(now)?.1))
+    /// Why a call that has to wait is refused instead, if it is: no runner would come up for it.
+    fn fail_fast_reason(&self, now: Instant) -> Option<F> {
+        self.boots_blocked.clone().or_else(|| Some(self.open_breaker(now)?.1))
     }
 
-    /// Until when waiting is in vain, and why: nothing up, nothing booting, the breaker open.
-    fn broken(&self, now: Instant) -> Option<(Instant, F)> {
-        let stranded = self.fleet.up() == 0 && self.fleet.booting() == 0;
-        match self.ladder.gate(now) {
-            Gate::BreakerOpen { until } if stranded => Some((until, self.last_failure.clone()?)),
+    /// Until when the breaker is open, and the last failure, if nothing is up or booting.
+    fn open_breaker(&self, now: Instant) -> Option<(Instant, F)> {
+        let no_runner = self.fleet.up() == 0 && self.fleet.booting() == 0;
+        match self.breaker.state(now) {
+            BreakerState::Open { until } if no_runner => Some((until, self.last_failure.clone()?)),
             _ => None,
         }
     }
@@ -322,19 +357,19 @@ impl<F: Clone> PoolState<F> {
             self.ready_noted = true;
             self.note(Note::Ready);
         }
-        if self.stage == Stage::Draining && self.fleet.is_empty() {
-            self.stage = Stage::Drained;
+        if self.stage == DrainStage::Draining && self.fleet.is_empty() {
+            self.stage = DrainStage::Drained;
             self.note(Note::Drained);
         }
     }
 
-    fn refuse_all(&mut self, error: &Refusal<F>) {
+    fn refuse_all(&mut self, error: &CheckoutError<F>) {
         while let Some(waiter) = self.queue.pop() {
             self.refuse(waiter, error.clone());
         }
     }
 
-    fn refuse(&mut self, waiter: WaiterId, error: Refusal<F>) {
+    fn refuse(&mut self, waiter: WaiterId, error: CheckoutError<F>) {
         self.act(Action::Refuse { waiter, error });
     }
 

@@ -1,57 +1,60 @@
-//! The pool as it shows itself.
+//! Snapshots of a pool, and explanations of its size.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::HostKind;
 
-use super::driver::{Failure, Shared};
-use super::state::{self, Growth};
+use super::inner::PoolInner;
+use super::lane::Lane;
+use super::state::{Growth, RunnerSnapshot, StateExplanation, StateSnapshot};
+use crate::backend::BootFailure;
 
 pub use super::state::RunnerState;
 
-/// A pool at one moment.
+/// The state of a pool at one moment, of both backends together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Its runners, in the order of their boots; those of its burst backend last.
+    /// The runners, in the order in which they were booted; those of the burst backend come last.
     pub runners: Vec<RunnerView>,
     /// Calls that wait for a slot.
     pub queued: usize,
-    /// Runners that serve.
+    /// Runners that are up.
     pub up: u32,
     /// Boots under way.
     pub booting: u32,
     /// Slots in use, on all runners together.
     pub leased: usize,
-    /// Slots that are free.
+    /// Slots that are free on the runners that are up.
     pub free: u64,
 }
 
-/// A runner at one moment.
+/// The state of a runner at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunnerView {
-    /// Its name.
+    /// The runner.
     pub runner: RunnerRef,
-    /// What it runs in.
+    /// The kind of host that it runs on.
     pub host: HostKind,
-    /// Its backend's name of it, once it is up.
+    /// The instance's id, assigned by its backend, once the runner is up.
     pub instance: Option<String>,
-    /// Its process id on its host, once it is up.
+    /// Its process id on its host, once the runner is up.
     pub pid: Option<u32>,
-    /// Where it is in its life.
+    /// The phase of its life.
     pub state: RunnerState,
     /// Slots in use.
     pub leases: u32,
-    /// Calls that it has done.
+    /// Calls that it has finished.
     pub calls_done: u64,
 }
 
-pub(super) fn snapshot(pool: &Shared) -> Snapshot {
-    let parts = pool.all().map(part);
-    parts
+pub(super) fn snapshot(pool: &PoolInner) -> Snapshot {
+    let lanes = pool.lanes().map(|lane| lane_snapshot(lane));
+    lanes
         .reduce(|mut all, burst| {
             all.runners.extend(burst.runners);
             Snapshot {
@@ -66,68 +69,71 @@ pub(super) fn snapshot(pool: &Shared) -> Snapshot {
         .unwrap_or_default()
 }
 
-/// What one backend of a pool has.
-fn part(pool: &Shared) -> Snapshot {
-    let seen = pool.read(|state| state.snapshot());
-    let state::Snapshot { runners, queued, up, booting, leased, free } = seen;
-    let host = pool.backend.kind();
-    let view = |runner: state::RunnerSnapshot| {
-        let (name, up) = pool.runner(runner.id)?;
-        let (instance, pid) = up.map(|up| (up.instance, up.pid)).unzip();
+fn lane_snapshot(lane: &Lane) -> Snapshot {
+    let StateSnapshot { runners, queued, up, booting, leased, free } =
+        lane.read(|state| state.snapshot());
+    let host = lane.backend.kind();
+    let view = |snapshot: RunnerSnapshot| {
+        let (runner, connection) = lane.runner(snapshot.id)?;
+        let (instance, pid) =
+            connection.map(|connection| (connection.instance, connection.pid)).unzip();
         Some(RunnerView {
-            runner: name,
+            runner,
             host,
             instance,
             pid: pid.flatten(),
-            state: runner.state,
-            leases: runner.leases,
-            calls_done: runner.returned,
+            state: snapshot.state,
+            leases: snapshot.leases,
+            calls_done: snapshot.returned,
         })
     };
     let runners = runners.into_iter().filter_map(view).collect();
     Snapshot { runners, queued, up, booting, leased, free }
 }
 
-pub(super) fn explain(pool: &Shared, now: Instant) -> Explanation {
-    let of = |pool: &Shared| pool.read(|state| state.explain(now));
-    Explanation { first: of(pool), burst: pool.burst.get().map(|burst| of(&burst.pool)) }
+pub(super) fn explain(pool: &PoolInner, now: Instant) -> Explanation {
+    let explain = |lane: &Lane| lane.read(|state| state.explain(now));
+    Explanation {
+        primary: explain(&pool.primary),
+        burst: pool.burst.as_ref().map(|burst| explain(&burst.lane)),
+    }
 }
 
-/// Why a pool grows, or does not. Its `Display` says it in a sentence, and in one more for its
-/// burst backend; what can be asked is about the first.
+/// Why a pool grows, or does not. `Display` says it in a sentence, with a second one for the burst
+/// backend. The methods answer for the primary backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    first: state::Explanation<Failure>,
-    burst: Option<state::Explanation<Failure>>,
+    primary: StateExplanation<Arc<BootFailure>>,
+    burst: Option<StateExplanation<Arc<BootFailure>>>,
 }
 
 impl Explanation {
-    /// Whether more runners are wanted than there are, for calls, `min` or `min_free_slots`.
+    /// Whether the pool needs more runners than it has, for calls, `min` or `min_free_slots`.
     #[must_use]
     pub fn wants_more(&self) -> bool {
-        !matches!(self.first.growth, Growth::NoUnmetDemand | Growth::Draining)
+        !matches!(self.primary.growth, Growth::NoUnmetDemand | Growth::Draining)
     }
 
-    /// Whether growth waits after boots that failed, or until this process has reached
-    /// [`App::run`](crate::App::run).
+    /// Whether no runner boots, because boots have failed, or because this process has not reached
+    /// [`App::run`](crate::App::run) yet.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         matches!(
-            self.first.growth,
-            Growth::BackingOff { .. } | Growth::BreakerOpen { .. } | Growth::Barred { .. }
+            self.primary.growth,
+            Growth::BackingOff { .. } | Growth::BreakerOpen { .. } | Growth::Blocked { .. }
         )
     }
 
-    /// Whether `max` keeps it from growing.
+    /// Whether the pool needs more runners, and `max` is reached.
     #[must_use]
     pub fn is_at_max(&self) -> bool {
-        matches!(self.first.growth, Growth::MaxReached)
+        matches!(self.primary.growth, Growth::MaxReached)
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.first.fmt(f)?;
+        self.primary.fmt(f)?;
         self.burst.as_ref().map_or(Ok(()), |burst| write!(f, "; burst: {burst}"))
     }
 }

@@ -250,7 +250,10 @@ async fn a_hanging_backend_fails_the_boot_and_its_late_instances_are_stopped() {
     let pool = process_pool("test").max(1).backend(hanging).start().await.unwrap();
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
-    assert!(failure.reason.contains("did not take the order"), "{failure}");
+    assert!(
+        failure.reason.contains("did not start an instance within the boot timeout"),
+        "{failure}"
+    );
     assert_eq!(failure.kind, BootFailureKind::TimedOut);
     // Enough permits for every boot that the pool has given up. Their instances belong to no
     // runner, and `drain` waits until they are dead.

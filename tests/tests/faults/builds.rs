@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flame_aws::backend::Process;
 use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolBuilder, RunnerRef};
-use flame_link::{ChunkSource, HelloError, IncomingHello, ServerKey, accept};
+use flame_link::{ChunkSource, HelloError, IncomingHello, Io, ServerKey, accept};
 use flame_runner_shim::build_id::{self, build_id};
 use flame_runner_shim::code_sync::{FOLDER_ENV, MARK_ENV};
 use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;

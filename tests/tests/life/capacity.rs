@@ -103,7 +103,7 @@ async fn min_free_slots_are_kept_ahead_of_demand() {
         PoolEvent::GrowStart { reason, .. } => Some(*reason),
         _ => None,
     });
-    assert_eq!(reason.await, GrowReason::Spare);
+    assert_eq!(reason.await, GrowReason::FreeSlots);
     until("two slots are free again", || pool.snapshot().free == 2).await;
     assert_eq!(pool.snapshot().up, 3);
     gate.open();
@@ -135,11 +135,7 @@ async fn placement_and_concurrency_change_at_run_time() {
     let pool = pool("test").min(2).max(2).max_concurrency(1).start().await.unwrap();
     pool.ready().await;
     let (first, a, runner) = gated(&pool).await;
-    let change = LimitsChange {
-        max_concurrency: Some(2),
-        placement: Some(Placement::Pack),
-        ..LimitsChange::default()
-    };
+    let change = LimitsChange::new().max_concurrency(2).placement(Placement::Pack);
     pool.resize(change).unwrap();
     let (second, b, same) = gated(&pool).await;
     assert_eq!(runner, same, "the fuller runner has a free slot now");
@@ -181,7 +177,7 @@ async fn explain_says_why_the_pool_does_not_grow() {
     let (gate, call, _) = gated(&pool).await;
     let waiting = tokio::spawn(pool.call(demo::double(1)));
     until("the call is queued", || pool.snapshot().queued == 1).await;
-    let full = "1 up (0 free slots), 0 booting, 0 leaving, max 1; 1 queued: not growing, max is \
+    let full = "1 up (0 free slots), 0 booting, 0 leaving, max 1; 1 queued: not growing: `max` is \
                 reached";
     assert_eq!(explained(&pool), full);
     assert!(pool.explain().wants_more() && pool.explain().is_at_max());

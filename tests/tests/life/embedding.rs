@@ -90,8 +90,7 @@ async fn a_pool_is_changed_and_dropped_on_a_plain_thread() {
     let child = pool.place_child(demo::forever()).await.unwrap();
     let clone = pool.clone();
     on_a_plain_thread(move || {
-        let change = LimitsChange { min: Some(2), ..LimitsChange::default() };
-        clone.resize(change).unwrap();
+        clone.resize(LimitsChange::new().min(2)).unwrap();
         drop((counter, child, clone));
     })
     .await;

@@ -166,8 +166,8 @@ async fn lowering_max_drains_runners_as_their_calls_finish() {
         let call = tokio::spawn(pool.call(gates::gated(begun, open)));
         gates.push((gate.entered().await, gate, call));
     }
-    pool.resize(LimitsChange { max: Some(1), ..LimitsChange::default() }).unwrap();
-    let refused = pool.resize(LimitsChange { min: Some(2), ..LimitsChange::default() });
+    pool.resize(LimitsChange::new().max(1)).unwrap();
+    let refused = pool.resize(LimitsChange::new().min(2));
     assert!(refused.unwrap_err().to_string().contains("min"));
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
     assert!(matches!(late, Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. })), "{late:?}");
@@ -198,7 +198,7 @@ async fn raising_max_serves_queued_calls() {
     let waiting = tokio::spawn(pool.call(demo::pid()));
     until("the call is queued", || pool.snapshot().queued == 1).await;
     assert!(pool.explain().is_at_max(), "{}", pool.explain());
-    pool.resize(LimitsChange { max: Some(2), ..LimitsChange::default() }).unwrap();
+    pool.resize(LimitsChange::new().max(2)).unwrap();
     assert_ne!(waiting.await.unwrap().unwrap(), pid);
     gate.open();
     call.await.unwrap().unwrap().unwrap();
@@ -209,7 +209,7 @@ async fn raising_min_boots_runners() {
     let pool = process_pool("test").max(4).start().await.unwrap();
     let mut watcher = Watcher::new(&pool);
     assert_eq!(pool.snapshot().runners, []);
-    pool.resize(LimitsChange { min: Some(2), ..LimitsChange::default() }).unwrap();
+    pool.resize(LimitsChange::new().min(2)).unwrap();
     watcher.up().await;
     watcher.up().await;
     assert_eq!(pids(&pool).len(), 2);

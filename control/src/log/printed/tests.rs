@@ -1,24 +1,24 @@
 use super::*;
 
 fn printed(line: &str) -> (Level, String) {
-    let line = plain(line);
-    let (Printed { level, text }, _) = read(&line, Before::Nothing);
+    let line = strip_escapes(line);
+    let (Printed { level, text }, _) = read(&line, Context::None);
     (level, text.into_owned())
 }
 
-/// The levels of lines that follow each other.
+/// The levels of consecutive lines.
 fn levels(lines: &[&str]) -> Vec<Level> {
-    let mut before = Before::Nothing;
+    let mut context = Context::None;
     let mut level = |line: &&str| {
-        let (printed, after) = read(line, before);
-        before = after;
+        let (printed, next) = read(line, context);
+        context = next;
         printed.level
     };
     lines.iter().map(&mut level).collect()
 }
 
 #[test]
-fn events_of_the_usual_formats_have_their_level_and_lose_their_time() {
+fn events_in_the_usual_formats_keep_their_level_and_lose_their_time() {
     for (line, level, text) in [
         // tracing_subscriber: full, with spans, pretty, uptime.
         ("2026-11-28T18:18:44.123456Z ERROR app::db: no room", Level::Error, "app::db: no room"),
@@ -43,11 +43,11 @@ fn events_of_the_usual_formats_have_their_level_and_lose_their_time() {
 }
 
 #[test]
-fn colours_are_no_text() {
+fn escape_sequences_are_removed() {
     let line = "\x1b[2m2026-11-28T18:18:44.1Z\x1b[0m \x1b[31mERROR\x1b[0m \x1b[2mapp\x1b[0m\x1b[2m:\x1b[0m full";
     assert_eq!(printed(line), (Level::Error, "app: full".to_owned()));
     assert_eq!(printed("\x1b[1mbold\x1b[0m é"), (Level::Info, "bold é".to_owned()));
-    // A link, and a sequence that does not end.
+    // A hyperlink, and an incomplete sequence.
     assert_eq!(printed("\x1b]8;;http://x\x1b\\a\x1b]8;;\x1b\\"), (Level::Info, "a".to_owned()));
     assert_eq!(printed("a\x1b[3"), (Level::Info, "a".to_owned()));
 }
@@ -64,7 +64,7 @@ fn json_of_tracing_subscriber_is_written_as_text() {
 }
 
 #[test]
-fn other_lines_are_left_as_they_are() {
+fn other_lines_stay_as_they_are() {
     for line in [
         "",
         " ",
@@ -90,7 +90,7 @@ fn other_lines_are_left_as_they_are() {
         r#"{"level":50,"timestamp":"..","message":"x"}"#,
         r#"{"level":"ERROR","timestamp":"..","message":"x"} and more"#,
         "thread pools are used",
-        // Below INFO only with a time: a guess hides nothing.
+        // Levels below INFO are read only after a time, so that a guess hides nothing.
         "DEBUG app: x",
         "TRACE route",
         "[DEBUG] x",
@@ -100,7 +100,7 @@ fn other_lines_are_left_as_they_are() {
 }
 
 #[test]
-fn a_level_in_front_raises_a_line_and_changes_nothing_of_it() {
+fn a_level_without_a_time_raises_the_level_and_leaves_the_text() {
     for (line, level) in [
         ("ERROR app: no room", Level::Error),
         (" WARN app: little", Level::Warn),
@@ -131,7 +131,7 @@ fn a_panic_is_an_error_with_its_message_and_backtrace() {
     let [first, middle @ .., a, b] = &levels(&lines)[..] else { unreachable!() };
     assert_eq!((*first, *a, *b), (Info, Info, Info));
     assert!(middle.iter().all(|level| *level == Error), "{middle:?}");
-    // An older compiler's, and what follows no panic.
+    // The format of an older compiler; and lines that follow no panic.
     let old =
         levels(&["thread 'main' panicked at 'x', src/main.rs:1:1", "note: run with", "note: x"]);
     assert_eq!(old, [Error, Error, Error]);
@@ -141,7 +141,7 @@ fn a_panic_is_an_error_with_its_message_and_backtrace() {
 }
 
 #[test]
-fn lines_behind_blanks_belong_to_the_event_before() {
+fn indented_lines_belong_to_the_event_before_them() {
     use Level::{Error, Info};
     let pretty = [
         "  2026-11-28T18:18:44.1Z ERROR app: no room",
@@ -160,10 +160,10 @@ proptest::proptest! {
     fn any_line_is_read(line in ".*", cut in 0_usize..60) {
         let known = "[2026-11-28T18:18:44.123456+01:00 ERROR app::db] thread 'x' panicked at";
         let (head, _) = known.split_at(cut);
-        for before in [Before::Nothing, Before::Event(Level::Warn), Before::PanicHead, Before::Panic] {
+        for context in [Context::None, Context::Event(Level::Warn), Context::PanicHead, Context::Panic] {
             let line = format!("{head}{line}");
-            let plain = plain(&line);
-            let (printed, _) = read(&plain, before);
+            let plain = strip_escapes(&line);
+            let (printed, _) = read(&plain, context);
             proptest::prop_assert!(printed.text.len() <= plain.len());
         }
     }

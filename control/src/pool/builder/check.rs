@@ -1,9 +1,9 @@
-//! Which values the options may have. All are checked before anything is started, and all that are
-//! wrong are named at once, each by the name of its method. One function for each family.
+//! Checks the options of a pool before anything starts. The error names every option that is wrong, by
+//! the name of its method.
 //!
-//! Zero is allowed where it has a meaning: a `shutdown_timeout` of zero cancels calls at once, and a
-//! runner may end as soon as it is idle. Times that a runner is told have at least the millisecond
-//! in which they are told.
+//! Zero is valid where it has a meaning: a `shutdown_timeout` of zero cancels calls at once, and a
+//! runner may end as soon as it is idle. Times that are sent to a runner are at least one millisecond,
+//! because they are sent in milliseconds.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use super::connection_times::LEAST_KEEPALIVE_TIMEOUT;
 use crate::backend::Backend;
 use crate::error::{BadOption, PoolError};
 
-/// The least time that a runner can be told.
+/// The shortest time that can be sent to a runner.
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// The least `max_message`: the header of a call, and some arguments.
+/// The smallest `max_message`: enough for the header of a call and some arguments.
 const LEAST_MESSAGE: u64 = 1024;
 
-/// What is wrong with a pool's options.
+/// The options that are wrong.
 #[derive(Default)]
-struct Wrong(Vec<BadOption>);
+struct WrongOptions(Vec<BadOption>);
 
-impl Wrong {
-    fn unless(&mut self, so: bool, option: &'static str, why: impl FnOnce() -> String) {
-        if !so {
+impl WrongOptions {
+    fn unless(&mut self, valid: bool, option: &'static str, why: impl FnOnce() -> String) {
+        if !valid {
             self.0.push(BadOption { option, why: why() });
         }
     }
@@ -37,27 +37,27 @@ impl Wrong {
 
 impl PoolBuilder {
     pub(super) fn check(&self) -> Result<(), PoolError> {
-        let mut wrong = Wrong::default();
+        let mut wrong = WrongOptions::default();
         self.check_name(&mut wrong);
         wrong.0.extend(self.limits().wrong());
         self.check_calls(&mut wrong);
-        self.check_lives(&mut wrong);
+        self.check_runner_times(&mut wrong);
         self.check_connection(&mut wrong);
         self.check_burst(&mut wrong);
         PoolError::of_options(wrong.0)
     }
 
-    fn check_name(&self, wrong: &mut Wrong) {
+    fn check_name(&self, wrong: &mut WrongOptions) {
         if let Err(why) = parent::check_pool(&self.name) {
             let Self { name, .. } = self;
             wrong.unless(false, "name", || format!("is {name:?}, which {why}"));
         }
     }
 
-    /// What calls may take.
-    fn check_calls(&self, wrong: &mut Wrong) {
+    /// The limits of calls.
+    fn check_calls(&self, wrong: &mut WrongOptions) {
         wrong.unless(self.timeout != Some(Duration::ZERO), "timeout", || {
-            "is zero, so each call would be late: give calls some time, or `None` for no limit"
+            "is zero, so every call would time out: set a longer time, or `None` for no limit"
                 .to_owned()
         });
         let Self { max_message, max_depth, .. } = self;
@@ -65,29 +65,30 @@ impl PoolBuilder {
             format!("is {max_message}, but must be at least {LEAST_MESSAGE} bytes")
         });
         wrong.unless(*max_depth >= 1, "max_depth", || {
-            "is 0, so no call could be made: 1 allows calls, but none within them".to_owned()
+            "is 0, so no call could be made: 1 allows calls, but no calls inside them".to_owned()
         });
     }
 
-    /// How runners begin and end.
-    fn check_lives(&self, wrong: &mut Wrong) {
+    /// The times of a runner's life.
+    fn check_runner_times(&self, wrong: &mut WrongOptions) {
         let times = [("boot_timeout", self.boot_timeout), ("max_lifetime", self.max_lifetime)];
         for (option, time) in times {
             wrong.at_least(MILLISECOND, option, time.unwrap_or(MILLISECOND));
         }
     }
 
-    /// How runners reach this process, and when a connection counts as lost.
-    fn check_connection(&self, wrong: &mut Wrong) {
+    /// How runners connect, and when a connection counts as lost.
+    fn check_connection(&self, wrong: &mut WrongOptions) {
         let times = self.connection_times();
         let (keepalive_timeout, reconnect_timeout, least) =
             (times.keepalive_timeout, times.reconnect_timeout, times.least_reconnect_timeout());
         wrong.at_least(LEAST_KEEPALIVE_TIMEOUT, "keepalive_timeout", keepalive_timeout);
         wrong.unless(reconnect_timeout >= least, "reconnect_timeout", || {
             format!(
-                "is {reconnect_timeout:?}, but must be at least {least:?} with a `keepalive_timeout` of {keepalive_timeout:?}: where \
-                 only one side sees a connection break, the other comes back only after `keepalive_timeout`; \
-                 raise `reconnect_timeout`, or lower `keepalive_timeout`"
+                "is {reconnect_timeout:?}, but must be at least {least:?} with a `keepalive_timeout` \
+                 of {keepalive_timeout:?}: if only one side sees a connection break, the runner \
+                 reconnects only after `keepalive_timeout`; raise `reconnect_timeout`, or lower \
+                 `keepalive_timeout`"
             )
         });
         if let Some(address) = &self.advertise
@@ -99,30 +100,30 @@ impl PoolBuilder {
         }
     }
 
-    fn check_burst(&self, wrong: &mut Wrong) {
+    fn check_burst(&self, wrong: &mut WrongOptions) {
         wrong.unless(self.burst_max >= 1, "burst_max", || {
-            "is 0, but must be at least 1: for no burst leave out `burst`".to_owned()
+            "is 0, but must be at least 1: for no burst backend, leave out `burst`".to_owned()
         });
     }
 }
 
-/// Whether a runner can dial `address`.
+/// Whether a runner can connect to `address`.
 fn check_address(address: &str) -> Result<(), String> {
     parent::check_address(address)?;
     if flame_link::is_address(address) {
         return Ok(());
     }
-    Err("is no address".to_owned())
+    Err("is not an address".to_owned())
 }
 
-/// What the backends say of themselves.
-pub(super) fn of_backends(
+/// Checks the boot timeouts, which may be the backends' own.
+pub(super) fn boot_timeouts(
     boot_timeout: Duration,
     burst: Option<&dyn Backend>,
 ) -> Result<(), PoolError> {
-    let mut wrong = Wrong::default();
+    let mut wrong = WrongOptions::default();
     wrong.unless(boot_timeout >= MILLISECOND, "boot_timeout", || {
-        format!("is {boot_timeout:?} by default of the backend, but must be at least 1 ms: set it")
+        format!("is {boot_timeout:?} by the backend's default, but must be at least 1 ms: set `boot_timeout`")
     });
     let of_burst = burst.map_or(MILLISECOND, Backend::boot_timeout);
     wrong.unless(of_burst >= MILLISECOND, "burst", || {

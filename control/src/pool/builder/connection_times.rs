@@ -1,14 +1,15 @@
-//! How long a connection may be silent, and how long it may be away: two options that depend on each
-//! other.
+//! How long a connection may be silent, and how long a runner may take to reconnect. The defaults of
+//! the two options depend on each other.
 
 use std::time::Duration;
 
 use flame_wire::parent::RunnerLimits;
+use flame_wire::time::millis;
 
 use super::PoolBuilder;
-use super::start::{LONGEST, millis};
+use super::start::LONGEST;
 
-/// The least `keepalive_timeout`: the pings, three times as often, still have time to arrive.
+/// The shortest `keepalive_timeout`. Pings are sent three times as often, and need time to arrive.
 pub(super) const LEAST_KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(10);
 /// The default of `keepalive_timeout`.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,7 +24,7 @@ pub(super) struct ConnectionTimes {
 }
 
 impl ConnectionTimes {
-    /// The least `reconnect_timeout` with this `keepalive_timeout`.
+    /// The shortest `reconnect_timeout` with this `keepalive_timeout`.
     pub(super) fn least_reconnect_timeout(self) -> Duration {
         Duration::from_millis(RunnerLimits::min_reconnect_timeout_ms(millis(
             self.keepalive_timeout,
@@ -32,7 +33,7 @@ impl ConnectionTimes {
 }
 
 impl PoolBuilder {
-    /// Where one of the two options is not set, its default follows the other.
+    /// If one of the two options is not set, its default depends on the other.
     pub(super) fn connection_times(&self) -> ConnectionTimes {
         let keepalive_timeout = self.keepalive_timeout.unwrap_or_else(|| {
             let half = self
@@ -60,18 +61,20 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_only_one_side_sees_break_comes_back_within_the_default_grace() {
+    fn a_connection_that_only_one_side_sees_break_is_resumed_within_the_default_reconnect_timeout()
+    {
         let ConnectionTimes { keepalive_timeout, reconnect_timeout } =
             builder(None, None).connection_times();
         assert_eq!((keepalive_timeout.as_secs(), reconnect_timeout.as_secs()), (30, 60));
-        // Whichever of the two is set alone.
+        // Either option is set alone.
         for time in [20, 100, 999, 29_000, 61_000, 10_000_000, u64::MAX] {
             for (keepalive_timeout, reconnect_timeout) in [(Some(time), None), (None, Some(time))] {
                 let builder = builder(keepalive_timeout, reconnect_timeout);
                 builder.check().unwrap_or_else(|error| {
                     panic!("{keepalive_timeout:?} {reconnect_timeout:?}: {error}")
                 });
-                let limits = builder.config(0, builder.limits(), Duration::from_secs(1)).runner;
+                let limits =
+                    builder.lane_config(0, builder.limits(), Duration::from_secs(1)).runner_limits;
                 assert!(
                     limits.reconnect_timeout_ms
                         >= RunnerLimits::min_reconnect_timeout_ms(limits.keepalive_timeout_ms)
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grace_that_is_too_short_beside_the_silence_is_refused_with_both_names() {
+    fn a_reconnect_timeout_too_short_for_the_keepalive_timeout_is_rejected_and_both_are_named() {
         for (keepalive_timeout, reconnect_timeout) in
             [(60_000, 30_000), (60_000, 69_999), (1_000, 1_499), (10, 0)]
         {

@@ -1,4 +1,4 @@
-//! The options, checked once, make a pool.
+//! Starts a pool from its options, which are checked first.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,44 +7,45 @@ use std::time::Duration;
 use flame_link::ServerKey;
 use flame_runner_shim::build_id::build_id;
 use flame_wire::parent::RunnerLimits;
+use flame_wire::time::millis;
 use tokio::net::TcpListener;
 
 use super::connection_times::ConnectionTimes;
 use super::{PoolBuilder, check};
-use crate::app;
+use crate::app::{self, reached};
 use crate::backend::catch_panics::CatchPanics;
 use crate::backend::{Backend, Instances, PoolInfo, Process};
 use crate::code::Code;
 use crate::error::PoolError;
 use crate::listener::{self, Listener};
-use crate::pool::Pool;
-use crate::pool::burst::{Burst, Policy};
-use crate::pool::config::Config;
-use crate::pool::driver::{self, Booter, Shared};
-use crate::pool::state::Limits;
+use crate::pool::burst::{BurstLane, BurstPolicy};
+use crate::pool::events::EventSender;
+use crate::pool::lane::{Lane, LaneConfig, LaneRole, LaneSetup};
+use crate::pool::output::OutputForwarder;
+use crate::pool::shared::PoolShared;
+use crate::pool::state::PoolLimits;
+use crate::pool::{Pool, PoolInner};
+use crate::supervisor;
 
-/// Ten years: what a runner takes for the longest time, too.
+/// Ten years. Longer times are reduced to this, so that adding them to a point in time can't
+/// overflow. It is also the longest time that a runner accepts.
 pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-
-pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
 
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
     ///
-    /// Call it inside the closure given to [`App::run`](crate::App::run). A pool that is started
-    /// before is refused in a runner, and boots no copies of this process until `run` is reached.
+    /// Call it inside the closure given to [`App::run`](crate::App::run). Before `run` is reached, a
+    /// runner can't start a pool, and a pool in a parent boots no copies of this process.
     ///
     /// # Errors
-    /// [`PoolError`]; nothing was started.
+    /// [`PoolError`]; the pool has not started.
     pub async fn start(mut self) -> Result<Pool, PoolError> {
         if app::is_runner_to_be() {
             return Err(PoolError::NotServing);
         }
         self.check()?;
         let depth = app::depth();
-        // FLAME's runners start their pools empty, too: otherwise each copy would boot copies.
+        // As in FLAME, pools on a runner start empty. Otherwise each copy would boot copies.
         if depth > 0 {
             self.min = 0;
             self.min_free_slots = 0;
@@ -52,96 +53,103 @@ impl PoolBuilder {
         if depth >= self.max_depth {
             return Err(PoolError::DepthExceeded { depth });
         }
-        self.bound();
+        self.cap_times();
         let build = build_id().map_err(|error| PoolError::Build(error.into()))?.clone();
         let backend = self.backend.take().unwrap_or_else(|| CatchPanics::wrap(Process::new()));
-        let listen = |source| PoolError::Listen { address: self.listen.to_string(), source };
-        let socket = TcpListener::bind(self.listen).await.map_err(listen)?;
-        let address = match &self.advertise {
-            Some(address) => address.clone(),
-            None => {
-                let heard = socket.local_addr().map_err(listen)?;
-                // "Every address of this machine" is none that could be dialled.
-                let known =
-                    if heard.ip().is_unspecified() { backend.address().await } else { None };
-                format!("ws://{}", SocketAddr::new(known.unwrap_or(heard.ip()), heard.port()))
-            }
-        };
+        let (socket, address) = self.bind(backend.as_ref()).await?;
         let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout()).min(LONGEST);
-        check::of_backends(boot_timeout, self.burst.as_deref())?;
-        let output = crate::pool::output::sink(self.log);
+        check::boot_timeouts(boot_timeout, self.burst.as_deref())?;
+        let output = OutputForwarder::new(self.log);
         let info = PoolInfo {
             name: self.name.clone(),
             address: address.clone(),
             boot_timeout,
-            reconnect_timeout: self.connection_times().reconnect_timeout,
             shutdown_timeout: self.shutdown_timeout,
+            reconnect_timeout: self.connection_times().reconnect_timeout,
             max_lifetime: self.max_lifetime,
             args: app::copies::args(),
             output: output.clone().into_fn(),
             log: self.log,
         };
-        let instances = backend.start(info.clone()).await?;
+        let primary = StartedBackend::start(backend, info.clone()).await?;
         let burst = match self.burst.take() {
-            Some(burst) => {
-                let boot_timeout = burst.boot_timeout().min(LONGEST);
-                let instances = burst.start(PoolInfo { boot_timeout, ..info }).await?;
-                Some((burst, instances))
+            Some(backend) => {
+                let boot_timeout = backend.boot_timeout().min(LONGEST);
+                let info = PoolInfo { boot_timeout, ..info };
+                Some(StartedBackend::start(backend, info).await?)
             }
             None => None,
         };
-        let barred = app::copies::barred(backend.as_ref());
-        let backend = Booter { backend, instances, barred };
         let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
         let key = ServerKey::generate().map_err(|error| PoolError::Key(error.into()))?;
         let listener = Listener::new(key, build, code);
-        let accepting = tokio::spawn(listener.clone().serve(listener::tcp_sockets(socket)));
+        let accept = listener.clone().serve(listener::tcp_sockets(socket));
+        let events = EventSender::new(&self.name);
+        let shared = PoolShared::new(self.name.clone(), events, listener, address, accept);
         let callbacks = std::mem::take(&mut self.callbacks);
-        let config = self.config(depth, self.limits(), boot_timeout);
-        let shared = Shared::new(config, backend, listener, address, accepting);
-        if let Some((backend, instances)) = burst {
-            self.start_burst(&shared, depth, backend, instances);
+        let inner = Arc::new(self.lanes(Arc::new(shared), depth, primary, burst));
+        output.attach(&inner);
+        callbacks.listen(inner.shared.events.subscribe());
+        for lane in inner.lanes() {
+            let (running, inner) = (lane.clone().run(), inner.clone());
+            tokio::spawn(async move {
+                running.await;
+                drop(inner);
+            });
         }
-        output.attach(&shared);
-        callbacks.listen(shared.events.subscribe());
-        shared.start();
-        tokio::spawn(driver::keep_time(shared.clone()));
-        app::signals::enrol(&shared);
-        Ok(Pool::new(shared))
+        app::signals::register(&inner);
+        Ok(Pool::new(inner))
     }
 
-    fn start_burst(
+    /// Binds the socket that runners connect to, and returns the address at which they find it.
+    async fn bind(&self, backend: &dyn Backend) -> Result<(TcpListener, String), PoolError> {
+        let failed = |source| PoolError::Listen { address: self.listen.to_string(), source };
+        let socket = TcpListener::bind(self.listen).await.map_err(failed)?;
+        if let Some(address) = &self.advertise {
+            return Ok((socket, address.clone()));
+        }
+        let bound = socket.local_addr().map_err(failed)?;
+        // Nobody can connect to 0.0.0.0, which means every address of this machine.
+        let known = if bound.ip().is_unspecified() { backend.address().await } else { None };
+        let address = SocketAddr::new(known.unwrap_or(bound.ip()), bound.port());
+        Ok((socket, format!("ws://{address}")))
+    }
+
+    fn lanes(
         &self,
-        first: &Arc<Shared>,
+        shared: Arc<PoolShared>,
         depth: u8,
-        backend: Arc<dyn Backend>,
-        instances: Arc<dyn Instances>,
-    ) {
-        let barred = app::copies::barred(backend.as_ref());
-        let limits = Limits { min: 0, min_free_slots: 0, max: self.burst_max, ..self.limits() };
-        let config = self.config(depth, limits, backend.boot_timeout().min(LONGEST));
-        let policy = Policy { longest: instances.longest_call() };
-        let pool = first.new_burst(config, Booter { backend, instances, barred });
-        tokio::spawn(driver::keep_time(pool.clone()));
-        // The pool is new: it has none.
-        let _ = first.burst.set(Burst { pool, policy });
+        primary: StartedBackend,
+        burst: Option<StartedBackend>,
+    ) -> PoolInner {
+        let limits = self.limits();
+        let burst = burst.map(|burst| {
+            let policy = BurstPolicy { longest_call: burst.instances.longest_call() };
+            let limits =
+                PoolLimits { min: 0, min_free_slots: 0, max: self.burst_max, ..limits.clone() };
+            let config = self.lane_config(depth, limits, burst.boot_timeout);
+            BurstLane { lane: lane(shared.clone(), LaneRole::Burst, config, burst), policy }
+        });
+        let config = self.lane_config(depth, limits, primary.boot_timeout);
+        let primary = lane(shared.clone(), LaneRole::Primary, config, primary);
+        PoolInner { shared, primary, burst, timeout: self.timeout }
     }
 
-    /// Times that are as good as for ever become some that clocks can add.
-    fn bound(&mut self) {
-        let bounded = [
+    /// Reduces times that no clock can add to one that every clock can.
+    fn cap_times(&mut self) {
+        let times = [
             &mut self.shutdown_timeout,
             &mut self.backoff.first,
             &mut self.backoff.max,
             &mut self.backoff.breaker_open,
         ];
-        for time in bounded {
+        for time in times {
             *time = LONGEST.min(*time);
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
+    pub(super) fn limits(&self) -> PoolLimits {
+        PoolLimits {
             min: self.min,
             max: self.max,
             max_concurrency: self.max_concurrency.unwrap_or(if self.single_use { 1 } else { 100 }),
@@ -149,18 +157,23 @@ impl PoolBuilder {
             min_free_slots: self.min_free_slots,
             single_use: self.single_use,
             placement: self.placement,
-            min_idle_shutdown_after: self.min_idle.limit(),
+            min_idle_shutdown_after: self.min_idle.timeout(),
             boot_backoff: self.backoff,
         }
     }
 
-    pub(super) fn config(&self, depth: u8, limits: Limits, boot_timeout: Duration) -> Config {
+    pub(super) fn lane_config(
+        &self,
+        depth: u8,
+        limits: PoolLimits,
+        boot_timeout: Duration,
+    ) -> LaneConfig {
         let ConnectionTimes { keepalive_timeout, reconnect_timeout } = self.connection_times();
-        let runner = RunnerLimits {
-            // A runner that its parent has given up has nothing left to wait for.
+        let runner_limits = RunnerLimits {
+            // After its boot timeout the parent no longer accepts the runner.
             failsafe_ms: millis(boot_timeout),
             reconnect_timeout_ms: millis(reconnect_timeout),
-            idle_ms: self.idle.limit().map(millis),
+            idle_ms: self.idle.timeout().map(millis),
             max_lifetime_ms: self.max_lifetime.map(millis),
             shutdown_ms: millis(self.shutdown_timeout),
             ping_ms: millis(keepalive_timeout / 3).max(1),
@@ -171,15 +184,50 @@ impl PoolBuilder {
             log: self.log,
             ..RunnerLimits::default()
         };
-        Config {
-            name: self.name.clone(),
+        LaneConfig {
             limits,
-            timeout: self.timeout,
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
-            runner,
+            runner_limits,
             depth: depth.saturating_add(1),
-            event_buffer: 1024,
         }
     }
+}
+
+/// A backend that has been started for this pool.
+struct StartedBackend {
+    backend: Arc<dyn Backend>,
+    instances: Arc<dyn Instances>,
+    boot_timeout: Duration,
+}
+
+impl StartedBackend {
+    async fn start(backend: Arc<dyn Backend>, info: PoolInfo) -> Result<Self, PoolError> {
+        let boot_timeout = info.boot_timeout;
+        let instances = backend.start(info).await?;
+        Ok(Self { backend, instances, boot_timeout })
+    }
+}
+
+/// A lane whose boots are blocked if copies of this process would not become runners yet.
+fn lane(
+    shared: Arc<PoolShared>,
+    role: LaneRole,
+    config: LaneConfig,
+    StartedBackend { backend, instances, .. }: StartedBackend,
+) -> Arc<Lane> {
+    let boots_blocked = app::copies::boots_blocked(backend.as_ref());
+    let is_blocked = boots_blocked.is_some();
+    let start_supervisor = supervisor::start;
+    let setup = LaneSetup { role, config, backend, instances, boots_blocked, start_supervisor };
+    let lane = Lane::new(shared, setup);
+    if is_blocked {
+        let blocked = Arc::downgrade(&lane);
+        reached::when_reached(move || {
+            if let Some(lane) = blocked.upgrade() {
+                lane.unblock_boots();
+            }
+        });
+    }
+    lane
 }

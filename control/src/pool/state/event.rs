@@ -1,4 +1,4 @@
-//! The pool's two vocabularies: what it is told ([`Event`]) and what it asks for ([`Action`]).
+//! What the pool is told ([`Event`]), and what it asks for ([`Action`]).
 
 use std::time::{Duration, Instant};
 
@@ -7,82 +7,84 @@ use super::limits::LimitsChange;
 
 /// Everything that can happen to a pool.
 ///
-/// Events may come late, twice, or about runners and leases that are no more: those change nothing.
+/// An event may come late, twice, or about a runner or a lease that no longer exists; then it
+/// changes nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Event<F> {
-    /// A caller asks for a slot. Each checkout has a `waiter` of its own; one that is still queued
-    /// under the same id makes the second a duplicate, which is ignored.
+    /// A caller asks for a slot. Each checkout has a `waiter` of its own; a second checkout of a
+    /// waiter that is still queued is ignored.
     ///
-    /// It waits until `deadline`. Where that bounds its work, too, it goes to no runner that expires
-    /// before.
-    Checkout { waiter: WaiterId, deadline: Option<Instant>, bounded: bool },
-    /// The caller no longer waits; it gets no answer. Without effect once the waiter is answered:
-    /// a lease granted to a caller that has left comes back by [`Event::CheckIn`].
+    /// The caller waits until `deadline`. If the deadline bounds its work as well, the call goes to
+    /// no runner that expires before it.
+    Checkout { waiter: WaiterId, deadline: Option<Instant>, bounds_work: bool },
+    /// The caller no longer waits, and gets no answer. Without effect once the waiter is answered:
+    /// a lease granted to a caller that has left comes back as [`Event::CheckIn`].
     CancelCheckout { waiter: WaiterId },
-    /// A lease is over.
+    /// A lease has ended.
     CheckIn { lease: LeaseId },
-    /// A booted runner has dialled home and proved itself. Its platform lets it work until
-    /// `expires`; `None`: without end.
+    /// A booted runner has connected and proved its identity. Its platform lets it work until
+    /// `expires`; `None` means without limit.
     RunnerUp { runner: RunnerId, expires: Option<Instant> },
-    /// A boot did not make it: refused by the backend, died, or past its boot timeout.
+    /// A boot failed: the backend refused it, the instance died, or the boot timed out.
     BootFailed { runner: RunnerId, failure: F },
-    /// A runner is lost: its link beyond the grace, or its instance. Its leases are void.
+    /// A runner is lost: its link was not resumed in time, or its instance died. Its leases are
+    /// void.
     RunnerLost { runner: RunnerId },
-    /// The runner announces that it ends by its own account (SIGTERM, deadline, Spot notice). It
-    /// waits for [`Action::DrainRunner`], as far as it can.
+    /// The runner announces that it ends on its own account (SIGTERM, deadline, Spot notice). It
+    /// waits for [`Action::DrainRunner`] for as long as it can.
     RunnerDraining { runner: RunnerId },
-    /// The runner has been idle for so long and offers to end.
+    /// The runner has been idle for `idle_for`, and offers to end.
     IdleProposed { runner: RunnerId, idle_for: Duration },
-    /// Nothing is left of the runner: its instance is seen dead, or was never made, or, reported as
-    /// such, could not be stopped.
+    /// Nothing is left of the runner: its instance is seen dead, was never made, or has been
+    /// reported as impossible to stop.
     RunnerGone { runner: RunnerId },
-    /// So many calls wait or run elsewhere only because there was no slot here: boots are owed to
-    /// them as to waiters, but no slots.
-    Elsewhere { calls: u64 },
-    /// Boots are no longer in vain: see `PoolState::new`.
-    Unbar,
+    /// So many calls wait or run on the burst backend only because there was no slot here. The pool
+    /// boots for them as for waiters, but gives them no slots.
+    BurstCalls { calls: u64 },
+    /// Boots no longer fail for the reason given to `PoolState::new`.
+    UnblockBoots,
     /// The limits change.
     Resize { change: LimitsChange },
-    /// The whole pool ends: nothing new, leases finish. For good.
+    /// The whole pool ends, for good: it accepts no more calls, and leases finish.
     Drain,
 }
 
-/// Everything a pool asks of its driver, to be carried out in order.
+/// Everything that a pool asks of its driver, to be carried out in order.
 #[must_use = "an action that is not carried out leaves a caller or an instance behind"]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Action<F> {
-    /// Answer `waiter`: it holds `lease` on `runner` until it checks it in.
+    /// Answer `waiter`: it holds `lease` on `runner` until it checks the lease in.
     Grant { waiter: WaiterId, runner: RunnerId, lease: LeaseId },
     /// Answer `waiter`: there is no slot for it.
-    Refuse { waiter: WaiterId, error: Refusal<F> },
+    Refuse { waiter: WaiterId, error: CheckoutError<F> },
     /// Boot an instance. Answered by `RunnerUp` or `BootFailed`, in bounded time.
     Boot { runner: RunnerId },
-    /// Kill the runner's instance, or its boot. Stopping is idempotent, and seeing it through is the
-    /// driver's. Answered by `RunnerGone`, in bounded time.
+    /// Kill the runner's instance, or cancel its boot. Stopping is idempotent; the driver retries
+    /// it. Answered by `RunnerGone`, in bounded time.
     Stop { runner: RunnerId },
     /// Tell the runner, which holds no lease, to end. Answered by `RunnerGone`, in bounded time.
     DrainRunner { runner: RunnerId },
-    /// Answer an idle proposal: stay. The runner proposes again after `again_in` more of idleness,
-    /// `None`: after its own idle time.
+    /// Answer an idle proposal: stay. The runner proposes again after being idle for another
+    /// `again_in`; `None` means its own idle time.
     StayUp { runner: RunnerId, again_in: Option<Duration> },
-    /// For the event stream; asks for nothing.
+    /// For the event stream; nothing else is to be done.
     Note(Note<F>),
 }
 
 /// Why a waiter gets no lease.
 #[must_use]
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Refusal<F> {
-    /// `limit` others wait already.
+pub(crate) enum CheckoutError<F> {
+    /// `limit` other calls wait already.
     QueueFull { limit: usize },
     /// The pool is draining.
     Draining,
-    /// A boot failed and nothing else that could serve the waiter is up or under way.
+    /// A boot failed, and no other runner that could serve the waiter is up or booting.
     BootFailed(F),
     /// The waiter's deadline has passed.
     Timeout {
         phase: WaitPhase,
-        /// The last boot that failed, if none has come up since.
+        /// The last boot that failed, unless a runner has come up since.
         last_failure: Option<F>,
     },
 }
@@ -90,35 +92,35 @@ pub(crate) enum Refusal<F> {
 /// What a waiter was waiting for when its deadline passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum WaitPhase {
-    /// For a slot: runners were up, all full.
+    /// A slot: runners were up, and all of them were full.
     Queue,
-    /// For a boot: no runner was up, or those under way would have served all who waited.
+    /// A boot: no runner was up, or the boots under way had slots for all waiters.
     Boot,
 }
 
 /// What the pool did, for the event stream.
 ///
-/// They come in pairs, so that gauges derive: each `GrowStart` is followed by one `GrowEnd`, each
-/// `GrowEnd` that came up by one `Shrink` or one `RunnerLost`.
+/// Notes come in pairs, so that gauges can be derived: each `GrowStart` is followed by one
+/// `GrowEnd`, and each `GrowEnd` of a runner that came up by one `Shrink` or one `RunnerLost`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Note<F> {
     /// A boot begins.
     GrowStart { runner: RunnerId, reason: GrowReason },
     /// A boot has ended.
     GrowEnd { runner: RunnerId, outcome: GrowOutcome<F> },
-    /// The runner takes no more leases and ends once it is empty.
+    /// The runner takes no more leases, and ends once it is empty.
     Draining { runner: RunnerId, reason: ShrinkReason },
-    /// The runner is gone, in good order.
+    /// The runner has shut down in good order.
     Shrink { runner: RunnerId, reason: ShrinkReason },
-    /// The runner is gone, and the leases it held are void.
+    /// The runner is gone, and the leases that it held are void.
     RunnerLost { runner: RunnerId, leases: Vec<LeaseId> },
-    /// No slot is free; the waiter waits.
+    /// No slot is free, and the waiter waits.
     Queued { waiter: WaiterId },
-    /// Boots pause until then, after so many failures in a row.
+    /// No boot starts until then, after so many failures in a row.
     BackingOff { until: Instant, failures: u32 },
-    /// So many boots failed in a row that until then none is tried at all.
+    /// So many boots failed in a row that none is tried until then, and calls do not wait for one.
     BreakerOpened { until: Instant, failures: u32 },
-    /// A boot came up after the breaker had opened.
+    /// A runner came up after the breaker had opened.
     BreakerClosed,
     /// `min` runners are up, for the first time since the start or since `min` was raised.
     Ready,
@@ -126,15 +128,15 @@ pub(crate) enum Note<F> {
     Drained,
 }
 
-/// What a boot is for.
+/// Why a pool boots a runner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GrowReason {
-    /// Waiters.
+    /// Calls wait for a slot.
     Demand,
-    /// Keeping `min`.
+    /// Fewer than `min` runners are up or booting.
     Min,
-    /// Keeping `min_free_slots` slots free.
-    Spare,
+    /// Fewer than `min_free_slots` slots are free.
+    FreeSlots,
 }
 
 /// How a boot ended.
@@ -142,11 +144,11 @@ pub enum GrowReason {
 pub(crate) enum GrowOutcome<F> {
     /// The runner is up.
     Up,
-    /// It failed, for this reason.
+    /// The boot failed, for this reason.
     BootFailed(F),
-    /// It was lost, or left, before it was up; nobody knows why.
+    /// The runner was lost or left before it was up, for no known reason.
     Lost,
-    /// The pool no longer wanted it.
+    /// The pool no longer needed the runner.
     Stopped,
 }
 
@@ -155,13 +157,14 @@ pub(crate) enum GrowOutcome<F> {
 pub enum ShrinkReason {
     /// It was idle, and not needed.
     Idle,
-    /// It has served its single use.
+    /// It has served its one call, in a pool with `single_use`.
     SingleUse,
     /// `max` was lowered.
     Resize,
-    /// It announced its end by itself.
+    /// The runner announced its own end: after a SIGTERM, at its `max_lifetime`, or at its
+    /// platform's deadline.
     Announced,
-    /// Its platform ends it before the next call would be over.
+    /// Its platform would end it before the next call is over.
     Expiring,
     /// The pool drains.
     PoolDrain,

@@ -1,21 +1,21 @@
-//! What the pool looks like, and why it grows or does not: for people.
+//! Reports for people: what the pool looks like, and why it grows or does not.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::PoolState;
-use super::fleet::Phase;
-use super::growth::{Hold, Plan};
+use super::fleet::RunnerPhase;
+use super::growth::{GrowthPlan, HoldReason};
 use super::ids::RunnerId;
 
 /// The pool at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Snapshot {
-    /// In order of their boots.
+pub(crate) struct StateSnapshot {
+    /// In the order in which they were booted.
     pub(crate) runners: Vec<RunnerSnapshot>,
-    /// Waiters in the queue.
+    /// Calls that wait for a slot.
     pub(crate) queued: usize,
-    /// Runners that serve.
+    /// Runners that are up.
     pub(crate) up: u32,
     /// Boots under way.
     pub(crate) booting: u32,
@@ -30,33 +30,33 @@ pub(crate) struct Snapshot {
 pub(crate) struct RunnerSnapshot {
     pub(crate) id: RunnerId,
     pub(crate) state: RunnerState,
-    /// Leases it holds now.
+    /// Leases that it holds now.
     pub(crate) leases: u32,
-    /// Leases it has given back.
+    /// Leases that have ended.
     pub(crate) returned: u64,
 }
 
-/// Where a runner is in its life.
+/// The phase of a runner's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunnerState {
-    /// Asked of the backend, not yet seen.
+    /// Requested from the backend, and not connected yet.
     Booting,
-    /// Serves.
+    /// Accepts calls, unless all of its slots are in use.
     Up,
-    /// Finishes its leases and takes no more.
+    /// Finishes its calls, and accepts no more.
     Retiring,
     /// Told to end, or ending by itself.
     Draining,
-    /// Failed, lost, or not wanted any more: its instance is being stopped.
+    /// Failed, lost, or no longer needed: its instance is being stopped.
     Stopping,
 }
 
 /// Why the pool grows or does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Explanation<F> {
+pub(crate) struct StateExplanation<F> {
     pub(crate) up: u32,
     pub(crate) booting: u32,
-    /// Runners on their way out; they count against `max` until they are gone.
+    /// Runners that are shutting down; they count against `max` until they are gone.
     pub(crate) leaving: u32,
     pub(crate) free: u64,
     pub(crate) queued: usize,
@@ -64,44 +64,45 @@ pub(crate) struct Explanation<F> {
     pub(crate) growth: Growth<F>,
 }
 
-/// The one reason that decides about growth now.
+/// The reason that decides about growth now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Growth<F> {
     /// The pool is draining.
     Draining,
-    /// There is a slot for everyone, and `min` and `min_free_slots` are kept.
+    /// There is a slot for every call, and `min` and `min_free_slots` are kept.
     NoUnmetDemand,
-    /// The boots under way suffice, or the one after an open breaker has yet to show that boots
-    /// work again.
+    /// The boots under way suffice, or the one boot after an open breaker has yet to show whether
+    /// boots work again.
     BootsUnderWay,
-    /// More is wanted, and `max` instances are held.
+    /// More runners are needed, but there are `max` instances.
     MaxReached,
-    /// Every boot would fail for this reason, so none is tried, and callers are sent away.
-    Barred { why: F },
-    /// More is wanted; the next boot waits after a failure.
+    /// Every boot would fail for this reason, so none is tried, and calls that need one are refused.
+    Blocked { why: F },
+    /// More runners are needed; the next boot waits because boots have failed.
     BackingOff { remaining: Duration, failures: u32, last_failure: Option<F> },
-    /// So many boots failed in a row that none is tried for now, and callers are sent away.
+    /// So many boots failed in a row that none is tried for now, and calls that need one are
+    /// refused.
     BreakerOpen { remaining: Duration, failures: u32, last_failure: Option<F> },
-    /// More is wanted, and starts as soon as the pool handles its timeout.
+    /// More runners are needed, and boot as soon as the pool handles its timeout.
     Due { boots: u32 },
 }
 
 impl<F: Clone> PoolState<F> {
-    /// Who is there.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    /// The runners, and the counters of the pool.
+    pub(crate) fn snapshot(&self) -> StateSnapshot {
         let runners = self.fleet.iter().map(|(id, runner)| RunnerSnapshot {
             id,
             state: match runner.phase {
-                Phase::Booting => RunnerState::Booting,
-                Phase::Up => RunnerState::Up,
-                Phase::Retiring(_) => RunnerState::Retiring,
-                Phase::Draining(_) => RunnerState::Draining,
-                Phase::Stopping => RunnerState::Stopping,
+                RunnerPhase::Booting => RunnerState::Booting,
+                RunnerPhase::Up => RunnerState::Up,
+                RunnerPhase::Retiring(_) => RunnerState::Retiring,
+                RunnerPhase::Draining(_) => RunnerState::Draining,
+                RunnerPhase::Stopping => RunnerState::Stopping,
             },
             leases: runner.leases,
             returned: runner.returned,
         });
-        Snapshot {
+        StateSnapshot {
             runners: runners.collect(),
             queued: self.queue.len(),
             up: self.fleet.up(),
@@ -112,53 +113,57 @@ impl<F: Clone> PoolState<F> {
     }
 
     /// Why the pool grows or does not.
-    pub(crate) fn explain(&self, now: Instant) -> Explanation<F> {
-        let failures = self.ladder.rung();
-        let last_failure = || self.last_failure.clone();
-        let barred = || self.barred.clone();
-        let remaining = |until: Instant| until.saturating_duration_since(now);
-        let growth = match self.plan(now) {
-            Plan::Boot(boots) => Growth::Due { boots: boots.count },
-            Plan::Hold(Hold::Draining) => Growth::Draining,
-            // Callers are sent away at once, so there is no demand; that is not what people ask.
-            Plan::Hold(Hold::NoUnmetDemand | Hold::Barred) => match (barred(), self.broken(now)) {
-                (Some(why), _) => Growth::Barred { why },
-                (None, Some((until, failure))) => Growth::BreakerOpen {
-                    remaining: remaining(until),
-                    failures,
-                    last_failure: Some(failure),
-                },
-                (None, None) => Growth::NoUnmetDemand,
-            },
-            Plan::Hold(Hold::BootsUnderWay) => Growth::BootsUnderWay,
-            Plan::Hold(Hold::MaxReached) => Growth::MaxReached,
-            Plan::Hold(Hold::BackingOff { until }) => Growth::BackingOff {
-                remaining: remaining(until),
-                failures,
-                last_failure: last_failure(),
-            },
-            Plan::Hold(Hold::BreakerOpen { until }) => Growth::BreakerOpen {
-                remaining: remaining(until),
-                failures,
-                last_failure: last_failure(),
-            },
-        };
+    pub(crate) fn explain(&self, now: Instant) -> StateExplanation<F> {
         let (up, booting) = (self.fleet.up(), self.fleet.booting());
-        Explanation {
+        StateExplanation {
             up,
             booting,
             leaving: self.fleet.occupied() - up - booting,
             free: self.fleet.free(),
             queued: self.queue.len(),
             max: self.limits.max,
-            growth,
+            growth: self.explain_growth(now),
+        }
+    }
+
+    fn explain_growth(&self, now: Instant) -> Growth<F> {
+        let hold = match self.plan(now) {
+            GrowthPlan::Boot(boots) => return Growth::Due { boots: boots.count },
+            GrowthPlan::Hold(hold) => hold,
+        };
+        let failures = self.breaker.failures();
+        let remaining = |until: Instant| until.saturating_duration_since(now);
+        let last_failure = self.last_failure.clone();
+        match hold {
+            HoldReason::Draining => Growth::Draining,
+            // With boots blocked or the breaker open, calls are refused at once, so there is no
+            // demand. What people want to know is why calls are refused.
+            HoldReason::NoUnmetDemand | HoldReason::Blocked => {
+                match (self.boots_blocked.clone(), self.open_breaker(now)) {
+                    (Some(why), _) => Growth::Blocked { why },
+                    (None, Some((until, failure))) => Growth::BreakerOpen {
+                        remaining: remaining(until),
+                        failures,
+                        last_failure: Some(failure),
+                    },
+                    (None, None) => Growth::NoUnmetDemand,
+                }
+            }
+            HoldReason::BootsUnderWay => Growth::BootsUnderWay,
+            HoldReason::MaxReached => Growth::MaxReached,
+            HoldReason::BackingOff { until } => {
+                Growth::BackingOff { remaining: remaining(until), failures, last_failure }
+            }
+            HoldReason::BreakerOpen { until } => {
+                Growth::BreakerOpen { remaining: remaining(until), failures, last_failure }
+            }
         }
     }
 }
 
-impl<F: fmt::Display> fmt::Display for Explanation<F> {
+impl<F: fmt::Display> fmt::Display for StateExplanation<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explanation { up, booting, leaving, free, queued, max, growth } = self;
+        let StateExplanation { up, booting, leaving, free, queued, max, growth } = self;
         write!(
             f,
             "{up} up ({free} free slots), {booting} booting, {leaving} leaving, max {max}; "
@@ -170,21 +175,22 @@ impl<F: fmt::Display> fmt::Display for Explanation<F> {
 impl<F: fmt::Display> fmt::Display for Growth<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = |f: &mut fmt::Formatter<'_>, failures: &u32, last: &Option<F>| {
-            write!(f, " after {failures} failures in a row")?;
-            last.as_ref().map_or(Ok(()), |failure| write!(f, ", the last: {failure}"))
+            let times = if *failures == 1 { "failure" } else { "failures" };
+            write!(f, " after {failures} {times} in a row")?;
+            last.as_ref().map_or(Ok(()), |failure| write!(f, "; the last failure: {failure}"))
         };
         match self {
-            Growth::Draining => write!(f, "not growing, the pool is draining"),
-            Growth::NoUnmetDemand => write!(f, "not growing, there is no unmet demand"),
-            Growth::BootsUnderWay => write!(f, "the boots under way are to meet the demand"),
-            Growth::MaxReached => write!(f, "not growing, max is reached"),
-            Growth::Barred { why } => write!(f, "not growing: {why}"),
+            Growth::Draining => write!(f, "not growing: the pool is draining"),
+            Growth::NoUnmetDemand => write!(f, "not growing: there is no unmet demand"),
+            Growth::BootsUnderWay => write!(f, "waiting for the boots under way"),
+            Growth::MaxReached => write!(f, "not growing: `max` is reached"),
+            Growth::Blocked { why } => write!(f, "not growing: {why}"),
             Growth::BackingOff { remaining, failures, last_failure } => {
                 write!(f, "next boot in {remaining:.1?}")?;
                 after(f, failures, last_failure)
             }
             Growth::BreakerOpen { remaining, failures, last_failure } => {
-                write!(f, "no boot is tried for {remaining:.1?}")?;
+                write!(f, "no boot for {remaining:.1?}")?;
                 after(f, failures, last_failure)
             }
             Growth::Due { boots } => write!(f, "growing by {boots}"),

@@ -3,14 +3,14 @@
 //! ```text
 //!   Booting ──▶ Up ──▶ Retiring ──▶ Draining ──▶ (gone)
 //!      │         └──────────────────▶┘  ▲
-//!      └────────────────────────────────┘ (announced its end before it was seen up)
+//!      └────────────────────────────────┘ (announced its end before it came up)
 //!
-//!   any of these ──▶ Stopping ──▶ (gone)       (failed, lost, or not wanted any more)
+//!   any of these ──▶ Stopping ──▶ (gone)       (failed, lost, or no longer needed)
 //! ```
 //!
-//! Invariants: a runner is in the index exactly when it is `Up` and has a free slot, so nothing
-//! else can be leased; the counters are those of the phases; a lease is in the map exactly while
-//! its runner counts it. Every change of a phase or a load passes through here.
+//! Invariants: a runner is in the index exactly when it is `Up` and has a free slot, so no other
+//! runner can be leased; the counters match the phases; a lease is in the map exactly while its
+//! runner counts it. Every change of a phase or of a load goes through this module.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,66 +20,66 @@ use super::ids::{LeaseId, RunnerId};
 use super::index::LoadIndex;
 use super::limits::Placement;
 
-/// Where a runner is in its life.
+/// The phase of a runner's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Phase {
-    /// Asked of the backend, not yet seen.
+pub(super) enum RunnerPhase {
+    /// Requested from the backend, and not connected yet.
     Booting,
-    /// May be leased while it has a free slot.
+    /// Can be leased while it has a free slot.
     Up,
-    /// Takes no more leases; told to drain when the last it holds is back.
+    /// Takes no more leases; drains when its last lease has ended.
     Retiring(ShrinkReason),
-    /// Ending: told to, or by its own announcement.
+    /// Ending: it was told to, or announced its end.
     Draining(ShrinkReason),
-    /// Of no use any more, and stopped; its instance may take a while to end.
+    /// No longer of use, and stopped; its instance may take a while to end.
     Stopping,
 }
 
 /// One runner.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Runner {
-    pub(super) phase: Phase,
-    /// Leases it holds now.
+pub(super) struct FleetRunner {
+    pub(super) phase: RunnerPhase,
+    /// Leases that it holds now.
     pub(super) leases: u32,
-    /// Leases it has given back.
+    /// Leases that have ended.
     pub(super) returned: u64,
-    /// The rung of the back-off its boot was tried from.
-    pub(super) rung: u32,
-    /// Until when it may work.
+    /// Failed boots in a row when its own boot started.
+    pub(super) failures_before: u32,
+    /// When its platform ends it.
     expires: Option<Instant>,
     up_since: Option<Instant>,
 }
 
-impl Runner {
-    /// Whether work that is over by `until` can end on it.
-    pub(super) fn lasts(&self, until: Instant) -> bool {
+impl FleetRunner {
+    /// Whether the runner lives at least until `until`.
+    pub(super) fn lives_until(&self, until: Instant) -> bool {
         self.expires.is_none_or(|expires| until <= expires)
     }
 
-    /// Whether at least half of the time that it had when it came up is left.
+    /// Whether at least half of the lifetime that it had when it came up is left.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         let (Some(expires), Some(up)) = (self.expires, self.up_since) else { return true };
         let life = expires.saturating_duration_since(up);
         expires.saturating_duration_since(now) >= life / 2
     }
 
-    /// Until when it may work; `None` is for as long as it likes.
+    /// When its platform ends it; `None` means never.
     pub(super) fn expires(&self) -> Option<Instant> {
         self.expires
     }
 
-    /// Whether its end says that booting another is likely in vain: it came up, was of no use to
-    /// anyone, and is ending within `probation`.
-    pub(super) fn is_stillborn(&self, now: Instant, probation: Duration) -> bool {
+    /// Whether its end suggests that another boot would be wasted: it came up, served nobody, and is
+    /// ending within `probation`.
+    pub(super) fn ended_unused(&self, now: Instant, probation: Duration) -> bool {
         let young = self.up_since.is_some_and(|up| now.saturating_duration_since(up) < probation);
-        self.phase == Phase::Up && self.leases == 0 && self.returned == 0 && young
+        self.phase == RunnerPhase::Up && self.leases == 0 && self.returned == 0 && young
     }
 }
 
 /// All runners of a pool.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    runners: BTreeMap<RunnerId, Runner>,
+    runners: BTreeMap<RunnerId, FleetRunner>,
     leases: BTreeMap<LeaseId, RunnerId>,
     index: LoadIndex,
     booting: u32,
@@ -101,7 +101,7 @@ impl Fleet {
         }
     }
 
-    /// Instances held: booting, up, and on their way out.
+    /// Instances: booting, up, and shutting down.
     pub(super) fn occupied(&self) -> u32 {
         u32::try_from(self.runners.len()).unwrap_or(u32::MAX)
     }
@@ -114,7 +114,7 @@ impl Fleet {
         self.booting
     }
 
-    /// Runners that serve: leasable now, or full.
+    /// Runners that are up, with or without a free slot.
     pub(super) fn up(&self) -> u32 {
         self.up
     }
@@ -129,93 +129,98 @@ impl Fleet {
         self.index.free()
     }
 
-    pub(super) fn get(&self, id: RunnerId) -> Option<&Runner> {
+    pub(super) fn get(&self, id: RunnerId) -> Option<&FleetRunner> {
         self.runners.get(&id)
     }
 
-    pub(super) fn phase(&self, id: RunnerId) -> Option<Phase> {
+    pub(super) fn phase(&self, id: RunnerId) -> Option<RunnerPhase> {
         self.runners.get(&id).map(|runner| runner.phase)
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (RunnerId, &Runner)> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (RunnerId, &FleetRunner)> {
         self.runners.iter().map(|(&id, runner)| (id, runner))
     }
 
-    /// Whether this id was ever given to a runner.
+    /// Whether a runner ever had this id.
     pub(super) fn has_issued(&self, id: RunnerId) -> bool {
         id.0 < self.next_runner
     }
 
-    /// A new runner, booting.
-    pub(super) fn boot(&mut self, rung: u32) -> RunnerId {
+    /// Adds a runner that boots.
+    pub(super) fn boot(&mut self, failures_before: u32) -> RunnerId {
         let id = RunnerId(self.next_runner);
         self.next_runner += 1;
-        let phase = Phase::Booting;
+        let phase = RunnerPhase::Booting;
         let (expires, up_since) = (None, None);
-        let runner = Runner { phase, leases: 0, returned: 0, rung, expires, up_since };
+        let runner =
+            FleetRunner { phase, leases: 0, returned: 0, failures_before, expires, up_since };
         self.runners.insert(id, runner);
         self.booting += 1;
         id
     }
 
-    /// A booting runner is up. Boots under way start from a clean record: boots work.
+    /// A booting runner is up. Boots work, so the failures before the boots under way no longer
+    /// count.
     pub(super) fn came_up(&mut self, id: RunnerId, now: Instant, expires: Option<Instant>) {
         if let Some(runner) = self.runners.get_mut(&id) {
             runner.expires = expires;
             runner.up_since = Some(now);
         }
-        self.turn(id, Phase::Up);
-        for runner in self.runners.values_mut().filter(|r| r.phase == Phase::Booting) {
-            runner.rung = 0;
+        self.set_phase(id, RunnerPhase::Up);
+        for runner in self.runners.values_mut().filter(|r| r.phase == RunnerPhase::Booting) {
+            runner.failures_before = 0;
         }
     }
 
     /// Moves a runner into another phase.
-    pub(super) fn turn(&mut self, id: RunnerId, phase: Phase) {
+    pub(super) fn set_phase(&mut self, id: RunnerId, phase: RunnerPhase) {
         let Some(runner) = self.runners.get_mut(&id) else { return };
         let before = std::mem::replace(&mut runner.phase, phase);
         let load = runner.leases;
-        self.leave(id, before, load);
-        self.enter(id, phase, load);
+        self.remove_from_counts(id, before, load);
+        self.add_to_counts(id, phase, load);
     }
 
-    /// The runners with a free slot, in the order in which placement picks them.
-    pub(super) fn open(&self, placement: Placement) -> impl Iterator<Item = (RunnerId, &Runner)> {
+    /// The runners with a free slot, in the order in which `placement` prefers them.
+    pub(super) fn with_free_slot(
+        &self,
+        placement: Placement,
+    ) -> impl Iterator<Item = (RunnerId, &FleetRunner)> {
         let ids = self.index.in_order(placement);
         ids.filter_map(|id| Some((id, self.runners.get(&id)?)))
     }
 
-    /// Leases a slot of a runner that was picked.
+    /// Leases a slot of a runner from [`with_free_slot`](Self::with_free_slot).
     pub(super) fn lease(&mut self, id: RunnerId) -> Option<LeaseId> {
         let runner = self.runners.get_mut(&id)?;
-        self.index.take(id, runner.leases);
+        self.index.remove(id, runner.leases);
         runner.leases += 1;
-        self.index.put(id, runner.leases);
+        self.index.insert(id, runner.leases);
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
         self.leases.insert(lease, id);
         Some(lease)
     }
 
-    /// Ends a lease; `None` if it is unknown or void.
-    pub(super) fn give_back(&mut self, lease: LeaseId) -> Option<RunnerId> {
+    /// Ends a lease and returns its runner; `None` if the lease is unknown or void.
+    pub(super) fn end_lease(&mut self, lease: LeaseId) -> Option<RunnerId> {
         let id = self.leases.remove(&lease)?;
         let runner = self.runners.get_mut(&id)?;
         let load = runner.leases;
         runner.leases = load.saturating_sub(1);
         runner.returned += 1;
-        if runner.phase == Phase::Up {
-            self.index.take(id, load);
-            self.index.put(id, runner.leases);
+        if runner.phase == RunnerPhase::Up {
+            self.index.remove(id, load);
+            self.index.insert(id, runner.leases);
         }
         Some(id)
     }
 
-    /// Stops a runner that is not stopped yet, and says what it was; its leases, which are
-    /// returned, are void.
-    pub(super) fn stop(&mut self, id: RunnerId) -> Option<(Runner, Vec<LeaseId>)> {
-        let was = *self.runners.get(&id).filter(|runner| runner.phase != Phase::Stopping)?;
-        self.turn(id, Phase::Stopping);
+    /// Stops a runner that is not stopped yet. Returns the runner as it was, and its leases, which
+    /// are now void.
+    pub(super) fn stop(&mut self, id: RunnerId) -> Option<(FleetRunner, Vec<LeaseId>)> {
+        let was = *self.runners.get(&id).filter(|runner| runner.phase != RunnerPhase::Stopping)?;
+        self.set_phase(id, RunnerPhase::Stopping);
         if let Some(runner) = self.runners.get_mut(&id) {
             runner.leases = 0;
         }
@@ -227,40 +232,40 @@ impl Fleet {
         Some((was, void))
     }
 
-    /// Nothing is left of a runner that was stopped.
+    /// Removes a runner that was stopped, and of which nothing is left.
     pub(super) fn forget(&mut self, id: RunnerId) {
-        if self.phase(id) == Some(Phase::Stopping) {
+        if self.phase(id) == Some(RunnerPhase::Stopping) {
             self.runners.remove(&id);
         }
     }
 
-    /// Changes the number of leases a runner may hold; those above it keep what they have.
+    /// Changes the number of leases that a runner may hold. A runner with more keeps them.
     pub(super) fn set_slots(&mut self, slots: u32) {
         self.index = LoadIndex::new(slots);
-        for (&id, runner) in self.runners.iter().filter(|(_, r)| r.phase == Phase::Up) {
-            self.index.put(id, runner.leases);
+        for (&id, runner) in self.runners.iter().filter(|(_, r)| r.phase == RunnerPhase::Up) {
+            self.index.insert(id, runner.leases);
         }
     }
 
-    fn enter(&mut self, id: RunnerId, phase: Phase, load: u32) {
+    fn add_to_counts(&mut self, id: RunnerId, phase: RunnerPhase, load: u32) {
         match phase {
-            Phase::Booting => self.booting += 1,
-            Phase::Up => {
+            RunnerPhase::Booting => self.booting += 1,
+            RunnerPhase::Up => {
                 self.up += 1;
-                self.index.put(id, load);
+                self.index.insert(id, load);
             }
-            Phase::Retiring(_) | Phase::Draining(_) | Phase::Stopping => {}
+            RunnerPhase::Retiring(_) | RunnerPhase::Draining(_) | RunnerPhase::Stopping => {}
         }
     }
 
-    fn leave(&mut self, id: RunnerId, phase: Phase, load: u32) {
+    fn remove_from_counts(&mut self, id: RunnerId, phase: RunnerPhase, load: u32) {
         match phase {
-            Phase::Booting => self.booting -= 1,
-            Phase::Up => {
+            RunnerPhase::Booting => self.booting -= 1,
+            RunnerPhase::Up => {
                 self.up -= 1;
-                self.index.take(id, load);
+                self.index.remove(id, load);
             }
-            Phase::Retiring(_) | Phase::Draining(_) | Phase::Stopping => {}
+            RunnerPhase::Retiring(_) | RunnerPhase::Draining(_) | RunnerPhase::Stopping => {}
         }
     }
 }

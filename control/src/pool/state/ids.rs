@@ -1,18 +1,18 @@
-//! The names by which the pool's core knows the world: plain numbers, never reused.
+//! The ids that the pool's state machine uses: plain numbers, never reused.
 
 use std::fmt;
 
-/// One runner, from the decision to boot it until it is gone. Given by the state.
+/// One runner, from the decision to boot it until it is gone. Assigned by the state machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct RunnerId(pub(crate) u64);
 
 /// One slot on one runner, from [`Grant`](super::Action::Grant) to
-/// [`CheckIn`](super::Event::CheckIn). Given by the state.
+/// [`CheckIn`](super::Event::CheckIn). Assigned by the state machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct LeaseId(pub(crate) u64);
 
-/// One caller that asks for a slot. Given by the driver, for each checkout a higher one than before:
-/// callers are served in this order.
+/// One caller that asks for a slot. Assigned by the driver, in ascending order: callers are served in
+/// the order of their ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct WaiterId(pub(crate) u64);
 

@@ -1,14 +1,15 @@
 //! Runners with a free slot, in order of load.
 //!
-//! Invariant: holds exactly the runners it was given whose load is below `slots`, and `free` is
-//! the sum of their free slots. Full runners are not in it, so the one to lease is at either end.
+//! Invariant: the index holds exactly the inserted runners whose load is below `slots`, and `free`
+//! is the sum of their free slots. Full runners are not in it, so the runner to lease is at one of
+//! its ends.
 
 use std::collections::BTreeSet;
 
 use super::ids::RunnerId;
 use super::limits::Placement;
 
-/// An ordered set of `(load, runner)`; every operation is O(log n) in runners.
+/// An ordered set of `(load, runner)`; every operation is O(log n) in the number of runners.
 #[derive(Debug)]
 pub(super) struct LoadIndex {
     slots: u32,
@@ -22,20 +23,20 @@ impl LoadIndex {
     }
 
     /// Adds a runner with this load, unless it is full.
-    pub(super) fn put(&mut self, runner: RunnerId, load: u32) {
+    pub(super) fn insert(&mut self, runner: RunnerId, load: u32) {
         if load < self.slots && self.by_load.insert((load, runner)) {
             self.free += u64::from(self.slots - load);
         }
     }
 
-    /// Takes a runner out; `load` is the one it was put in with.
-    pub(super) fn take(&mut self, runner: RunnerId, load: u32) {
+    /// Removes a runner; `load` must be the load that it was inserted with.
+    pub(super) fn remove(&mut self, runner: RunnerId, load: u32) {
         if self.by_load.remove(&(load, runner)) {
             self.free -= u64::from(self.slots - load);
         }
     }
 
-    /// The runners, those first that are to be leased first.
+    /// The runners, in the order in which they should be leased.
     pub(super) fn in_order(&self, placement: Placement) -> impl Iterator<Item = RunnerId> {
         let mut both_ends = self.by_load.iter();
         let next = move || match placement {

@@ -1,9 +1,8 @@
-//! The reference: what a pool owes the world, kept from the outside.
+//! The reference model: what a pool must do, as seen from the outside.
 //!
-//! The model sees what the driver sees, events and actions, and keeps plain sets with no index, no
-//! counter and no cache. It never looks into the pool, except to compare what the pool says of
-//! itself with what the model knows. Whatever the pool does wrong is written down as a [`Fault`]
-//! against one of the six invariants.
+//! The model sees the events and actions that the driver sees, and keeps plain sets without an index,
+//! a counter or a cache. It never looks into the pool, except to compare the pool's reports with its
+//! own data. Every mistake of the pool is recorded as a [`Violation`] of one of the six invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// The six promises of the pool.
+/// The six invariants of the pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Invariant {
     WithinLimits,
@@ -23,29 +22,29 @@ pub(super) enum Invariant {
 }
 use Invariant::*;
 
-/// A broken promise.
-pub(super) type Fault = (Invariant, String);
+/// An invariant that was violated, and how.
+pub(super) type Violation = (Invariant, String);
 
-/// What the failed boots of the histories say.
-pub(super) type Failure = u64;
+/// Identifies a failed boot in a history.
+pub(super) type TestFailure = u64;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Life {
+pub(super) enum ModelPhase {
     Booting,
     Up,
-    /// Busy, over `max`: to drain with its last lease.
-    Surplus,
-    /// Announced its end: to drain with its last lease.
-    Leaving,
+    /// Busy, above `max`: drains with its last lease.
+    RetiringForResize,
+    /// Announced its end: drains with its last lease.
+    Retiring,
     /// Told to drain.
-    Ending,
-    /// Failed, lost or not wanted: stopped, and not gone yet.
+    Draining,
+    /// Failed, lost or no longer needed: stopped, and not gone yet.
     Stopping,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct ModelRunner {
-    pub(super) life: Life,
+    pub(super) phase: ModelPhase,
     pub(super) leases: BTreeSet<LeaseId>,
     ever_leased: bool,
     up_at: Option<Instant>,
@@ -54,59 +53,59 @@ pub(super) struct ModelRunner {
 
 pub(super) struct Model {
     pub(super) now: Instant,
-    pub(super) limits: Limits,
+    pub(super) limits: PoolLimits,
     kept_min: u32,
     pub(super) runners: BTreeMap<RunnerId, ModelRunner>,
-    /// Who waits, in order, until when.
+    /// The waiters in order, with their deadlines.
     pub(super) waiting: Vec<(WaiterId, Option<Instant>)>,
-    /// Calls that are served elsewhere.
-    elsewhere: usize,
-    /// When the works of those who wait are over.
+    /// Calls on the burst backend.
+    burst_calls: usize,
+    /// When the work of each waiter is over, if that is known.
     over_by: BTreeMap<WaiterId, Instant>,
     pub(super) draining: bool,
-    /// Boots are in vain.
-    barred: bool,
+    /// Every boot would fail.
+    boots_blocked: bool,
     drained_noted: u32,
-    /// Every runner ever booted.
+    /// Every runner that was ever booted.
     pub(super) booted: BTreeSet<RunnerId>,
-    /// Those seen gone.
+    /// The runners that were seen gone.
     ended: BTreeSet<RunnerId>,
-    /// Those that must be stopped before the pool comes to rest.
-    owed_stops: BTreeSet<RunnerId>,
+    /// Runners that must be stopped before the pool comes to rest.
+    expected_stops: BTreeSet<RunnerId>,
     /// An idle proposal that must be answered before the pool comes to rest.
     proposal: Option<(RunnerId, Duration)>,
-    /// No back-off that is legitimate now lasts longer than this.
+    /// The pool may pause its boots until then at most.
     pause_limit: Option<Instant>,
-    /// Boots have failed since one came up: the pool may try one at a time.
+    /// Boots have failed since a runner came up, so the pool may boot one runner at a time.
     on_trial: bool,
-    /// The phase that those whose deadline passes now were in.
+    /// What the waiters whose deadline passes now were waiting for.
     phase: WaitPhase,
     newcomer: Option<WaiterId>,
-    pub(super) faults: Vec<Fault>,
+    pub(super) violations: Vec<Violation>,
 }
 
 impl Model {
-    pub(super) fn new(now: Instant, limits: Limits, barred: bool) -> Self {
+    pub(super) fn new(now: Instant, limits: PoolLimits, boots_blocked: bool) -> Self {
         Model {
             now,
             kept_min: limits.min,
             limits,
             runners: BTreeMap::new(),
             waiting: Vec::new(),
-            elsewhere: 0,
+            burst_calls: 0,
             over_by: BTreeMap::new(),
             draining: false,
-            barred,
+            boots_blocked,
             drained_noted: 0,
             booted: BTreeSet::new(),
             ended: BTreeSet::new(),
-            owed_stops: BTreeSet::new(),
+            expected_stops: BTreeSet::new(),
             proposal: None,
             pause_limit: None,
             on_trial: false,
             phase: WaitPhase::Queue,
             newcomer: None,
-            faults: Vec::new(),
+            violations: Vec::new(),
         }
     }
 
@@ -114,22 +113,23 @@ impl Model {
         if self.limits.single_use { 1 } else { self.limits.max_concurrency as usize }
     }
 
-    pub(super) fn count(&self, life: Life) -> usize {
-        self.runners.values().filter(|runner| runner.life == life).count()
+    pub(super) fn count(&self, phase: ModelPhase) -> usize {
+        self.runners.values().filter(|runner| runner.phase == phase).count()
     }
 
-    /// Runners that serve more callers, now or later; spent ones and a draining pool's do not.
+    /// Runners that accept calls, now or later: not those that are used up or that a draining pool has.
     pub(super) fn serving(&self) -> usize {
-        let serves = |r: &&ModelRunner| r.life == Life::Up && !self.is_spent(r) && !self.draining;
+        let serves =
+            |r: &&ModelRunner| r.phase == ModelPhase::Up && !self.is_used_up(r) && !self.draining;
         self.runners.values().filter(serves).count()
     }
 
-    fn is_spent(&self, runner: &ModelRunner) -> bool {
+    fn is_used_up(&self, runner: &ModelRunner) -> bool {
         self.limits.single_use && runner.ever_leased
     }
 
     fn has_slot(&self, runner: &ModelRunner) -> bool {
-        let open = runner.life == Life::Up && !self.is_spent(runner) && !self.draining;
+        let open = runner.phase == ModelPhase::Up && !self.is_used_up(runner) && !self.draining;
         open && runner.leases.len() < self.slots()
     }
 
@@ -138,37 +138,37 @@ impl Model {
         open.map(|runner| self.slots() - runner.leases.len()).sum()
     }
 
-    /// Whether slots are missing for waiters and spare, boots under way counted in.
+    /// Whether slots are missing for waiters and `min_free_slots`, counting those of boots under way.
     fn is_short(&self) -> bool {
-        let wanted = self.waiting.len() + self.elsewhere + self.limits.min_free_slots as usize;
-        wanted > self.free() + self.count(Life::Booting) * self.slots()
+        let wanted = self.waiting.len() + self.burst_calls + self.limits.min_free_slots as usize;
+        wanted > self.free() + self.count(ModelPhase::Booting) * self.slots()
     }
 
-    fn is_beneath_min(&self) -> bool {
-        self.serving() + self.count(Life::Booting) < self.kept_min as usize
+    fn is_below_min(&self) -> bool {
+        self.serving() + self.count(ModelPhase::Booting) < self.kept_min as usize
     }
 
-    fn fault(&mut self, invariant: Invariant, what: impl Debug) {
-        self.faults.push((invariant, format!("{what:?}")));
+    fn violate(&mut self, invariant: Invariant, what: impl Debug) {
+        self.violations.push((invariant, format!("{what:?}")));
     }
 
     fn check(&mut self, invariant: Invariant, holds: bool, what: impl Debug) {
         if !holds {
-            self.fault(invariant, what);
+            self.violate(invariant, what);
         }
     }
 
-    /// Takes in what happens, before the pool answers.
-    pub(super) fn before(&mut self, now: Instant, event: Option<&Event<Failure>>) {
+    /// Records an event, before the pool handles it.
+    pub(super) fn record_event(&mut self, now: Instant, event: Option<&Event<TestFailure>>) {
         self.now = now;
-        let coming = self.count(Life::Booting) * self.slots();
+        let coming = self.count(ModelPhase::Booting) * self.slots();
         let covered = coming > 0 && self.waiting.len() <= coming;
         let boot = self.serving() == 0 || covered;
         self.phase = if boot { WaitPhase::Boot } else { WaitPhase::Queue };
         self.newcomer = None;
         match event {
-            Some(Event::Checkout { waiter, deadline, bounded }) => {
-                self.comes(*waiter, *deadline, *bounded);
+            Some(Event::Checkout { waiter, deadline, bounds_work }) => {
+                self.record_checkout(*waiter, *deadline, *bounds_work);
             }
             Some(Event::CancelCheckout { waiter }) => {
                 let expired = |at: Option<Instant>| at.is_some_and(|at| at <= now);
@@ -179,155 +179,166 @@ impl Model {
                     runner.leases.remove(lease);
                 }
             }
-            Some(Event::RunnerUp { runner, expires }) => self.comes_up(*runner, *expires),
+            Some(Event::RunnerUp { runner, expires }) => self.record_up(*runner, *expires),
             Some(Event::BootFailed { runner, .. }) => {
-                let failed = self.life(*runner) == Some(Life::Booting) && self.leaves(*runner);
-                self.owed_stops.extend(failed.then_some(*runner));
+                let failed =
+                    self.phase(*runner) == Some(ModelPhase::Booting) && self.record_stop(*runner);
+                self.expected_stops.extend(failed.then_some(*runner));
             }
             Some(Event::RunnerLost { runner }) => {
-                let known = self.leaves(*runner);
-                self.owed_stops.extend(known.then_some(*runner));
+                let known = self.record_stop(*runner);
+                self.expected_stops.extend(known.then_some(*runner));
             }
             Some(Event::RunnerGone { runner }) => {
-                self.leaves(*runner);
+                self.record_stop(*runner);
                 let known = self.runners.remove(runner).is_some();
                 self.ended.extend(known.then_some(*runner));
             }
             Some(Event::RunnerDraining { runner }) => {
-                self.minds_end_of(*runner);
+                self.record_end(*runner);
                 if let Some(runner) = self.runners.get_mut(runner)
-                    && !matches!(runner.life, Life::Ending | Life::Stopping)
+                    && !matches!(runner.phase, ModelPhase::Draining | ModelPhase::Stopping)
                 {
-                    runner.life = Life::Leaving;
+                    runner.phase = ModelPhase::Retiring;
                 }
             }
             Some(Event::IdleProposed { runner, idle_for }) => {
-                if matches!(self.life(*runner), Some(Life::Up | Life::Surplus | Life::Leaving)) {
+                if matches!(
+                    self.phase(*runner),
+                    Some(ModelPhase::Up | ModelPhase::RetiringForResize | ModelPhase::Retiring)
+                ) {
                     self.proposal = Some((*runner, *idle_for));
                 }
             }
-            Some(Event::Elsewhere { calls }) => self.elsewhere = *calls as usize,
-            Some(Event::Unbar) => self.barred = false,
-            Some(Event::Resize { change }) => self.resizes(change),
+            Some(Event::BurstCalls { calls }) => self.burst_calls = *calls as usize,
+            Some(Event::UnblockBoots) => self.boots_blocked = false,
+            Some(Event::Resize { change }) => self.record_resize(change),
             Some(Event::Drain) => {
                 self.draining = true;
-                self.owes_boots(usize::MAX);
+                self.expect_boots_stopped(usize::MAX);
             }
             None => {}
         }
     }
 
-    pub(super) fn life(&self, runner: RunnerId) -> Option<Life> {
-        self.runners.get(&runner).map(|runner| runner.life)
+    pub(super) fn phase(&self, runner: RunnerId) -> Option<ModelPhase> {
+        self.runners.get(&runner).map(|runner| runner.phase)
     }
 
-    fn comes(&mut self, waiter: WaiterId, deadline: Option<Instant>, bounded: bool) {
+    fn record_checkout(&mut self, waiter: WaiterId, deadline: Option<Instant>, bounds_work: bool) {
         if self.waiting.iter().any(|&(w, at)| w == waiter && at.is_none_or(|at| at > self.now)) {
             return;
         }
         self.newcomer = Some(waiter);
         self.waiting.push((waiter, deadline));
         self.over_by.remove(&waiter);
-        self.over_by.extend(deadline.filter(|_| bounded).map(|over_by| (waiter, over_by)));
+        self.over_by.extend(deadline.filter(|_| bounds_work).map(|over_by| (waiter, over_by)));
         if !self.draining && deadline.is_none_or(|at| at > self.now) {
             self.kept_min = self.limits.min;
         }
     }
 
-    fn comes_up(&mut self, id: RunnerId, expires: Option<Instant>) {
+    fn record_up(&mut self, id: RunnerId, expires: Option<Instant>) {
         let now = self.now;
         match self.runners.get_mut(&id) {
-            Some(runner) if runner.life == Life::Booting => {
+            Some(runner) if runner.phase == ModelPhase::Booting => {
                 runner.expires = expires;
-                runner.life = Life::Up;
+                runner.phase = ModelPhase::Up;
                 runner.up_at = Some(now);
                 self.on_trial = false;
                 let first = now + self.limits.boot_backoff.first;
                 self.pause_limit = self.pause_limit.map(|limit| limit.min(first));
             }
-            Some(runner) if runner.life == Life::Stopping => {
-                self.owed_stops.insert(id);
+            Some(runner) if runner.phase == ModelPhase::Stopping => {
+                self.expected_stops.insert(id);
             }
             Some(_) => {}
             None if self.booted.contains(&id) => {
                 self.ended.remove(&id);
-                self.owed_stops.insert(id);
+                self.expected_stops.insert(id);
             }
             None => {}
         }
     }
 
-    /// It is of no use any more. Whether there was such a runner.
-    fn leaves(&mut self, id: RunnerId) -> bool {
-        self.minds_end_of(id);
+    /// Stops a runner. Whether there was such a runner, not stopped yet.
+    fn record_stop(&mut self, id: RunnerId) -> bool {
+        self.record_end(id);
         let Some(runner) = self.runners.get_mut(&id) else { return false };
         runner.leases.clear();
-        std::mem::replace(&mut runner.life, Life::Stopping) != Life::Stopping
+        std::mem::replace(&mut runner.phase, ModelPhase::Stopping) != ModelPhase::Stopping
     }
 
-    /// An end that entitles the pool to pause its boots.
-    fn minds_end_of(&mut self, id: RunnerId) {
+    /// Records the end of a runner, after which the pool may pause its boots.
+    fn record_end(&mut self, id: RunnerId) {
         let backoff = self.limits.boot_backoff;
         let Some(runner) = self.runners.get(&id) else { return };
-        let stillborn = match runner.life {
-            Life::Booting => true,
-            Life::Up => {
+        let unused = match runner.phase {
+            ModelPhase::Booting => true,
+            ModelPhase::Up => {
                 !runner.ever_leased && runner.up_at.is_some_and(|up| self.now - up < backoff.max)
             }
-            Life::Surplus | Life::Leaving | Life::Ending | Life::Stopping => false,
+            ModelPhase::RetiringForResize
+            | ModelPhase::Retiring
+            | ModelPhase::Draining
+            | ModelPhase::Stopping => false,
         };
-        if stillborn {
-            self.on_trial |= runner.life == Life::Booting;
+        if unused {
+            self.on_trial |= runner.phase == ModelPhase::Booting;
             self.pause_limit = Some(self.now + backoff.max.max(backoff.breaker_open));
         }
     }
 
-    fn resizes(&mut self, change: &LimitsChange) {
+    fn record_resize(&mut self, change: &LimitsChange) {
         self.limits = self.limits.changed(change);
         self.kept_min = self.limits.min;
         if self.draining {
             return;
         }
-        for runner in self.runners.values_mut().filter(|r| r.life == Life::Surplus) {
-            runner.life = Life::Up;
+        for runner in self.runners.values_mut().filter(|r| r.phase == ModelPhase::RetiringForResize)
+        {
+            runner.phase = ModelPhase::Up;
         }
-        let alive = self.serving() + self.count(Life::Booting);
+        let alive = self.serving() + self.count(ModelPhase::Booting);
         let excess = alive.saturating_sub(self.limits.max as usize);
-        let stopped = self.owes_boots(excess);
-        let mut serving: Vec<_> = self.runners.iter().filter(|(_, r)| r.life == Life::Up).collect();
-        serving.retain(|(_, runner)| !self.is_spent(runner));
+        let stopped = self.expect_boots_stopped(excess);
+        let mut serving: Vec<_> =
+            self.runners.iter().filter(|(_, r)| r.phase == ModelPhase::Up).collect();
+        serving.retain(|(_, runner)| !self.is_used_up(runner));
         serving.sort_by_key(|(id, runner)| (runner.leases.len(), std::cmp::Reverse(**id)));
         let surplus: Vec<_> =
             serving.into_iter().map(|(&id, _)| id).take(excess - stopped).collect();
         for id in surplus {
-            self.runners.entry(id).and_modify(|runner| runner.life = Life::Surplus);
+            self.runners
+                .entry(id)
+                .and_modify(|runner| runner.phase = ModelPhase::RetiringForResize);
         }
     }
 
-    /// The latest boots, at most that many, are to be stopped.
-    fn owes_boots(&mut self, most: usize) -> usize {
-        let booting = self.runners.iter().filter(|(_, r)| r.life == Life::Booting);
+    /// The latest boots, at most `most`, must be stopped.
+    fn expect_boots_stopped(&mut self, most: usize) -> usize {
+        let booting = self.runners.iter().filter(|(_, r)| r.phase == ModelPhase::Booting);
         let latest: Vec<_> = booting.map(|(&id, _)| id).rev().take(most).collect();
         for id in &latest {
-            self.runners.entry(*id).and_modify(|runner| runner.life = Life::Stopping);
-            self.owed_stops.insert(*id);
+            self.runners.entry(*id).and_modify(|runner| runner.phase = ModelPhase::Stopping);
+            self.expected_stops.insert(*id);
         }
         latest.len()
     }
 
-    /// Takes in what the pool asks for, and whether it may.
-    pub(super) fn sees(&mut self, action: &Action<Failure>) {
+    /// Records an action of the pool, and checks that it is allowed.
+    pub(super) fn record_action(&mut self, action: &Action<TestFailure>) {
         match action {
-            Action::Grant { waiter, runner, lease } => self.sees_grant(*waiter, *runner, *lease),
-            Action::Refuse { waiter, error } => self.sees_refusal(*waiter, error),
-            Action::Boot { runner } => self.sees_boot(*runner),
+            Action::Grant { waiter, runner, lease } => self.record_grant(*waiter, *runner, *lease),
+            Action::Refuse { waiter, error } => self.record_refusal(*waiter, error),
+            Action::Boot { runner } => self.record_boot(*runner),
             Action::Stop { runner } => {
-                let owed = self.owed_stops.remove(runner);
+                let owed = self.expected_stops.remove(runner);
                 self.check(NoneForgotten, owed, ("stopped without a reason", runner));
-                // One that came up after it was gone is not heard of again.
+                // A runner that came up after it was gone is not reported again.
                 self.ended.extend((!self.runners.contains_key(runner)).then_some(*runner));
             }
-            Action::DrainRunner { runner } => self.sees_drain(*runner),
+            Action::DrainRunner { runner } => self.record_drain(*runner),
             Action::StayUp { runner, again_in } => {
                 let proposed = self.proposal.take();
                 let asked = proposed.is_some_and(|(id, _)| id == *runner);
@@ -336,7 +347,7 @@ impl Model {
                 self.check(MinKept, *again_in != Some(Duration::ZERO), "proposes in a circle");
             }
             Action::Note(Note::Draining { runner, reason: ShrinkReason::Expiring }) => {
-                self.sees_expiry(*runner);
+                self.record_expiry(*runner);
             }
             Action::Note(Note::Drained) => self.drained_noted += 1,
             Action::Note(Note::Queued { .. }) => {
@@ -347,29 +358,47 @@ impl Model {
         }
     }
 
-    fn sees_grant(&mut self, waiter: WaiterId, id: RunnerId, lease: LeaseId) {
+    /// Records the answer to a checkout that does not wait, made under the id of `waiter`.
+    pub(super) fn record_try_checkout(
+        &mut self,
+        waiter: WaiterId,
+        leased: Option<(RunnerId, LeaseId)>,
+    ) {
+        match leased {
+            Some((runner, lease)) => self.record_grant(waiter, runner, lease),
+            None => {
+                let asked = self.waiting.iter().position(|&(w, _)| w == waiter);
+                let deadline = asked.and_then(|at| self.waiting.remove(at).1);
+                let is_late = deadline.is_some_and(|deadline| deadline <= self.now);
+                let free = self.free() > 0 && !self.draining && !is_late;
+                self.check(AnsweredOnce, !free, ("a free slot was not leased", waiter));
+            }
+        }
+    }
+
+    fn record_grant(&mut self, waiter: WaiterId, id: RunnerId, lease: LeaseId) {
         let first = self.waiting.first().map(|&(waiter, _)| waiter);
         self.check(AnsweredOnce, first == Some(waiter), ("granted out of turn", waiter, first));
         self.waiting.retain(|&(w, _)| w != waiter);
         let Some(runner) = self.runners.get(&id).cloned() else {
-            return self.fault(NeverLeased, ("leased, but not there", id));
+            return self.violate(NeverLeased, ("leased, but not there", id));
         };
         self.check(
             WithinLimits,
             runner.leases.len() < self.slots(),
             ("leased beyond its slots", id),
         );
-        self.check(NeverLeased, runner.life == Life::Up, ("leased", id, runner.life));
+        self.check(NeverLeased, runner.phase == ModelPhase::Up, ("leased", id, runner.phase));
         self.check(NeverLeased, !self.draining, ("leased by a draining pool", id));
         let suits = match self.over_by.get(&waiter) {
             Some(over_by) => runner.expires.is_none_or(|expires| *over_by <= expires),
-            None => self.suits_endless(&runner),
+            None => self.suits_unbounded(&runner),
         };
         self.check(NeverLeased, suits, ("leased, to be cut off", id, waiter));
-        self.check(NeverLeased, !self.is_spent(&runner), ("leased again, single use", id));
-        // Among those that are fresh, if it matters.
-        let endless = !self.over_by.contains_key(&waiter);
-        let alike = |other: &&ModelRunner| !endless || self.is_fresh(other);
+        self.check(NeverLeased, !self.is_used_up(&runner), ("leased again, single use", id));
+        // For work without a known end, among the fresh runners.
+        let is_unbounded = !self.over_by.contains_key(&waiter);
+        let alike = |other: &&ModelRunner| !is_unbounded || self.is_fresh(other);
         let loads = self.open().filter(alike).map(|runner| runner.leases.len());
         let fitting = match self.limits.placement {
             Placement::Spread => loads.min(),
@@ -383,22 +412,22 @@ impl Model {
         }
     }
 
-    /// Whether work without a known end may go to this runner: it is fresh; or none is, and either
-    /// there is no room for fresh ones or boots fail, and no other one lasts longer.
-    fn suits_endless(&self, runner: &ModelRunner) -> bool {
+    /// Whether work without a known end may go to this runner: the runner is fresh; or no runner is
+    /// fresh, fresh ones can't be booted, and no other runner lives longer.
+    fn suits_unbounded(&self, runner: &ModelRunner) -> bool {
         let none_fresh = !self.open().any(|other| self.is_fresh(other));
         let longest = self.open().all(|other| other.expires <= runner.expires);
         let paused = self.pause_limit.is_some_and(|limit| self.now < limit) || self.on_trial;
         self.is_fresh(runner) || none_fresh && longest && (paused || !self.has_room_for_fresh())
     }
 
-    /// Whether at least half of its life is left.
+    /// Whether at least half of its lifetime is left.
     fn is_fresh(&self, runner: &ModelRunner) -> bool {
         let (Some(up), Some(expires)) = (runner.up_at, runner.expires) else { return true };
         expires <= up || (expires > self.now && expires - self.now >= (expires - up) / 2)
     }
 
-    /// Whether as many could be booted as have free slots, were those that are empty gone.
+    /// Whether every runner with a free slot could be replaced, once the empty ones are gone.
     fn has_room_for_fresh(&self) -> bool {
         let busy = self.open().filter(|runner| !runner.leases.is_empty()).count();
         self.runners.len() + busy <= self.limits.max as usize
@@ -408,10 +437,10 @@ impl Model {
         self.runners.values().filter(|runner| self.has_slot(runner))
     }
 
-    /// A runner retires early only for whoever is next, and has a slot that is of no use to them.
-    fn sees_expiry(&mut self, id: RunnerId) {
+    /// A runner retires early only for the next waiter, which can't use the runner's free slot.
+    fn record_expiry(&mut self, id: RunnerId) {
         let Some(runner) = self.runners.get(&id).cloned() else {
-            return self.fault(NeverLeased, ("expires, but not there", id));
+            return self.violate(NeverLeased, ("expires, but not there", id));
         };
         let next = self.waiting.first().map(|&(waiter, _)| waiter);
         let in_the_way = next.is_some_and(|next| match self.over_by.get(&next) {
@@ -420,23 +449,23 @@ impl Model {
         });
         let called_for = in_the_way && self.has_slot(&runner);
         self.check(MinKept, called_for, ("retired before its time", id, next));
-        self.minds_end_of(id);
-        self.runners.entry(id).and_modify(|runner| runner.life = Life::Leaving);
+        self.record_end(id);
+        self.runners.entry(id).and_modify(|runner| runner.phase = ModelPhase::Retiring);
     }
 
-    fn sees_refusal(&mut self, waiter: WaiterId, error: &Refusal<Failure>) {
+    fn record_refusal(&mut self, waiter: WaiterId, error: &CheckoutError<TestFailure>) {
         let Some(at) = self.waiting.iter().position(|&(w, _)| w == waiter) else {
-            return self.fault(AnsweredOnce, ("refused, but does not wait", waiter));
+            return self.violate(AnsweredOnce, ("refused, but does not wait", waiter));
         };
         let (_, deadline) = self.waiting.remove(at);
         let newcomer = self.newcomer == Some(waiter);
         let true_enough = match error {
-            Refusal::QueueFull { limit } => {
+            CheckoutError::QueueFull { limit } => {
                 newcomer && *limit == self.limits.max_queue && self.waiting.len() >= *limit
             }
-            Refusal::Draining => self.draining,
-            Refusal::BootFailed(_) => self.serving() + self.count(Life::Booting) == 0,
-            Refusal::Timeout { phase, .. } => {
+            CheckoutError::Draining => self.draining,
+            CheckoutError::BootFailed(_) => self.serving() + self.count(ModelPhase::Booting) == 0,
+            CheckoutError::Timeout { phase, .. } => {
                 let expected = if newcomer { WaitPhase::Queue } else { self.phase };
                 *phase == expected && deadline.is_some_and(|deadline| deadline <= self.now)
             }
@@ -444,35 +473,38 @@ impl Model {
         self.check(AnsweredOnce, true_enough, ("refused for no such reason", waiter, error));
     }
 
-    fn sees_boot(&mut self, id: RunnerId) {
+    fn record_boot(&mut self, id: RunnerId) {
         let room = self.runners.len() < self.limits.max as usize;
         self.check(WithinLimits, room, ("booted beyond max", id));
-        let asked = !self.draining && (self.is_short() || self.is_beneath_min());
+        let asked = !self.draining && (self.is_short() || self.is_below_min());
         self.check(GrowthOrReason, asked, ("booted for nobody", id));
-        self.check(GrowthOrReason, !self.barred, ("booted in vain", id));
+        self.check(GrowthOrReason, !self.boots_blocked, ("booted while boots are blocked", id));
         let fresh = self.booted.insert(id);
         self.check(NoneForgotten, fresh, ("booted twice", id));
-        let life = Life::Booting;
+        let phase = ModelPhase::Booting;
         let leases = BTreeSet::new();
         let (ever_leased, up_at, expires) = (false, None, None);
-        self.runners.insert(id, ModelRunner { life, leases, ever_leased, up_at, expires });
+        self.runners.insert(id, ModelRunner { phase, leases, ever_leased, up_at, expires });
     }
 
-    fn sees_drain(&mut self, id: RunnerId) {
+    fn record_drain(&mut self, id: RunnerId) {
         let Some(runner) = self.runners.get(&id).cloned() else {
-            return self.fault(NoneForgotten, ("drained, but not there", id));
+            return self.violate(NoneForgotten, ("drained, but not there", id));
         };
         self.check(WithinLimits, runner.leases.is_empty(), ("drained with leases", id));
-        let twice = !matches!(runner.life, Life::Up | Life::Surplus | Life::Leaving);
-        self.check(NoneForgotten, !twice, ("drained", id, runner.life));
+        let twice = !matches!(
+            runner.phase,
+            ModelPhase::Up | ModelPhase::RetiringForResize | ModelPhase::Retiring
+        );
+        self.check(NoneForgotten, !twice, ("drained", id, runner.phase));
         let proposed = self.proposal.take_if(|(proposer, _)| *proposer == id);
-        let leaves = matches!(runner.life, Life::Surplus | Life::Leaving);
-        let due = self.draining || self.is_spent(&runner) || leaves;
+        let leaves = matches!(runner.phase, ModelPhase::RetiringForResize | ModelPhase::Retiring);
+        let due = self.draining || self.is_used_up(&runner) || leaves;
         let allowed = due || self.may_idle_out(id, proposed);
         self.check(MinKept, allowed, ("drained for no reason", id));
-        self.runners.entry(id).and_modify(|runner| runner.life = Life::Ending);
+        self.runners.entry(id).and_modify(|runner| runner.phase = ModelPhase::Draining);
         if !due {
-            let left = self.serving() + self.count(Life::Booting);
+            let left = self.serving() + self.count(ModelPhase::Booting);
             self.kept_min = self.kept_min.min(u32::try_from(left).unwrap_or(u32::MAX));
         }
     }
@@ -483,42 +515,44 @@ impl Model {
         };
         let long_enough = self.limits.min_idle_shutdown_after.is_some_and(|at| idle_for >= at);
         let kept = self.serving() > self.kept_min as usize || long_enough;
-        let wanted = self.limits.min_free_slots as usize + self.elsewhere;
+        let wanted = self.limits.min_free_slots as usize + self.burst_calls;
         let spared = self.free() >= wanted + self.slots();
-        runner.life == Life::Up && runner.leases.is_empty() && kept && spared
+        runner.phase == ModelPhase::Up && runner.leases.is_empty() && kept && spared
     }
 
-    /// What must hold whenever the pool has nothing more to say.
-    pub(super) fn rests(&mut self, pool: &PoolState<Failure>) {
+    /// Checks what must hold when the pool has no more actions.
+    pub(super) fn check_at_rest(&mut self, pool: &PoolState<TestFailure>) {
         let now = self.now;
         let (expired, rest): (Vec<_>, Vec<_>) =
             self.waiting.iter().partition(|(_, deadline)| deadline.is_some_and(|at| at <= now));
         self.check(AnsweredOnce, expired.is_empty(), ("past their deadlines", &expired));
-        let in_vain = self.draining || self.barred || self.free() > 0;
-        let waits_in_vain = !rest.is_empty() && in_vain;
-        self.check(AnsweredOnce, !waits_in_vain, ("not answered", &rest));
+        let should_not_wait = self.draining || self.boots_blocked || self.free() > 0;
+        let waits_for_nothing = !rest.is_empty() && should_not_wait;
+        self.check(AnsweredOnce, !waits_for_nothing, ("not answered", &rest));
         let first = rest.iter().filter_map(|(_, deadline)| *deadline).min();
         let timely = first.is_none_or(|at| pool.poll_timeout().is_some_and(|timer| timer <= at));
         self.check(AnsweredOnce, timely, ("the timer is late", first, pool.poll_timeout()));
         let ahead = pool.poll_timeout().is_none_or(|timer| timer > now);
         self.check(AnsweredOnce, ahead, "the timer is due at rest");
 
-        let (serving, booting) = (self.serving(), self.count(Life::Booting));
+        let (serving, booting) = (self.serving(), self.count(ModelPhase::Booting));
         let max = self.limits.max as usize;
         self.check(WithinLimits, serving + booting <= max, ("beyond max", serving, booting));
         self.check(
             NoneForgotten,
-            self.owed_stops.is_empty(),
-            ("unstopped", self.owed_stops.clone()),
+            self.expected_stops.is_empty(),
+            ("unstopped", self.expected_stops.clone()),
         );
         self.check(MinKept, self.proposal.is_none(), ("unanswered", self.proposal));
         let untold = self.runners.values().any(|runner| {
-            let done = runner.life == Life::Surplus || self.draining || self.is_spent(runner);
-            let told = matches!(runner.life, Life::Ending | Life::Stopping);
+            let done = runner.phase == ModelPhase::RetiringForResize
+                || self.draining
+                || self.is_used_up(runner);
+            let told = matches!(runner.phase, ModelPhase::Draining | ModelPhase::Stopping);
             done && !told && runner.leases.is_empty()
         });
         self.check(NoneForgotten, !untold, "a runner that is to drain was not told");
-        self.rests_in_growth(pool);
+        self.check_growth(pool);
 
         let ready = !self.draining && serving >= self.kept_min as usize;
         self.check(MinKept, pool.is_ready() == ready, ("ready", pool.is_ready(), ready));
@@ -526,37 +560,38 @@ impl Model {
         self.check(NoneForgotten, pool.is_drained() == gone, ("drained", pool.is_drained()));
         let noted = self.drained_noted == u32::from(gone);
         self.check(NoneForgotten, noted, ("drained was noted", self.drained_noted));
-        self.agrees_with(&pool.snapshot());
+        self.check_snapshot(&pool.snapshot());
     }
 
-    /// Unmet demand, or a `min` not kept, has a boot under way or a reason, and the pool says so.
-    fn rests_in_growth(&mut self, pool: &PoolState<Failure>) {
+    /// With unmet demand, or fewer than `min` runners, a boot is under way or there is a reason why not;
+    /// and the pool reports it.
+    fn check_growth(&mut self, pool: &PoolState<TestFailure>) {
         let growth = pool.explain(self.now).growth;
-        let booting = self.count(Life::Booting) > 0;
+        let booting = self.count(ModelPhase::Booting) > 0;
         let full = self.runners.len() >= self.limits.max as usize;
         let paused = self.pause_limit.filter(|&limit| self.now < limit);
         let timer = pool.poll_timeout();
         let resumes = paused.is_some_and(|limit| timer.is_some_and(|timer| timer <= limit));
-        let wanted = self.is_short() || self.is_beneath_min();
+        let wanted = self.is_short() || self.is_below_min();
         let honest = match growth {
             Growth::Draining => self.draining,
-            Growth::Barred { .. } => self.barred,
-            Growth::NoUnmetDemand => !wanted && !booting && !self.barred,
+            Growth::Blocked { .. } => self.boots_blocked,
+            Growth::NoUnmetDemand => !wanted && !booting && !self.boots_blocked,
             Growth::BootsUnderWay => booting && (!wanted || self.on_trial),
-            Growth::MaxReached => wanted && full && !self.barred,
-            // Whoever would want a runner is sent away.
+            Growth::MaxReached => wanted && full && !self.boots_blocked,
+            // Calls that need a runner are refused.
             Growth::BreakerOpen { .. } if !wanted => {
                 self.serving() == 0 && !booting && paused.is_some()
             }
             Growth::BackingOff { .. } | Growth::BreakerOpen { .. } => wanted && !full && resumes,
             Growth::Due { .. } => false,
         };
-        let about = if self.is_beneath_min() { MinKept } else { GrowthOrReason };
+        let about = if self.is_below_min() { MinKept } else { GrowthOrReason };
         let seen = (wanted, booting, full, paused, timer);
         self.check(about, honest, ("growth is not so", growth, seen));
     }
 
-    fn agrees_with(&mut self, snapshot: &Snapshot) {
+    fn check_snapshot(&mut self, snapshot: &StateSnapshot) {
         let told: BTreeMap<_, _> = snapshot.runners.iter().map(|r| (r.id, r.leases)).collect();
         let known = self.runners.iter().map(|(&id, r)| (id, r.leases.len() as u32)).collect();
         self.check(NoneForgotten, told == known, ("snapshot", &told, &known));
@@ -571,8 +606,8 @@ impl Model {
         );
     }
 
-    /// What must hold when the pool has been drained and the world has played along.
-    pub(super) fn ends(&mut self) {
+    /// Checks what must hold when the pool has drained and all runners have ended.
+    pub(super) fn check_at_end(&mut self) {
         let forgotten: Vec<_> = self.booted.difference(&self.ended).copied().collect();
         self.check(NoneForgotten, forgotten.is_empty(), ("forgotten", &forgotten));
         let unanswered = self.waiting.clone();

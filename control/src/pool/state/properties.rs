@@ -1,6 +1,6 @@
-//! Random histories: whatever happens, in whatever order, late, twice, or about nobody, each
-//! invariant of the pool holds after every step, and a world that plays along brings the pool to
-//! its ends: everyone answered, `min` kept, and, once drained, nothing left.
+//! Random histories: events in any order, late, twice, or about runners that don't exist. Each
+//! invariant of the pool holds after every step. When boots then come up and calls end, every waiter is
+//! answered, `min` is kept, and nothing is left once the pool has drained.
 
 use std::time::Duration;
 
@@ -10,68 +10,76 @@ use super::model::*;
 use super::tests::sim::origin;
 use super::*;
 
-/// Whom an event is about: mostly one whom it fits, now and then anyone who ever was, or nobody.
+/// What an event is about: mostly something that it fits, now and then anything that ever existed,
+/// or nothing.
 #[derive(Clone, Copy, Debug)]
-struct Whom {
+struct Target {
     stray: bool,
     nth: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Step {
-    /// Waits so long, for work that may take longer.
+enum HistoryStep {
+    /// Waits until the deadline, for work that it may bound.
     Checkout {
         within: Option<u64>,
-        bounded: bool,
+        bounds_work: bool,
     },
-    CheckoutAgain(Whom),
-    Cancel(Whom),
-    CheckIn(Whom),
-    /// Comes up, for so long.
-    Up(Whom, Option<u64>),
-    Fail(Whom),
-    Lose(Whom),
-    Announce(Whom),
-    Idle(Whom, u64),
-    Gone(Whom),
-    Elsewhere(u64),
-    Unbar,
+    /// The same, but does not wait.
+    TryCheckout {
+        within: Option<u64>,
+        bounds_work: bool,
+    },
+    CheckoutAgain(Target),
+    Cancel(Target),
+    CheckIn(Target),
+    /// Comes up, and lives that long.
+    Up(Target, Option<u64>),
+    Fail(Target),
+    Lose(Target),
+    Announce(Target),
+    Idle(Target, u64),
+    Gone(Target),
+    BurstCalls(u64),
+    UnblockBoots,
     Resize(LimitsChange),
     Drain,
-    /// Time passes and the driver's timer fires, maybe late.
+    /// Time passes, and the driver's timer fires, maybe late.
     Advance(u64),
-    /// Time passes and the driver's timer is not served before the next event.
+    /// Time passes, and the driver's timer has not fired before the next event.
     Oversleep(u64),
-    /// The driver's timer fires in time.
+    /// The driver's timer fires on time.
     Sleep,
 }
 
-fn whom() -> impl Strategy<Value = Whom> {
-    (prop::bool::weighted(0.1), 0..64_usize).prop_map(|(stray, nth)| Whom { stray, nth })
+fn target() -> impl Strategy<Value = Target> {
+    (prop::bool::weighted(0.1), 0..64_usize).prop_map(|(stray, nth)| Target { stray, nth })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = HistoryStep> {
     prop_oneof![
         24 => (prop::option::of(0..60_u64), any::<bool>())
-            .prop_map(|(within, bounded)| Step::Checkout { within, bounded }),
-        1 => whom().prop_map(Step::CheckoutAgain),
-        4 => whom().prop_map(Step::Cancel),
-        14 => whom().prop_map(Step::CheckIn),
-        12 => (whom(), prop::option::of(0..200_u64)).prop_map(|(whom, life)| Step::Up(whom, life)),
-        6 => whom().prop_map(Step::Fail),
-        3 => whom().prop_map(Step::Lose),
-        2 => whom().prop_map(Step::Announce),
-        6 => (whom(), 0..80_u64).prop_map(|(whom, idle)| Step::Idle(whom, idle)),
-        6 => whom().prop_map(Step::Gone),
-        2 => (0..5_u64).prop_map(Step::Elsewhere),
-        1 => Just(Step::Unbar),
-        2 => change().prop_map(Step::Resize),
+            .prop_map(|(within, bounds_work)| HistoryStep::Checkout { within, bounds_work }),
+        6 => (prop::option::of(0..60_u64), any::<bool>())
+            .prop_map(|(within, bounds_work)| HistoryStep::TryCheckout { within, bounds_work }),
+        1 => target().prop_map(HistoryStep::CheckoutAgain),
+        4 => target().prop_map(HistoryStep::Cancel),
+        14 => target().prop_map(HistoryStep::CheckIn),
+        12 => (target(), prop::option::of(0..200_u64)).prop_map(|(target, life)| HistoryStep::Up(target, life)),
+        6 => target().prop_map(HistoryStep::Fail),
+        3 => target().prop_map(HistoryStep::Lose),
+        2 => target().prop_map(HistoryStep::Announce),
+        6 => (target(), 0..80_u64).prop_map(|(target, idle)| HistoryStep::Idle(target, idle)),
+        6 => target().prop_map(HistoryStep::Gone),
+        2 => (0..5_u64).prop_map(HistoryStep::BurstCalls),
+        1 => Just(HistoryStep::UnblockBoots),
+        2 => change().prop_map(HistoryStep::Resize),
         1 => prop::bool::weighted(0.2).prop_map(|now| {
-            if now { Step::Drain } else { Step::Sleep }
+            if now { HistoryStep::Drain } else { HistoryStep::Sleep }
         }),
-        8 => (0..30_u64).prop_map(Step::Advance),
-        3 => (0..30_u64).prop_map(Step::Oversleep),
-        5 => Just(Step::Sleep),
+        8 => (0..30_u64).prop_map(HistoryStep::Advance),
+        3 => (0..30_u64).prop_map(HistoryStep::Oversleep),
+        5 => Just(HistoryStep::Sleep),
     ]
 }
 
@@ -91,20 +99,23 @@ fn change() -> impl Strategy<Value = LimitsChange> {
     let sizes = prop::option::of(min_and_max());
     let each = (1..4_u32, 1..8_usize, 0..4_u32, placement(), min_idle());
     let each = (prop::option::of(each), sizes);
-    each.prop_map(|(each, sizes)| LimitsChange {
-        min: sizes.map(|(min, _)| min),
-        max: sizes.map(|(_, max)| max),
-        max_concurrency: each.map(|each| each.0),
-        max_queue: each.map(|each| each.1),
-        min_free_slots: each.map(|each| each.2),
-        placement: each.map(|each| each.3),
-        min_idle_shutdown_after: each.map(|each| each.4),
+    each.prop_map(|(each, sizes)| {
+        let mut change = LimitsChange::new();
+        if let Some((min, max)) = sizes {
+            change = change.min(min).max(max);
+        }
+        if let Some((calls, queue, free, placement, min_idle)) = each {
+            let min_idle = min_idle.map_or(Idle::Never, Idle::After);
+            change = change.max_concurrency(calls).max_queue(queue).min_free_slots(free);
+            change = change.placement(placement).min_idle_shutdown_after(min_idle);
+        }
+        change
     })
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
+fn limits() -> impl Strategy<Value = PoolLimits> {
     let backoff = (1..20_u64, 0..200_u64, 1..4_u32, 1..200_u64);
-    let backoff = backoff.prop_map(|(first, more, breaker_after, open)| Backoff {
+    let backoff = backoff.prop_map(|(first, more, breaker_after, open)| BootBackoff {
         first: Duration::from_millis(first),
         max: Duration::from_millis(first + more),
         breaker_after,
@@ -115,7 +126,7 @@ fn limits() -> impl Strategy<Value = Limits> {
     let shape = (min_and_max(), 1..4_u32, 1..8_usize, min_free_slots, single_use, placement());
     (shape, min_idle(), backoff).prop_map(|(shape, min_idle_shutdown_after, boot_backoff)| {
         let ((min, max), max_concurrency, max_queue, min_free_slots, single_use, placement) = shape;
-        Limits {
+        PoolLimits {
             min,
             max,
             max_concurrency,
@@ -129,9 +140,9 @@ fn limits() -> impl Strategy<Value = Limits> {
     })
 }
 
-/// A pool and its model, side by side.
+/// A pool, and its model beside it.
 struct History {
-    pool: PoolState<Failure>,
+    pool: PoolState<TestFailure>,
     model: Model,
     now: Instant,
     waiters: u64,
@@ -140,25 +151,25 @@ struct History {
 }
 
 impl History {
-    /// One in four begins with boots barred.
-    fn start(limits: Limits, seed: u64) -> Self {
+    /// One history in four begins with boots blocked.
+    fn start(limits: PoolLimits, seed: u64) -> Self {
         let now = origin();
-        let barred = seed.is_multiple_of(4).then_some(0);
-        let pool = PoolState::new(now, limits.clone(), seed, barred);
-        let model = Model::new(now, limits, barred.is_some());
+        let boots_blocked = seed.is_multiple_of(4).then_some(0);
+        let pool = PoolState::new(now, limits.clone(), seed, boots_blocked);
+        let model = Model::new(now, limits, boots_blocked.is_some());
         let mut history = History { pool, model, now, waiters: 0, leases: 0, failures: 0 };
         history.observe();
         history
     }
 
-    fn event(&mut self, event: Event<Failure>) {
-        self.model.before(self.now, Some(&event));
+    fn event(&mut self, event: Event<TestFailure>) {
+        self.model.record_event(self.now, Some(&event));
         self.pool.handle(self.now, event);
         self.observe();
     }
 
     fn timeout(&mut self) {
-        self.model.before(self.now, None);
+        self.model.record_event(self.now, None);
         self.pool.handle_timeout(self.now);
         self.observe();
     }
@@ -168,43 +179,69 @@ impl History {
             if let Action::Grant { lease, .. } = action {
                 self.leases = self.leases.max(lease.0 + 1);
             }
-            self.model.sees(&action);
+            self.model.record_action(&action);
         }
-        self.model.rests(&self.pool);
+        self.model.check_at_rest(&self.pool);
     }
 
-    fn runner(&self, whom: Whom, fits: impl Fn(&ModelRunner) -> bool) -> RunnerId {
+    fn runner(&self, target: Target, fits: impl Fn(&ModelRunner) -> bool) -> RunnerId {
         let fitting = self.model.runners.iter().filter(|(_, runner)| fits(runner));
         let fitting: Vec<_> = fitting.map(|(&id, _)| id).collect();
-        if whom.stray || fitting.is_empty() {
-            RunnerId((whom.nth % (self.model.booted.len() + 1)) as u64)
+        if target.stray || fitting.is_empty() {
+            RunnerId((target.nth % (self.model.booted.len() + 1)) as u64)
         } else {
-            fitting[whom.nth % fitting.len()]
+            fitting[target.nth % fitting.len()]
         }
     }
 
-    fn lease(&self, whom: Whom) -> LeaseId {
+    fn lease(&self, target: Target) -> LeaseId {
         let held = self.model.runners.values().flat_map(|runner| &runner.leases);
         let held: Vec<_> = held.copied().collect();
-        if whom.stray || held.is_empty() {
-            LeaseId(whom.nth as u64 % (self.leases + 1))
+        if target.stray || held.is_empty() {
+            LeaseId(target.nth as u64 % (self.leases + 1))
         } else {
-            held[whom.nth % held.len()]
+            held[target.nth % held.len()]
         }
     }
 
-    fn waiter(&self, whom: Whom) -> WaiterId {
+    fn waiter(&self, target: Target) -> WaiterId {
         match self.model.waiting.len() {
-            len if whom.stray || len == 0 => WaiterId(whom.nth as u64 % (self.waiters + 1)),
-            len => self.model.waiting[whom.nth % len].0,
+            len if target.stray || len == 0 => WaiterId(target.nth as u64 % (self.waiters + 1)),
+            len => self.model.waiting[target.nth % len].0,
         }
     }
 
-    fn checkout(&mut self, within: Option<u64>, bounded: bool) {
+    fn checkout(&mut self, within: Option<u64>, bounds_work: bool) {
         let waiter = WaiterId(self.waiters);
         self.waiters += 1;
         let deadline = self.after(within);
-        self.event(Event::Checkout { waiter, deadline, bounded });
+        self.event(Event::Checkout { waiter, deadline, bounds_work });
+    }
+
+    fn try_checkout(&mut self, within: Option<u64>, bounds_work: bool) {
+        let waiter = WaiterId(self.waiters);
+        self.waiters += 1;
+        let deadline = self.after(within);
+        let checkout = Event::Checkout { waiter, deadline, bounds_work };
+        self.model.record_event(self.now, Some(&checkout));
+        let leased = self.pool.try_checkout(self.now, deadline, bounds_work);
+        if let Some((_, lease)) = leased {
+            self.leases = self.leases.max(lease.0 + 1);
+        }
+        let mut answer = Some(leased);
+        while let Some(action) = self.pool.poll_action() {
+            // The pool leases the slot before it looks at its size.
+            if matches!(action, Action::Boot { .. })
+                && let Some(leased) = answer.take()
+            {
+                self.model.record_try_checkout(waiter, leased);
+            }
+            self.model.record_action(&action);
+        }
+        if let Some(leased) = answer {
+            self.model.record_try_checkout(waiter, leased);
+        }
+        self.model.check_at_rest(&self.pool);
     }
 
     fn after(&self, ms: Option<u64>) -> Option<Instant> {
@@ -218,80 +255,83 @@ impl History {
         }
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: HistoryStep) {
         match step {
-            Step::Checkout { within, bounded } => self.checkout(within, bounded),
-            Step::CheckoutAgain(whom) => {
+            HistoryStep::Checkout { within, bounds_work } => self.checkout(within, bounds_work),
+            HistoryStep::TryCheckout { within, bounds_work } => {
+                self.try_checkout(within, bounds_work);
+            }
+            HistoryStep::CheckoutAgain(target) => {
                 let waits = |at: Option<Instant>| at.is_none_or(|at| at > self.now);
                 let waiting = self.model.waiting.iter().filter(|&&(_, at)| waits(at));
                 let waiting: Vec<_> = waiting.map(|&(waiter, _)| waiter).collect();
-                if let Some(&waiter) = waiting.get(whom.nth % waiting.len().max(1)) {
-                    self.event(Event::Checkout { waiter, deadline: None, bounded: false });
+                if let Some(&waiter) = waiting.get(target.nth % waiting.len().max(1)) {
+                    self.event(Event::Checkout { waiter, deadline: None, bounds_work: false });
                 }
             }
-            Step::Cancel(whom) => {
-                let waiter = self.waiter(whom);
+            HistoryStep::Cancel(target) => {
+                let waiter = self.waiter(target);
                 self.event(Event::CancelCheckout { waiter });
             }
-            Step::CheckIn(whom) => {
-                let lease = self.lease(whom);
+            HistoryStep::CheckIn(target) => {
+                let lease = self.lease(target);
                 self.event(Event::CheckIn { lease });
             }
-            Step::Up(whom, life) => {
-                let runner = self.runner(whom, |runner| runner.life == Life::Booting);
+            HistoryStep::Up(target, life) => {
+                let runner = self.runner(target, |runner| runner.phase == ModelPhase::Booting);
                 let expires = self.after(life);
                 self.event(Event::RunnerUp { runner, expires });
             }
-            Step::Fail(whom) => {
-                let runner = self.runner(whom, |runner| runner.life == Life::Booting);
+            HistoryStep::Fail(target) => {
+                let runner = self.runner(target, |runner| runner.phase == ModelPhase::Booting);
                 self.failures += 1;
                 self.event(Event::BootFailed { runner, failure: self.failures });
             }
-            Step::Lose(whom) => {
-                let runner = self.runner(whom, |_| true);
+            HistoryStep::Lose(target) => {
+                let runner = self.runner(target, |_| true);
                 self.event(Event::RunnerLost { runner });
             }
-            Step::Announce(whom) => {
-                let runner = self.runner(whom, |runner| runner.life == Life::Up);
+            HistoryStep::Announce(target) => {
+                let runner = self.runner(target, |runner| runner.phase == ModelPhase::Up);
                 self.event(Event::RunnerDraining { runner });
             }
-            Step::Idle(whom, idle) => {
-                let runner = self.runner(whom, |runner| runner.leases.is_empty());
+            HistoryStep::Idle(target, idle) => {
+                let runner = self.runner(target, |runner| runner.leases.is_empty());
                 let idle_for = Duration::from_millis(idle);
                 self.event(Event::IdleProposed { runner, idle_for });
             }
-            Step::Gone(whom) => {
-                let ends =
-                    |runner: &ModelRunner| matches!(runner.life, Life::Ending | Life::Stopping);
-                let runner = self.runner(whom, ends);
+            HistoryStep::Gone(target) => {
+                let ends = |runner: &ModelRunner| {
+                    matches!(runner.phase, ModelPhase::Draining | ModelPhase::Stopping)
+                };
+                let runner = self.runner(target, ends);
                 self.event(Event::RunnerGone { runner });
             }
-            Step::Elsewhere(calls) => self.event(Event::Elsewhere { calls }),
-            Step::Unbar => self.event(Event::Unbar),
-            Step::Resize(change) => self.event(Event::Resize { change }),
-            Step::Drain => self.event(Event::Drain),
-            Step::Advance(ms) => {
+            HistoryStep::BurstCalls(calls) => self.event(Event::BurstCalls { calls }),
+            HistoryStep::UnblockBoots => self.event(Event::UnblockBoots),
+            HistoryStep::Resize(change) => self.event(Event::Resize { change }),
+            HistoryStep::Drain => self.event(Event::Drain),
+            HistoryStep::Advance(ms) => {
                 self.now += Duration::from_millis(ms);
                 self.timeout();
             }
-            Step::Oversleep(ms) => self.now += Duration::from_millis(ms),
-            Step::Sleep => self.sleep(),
+            HistoryStep::Oversleep(ms) => self.now += Duration::from_millis(ms),
+            HistoryStep::Sleep => self.sleep(),
         }
     }
 
-    /// The world plays along: boots come up, calls end, drained runners go, time passes.
-    ///
-    /// Ends when nothing is left to happen, or, as a fault of the model, when that never is.
-    fn play_along(&mut self) {
+    /// Lets boots come up, calls end, drained runners go and time pass, until nothing is left to
+    /// happen. If that never ends, it is a violation.
+    fn run_to_rest(&mut self) {
         for _ in 0..1_000 {
-            let life = |life| move |(_, runner): &(&RunnerId, &ModelRunner)| runner.life == life;
+            let is = |phase| move |(_, runner): &(&RunnerId, &ModelRunner)| runner.phase == phase;
             let runners = &self.model.runners;
             let lease = runners.values().find_map(|runner| runner.leases.first().copied());
             let ends = |(_, runner): &(&RunnerId, &ModelRunner)| {
-                matches!(runner.life, Life::Ending | Life::Stopping)
+                matches!(runner.phase, ModelPhase::Draining | ModelPhase::Stopping)
             };
             let ending = runners.iter().find(ends).map(|(&id, _)| id);
-            let booting = runners.iter().find(life(Life::Booting)).map(|(&id, _)| id);
+            let booting = runners.iter().find(is(ModelPhase::Booting)).map(|(&id, _)| id);
             if let Some(lease) = lease {
                 self.event(Event::CheckIn { lease });
             } else if let Some(runner) = ending {
@@ -304,41 +344,44 @@ impl History {
                 return;
             }
         }
-        let endless = "the world plays along, and the pool never comes to rest".to_owned();
-        self.model.faults.push((Invariant::GrowthOrReason, endless));
+        let endless = "boots come up and calls end, and the pool never comes to rest".to_owned();
+        self.model.violations.push((Invariant::GrowthOrReason, endless));
     }
 
-    /// Runs a history to its end and returns the broken promises.
-    fn faults(limits: Limits, seed: u64, steps: Vec<Step>) -> Vec<Fault> {
+    /// Runs a history to its end and returns the violations.
+    fn violations(limits: PoolLimits, seed: u64, steps: Vec<HistoryStep>) -> Vec<Violation> {
         let mut history = History::start(limits, seed);
         for step in steps {
             history.step(step);
         }
         history.timeout();
-        history.event(Event::Unbar);
-        history.play_along();
+        history.event(Event::UnblockBoots);
+        history.run_to_rest();
         if !history.model.waiting.is_empty() {
             let waiting = format!("left waiting: {:?}", history.model.waiting);
-            history.model.faults.push((Invariant::AnsweredOnce, waiting));
+            history.model.violations.push((Invariant::AnsweredOnce, waiting));
         }
         history.checkout(None, false);
-        history.play_along();
+        history.run_to_rest();
         let min = history.model.limits.min as usize;
         if !history.model.draining && history.model.serving() < min {
             let left = format!("{} of {min} are up", history.model.serving());
-            history.model.faults.push((Invariant::MinKept, left));
+            history.model.violations.push((Invariant::MinKept, left));
         }
         history.event(Event::Drain);
-        history.play_along();
-        history.model.ends();
-        history.model.faults
+        history.run_to_rest();
+        history.model.check_at_end();
+        history.model.violations
     }
 }
 
-fn holds(invariant: Invariant, run: (Limits, u64, Vec<Step>)) -> Result<(), TestCaseError> {
+fn holds(
+    invariant: Invariant,
+    run: (PoolLimits, u64, Vec<HistoryStep>),
+) -> Result<(), TestCaseError> {
     let (limits, seed, steps) = run;
-    let faults = History::faults(limits, seed, steps);
-    let first = faults.iter().find(|(broken, _)| *broken == invariant);
+    let violations = History::violations(limits, seed, steps);
+    let first = violations.iter().find(|(open_breaker, _)| *open_breaker == invariant);
     prop_assert!(first.is_none(), "{first:?}");
     Ok(())
 }
@@ -347,7 +390,7 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-fn histories() -> impl Strategy<Value = (Limits, u64, Vec<Step>)> {
+fn histories() -> impl Strategy<Value = (PoolLimits, u64, Vec<HistoryStep>)> {
     (limits(), any::<u64>(), prop::collection::vec(step(), 0..150))
 }
 
@@ -360,7 +403,7 @@ proptest! {
     }
 
     #[test]
-    fn invariant_2_each_waiter_is_answered_exactly_once_in_turn_and_in_time(run in histories()) {
+    fn invariant_2_each_waiter_is_answered_exactly_once_in_order_and_in_time(run in histories()) {
         holds(Invariant::AnsweredOnce, run)?;
     }
 
@@ -370,12 +413,12 @@ proptest! {
     }
 
     #[test]
-    fn invariant_4_a_runner_that_drains_is_spent_or_is_lost_is_never_leased(run in histories()) {
+    fn invariant_4_a_runner_that_drains_is_used_up_or_is_lost_is_never_leased(run in histories()) {
         holds(Invariant::NeverLeased, run)?;
     }
 
     #[test]
-    fn invariant_5_min_is_kept_and_only_idleness_by_permission_goes_beneath_it(run in histories()) {
+    fn invariant_5_min_is_kept_unless_idle_runners_may_end(run in histories()) {
         holds(Invariant::MinKept, run)?;
     }
 

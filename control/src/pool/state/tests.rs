@@ -1,9 +1,9 @@
-//! The pool's rules, one claim at a time.
+//! The rules of the pool, one claim per test.
 
-mod bars;
+mod blocked_boots;
 mod boots;
+mod burst_calls;
 mod defects;
-mod elsewhere;
 mod expiry;
 mod leases;
 mod life;

@@ -37,7 +37,7 @@ fn header(depth: u8) -> CallHeader {
 }
 
 /// The runner's answer to a call with two channels, once it has closed them.
-async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
+async fn refused(parent: &Link, header: Option<CallHeader>) -> CallFailure {
     let (mut stream, channels) = parent
         .open(2, None, |channels| {
             let payload = match header {
@@ -57,27 +57,27 @@ async fn refused(parent: &Link, header: Option<CallHeader>) -> Failure {
         let gone = tokio::time::timeout(Duration::from_secs(5), channel.reset_by_peer()).await;
         gone.expect("the channels of a refused call are lost");
     }
-    Failure::decode(&message.body).unwrap()
+    CallFailure::decode(&message.body).unwrap()
 }
 
 #[tokio::test]
 async fn a_refused_call_closes_its_channels() {
     let (calls, parent) = runner(3);
     let unknown = refused(&parent, Some(header(0))).await;
-    assert!(matches!(unknown, Failure::UnknownFunction { .. }), "{unknown:?}");
+    assert!(matches!(unknown, CallFailure::UnknownFunction { .. }), "{unknown:?}");
     let deep = refused(&parent, Some(header(4))).await;
-    assert_eq!(deep, Failure::DepthExceeded { limit: 3 });
+    assert_eq!(deep, CallFailure::DepthExceeded { limit: 3 });
     let unreadable = refused(&parent, None).await;
-    assert!(matches!(unreadable, Failure::Codec { .. }), "{unreadable:?}");
+    assert!(matches!(unreadable, CallFailure::Codec { .. }), "{unreadable:?}");
     calls.refuse_new();
-    assert_eq!(refused(&parent, Some(header(0))).await, Failure::Draining);
+    assert_eq!(refused(&parent, Some(header(0))).await, CallFailure::Draining);
 }
 
 #[tokio::test]
 async fn a_depth_that_can_no_longer_be_counted_is_refused_even_under_the_highest_limit() {
     let (_, parent) = runner(u8::MAX);
     let deep = refused(&parent, Some(header(254))).await;
-    assert!(matches!(deep, Failure::UnknownFunction { .. }), "{deep:?}");
+    assert!(matches!(deep, CallFailure::UnknownFunction { .. }), "{deep:?}");
     let deep = refused(&parent, Some(header(255))).await;
-    assert_eq!(deep, Failure::DepthExceeded { limit: 255 });
+    assert_eq!(deep, CallFailure::DepthExceeded { limit: 255 });
 }

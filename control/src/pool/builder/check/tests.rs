@@ -1,4 +1,4 @@
-//! What a pool can't be started with is refused at its start, by the name of the option.
+//! Options with which a pool can't start are rejected when it starts, by name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn builder() -> PoolBuilder {
     Pool::builder("test").backend(Local::new())
 }
 
-/// All that is wrong with the options of a pool.
+/// The options that `start` rejects.
 async fn wrong(builder: PoolBuilder) -> Vec<BadOption> {
     match builder.start().await {
         Err(PoolError::Option { option, why, others }) => {
@@ -31,7 +31,7 @@ async fn wrong(builder: PoolBuilder) -> Vec<BadOption> {
 }
 
 #[tokio::test]
-async fn each_option_that_can_not_be_is_refused_at_the_start_by_its_name() {
+async fn each_invalid_option_is_rejected_at_the_start_by_its_name() {
     type Change = fn(PoolBuilder) -> PoolBuilder;
     let bad: &[(&str, &str, Change)] = &[
         ("max", "at least 1", |p| p.max(0)),
@@ -52,21 +52,21 @@ async fn each_option_that_can_not_be_is_refused_at_the_start_by_its_name() {
         ("max_message", "at least 1024 bytes", |p| p.max_message(1023)),
         ("max_depth", "1 allows calls", |p| p.max_depth(0)),
         ("boot_backoff", "at least 1 ms", |p| p.boot_backoff(ZERO, SECOND)),
-        ("boot_backoff", "above its longest", |p| p.boot_backoff(2 * SECOND, SECOND)),
+        ("boot_backoff", "longer than its longest", |p| p.boot_backoff(2 * SECOND, SECOND)),
         ("boot_breaker", "after at least 1", |p| p.boot_breaker(0, SECOND)),
         ("boot_breaker", "at least 1 ms", |p| p.boot_breaker(1, ZERO)),
         ("burst_max", "leave out `burst`", |p| p.burst(Local::new()).burst_max(0)),
     ];
-    for (option, told, change) in bad {
+    for (option, expected, change) in bad {
         let wrong = wrong(change(builder())).await;
         let [BadOption { option: named, why }] = &wrong[..] else { panic!("{option}: {wrong:?}") };
         assert_eq!(named, option, "{why}");
-        assert!(why.contains(told), "{option} {why}");
+        assert!(why.contains(expected), "{option} {why}");
     }
 }
 
 #[tokio::test]
-async fn a_name_and_an_address_that_no_runner_could_read_are_refused_at_the_start() {
+async fn an_invalid_name_or_address_is_rejected_at_the_start() {
     let long = "x".repeat(65);
     for name in ["", "two\nlines", "a\u{7f}", &long] {
         let wrong = wrong(Pool::builder(name).backend(Local::new())).await;
@@ -98,9 +98,9 @@ async fn a_name_and_an_address_that_no_runner_could_read_are_refused_at_the_star
 }
 
 #[tokio::test]
-async fn what_has_a_meaning_is_taken() {
+async fn values_at_the_limits_are_accepted() {
     let longest = format!("ws://{}:65535", "h".repeat(384 - 11));
-    let at_its_edges = [
+    let at_the_limits = [
         builder().min(4).max(4).max_concurrency(1).min_free_slots(4).max_queue(1),
         builder().max_concurrency(32_768).max_depth(1).max_message(1024),
         builder().single_use(true).max_concurrency(2),
@@ -111,15 +111,15 @@ async fn what_has_a_meaning_is_taken() {
         builder().advertise("wss://runners.example.com/flame?x=1"),
         builder().advertise("ws://[::1]:1"),
     ];
-    for builder in at_its_edges {
-        let told = format!("{builder:?}");
+    for builder in at_the_limits {
+        let options = format!("{builder:?}");
         let wrong = wrong(builder).await;
-        assert!(wrong.is_empty(), "{told}: {wrong:?}");
+        assert!(wrong.is_empty(), "{options}: {wrong:?}");
     }
 }
 
 #[tokio::test]
-async fn all_options_that_are_wrong_are_named_at_once() {
+async fn every_wrong_option_is_named_in_one_error() {
     let builder =
         Pool::builder("").max(0).reconnect_timeout(ZERO).advertise("here").backend(Local::new());
     let error = builder.start().await.unwrap_err().to_string();
@@ -129,32 +129,31 @@ async fn all_options_that_are_wrong_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_resized_pool_keeps_to_the_same_rules() {
-    let none = LimitsChange::default;
+async fn a_resize_is_checked_by_the_same_rules() {
     let pool = builder().max(4).max_concurrency(2).min_free_slots(8).start().await.unwrap();
-    let refused = |pool: &Pool, change| match pool.resize(change) {
+    let rejected = |pool: &Pool, change| match pool.resize(change) {
         Err(PoolError::Option { option, .. }) => option,
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(&pool, LimitsChange { max: Some(0), ..none() }), "max");
-    assert_eq!(refused(&pool, LimitsChange { min: Some(5), ..none() }), "min");
-    assert_eq!(refused(&pool, LimitsChange { max: Some(3), ..none() }), "min_free_slots");
-    assert_eq!(refused(&pool, LimitsChange { max_queue: Some(0), ..none() }), "max_queue");
-    pool.resize(LimitsChange { max: Some(3), min_free_slots: Some(6), ..none() }).unwrap();
-    let both = LimitsChange { max: Some(1), min: Some(2), max_concurrency: Some(0), ..none() };
+    assert_eq!(rejected(&pool, LimitsChange::new().max(0)), "max");
+    assert_eq!(rejected(&pool, LimitsChange::new().min(5)), "min");
+    assert_eq!(rejected(&pool, LimitsChange::new().max(3)), "min_free_slots");
+    assert_eq!(rejected(&pool, LimitsChange::new().max_queue(0)), "max_queue");
+    pool.resize(LimitsChange::new().max(3).min_free_slots(6)).unwrap();
+    let both = LimitsChange::new().max(1).min(2).max_concurrency(0);
     let error = pool.resize(both).unwrap_err().to_string();
     for option in ["`min`", "`max_concurrency`", "`min_free_slots`"] {
         assert!(error.contains(option), "{error}");
     }
-    // It changes nothing there: a runner serves one call.
+    // This changes nothing: with `single_use` a runner serves one call in any case.
     let pool = builder().single_use(true).start().await.unwrap();
-    pool.resize(LimitsChange { max_concurrency: Some(2), ..none() }).unwrap();
+    pool.resize(LimitsChange::new().max_concurrency(2)).unwrap();
 }
 
-/// A backend that gives its instances no time.
-struct Hasty;
+/// A backend whose boot timeout is zero.
+struct NoBootTime;
 
-impl Backend for Hasty {
+impl Backend for NoBootTime {
     fn kind(&self) -> HostKind {
         HostKind::Local
     }
@@ -164,11 +163,11 @@ impl Backend for Hasty {
     }
 
     fn start(&self, _: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
-        async { Ok(Arc::new(Hasty) as Arc<dyn Instances>) }.boxed()
+        async { Ok(Arc::new(NoBootTime) as Arc<dyn Instances>) }.boxed()
     }
 }
 
-impl Instances for Hasty {
+impl Instances for NoBootTime {
     fn remote_boot(&self, _: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         async { Err(BootFailure::new("it boots nothing")) }.boxed()
     }
@@ -183,17 +182,17 @@ impl Instances for Hasty {
 }
 
 #[tokio::test]
-async fn a_backend_that_gives_its_instances_no_time_is_refused() {
-    let wrong_first = wrong(Pool::builder("test").backend(Hasty)).await;
+async fn a_backend_whose_boot_timeout_is_zero_is_rejected() {
+    let wrong_first = wrong(Pool::builder("test").backend(NoBootTime)).await;
     assert_eq!(wrong_first.first().map(|bad| bad.option), Some("boot_timeout"), "{wrong_first:?}");
-    let wrong_burst = wrong(builder().burst(Hasty)).await;
+    let wrong_burst = wrong(builder().burst(NoBootTime)).await;
     assert_eq!(wrong_burst.first().map(|bad| bad.option), Some("burst"), "{wrong_burst:?}");
-    assert!(wrong(Pool::builder("test").backend(Hasty).boot_timeout(SECOND)).await.is_empty());
+    assert!(wrong(Pool::builder("test").backend(NoBootTime).boot_timeout(SECOND)).await.is_empty());
 }
 
 #[tokio::test]
-async fn what_no_child_could_be_given_is_refused_at_the_start() {
-    for (backend, told) in [
+async fn invalid_arguments_and_variables_of_child_processes_are_rejected_at_the_start() {
+    for (backend, expected) in [
         (Process::new().env("", "x"), "`env`"),
         (Process::new().env("A=B", "x"), "`env`"),
         (Process::new().env("A\0", "x"), "`env`"),
@@ -203,9 +202,9 @@ async fn what_no_child_could_be_given_is_refused_at_the_start() {
     ] {
         match Pool::builder("test").backend(backend).start().await {
             Err(PoolError::Backend(error)) => {
-                assert!(error.to_string().contains(told), "{told}: {error}");
+                assert!(error.to_string().contains(expected), "{expected}: {error}");
             }
-            other => panic!("{told}: {other:?}"),
+            other => panic!("{expected}: {other:?}"),
         }
     }
 }

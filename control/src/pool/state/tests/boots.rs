@@ -1,16 +1,16 @@
-//! When the pool boots, how many, how it paces failures, and how it explains itself.
+//! When and how many runners the pool boots, how it paces failures, and how it explains itself.
 
 use super::sim::*;
 use crate::pool::state::*;
 
-/// Fails every boot that is asked for until the breaker opens; returns the next runner's number.
+/// Fails every boot until the breaker opens. Returns the number of the next runner.
 fn break_boots(sim: &mut Sim) -> u64 {
     for runner in 0..3 {
         assert_eq!(sim.checkout(runner), if runner == 0 { vec![boot(0)] } else { vec![] });
         if runner > 0 {
             assert_eq!(sim.sleep(), [boot(runner)]);
         }
-        let refused = refuse(runner, Refusal::BootFailed("image is gone"));
+        let refused = refuse(runner, CheckoutError::BootFailed("image is gone"));
         assert_eq!(sim.fail(runner, "image is gone"), [stop(runner), refused]);
     }
     assert!(matches!(sim.notes.last(), Some(Note::BreakerOpened { failures: 3, .. })));
@@ -18,7 +18,7 @@ fn break_boots(sim: &mut Sim) -> u64 {
 }
 
 #[test]
-fn a_burst_boots_all_it_needs_at_once_and_no_more() {
+fn a_burst_of_calls_boots_all_runners_it_needs_at_once_and_no_more() {
     let mut sim = Sim::new(limits(10, 3));
     let booted: Vec<_> = (0..10).flat_map(|waiter| sim.checkout(waiter)).collect();
     assert_eq!(booted, boots(0..4), "ceil(10 / 3)");
@@ -34,7 +34,7 @@ fn boots_stop_at_max() {
 }
 
 #[test]
-fn a_draining_runner_holds_its_place_under_max_until_it_is_gone() {
+fn a_draining_runner_counts_against_max_until_it_is_gone() {
     let mut sim = Sim::with_up(limits(1, 1), 1);
     sim.checkout(0);
     assert_eq!(sim.announce(0), []);
@@ -45,7 +45,7 @@ fn a_draining_runner_holds_its_place_under_max_until_it_is_gone() {
 }
 
 #[test]
-fn a_boot_that_demand_has_left_comes_up_and_is_kept() {
+fn a_boot_whose_caller_has_left_comes_up_and_is_kept() {
     let mut sim = Sim::new(limits(1, 1));
     sim.checkout(1);
     assert_eq!(sim.cancel(1), []);
@@ -54,26 +54,26 @@ fn a_boot_that_demand_has_left_comes_up_and_is_kept() {
 }
 
 #[test]
-fn spare_slots_are_kept_free_from_the_start_and_ahead_of_demand() {
-    let (mut sim, first) = Sim::start(Limits { min_free_slots: 3, ..limits(3, 2) });
+fn min_free_slots_are_kept_free_from_the_start_and_ahead_of_demand() {
+    let (mut sim, first) = Sim::start(PoolLimits { min_free_slots: 3, ..limits(3, 2) });
     assert_eq!(first, boots(0..2), "ceil(3 / 2)");
     assert!(sim.notes.iter().all(|note| matches!(
         note,
-        Note::GrowStart { reason: GrowReason::Spare, .. } | Note::Ready
+        Note::GrowStart { reason: GrowReason::FreeSlots, .. } | Note::Ready
     )));
     sim.up(0);
     sim.up(1);
-    assert_eq!(sim.checkout(1), [grant(1, 0, 0)], "3 of 4 are still free");
-    assert_eq!(sim.checkout(2), [grant(2, 1, 1), boot(2)], "2 are not 3");
-    assert_eq!(sim.checkout(3), [grant(3, 0, 2)], "and the boot is already under way");
+    assert_eq!(sim.checkout(1), [grant(1, 0, 0)], "3 of 4 slots are still free");
+    assert_eq!(sim.checkout(2), [grant(2, 1, 1), boot(2)], "2 free slots are fewer than 3");
+    assert_eq!(sim.checkout(3), [grant(3, 0, 2)], "a boot is already under way");
     assert_eq!(sim.up(2), []);
     sim.checkout(4);
     assert_eq!(sim.growth(), Growth::MaxReached);
 }
 
 #[test]
-fn an_idle_runner_that_spare_needs_stays() {
-    let mut sim = Sim::with_up(Limits { min_free_slots: 1, ..limits(4, 2) }, 2);
+fn an_idle_runner_that_min_free_slots_needs_stays() {
+    let mut sim = Sim::with_up(PoolLimits { min_free_slots: 1, ..limits(4, 2) }, 2);
     sim.checkout(1);
     assert_eq!(sim.idle(1, 60_000), [drain_runner(1)], "runner 0 has a slot free");
     sim.gone(1);
@@ -83,10 +83,10 @@ fn an_idle_runner_that_spare_needs_stays() {
 }
 
 #[test]
-fn boots_say_what_they_are_for() {
-    let mut sim = Sim::new(Limits { min: 1, min_free_slots: 1, ..limits(9, 1) });
+fn each_boot_notes_its_reason() {
+    let mut sim = Sim::new(PoolLimits { min: 1, min_free_slots: 1, ..limits(9, 1) });
     sim.checkout(1);
-    sim.resize(LimitsChange { min_free_slots: Some(0), ..LimitsChange::default() });
+    sim.resize(LimitsChange::new().min_free_slots(0));
     sim.checkout(2);
     sim.checkout(3);
     let reasons: Vec<_> = sim
@@ -97,16 +97,17 @@ fn boots_say_what_they_are_for() {
             _ => None,
         })
         .collect();
-    // The first waiter takes the slot coming for `min`, the second the one coming for `min_free_slots`.
-    assert_eq!(reasons, [GrowReason::Min, GrowReason::Spare, GrowReason::Demand]);
+    // The first waiter takes the slot that boots for `min`, the second the slot that boots for
+    // `min_free_slots`.
+    assert_eq!(reasons, [GrowReason::Min, GrowReason::FreeSlots, GrowReason::Demand]);
 }
 
 #[test]
 fn min_is_booted_at_once_and_ready_is_noted_once_it_is_up() {
-    let (mut sim, first) = Sim::start(Limits { min: 2, ..limits(4, 1) });
+    let (mut sim, first) = Sim::start(PoolLimits { min: 2, ..limits(4, 1) });
     assert_eq!(first, boots(0..2));
-    assert_eq!(sim.checkout(1), [], "the boots for min count as capacity");
-    assert_eq!(sim.up(0), [grant(1, 0, 0)], "nobody waits for the rest of min");
+    assert_eq!(sim.checkout(1), [], "the boots for `min` count as capacity");
+    assert_eq!(sim.up(0), [grant(1, 0, 0)], "a caller does not wait for the rest of `min`");
     assert!(!sim.pool.is_ready());
     sim.up(1);
     assert!(sim.pool.is_ready());
@@ -123,16 +124,16 @@ fn a_pool_without_min_is_ready_at_once() {
 }
 
 #[test]
-fn a_min_runner_that_was_of_use_is_replaced_at_once_when_lost() {
-    let mut sim = Sim::with_up(Limits { min: 1, ..limits(1, 1) }, 1);
+fn a_min_runner_that_has_served_a_call_is_replaced_at_once_when_lost() {
+    let mut sim = Sim::with_up(PoolLimits { min: 1, ..limits(1, 1) }, 1);
     sim.checkout(1);
     sim.check_in(0);
     assert_eq!(sim.lose(0), [stop(0), boot(1)]);
 }
 
 #[test]
-fn min_runners_that_die_unused_are_replaced_under_back_off() {
-    let mut sim = Sim::new(Limits { min: 1, ..limits(1, 1) });
+fn min_runners_that_die_unused_are_replaced_with_backoff() {
+    let mut sim = Sim::new(PoolLimits { min: 1, ..limits(1, 1) });
     let mut pauses = Vec::new();
     for runner in 0..6 {
         sim.up(runner);
@@ -147,15 +148,15 @@ fn min_runners_that_die_unused_are_replaced_under_back_off() {
 }
 
 #[test]
-fn a_min_runner_that_lived_long_is_replaced_at_once_though_unused() {
-    let mut sim = Sim::with_up(Limits { min: 1, ..limits(1, 1) }, 1);
+fn a_min_runner_that_lived_long_is_replaced_at_once_even_if_unused() {
+    let mut sim = Sim::with_up(PoolLimits { min: 1, ..limits(1, 1) }, 1);
     sim.advance(1_600);
     assert_eq!(sim.lose(0), [stop(0), boot(1)]);
 }
 
 #[test]
-fn min_with_single_use_is_refilled_as_soon_as_a_runner_is_spent() {
-    let mut sim = Sim::with_up(Limits { min: 1, single_use: true, ..limits(2, 1) }, 1);
+fn with_single_use_min_is_refilled_as_soon_as_a_runner_is_used_up() {
+    let mut sim = Sim::with_up(PoolLimits { min: 1, single_use: true, ..limits(2, 1) }, 1);
     assert_eq!(sim.checkout(1), [grant(1, 0, 0), boot(1)]);
     assert_eq!(sim.up(1), []);
     assert_eq!(sim.checkout(2), [grant(2, 1, 1)], "max is reached");
@@ -164,9 +165,9 @@ fn min_with_single_use_is_refilled_as_soon_as_a_runner_is_spent() {
 }
 
 #[test]
-fn pauses_double_up_to_their_limit_with_half_of_each_as_jitter() {
-    let patient = Backoff { breaker_after: 100, ..limits(1, 1).boot_backoff };
-    let mut sim = Sim::new(Limits { min: 1, boot_backoff: patient, ..limits(1, 1) });
+fn pauses_double_up_to_the_longest_and_half_of_each_is_jitter() {
+    let many_failures = BootBackoff { breaker_after: 100, ..limits(1, 1).boot_backoff };
+    let mut sim = Sim::new(PoolLimits { min: 1, boot_backoff: many_failures, ..limits(1, 1) });
     for (runner, full) in [100, 200, 400, 800, 1_600, 1_600].into_iter().enumerate() {
         let runner = runner as u64;
         assert_eq!(sim.fail(runner, "no"), [stop(runner)]);
@@ -181,7 +182,7 @@ fn pauses_double_up_to_their_limit_with_half_of_each_as_jitter() {
 fn jitter_differs_between_seeds() {
     let retry = |seed| {
         let now = origin();
-        let mut pool = PoolState::new(now, Limits { min: 1, ..limits(1, 1) }, seed, None);
+        let mut pool = PoolState::new(now, PoolLimits { min: 1, ..limits(1, 1) }, seed, None);
         pool.handle(now, Event::BootFailed { runner: RunnerId(0), failure: "no" });
         pool.handle(now, Event::RunnerGone { runner: RunnerId(0) });
         pool.poll_timeout().map(|at| at - now)
@@ -191,7 +192,7 @@ fn jitter_differs_between_seeds() {
 }
 
 #[test]
-fn boots_of_one_round_that_fail_together_count_once() {
+fn boots_that_start_and_fail_together_count_as_one_failure() {
     let mut sim = Sim::new(limits(5, 1));
     for waiter in 0..5 {
         sim.checkout(waiter);
@@ -204,7 +205,7 @@ fn boots_of_one_round_that_fail_together_count_once() {
 }
 
 #[test]
-fn a_boot_that_comes_up_ends_the_row_of_failures() {
+fn a_boot_that_comes_up_resets_the_count_of_failures() {
     let mut sim = Sim::new(limits(3, 1));
     for waiter in 0..3 {
         sim.checkout(waiter);
@@ -216,8 +217,8 @@ fn a_boot_that_comes_up_ends_the_row_of_failures() {
 }
 
 #[test]
-fn failures_are_counted_anew_after_a_boot_that_came_up() {
-    let mut sim = Sim::new(Limits { min: 2, ..limits(2, 1) });
+fn failures_after_a_boot_that_came_up_are_counted_from_zero() {
+    let mut sim = Sim::new(PoolLimits { min: 2, ..limits(2, 1) });
     sim.fail(0, "no");
     sim.fail(1, "no");
     assert_eq!(sim.sleep(), boots(2..4));
@@ -230,34 +231,35 @@ fn failures_are_counted_anew_after_a_boot_that_came_up() {
 }
 
 #[test]
-fn boots_under_way_share_the_clean_record_of_the_one_that_came_up() {
-    let mut sim = Sim::new(Limits { min: 3, ..limits(3, 1) });
+fn a_boot_that_comes_up_resets_the_count_for_boots_under_way_too() {
+    let mut sim = Sim::new(PoolLimits { min: 3, ..limits(3, 1) });
     for runner in 0..3 {
         sim.fail(runner, "no");
     }
-    assert_eq!(sim.sleep(), boots(3..6), "each tried after one failure");
+    assert_eq!(sim.sleep(), boots(3..6), "each starts after one failure");
     sim.up(3);
     sim.fail(4, "no");
     assert!(matches!(sim.notes.last(), Some(Note::BackingOff { failures: 1, .. })));
 }
 
 #[test]
-fn a_boot_that_comes_up_cuts_the_pause_to_the_first_one() {
-    let slow = Backoff { first: ms(100), max: ms(60_000), breaker_after: 2, ..Backoff::default() };
-    let mut sim = Sim::new(Limits { min: 3, boot_backoff: slow, ..limits(3, 1) });
+fn a_boot_that_comes_up_shortens_the_pause_to_the_first_one() {
+    let slow =
+        BootBackoff { first: ms(100), max: ms(60_000), breaker_after: 2, ..BootBackoff::default() };
+    let mut sim = Sim::new(PoolLimits { min: 3, boot_backoff: slow, ..limits(3, 1) });
     sim.fail(0, "no");
     assert_eq!(sim.sleep(), [boot(3)]);
     sim.fail(3, "no");
     assert!(matches!(sim.growth(), Growth::BreakerOpen { failures: 2, .. }));
-    assert_eq!(sim.up(1), [], "it is cut, not lifted");
+    assert_eq!(sim.up(1), [], "the pause is shortened, not lifted");
     assert_eq!(sim.pool.poll_timeout(), Some(sim.now + ms(100)));
     assert!(sim.notes.contains(&Note::BreakerClosed));
 }
 
 #[test]
-fn a_trial_is_one_boot_however_many_are_wanted() {
-    let trial = Backoff { breaker_after: 1, ..limits(1, 1).boot_backoff };
-    let mut sim = Sim::new(Limits { min: 3, boot_backoff: trial, ..limits(3, 1) });
+fn a_half_open_breaker_allows_one_boot_however_many_are_wanted() {
+    let backoff = BootBackoff { breaker_after: 1, ..limits(1, 1).boot_backoff };
+    let mut sim = Sim::new(PoolLimits { min: 3, boot_backoff: backoff, ..limits(3, 1) });
     for runner in 0..3 {
         sim.fail(runner, "no");
     }
@@ -266,7 +268,7 @@ fn a_trial_is_one_boot_however_many_are_wanted() {
 }
 
 #[test]
-fn no_boot_is_tried_before_the_pause_is_over_however_many_ask() {
+fn no_boot_starts_before_the_pause_is_over_however_many_calls_wait() {
     let mut sim = Sim::new(limits(9, 1));
     sim.checkout(0);
     sim.fail(0, "no");
@@ -284,10 +286,10 @@ fn no_boot_is_tried_before_the_pause_is_over_however_many_ask() {
 fn with_the_breaker_open_and_nothing_up_a_checkout_is_refused_at_once() {
     let mut sim = Sim::new(limits(9, 1));
     break_boots(&mut sim);
-    assert_eq!(sim.checkout(50), [refuse(50, Refusal::BootFailed("image is gone"))]);
-    assert_eq!(sim.pool.poll_timeout(), None, "nobody waits, so nothing is to be tried");
+    assert_eq!(sim.checkout(50), [refuse(50, CheckoutError::BootFailed("image is gone"))]);
+    assert_eq!(sim.pool.poll_timeout(), None, "nobody waits, so there is nothing to retry");
     let open = matches!(sim.growth(), Growth::BreakerOpen { last_failure: Some(_), .. });
-    assert!(open, "it says why callers are sent away: {:?}", sim.growth());
+    assert!(open, "it says why calls are refused: {:?}", sim.growth());
 }
 
 #[test]
@@ -309,24 +311,24 @@ fn with_the_breaker_open_and_a_runner_up_a_checkout_waits_for_it() {
     assert!(matches!(sim.growth(), Growth::BreakerOpen { failures: 3, .. }));
     assert_eq!(sim.check_in(0), [grant(1, 0, 1)]);
     let lost = sim.lose(0);
-    let refused = [2, 3, 9].map(|waiter| refuse(waiter, Refusal::BootFailed("no")));
+    let refused = [2, 3, 9].map(|waiter| refuse(waiter, CheckoutError::BootFailed("no")));
     assert_eq!(lost[0], stop(0));
-    assert_eq!(lost[1..], refused, "nothing is left to wait for");
+    assert_eq!(lost[1..], refused, "there is nothing left to wait for");
 }
 
 #[test]
-fn after_the_breaker_one_trial_boot_decides() {
+fn after_the_breaker_was_open_a_single_boot_decides() {
     let mut sim = Sim::new(limits(9, 1));
     let next = break_boots(&mut sim);
     sim.advance(10_000);
     assert_eq!(sim.checkout(50), [boot(next)]);
-    assert_eq!(sim.checkout(51), [], "one trial at a time");
+    assert_eq!(sim.checkout(51), [], "one boot at a time");
     assert_eq!(sim.growth(), Growth::BootsUnderWay);
-    let refused = [50, 51].map(|waiter| refuse(waiter, Refusal::BootFailed("still gone")));
+    let refused = [50, 51].map(|waiter| refuse(waiter, CheckoutError::BootFailed("still gone")));
     let failed = sim.fail(next, "still gone");
     assert_eq!(failed[0], stop(next));
     assert_eq!(failed[1..], refused);
-    assert_eq!(sim.checkout(52), [refuse(52, Refusal::BootFailed("still gone"))]);
+    assert_eq!(sim.checkout(52), [refuse(52, CheckoutError::BootFailed("still gone"))]);
 
     sim.advance(10_000);
     assert_eq!(sim.checkout(53), [boot(next + 1)]);
@@ -338,7 +340,7 @@ fn after_the_breaker_one_trial_boot_decides() {
 }
 
 #[test]
-fn a_boot_lost_without_a_reason_is_tried_again_for_those_who_wait() {
+fn a_boot_that_is_lost_without_a_reason_is_retried_for_the_waiters() {
     let mut sim = Sim::new(limits(1, 1));
     sim.checkout(1);
     assert_eq!(sim.lose(0), [stop(0)]);
@@ -347,26 +349,29 @@ fn a_boot_lost_without_a_reason_is_tried_again_for_those_who_wait() {
 }
 
 #[test]
-fn growth_explains_itself_in_a_sentence() {
+fn growth_is_explained_in_a_sentence() {
     let mut sim = Sim::new(limits(2, 1));
-    let told = |sim: &Sim| sim.pool.explain(sim.now).to_string();
+    let said = |sim: &Sim| sim.pool.explain(sim.now).to_string();
     assert_eq!(
-        told(&sim),
+        said(&sim),
         "0 up (0 free slots), 0 booting, 0 leaving, max 2; \
-         0 queued: not growing, there is no unmet demand"
+         0 queued: not growing: there is no unmet demand"
     );
     sim.checkout(1);
-    assert!(told(&sim).ends_with("1 queued: the boots under way are to meet the demand"));
+    assert!(said(&sim).ends_with("1 queued: waiting for the boots under way"));
     sim.checkout(2);
     sim.checkout(3);
-    assert!(told(&sim).ends_with("3 queued: not growing, max is reached"));
+    assert!(said(&sim).ends_with("3 queued: not growing: `max` is reached"));
     sim.up(0);
     sim.fail(1, "exit code 1");
-    let paused = told(&sim);
+    let paused = said(&sim);
     assert!(paused.contains("2 queued: next boot in "), "{paused}");
-    assert!(paused.ends_with("after 1 failures in a row, the last: exit code 1"), "{paused}");
+    assert!(
+        paused.ends_with("after 1 failure in a row; the last failure: exit code 1"),
+        "{paused}"
+    );
     sim.now += ms(100);
-    assert!(told(&sim).ends_with("growing by 1"));
+    assert!(said(&sim).ends_with("growing by 1"));
     sim.drain();
-    assert!(told(&sim).ends_with("not growing, the pool is draining"));
+    assert!(said(&sim).ends_with("not growing: the pool is draining"));
 }

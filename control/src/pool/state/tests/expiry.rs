@@ -1,4 +1,4 @@
-//! Runners that their platform ends: what can't be over in time goes to another.
+//! Runners that their platform ends: a call that would be cut off goes to another runner.
 
 use super::sim::*;
 use crate::pool::state::*;
@@ -11,13 +11,13 @@ fn a_call_that_ends_in_time_is_granted() {
 }
 
 #[test]
-fn a_call_that_would_be_cut_off_waits_for_a_runner_that_lasts() {
+fn a_call_that_would_be_cut_off_waits_for_a_runner_that_lives_longer() {
     let mut sim = Sim::new(limits(2, 2));
     assert_eq!(sim.checkout_within(1, 100), [boot(0)]);
     assert_eq!(sim.up_for(0, 1_000), [grant(1, 0, 0)]);
     sim.advance(901);
-    assert_eq!(sim.checkout_within(2, 100), [boot(1)], "it has 99 ms left");
-    assert_eq!(sim.check_in(0), [drain_runner(0)], "it goes with its last call");
+    assert_eq!(sim.checkout_within(2, 100), [boot(1)], "runner 0 has 99 ms left");
+    assert_eq!(sim.check_in(0), [drain_runner(0)], "runner 0 ends with its last call");
     assert_eq!(sim.up_for(1, 1_000), [grant(2, 1, 1)]);
 }
 
@@ -34,7 +34,7 @@ fn an_empty_runner_without_enough_time_makes_room_at_once() {
 }
 
 #[test]
-fn a_call_without_a_known_end_goes_to_a_fresh_runner_however_short_its_life() {
+fn a_call_without_a_known_end_goes_to_a_fresh_runner_however_short_its_lifetime() {
     for life in [0, 1, 1_000] {
         let mut sim = Sim::new(limits(1, 1));
         assert_eq!(sim.checkout(1), [boot(0)]);
@@ -43,21 +43,21 @@ fn a_call_without_a_known_end_goes_to_a_fresh_runner_however_short_its_life() {
 }
 
 #[test]
-fn a_call_without_a_known_end_goes_to_no_runner_in_the_second_half_of_its_life() {
+fn a_call_without_a_known_end_goes_to_no_runner_in_the_second_half_of_its_lifetime() {
     let mut sim = Sim::new(limits(4, 2));
     sim.checkout_within(0, 10);
     assert_eq!(sim.up_for(0, 10_000), [grant(0, 0, 0)]);
     sim.advance(5_000);
-    assert_eq!(sim.checkout(1), [grant(1, 0, 1)], "half of it is left");
+    assert_eq!(sim.checkout(1), [grant(1, 0, 1)], "half of its lifetime is left");
     sim.check_in(1);
     sim.advance(1);
     assert_eq!(sim.checkout(2), [boot(1)]);
-    assert_eq!(sim.check_in(0), [drain_runner(0)], "it goes with its last call");
+    assert_eq!(sim.check_in(0), [drain_runner(0)], "runner 0 ends with its last call");
     assert_eq!(sim.up_for(1, 10_000), [grant(2, 1, 2)]);
 }
 
 #[test]
-fn an_empty_runner_makes_room_for_one_with_its_life_before_it() {
+fn an_empty_old_runner_makes_room_for_a_fresh_one() {
     let mut sim = Sim::with_up(limits(1, 1), 0);
     sim.checkout_within(1, 10);
     assert_eq!(sim.up_for(0, 10_000), [grant(1, 0, 0)]);
@@ -69,21 +69,21 @@ fn an_empty_runner_makes_room_for_one_with_its_life_before_it() {
 }
 
 #[test]
-fn a_fresh_runner_is_found_behind_the_one_that_placement_would_pick() {
+fn a_fresh_runner_is_preferred_to_the_one_that_placement_would_choose() {
     for (placement, returned) in [(Placement::Spread, 3), (Placement::Pack, 1)] {
-        let mut sim = Sim::with_up(Limits { placement, ..limits(2, 3) }, 0);
+        let mut sim = Sim::with_up(PoolLimits { placement, ..limits(2, 3) }, 0);
         (0..4).for_each(|waiter| drop(sim.checkout_within(waiter, 9_000)));
         assert_eq!(sim.up_for(0, 10_000).len(), 3);
         sim.advance(5_001);
         assert_eq!(sim.up_for(1, 10_000), [grant(3, 1, 3)]);
         (0..returned).for_each(|lease| drop(sim.check_in(lease)));
         assert_eq!(sim.checkout(9), [grant(9, 1, 4)], "{placement:?}");
-        assert_eq!(sim.pool.snapshot().up, 2, "the other one serves on");
+        assert_eq!(sim.pool.snapshot().up, 2, "the other runner stays up");
     }
 }
 
 #[test]
-fn where_there_is_no_room_for_fresh_runners_the_freshest_takes_it() {
+fn without_room_for_fresh_runners_the_one_that_lives_longest_takes_the_call() {
     let mut sim = Sim::with_up(limits(3, 2), 0);
     (0..4).for_each(|waiter| drop(sim.checkout_within(waiter, 9_000)));
     assert_eq!(sim.up_for(0, 10_000).len(), 2);
@@ -92,12 +92,12 @@ fn where_there_is_no_room_for_fresh_runners_the_freshest_takes_it() {
     sim.check_in(0);
     sim.check_in(2);
     sim.advance(6_000);
-    // Two are busy, and one could be booted: their slots would be missing.
+    // Both runners are busy and only one more could boot, so a fresh runner would cost free slots.
     assert_eq!(sim.checkout(9), [grant(9, 1, 4)]);
 }
 
 #[test]
-fn while_boots_fail_no_runner_is_given_up_for_a_fresh_one() {
+fn while_boots_fail_no_runner_is_retired_for_a_fresh_one() {
     let mut sim = Sim::with_up(limits(2, 2), 0);
     sim.checkout_within(0, 10);
     sim.up_for(0, 10_000);
@@ -111,19 +111,19 @@ fn while_boots_fail_no_runner_is_given_up_for_a_fresh_one() {
 }
 
 #[test]
-fn those_behind_a_call_that_must_wait_keep_their_turn() {
+fn calls_behind_one_that_must_wait_keep_their_order() {
     let mut sim = Sim::with_up(limits(2, 1), 0);
     assert_eq!(sim.checkout_within(1, 10), [boot(0)]);
     assert_eq!(sim.up_for(0, 100), [grant(1, 0, 0)]);
     assert_eq!(sim.checkout_within(2, 5_000), [boot(1)]);
     assert_eq!(sim.checkout_within(3, 10), []);
-    // The first in line can't use the slot that comes free, and the runner goes.
+    // The first waiter can't use the slot that becomes free, so the runner drains.
     assert_eq!(sim.check_in(0), [drain_runner(0)]);
     assert_eq!(sim.up_for(1, 10_000), [grant(2, 1, 1)]);
 }
 
 #[test]
-fn runners_that_never_last_long_enough_are_booted_at_the_pace_of_failed_boots() {
+fn runners_that_never_live_long_enough_are_booted_with_backoff() {
     let mut sim = Sim::new(limits(4, 1));
     assert_eq!(sim.checkout_within(1, 60_000), [boot(0)]);
     assert_eq!(sim.up_for(0, 1_000), [drain_runner(0)]);
@@ -132,7 +132,7 @@ fn runners_that_never_last_long_enough_are_booted_at_the_pace_of_failed_boots() 
 }
 
 #[test]
-fn its_end_is_told_with_its_reason() {
+fn the_end_of_an_expiring_runner_is_noted_with_its_reason() {
     let mut sim = Sim::with_up(limits(1, 1), 0);
     sim.checkout_within(1, 10);
     sim.up_for(0, 100);

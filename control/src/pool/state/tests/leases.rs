@@ -1,4 +1,4 @@
-//! Who gets a slot, in which order, and what those hear who get none.
+//! Which call gets a slot, in which order, and why a call gets none.
 
 use super::sim::*;
 use crate::pool::state::*;
@@ -13,7 +13,7 @@ fn a_checkout_with_a_free_slot_is_granted_in_the_same_call() {
 }
 
 #[test]
-fn a_fresh_runner_takes_up_to_max_concurrency_waiters_in_their_order() {
+fn a_fresh_runner_serves_up_to_max_concurrency_waiters_in_order() {
     let mut sim = Sim::new(limits(1, 2));
     assert_eq!(sim.checkout(10), [boot(0)]);
     for waiter in [11, 12, 13] {
@@ -35,14 +35,65 @@ fn spread_leases_the_least_loaded_runner() {
 
 #[test]
 fn pack_leases_the_most_loaded_runner_with_a_free_slot() {
-    let packed = Limits { placement: Placement::Pack, ..limits(2, 2) };
+    let packed = PoolLimits { placement: Placement::Pack, ..limits(2, 2) };
     let mut sim = Sim::with_up(packed, 2);
     let granted: Vec<_> = (0..4).flat_map(|waiter| sim.checkout(waiter)).collect();
     assert_eq!(granted, [grant(0, 1, 0), grant(1, 1, 1), grant(2, 0, 2), grant(3, 0, 3)]);
 }
 
 #[test]
-fn a_deadline_in_the_past_is_refused_even_with_a_slot_free() {
+fn a_try_checkout_leases_a_free_slot() {
+    let mut sim = Sim::with_up(limits(1, 2), 1);
+    assert_eq!(sim.try_checkout(), (Some((0, 0)), vec![]));
+    assert_eq!(sim.try_checkout(), (Some((0, 1)), vec![]));
+    assert_eq!(sim.check_in(0), []);
+    assert_eq!(sim.try_checkout(), (Some((0, 2)), vec![]));
+}
+
+#[test]
+fn a_try_checkout_without_a_free_slot_neither_waits_nor_boots() {
+    let mut sim = Sim::new(limits(1, 1));
+    assert_eq!(sim.try_checkout(), (None, vec![]));
+    let snapshot = sim.pool.snapshot();
+    assert_eq!((snapshot.queued, snapshot.booting), (0, 0));
+}
+
+#[test]
+fn a_try_checkout_refills_min_free_slots() {
+    let mut sim = Sim::with_up(PoolLimits { min_free_slots: 1, ..limits(2, 1) }, 1);
+    assert_eq!(sim.try_checkout(), (Some((0, 0)), vec![boot(1)]));
+}
+
+#[test]
+fn a_try_checkout_retires_a_runner_that_would_cut_the_call_off() {
+    let mut sim = Sim::with_up(limits(1, 1), 0);
+    sim.checkout_within(1, 10);
+    sim.up_for(0, 1_000);
+    sim.check_in(0);
+    assert_eq!(sim.try_checkout_within(1_001), (None, vec![drain_runner(0)]));
+}
+
+#[test]
+fn a_try_checkout_gets_nothing_past_its_deadline_or_from_a_draining_pool() {
+    let mut sim = Sim::with_up(limits(1, 2), 1);
+    assert_eq!(sim.try_checkout_within(0), (None, vec![]));
+    sim.checkout(1);
+    sim.drain();
+    assert_eq!(sim.try_checkout(), (None, vec![]));
+}
+
+#[test]
+fn a_try_checkout_refuses_waiters_whose_deadline_has_passed() {
+    let mut sim = Sim::with_up(limits(1, 1), 1);
+    sim.checkout(1);
+    sim.checkout_within(2, 10);
+    sim.now += ms(10);
+    let refused = refuse(2, timeout(WaitPhase::Queue, None));
+    assert_eq!(sim.try_checkout(), (None, vec![refused]));
+}
+
+#[test]
+fn a_deadline_in_the_past_is_refused_even_if_a_slot_is_free() {
     let mut sim = Sim::with_up(limits(1, 1), 1);
     let refused = [refuse(1, timeout(WaitPhase::Queue, None))];
     assert_eq!(sim.checkout_within(1, 0), refused);
@@ -61,14 +112,14 @@ fn a_waiter_behind_full_runners_times_out_in_the_queue() {
 }
 
 #[test]
-fn a_waiter_with_no_runner_up_times_out_in_the_boot() {
+fn a_waiter_without_a_runner_times_out_in_the_boot() {
     let mut sim = Sim::new(limits(1, 1));
     sim.checkout_within(1, 50);
     assert_eq!(sim.sleep(), [refuse(1, timeout(WaitPhase::Boot, None))]);
 }
 
 #[test]
-fn a_waiter_that_boots_under_way_would_have_served_times_out_in_the_boot() {
+fn a_waiter_that_a_boot_under_way_would_serve_times_out_in_the_boot() {
     let mut sim = Sim::with_up(limits(2, 1), 1);
     sim.checkout(1);
     assert_eq!(sim.checkout_within(2, 50), [boot(1)]);
@@ -76,7 +127,7 @@ fn a_waiter_that_boots_under_way_would_have_served_times_out_in_the_boot() {
 }
 
 #[test]
-fn a_timeout_names_the_boot_that_failed_meanwhile() {
+fn a_timeout_names_the_boot_that_failed_in_the_meantime() {
     let mut sim = Sim::with_up(limits(2, 1), 1);
     sim.checkout(1);
     sim.checkout_within(2, 20);
@@ -85,7 +136,7 @@ fn a_timeout_names_the_boot_that_failed_meanwhile() {
 }
 
 #[test]
-fn a_timeout_does_not_blame_a_failure_that_a_later_boot_has_made_good() {
+fn a_timeout_does_not_name_a_failure_before_a_boot_that_came_up() {
     let mut sim = Sim::new(limits(2, 1));
     sim.checkout(1);
     sim.checkout(2);
@@ -96,7 +147,7 @@ fn a_timeout_does_not_blame_a_failure_that_a_later_boot_has_made_good() {
 }
 
 #[test]
-fn an_expired_waiter_is_not_served_by_an_event_that_comes_before_the_timer() {
+fn an_expired_waiter_is_not_served_even_if_its_timer_has_not_fired() {
     let mut sim = Sim::with_up(limits(1, 1), 1);
     sim.checkout(1);
     sim.checkout_within(2, 10);
@@ -107,7 +158,7 @@ fn an_expired_waiter_is_not_served_by_an_event_that_comes_before_the_timer() {
 }
 
 #[test]
-fn a_cancelled_waiter_is_skipped_and_leaves_nothing_behind() {
+fn a_cancelled_waiter_leaves_nothing_behind() {
     let mut sim = Sim::with_up(limits(1, 1), 1);
     sim.checkout(0);
     for waiter in 1..=100_000 {
@@ -126,17 +177,17 @@ fn cancelling_an_answered_or_unknown_waiter_changes_nothing() {
     sim.checkout(1);
     assert_eq!(sim.cancel(1), []);
     assert_eq!(sim.cancel(99), []);
-    assert_eq!(sim.checkout(2), [], "the slot of the first is still held");
+    assert_eq!(sim.checkout(2), [], "the first call still holds the slot");
 }
 
 #[test]
-fn the_queue_is_bounded_and_says_by_how_much() {
-    let mut sim = Sim::new(Limits { max_queue: 2, ..limits(1, 1) });
+fn a_full_queue_refuses_calls_and_says_its_limit() {
+    let mut sim = Sim::new(PoolLimits { max_queue: 2, ..limits(1, 1) });
     sim.checkout(1);
     sim.checkout(2);
-    assert_eq!(sim.checkout(3), [refuse(3, Refusal::QueueFull { limit: 2 })]);
+    assert_eq!(sim.checkout(3), [refuse(3, CheckoutError::QueueFull { limit: 2 })]);
     sim.cancel(1);
-    assert_eq!(sim.checkout(4), [], "there is room again");
+    assert_eq!(sim.checkout(4), [], "there is room in the queue again");
 }
 
 #[test]
@@ -148,10 +199,10 @@ fn a_waiter_that_asks_twice_is_answered_once() {
 }
 
 #[test]
-fn single_use_leases_a_runner_once_and_drains_it_when_the_lease_is_back() {
-    let mut sim = Sim::with_up(Limits { single_use: true, ..limits(3, 100) }, 1);
+fn single_use_leases_a_runner_once_and_drains_it_when_the_lease_has_ended() {
+    let mut sim = Sim::with_up(PoolLimits { single_use: true, ..limits(3, 100) }, 1);
     assert_eq!(sim.checkout(1), [grant(1, 0, 0)]);
-    assert_eq!(sim.checkout(2), [boot(1)], "the first runner has one slot, and it is spent");
+    assert_eq!(sim.checkout(2), [boot(1)], "the first runner has one slot, which is used up");
     assert_eq!(sim.check_in(0), [drain_runner(0)]);
     assert_eq!(sim.up(1), [grant(2, 1, 1)]);
     assert_eq!(sim.gone(0), []);
@@ -163,17 +214,17 @@ fn a_raised_max_concurrency_serves_waiters_at_once() {
     for waiter in 0..4 {
         sim.checkout(waiter);
     }
-    let change = LimitsChange { max_concurrency: Some(3), ..LimitsChange::default() };
+    let change = LimitsChange::new().max_concurrency(3);
     assert_eq!(sim.resize(change), [grant(1, 0, 1), grant(2, 0, 2)]);
 }
 
 #[test]
-fn a_lowered_max_concurrency_takes_no_lease_away_and_gives_none_above_it() {
+fn a_lowered_max_concurrency_ends_no_lease_and_grants_none_above_it() {
     let mut sim = Sim::with_up(limits(1, 3), 1);
     for waiter in 0..3 {
         sim.checkout(waiter);
     }
-    sim.resize(LimitsChange { max_concurrency: Some(1), ..LimitsChange::default() });
+    sim.resize(LimitsChange::new().max_concurrency(1));
     sim.checkout(3);
     assert_eq!(sim.check_in(0), []);
     assert_eq!(sim.check_in(1), []);
@@ -181,7 +232,7 @@ fn a_lowered_max_concurrency_takes_no_lease_away_and_gives_none_above_it() {
 }
 
 #[test]
-fn a_snapshot_counts_the_leases_held_and_given_back_per_runner() {
+fn a_snapshot_counts_present_and_ended_leases_per_runner() {
     let mut sim = Sim::with_up(limits(2, 2), 2);
     sim.checkout(1);
     sim.checkout(2);

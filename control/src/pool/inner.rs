@@ -1,0 +1,76 @@
+//! What all handles of a pool share: its lanes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_wire::ids::{CallId, RunnerRef};
+
+use super::burst::BurstLane;
+use super::events::PoolEvent;
+use super::lane::Lane;
+use super::shared::PoolShared;
+
+/// A pool. Lives as long as one of its lanes has work to do, even if no handle is left.
+pub(crate) struct PoolInner {
+    pub(crate) shared: Arc<PoolShared>,
+    pub(crate) primary: Arc<Lane>,
+    /// A second lane, for calls that find no free slot on the primary one.
+    pub(crate) burst: Option<BurstLane>,
+    /// The default of [`Work::timeout`](crate::Work::timeout).
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl PoolInner {
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The primary lane, and the burst lane if there is one.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        std::iter::once(&self.primary).chain(self.burst.as_ref().map(|burst| &burst.lane))
+    }
+
+    pub(crate) fn shutdown_timeout(&self) -> Duration {
+        self.primary.config.shutdown_timeout
+    }
+
+    /// How deep calls may nest.
+    pub(crate) fn max_depth(&self) -> u8 {
+        self.primary.config.runner_limits.max_depth
+    }
+
+    /// The longest time that a call can have, if the backend limits it.
+    pub(crate) fn longest_call(&self) -> Option<Duration> {
+        self.primary.instances.longest_call()
+    }
+
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.shared.runtime
+    }
+
+    /// Sends an event to all that listen to the pool's events.
+    pub(crate) fn send_event(&self, event: PoolEvent) {
+        self.shared.events.send(event);
+    }
+
+    pub(crate) fn has_event_listeners(&self) -> bool {
+        self.shared.events.has_listeners()
+    }
+
+    /// Begins to drain, or shortens the window of a pool that drains already.
+    pub(crate) fn begin_drain(&self, window: Duration) {
+        self.lanes().for_each(|lane| lane.begin_drain(window));
+    }
+
+    /// Waits until the pool has drained, and nothing is left of any runner.
+    pub(crate) async fn drained(&self) {
+        for lane in self.lanes() {
+            lane.drained().await;
+        }
+    }
+
+    /// The call that a runner serves, if it serves exactly one.
+    pub(crate) fn only_call_on(&self, runner: RunnerRef) -> Option<CallId> {
+        self.lanes().find_map(|lane| lane.connection(runner))?.only_call()
+    }
+}

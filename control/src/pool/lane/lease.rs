@@ -1,0 +1,54 @@
+//! A slot on a runner, held for the duration of one call.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flame_link::Link;
+use flame_wire::ids::RunnerRef;
+
+use crate::pool::state::LeaseId;
+
+/// Grants leases, and takes them back.
+pub(super) trait LeaseOwner: Send + Sync {
+    fn check_in(&self, lease: LeaseId);
+}
+
+/// A slot on a runner of a lane. Dropping it frees the slot.
+#[must_use = "dropping a lease frees its slot"]
+pub(crate) struct LaneLease {
+    owner: Arc<dyn LeaseOwner>,
+    id: LeaseId,
+    runner: RunnerRef,
+    link: Link,
+}
+
+impl fmt::Debug for LaneLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneLease").field("id", &self.id).field("runner", &self.runner).finish()
+    }
+}
+
+impl LaneLease {
+    pub(super) fn new(
+        owner: Arc<dyn LeaseOwner>,
+        id: LeaseId,
+        runner: RunnerRef,
+        link: Link,
+    ) -> Self {
+        Self { owner, id, runner, link }
+    }
+
+    pub(crate) fn runner(&self) -> RunnerRef {
+        self.runner
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for LaneLease {
+    fn drop(&mut self) {
+        self.owner.check_in(self.id);
+    }
+}

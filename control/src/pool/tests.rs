@@ -1,0 +1,262 @@
+//! Whole pools with a backend that misbehaves as no real platform does on demand, at a paused clock.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::{Instant, sleep};
+
+use self::fake::{Behaviour, FakeBackend, StopBehaviour};
+use crate::backend::Local;
+use crate::pool::state::RunnerId;
+use crate::pool::{Events, LimitsChange, Pool, PoolEvent};
+use crate::{BootFailureKind, CallError, PoolError, remote};
+
+mod fake;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[remote]
+async fn add(a: u32, b: u32) -> u32 {
+    a + b
+}
+
+#[remote]
+async fn wait(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}
+
+/// Breaks the link of the pool's first runner.
+fn break_link(pool: &Pool) {
+    let (_, connection) = pool.inner().primary.runner(RunnerId(0)).unwrap();
+    connection.unwrap().link.abort("a test");
+}
+
+async fn next<T>(events: &mut Events, wanted: impl Fn(&PoolEvent) -> Option<T>) -> T {
+    loop {
+        let event = events.next().await.expect("the pool goes on").expect("no event is missed");
+        if let Some(found) = wanted(&event) {
+            return found;
+        }
+    }
+}
+
+/// Whether nothing refers to the pool any more, soon.
+async fn is_gone<T>(pool: &Weak<T>) -> bool {
+    for _ in 0..100 {
+        if pool.strong_count() == 0 {
+            return true;
+        }
+        sleep(SECOND).await;
+    }
+    false
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_ends_without_a_runner_leaves_nothing() {
+    for drained in [true, false] {
+        let pool = FakeBackend::default().pool().burst(Local::new()).start().await.unwrap();
+        let inner = Arc::downgrade(pool.inner());
+        let lanes: Vec<_> = pool.inner().lanes().map(Arc::downgrade).collect();
+        assert_eq!(lanes.len(), 2);
+        // The pool's tasks have nothing to do, and sleep.
+        sleep(SECOND).await;
+        if drained {
+            pool.drain().await;
+        }
+        drop(pool);
+        assert!(is_gone(&inner).await, "drained: {drained}");
+        for lane in &lanes {
+            assert!(is_gone(lane).await, "drained: {drained}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_has_had_runners_leaves_nothing() {
+    let pool = FakeBackend::default().pool().start().await.unwrap();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    let inner = Arc::downgrade(pool.inner());
+    let lane = Arc::downgrade(&pool.inner().primary);
+    drop(pool);
+    assert!(is_gone(&inner).await);
+    assert!(is_gone(&lane).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_has_drained_leaves_no_task_for_its_shutdown_window() {
+    let hour = 60 * MINUTE;
+    let pool = FakeBackend::default().pool().shutdown_timeout(hour).burst(Local::new());
+    let pool = pool.start().await.unwrap();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    let began = Instant::now();
+    pool.drain().await;
+    drop(pool);
+    while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
+        sleep(SECOND).await;
+    }
+    assert!(began.elapsed() < hour, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "FLAME_PARENT has the time of the wall clock")]
+async fn a_runner_is_told_when_its_boot_times_out() {
+    let unix_ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let backend = FakeBackend::default();
+    let pool = backend.pool().boot_timeout(MINUTE).start().await.unwrap();
+    let earliest = unix_ms() + MINUTE.as_millis();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    let latest = unix_ms() + MINUTE.as_millis();
+    let parent = backend.parent.lock().unwrap().clone().unwrap();
+    let expires = u128::from(parent.expires_unix_ms.unwrap());
+    assert!((earliest..=latest).contains(&expires), "{expires}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_panics_fails_the_boot_and_the_next_call_boots_again() {
+    let backend = FakeBackend::new(Behaviour { first_boot_panics: true, ..Behaviour::default() });
+    let pool = backend.pool().start().await.unwrap();
+    let failed = pool.call(add(1, 2)).await;
+    let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+    assert!(failure.reason.contains("the first boot panics"), "{failure}");
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    pool.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_can_not_be_watched_serves_calls() {
+    let backend = FakeBackend::new(Behaviour { watch_panics: true, ..Behaviour::default() });
+    let pool = backend.pool().start().await.unwrap();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    assert_eq!(pool.call(add(3, 4)).await.unwrap(), 7);
+    assert_eq!(backend.boots(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boot_that_returns_too_late_has_failed_and_its_instance_is_stopped() {
+    let backend = FakeBackend::new(Behaviour { boot_takes: 3 * SECOND, ..Behaviour::default() });
+    let pool = backend.pool().boot_timeout(SECOND).start().await.unwrap();
+    let began = Instant::now();
+    let failed = pool.call(add(1, 2)).await;
+    assert_eq!(began.elapsed(), SECOND);
+    let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
+    assert_eq!(failure.kind, BootFailureKind::TimedOut);
+    pool.drain().await;
+    let instance = backend.instances.lock().unwrap().first().cloned().expect("it has booted");
+    assert!(backend.is_dead(&instance));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replacement_waits_for_an_instance_that_is_slow_to_end() {
+    let backend = FakeBackend::new(Behaviour { death_delay: 20 * SECOND, ..Behaviour::default() });
+    let pool = backend.pool().start().await.unwrap();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    let mut events = pool.events();
+    break_link(&pool);
+    next(&mut events, |event| matches!(event, PoolEvent::RunnerLost { .. }).then_some(())).await;
+    let began = Instant::now();
+    assert_eq!(pool.call(add(3, 4)).await.unwrap(), 7);
+    assert!(began.elapsed() >= 20 * SECOND, "`max` is 1: {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_can_not_be_stopped_is_reported_and_no_longer_counts() {
+    for stop in [StopBehaviour::DoesNothing, StopBehaviour::Panics] {
+        let backend =
+            FakeBackend::new(Behaviour { stop, watch_panics: true, ..Behaviour::default() });
+        let pool = backend.pool().reconnect_timeout(SECOND).timeout(None).start().await.unwrap();
+        assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+        let mut events = pool.events();
+        break_link(&pool);
+        let waiting = tokio::spawn(pool.call(add(3, 4)));
+        let failed = next(&mut events, |event| match event {
+            PoolEvent::StopFailed { instance, .. } => Some(instance.clone()),
+            _ => None,
+        });
+        assert_eq!(failed.await, backend.instances.lock().unwrap()[0].id);
+        assert_eq!(waiting.await.unwrap().unwrap(), 7);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_times_are_accepted() {
+    let pool = FakeBackend::default()
+        .pool()
+        .timeout(Duration::MAX)
+        .boot_timeout(Duration::MAX)
+        .shutdown_timeout(Duration::MAX)
+        .reconnect_timeout(Duration::MAX)
+        .keepalive_timeout(Duration::MAX)
+        .max_lifetime(Duration::MAX)
+        .boot_backoff(Duration::MAX, Duration::MAX)
+        .idle_shutdown_after(SECOND);
+    let pool = pool.start().await.unwrap();
+    let mut events = pool.events();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    next(&mut events, |event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
+    assert_eq!(pool.call(add(3, 4)).await.unwrap(), 7);
+    pool.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resize_is_checked_against_the_present_limits() {
+    let pool = FakeBackend::default().pool().max(4).start().await.unwrap();
+    pool.resize(LimitsChange::new().max(2)).unwrap();
+    let rejected = pool.resize(LimitsChange::new().min(3));
+    assert!(matches!(rejected, Err(PoolError::Option { option: "min", .. })), "{rejected:?}");
+    let rejected = pool.resize(LimitsChange::new().max_concurrency(u32::MAX));
+    assert!(matches!(rejected, Err(PoolError::Option { option: "max_concurrency", .. })));
+    let mut events = pool.events();
+    pool.resize(LimitsChange::new().min(1)).unwrap();
+    next(&mut events, |event| matches!(event, PoolEvent::GrowEnd { up: true, .. }).then_some(()))
+        .await;
+}
+
+/// The events of one call, in short.
+async fn events_until_finished(events: &mut Events, of: &'static str) -> Vec<&'static str> {
+    let mut seen = Vec::new();
+    loop {
+        let event = events.next().await.expect("the pool goes on").expect("no event is missed");
+        match event {
+            PoolEvent::GrowEnd { up: true, .. } => seen.push("up"),
+            PoolEvent::CallQueued { function, .. } if function.ends_with(of) => seen.push("queued"),
+            PoolEvent::CallStarted { function, .. } if function.ends_with(of) => {
+                seen.push("started");
+            }
+            PoolEvent::CallFinished { function, .. } if function.ends_with(of) => return seen,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_queued_then_its_runner_comes_up_then_it_starts() {
+    let pool = FakeBackend::default().pool().start().await.unwrap();
+    let mut events = pool.events();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    assert_eq!(events_until_finished(&mut events, "add").await, ["queued", "up", "started"]);
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    assert_eq!(events_until_finished(&mut events, "add").await, ["started"], "a slot was free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_on_both_lanes_is_reported_as_queued_once() {
+    let failing = FakeBackend::new(Behaviour {
+        boots_fail: true,
+        boot_takes: SECOND,
+        ..Behaviour::default()
+    });
+    let pool = FakeBackend::default().pool().burst(failing.clone()).burst_max(1);
+    let pool = pool.start().await.unwrap();
+    pool.resize(LimitsChange::new().min(1)).unwrap();
+    let mut events = pool.events();
+    next(&mut events, |event| matches!(event, PoolEvent::GrowEnd { up: true, .. }).then_some(()))
+        .await;
+    // The only slot of the primary lane is in use, and the burst lane's boot fails.
+    let busy = tokio::spawn(pool.call(wait(10)));
+    next(&mut events, |event| matches!(event, PoolEvent::CallStarted { .. }).then_some(())).await;
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+    busy.await.unwrap().unwrap();
+    assert_eq!(failing.boots(), 1);
+    assert_eq!(events_until_finished(&mut events, "add").await, ["queued", "started"]);
+}

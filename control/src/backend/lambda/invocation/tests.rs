@@ -52,7 +52,12 @@ fn response(answer: &InvocationResponse) -> Event {
 }
 
 fn ended() -> Event {
-    response(&InvocationResponse::Ended { reason: EndReason::Idle, code: 0, calls: 1, left: 0 })
+    response(&InvocationResponse::Ended {
+        reason: EndReason::Idle,
+        code: 0,
+        calls: 1,
+        still_running: 0,
+    })
 }
 
 fn duplicate() -> Event {

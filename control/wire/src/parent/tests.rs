@@ -84,12 +84,12 @@ fn a_document_is_encoded_as_this_text() {
     let want = concat!(
         "flame1.",
         "kAF3XCrE7sLbVomnYWRkcmVzc7h3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFiYWJh",
-        "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcH",
-        "BwcHBwcHBwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJ",
-        "CQkJCQkJCQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFp",
-        "bHNhZmVfbXPNTiC0cmVjb25uZWN0X3RpbWVvdXRfbXPN6mCnaWRsZV9tc811MK9tYXhfbGlmZXRpbWVf",
-        "bXPAq3NodXRkb3duX21zzXUwrmhvc3RfbWFyZ2luX21zzScQp3BpbmdfbXPNJxC0a2VlcGFsaXZlX3Rp",
-        "bWVvdXRfbXPNdTCrbWF4X21lc3NhZ2XOQAAAAKltYXhfZGVwdGgIqnNpbmdsZV91c2XCo2xvZ8M",
+        "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH",
+        "BwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ",
+        "CQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFpbHNhZmVf",
+        "bXPNTiC0cmVjb25uZWN0X3RpbWVvdXRfbXPN6mCnaWRsZV9tc811MK9tYXhfbGlmZXRpbWVfbXPAq3No",
+        "dXRkb3duX21zzXUwrmhvc3RfbWFyZ2luX21zzScQp3BpbmdfbXPNJxC0a2VlcGFsaXZlX3RpbWVvdXRf",
+        "bXPNdTCrbWF4X21lc3NhZ2XOQAAAAKltYXhfZGVwdGgIqnNpbmdsZV91c2XCo2xvZ8M",
     );
     assert_eq!(parent().encode().unwrap(), want);
     assert_eq!(FlameParent::decode(want), Ok(parent()));

@@ -177,7 +177,7 @@ async fn one_that_is_of_another_build_even_then_is_refused_after_one_fetch() {
     let pool = pool().backend(backend.env("DEMO_TELL", told.path())).start().await.unwrap();
     let failure = failure(pool.call(demo::double(1)).await);
     let ours = build_id().unwrap().as_str();
-    for part in ["of-yesterday", ours, "has fetched", "FLAME_BUILD_ID"] {
+    for part in ["of-yesterday", ours, "that it downloaded", "FLAME_BUILD_ID"] {
         assert!(failure.reason.contains(part), "{failure} says {part}");
     }
     assert!(is_this_executable(&scene.only_cached()), "it has fetched it");

@@ -71,7 +71,7 @@ async fn a_wrong_token_is_refused_and_the_pool_goes_on() {
     let output = started_with(&bad.encode().unwrap()).await;
     assert_eq!(output.status.code(), Some(EXIT_REFUSED));
     let error = error(&output);
-    assert!(error.contains("the token is not this runner's"), "{error}");
+    assert!(error.contains("the token does not belong to this runner"), "{error}");
     // It spoils nothing: whoever has the token comes in, and serves the call that waits.
     drop(hold);
     assert_eq!(call.await.unwrap().unwrap(), 42);
@@ -105,7 +105,7 @@ async fn an_expired_token_is_refused() {
     assert_eq!(output.status.code(), Some(EXIT_REFUSED));
     let error = error(&output);
     // Soon after, the pool has forgotten the runner.
-    assert!(error.contains("has expired") || error.contains("was given up"), "{error}");
+    assert!(error.contains("has expired") || error.contains("gave it up"), "{error}");
     let failed = call.await.unwrap();
     assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
     ends_clean(&pool, &[]).await;

@@ -75,7 +75,7 @@ async fn a_wrong_token_is_refused_and_the_pool_goes_on() {
     let output = started_with(&bad.encode().unwrap()).await;
     assert_eq!(output.status.code(), Some(EXIT_REFUSED));
     let error = error(&output);
-    assert!(error.contains("the token is not this runner's"), "{error}");
+    assert!(error.contains("the token does not belong to this runner"), "{error}");
     // The refused runner has used up nothing: the runner with the right token serves the queued
     // call.
     drop(hold);
@@ -111,7 +111,7 @@ async fn an_expired_token_is_refused() {
     assert_eq!(output.status.code(), Some(EXIT_REFUSED));
     let error = error(&output);
     // The pool soon forgets the runner, and then refuses it with the other message.
-    assert!(error.contains("has expired") || error.contains("was given up"), "{error}");
+    assert!(error.contains("has expired") || error.contains("gave it up"), "{error}");
     let failed = call.await.unwrap();
     assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
     drains_cleanly(&pool, &[]).await;

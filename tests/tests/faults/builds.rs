@@ -180,7 +180,7 @@ async fn a_runner_still_of_another_build_is_refused_after_one_fetch() {
         pool().backend(backend.env("DEMO_WRITE_PARENT_TO", started.path())).start().await.unwrap();
     let failure = failure(pool.call(demo::double(1)).await);
     let ours = build_id().unwrap().as_str();
-    for part in ["of-yesterday", ours, "has fetched", "FLAME_BUILD_ID"] {
+    for part in ["of-yesterday", ours, "that it downloaded", "FLAME_BUILD_ID"] {
         assert!(failure.reason.contains(part), "{failure} does not contain {part}");
     }
     assert!(is_this_executable(&other.only_cached()), "the cache has another file");

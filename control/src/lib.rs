@@ -26,7 +26,7 @@
 //! - [`App`] is the app's `main`, in the parent and in its copies.
 //! - [`test`](macro@test) marks a test with real copies; see [`guide::testing`].
 //! - [`Pool`] finds or boots a copy, runs the work there and brings the result back.
-//! - [`backend`] is where copies come from; [`guide`] shows how to write one.
+//! - [`backend`] is where copies come from; [`guide::backend`] shows how to write one.
 
 // The suite's own remote functions: the macro names this crate as an app does.
 #[cfg(any(test, feature = "testing"))]

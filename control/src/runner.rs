@@ -240,7 +240,7 @@ async fn arrival(
     };
     match arrived {
         Ok(Some(Ok(arrived))) => Ok(arrived),
-        Ok(Some(Err(away))) => Err(BootFailure::of(BootFailureKind::TurnedAway, away.to_string())),
+        Ok(Some(Err(away))) => Err(BootFailure::of(BootFailureKind::Rejected, away.to_string())),
         Ok(None) => Err(BootFailure::new("the pool no longer expected the runner")),
         Err(_) => Err(BootFailure::of(BootFailureKind::TimedOut, never_home(pool, name))),
     }
@@ -269,7 +269,7 @@ fn died_in_boot(death: Death, arrivals: &mut mpsc::Receiver<Arrival>) -> BootFai
     let failure = BootFailure::from(death);
     match arrivals.try_recv() {
         Ok(Err(away)) => {
-            let kind = BootFailureKind::TurnedAway;
+            let kind = BootFailureKind::Rejected;
             BootFailure { kind, reason: away.to_string(), ..failure }
         }
         _ => failure,

@@ -78,7 +78,7 @@ pub enum BootFailureKind {
     /// The boot timeout passed before the runner connected.
     TimedOut,
     /// The runner connected, and the pool rejected it, for example because it is of another build.
-    TurnedAway,
+    Rejected,
     /// None of these.
     #[default]
     Other,

@@ -116,7 +116,7 @@ async fn without_code_sync_another_build_is_refused_with_both_ids() {
         assert!(failure.reason.contains(id.as_str()), "{failure} names {id}");
     }
     assert!(failure.reason.contains("code_sync"), "{failure} says what would help");
-    assert_eq!(failure.kind, BootFailureKind::TurnedAway);
+    assert_eq!(failure.kind, BootFailureKind::Rejected);
     assert!(!scene.cache().exists());
     ends_clean(&pool, &[]).await;
 }

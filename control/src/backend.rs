@@ -150,3 +150,6 @@ pub trait Instances: Send + Sync + 'static {
     /// not block. Default: does nothing.
     fn notify(&self, _instance: &Instance, _event: InstanceEvent) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,18 +19,18 @@ const TAIL: usize = 20;
 /// Longer lines are split at this length, in bytes, so that a child can't fill this process's memory.
 const LONGEST_LINE: usize = 8 * 1024;
 
-type Log = Arc<dyn Fn(OutputLine) + Send + Sync>;
+type LogLine = Arc<dyn Fn(OutputLine) + Send + Sync>;
 
 /// The output of one child, on both of its streams.
 #[derive(Clone)]
 pub(super) struct ChildOutput {
     runner: RunnerRef,
-    log: Option<Log>,
+    log: Option<LogLine>,
     tail: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl ChildOutput {
-    pub(super) fn new(runner: RunnerRef, log: Option<Log>) -> Self {
+    pub(super) fn new(runner: RunnerRef, log: Option<LogLine>) -> Self {
         Self { runner, log, tail: Arc::default() }
     }
 

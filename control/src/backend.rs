@@ -1,7 +1,7 @@
 //! The platforms that runners can be booted on.
 //!
 //! A [`Backend`] boots copies of the app and stops them. The pool does everything else, in the same
-//! way for all backends. To write one, read [Implementing a backend](crate::guide).
+//! way for all backends. To write one, read [the guide](crate::guide::backends).
 //!
 //! ```text
 //! PoolBuilder::backend(..) ──▶ Backend ── start(PoolInfo) ──▶ Instances ── remote_boot, stop, watch
@@ -56,7 +56,7 @@ pub use process::Process;
 /// # }
 /// ```
 ///
-/// To write a backend, read the [guide](crate::guide), which builds one step by step.
+/// To write a backend, read the [guide](crate::guide::backends), which has a complete one.
 ///
 /// A `Backend` holds the configuration. [`start`](Self::start) checks it and returns the
 /// [`Instances`] that boot runners for one pool. The other methods describe the platform; the pool
@@ -150,3 +150,6 @@ pub trait Instances: Send + Sync + 'static {
     /// not block. Default: does nothing.
     fn notify(&self, _instance: &Instance, _event: InstanceEvent) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! A conformance suite for backends. Needs the feature `testing`.
 //!
 //! The suite boots real copies through the backend under test, and checks every promise that a pool
-//! relies on; see [Implementing a backend](crate::guide). It needs a function that makes the backend.
+//! relies on; see [the guide](crate::guide::backends). It needs a function that makes the backend.
 //! Each [`Check`] makes a backend of its own, so checks can run concurrently.
 //!
 //! The runners are copies of the test executable. So the test needs a `main` that calls

@@ -32,7 +32,7 @@ pub(crate) fn boots_blocked(backend: &dyn Backend) -> Option<BootFailure> {
                       given to `run`. In a test, use the backend `Local`, or replace `#[tokio::test]` \
                       by `#[flame_aws::test]`, or set `harness = false` and let the test's own `main` \
                       end with `App::run`";
-        BootFailure::of(BootFailureKind::Refused, reason)
+        BootFailure::of(BootFailureKind::Misconfigured, reason)
     })
 }
 

@@ -72,13 +72,13 @@ pub enum BootFailureKind {
     Unavailable,
     /// The platform rejects the request as it stands: a setting is wrong, a permission is missing,
     /// or a program or an image does not exist.
-    Refused,
+    Misconfigured,
     /// The instance died before its runner connected.
     Died,
     /// The boot timeout passed before the runner connected.
     TimedOut,
     /// The runner connected, and the pool rejected it, for example because it is of another build.
-    TurnedAway,
+    Rejected,
     /// None of these.
     #[default]
     Other,

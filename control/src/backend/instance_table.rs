@@ -47,12 +47,12 @@ pub struct InstanceTable<H> {
 }
 
 struct Table<H> {
-    alive: HashMap<Instance, Alive<H>>,
+    alive: HashMap<Instance, LiveInstance<H>>,
     /// The most recent deaths, oldest first.
     dead: VecDeque<(Instance, Death)>,
 }
 
-struct Alive<H> {
+struct LiveInstance<H> {
     handle: H,
     death: watch::Sender<Option<Death>>,
 }
@@ -72,7 +72,7 @@ impl<H> InstanceTable<H> {
     pub fn insert(&self, instance: Instance, handle: H) {
         let mut table = self.lock();
         table.dead.retain(|(dead, _)| *dead != instance);
-        let alive = Alive { handle, death: watch::Sender::new(None) };
+        let alive = LiveInstance { handle, death: watch::Sender::new(None) };
         let replaced = table.alive.insert(instance, alive);
         drop(table);
         // A handle may do anything when it is dropped: not while the table is locked.
@@ -100,7 +100,7 @@ impl<H> InstanceTable<H> {
     /// instance is gone.
     pub fn record_death(&self, instance: &Instance, death: Death) -> Option<H> {
         let mut table = self.lock();
-        let Alive { handle, death: watchers } = table.alive.remove(instance)?;
+        let LiveInstance { handle, death: watchers } = table.alive.remove(instance)?;
         if table.dead.len() == DEATHS {
             table.dead.pop_front();
         }

@@ -1,20 +1,21 @@
-//! Runners as child processes of this one: copies of this executable, on this machine.
+//! Runners as child processes of this process: copies of this executable, on this machine.
 //!
-//! The default backend. All that happens on other hosts happens here, too: a socket, TLS, frames,
-//! the terminator; so what works here works there.
+//! This is the default backend. A child goes through everything that a runner on another host does:
+//! the socket, TLS, frames, the terminator. So an app that works here works there.
 //!
 //! ```text
 //! remote_boot ──▶ supervisor (one thread for the process) ── spawn ──▶ child
-//!                   reads its output, keeps the last lines, reaps it, tells of its death
+//!                   reads its output, keeps the last lines, reaps it, reports its death
 //! ```
 //!
 //! Invariants:
-//! - A child never outlives this process, not even when it is killed with -9: the child asks the
-//!   kernel for it before its `main` (see [`lifeline`](flame_runner_shim::lifeline)).
+//! - A child never outlives this process, even if this process is killed with SIGKILL: before its
+//!   `main`, the child asks the kernel to be killed with its parent (see
+//!   [`lifeline`](flame_runner_shim::lifeline)).
 //! - No zombie is left: the supervisor waits for every child.
-//! - Dropping the backend kills its children.
-//! - What a child's functions have started ends with the child, unless it has left the child's
-//!   process group.
+//! - When the pool is gone, its children are killed.
+//! - Processes that a child's functions have started are killed with the child, unless they have left
+//!   the child's process group.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -32,7 +33,6 @@ use super::{
 };
 
 mod group;
-
 mod name;
 mod output;
 mod program;
@@ -44,27 +44,27 @@ use supervisor::{KillHandle, SpawnRequest, SpawnedChild};
 
 /// Boots copies of this executable as children of this process.
 ///
-/// Each gets this process's arguments, working directory and environment, and what
-/// [`env`](Self::env) and [`args`](Self::args) say. Its standard input is empty; what it prints
-/// reaches this process's log.
+/// A child inherits this process's arguments, working directory and environment; [`args`](Self::args)
+/// replaces the arguments, and [`env`](Self::env) adds variables. Its standard input is empty. The
+/// lines that it prints go to this process's log.
 ///
-/// A copy does what this process did from its `main` on, so it becomes a runner only where `main`
-/// gets to [`App::run`](crate::App::run). Until this process has got there, no copy is started:
-/// calls that need one get a [`BootFailed`](crate::CallError::BootFailed) that says what to write,
-/// and runners for `min` and `spare` are booted as soon as `App::run` is reached. In tests see
-/// [Testing code that uses pools](crate::guide::testing).
+/// A copy runs the same `main` as this process, so it becomes a runner only if `main` reaches
+/// [`App::run`](crate::App::run). The pool starts no copy before this process has reached it: calls
+/// that need one fail with a [`BootFailed`](crate::CallError::BootFailed) that explains the fix, and
+/// the runners for `min` and `min_free_slots` are booted as soon as `App::run` is reached. For tests,
+/// see [Testing code that uses pools](crate::guide::testing).
 ///
-/// A child leads a process group of its own and, on Linux, has no terminal: Ctrl-C and the other
-/// signals of a terminal reach this process alone, which decides what they mean for its runners (see
+/// A child leads a process group of its own and, on Linux, has no terminal. So Ctrl-C and the other
+/// signals of a terminal reach only this process, which decides what they mean for its runners (see
 /// [`App::drain_on_signals`](crate::App::drain_on_signals)).
 ///
-/// When a child ends, so does what its functions have started: the processes in its group get
-/// SIGKILL. The same happens when this process ends, however it does, if the machine has a `/bin/sh`.
-/// A process that has left the group is not found: one of `setsid`, of GNU `timeout`, of a shell with
-/// job control.
+/// When a child exits, the processes that its functions have started are killed: every process in its
+/// group gets SIGKILL. The same happens when this process exits or is killed, if the machine has a
+/// `/bin/sh`. A process that has left the group is not killed. `setsid`, GNU `timeout` and shells with
+/// job control start processes in groups of their own.
 ///
-/// On Linux `ps` and `top` show a child as `app:pool`, in at most 15 bytes. Its command line is this
-/// process's.
+/// On Linux, `ps` and `top` show a child as `app:pool`, in at most 15 bytes. Its command line is the
+/// same as this process's.
 #[derive(Clone)]
 pub struct Process {
     program: Option<OsString>,
@@ -85,21 +85,22 @@ impl Default for Process {
 }
 
 impl Process {
-    /// Children that are started as this process was.
+    /// A backend whose children run this executable with this process's arguments.
     #[must_use]
     pub fn new() -> Self {
         Self { program: None, args: None, env: Vec::new() }
     }
 
-    /// Another program than this executable; it must be a copy of it, or be given the same
-    /// `FLAME_BUILD_ID`, or the pool has [`code_sync`](crate::PoolBuilder::code_sync).
+    /// Runs another program instead of this executable. The program must be a copy of this executable
+    /// or have the same `FLAME_BUILD_ID`, or the pool must have
+    /// [`code_sync`](crate::PoolBuilder::code_sync).
     #[must_use]
     pub fn program(mut self, program: impl Into<OsString>) -> Self {
         self.program = Some(program.into());
         self
     }
 
-    /// Other arguments than this process's. They must lead a copy to
+    /// Passes these arguments instead of this process's. With them, a copy must reach
     /// [`App::run`](crate::App::run).
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
@@ -107,7 +108,7 @@ impl Process {
         self
     }
 
-    /// A variable beside this process's environment.
+    /// Adds a variable to the environment that a child inherits.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
@@ -124,8 +125,8 @@ impl Backend for Process {
         Duration::from_secs(10)
     }
 
-    /// Not another program, which has a `main` of its own, nor other arguments, which may lead a copy
-    /// to `App::run` where those of this process do not.
+    /// False for another program, which has its own `main`, and for other arguments, with which a copy
+    /// may reach `App::run` although this process does not.
     fn starts_this_executable(&self) -> bool {
         self.program.is_none() && self.args.is_none()
     }
@@ -136,7 +137,7 @@ impl Backend for Process {
             match &self.program {
                 Some(program) => program::check(program)?,
                 None => program::own().map(drop).map_err(|error| {
-                    BackendError::new(format!("this executable was not found: {error}"))
+                    BackendError::new(format!("the path of this executable is unknown: {error}"))
                 })?,
             }
             let options = self.clone();
@@ -164,8 +165,8 @@ impl Children {
         command.args(args.as_ref().unwrap_or(&self.pool.args));
         command.envs(env.iter().map(|(name, value)| (name, value)));
         command.env(FlameParent::ENV, flame_parent);
-        // On platforms where nothing runs before `main`, a parent that is a runner on Lambda still
-        // has this variable in its environment. Its child is not a runner on Lambda.
+        // On systems other than Linux, a parent that is itself a runner on Lambda still has this
+        // variable in its environment. Its child is a plain process.
         command.env_remove(RUNNER_ENV);
         let name = name::of(program.as_deref(), &self.pool.name);
         command.env(lifeline::ENV, lifeline::value(&name));
@@ -181,7 +182,7 @@ impl Children {
         };
         let SpawnedChild { pid, kill, death } = spawned.map_err(|error| {
             let reason = format!("the child process could not be started: {error}");
-            BootFailure::of(BootFailureKind::Refused, reason)
+            BootFailure::of(BootFailureKind::Misconfigured, reason)
         })?;
         let instance = Instance::new(host::process_instance_name(pid));
         self.children.insert(instance.clone(), kill);

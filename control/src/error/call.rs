@@ -50,7 +50,7 @@ impl fmt::Display for TimeoutPhase {
 /// |---|---|---|---|
 /// | [`Timeout`](Self::Timeout) in phase [`Queue`](TimeoutPhase::Queue) or [`Boot`](TimeoutPhase::Boot) | yes | no | yes |
 /// | [`Timeout`](Self::Timeout) in phase [`Run`](TimeoutPhase::Run) or [`Reply`](TimeoutPhase::Reply) | yes | yes | no |
-/// | [`BootFailed`](Self::BootFailed) of kind [`Refused`](crate::BootFailureKind::Refused) or [`TurnedAway`](crate::BootFailureKind::TurnedAway) | no | no | no |
+/// | [`BootFailed`](Self::BootFailed) of kind [`Misconfigured`](crate::BootFailureKind::Misconfigured) or [`Rejected`](crate::BootFailureKind::Rejected) | no | no | no |
 /// | [`BootFailed`](Self::BootFailed) of another kind | no | no | yes |
 /// | [`RunnerLost`](Self::RunnerLost) with `started: false` | no | no | yes |
 /// | [`RunnerLost`](Self::RunnerLost) with `started: true` | no | yes | no |
@@ -320,7 +320,7 @@ const fn may_pass(kind: BootFailureKind) -> bool {
         | BootFailureKind::Died
         | BootFailureKind::TimedOut
         | BootFailureKind::Other => true,
-        BootFailureKind::Refused | BootFailureKind::TurnedAway => false,
+        BootFailureKind::Misconfigured | BootFailureKind::Rejected => false,
     }
 }
 

@@ -1,24 +1,24 @@
-//! Testing code that uses pools.
+//! Tests of code that uses pools.
 //!
-//! A runner is a copy of the running program, and becomes a runner when its `main` gets to
-//! [`App::run`](crate::App::run). The program that runs tests has a `main` of its own, that of the
-//! test harness, which never gets there. So a pool in a plain `#[test]` or `#[tokio::test]` boots no
-//! copy. Its calls end at once with a [`BootFailed`](crate::CallError::BootFailed) that says so: a
-//! copy would only run the tests once more.
+//! A runner is a copy of the running program, and becomes a runner when its `main` reaches
+//! [`App::run`](crate::App::run). A test program has the `main` of the test harness, which never
+//! reaches it: a copy would only run the tests once more. So a pool in a plain `#[test]` or
+//! `#[tokio::test]` boots no copy, and its calls fail at once with a
+//! [`BootFailed`](crate::CallError::BootFailed) that explains this.
 //!
 //! There are four ways to test:
 //!
-//! | | runs the function | for |
+//! | | the function runs | it tests |
 //! |---|---|---|
 //! | await the work, without a pool | in the test | what the function does |
-//! | the backend [`Local`](crate::backend::Local) | in a task of the test's process | what the code around the pool does |
+//! | the backend [`Local`](crate::backend::Local) | in a task of the test's process | the code around the pool |
 //! | [`#[flame_aws::test]`](macro@crate::test) | in a real copy | that arguments, state and results cross processes |
-//! | `harness = false` | in a real copy | suites with a test runner of their own |
+//! | `harness = false` | in a real copy | the same, in a suite with its own test runner |
 //!
 //! # Without a pool
 //!
-//! A [`Work`](crate::Work) that is awaited runs where it is, so a remote function is tested like any
-//! other:
+//! A [`Work`](crate::Work) that is awaited runs in the current process, so a remote function is tested
+//! like any other function:
 //!
 //! ```
 //! #[flame_aws::remote]
@@ -37,13 +37,13 @@
 //!
 //! # With `Local`
 //!
-//! Runners of the backend [`Local`](crate::backend::Local) are tasks of this process. They take no
-//! time to boot and can be debugged together with the test. Queues, limits, deadlines, events and
-//! errors are those of any pool, and arguments and results are encoded as ever. What differs: statics,
-//! state and the working directory are shared with the test, and a function that ends its process
-//! ends the test.
+//! The runners of the backend [`Local`](crate::backend::Local) are tasks of the test's process. They
+//! boot in no time, and a debugger sees them together with the test. Queues, limits, deadlines, events
+//! and errors work as in any pool, and arguments and results are encoded. There are two differences: a
+//! runner shares its statics, state and working directory with the test; and a function that ends its
+//! process ends the test.
 //!
-//! Let the code under test take its pool, or its backend, from outside:
+//! Pass the pool, or its backend, to the code under test:
 //!
 //! ```
 //! use flame_aws::backend::Local;
@@ -74,10 +74,10 @@
 //!
 //! # With real copies
 //!
-//! [`#[flame_aws::test]`](macro@crate::test) takes the place of `#[tokio::test]`. It runs the test
-//! inside [`App::run`](crate::App::run), and starts each copy so that the harness in it runs this one
-//! test, which then serves. It works under `cargo test` and `cargo nextest`, in unit tests and in
-//! `tests/`. The backend is [`Process`](crate::backend::Process), which is the default.
+//! Write [`#[flame_aws::test]`](macro@crate::test) instead of `#[tokio::test]`. It runs the test inside
+//! [`App::run`](crate::App::run), and starts each copy with arguments that make its test harness run
+//! only this test; there the copy becomes a runner. It works under `cargo test` and `cargo nextest`, in
+//! unit tests and in `tests/`. Use the default backend, [`Process`](crate::backend::Process).
 //!
 //! ```no_run
 //! # fn main() {}
@@ -106,16 +106,16 @@
 //! }
 //! ```
 //!
-//! - Each binary of tests has all remote functions of its crates, and each test's app must give the
-//!   state that they need.
-//! - A copy boots in milliseconds, and a pool boots copies for each test that uses it. What a copy
-//!   prints, the two lines of its harness among it, is in the test's output; `.log(false)` on the pool
-//!   leaves it out.
-//! - Don't call [`App::run`](crate::App::run) in a plain test: copies would run all tests.
+//! - A test binary contains all remote functions of its crates. Each test's app must register the state
+//!   that the functions it calls need.
+//! - A copy boots in milliseconds. Every test boots its own copies. The lines that a copy prints,
+//!   including two lines of its test harness, are in the test's output; set `.log(false)` on the pool to
+//!   leave them out.
+//! - Don't call [`App::run`](crate::App::run) in a plain test: each copy would run all tests.
 //!
 //! # With a `main` of your own
 //!
-//! A target with `harness = false` is a program like any other:
+//! A test target with `harness = false` is a program like any other:
 //!
 //! ```toml
 //! [[test]]
@@ -123,8 +123,8 @@
 //! harness = false
 //! ```
 //!
-//! Its `main` ends in [`App::run`](crate::App::run), so each copy of it is a runner. The tests are
-//! functions that the closure calls, or those of a test runner such as `libtest-mimic`:
+//! Its `main` ends in [`App::run`](crate::App::run), so each copy of it becomes a runner. The closure
+//! calls the tests, or a test runner such as `libtest-mimic`:
 //!
 //! ```no_run
 //! use flame_aws::{App, Pool, remote};
@@ -136,7 +136,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> anyhow::Result<()> {
-//!     App::new().run(tests).await // a copy serves in here, and ends
+//!     App::new().run(tests).await // a copy serves calls here, and exits
 //! }
 //!
 //! async fn tests() -> anyhow::Result<()> {

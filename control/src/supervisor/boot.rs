@@ -77,7 +77,7 @@ impl Boot {
                 let failure = BootFailure::from(death);
                 return Err(match rejected {
                     Some(why) => BootFailure {
-                        kind: BootFailureKind::TurnedAway,
+                        kind: BootFailureKind::Rejected,
                         reason: why.to_string(),
                         ..failure
                     },
@@ -93,7 +93,7 @@ impl Boot {
                 Ok(Connected { io, hello, later_sockets: self.later_sockets })
             }
             Ok(Some(Err(rejected))) => {
-                Err(BootFailure::of(BootFailureKind::TurnedAway, rejected.to_string()))
+                Err(BootFailure::of(BootFailureKind::Rejected, rejected.to_string()))
             }
             Ok(None) => Err(BootFailure::new("the pool no longer expected the runner")),
             Err(_) => Err(never_connected(report)),

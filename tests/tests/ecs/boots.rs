@@ -112,7 +112,7 @@ async fn a_missing_image_is_reported_with_the_reason_from_ecs() {
     let backend = app.backend().await.task_definition("broken");
     let pool = app.pool_of("broken", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
-    assert_eq!(failure.kind, BootFailureKind::Refused);
+    assert_eq!(failure.kind, BootFailureKind::Misconfigured);
     assert!(failure.reason.contains("execution role"), "{failure}");
     let text = failure.stopped_reason.unwrap();
     assert!(text.contains("CannotPullContainerError"), "{text}");
@@ -187,7 +187,7 @@ async fn a_capacity_provider_that_the_cluster_lacks_is_an_error_with_advice() {
     let backend = app.backend().await.capacity_provider("OTHER", 1);
     let pool = app.pool_of("providers", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
-    assert_eq!(failure.kind, BootFailureKind::Refused);
+    assert_eq!(failure.kind, BootFailureKind::Misconfigured);
     assert!(failure.reason.contains("associate the capacity provider"), "{failure}");
     drain_clean(&pool, &app).await;
 }
@@ -295,7 +295,7 @@ async fn a_used_up_vcpu_quota_fails_the_boot_at_once() {
 async fn a_missing_permission_fails_the_boot_at_once() {
     let text = "User: x is not authorized to perform: ecs:RunTask";
     let failure = rejected("AccessDeniedException", text).await;
-    assert_eq!(failure.kind, BootFailureKind::Refused);
+    assert_eq!(failure.kind, BootFailureKind::Misconfigured);
     assert!(failure.reason.contains("permission"), "{failure}");
     assert!(failure.stopped_reason.unwrap().contains("ecs:RunTask"));
 }
@@ -306,7 +306,7 @@ async fn a_cluster_that_is_deleted_after_the_start_is_a_failed_boot() {
     let pool = pool.start().await.unwrap();
     app.client.delete_cluster().cluster(EcsApp::CLUSTER).send().await.unwrap();
     let failure = failure(&pool).await;
-    assert_eq!(failure.kind, BootFailureKind::Refused);
+    assert_eq!(failure.kind, BootFailureKind::Misconfigured);
     assert!(failure.reason.contains("FLAME_ECS_CLUSTER"), "{failure}");
     pool.drain().await;
 }

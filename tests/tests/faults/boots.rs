@@ -167,7 +167,7 @@ async fn a_missing_program_is_a_failed_boot() {
     let failed = pool.call(demo::double(1)).await;
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
     assert!(failure.reason.contains("could not be started"), "{failure}");
-    assert_eq!(failure.kind, BootFailureKind::Refused);
+    assert_eq!(failure.kind, BootFailureKind::Misconfigured);
     drains_cleanly(&pool, &[]).await;
 }
 

@@ -115,7 +115,7 @@ async fn without_code_sync_another_build_is_refused_with_both_ids() {
         assert!(failure.reason.contains(id.as_str()), "{failure} does not name {id}");
     }
     assert!(failure.reason.contains("code_sync"), "{failure} does not advise code_sync");
-    assert_eq!(failure.kind, BootFailureKind::TurnedAway);
+    assert_eq!(failure.kind, BootFailureKind::Rejected);
     assert!(!other.cache().exists());
     drains_cleanly(&pool, &[]).await;
 }

@@ -247,7 +247,7 @@ async fn lambdas_errors_fail_the_boot_with_advice() {
         let fault = json!({ "target": "Invoke", "status": status, "type": code, "message": "No." });
         function.account.fault(fault).await;
         let failure = failure(function.pool().await).await;
-        assert_eq!(failure.kind, BootFailureKind::Refused, "{code}: {failure}");
+        assert_eq!(failure.kind, BootFailureKind::Misconfigured, "{code}: {failure}");
         assert!(failure.reason.contains(advice), "{code}: {failure}");
         assert_eq!(failure.stopped_reason.as_deref(), Some(code), "{failure}");
         assert_eq!(function.account.count("Invoke").await, 1, "{code} is not repeated");

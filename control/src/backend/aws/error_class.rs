@@ -95,7 +95,7 @@ impl From<ErrorClass> for BootFailureKind {
             ErrorClass::Capacity => BootFailureKind::Capacity,
             ErrorClass::Quota => BootFailureKind::Quota,
             ErrorClass::Transient => BootFailureKind::Unavailable,
-            ErrorClass::Misconfigured => BootFailureKind::Refused,
+            ErrorClass::Misconfigured => BootFailureKind::Misconfigured,
             ErrorClass::Conflict => BootFailureKind::Other,
         }
     }

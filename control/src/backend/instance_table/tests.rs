@@ -63,6 +63,8 @@ fn an_id_that_is_used_again_is_alive_again() {
     table.insert(instance(1), 2);
     assert!(table.watch(&instance(1)).now_or_never().is_none());
     assert_eq!(table.with(&instance(1), |handle| *handle), Some(2));
+    table.record_death(&instance(1), Death::new("killed again"));
+    assert_eq!(reason(table.watch(&instance(1))).as_deref(), Some("killed again"));
 }
 
 #[test]

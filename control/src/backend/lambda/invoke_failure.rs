@@ -103,7 +103,7 @@ impl InvokeFailure {
         let concurrency = |limit: &String| limit.contains("ConcurrentInvocationLimit");
         match (self.category(), self.retry_decision()) {
             (ErrorCategory::Quota, _) => BootFailureKind::Quota,
-            (_, RetryDecision::GiveUp) => BootFailureKind::Refused,
+            (_, RetryDecision::GiveUp) => BootFailureKind::Misconfigured,
             (_, RetryDecision::Ambiguous) => BootFailureKind::Unavailable,
             (_, RetryDecision::Retry) if self.throttle.as_ref().is_some_and(concurrency) => {
                 BootFailureKind::Quota

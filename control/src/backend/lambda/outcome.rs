@@ -105,7 +105,7 @@ impl InvokeResponse {
             "{function} gave a response that is not a runner's{request}: {excerpt}; the function is \
              not a build of this app, or its environment lacks FLAME_RUNNER=lambda{origin}"
         ));
-        death.kind = BootFailureKind::Refused;
+        death.kind = BootFailureKind::Misconfigured;
         death.log_tail = self.log.clone();
         death
     }

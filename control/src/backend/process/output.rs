@@ -1,9 +1,9 @@
-//! What a child prints: passed on line by line, and the last lines kept for its obituary.
+//! A child's output: each line goes to the log, and the last lines become part of its death.
 //!
-//! A child that prints faster than the log takes is slowed down, as any process is by a full pipe:
-//! its output is not read for a while. That lasts a second at most, so that a log that is stuck
-//! stops no child; then lines are dropped, and counted. Nothing but the reading of this one stream
-//! waits, and nothing waits any more once the child is dead: its last lines are wanted.
+//! If a child prints faster than the log can write, its output is not read for a while, and the full
+//! pipe slows it down as it would any process. This takes one second at most, so a log that is stuck
+//! stops no child: after that, lines are dropped and counted. Only the task that reads this one stream
+//! waits. Once the child is dead it no longer waits, because the last lines are needed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,27 +14,28 @@ use tokio::sync::watch;
 
 use crate::backend::{OutputLine, OutputStream};
 
-/// The lines kept.
+/// The number of lines that are kept.
 const TAIL: usize = 20;
-/// A longer line is cut into lines of this length, in bytes: a child can't fill our memory.
+/// Longer lines are split at this length, in bytes, so that a child can't fill this process's memory.
 const LONGEST_LINE: usize = 8 * 1024;
 
-type LineSink = Arc<dyn Fn(OutputLine) + Send + Sync>;
+type LogLine = Arc<dyn Fn(OutputLine) + Send + Sync>;
 
+/// The output of one child, on both of its streams.
 #[derive(Clone)]
 pub(super) struct ChildOutput {
     runner: RunnerRef,
-    sink: Option<LineSink>,
+    log: Option<LogLine>,
     tail: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl ChildOutput {
-    pub(super) fn new(runner: RunnerRef, sink: Option<LineSink>) -> Self {
-        Self { runner, sink, tail: Arc::default() }
+    pub(super) fn new(runner: RunnerRef, log: Option<LogLine>) -> Self {
+        Self { runner, log, tail: Arc::default() }
     }
 
-    /// Reads until the other end is closed by all who have it. `dead` becomes true, or is dropped,
-    /// when the child is dead.
+    /// Reads until every process that holds the other end of the pipe has closed it. `dead` becomes
+    /// true, or its sender is dropped, when the child is dead.
     pub(super) async fn read(
         self,
         stream: OutputStream,
@@ -45,7 +46,7 @@ impl ChildOutput {
         let mut chunk = vec![0; LONGEST_LINE];
         while let Ok(len @ 1..) = from.read(&mut chunk).await {
             lines.push(chunk.get(..len).unwrap_or_default(), |line| self.line(stream, line));
-            if self.sink.is_some() {
+            if self.log.is_some() {
                 tokio::select! {
                     () = flame_runner_shim::log_writer::global().room() => {}
                     _ = dead.wait_for(|dead| *dead) => {}
@@ -55,6 +56,7 @@ impl ChildOutput {
         lines.finish(|line| self.line(stream, line));
     }
 
+    /// The last lines, oldest first.
     pub(super) fn tail(&self) -> Vec<String> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
@@ -66,13 +68,13 @@ impl ChildOutput {
         }
         tail.push_back(line.clone());
         drop(tail);
-        if let Some(sink) = &self.sink {
-            sink(OutputLine { runner: self.runner, stream, line });
+        if let Some(log) = &self.log {
+            log(OutputLine { runner: self.runner, stream, line });
         }
     }
 }
 
-/// Cuts bytes into lines.
+/// Splits bytes into lines.
 #[derive(Default)]
 struct LineSplitter {
     partial: Vec<u8>,
@@ -117,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_found_across_chunks() {
+    fn a_line_may_span_chunks() {
         assert_eq!(lines(&[b"one\ntw", b"o\r\n\nthree"]), ["one", "two", "", "three"]);
     }
 
     #[test]
-    fn a_line_without_end_is_cut() {
+    fn an_endless_line_is_split() {
         let chunk = [b'x'; LONGEST_LINE];
         let out = lines(&[&chunk, &chunk, b"y"]);
         assert_eq!(
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_shown_as_such() {
+    fn bytes_that_are_not_utf8_become_replacement_characters() {
         assert_eq!(lines(&[b"\xff\n"]), ["\u{fffd}"]);
     }
 }

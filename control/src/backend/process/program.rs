@@ -1,11 +1,11 @@
-//! Which program a child runs.
+//! The program that a child runs.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::super::BackendError;
 
-/// The running executable, also after a rebuild has replaced its file.
+/// A command that runs this executable, even after a rebuild has replaced its file.
 pub(super) fn own() -> std::io::Result<std::process::Command> {
     #[cfg(target_os = "linux")]
     let program = std::path::PathBuf::from("/proc/self/exe");
@@ -20,50 +20,51 @@ pub(super) fn own() -> std::io::Result<std::process::Command> {
     Ok(command)
 }
 
-/// Whether a program that is named can be started, as far as can be seen without doing it. A name
-/// without a slash is looked for in `PATH`, as it is when it is started.
+/// Checks that a program can be started, as far as possible without starting it. A name without a
+/// slash is looked up in `PATH`, as when it is started.
 pub(super) fn check(program: &OsStr) -> Result<(), BackendError> {
     let path = Path::new(program);
     let shown = path.display();
     if path.components().count() > 1 {
         if !path.is_file() {
             return Err(BackendError::new(format!(
-                "`program` is {shown}, and no such file is there"
+                "`program` is {shown}, but there is no such file"
             )));
         }
         if !may_be_executed(path) {
-            let what = format!("`program` is {shown}, which is not executable: chmod +x it");
+            let what =
+                format!("`program` is {shown}, which is not executable: run `chmod +x` on it");
             return Err(BackendError::new(what));
         }
         return Ok(());
     }
     if !in_path(program).any(|file| file.is_file() && may_be_executed(&file)) {
         let what =
-            format!("`program` is {shown}, and no folder in PATH has it: give its whole path");
+            format!("`program` is {shown}, which is in no folder of PATH: use its full path");
         return Err(BackendError::new(what));
     }
     Ok(())
 }
 
-/// Whether these can be given to a child: the system takes neither zero bytes, nor variables without
-/// a name or with `=` in it.
+/// Checks that a child can be given these. The system rejects zero bytes, and variables whose name is
+/// empty or contains `=`.
 pub(super) fn check_words(
     args: &[OsString],
     env: &[(OsString, OsString)],
 ) -> Result<(), BackendError> {
     let has = |text: &OsStr, byte| text.as_encoded_bytes().contains(&byte);
     if let Some(arg) = args.iter().find(|arg| has(arg, 0)) {
-        return Err(BackendError::new(format!("`args` has {arg:?}, which has a zero byte in it")));
+        return Err(BackendError::new(format!("`args` has {arg:?}, which contains a zero byte")));
     }
     for (name, value) in env {
         if name.is_empty() || has(name, b'=') || has(name, 0) {
             return Err(BackendError::new(format!(
-                "`env` has a variable called {name:?}: a name has at least one character, and \
+                "`env` has a variable named {name:?}: a name must not be empty, and must contain \
                  neither `=` nor a zero byte"
             )));
         }
         if has(value, 0) {
-            let what = format!("`env` gives {name:?} a value with a zero byte in it");
+            let what = format!("`env` sets {name:?} to a value that contains a zero byte");
             return Err(BackendError::new(what));
         }
     }

@@ -1,10 +1,11 @@
-//! The one thread that starts, reads and reaps all children of this process.
+//! The thread that starts all children of this process, reads their output, and reaps them.
 //!
-//! A thread of its own, that lives as long as the process: the kernel ties a child's life to the
-//! *thread* that started it, and the app's worker threads may come and go. Also children are
-//! reaped whatever becomes of the app's runtime.
+//! It lives as long as the process. The kernel ties a child's life to the *thread* that started it,
+//! and the app's worker threads may end at any time. It also reaps children after the app's runtime
+//! has shut down.
 //!
-//! With a child ends its process group (`group.rs`), also where this process ends first (`guard.rs`).
+//! A child's process group is killed with the child (`group.rs`), even if this process ends first
+//! (`watchdog.rs`).
 
 use std::io;
 use std::process::Stdio;
@@ -19,8 +20,8 @@ use super::output::ChildOutput;
 use super::watchdog::Watchdog;
 use crate::backend::{Death, OutputStream};
 
-/// How long after a child's death its output is read on, should a grandchild hold it open.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long to wait for the end of a dead child's output, which a grandchild may hold open.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A child to be started.
 pub(super) struct SpawnRequest {
@@ -51,7 +52,7 @@ type Job = (SpawnRequest, oneshot::Sender<io::Result<SpawnedChild>>);
 
 /// Starts a child.
 pub(super) async fn spawn(request: SpawnRequest) -> io::Result<SpawnedChild> {
-    let gone = || io::Error::other("the thread that starts child processes is gone");
+    let gone = || io::Error::other("the thread that starts child processes has ended");
     let (reply, child) = oneshot::channel();
     jobs()?.send((request, reply)).map_err(|_| gone())?;
     child.await.map_err(|_| gone())?
@@ -59,7 +60,7 @@ pub(super) async fn spawn(request: SpawnRequest) -> io::Result<SpawnedChild> {
 
 fn jobs() -> io::Result<mpsc::UnboundedSender<Job>> {
     static JOBS: OnceLock<Result<mpsc::UnboundedSender<Job>, String>> = OnceLock::new();
-    // Bounded by the pools, which have only so many boots under way.
+    // Not bounded here: each pool limits its concurrent boots.
     let jobs = JOBS.get_or_init(|| start().map_err(|error| error.to_string()));
     jobs.clone().map_err(io::Error::other)
 }
@@ -71,7 +72,8 @@ fn start() -> io::Result<mpsc::UnboundedSender<Job>> {
         runtime.block_on(async {
             let watchdog = Watchdog::start();
             while let Some((request, reply)) = inbox.recv().await {
-                // Whoever asked may be gone: then the child's handle is dropped, and it is killed.
+                // If the caller is gone, the reply and its `KillHandle` are dropped, which kills the
+                // child.
                 let _ = reply.send(start_child(request, &watchdog));
             }
         });
@@ -102,24 +104,24 @@ fn start_child(request: SpawnRequest, watchdog: &Watchdog) -> io::Result<Spawned
     ];
     tokio::spawn(async move {
         let was_killed = tokio::select! {
-            () = group.leader_ended(&mut child) => false,
-            // Also when every handle is dropped.
+            () = group.leader_exited(&mut child) => false,
+            // Also completes when the `KillHandle` is dropped.
             _ = killed.recv() => {
                 group.kill();
-                // Its app may have moved it to another group.
+                // The app may have moved the child to another group.
                 let _ = child.start_kill();
-                group.leader_ended(&mut child).await;
+                group.leader_exited(&mut child).await;
                 true
             }
         };
-        // What its functions have started ends with it.
+        // Processes that its functions have started end with the child.
         group.kill();
         drop(watched);
         let status = child.wait().await;
         exited.send_replace(true);
-        // Its ends of the pipes are closed by now: this does not wait but for a grandchild.
+        // The child's ends of the pipes are closed by now, so only a grandchild can delay this.
         for reader in printed.into_iter().flatten() {
-            let _ = timeout(LAST_WORDS, reader).await;
+            let _ = timeout(OUTPUT_TIMEOUT, reader).await;
         }
         let death = Death { log_tail: output.tail(), ..death_of(status, was_killed) };
         // Nobody receives it once the pool is gone.
@@ -131,14 +133,14 @@ fn start_child(request: SpawnRequest, watchdog: &Watchdog) -> io::Result<Spawned
 fn death_of(status: io::Result<std::process::ExitStatus>, was_killed: bool) -> Death {
     let status = match status {
         Ok(status) => status,
-        Err(error) => return Death::new(format!("the child process can't be waited for: {error}")),
+        Err(error) => return Death::new(format!("waiting for the child process failed: {error}")),
     };
     let reason = if was_killed {
         "the child process was stopped by its pool".to_owned()
     } else if status.code().is_some() {
-        "the child process ended by itself".to_owned()
+        "the child process exited by itself".to_owned()
     } else {
-        format!("the child process ended by itself: {status}")
+        format!("the child process died by itself: {status}")
     };
     Death { exit_code: status.code(), ..Death::new(reason) }
 }

@@ -1,8 +1,8 @@
-//! Ends what children have started when this process is gone.
+//! Kills the children's process groups if this process ends first.
 //!
-//! The kernel ends the children themselves, which have asked for it; it does not end the processes
-//! that their functions have started. While there are children a shell knows their groups, and ends
-//! these when its input ends: that happens however this process ends, by `kill -9` too.
+//! The kernel kills the children themselves, which have asked for it, but not the processes that their
+//! functions have started. So while there are children, a shell knows their groups, and kills them when
+//! its standard input ends. The input ends however this process does, even by `kill -9`.
 //!
 //! ```text
 //!   this process ── the groups, one line at each change ──▶ sh: keeps the last line
@@ -10,7 +10,7 @@
 //!        └── ends: end of input ────────────────────────────▶ kill -9 each group
 //! ```
 //!
-//! Where there is no `/bin/sh` nothing does it, and the children's processes are left.
+//! On a machine without `/bin/sh`, processes that functions have started may outlive this process.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -21,25 +21,25 @@ use tokio::sync::watch;
 
 use super::group::ProcessGroup;
 
-/// A line that was cut off is not taken: `read` fails for it.
+/// An incomplete line is ignored: `read` fails for it.
 const SCRIPT: &str = "while read -r line; do groups=$line; done; \
                       for group in $groups; do kill -s KILL -- \"-$group\"; done";
 
-/// The groups of the children of this process.
+/// Watches over the process groups of the children.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     groups: watch::Sender<BTreeSet<u32>>,
 }
 
 impl Watchdog {
-    /// Guards no group yet. For within a runtime.
+    /// Watches no group yet. Must be called in a tokio runtime.
     pub(super) fn start() -> Self {
         let (groups, changes) = watch::channel(BTreeSet::new());
-        tokio::spawn(keep_informed(changes));
+        tokio::spawn(run_shells(changes));
         Self { groups }
     }
 
-    /// Guards the group of this child, until what this gives is dropped.
+    /// Watches the group of this child until the returned value is dropped.
     pub(super) fn watch(&self, child: u32) -> WatchedGroup {
         self.groups.send_modify(|groups| {
             groups.insert(child);
@@ -48,7 +48,7 @@ impl Watchdog {
     }
 }
 
-/// A group that is guarded.
+/// A group that is watched until this is dropped.
 #[derive(Debug)]
 pub(super) struct WatchedGroup {
     child: u32,
@@ -63,16 +63,16 @@ impl Drop for WatchedGroup {
     }
 }
 
-/// Has a shell while there is a group, and tells it of each change.
-async fn keep_informed(mut groups: watch::Receiver<BTreeSet<u32>>) {
+/// Keeps a shell running while there is a group, and sends it every change.
+async fn run_shells(mut groups: watch::Receiver<BTreeSet<u32>>) {
     while groups.wait_for(|groups| !groups.is_empty()).await.is_ok() {
         match shell() {
-            Ok((shell, input)) => tell(shell, input, &mut groups).await,
+            Ok((shell, input)) => send_groups(shell, input, &mut groups).await,
             Err(error) => {
-                tracing::debug!(%error, "no shell: processes that functions start may be left over");
+                tracing::debug!(%error, "no shell could be started, so processes that functions start may outlive this process");
             }
         }
-        // One that has ended by itself, or could not be started, is tried again with the next child.
+        // If the shell has died or could not be started, the next child starts another one.
         if !groups.borrow_and_update().is_empty() && groups.changed().await.is_err() {
             return;
         }
@@ -81,33 +81,36 @@ async fn keep_informed(mut groups: watch::Receiver<BTreeSet<u32>>) {
 
 fn shell() -> std::io::Result<(Child, ChildStdin)> {
     let mut command = std::process::Command::new("/bin/sh");
-    let name = format!("flame-aws: ends what the runners of {} leave", std::process::id());
+    let name = format!("flame-aws: kills leftover processes of {}", std::process::id());
     command.args(["-c", SCRIPT, &name]).env_clear().current_dir("/");
-    // Neither the terminal's signals nor the end of this process's group are for it.
+    // It must survive the terminal's signals, and a signal to this process's group.
     ProcessGroup::lead(&mut command);
     let mut shell = Command::from(command)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let input = shell.stdin.take().ok_or_else(|| std::io::Error::other("it has no input"))?;
+    let input = shell
+        .stdin
+        .take()
+        .ok_or_else(|| std::io::Error::other("the shell has no standard input"))?;
     Ok((shell, input))
 }
 
-/// Tells the shell of the groups until there is none: then its input ends, and so does it.
-async fn tell(
+/// Sends the shell the groups until there is none, and then closes its input, which ends it.
+async fn send_groups(
     mut shell: Child,
     mut input: ChildStdin,
     groups: &mut watch::Receiver<BTreeSet<u32>>,
 ) {
     loop {
         let line = line(&groups.borrow_and_update());
-        let told = async {
+        let sent = async {
             input.write_all(line.as_bytes()).await?;
             input.flush().await
         };
         tokio::select! {
-            told = told => if told.is_err() { break },
+            sent = sent => if sent.is_err() { break },
             _ = shell.wait() => return,
         }
         if line == "\n" {

@@ -153,11 +153,11 @@ fn a_request_that_found_no_capacity_is_retried_with_the_next_token() {
 
 #[test]
 fn a_permanent_error_fails_at_once_with_advice() {
-    use BootFailureKind::{Quota, Refused};
+    use BootFailureKind::{Misconfigured, Quota};
     let wrong = [
-        ("ClusterNotFoundException", "Cluster not found.", Refused, "`cluster`"),
-        ("InvalidParameterException", "Unknown container", Refused, "task definition"),
-        ("AccessDeniedException", "not authorized: ecs:RunTask", Refused, "permission"),
+        ("ClusterNotFoundException", "Cluster not found.", Misconfigured, "`cluster`"),
+        ("InvalidParameterException", "Unknown container", Misconfigured, "task definition"),
+        ("AccessDeniedException", "not authorized: ecs:RunTask", Misconfigured, "permission"),
         ("ClientException", "limit on the number of vCPUs", Quota, "quota"),
     ];
     for (code, message, kind, advice) in wrong {

@@ -116,24 +116,24 @@ const THROTTLED: StartFailure = StartFailure {
     reason: "AWS throttled a request that its start needs; boot fewer runners at a time",
 };
 const VOLUME: StartFailure = StartFailure {
-    kind: BootFailureKind::Refused,
+    kind: BootFailureKind::Misconfigured,
     reason: "its volume can't be mounted; check the volumes of the task definition, the file \
              system's security group, which must allow NFS (port 2049), and the task role",
 };
 const IMAGE: StartFailure = StartFailure {
-    kind: BootFailureKind::Refused,
+    kind: BootFailureKind::Misconfigured,
     reason: "its image can't be pulled; check that the image and tag in the task definition exist, \
              that the execution role may pull from the registry, and that the subnets reach the \
              registry (NAT, a public address, or VPC endpoints for ECR and S3)",
 };
 const RESOURCES: StartFailure = StartFailure {
-    kind: BootFailureKind::Refused,
+    kind: BootFailureKind::Misconfigured,
     reason: "its secrets, logs or network could not be set up; check the execution role, and that \
              the subnets reach Secrets Manager, SSM, ECR and CloudWatch Logs (NAT, a public \
              address, or VPC endpoints)",
 };
 const CONTAINER: StartFailure = StartFailure {
-    kind: BootFailureKind::Refused,
+    kind: BootFailureKind::Misconfigured,
     reason: "its container can't be started; check the image's entry point and its platform (x86 \
              or ARM)",
 };

@@ -61,7 +61,7 @@ fn an_image_that_can_not_be_pulled_is_reported_with_what_to_check() {
     let death = task.death("app", None);
     assert!(death.reason.contains("execution role"), "{}", death.reason);
     assert_eq!(death.stopped_reason.as_deref(), Some(why), "the text is not repeated");
-    assert_eq!(death.kind, BootFailureKind::Refused);
+    assert_eq!(death.kind, BootFailureKind::Misconfigured);
     assert_eq!(death.exit_code, None);
 }
 
@@ -110,18 +110,18 @@ fn an_exit_names_the_log_if_its_location_is_known() {
 
 #[test]
 fn each_failed_start_has_a_kind_and_says_what_to_check() {
-    use BootFailureKind::{Capacity, Other, Quota, Refused, Throttled};
+    use BootFailureKind::{Capacity, Misconfigured, Other, Quota, Throttled};
     for (text, kind, advice) in [
         (
             "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS \
              volumes: stderr: b'mount.nfs4: access denied by server'",
-            Refused,
+            Misconfigured,
             "file system",
         ),
         (
             "ResourceInitializationError: unable to pull secrets or registry auth: execution \
              resource retrieval failed: AccessDeniedException: User is not authorized: DENIED",
-            Refused,
+            Misconfigured,
             "execution role",
         ),
         (
@@ -139,9 +139,9 @@ fn each_failed_start_has_a_kind_and_says_what_to_check() {
         ("Timeout waiting for network interface provisioning to complete.", Capacity, "subnet"),
         ("RESOURCE:ENI", Capacity, "no capacity"),
         ("Unexpected EC2 error while attempting to attach ENI", Capacity, "subnet"),
-        ("CannotCreateVolumeError: no such volume", Refused, "volume"),
-        ("CannotPullContainerError: DENIED: not found", Refused, "image"),
-        ("CannotStartContainerError: exec format error", Refused, "entry point"),
+        ("CannotCreateVolumeError: no such volume", Misconfigured, "volume"),
+        ("CannotPullContainerError: DENIED: not found", Misconfigured, "image"),
+        ("CannotStartContainerError: exec format error", Misconfigured, "entry point"),
         ("Capacity is unavailable at this time.", Capacity, "no capacity"),
         ("You've reached the limit on the number of tasks you can run", Quota, "quota"),
         ("DENIED by something new", Other, "reason from ECS"),

@@ -57,7 +57,7 @@ fn each_failure_has_a_kind() {
     assert_eq!(kind(throttled_by("CallerRateLimitExceeded")), BootFailureKind::Throttled);
     assert_eq!(kind(rejected("ENINotReadyException", 502)), BootFailureKind::Unavailable);
     assert_eq!(kind(unanswered(ApiErrorKind::NoResponse)), BootFailureKind::Unavailable);
-    assert_eq!(kind(rejected("AccessDeniedException", 403)), BootFailureKind::Refused);
+    assert_eq!(kind(rejected("AccessDeniedException", 403)), BootFailureKind::Misconfigured);
 }
 
 #[test]

@@ -62,13 +62,13 @@ const FAILURES: &[FailureRule] = &[
     FailureRule {
         error_type: "Runtime.",
         phrases: &[],
-        kind: BootFailureKind::Refused,
+        kind: BootFailureKind::Misconfigured,
         advice: NOT_STARTED,
     },
     FailureRule {
         error_type: "Extension.",
         phrases: &[],
-        kind: BootFailureKind::Refused,
+        kind: BootFailureKind::Misconfigured,
         advice: "an extension of the function failed, not the app: see the function's log, and \
                  repair or remove the layer that contains the extension",
     },
@@ -81,7 +81,7 @@ const FAILURES: &[FailureRule] = &[
     FailureRule {
         error_type: "Function.ResponseSizeTooLarge",
         phrases: &[],
-        kind: BootFailureKind::Refused,
+        kind: BootFailureKind::Misconfigured,
         advice: "a runner's response has a few hundred bytes, so the function is not a build of this \
                  app, or does not run as a runner: check the function's code, and that \
                  FLAME_RUNNER=lambda is set",
@@ -89,7 +89,7 @@ const FAILURES: &[FailureRule] = &[
     FailureRule {
         error_type: "Function.",
         phrases: &[],
-        kind: BootFailureKind::Refused,
+        kind: BootFailureKind::Misconfigured,
         advice: "Lambda stopped the function: see the function's log and configuration",
     },
 ];

@@ -53,7 +53,7 @@ fn a_process_that_exits_is_reported_with_its_code_and_its_log() {
 
 #[test]
 fn each_function_error_has_a_kind_and_advice() {
-    use BootFailureKind::{Died, Refused, TimedOut, Unavailable};
+    use BootFailureKind::{Died, Misconfigured, TimedOut, Unavailable};
     for (name, message, kind, advice) in [
         ("Runtime.ExitError", "Runtime exited without providing a reason", Died, "FLAME_RUNNER"),
         (
@@ -64,13 +64,18 @@ fn each_function_error_has_a_kind_and_advice() {
         ),
         ("Sandbox.Timedout", "r-1 Error: Task timed out after 3.00 seconds", TimedOut, "App::run"),
         ("", "2026-11-21T07:00:00Z r-1 Task timed out after 3.00 seconds", TimedOut, "App::run"),
-        ("Runtime.InvalidEntrypoint", "exec format error", Refused, "architecture"),
+        ("Runtime.InvalidEntrypoint", "exec format error", Misconfigured, "architecture"),
         ("Runtime.OutOfMemory", "r-1 Error: Runtime exited: killed", Died, "lack of memory"),
         ("Runtime.Unknown", "r-1 Error: unknown", Died, "10 s"),
-        ("Extension.Crash", "exit code 1", Refused, "extension"),
-        ("Extension.InitError", "exit code 1", Refused, "extension"),
+        ("Extension.Crash", "exit code 1", Misconfigured, "extension"),
+        ("Extension.InitError", "exit code 1", Misconfigured, "extension"),
         ("Sandbox.Failure", "r-1 Error: sandbox", Unavailable, "internal error"),
-        ("Function.ResponseSizeTooLarge", "6291556 bytes", Refused, "not a build of this app"),
+        (
+            "Function.ResponseSizeTooLarge",
+            "6291556 bytes",
+            Misconfigured,
+            "not a build of this app",
+        ),
         ("TypeError", "x is not a function", Died, "a build of this app"),
         ("Flame.BadParent", "the event's FLAME_PARENT can't be used: altered", Died, "altered"),
     ] {

@@ -56,7 +56,7 @@ pub(crate) struct ExpectedRunner<I> {
     /// When the boot is given up.
     expires: Instant,
     inbox: I,
-    progress: Progress,
+    progress: AdmissionStage,
     /// Whether the runner may download this executable if it is of another build, or why not.
     code_sync: Result<(), NoCodeSync>,
     /// How often the runner was offered the executable.
@@ -69,7 +69,7 @@ pub(crate) struct ExpectedRunner<I> {
 
 /// How far a runner has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Progress {
+enum AdmissionStage {
     /// The runner has not connected.
     Expected,
     /// The welcome is on its way, or lost.
@@ -85,7 +85,7 @@ impl<I> ExpectedRunner<I> {
             resume,
             expires,
             inbox,
-            progress: Progress::Expected,
+            progress: AdmissionStage::Expected,
             code_sync: Err(NoCodeSync::Disabled),
             offers: 0,
             incarnation: None,
@@ -146,7 +146,7 @@ impl<I: Clone> Admission<I> {
     /// The runner has sent a packet, so it has received its welcome.
     pub(crate) fn confirm_welcome(&mut self, runner: RunnerRef) {
         if let Some(expected) = self.runners.get_mut(&runner) {
-            expected.progress = Progress::TokenUsed;
+            expected.progress = AdmissionStage::TokenUsed;
         }
     }
 
@@ -163,7 +163,7 @@ impl<I: Clone> Admission<I> {
                 }
                 let is_other =
                     expected.incarnation.is_some_and(|welcomed| welcomed != hello.incarnation);
-                if is_other || expected.progress == Progress::TokenUsed {
+                if is_other || expected.progress == AdmissionStage::TokenUsed {
                     return Err(Rejection::UsedToken);
                 }
                 if !expected.has_socket && now >= expected.expires {
@@ -172,7 +172,7 @@ impl<I: Clone> Admission<I> {
                 if hello.build != self.build {
                     if let Err(code_sync) = expected.may_download(hello) {
                         // The runner is rejected for good, so nobody needs this token again.
-                        expected.progress = Progress::TokenUsed;
+                        expected.progress = AdmissionStage::TokenUsed;
                         let (parent, runner) = (self.build.clone(), hello.build.clone());
                         return Err(Rejection::OtherBuild { parent, runner, sync: code_sync });
                     }
@@ -180,14 +180,14 @@ impl<I: Clone> Admission<I> {
                     let (inbox, until) = (expected.inbox.clone(), expected.expires);
                     return Ok(Admitted::NeedsCode { inbox, until });
                 }
-                expected.progress = Progress::Welcomed;
+                expected.progress = AdmissionStage::Welcomed;
                 expected.incarnation = Some(hello.incarnation);
                 Ok(Admitted::Runner(expected.inbox.clone()))
             }
             Proof::ResumeKey(key)
-                if expected.progress > Progress::Expected && expected.resume.matches(key) =>
+                if expected.progress > AdmissionStage::Expected && expected.resume.matches(key) =>
             {
-                expected.progress = Progress::TokenUsed;
+                expected.progress = AdmissionStage::TokenUsed;
                 Ok(Admitted::Runner(expected.inbox.clone()))
             }
             Proof::ResumeKey(_) => Err(Rejection::WrongToken),

@@ -1,13 +1,14 @@
 //! The app: one `main` for the parent and for its runners.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::calling::table;
 use flame_runner_shim::context::{CallContext, process_depth};
 use flame_runner_shim::log_writer;
 use flame_runner_shim::runner::IdlePredicate;
+use flame_wire::sync::Mutex;
 
 use self::role::Role;
 use self::states::States;
@@ -58,7 +59,7 @@ pub(crate) fn depth() -> u8 {
 
 /// The idle predicate of this process's app, if the app has one and has reached [`App::run`].
 pub(crate) fn idle_predicate() -> Option<IdlePredicate> {
-    IDLE_PREDICATE.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    IDLE_PREDICATE.lock().clone()
 }
 
 /// An app whose functions can run in temporary copies of the app.
@@ -217,7 +218,7 @@ impl App {
         }
         self.states.install();
         if idle_predicate.is_some() {
-            *IDLE_PREDICATE.lock().unwrap_or_else(PoisonError::into_inner) = idle_predicate;
+            *IDLE_PREDICATE.lock() = idle_predicate;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use flame_wire::message::Tag;
 
 use crate::calling::channel::{InboundMessages, OutboundMessages};
 use crate::calling::{ChannelEnd, ChannelError};
-use crate::runner::channel_drain::{DrainHandle, DrainStage};
+use crate::runner::channel_drain::{ChannelDrainStage, DrainHandle};
 
 const CUT_OFF: &str = "its runner ended before the channel was drained; messages may be missing";
 
@@ -37,7 +37,7 @@ pub(crate) async fn pump_draining(end: ChannelEnd, stream: Stream, drain: DrainH
 
 async fn send(mut outbound: OutboundMessages, stream: Stream, mut drain: DrainHandle) {
     stream.set_message_limit(outbound.capacity());
-    let mut stage = DrainStage::Open;
+    let mut stage = ChannelDrainStage::Open;
     loop {
         let next = async {
             stream.writable().await?;
@@ -50,7 +50,7 @@ async fn send(mut outbound: OutboundMessages, stream: Stream, mut drain: DrainHa
         let next = tokio::select! {
             biased;
             now = drain.wait_past(stage) => {
-                if now == DrainStage::Aborted {
+                if now == ChannelDrainStage::Aborted {
                     return abort(outbound, &stream);
                 }
                 outbound.close();
@@ -73,7 +73,7 @@ async fn send(mut outbound: OutboundMessages, stream: Stream, mut drain: DrainHa
     }
     let covered = tokio::select! {
         biased;
-        _ = drain.wait_past(DrainStage::Draining) => return abort(outbound, &stream),
+        _ = drain.wait_past(ChannelDrainStage::Draining) => return abort(outbound, &stream),
         covered = stream.within_credit() => covered,
     };
     // The end is clean only if every sender was dropped.

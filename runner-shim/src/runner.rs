@@ -142,7 +142,7 @@ impl Runner {
     }
 
     /// Watches the runtime, unless it is the parent's.
-    fn watch_runtime(&self) -> Option<watchdog::Watchdog> {
+    fn watch_runtime(&self) -> Option<watchdog::StarvationWatchdog> {
         if self.host.kind() == HostKind::Local {
             return None;
         }

@@ -84,7 +84,7 @@ pub enum DialError {
 pub async fn dial(address: &str, fingerprint: Fingerprint) -> Result<Io, DialError> {
     let parsed = Address::parse(address)
         .ok_or_else(|| DialError::Address { address: address.to_owned() })?;
-    let step = Step { address };
+    let step = DialStep { address };
     let mut socket = step.tcp(&parsed).await?;
     if parsed.has_outer_tls {
         socket = step.outer_tls(socket, &parsed.host).await?;
@@ -94,11 +94,11 @@ pub async fn dial(address: &str, fingerprint: Fingerprint) -> Result<Io, DialErr
 }
 
 /// The steps of a dial. Each has 10 s, and its errors name the address.
-struct Step<'a> {
+struct DialStep<'a> {
     address: &'a str,
 }
 
-impl Step<'_> {
+impl DialStep<'_> {
     async fn tcp(&self, address: &Address) -> Result<Io, DialError> {
         self.within_timeout(TcpStream::connect((address.host.as_str(), address.port)))
             .await?

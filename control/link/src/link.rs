@@ -10,7 +10,7 @@ use flame_wire::frame::StreamId;
 use flame_wire::mux::{Mux, Payload};
 use futures_util::future::poll_fn;
 
-use crate::state::{CloseRequest, LinkShared, StreamState};
+use crate::state::{CloseRequest, LinkShared, StreamEntry};
 use crate::stream::{Stream, StreamError};
 
 /// One end of a link, for any number of tasks.
@@ -86,9 +86,9 @@ impl Link {
             let (id, siblings) = state.mux.open(siblings)?;
             let message = message(&siblings);
             for id in &siblings {
-                state.streams.insert(*id, StreamState::default());
+                state.streams.insert(*id, StreamEntry::default());
             }
-            state.streams.insert(id, StreamState { guard, ..StreamState::default() });
+            state.streams.insert(id, StreamEntry { guard, ..StreamEntry::default() });
             let siblings = siblings.into_iter().map(|id| self.stream(id)).collect();
             let sent = message
                 .map_err(StreamError::from)
@@ -108,7 +108,7 @@ impl Link {
         if state.end.is_some() || !state.mux.claim(id) {
             return None;
         }
-        state.streams.insert(id, StreamState::default());
+        state.streams.insert(id, StreamEntry::default());
         Some(self.stream(id))
     }
 

@@ -14,13 +14,13 @@ use crate::link::{LinkClosed, LinkEnd};
 
 /// A link, shared by its handles and its driver.
 pub(crate) struct LinkShared {
-    state: Mutex<LinkState>,
+    state: Mutex<LinkInner>,
     driver: AtomicWaker,
 }
 
 impl LinkShared {
     pub(crate) fn new(mux: Mux) -> Self {
-        let state = LinkState {
+        let state = LinkInner {
             mux,
             streams: HashMap::new(),
             close_request: None,
@@ -31,7 +31,7 @@ impl LinkShared {
         Self { state: Mutex::new(state), driver: AtomicWaker::new() }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, LinkState> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, LinkInner> {
         self.state.lock()
     }
 
@@ -45,9 +45,9 @@ impl LinkShared {
     }
 }
 
-pub(crate) struct LinkState {
+pub(crate) struct LinkInner {
     pub(crate) mux: Mux,
-    pub(crate) streams: HashMap<StreamId, StreamState>,
+    pub(crate) streams: HashMap<StreamId, StreamEntry>,
     /// How the handles have asked the driver to end the link, if they have.
     pub(crate) close_request: Option<CloseRequest>,
     pub(crate) end: Option<Arc<LinkEnd>>,
@@ -67,7 +67,7 @@ pub(crate) enum CloseRequest {
 
 /// What this side knows of a stream besides the mux's state.
 #[derive(Default)]
-pub(crate) struct StreamState {
+pub(crate) struct StreamEntry {
     pub(crate) reader: Option<Waker>,
     pub(crate) writer: Option<Waker>,
     /// Dropped when the stream is closed.
@@ -78,7 +78,7 @@ pub(crate) struct StreamState {
     pub(crate) is_detached: bool,
 }
 
-impl StreamState {
+impl StreamEntry {
     fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + use<> {
         self.reader.take().into_iter().chain(self.writer.take())
     }
@@ -103,7 +103,7 @@ impl Deferred {
     }
 }
 
-impl LinkState {
+impl LinkInner {
     /// Handles all events of the mux.
     pub(crate) fn handle_events(&mut self, deferred: &mut Deferred) {
         while let Some(event) = self.mux.poll_event() {
@@ -122,7 +122,7 @@ impl LinkState {
             }
             MuxEvent::Opened(id) => {
                 if self.mux.claim(id) {
-                    self.streams.insert(id, StreamState::default());
+                    self.streams.insert(id, StreamEntry::default());
                     deferred.opened.push(id);
                 }
             }

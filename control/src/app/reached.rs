@@ -7,10 +7,10 @@
 
 use flame_wire::sync::Mutex;
 
-type Callback = Box<dyn FnOnce() + Send>;
+type ReachedCallback = Box<dyn FnOnce() + Send>;
 
 /// The callbacks that wait for `App::run`; `None` once it is reached.
-static WAITING: Mutex<Option<Vec<Callback>>> = Mutex::new(Some(Vec::new()));
+static WAITING: Mutex<Option<Vec<ReachedCallback>>> = Mutex::new(Some(Vec::new()));
 
 /// Called when `App::run` is about to run the parent's closure, or to serve. The callbacks have run
 /// when this returns, so the closure never sees a pool whose boots are blocked.

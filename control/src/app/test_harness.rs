@@ -1,7 +1,8 @@
 //! Tests whose runners are real copies of the test, under an ordinary test harness.
 
-use std::error::Error;
 use std::ffi::OsString;
+
+use flame_wire::error::Chain;
 
 use super::App;
 use super::copies::TestRuntime;
@@ -67,10 +68,7 @@ pub fn run_test<R>(
     runtime.block_on(async {
         let own_crate = name.split_once("::").map(|(own_crate, _)| own_crate);
         if let Err(error) = app.await.serve_if_runner(own_crate).await {
-            match error.source() {
-                Some(source) => panic!("{error}: {source}"),
-                None => panic!("{error}"),
-            }
+            panic!("{}", Chain(&error));
         }
         body.await
     })

@@ -73,35 +73,36 @@ pub(super) fn stream<T: Send + 'static>(
 ) -> CallStream<T> {
     let state = match work.encode() {
         Ok((encoded, decoder)) => {
-            StreamState::Unsent(OutgoingCall::new(pool.inner(), encoded, held), decoder)
+            CallStreamState::Unsent(OutgoingCall::new(pool.inner(), encoded, held), decoder)
         }
-        Err(error) => StreamState::Failed(CallError::arguments(error)),
+        Err(error) => CallStreamState::Failed(CallError::arguments(error)),
     };
     CallStream(Box::pin(stream::unfold(state, async |state| next(state).await)))
 }
 
-enum StreamState<T> {
+enum CallStreamState<T> {
     Unsent(Box<OutgoingCall>, ReplyDecoder<T>),
     Receiving(Box<ItemReceiver<T>>),
     Failed(CallError),
     Ended,
 }
 
-async fn next<T>(state: StreamState<T>) -> Option<(Result<T, CallError>, StreamState<T>)> {
+async fn next<T>(state: CallStreamState<T>) -> Option<(Result<T, CallError>, CallStreamState<T>)> {
     let mut items = match state {
-        StreamState::Unsent(call, decoder) => match call.timed_from_now().send().await {
+        CallStreamState::Unsent(call, decoder) => match call.timed_from_now().send().await {
             Ok(call) => {
                 call.stream.set_message_limit(MAX_AHEAD);
                 Box::new(ItemReceiver { call, decoder, reply_span: None })
             }
-            Err(error) => return Some((Err(error), StreamState::Ended)),
+            Err(error) => return Some((Err(error), CallStreamState::Ended)),
         },
-        StreamState::Receiving(items) => items,
-        StreamState::Failed(error) => return Some((Err(error), StreamState::Ended)),
-        StreamState::Ended => return None,
+        CallStreamState::Receiving(items) => items,
+        CallStreamState::Failed(error) => return Some((Err(error), CallStreamState::Ended)),
+        CallStreamState::Ended => return None,
     };
     let item = items.next().await.transpose()?;
-    let state = if item.is_ok() { StreamState::Receiving(items) } else { StreamState::Ended };
+    let state =
+        if item.is_ok() { CallStreamState::Receiving(items) } else { CallStreamState::Ended };
     Some((item, state))
 }
 

@@ -36,7 +36,7 @@
 //! |---|---|---|
 //! | `is_timeout` | Did the deadline pass? | `Timeout` |
 //! | `may_have_run` | May the function have begun on a runner? | `Timeout` in phase `Run` or `Reply`, `Panicked`, `Cancelled`, and errors with `started: true` |
-//! | `is_retryable` | May another call succeed, without running the function twice? | `Timeout` in phase `Queue` or `Boot`, `BootFailed` unless the platform refused or the runner was turned away, `RunnerLost { started: false }`, `QueueFull`, `RunnerFull` |
+//! | `is_retryable` | May another call succeed, without running the function twice? | `Timeout` in phase `Queue` or `Boot`, `BootFailed` unless its kind is `Misconfigured` or `Rejected`, `RunnerLost { started: false }`, `QueueFull`, `RunnerFull` |
 //!
 //! The documentation of [`CallError`] has the answer for each error. The cause of a retryable error
 //! may persist, so pause between attempts, and limit their number.

@@ -36,7 +36,7 @@ pub(crate) use config::LaneConfig;
 pub(crate) use connection::{RunnerConnection, send_drain};
 pub(crate) use lease::LaneLease;
 
-use checkout::Waiter;
+use checkout::WaitingCaller;
 use effects::Effect;
 
 /// One backend's side of a pool.
@@ -99,7 +99,7 @@ pub(crate) struct RunnerToBoot {
 struct LaneState {
     pool: PoolState<Arc<BootFailure>>,
     runners: HashMap<RunnerId, RunnerEntry>,
-    waiters: HashMap<WaiterId, Waiter>,
+    waiters: HashMap<WaiterId, WaitingCaller>,
     next_waiter: u64,
     /// When the timer's task wakes, if it is asleep.
     timer_due: Option<Instant>,

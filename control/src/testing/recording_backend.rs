@@ -1,11 +1,13 @@
 //! A backend around the one under test that records its boots.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::HostKind;
+use flame_wire::sync::{Mutex, MutexGuard};
+use flame_wire::time::millis;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -43,7 +45,7 @@ struct Record {
 
 impl Record {
     fn misdirect_to(&self) -> MutexGuard<'_, Option<String>> {
-        self.misdirect_to.lock().unwrap_or_else(PoisonError::into_inner)
+        self.misdirect_to.lock()
     }
 
     /// The spec, changed if boots are misdirected.
@@ -51,8 +53,7 @@ impl Record {
         let Some(address) = self.misdirect_to().clone() else { return Ok(spec) };
         let mut parent = spec.parent;
         parent.address = address;
-        parent.limits.failsafe_ms =
-            u64::try_from(MISDIRECTED_FAILSAFE.as_millis()).unwrap_or(u64::MAX);
+        parent.limits.failsafe_ms = millis(MISDIRECTED_FAILSAFE);
         BootSpec::new(parent, Arc::new(|| std::future::pending().boxed()))
             .map_err(|error| BootFailure::new(error.to_string()))
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// How far a runner is in draining its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum DrainStage {
+pub(crate) enum ChannelDrainStage {
     /// Channels accept messages.
     Open,
     /// Channels accept no more messages; the accepted ones are sent.
@@ -21,11 +21,11 @@ pub(crate) enum DrainStage {
 
 /// All channels on which functions of a runner send.
 #[derive(Debug)]
-pub(crate) struct ChannelDrain(watch::Sender<DrainStage>);
+pub(crate) struct ChannelDrain(watch::Sender<ChannelDrainStage>);
 
 impl Default for ChannelDrain {
     fn default() -> Self {
-        Self(watch::Sender::new(DrainStage::Open))
+        Self(watch::Sender::new(ChannelDrainStage::Open))
     }
 }
 
@@ -38,24 +38,24 @@ impl ChannelDrain {
     /// Makes the channels accept no more messages, and waits until the accepted ones are on the link
     /// and will arrive even if their receivers read no more. Cancel-safe.
     pub(crate) async fn drain(&self) {
-        self.advance(DrainStage::Draining);
+        self.advance(ChannelDrainStage::Draining);
         self.0.closed().await;
     }
 
     /// Gives up the messages that are not delivered: each receiver gets an error in their place.
     pub(crate) async fn abort(&self) {
-        self.advance(DrainStage::Aborted);
+        self.advance(ChannelDrainStage::Aborted);
         self.0.closed().await;
     }
 
-    fn advance(&self, to: DrainStage) {
+    fn advance(&self, to: ChannelDrainStage) {
         self.0.send_modify(|stage| *stage = to.max(*stage));
     }
 }
 
 /// One channel in a [`ChannelDrain`].
 #[derive(Debug)]
-pub(crate) struct DrainHandle(Option<watch::Receiver<DrainStage>>);
+pub(crate) struct DrainHandle(Option<watch::Receiver<ChannelDrainStage>>);
 
 impl DrainHandle {
     /// For a channel that no runner has to drain.
@@ -63,7 +63,7 @@ impl DrainHandle {
 
     /// Waits until the runner is past `stage`, and returns the stage that it has reached.
     /// Cancel-safe.
-    pub(crate) async fn wait_past(&mut self, stage: DrainStage) -> DrainStage {
+    pub(crate) async fn wait_past(&mut self, stage: ChannelDrainStage) -> ChannelDrainStage {
         if let Some(current) = &mut self.0
             && let Ok(now) = current.wait_for(|now| *now > stage).await
         {

@@ -150,7 +150,7 @@ pub(crate) enum Action {
 
 /// How far a runner is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RunnerPhase {
+pub(crate) enum TerminatorPhase {
     /// The parent has not been reached yet.
     Connecting,
     /// Calls are served.
@@ -177,7 +177,7 @@ enum LinkState {
 #[must_use]
 pub(crate) struct Terminator {
     config: Config,
-    phase: RunnerPhase,
+    phase: TerminatorPhase,
     link: LinkState,
     /// Calls in flight.
     calls: usize,
@@ -209,7 +209,7 @@ impl Terminator {
         let drain_at = deadline.map(|deadline| host_drain_at(now, deadline, config.shutdown));
         timers.set(Timer::HostDeadline, drain_at);
         Self {
-            phase: RunnerPhase::Connecting,
+            phase: TerminatorPhase::Connecting,
             link: LinkState::Dialling,
             calls: 0,
             single_use_begun: false,
@@ -227,7 +227,7 @@ impl Terminator {
 
     /// Takes in what happened at `now`.
     pub(crate) fn handle(&mut self, now: Instant, event: Event) {
-        if self.phase == RunnerPhase::Gone {
+        if self.phase == TerminatorPhase::Gone {
             return;
         }
         match event {
@@ -261,7 +261,7 @@ impl Terminator {
     /// When to call [`Terminator::handle_timeout`], unless an event comes first.
     #[must_use]
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        if self.phase == RunnerPhase::Gone { None } else { self.timers.next() }
+        if self.phase == TerminatorPhase::Gone { None } else { self.timers.next() }
     }
 
     /// Fires the timers that are due at `now`. Early calls are harmless.
@@ -269,7 +269,7 @@ impl Terminator {
     /// Timers that end the runner come before those that begin a drain. So a process that was stopped
     /// for a long time, and wakes with several timers due, ends by the one that waits for least.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.phase == RunnerPhase::Gone {
+        if self.phase == TerminatorPhase::Gone {
             return;
         }
         if self.timers.expire(Timer::Failsafe, now) || self.timers.expire(Timer::Reconnect, now) {
@@ -306,7 +306,7 @@ impl Terminator {
             self.link = LinkState::Dialling;
             // The runner was told to end while it said hello. The program that it would become does
             // not know of that.
-            if self.phase == RunnerPhase::Draining && self.calls == 0 {
+            if self.phase == TerminatorPhase::Draining && self.calls == 0 {
                 self.exit(EXIT_OK, self.reason.unwrap_or(EndReason::DrainRequested));
             }
         }
@@ -316,13 +316,13 @@ impl Terminator {
         self.link = LinkState::Up;
         self.timers.stop(Timer::Failsafe);
         self.timers.stop(Timer::Reconnect);
-        if self.phase == RunnerPhase::Connecting {
-            self.phase = RunnerPhase::Serving;
+        if self.phase == TerminatorPhase::Connecting {
+            self.phase = TerminatorPhase::Serving;
             if self.calls == 0 {
                 self.idle.work_ended(now);
             }
         }
-        if self.phase == RunnerPhase::Draining {
+        if self.phase == TerminatorPhase::Draining {
             self.announce();
         }
         self.leave_if_done();
@@ -338,7 +338,7 @@ impl Terminator {
     }
 
     fn link_closed(&mut self) {
-        if self.phase == RunnerPhase::Draining && self.calls == 0 {
+        if self.phase == TerminatorPhase::Draining && self.calls == 0 {
             self.link = LinkState::Closed;
             self.leave(EXIT_OK);
         } else {
@@ -363,7 +363,7 @@ impl Terminator {
         if self.calls > 0 {
             return;
         }
-        if self.single_use_begun && self.phase != RunnerPhase::Draining {
+        if self.single_use_begun && self.phase != TerminatorPhase::Draining {
             self.released = true;
             self.drain(EndReason::SingleUse, None);
         } else {
@@ -381,7 +381,7 @@ impl Terminator {
 
     /// An idle question is due only while the runner serves and can receive the answer.
     fn set_idle_timer(&mut self) {
-        let may_ask = self.phase == RunnerPhase::Serving && self.link == LinkState::Up;
+        let may_ask = self.phase == TerminatorPhase::Serving && self.link == LinkState::Up;
         let due = if may_ask { self.idle.due() } else { None };
         self.timers.set(Timer::Idle, due);
     }
@@ -425,11 +425,11 @@ impl Terminator {
         }
         match self.phase {
             // The parent does not know this runner, and there is no link to say goodbye on.
-            RunnerPhase::Connecting if self.calls == 0 && self.link == LinkState::Dialling => {
+            TerminatorPhase::Connecting if self.calls == 0 && self.link == LinkState::Dialling => {
                 self.exit(EXIT_OK, reason);
             }
-            RunnerPhase::Connecting | RunnerPhase::Serving => {
-                self.phase = RunnerPhase::Draining;
+            TerminatorPhase::Connecting | TerminatorPhase::Serving => {
+                self.phase = TerminatorPhase::Draining;
                 self.idle.stop();
                 self.refuse_if_released();
                 if self.link != LinkState::Greeting {
@@ -437,11 +437,11 @@ impl Terminator {
                 }
                 self.leave_if_done();
             }
-            RunnerPhase::Draining => {
+            TerminatorPhase::Draining => {
                 self.refuse_if_released();
                 self.leave_if_done();
             }
-            RunnerPhase::Gone => {}
+            TerminatorPhase::Gone => {}
         }
     }
 
@@ -470,7 +470,7 @@ impl Terminator {
     /// timeout and the window.
     fn leave_if_done(&mut self) {
         let done = self.released && self.calls == 0;
-        if self.phase == RunnerPhase::Draining && done && self.link == LinkState::Up {
+        if self.phase == TerminatorPhase::Draining && done && self.link == LinkState::Up {
             self.leave(EXIT_OK);
         }
     }
@@ -508,7 +508,7 @@ impl Terminator {
     }
 
     fn exit(&mut self, code: i32, reason: EndReason) {
-        self.phase = RunnerPhase::Gone;
+        self.phase = TerminatorPhase::Gone;
         self.actions.push_back(Action::Exit { code, reason });
     }
 }

@@ -15,14 +15,17 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Watches a runtime until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Watchdog {
+pub(crate) struct StarvationWatchdog {
     /// Ends the thread when it is dropped.
     _stop: Sender<()>,
 }
 
 /// Watches the current runtime. Each time it runs no task for as long as `limit`, `report` is called
 /// once, on a thread of its own. `None` if no thread can be started: the runner works without.
-pub(crate) fn watch(limit: Duration, report: impl Fn(&str) + Send + 'static) -> Option<Watchdog> {
+pub(crate) fn watch(
+    limit: Duration,
+    report: impl Fn(&str) + Send + 'static,
+) -> Option<StarvationWatchdog> {
     let runtime = Handle::current();
     let (stop, stopped) = mpsc::channel();
     let run = move || {
@@ -39,7 +42,7 @@ pub(crate) fn watch(limit: Duration, report: impl Fn(&str) + Send + 'static) -> 
         }
     };
     let thread = std::thread::Builder::new().name("flame-watchdog".to_owned()).spawn(run);
-    thread.is_ok().then_some(Watchdog { _stop: stop })
+    thread.is_ok().then_some(StarvationWatchdog { _stop: stop })
 }
 
 fn message(limit: Duration) -> String {

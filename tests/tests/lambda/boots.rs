@@ -352,7 +352,7 @@ async fn flame_parent_is_in_no_log_at_any_level() {
     let sent = |line: &str| line.contains("Lambda.Invoke") && line.contains("transmitting request");
     assert!(parents.lines().any(sent), "the SDK has logged the request");
     assert!(
-        runners.contains("an invocation is a runner"),
+        runners.contains("this invocation is a runner"),
         "the runner logs at this level: {runners}"
     );
     // Every FLAME_PARENT begins with this text. A payload may be logged as bytes.

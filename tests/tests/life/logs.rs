@@ -78,7 +78,7 @@ async fn a_pool_can_discard_its_runners_output() {
 
 async fn a_runner_warns_about_functions_that_never_yield() {
     let (_, log) = Program::start("child_blocks_every_worker", &[]).finish().await;
-    let warning = line(&log, "every worker of this runner's runtime");
+    let warning = line(&log, "every worker thread of this runner's runtime");
     assert!(warning.contains("plain function"), "the warning gives no advice: {warning}");
 }
 

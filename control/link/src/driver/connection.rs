@@ -102,8 +102,8 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.shared.register_driver(cx);
         loop {
             match self.poll_turn(cx) {
-                Ok(Progress::Moved) => {}
-                Ok(Progress::Blocked { now }) => {
+                Ok(TurnProgress::Moved) => {}
+                Ok(TurnProgress::Blocked { now }) => {
                     if let Err(end) = ready!(self.poll_timer(cx, now)) {
                         return Poll::Ready(end);
                     }
@@ -119,13 +119,17 @@ impl<'a, H: Handler> Connection<'a, H> {
     }
 
     /// Reads and writes once.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Result<Progress, ConnectionEnd> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Result<TurnProgress, ConnectionEnd> {
         let has_read = self.poll_read(cx)?;
         let now = now();
         self.fill_output(now)?;
         let has_written = self.poll_write(cx, now)?;
         self.check_end()?;
-        Ok(if has_read || has_written { Progress::Moved } else { Progress::Blocked { now } })
+        Ok(if has_read || has_written {
+            TurnProgress::Moved
+        } else {
+            TurnProgress::Blocked { now }
+        })
     }
 
     /// Reads once. Returns whether bytes have arrived.
@@ -353,7 +357,7 @@ impl<'a, H: Handler> Connection<'a, H> {
 }
 
 /// What one turn has achieved.
-enum Progress {
+enum TurnProgress {
     /// Bytes were read or written, so the next turn may move more.
     Moved,
     /// The socket is blocked in both directions, or there was nothing to do.

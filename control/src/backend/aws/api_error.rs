@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use flame_wire::error::sources;
 
 /// A request to AWS that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +118,7 @@ impl fmt::Display for ApiError {
 /// Whether there were no credentials to sign the request with. The SDK has no error kind for it. It
 /// reports an "other" failure, as it does for a connection that was closed before the response, when
 /// the request had already been sent.
-fn is_about_credentials(error: &dyn Error) -> bool {
+fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
     with_sources(error).to_lowercase().contains("credential")
 }
 
@@ -164,16 +165,14 @@ pub(crate) fn without_token(text: &str) -> String {
 }
 
 /// An error and all its sources, in one line: the SDK's outer errors say next to nothing.
-fn with_sources(error: &dyn Error) -> String {
+fn with_sources(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
+    for source in sources(error) {
+        let more = source.to_string();
         if !text.contains(&more) {
             text.push_str(": ");
             text.push_str(&more);
         }
-        source = error.source();
     }
     text
 }

@@ -3,8 +3,9 @@
 //! AWS counts requests per account and region, and throttles above a limit. A client that stays
 //! below the limit is never throttled. [`TokenBucket`] is pure; tasks wait at a [`RateLimiter`].
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use flame_wire::sync::Mutex;
 
 /// Tokens that refill over time. The bucket may go into debt: a caller that takes a token from an
 /// empty bucket is told how long to wait, and later callers wait longer, so callers keep their order.
@@ -49,7 +50,7 @@ impl RateLimiter {
     /// the rate is then lower than allowed, never higher.
     pub(crate) async fn acquire(&self) {
         let now = tokio::time::Instant::now().into_std();
-        let wait = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+        let wait = self.0.lock().take(now);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

@@ -4,7 +4,7 @@
 //! caller does that. Each request is made once: the caller decides whether to retry it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -18,6 +18,7 @@ use aws_sdk_ecs::types::{
     NetworkConfiguration, Tag, TaskField,
 };
 use flame_runner_shim::log_writer;
+use flame_wire::sync::Mutex;
 
 use super::request::RunTaskRequest;
 use super::run_task::Event;
@@ -63,7 +64,7 @@ impl RateLimiters {
 /// The rate limiters of a region and endpoint, shared by all backends of this process.
 fn shared_rate_limiters(scope: String) -> Arc<RateLimiters> {
     static ALL: Mutex<Option<HashMap<String, Arc<RateLimiters>>>> = Mutex::new(None);
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = ALL.lock();
     all.get_or_insert_default()
         .entry(scope)
         .or_insert_with(|| Arc::new(RateLimiters::new()))

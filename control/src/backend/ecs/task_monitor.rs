@@ -1,12 +1,13 @@
 //! The running tasks of one pool: drives the [`Poller`], records deaths, and stops tasks.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flame_runner_shim::log_writer;
 use flame_wire::backoff::Backoff;
 use flame_wire::ids::RunnerRef;
+use flame_wire::sync::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -72,7 +73,7 @@ impl TaskMonitor {
     }
 
     fn state(&self) -> MutexGuard<'_, MonitorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Marks a boot as under way until the guard is dropped, so that its task is not taken for a

@@ -1,9 +1,10 @@
 //! Carries out what each [`Invocation`] decides: one task for each invocation.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flame_runner_shim::log_writer;
+use flame_wire::sync::Mutex;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -42,7 +43,7 @@ impl Invocations {
         let (sender, events) = mpsc::unbounded_channel();
         self.table.insert(instance.clone(), sender);
         let table = self.table.clone();
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks.lock();
         // Frees the tasks that have finished.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {

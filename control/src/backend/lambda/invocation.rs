@@ -72,7 +72,7 @@ pub(super) enum Action {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum InvocationState {
     /// A request is in flight.
     InFlight,
     /// The next request is made then.
@@ -90,7 +90,7 @@ pub(super) struct Invocation {
     how_it_ends: String,
     /// No request is made after this.
     boot_deadline: Instant,
-    state: State,
+    state: InvocationState,
     /// What the pool saw of the runner last, if anything.
     last_event: Option<InstanceEvent>,
     attempts: u32,
@@ -114,7 +114,7 @@ impl Invocation {
             function: function.into(),
             how_it_ends: how_it_ends.into(),
             boot_deadline: now.checked_add(boot_timeout / 3 * 2).unwrap_or(now),
-            state: State::InFlight,
+            state: InvocationState::InFlight,
             last_event: None,
             attempts: 0,
             ambiguous: 0,
@@ -133,9 +133,9 @@ impl Invocation {
     /// When [`handle_timeout`](Self::handle_timeout) must be called, unless an event comes first.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let retry_at = match self.state {
-            State::BackingOff(until) => Some(until),
-            State::Dead => return None,
-            State::InFlight | State::Detached => None,
+            InvocationState::BackingOff(until) => Some(until),
+            InvocationState::Dead => return None,
+            InvocationState::InFlight | InvocationState::Detached => None,
         };
         retry_at.into_iter().chain(self.gives_up.map(|(at, _)| at)).min()
     }
@@ -143,15 +143,15 @@ impl Invocation {
     /// Whether an [`Action::Invoke`] may still follow. If not, the event may be dropped.
     pub(super) fn may_invoke(&self) -> bool {
         let may_be_repeated = match self.state {
-            State::InFlight | State::BackingOff(_) => true,
-            State::Detached | State::Dead => false,
+            InvocationState::InFlight | InvocationState::BackingOff(_) => true,
+            InvocationState::Detached | InvocationState::Dead => false,
         };
         may_be_repeated && self.last_event.is_none() && self.gives_up.is_none()
     }
 
     /// Handles an event.
     pub(super) fn handle(&mut self, now: Instant, event: Event) {
-        if self.state == State::Dead {
+        if self.state == InvocationState::Dead {
             return;
         }
         match event {
@@ -167,15 +167,15 @@ impl Invocation {
 
     /// Does what is due at `now`.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if let State::BackingOff(until) = self.state
+        if let InvocationState::BackingOff(until) = self.state
             && until <= now
         {
-            self.state = State::InFlight;
+            self.state = InvocationState::InFlight;
             self.invoke();
         }
         if let Some((at, why)) = self.gives_up
             && at <= now
-            && self.state != State::Dead
+            && self.state != InvocationState::Dead
         {
             self.give_up(why);
         }
@@ -202,7 +202,7 @@ impl Invocation {
         let retry_after = failure.error.retry_after.unwrap_or_default();
         let at = now.checked_add(BACKOFF.pause(self.attempts, jitter).max(retry_after));
         match at.filter(|at| may_retry && *at <= self.boot_deadline && self.gives_up.is_none()) {
-            Some(at) => self.state = State::BackingOff(at),
+            Some(at) => self.state = InvocationState::BackingOff(at),
             None => self.die(failure.death(&self.function, self.attempts)),
         }
     }
@@ -211,15 +211,20 @@ impl Invocation {
         self.last_event = Some(event);
         match (event, self.state) {
             // The request that was about to be repeated had been carried out.
-            (InstanceEvent::Connected, State::BackingOff(_)) => self.state = State::Detached,
-            (InstanceEvent::Exiting, State::InFlight) => {
+            (InstanceEvent::Connected, InvocationState::BackingOff(_)) => {
+                self.state = InvocationState::Detached
+            }
+            (InstanceEvent::Exiting, InvocationState::InFlight) => {
                 self.give_up_at(
                     now,
                     GOODBYE_TIMEOUT,
                     "the runner said goodbye, and Lambda did not respond",
                 );
             }
-            (InstanceEvent::Exiting, State::BackingOff(_) | State::Detached) => {
+            (
+                InstanceEvent::Exiting,
+                InvocationState::BackingOff(_) | InvocationState::Detached,
+            ) => {
                 self.die(Death::new("the runner said goodbye"));
             }
             _ => {}
@@ -228,12 +233,12 @@ impl Invocation {
 
     fn stop(&mut self, now: Instant) {
         match self.state {
-            State::InFlight => self.give_up_at(now, STOP_TIMEOUT, "it was stopped"),
-            State::BackingOff(_) => {
+            InvocationState::InFlight => self.give_up_at(now, STOP_TIMEOUT, "it was stopped"),
+            InvocationState::BackingOff(_) => {
                 self.die(Death::new("the invocation was stopped before Lambda ran it"))
             }
-            State::Detached => self.give_up("it was stopped"),
-            State::Dead => {}
+            InvocationState::Detached => self.give_up("it was stopped"),
+            InvocationState::Dead => {}
         }
     }
 
@@ -246,7 +251,7 @@ impl Invocation {
 
     /// No response will report the runner's end.
     fn detach(&mut self) {
-        self.state = State::Detached;
+        self.state = InvocationState::Detached;
         if self.last_event == Some(InstanceEvent::Exiting) {
             self.die(Death::new("the runner said goodbye"));
         } else if let Some((_, why)) = self.gives_up {
@@ -263,7 +268,7 @@ impl Invocation {
     }
 
     fn die(&mut self, death: Death) {
-        self.state = State::Dead;
+        self.state = InvocationState::Dead;
         self.gives_up = None;
         self.actions.push_back(Action::ReportDeath(death));
     }

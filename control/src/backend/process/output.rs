@@ -6,9 +6,10 @@
 //! waits. Once the child is dead it no longer waits, because the last lines are needed.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flame_wire::ids::RunnerRef;
+use flame_wire::sync::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
@@ -58,11 +59,11 @@ impl ChildOutput {
 
     /// The last lines, oldest first.
     pub(super) fn tail(&self) -> Vec<String> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.tail.lock().iter().cloned().collect()
     }
 
     fn line(&self, stream: OutputStream, line: String) {
-        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tail = self.tail.lock();
         if tail.len() == TAIL {
             tail.pop_front();
         }

@@ -38,7 +38,7 @@ pub(crate) struct QueuedCall {
 }
 
 /// A call that waits for a slot.
-pub(super) struct Waiter {
+pub(super) struct WaitingCaller {
     pub(super) caller: oneshot::Sender<CheckoutResult>,
     pub(super) call: Option<QueuedCall>,
 }
@@ -53,7 +53,7 @@ impl Lane {
             let (caller, answer) = oneshot::channel();
             let waiter = WaiterId(locked.next_waiter);
             locked.next_waiter += 1;
-            locked.waiters.insert(waiter, Waiter { caller, call: request.call });
+            locked.waiters.insert(waiter, WaitingCaller { caller, call: request.call });
             let CheckoutRequest { deadline, bounds_work, .. } = *request;
             locked.pool.handle(now(), Event::Checkout { waiter, deadline, bounds_work });
             locked.queue_effects(self);

@@ -56,7 +56,7 @@ impl Lane {
 
     /// Carries out all effects, including those that other threads queue in the meantime.
     fn deliver(&self) {
-        let delivery = Delivery(self);
+        let delivery = DeliveryGuard(self);
         while let Some(effect) = self.next_effect() {
             self.carry_out(effect);
         }
@@ -102,9 +102,9 @@ impl Lane {
 }
 
 /// Lets another thread deliver, should this one panic. The next step carries out what is left.
-struct Delivery<'a>(&'a Lane);
+struct DeliveryGuard<'a>(&'a Lane);
 
-impl Drop for Delivery<'_> {
+impl Drop for DeliveryGuard<'_> {
     fn drop(&mut self) {
         self.0.locked.lock().delivering = false;
     }

@@ -13,6 +13,8 @@
 use std::time::{Duration, Instant};
 
 use flame_wire::backoff::Backoff;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::limits::BootBackoff;
 
@@ -42,12 +44,18 @@ pub(super) struct BootBreaker {
     failures: u32,
     retry_at: Option<Instant>,
     tripped: bool,
-    jitter: u64,
+    /// Keeps pools that failed together from booting in step.
+    jitter: StdRng,
 }
 
 impl BootBreaker {
     pub(super) fn new(seed: u64) -> Self {
-        BootBreaker { failures: 0, retry_at: None, tripped: false, jitter: seed }
+        BootBreaker {
+            failures: 0,
+            retry_at: None,
+            tripped: false,
+            jitter: StdRng::seed_from_u64(seed),
+        }
     }
 
     /// Failures in a row.
@@ -110,18 +118,8 @@ impl BootBreaker {
             (backoff.first, backoff.max)
         };
         let pauses = Backoff::new(first, longest.min(LONGEST_PAUSE)).with_jitter(JITTER);
-        let random = f64::from((self.random() >> 32) as u32) / f64::from(u32::MAX);
-        self.retry_at = Some(after(now, pauses.pause(self.failures, random)));
+        self.retry_at = Some(after(now, pauses.pause(self.failures, self.jitter.random())));
         self.state(now)
-    }
-
-    /// SplitMix64: small, and random enough to keep pools from booting in step.
-    fn random(&mut self) -> u64 {
-        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.jitter;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 }
 

@@ -13,7 +13,7 @@ use super::*;
 /// What an event is about: mostly something that it fits, now and then anything that ever existed,
 /// or nothing.
 #[derive(Clone, Copy, Debug)]
-struct Target {
+struct EventTarget {
     stray: bool,
     nth: usize,
 }
@@ -30,16 +30,16 @@ enum HistoryStep {
         within: Option<u64>,
         bounds_work: bool,
     },
-    CheckoutAgain(Target),
-    Cancel(Target),
-    CheckIn(Target),
+    CheckoutAgain(EventTarget),
+    Cancel(EventTarget),
+    CheckIn(EventTarget),
     /// Comes up, and lives that long.
-    Up(Target, Option<u64>),
-    Fail(Target),
-    Lose(Target),
-    Announce(Target),
-    Idle(Target, u64),
-    Gone(Target),
+    Up(EventTarget, Option<u64>),
+    Fail(EventTarget),
+    Lose(EventTarget),
+    Announce(EventTarget),
+    Idle(EventTarget, u64),
+    Gone(EventTarget),
     BurstCalls(u64),
     UnblockBoots,
     Resize(LimitsChange),
@@ -52,8 +52,8 @@ enum HistoryStep {
     Sleep,
 }
 
-fn target() -> impl Strategy<Value = Target> {
-    (prop::bool::weighted(0.1), 0..64_usize).prop_map(|(stray, nth)| Target { stray, nth })
+fn target() -> impl Strategy<Value = EventTarget> {
+    (prop::bool::weighted(0.1), 0..64_usize).prop_map(|(stray, nth)| EventTarget { stray, nth })
 }
 
 fn step() -> impl Strategy<Value = HistoryStep> {
@@ -184,7 +184,7 @@ impl History {
         self.model.check_at_rest(&self.pool);
     }
 
-    fn runner(&self, target: Target, fits: impl Fn(&ModelRunner) -> bool) -> RunnerId {
+    fn runner(&self, target: EventTarget, fits: impl Fn(&ModelRunner) -> bool) -> RunnerId {
         let fitting = self.model.runners.iter().filter(|(_, runner)| fits(runner));
         let fitting: Vec<_> = fitting.map(|(&id, _)| id).collect();
         if target.stray || fitting.is_empty() {
@@ -194,7 +194,7 @@ impl History {
         }
     }
 
-    fn lease(&self, target: Target) -> LeaseId {
+    fn lease(&self, target: EventTarget) -> LeaseId {
         let held = self.model.runners.values().flat_map(|runner| &runner.leases);
         let held: Vec<_> = held.copied().collect();
         if target.stray || held.is_empty() {
@@ -204,7 +204,7 @@ impl History {
         }
     }
 
-    fn waiter(&self, target: Target) -> WaiterId {
+    fn waiter(&self, target: EventTarget) -> WaiterId {
         match self.model.waiting.len() {
             len if target.stray || len == 0 => WaiterId(target.nth as u64 % (self.waiters + 1)),
             len => self.model.waiting[target.nth % len].0,

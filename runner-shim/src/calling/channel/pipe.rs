@@ -63,7 +63,7 @@ impl ReadCounter {
 }
 
 #[derive(Debug)]
-struct QueuedMessage {
+struct ChannelMessage {
     message: Bytes,
     read_counter: Option<Arc<ReadCounter>>,
 }
@@ -79,7 +79,7 @@ pub(super) fn pipe(capacity: usize) -> (PipeSender, PipeReceiver) {
 
 #[derive(Debug, Clone)]
 pub(super) struct PipeSender {
-    queue: mpsc::Sender<QueuedMessage>,
+    queue: mpsc::Sender<ChannelMessage>,
     ending: Ending,
 }
 
@@ -90,7 +90,7 @@ impl PipeSender {
         message: Bytes,
         read_counter: Option<Arc<ReadCounter>>,
     ) -> Result<(), ChannelError> {
-        let sent = self.queue.send(QueuedMessage { message, read_counter }).await;
+        let sent = self.queue.send(ChannelMessage { message, read_counter }).await;
         sent.map_err(|_| self.ending.get().cloned().unwrap_or(ChannelError::Closed))
     }
 
@@ -114,7 +114,7 @@ impl PipeSender {
 
 #[derive(Debug)]
 pub(super) struct PipeReceiver {
-    queue: mpsc::Receiver<QueuedMessage>,
+    queue: mpsc::Receiver<ChannelMessage>,
     ending: Ending,
     /// Whether the ending was reported: an error comes once, then the end.
     reported: bool,
@@ -125,7 +125,7 @@ impl PipeReceiver {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ChannelError>>> {
-        if let Some(QueuedMessage { message, read_counter }) = ready!(self.queue.poll_recv(cx)) {
+        if let Some(ChannelMessage { message, read_counter }) = ready!(self.queue.poll_recv(cx)) {
             if let Some(read_counter) = read_counter {
                 read_counter.add_one();
             }

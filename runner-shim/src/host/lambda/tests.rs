@@ -111,7 +111,7 @@ fn responses_have_this_json() {
         (used, r#"{"flame":"refused","refusal":"UsedToken"}"#),
         (
             other,
-            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Off"}}}"#,
+            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Disabled"}}}"#,
         ),
     ] {
         assert_eq!(serde_json::to_string(&answer).unwrap(), json);

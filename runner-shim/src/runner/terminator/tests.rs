@@ -113,7 +113,7 @@ fn a_runner_that_never_reaches_its_parent_ends_at_the_failsafe() {
     assert_eq!(runner.wait(FAILSAFE - SECOND), []);
     let end = Action::Exit { code: EXIT_NEVER_CONNECTED, reason: EndReason::NeverConnected };
     assert_eq!(runner.wait(SECOND), [end]);
-    assert_eq!(runner.terminator.phase, RunnerPhase::Gone);
+    assert_eq!(runner.terminator.phase, TerminatorPhase::Gone);
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn an_idle_runner_never_ends_without_consent() {
         propose(IDLE),
         "one proposal, and no other before its answer"
     );
-    assert_eq!(runner.terminator.phase, RunnerPhase::Serving);
+    assert_eq!(runner.terminator.phase, TerminatorPhase::Serving);
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn flame_defect_08_a_call_that_arrives_while_idle_is_proposed_is_served() {
     runner.wait(IDLE);
     assert_eq!(runner.all(&[Event::CallStarted, STAY]), []);
     assert_eq!(runner.wait(IDLE * 3), []);
-    assert_eq!((runner.terminator.phase, runner.terminator.calls), (RunnerPhase::Serving, 1));
+    assert_eq!((runner.terminator.phase, runner.terminator.calls), (TerminatorPhase::Serving, 1));
 }
 
 #[test]
@@ -485,7 +485,11 @@ fn a_predicate_that_answers_a_draining_runner_is_ignored() {
     let mut runner = with_predicate();
     runner.wait(IDLE);
     runner.all(&[Event::Disconnected, Event::Signal(15)]);
-    assert_eq!(runner.terminator.phase, RunnerPhase::Draining, "the runner waits for its parent");
+    assert_eq!(
+        runner.terminator.phase,
+        TerminatorPhase::Draining,
+        "the runner waits for its parent"
+    );
     assert_eq!(runner.on(Event::PredicateSays(true)), []);
 }
 
@@ -574,7 +578,7 @@ fn a_host_that_lives_for_less_than_the_window_still_serves_for_half_of_its_life(
     runner.all(&[Event::Connected, Event::CallStarted]);
     assert_eq!(runner.due(), Some(SECOND * 2));
     runner.wait(SECOND * 4);
-    assert_eq!(runner.terminator.phase, RunnerPhase::Gone);
+    assert_eq!(runner.terminator.phase, TerminatorPhase::Gone);
 }
 
 #[test]

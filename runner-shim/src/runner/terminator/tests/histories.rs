@@ -145,7 +145,7 @@ proptest! {
         let longest = config.failsafe.max(config.reconnect_timeout).max(config.max_lifetime.unwrap_or_default())
             .max(host.unwrap_or_default());
         history.rest(longest + config.shutdown);
-        let gone = history.runner.terminator.phase == RunnerPhase::Gone;
+        let gone = history.runner.terminator.phase == TerminatorPhase::Gone;
         prop_assert!(gone || may_stay, "{:#?}", history.runner.terminator);
     }
 
@@ -154,7 +154,7 @@ proptest! {
         let mut history = History::of(config, host, steps);
         history.rest(SECOND * 1000);
         let exits = history.actions().filter(|action| matches!(action, Action::Exit { .. })).count();
-        let gone = history.runner.terminator.phase == RunnerPhase::Gone;
+        let gone = history.runner.terminator.phase == TerminatorPhase::Gone;
         prop_assert_eq!(exits, usize::from(gone));
         if gone {
             let last = history.actions().last();
@@ -177,7 +177,7 @@ proptest! {
         history.rest(SECOND * 1000);
         let aborted = history.actions().any(|action| *action == Action::FailRemaining);
         prop_assert!(!aborted, "{:#?}", history.entries);
-        let gone = history.runner.terminator.phase == RunnerPhase::Gone;
+        let gone = history.runner.terminator.phase == TerminatorPhase::Gone;
         prop_assert!(!gone || history.runner.terminator.calls == 0);
     }
 
@@ -197,7 +197,7 @@ proptest! {
     fn work_in_flight_at_the_exit_was_failed_first((config, host, steps) in any_history()) {
         let mut history = History::of(config, host, steps);
         history.rest(SECOND * 1000);
-        if history.runner.terminator.phase == RunnerPhase::Gone {
+        if history.runner.terminator.phase == TerminatorPhase::Gone {
             let failed = history.actions().filter(|a| **a == Action::FailRemaining).count();
             prop_assert_eq!(failed, usize::from(history.runner.terminator.calls > 0));
         }
@@ -256,7 +256,7 @@ proptest! {
         if let Some(host) = host {
             let left = (history.runner.start + host).saturating_duration_since(history.runner.now);
             history.rest(left);
-            prop_assert_eq!(history.runner.terminator.phase, RunnerPhase::Gone);
+            prop_assert_eq!(history.runner.terminator.phase, TerminatorPhase::Gone);
         }
     }
 }

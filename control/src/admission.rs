@@ -1,4 +1,5 @@
-//! Which runners a parent expects, and how each proves itself. Pure: `now` is an argument.
+//! Decides which runners a parent admits, by their boot tokens and resume keys. Pure: `now` is an
+//! argument.
 //!
 //! ```text
 //! expect ──▶ expected ── BootToken, in time, same build ──▶ welcomed ── confirmed ──▶ admitted
@@ -13,11 +14,11 @@
 //! Invariants: a token admits one runner, once, before it expires. It is kept as a hash and compared
 //! in constant time. Every other client learns only that it was rejected.
 //!
-//! A welcome may be lost with its socket, and then the runner has only its token to come back with.
-//! So the token stays valid until the runner confirms the welcome by sending a packet, or shows the
-//! resume key that only the welcome carries. Until then the token is valid only for the runner that
-//! showed it first: a platform that delivers a request twice starts two runners with one token, and
-//! the second must not replace the first.
+//! If a welcome is lost with its socket, the runner can reconnect only with its token. So the token
+//! stays valid until the runner confirms the welcome by sending a packet, or presents the resume
+//! key that only the welcome carries. Until then the token is valid only for the runner that
+//! presented it first: a platform that delivers a request twice starts two runners with one token,
+//! and the second must not replace the first.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -26,8 +27,8 @@ use flame_wire::hello::{Hello, NoCodeSync, PROTOCOL, Proof, Rejection};
 use flame_wire::ids::{BuildId, RunnerRef};
 use flame_wire::token::TokenHash;
 
-/// How often one runner is offered the executable. Each offer may cost a transfer, and a runner
-/// whose connection breaks takes another.
+/// How many times one runner is offered the executable. Each offer may cost a transfer, and a
+/// runner whose connection breaks connects again and gets another offer.
 const MAX_OFFERS: u32 = 16;
 
 /// How a runner is admitted. `I` is the runner's inbox.
@@ -46,7 +47,7 @@ pub(crate) struct Admission<I> {
     runners: HashMap<RunnerRef, ExpectedRunner<I>>,
 }
 
-/// A runner that may connect, and what it has to show.
+/// A runner that may connect, and the hashes of the secrets that prove its identity.
 #[derive(Debug)]
 pub(crate) struct ExpectedRunner<I> {
     /// The hash of the token in the runner's FLAME_PARENT.
@@ -61,7 +62,7 @@ pub(crate) struct ExpectedRunner<I> {
     code_sync: Result<(), NoCodeSync>,
     /// How often the runner was offered the executable.
     offers: u32,
-    /// The incarnation that has been welcomed, of all those that were started with the token.
+    /// The incarnation that was welcomed, in case several were started with the same token.
     incarnation: Option<u64>,
     /// The runner's task has received a socket.
     has_socket: bool,
@@ -74,7 +75,8 @@ enum AdmissionStage {
     Expected,
     /// The welcome is on its way, or lost.
     Welcomed,
-    /// The runner has its welcome; or it is of another build, and was rejected for good.
+    /// The token is no longer valid: the runner has received its welcome, or it is of another build
+    /// and was rejected for good.
     TokenUsed,
 }
 

@@ -31,10 +31,11 @@ pub use test_harness::{run_test, test};
 /// The idle predicate of the app that runs in this process.
 static IDLE_PREDICATE: Mutex<Option<IdlePredicate>> = Mutex::new(None);
 
-/// Whether this process is a runner: whether it was started with FLAME_PARENT in its environment,
-/// or with `FLAME_RUNNER=lambda`, as a Lambda function of runners is.
+/// Whether this process is a runner: it was started with FLAME_PARENT in its environment, or as a
+/// Lambda function with `FLAME_RUNNER=lambda`.
 ///
-/// Ask it where a runner should do less than the parent: open fewer connections, start no web server.
+/// Use it where a runner should do less than the parent: open fewer connections, start no web
+/// server.
 ///
 /// ```
 /// let connections = if flame_aws::is_runner() { 1 } else { 10 };
@@ -194,8 +195,9 @@ impl App {
         result
     }
 
-    /// Installs what the app was given. In a runner, then serves calls and exits; in a parent,
-    /// returns. The functions of `own_crate` must have their states.
+    /// Installs the states and the idle predicate. Then serves calls and exits in a runner, and
+    /// returns in a parent. Fails if a function of `own_crate` takes a state that the app was not
+    /// given.
     pub(crate) async fn serve_if_runner(self, own_crate: Option<&str>) -> Result<(), AppError> {
         self.install()?;
         table::check(own_crate).map_err(|error| AppError::Functions(error.into()))?;
@@ -207,8 +209,8 @@ impl App {
         }
     }
 
-    /// Makes the states and the idle predicate those of this process, or, if the app was given two
-    /// of a kind, changes nothing.
+    /// Installs the states and the idle predicate in this process. Fails and changes nothing if the
+    /// app was given two states of one type, or two idle predicates.
     fn install(self) -> Result<(), AppError> {
         self.states.check()?;
         let mut idle_predicates = self.idle_predicates.into_iter();

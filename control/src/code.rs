@@ -51,8 +51,8 @@ impl Code {
     }
 
     /// Offers the executable to a runner and, until `until`, sends it if the runner asks for it. If
-    /// the boot fails because of that, the runner's task is told; a runner whose connection breaks
-    /// connects again.
+    /// the file can't be read or the runner can't use it, the runner's task receives the reason. A
+    /// runner whose connection breaks connects again.
     pub(crate) async fn upload(self, incoming: IncomingHello, inbox: SocketInbox, until: Instant) {
         let (runner, build) = (incoming.hello.runner, incoming.hello.build.clone());
         let started = Instant::now();

@@ -3,8 +3,8 @@
 //! Each line becomes a `tracing` event (target `flame::runner`) with the runner and, if it is known, the
 //! call. If the app has no `tracing` subscriber, the lines go to its standard error.
 //!
-//! Both may block for as long as nobody reads them. So the thread of [`lines`] does the writing, and the
-//! functions here return at once.
+//! The subscriber and standard error may both block while nothing reads their output. So the thread
+//! of [`log_writer`] does the writing, and the functions here return at once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -36,8 +36,8 @@ pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
 use flame_runner_shim::log_writer;
 use state::Event;
 
-/// A handle on a pool; cheap to clone. When the last handle is dropped, the pool drains: calls under
-/// way go on to their end, and then the runners end.
+/// A handle to a pool; cheap to clone. When the last handle is dropped, the pool drains: calls
+/// under way finish, and then the runners shut down.
 ///
 /// ```
 /// use flame_aws::backend::Local;
@@ -119,9 +119,9 @@ impl Pool {
     /// Shuts the pool down for good. Calls that wait, and new ones, get
     /// [`Draining`](crate::CallError::Draining). Calls under way have `shutdown_timeout` to end; then
     /// they get [`Cancelled`](crate::CallError::Cancelled), and the runners end.
-    ///
-    /// Returns when no runner is left, and what the runners printed and logged has been written. It
-    /// gives up on a log that has taken nothing for a second, and after five seconds in any case.
+    /// Returns when no runner is left and the runners' printed and logged lines have been written.
+    /// It stops waiting for the log when nothing has been written for one second, and after five
+    /// seconds in any case.
     ///
     /// Draining goes on if the future is dropped.
     pub async fn drain(&self) {

@@ -184,8 +184,8 @@ impl Supervisor {
             tokio::select! {
                 _ = &mut *driver => return None,
                 death = death.clone() => {
-                    // The messages that it sent before it died are read first. They end with its
-                    // socket.
+                    // Reads the messages that the runner sent before it died, until its socket
+                    // closes.
                     let disconnected = until(&mut link_status, |status| !status.connected);
                     let _ = timeout(LAST_OUTPUT_TIMEOUT, disconnected).await;
                     return Some(death.to_string());
@@ -222,7 +222,8 @@ impl Supervisor {
     }
 }
 
-/// Until when calls can run on it: it drains by itself before its platform ends it.
+/// When calls on the runner must be over. The runner drains by itself shortly before its platform
+/// ends it.
 fn expires(hello: &Hello, limits: &RunnerLimits) -> Option<std::time::Instant> {
     let left = hello.expires_in_ms?.saturating_sub(limits.host_margin_ms);
     // A time beyond the range of the clock is no limit.

@@ -5,9 +5,9 @@
 //!        └─ the variables are removed: processes started from here do not inherit them
 //! ```
 //!
-//! FLAME_PARENT is for one process. If the commands that a remote function starts inherited it, those
-//! that use this crate would take themselves for the same runner, and every one of them would see the
-//! secret in it.
+//! FLAME_PARENT is for one process. If the commands that a remote function starts inherited it,
+//! every command that uses this crate would try to connect as the same runner, and every command
+//! could read the secret in it.
 //!
 //! # Invariants
 //!
@@ -78,8 +78,9 @@ impl BootVariables {
         self.parent.is_some() || self.runner.is_some()
     }
 
-    /// The number of parents above this process, as far as it is known before the runner serves: 0 for
-    /// a parent, at least 1 for a runner, also if its FLAME_PARENT can't be read or comes later.
+    /// The number of parents above this process, as far as it is known before the runner serves: 0
+    /// for a parent, and at least 1 for a runner, even if its FLAME_PARENT can't be read or arrives
+    /// later.
     #[must_use]
     pub fn depth(&self) -> u8 {
         if !self.is_runner() {

@@ -6,8 +6,9 @@
 //!          └──────────────────────────┴───────────────────────────────┴──▶ kept for the process
 //! ```
 //!
-//! Parent and runner compare their build ids in the handshake, so that two builds with different types
-//! never talk to each other. The override is for images of one build for several architectures.
+//! The parent compares the runner's build id with its own in the hello, so that two builds with
+//! different types never talk to each other. The override is for images of one build for several
+//! architectures.
 //!
 //! # Invariants
 //!

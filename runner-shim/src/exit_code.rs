@@ -2,14 +2,14 @@
 
 /// The runner ended as it should, and aborted no work.
 pub const EXIT_OK: i32 = 0;
-/// The runner did not reach its parent before the connect timeout, and never had.
+/// The runner never connected to its parent: the connect timeout passed first.
 pub const EXIT_NEVER_CONNECTED: i32 = 81;
 /// The parent exited, or its connection was lost for longer than `reconnect_timeout`.
 pub const EXIT_PARENT_LOST: i32 = 82;
 /// The shutdown window ended while work was still running, and that work was aborted.
 pub const EXIT_WORK_ABORTED: i32 = 83;
 /// The parent rejected the runner; the last line on standard error says why.
-pub const EXIT_REFUSED: i32 = 84;
+pub const EXIT_REJECTED: i32 = 84;
 /// The runner could not replace itself with its parent's executable; the last line on standard error
 /// says why.
 pub const EXIT_NOT_SYNCED: i32 = 85;

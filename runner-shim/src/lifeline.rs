@@ -11,8 +11,8 @@
 //!
 //! # Invariants
 //!
-//! * The child gets SIGKILL when its parent ends, however it ends (`kill -9` included) and whenever,
-//!   also between the spawn and the tie.
+//! * The child gets SIGKILL when its parent ends, even by `kill -9`, and even if the parent ends
+//!   between the spawn and the tie.
 //! * A process without the variable is left alone. This includes the commands that a runner starts,
 //!   because the runner has taken the variable out of its environment. If a process inherits it anyway,
 //!   its parent is not the process that the variable names.
@@ -63,7 +63,8 @@ pub fn value(name: &str) -> String {
 ///
 /// On Linux, a process that is tied also leaves its parent's terminal, and takes its name.
 ///
-/// On Linux this happens before `main`. Runners call it anyway, for the other platforms.
+/// On Linux this happens before `main`. On other platforms, [`keep_tied`] does it when a runner
+/// starts to serve.
 pub fn tie() -> bool {
     if !is_tied()
         && let Some((parent, name)) = named()

@@ -37,9 +37,9 @@ mod tests;
 /// The longest that the reader of a runner's output waits for the log at a time. Then it pushes its
 /// lines regardless, and a full queue drops them.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
-/// [`LogWriter::flush`] gives up when nothing has been written for this long,
+/// The time without a written line after which [`LogWriter::flush`] gives up.
 const FLUSH_STALL_TIMEOUT: Duration = Duration::from_secs(1);
-/// or after this long in all.
+/// The total time after which [`LogWriter::flush`] gives up.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Lines share a write of up to this many bytes. POSIX guarantees that a write of up to 4096 bytes
 /// (Linux's PIPE_BUF) to a pipe is not mixed with the writes of other processes.
@@ -186,10 +186,10 @@ impl LogWriter {
         }
     }
 
-    /// Waits for room in the queue; for callers that can wait, such as the reader of a child's
-    /// output. Returns at once unless many lines are queued; otherwise waits until about half of them
-    /// are written, but at most one second. After such a timeout nobody waits until those lines have
-    /// been written. Cancel-safe.
+    /// Waits for room in the queue. For callers that can wait, such as the reader of a child's
+    /// output. Returns at once unless many lines are queued. Otherwise waits until about half of
+    /// them are written, but at most one second. After such a timeout, no call waits again until
+    /// those lines have been written. Cancel-safe.
     pub async fn room(&self) {
         let low = self.shared.low.notified();
         tokio::pin!(low);

@@ -181,7 +181,7 @@ fn catch_with_details<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     }
     DEPTH.set(depth.saturating_add(1));
     let guard = DepthGuard;
-    // The work is dropped unseen after a panic, so nobody observes a broken state of it.
+    // After a panic the work is dropped, so no code sees the broken state that it may be in.
     let caught =
         panic::catch_unwind(AssertUnwindSafe(|| frames::flame_begin_short_backtrace(work)));
     drop(guard);

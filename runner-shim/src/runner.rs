@@ -38,8 +38,8 @@ mod serving;
 mod terminator;
 mod watchdog;
 
-/// The part of the time between a signal and the kill that follows it which the shutdown window must
-/// leave free for answers, goodbye and exit; but at most half of that time.
+/// How long before the kill that follows a signal the shutdown window ends, so that answers,
+/// goodbye and exit have time. It is at most half of the time between the signal and the kill.
 const KILL_MARGIN: Duration = Duration::from_secs(5);
 
 /// The app's answer to "may this idle runner end?".
@@ -87,7 +87,7 @@ pub enum Ended {
         still_running: usize,
     },
     /// The parent rejected the runner.
-    Refused(Rejection),
+    Rejected(Rejection),
     /// The runner had to become its parent's executable, and could not. (If it can, the process
     /// continues as that program, and the runner does not end.)
     NotSynced(SyncError),

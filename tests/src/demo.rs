@@ -1,5 +1,5 @@
-//! The demo app: the remote functions that the suites call. Ordinary functions are here; the
-//! modules have those for special purposes.
+//! The demo app: the remote functions that the suites call. This file has the general-purpose
+//! functions; each submodule has functions for one purpose.
 
 pub mod channels;
 pub mod commands;
@@ -221,7 +221,8 @@ pub async fn next(counter: Held<Counter>) -> anyhow::Result<(u64, u32)> {
     Ok((counter.get()?.0.fetch_add(1, Ordering::Relaxed), std::process::id()))
 }
 
-/// Counts how often it has run in this process with each key.
+/// Counts the calls of this function with each key in this process. Returns the count for `key`,
+/// and `blob`.
 #[remote]
 pub async fn tally(key: u64, blob: Blob) -> (u64, Blob) {
     (runs().add(key), blob)

@@ -1,4 +1,5 @@
-//! A client that connects to a pool in place of a runner, and sends what no runner would send.
+//! A client that connects to a pool in place of a runner, and sends packets that no runner
+//! would send.
 
 use std::path::Path;
 

@@ -26,8 +26,6 @@ pub mod terminal;
 pub mod tls_proxy;
 mod watcher;
 
-// Puts the dependency's remote function into every suite's table, as in an app with dependencies.
-use dependency as _;
 pub use harness::{
     PoolBackend, Requirement, Test, as_root, emulated, on, pool, process_pool, requiring, run_copy,
     runtime, suite, suite_with, test, trial, until,

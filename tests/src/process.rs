@@ -41,7 +41,7 @@ fn id(pid: u32) -> Pid {
     Pid::from_raw(raw).expect("a pid is not 0")
 }
 
-/// Returns whether nothing is left of a process: it is dead, and no zombie of this process.
+/// Returns whether a process has exited and, if it was a child of this process, has been reaped.
 #[must_use]
 pub fn is_gone(pid: u32) -> bool {
     match status(pid) {

@@ -1,9 +1,9 @@
 //! Checks that a package is nowhere in the dependency tree.
 //!
-//! The check reads the full listing of `cargo tree`. `cargo tree --invert PACKAGE` would not do:
-//! for an absent package it exits with an error, as it does for many other reasons. The listing
-//! covers every feature, every platform and every kind of dependency of all members. It has to name
-//! a member of the workspace; otherwise it is no proof of absence.
+//! The check reads the full listing of `cargo tree`. `cargo tree --invert PACKAGE` can't be used:
+//! it exits with an error for an absent package, but also for many other reasons. The listing
+//! covers every feature, every platform and every kind of dependency of all members. A listing that
+//! names no member of the workspace is incomplete, and does not prove that the package is absent.
 
 use std::path::Path;
 

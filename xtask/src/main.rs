@@ -1,4 +1,5 @@
-//! `cargo xtask`: every command of the project. It needs nothing but Rust.
+//! `cargo xtask`: every command of the project. Some steps also need Python or a tool that
+//! [`tools`] installs or reports as missing.
 //!
 //! A command is a typed plan ([`plan`]), and a runner ([`run`]) carries it out step by step. Pure
 //! functions judge the output of a step ([`counts`], [`forbidden`]). [`USAGE`] lists the commands.

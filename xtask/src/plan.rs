@@ -209,7 +209,7 @@ fn all_steps() -> Vec<Step> {
         CargoCommand::new(&format!("check --package flame-aws --locked{features}"))
     });
     let examples = CargoCommand::new("build --workspace --examples --locked");
-    // Not --all-targets, which would run the benchmarks. Clippy has checked them by now.
+    // `--all-targets` would also run the benchmarks. The clippy step has already checked them.
     let tests = CargoCommand::new(
         "test --workspace --locked --no-fail-fast --lib --bins --tests --examples",
     )

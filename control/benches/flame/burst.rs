@@ -1,8 +1,8 @@
 //! A thousand calls at once on a small pool: the time of all of them, over the ideal time.
 //!
 //! The ideal assumes calls of exactly 10 ms. A call that sleeps on tokio's timer takes 11 ms or
-//! more, so the headline's calls sleep on a thread. The others are measured beside a floor of their
-//! own.
+//! more, so the calls of the headline figure sleep on a thread. Calls that sleep on tokio's timer
+//! are measured beside a separate floor.
 
 use std::time::Duration;
 

@@ -29,8 +29,9 @@ impl Condition {
     pub(crate) const FREE: Self = Self { core: None, peer: None, workers: None };
 
     /// Returns two conditions: each side on a core of its own, and both sides on one core. If the
-    /// system chose, it would put some exchanges on one core and others on two, and they could not
-    /// be compared. It does choose if there is only one core, or if processes can't be pinned.
+    /// system chose the cores, it would put some exchanges on one core and others on two, and their
+    /// times could not be compared. The system does choose if there is only one core, or if
+    /// processes can't be pinned.
     pub(crate) fn pinned() -> Vec<Self> {
         let mut cores = cores().into_iter();
         let Some(core) = cores.next() else { return vec![Self::FREE] };

@@ -37,8 +37,8 @@ pub async fn accept(socket: Io, key: &ServerKey) -> Result<Io, AcceptError> {
     accept_tls(websocket, key).await
 }
 
-/// Answers the WebSocket upgrade on `socket`. What the client sends over the WebSocket comes out of
-/// the returned [`Io`].
+/// Answers the WebSocket upgrade on `socket`. The returned [`Io`] yields the bytes that the client
+/// sends over the WebSocket.
 ///
 /// # Errors
 /// [`AcceptError::WebSocket`] or [`AcceptError::Timeout`].

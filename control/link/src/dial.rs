@@ -23,7 +23,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// FLAME_PARENT has an address that is not one.
+    /// The address in FLAME_PARENT is malformed.
     #[error("the parent's address {address:?} is not of the form ws://host:port or wss://host")]
     Address {
         /// The text in FLAME_PARENT.

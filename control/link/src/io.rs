@@ -1,4 +1,4 @@
-//! One socket, whatever it is made of.
+//! One socket, over any kind of byte stream.
 
 use std::io::IoSlice;
 use std::pin::Pin;

@@ -12,8 +12,8 @@ use futures_util::future::poll_fn;
 use crate::link::{Link, LinkClosed};
 use crate::state::Deferred;
 
-/// A two-way stream of messages. Dropping it resets the stream: the peer is told, and the stream's
-/// guard is kept until the peer has ended the stream, too.
+/// A two-way stream of messages. Dropping it resets the stream, which also tells the peer. The
+/// stream's guard is kept until the peer has ended the stream, too.
 pub struct Stream {
     link: Link,
     id: StreamId,

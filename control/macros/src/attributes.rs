@@ -34,7 +34,7 @@ impl Attributes {
         let beside = body == BodyPlacement::Beside;
         match name.as_str() {
             "doc" | "deprecated" => self.outer.push(attribute),
-            // Without a reason it would only repeat the `must_use` of `Work`.
+            // A `must_use` without a reason would only repeat the `must_use` of `Work`.
             "must_use" if matches!(attribute.meta, Meta::Path(_)) => {}
             "must_use" => self.outer.push(attribute),
             "cfg" | "cfg_attr" | "allow" | "warn" | "deny" | "forbid" => {

@@ -9,7 +9,7 @@
 //!                                             // calls the body, and passes the states
 //!                                         fn codec() -> Codec<u64>
 //!                                             // encodes the result
-//!                                         static ENTRY: Entry = ..;
+//!                                         static ENTRY: FunctionEntry = ..;
 //!                                             // runs the function on a runner
 //!                                         work(&ENTRY, (n,), ..)
 //!                                             // runs the function in the parent
@@ -24,7 +24,7 @@
 //!       const fn __remote_length() -> Method<..> { .. }     all of the parts above
 //!       fn length(&self) -> Work<usize> { Word::__remote_length().work((self,)) }
 //!   }
-//!   static ENTRY: Entry = *Word::__remote_length().entry;
+//!   static ENTRY: FunctionEntry = *Word::__remote_length().entry();
 //! ```
 //!
 //! The entry is outside the impl block because of clippy: linkme adds an `unsafe` block to it, and clippy
@@ -84,8 +84,9 @@ impl BodyItem {
                 path: quote!(<#owner>::#name),
             }
         } else {
-            // An associated function can have the name of the remote function, for spans and
-            // backtraces, without hiding the remote function from the code, which may call itself.
+            // Spans and backtraces show the name of the body, so the body has the name of the
+            // remote function. The body is an associated function so that its name does not hide
+            // the remote function, which the app's code may call recursively.
             Self {
                 item: quote! {
                     enum __FlameBody {}

@@ -1,10 +1,10 @@
-//! Handles the groups without delimiters that a `macro_rules` puts around the fragments that it inserts.
-//! Such a group keeps `$e * 2` a product if `$e` is `1 + 2`. It also hides its content: a type from `$t:ty`
-//! does not look like a reference, a stream or a path.
+//! Handles the invisible groups that a `macro_rules` macro puts around the fragments that it
+//! inserts. With such a group, `$e * 2` means `(1 + 2) * 2` if `$e` is `1 + 2`. A group also hides
+//! its content: a type from `$t:ty` does not look like a reference, a stream or a path.
 //!
-//! The compiler drops these groups when a macro like this one emits them again. So the macro first
-//! replaces every group that matters by parentheses. After parsing, it removes groups and parentheses
-//! around types.
+//! The compiler drops these groups when a procedural macro emits them again. So this module first
+//! replaces each group by parentheses where they are needed to keep the meaning. After parsing, it
+//! removes groups and parentheses around types.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use syn::{
@@ -14,7 +14,7 @@ use syn::{
     visit_mut::{self, VisitMut},
 };
 
-/// Replaces the groups that matter by parentheses.
+/// Replaces invisible groups by parentheses where they are needed to keep the meaning.
 pub(crate) fn parenthesize_groups(tokens: TokenStream) -> TokenStream {
     let kept = tokens.into_iter().map(|token| {
         let TokenTree::Group(group) = token else { return token };

@@ -8,17 +8,17 @@
 //! ```
 //!
 //! - `signature` parses a function, and decides for each parameter where its value comes from.
-//! - `refuse` has every error of the macros. If a trait bound rejects the code, and not the macro, the
-//!   message is on the trait, in `flame_runner_shim::calling::codec`.
+//! - `refuse` has every error that the macros themselves report. Where a trait bound rejects the
+//!   code instead, the message is on the trait, in `flame_runner_shim::calling`.
 //! - `attributes` distributes a function's attributes to the items that the function becomes.
 //! - `test` wraps a test.
 //! - `methods` reads an impl block, and `block` reads the closure of `call!`. Both make a
 //!   `signature::RemoteFunction` for each function that they find.
 //! - `fragments` handles the invisible groups that a `macro_rules` puts around its fragments.
 //!
-//! The expansion names only `Work`, `StreamWork` and `__private` of flame-aws, and `core` and `std`, so an
-//! app depends only on `flame-aws`. `options` has the path of flame-aws: `::flame_aws`, or the path in
-//! the attribute. `call!` passes its own `$crate`.
+//! The expansion refers only to `core`, to `std`, and to `Work`, `StreamWork` and `__private` of
+//! flame-aws, so an app needs no dependency but `flame-aws`. `options` parses the path of
+//! flame-aws: `::flame_aws`, or the path in the attribute. `call!` passes its own `$crate`.
 
 mod attributes;
 mod block;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::context::set_process_depth;
-use flame_runner_shim::exit_code::{EXIT_NOT_SYNCED, EXIT_REFUSED};
+use flame_runner_shim::exit_code::{EXIT_NOT_SYNCED, EXIT_REJECTED};
 use flame_runner_shim::host::{Host, ProcessHost};
 use flame_runner_shim::runner::{Ended, Runner};
 use flame_runner_shim::{Connect, lifeline, log, log_writer, panics};
@@ -21,7 +21,7 @@ use crate::error::AppError;
 /// How many log records may wait for the link. More are dropped, and the log says how many.
 const LOG_BUFFER: usize = 1024;
 
-/// Ten years.
+/// Ten years, which in practice is no limit.
 const FOREVER_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /// Serves as the runner that this FLAME_PARENT describes, and exits.
@@ -31,9 +31,9 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
     let host = host(parent.host).await?;
     // If the parent is already gone, this ends the process.
     if lifeline::keep_tied() {
-        // The kernel ends this process when its parent dies. A parent that is merely stopped, by
-        // Ctrl-Z or by a debugger, leaves no orphan that a timeout would have to end, and a parent
-        // that gives this runner up kills it. So the runner waits for its parent without a limit.
+        // The kernel ends this process when its parent dies, and a parent that gives up on this
+        // runner kills it. So no timeout is needed against orphans, and the runner waits without a
+        // limit for a parent that is merely stopped, by Ctrl-Z or by a debugger.
         parent.limits.reconnect_timeout_ms = parent.limits.reconnect_timeout_ms.max(FOREVER_MS);
     }
     panics::install();
@@ -83,11 +83,11 @@ async fn ended(runner: Runner) -> Ended {
 fn exit_of(ended: Ended) -> (EndReason, i32) {
     let (reason, code) = match ended {
         Ended::Done { code, reason, .. } => (reason, code),
-        Ended::Refused(refusal) => {
+        Ended::Rejected(rejection) => {
             log_writer::print_line(format!(
-                "flame-aws: the parent rejected this runner: {refusal}"
+                "flame-aws: the parent rejected this runner: {rejection}"
             ));
-            (EndReason::ParentLost, EXIT_REFUSED)
+            (EndReason::ParentLost, EXIT_REJECTED)
         }
         Ended::NotSynced(error) => {
             log_writer::print_line(format!(
@@ -95,9 +95,9 @@ fn exit_of(ended: Ended) -> (EndReason, i32) {
             ));
             (EndReason::ParentLost, EXIT_NOT_SYNCED)
         }
-        _ => (EndReason::ParentLost, EXIT_REFUSED),
+        _ => (EndReason::ParentLost, EXIT_REJECTED),
     };
-    if ![0, EXIT_REFUSED, EXIT_NOT_SYNCED].contains(&code) {
+    if ![0, EXIT_REJECTED, EXIT_NOT_SYNCED].contains(&code) {
         log_writer::print_line(format!("flame-aws: this runner exits with code {code}: {reason}"));
     }
     (reason, code)
@@ -127,7 +127,7 @@ pub(super) fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Res
 /// Sends nothing: only Unix has these signals.
 #[cfg(not(unix))]
 pub(super) fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
-    // A closed channel would mean that signals are over.
+    // Keeps the channel open, because a closed one would mean that no more signals can come.
     std::mem::forget(to);
     Ok(())
 }

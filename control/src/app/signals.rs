@@ -21,8 +21,8 @@ use flame_wire::sync::Mutex;
 
 use crate::pool::PoolInner;
 
-/// How long the runners may take to be gone after the second signal. A pool kills a runner that has not
-/// ended 10 s after it was told to.
+/// How long the runners may take to end after the second signal. A pool kills a runner that is
+/// still there 10 s after it was told to end.
 const POOLS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long `main` may take to return after that.
 const MAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -167,7 +167,7 @@ async fn main_should_have_returned(pools: Vec<Arc<PoolInner>>) {
         }
     };
     let _ = tokio::time::timeout(POOLS_TIMEOUT, gone).await;
-    // The app may check whether it holds the last reference.
+    // Drops these references first, because the app may check whether it holds the last one.
     drop(pools);
     tokio::time::sleep(MAIN_TIMEOUT).await;
 }

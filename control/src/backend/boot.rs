@@ -1,4 +1,4 @@
-//! One boot: what the pool asks for, and the instance that comes of it.
+//! One boot: the pool's request, and the resulting instance.
 
 use std::fmt;
 use std::sync::Arc;

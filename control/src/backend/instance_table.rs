@@ -76,7 +76,7 @@ impl<H> InstanceTable<H> {
         let alive = LiveInstance { handle, death: watch::Sender::new(None) };
         let replaced = table.alive.insert(instance, alive);
         drop(table);
-        // A handle may do anything when it is dropped: not while the table is locked.
+        // Dropping a handle may run any code, so the table must not be locked.
         drop(replaced);
     }
 

@@ -112,7 +112,7 @@ struct LambdaInstances {
     /// The function's timeout, if it is known.
     timeout: Option<Duration>,
     boot_timeout: Duration,
-    /// A sentence that says how a runner ends that is given up.
+    /// A sentence that says how a runner ends after it was given up.
     how_it_ends: String,
     invocations: Invocations,
 }
@@ -300,7 +300,7 @@ impl Instances for LambdaInstances {
     }
 }
 
-/// How a runner ends that is given up, since Lambda can't stop it.
+/// How a runner ends after it was given up, since Lambda can't stop it.
 fn how_it_ends(pool: &PoolInfo, timeout: Option<Duration>) -> String {
     let without_parent = pool.boot_timeout.max(pool.reconnect_timeout);
     let timeout = match timeout {

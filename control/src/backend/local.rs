@@ -130,7 +130,7 @@ impl Instances for LocalInstances {
 fn reason(ended: Result<Ended, JoinError>) -> String {
     match ended {
         Ok(Ended::Done { reason, .. }) => format!("the runner ended: {reason}"),
-        Ok(Ended::Refused(refusal)) => refusal.to_string(),
+        Ok(Ended::Rejected(rejection)) => rejection.to_string(),
         Ok(_) => "the runner ended".to_owned(),
         Err(error) if error.is_cancelled() => "the runner was stopped".to_owned(),
         Err(error) => error.to_string(),

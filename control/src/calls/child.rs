@@ -31,7 +31,8 @@ impl<T> fmt::Debug for Child<T> {
 }
 
 impl<T: Send + 'static> Child<T> {
-    /// Waits for the function's result. Dropping the future does what dropping the child does.
+    /// Waits for the function's result. Dropping the future has the same effect as dropping the
+    /// child.
     ///
     /// # Errors
     /// [`CallError`].

@@ -26,7 +26,7 @@ pub(super) struct InFlightCall {
     pub(super) stream: Stream,
     pub(super) runner: RunnerRef,
     pub(super) function: &'static str,
-    /// The time that the call has in all.
+    /// The time limit of the call.
     pub(super) timeout: Option<Duration>,
     pub(super) deadline: Option<Instant>,
     /// The deadline of the function alone, for a call whose `deadline` also bounds the handover.
@@ -77,8 +77,9 @@ impl InFlightCall {
         tokio::time::sleep_until(until.into())
     }
 
-    /// Fails if the deadline has passed. A stream calls this before each item, because items may
-    /// always be there before the timer is.
+    /// Fails if the deadline has passed. A stream calls this before each item, because `receive`
+    /// prefers a message to an expired timer: a stream whose next item is always ready would never
+    /// time out.
     pub(super) fn check_deadline(&self) -> Result<(), CallError> {
         match self.deadline {
             Some(deadline) if deadline <= now() => {
@@ -158,7 +159,7 @@ impl InFlightCall {
             CallFailure::UnknownFunction { .. } => {
                 CallError::UnknownFunction { function: self.function, runner: self.runner }
             }
-            // It may be the arguments or the result: the runner does not say.
+            // The runner does not say whether the arguments or the result caused the error.
             CallFailure::Codec { what } => CallError::Codec { what, started: true },
             CallFailure::MissingState { state } => {
                 CallError::MissingState { function: self.function, state }
@@ -184,8 +185,8 @@ pub(super) fn value(body: Bytes) -> Result<Value, CallError> {
     Value::decode(body).map_err(|error| CallError::result(&error))
 }
 
-/// Lets a call run to its end if its caller goes away, but drops the result together with the values
-/// that it holds.
+/// Lets a call run to its end if its caller goes away. The result is then dropped, with the held
+/// values in it.
 pub(super) fn linger(stream: &Stream) {
     stream.keep_on_drop_until(Tag::Result.into());
 }

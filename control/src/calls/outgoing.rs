@@ -28,7 +28,7 @@ use crate::pool::{Lease, PoolInner};
 pub(super) struct OutgoingCall {
     pool: Arc<PoolInner>,
     encoded: EncodedWork,
-    /// The time that the call has in all.
+    /// The time limit of the call.
     timeout: Option<Duration>,
     request: CheckoutRequest,
     depth: u8,

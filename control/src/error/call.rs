@@ -42,7 +42,7 @@ impl fmt::Display for TimeoutPhase {
 /// function's `Result` is the result of the call.
 ///
 /// # What to do
-/// Three methods answer what code asks most often. [`may_have_run`](Self::may_have_run): may the
+/// Three methods answer the most common questions. [`may_have_run`](Self::may_have_run): may the
 /// function have begun? [`is_retryable`](Self::is_retryable): may another call succeed, with no
 /// danger that the function runs twice? [`is_timeout`](Self::is_timeout): did the deadline pass?
 ///
@@ -159,7 +159,7 @@ pub enum CallError {
          the call less time by `.timeout(..)`, or use a backend whose instances live longer"
     )]
     TooLong {
-        /// The time that the call has in all.
+        /// The time limit of the call.
         after: Duration,
         /// The most time that a call can have on such a runner.
         limit: Duration,
@@ -248,7 +248,8 @@ impl CallError {
         self.answers().is_retryable
     }
 
-    /// The row of the table above. No wildcard, so that a new variant can't do without its row.
+    /// The row of the table above. The match has no wildcard, so a new variant does not compile
+    /// without a row.
     fn answers(&self) -> Answers {
         match self {
             Self::Timeout { phase: TimeoutPhase::Queue | TimeoutPhase::Boot, .. } => {
@@ -296,7 +297,7 @@ impl CallError {
     }
 }
 
-/// What code asks about an error.
+/// The answers of the three methods for one error.
 struct Answers {
     is_timeout: bool,
     may_have_run: bool,

@@ -37,8 +37,8 @@
 //!
 //! This backend starts copies of the app by [`std::process::Command`]. `cargo run --example
 //! own_backend` runs a call on it, and it passes the conformance suite that is described below. It has
-//! two types, as every backend does: a [`Backend`] with the configuration, and the [`Instances`] that
-//! [`start`] makes of it for a pool.
+//! two types, as every backend does: a [`Backend`] with the configuration, and the [`Instances`]
+//! that [`start`] creates from it for one pool.
 //!
 //! It leaves out three things that [`Process`](crate::backend::Process) does. It does not log what its
 //! children print, which goes to the output of this process. It notices a death up to 20 ms late. And
@@ -52,8 +52,8 @@
 //! # The configuration: `Backend`
 //!
 //! [`kind`] tells the runner how to read its environment. Return [`HostKind::Process`] if you start a
-//! process with an environment: a child, a container, a machine that you reach by ssh. It must not
-//! change.
+//! process with an environment: a child, a container, a machine that you reach by ssh. [`kind`]
+//! must always return the same value.
 //!
 //! [`boot_timeout`] is the default of the pool's option of that name: how long a boot may take, from
 //! requesting an instance until its runner connects. Return what the platform needs on a bad day.
@@ -165,9 +165,9 @@
 //! platform that stops an instance with SIGTERM and a pause interrupts no call, if the pause is longer
 //! than `shutdown_timeout`.
 //!
-//! A runner also exits without its backend: if it has never connected to its parent, if its parent was out of
-//! reach for `reconnect_timeout`, and when its `max_lifetime` is over. If the parent is killed, the
-//! instances that it leaves behind have exited after `reconnect_timeout` at the latest.
+//! A runner also exits without its backend: if it never connects to its parent, if it can't reach
+//! its parent for `reconnect_timeout`, and at the end of its `max_lifetime`. If the parent is
+//! killed, the runners that were connected to it exit within `reconnect_timeout`.
 //!
 //! # Testing it
 //!

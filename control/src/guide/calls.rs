@@ -275,7 +275,7 @@
 //! - **The deadline of a stream covers the whole stream**, including the time that its reader takes
 //!   for the items.
 //! - **A call that is not polled keeps its slot.** Its deadline passes meanwhile. Await the call or
-//!   spawn it, also when you collect many calls with `buffered`. `pool.map` does this for you.
+//!   spawn it, even if you collect many calls with `buffered`. `pool.map` does this for you.
 //! - **An unread channel keeps its runner for one `shutdown_timeout`.** A runner that shuts down
 //!   first delivers what `send` has accepted, and counts against `max` until then. Messages that
 //!   are still unread after that are lost, and the receiver gets an error.

@@ -1,6 +1,6 @@
 //! Why a call returned no result, and what to do about it.
 //!
-//! A value that the function itself returns, a `Result` included, comes back as it is. A
+//! A value that the function itself returns, including a `Result`, arrives unchanged. A
 //! [`CallError`] says why there is no such value. Nothing is retried automatically, because only
 //! the app knows whether running a function twice does harm.
 //!

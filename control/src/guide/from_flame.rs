@@ -18,10 +18,10 @@
 //! | children that the supervisor leaves out on a runner | the closure of [`App::run`](crate::App::run), which runs only in the parent |
 //! | `FLAME.Trackable`, `track_resources` | [`Held<T>`](crate::Held), [`pool.at(&held)`](crate::Pool::at); always on |
 //! | `idle_shutdown_after: {time, predicate}` | `.idle_shutdown_after(..)` and [`App::idle_when(..)`](crate::App::idle_when) |
-//! | `FLAME.Backend` | [`backend::Backend`](crate::backend::Backend); the [guide](super) shows how to write one |
+//! | `FLAME.Backend` | [`backend::Backend`](crate::backend::Backend); the [guide](super::backends) shows how to write one |
 //! | `FLAME.LocalBackend` | [`backend::Local`](crate::backend::Local); also [`backend::Process`](crate::backend::Process), the default |
 //! | `FLAME.FlyBackend` | `backend::Ecs`, `backend::Lambda`; see [AWS](super::aws) |
-//! | `FLAME.Terminator` | `flame_runner_shim::terminator`, an internal module |
+//! | `FLAME.Terminator` | the private module `runner::terminator` of `flame-runner-shim` |
 //! | `on_grow_start`, `on_grow_end`, `on_shrink` | the same names, and [`pool.events()`](crate::Pool::events) |
 //! | an exit of the caller | always a [`CallError`](crate::CallError) |
 //! | `code_sync` | [`.code_sync(true)`](crate::PoolBuilder::code_sync): a runner of another build becomes its parent's executable |

@@ -66,10 +66,9 @@
 //! | `reconnect_timeout` | 60 s, or twice `keepalive_timeout` if that is longer | how long a runner may take to reconnect before it counts as lost |
 //! | `max_message` | 1 GiB | maximum size of the arguments or the result of one call |
 //!
-//! `reconnect_timeout` must be at least 1.5 times `keepalive_timeout`; 10 s more than
-//! `keepalive_timeout` are enough where that is less. The reason: when only one side notices that a
-//! connection broke, the other side notices it after `keepalive_timeout`, and the runner reconnects
-//! only then.
+//! `reconnect_timeout` must be at least 1.5 times `keepalive_timeout`, or 10 s longer than it,
+//! whichever is less. The reason: when only one side notices that a connection broke, the other
+//! side notices it after `keepalive_timeout`, and the runner reconnects only then.
 //!
 //! **Everything else**
 //!
@@ -217,7 +216,7 @@
 //! - **A process that a function starts ends with the runner**, unless it leaves the runner's
 //!   process group. The processes of the group get SIGKILL, even if the parent itself is killed. On
 //!   ECS they end with the container. On Lambda they live until the environment ends. In a `Local`
-//!   pool they are the app's own.
+//!   pool they are children of the app itself.
 //! - **A process that leaves its process group is not found.** `setsid`, GNU `timeout`, daemons,
 //!   and shells with job control create such processes, which outlive their runner. End them
 //!   yourself. The same applies to every process of a function if the parent is killed and the

@@ -28,8 +28,8 @@
 //!
 //! # Remote functions are not an API
 //!
-//! Treat `#[remote]` functions as functions of your app, and not as an API for others. Whoever has
-//! a valid `FLAME_PARENT` can call every one of them.
+//! Treat `#[remote]` functions as functions of your app, and not as an API for others. Anyone who
+//! has a valid `FLAME_PARENT` can call every one of them.
 //!
 //! # Code sync
 //!
@@ -37,8 +37,8 @@
 //! executable: keep secrets out of it.
 //!
 //! A runner executes the file that its parent sends, after checking its length and hash. The option
-//! is the parent's: a runner follows the offer of whoever booted it. So anyone who can start your
-//! app with a `FLAME_PARENT` of their own can make it run any code, not only remote functions.
+//! is set in the parent alone: a runner accepts any offer of its parent. So anyone who can start
+//! your app with a `FLAME_PARENT` of their own can make it run any code, not only remote functions.
 //! People who can set the environment of a process can usually do that anyway.
 //!
 //! # On AWS

@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 
 use super::NewSocket;
 
-/// How long to pause when the system has no socket to give, because it is out of file descriptors.
+/// How long to pause after an error of `accept`, such as a lack of file descriptors.
 const OUT_OF_SOCKETS_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections on `listener` for as long as the stream is polled.
+/// The connections that clients open to `listener`.
 pub(crate) fn tcp_sockets(listener: TcpListener) -> impl Stream<Item = NewSocket> {
     stream::unfold(listener, |listener| async move {
         let socket = accept(&listener).await;

@@ -401,9 +401,10 @@ impl PoolBuilder {
         self
     }
 
-    /// After how many failed boots in a row the pool boots nothing for `pause`. In that time calls that
-    /// need a boot get [`BootFailed`](crate::CallError::BootFailed) at once. After it, a single boot
-    /// decides how to go on. At least 1 failure and 1 ms. Default 5 failures and 30 s.
+    /// After how many failed boots in a row the pool boots nothing for `pause`. In that time calls
+    /// that need a boot get [`BootFailed`](crate::CallError::BootFailed) at once. Then the pool
+    /// tries a single boot: if it fails, the pool pauses again; if it succeeds, the pool boots
+    /// normally. At least 1 failure and 1 ms. Default 5 failures and 30 s.
     pub fn boot_breaker(mut self, failures: u32, pause: Duration) -> Self {
         self.backoff = BootBackoff { breaker_after: failures, breaker_open: pause, ..self.backoff };
         self

@@ -1,4 +1,4 @@
-//! A pool's second lane, which serves calls at once that find no free slot on the primary one.
+//! A pool's second lane, for calls that find no free slot on the primary lane.
 //!
 //! ```text
 //!                    ┌─ a slot is free ──────────────────▶ primary lane

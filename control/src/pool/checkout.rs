@@ -11,11 +11,11 @@ use super::lane::{CheckoutError, CheckoutRequest, now};
 use super::lease::Lease;
 
 impl PoolInner {
-    /// Asks for a slot. Cancel-safe: dropped, it gives up its place in the queue, or the lease that
-    /// it was granted.
+    /// Asks for a slot. Cancel-safe: if the future is dropped, the call loses its place in the
+    /// queue, or the lease that it was granted.
     ///
-    /// Thousands of calls may wait, so in a pool without a burst lane this future has no room for
-    /// one.
+    /// Thousands of calls may wait, so in a pool without a burst lane this future reserves no
+    /// memory for the burst lane's part.
     pub(crate) fn check_out(
         &self,
         request: CheckoutRequest,
@@ -42,7 +42,8 @@ impl PoolInner {
             let burst_call = BurstCall::begin(&self.primary);
             let pending = burst.lane.check_out(&request);
             if pending.is_queued() {
-                // Its event has been sent. Waiting for the primary lane next would send it again.
+                // The call's `CallQueued` event has been sent, and must not be sent again if the
+                // call then waits for the primary lane.
                 request.call = None;
             }
             match pending.await {

@@ -48,7 +48,7 @@ pub enum PoolEvent {
         /// Why it ends.
         reason: ShrinkReason,
     },
-    /// A runner has shut down in good order.
+    /// A runner has shut down cleanly.
     Shrink {
         /// The runner.
         runner: RunnerRef,

@@ -49,7 +49,7 @@ pub(crate) struct Lane {
     start_supervisor: fn(RunnerToBoot),
     locked: Mutex<LaneState>,
     status: watch::Sender<LaneStatus>,
-    /// Wakes the timer's task, to look again when it is next due.
+    /// Tells the timer's task to read the state machine's next timeout again.
     timer_changed: Notify,
     runner_removed: Notify,
     me: Weak<Lane>,
@@ -111,7 +111,7 @@ struct LaneState {
     delivering: bool,
 }
 
-/// What the lane keeps of a runner.
+/// The lane's record of one runner.
 struct RunnerEntry {
     runner: RunnerRef,
     commands: watch::Sender<RunnerCommand>,
@@ -195,7 +195,8 @@ impl Lane {
     pub(crate) fn runner_gone(&self, id: RunnerId) {
         let entry = self.step(|locked| {
             locked.pool.handle(now(), Event::RunnerGone { runner: id });
-            // What follows from it names the runner.
+            // Queued before the entry is removed, because the resulting events contain its
+            // `RunnerRef`.
             locked.queue_effects(self);
             locked.runners.remove(&id)
         });
@@ -215,8 +216,8 @@ impl Lane {
         });
     }
 
-    /// Begins to drain. The calls under way may go on for `window`, and are then cancelled; a shorter
-    /// window of a later call counts.
+    /// Begins to drain. The calls under way may go on for `window`, and are then cancelled. If this
+    /// is called again with a shorter window, the shorter one applies.
     pub(crate) fn begin_drain(&self, window: Duration) {
         self.handle(Event::Drain);
         let Some(me) = self.me.upgrade() else { return };

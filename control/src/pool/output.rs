@@ -7,7 +7,8 @@ use super::inner::PoolInner;
 use crate::backend::OutputLine;
 use crate::log;
 
-/// Forwards lines to the log. A backend gets it before the pool exists that the lines belong to.
+/// Forwards lines to the log. A backend receives it before the pool that the lines belong to
+/// exists.
 #[derive(Clone)]
 pub(super) struct OutputForwarder {
     enabled: bool,
@@ -19,7 +20,7 @@ impl OutputForwarder {
         Self { enabled, pool: Arc::default() }
     }
 
-    /// The pool that the lines belong to.
+    /// Sets the pool that the lines belong to.
     pub(super) fn attach(&self, pool: &Arc<PoolInner>) {
         // Called once, when the pool starts.
         let _ = self.pool.set(Arc::downgrade(pool));

@@ -108,7 +108,9 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Whether the pool needs more runners than it has, for calls, `min` or `min_free_slots`.
+    /// Whether the pool needs more runners than are up, for calls, `min` or `min_free_slots`. Also
+    /// `true` while the pool rejects every call that needs a boot, because boots keep failing or
+    /// are blocked.
     #[must_use]
     pub fn wants_more(&self) -> bool {
         !matches!(self.primary.growth, Growth::NoUnmetDemand | Growth::Draining)

@@ -62,7 +62,7 @@ impl Boot {
         Ok((Self { deadline, first_socket, later_sockets }, request))
     }
 
-    /// Waits until the runner has connected, or is known not to.
+    /// Waits until the runner has connected, or until it is certain that it will not.
     pub(super) async fn wait_for_hello(
         mut self,
         report: &RunnerReport,

@@ -1,4 +1,4 @@
-//! Reports what happens to one runner to its pool. Nothing else does.
+//! Reports the events of one runner to its pool. No other module does this.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,8 +111,8 @@ impl RunnerReport {
     }
 }
 
-/// The supervision of a runner. When it ends, the pool learns that nothing is left of the runner; also
-/// if it is cut short, by a panic or by the end of the runtime.
+/// The supervision of a runner. When it ends, the pool learns that nothing is left of the runner,
+/// even if a panic or the end of the runtime cuts the supervision short.
 pub(super) struct Supervision {
     report: RunnerReport,
     /// The instance, unless it is gone.

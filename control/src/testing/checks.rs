@@ -34,7 +34,8 @@ pub(super) struct CheckSpec {
 #[derive(Clone, Copy)]
 enum AppliesTo {
     All,
-    /// Backends whose runners are processes of their own: a runner can exit without the suite.
+    /// Backends whose runners are processes of their own, so that the exit of a runner does not end
+    /// the suite.
     OwnProcess,
     /// Backends whose runners know the id of their instance.
     KnownId,

@@ -1,7 +1,7 @@
 //! The errors of every encoder and decoder of this crate, and the printing of error chains.
 //!
-//! Decoders handle bytes from attackers and from peers of another version. They return a
-//! [`DecodeError`]: they never panic, and never allocate more than the bytes at hand.
+//! Decoders handle bytes from attackers and from peers of another version. On invalid bytes they
+//! return a [`DecodeError`]. They never panic, and never allocate more than the bytes at hand.
 
 use std::error::Error;
 use std::fmt;

@@ -104,7 +104,8 @@ pub enum MuxEvent {
 pub struct Mux {
     config: MuxConfig,
     next_id: u64,
-    /// How many streams this side has opened that are not closed. Never fewer than the peer counts.
+    /// How many streams this side has opened that are not closed. The peer never counts more of
+    /// them.
     opened_here: usize,
     /// How many streams the peer has opened that are not closed.
     opened_by_peer: usize,
@@ -272,8 +273,8 @@ impl Mux {
     }
 
     /// Whether the peer's credit covers everything that is queued on the stream, and an empty last
-    /// message behind it. If not, a peer that reads nothing more may hold it up for ever.
-    /// [`MuxEvent::Writable`] tells when the credit suffices.
+    /// message after it. Without that credit, a peer that stops reading can block the stream for
+    /// ever. [`MuxEvent::Writable`] reports when the credit is sufficient.
     pub fn is_within_credit(&mut self, id: StreamId) -> bool {
         self.streams.get_mut(&id).is_none_or(|stream| stream.outbound.is_within_credit())
     }
@@ -352,7 +353,8 @@ impl Mux {
     }
 
     /// Like [`detach`](Self::detach), but resets the stream as soon as a message with this tag
-    /// arrives that is not the last: nobody wants the messages behind it, or what it keeps open.
+    /// arrives that is not the last: the app wants neither the messages after it nor the values
+    /// that the open stream keeps alive.
     pub fn detach_until(&mut self, id: StreamId, tag: impl Into<Option<u8>>) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.inbound.discard(tag.into());

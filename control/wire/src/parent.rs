@@ -104,7 +104,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// What a runner runs in, which also decides how it can be stopped.
+/// The kind of host that a runner runs on, which also decides how the runner can be stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -18,8 +18,9 @@ pub(crate) fn bounded(text: &str, max: usize) -> Cow<'_, str> {
     if max < ELLIPSIS.len() { Cow::Borrowed(kept) } else { Cow::Owned(format!("{kept}{ELLIPSIS}")) }
 }
 
-/// The text that `value` displays, cut off to at most `max` bytes. Formatting stops there, so a
-/// `Display` that never ends does no harm. If it fails, the text that it has written counts.
+/// The text that `value` displays, cut off to at most `max` bytes. Formatting stops at the limit,
+/// so a `Display` that never ends does no harm. If `Display` fails, the text that it has written is
+/// kept.
 pub(crate) fn display(value: &dyn fmt::Display, max: usize) -> String {
     let mut out = TruncatingWriter { text: String::new(), max };
     // An error means that the limit was reached, or that the value's own `Display` failed.

@@ -1,4 +1,4 @@
-//! The secret by which a runner proves that its parent sent it.
+//! The secret by which a runner proves that its parent booted it.
 //!
 //! Anyone who holds a token can connect as that runner. So a token is 256 random bits, the parent keeps
 //! only its hash and compares it in constant time, and a token is never printed: it leaves the process

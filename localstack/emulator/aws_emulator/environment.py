@@ -219,7 +219,7 @@ class Environment:
                 raise self._crash() if self._dead else _timed_out(timeout)
             body, failed = self._answer
             if not self._changed.wait_for(lambda: self._asking or self._dead, POLL_DELAY):
-                # The process has responded but is still busy. It may be, until its timeout.
+                # The process has responded but is still busy. It may stay busy until its timeout.
                 threading.Timer(timeout, self._kill_unless_asking, [event]).start()
         if len(body) > MAX_RESPONSE and not failed:
             message = f"Response payload size ({len(body)} bytes) exceeded maximum allowed size ({MAX_RESPONSE} bytes)."

@@ -1,10 +1,10 @@
 //! The hash of an executable without a GNU build id.
 //!
-//! Every such runner computes it at its start, so it has to be fast. Of an ELF file only the loaded
-//! parts count (debug information is most of a debug build). Each 256 KiB of them become an AES-GCM
-//! tag, and the tags a SHA-256. Times in ms, with the file in the page cache and all of it loaded, on a
-//! busy two-core EPYC (this hash: the fastest first call of 80 processes; the others: the fastest of 60
-//! in one process):
+//! Every runner without a GNU build id computes this hash at its start, so it has to be fast. For
+//! an ELF file only the loaded parts are hashed (debug information is most of a debug build). Each
+//! 256 KiB of them give one AES-GCM tag, and the SHA-256 of all tags is the hash. Times in ms, with
+//! the file in the page cache and all of it loaded, on a busy two-core EPYC (this hash: the fastest
+//! first call of 80 processes; the others: the fastest of 60 calls in one process):
 //!
 //! | file | reading alone | this hash | SHA-256 of the file |
 //! |---|---|---|---|

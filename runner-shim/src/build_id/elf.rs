@@ -22,7 +22,7 @@ struct Segment {
     align: u64,
 }
 
-/// The file's GNU build id. An id of zeros identifies no build: `None`.
+/// The file's GNU build id. `None` also for an id of zeros, because it identifies no build.
 pub(super) fn build_id_note<R: Read + Seek>(file: &mut R) -> Option<Vec<u8>> {
     segments(file)?.iter().filter(|segment| segment.kind == PT_NOTE).find_map(|segment| {
         let notes = read_at(file, segment.offset, segment.len)?;
@@ -41,7 +41,7 @@ pub(super) fn loaded<R: Read + Seek>(file: &mut R, len: u64) -> Option<Vec<(u64,
         .collect();
     let fits =
         |&(offset, size): &(u64, u64)| offset.checked_add(size).is_some_and(|end| end <= len);
-    // Neighbours may share a page, but together they are hardly larger than the file.
+    // Adjacent segments may share a page, but the sum of all lengths is hardly more than the file.
     let total = loaded.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
     (total > 0 && total <= len.saturating_mul(2) && loaded.iter().all(fits)).then_some(loaded)
 }

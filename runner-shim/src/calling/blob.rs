@@ -152,8 +152,9 @@ impl BlobTable {
     }
 }
 
-/// A blob that is sent always consists of bytes, and the first byte says what the others are. Neither
-/// occurs in UTF-8, so an untagged type takes a blob neither for a text nor for a number.
+/// A blob in a message is always written as bytes. The first byte is one of these two, and says
+/// what the other bytes are. Neither occurs in UTF-8, so an untagged type can't mistake a blob for
+/// text or for a number.
 const INLINE: u8 = 0xfe;
 const OUT_OF_LINE: u8 = 0xff;
 

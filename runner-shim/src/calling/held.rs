@@ -97,8 +97,8 @@ impl fmt::Debug for HeldSource {
 ///
 /// It may be in the result of a call, but not in the items of a stream.
 ///
-/// A function that is awaited here, and not given to a pool, makes a held value in this process. Then
-/// its handles simply share it, and it cannot be sent to a runner.
+/// A function that is awaited here, instead of being given to a pool, makes a held value in this
+/// process. The handles of such a value share it directly, and it can't be sent to a runner.
 pub struct Held<T>(HeldState<T>);
 
 enum HeldState<T> {
@@ -181,7 +181,7 @@ impl<T> fmt::Debug for Held<T> {
 /// The held values of one value that is encoded or decoded.
 #[derive(Default)]
 pub(crate) enum HeldTable {
-    /// Neither an argument nor a result, so it can't contain a held value.
+    /// The value is neither an argument nor a result, so it can't contain a held value.
     #[default]
     None,
     /// Arguments are being encoded: the guards of the held values in them.
@@ -264,7 +264,7 @@ impl<'de, T: Send + Sync + 'static> Deserialize<'de> for Held<T> {
             Store(Arc<dyn HeldStore>),
         }
         let id = HeldId::deserialize(deserializer)?;
-        // The store is the driver's code, so it runs outside of the access to the side tables.
+        // The store is the driver's code, so it is called after the side tables have been released.
         let from = SideTables::with(|tables| match &tables.held {
             HeldTable::ResultIn(source) => source.clone().map(Origin::Source),
             HeldTable::ArgumentsIn(store) => store.clone().map(Origin::Store),

@@ -11,9 +11,9 @@
 //! Invariants:
 //! - The arguments are decoded before the function runs. The reply is encoded in the poll in which the
 //!   function ends, on the same thread.
-//! - A panic of the function reaches the code that polls, also from a blocking thread.
-//! - The [`CallScope`] lives at least as long as any part of the function is running, and is dropped
-//!   with the [`Execution`] otherwise.
+//! - A panic of the function reaches the code that polls, even if it happens on a blocking thread.
+//! - The [`CallScope`] lives as long as any part of the function is running. If none is running, it
+//!   is dropped with the [`Execution`].
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - The tables are never open across an await: [`SideTables::scope`] runs a plain closure.
-//! - Scopes nest, and the outer tables come back also when the inner scope panics.
+//! - Scopes nest, and the outer tables are restored even if the inner scope panics.
 //! - With no tables open, a blob is plain bytes, and a channel end or a held value is an error.
 
 use std::cell::RefCell;

@@ -101,10 +101,10 @@ impl<T> StateParameter<T> {
 /// The state of type `T`, for a function that is about to run.
 ///
 /// # Panics
-/// If there is none. `AppState::run` checks the states of the app's own functions at the start, and each
-/// call by a pool is checked before it is sent and before it is served. So only an app that awaits a
-/// function in this process can reach this: before it has called `AppState::run`, or for a function of a
-/// dependency.
+/// If there is none. `App::run` checks the states of the app's own functions at the start, and each
+/// call by a pool is checked before it is sent and before it is served. So this panics only if an
+/// app awaits a function in this process: before it has called `App::run`, or with a function of a
+/// dependency whose state is not registered.
 #[expect(clippy::panic, reason = "the function's own return type has no place for an error")]
 fn required<T: State>() -> T {
     state().unwrap_or_else(|| {

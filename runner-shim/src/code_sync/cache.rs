@@ -180,8 +180,9 @@ impl Draft {
     }
 }
 
-/// Removes a draft when it is dropped, unless the draft was renamed. Separate from the draft, which is
-/// with a blocking thread while it is written: a runner that is told to end does not wait for that.
+/// Removes a draft when it is dropped, unless the draft was renamed. It is separate from the draft,
+/// because a blocking thread owns the draft while it writes, and a runner that is told to end does
+/// not wait for that thread.
 #[derive(Debug)]
 pub(super) struct DraftGuard(PathBuf);
 

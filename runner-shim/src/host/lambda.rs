@@ -54,8 +54,8 @@ impl LambdaHost {
     }
 }
 
-/// The name of a runner's invocation, used by [`LambdaHost`] and by the Lambda backend. Lambda's own
-/// request id would come too late: the parent learns it with the response.
+/// The name of a runner's invocation, used by [`LambdaHost`] and by the Lambda backend. Lambda's
+/// own request id can't be used: the parent learns it only when the response arrives.
 #[must_use]
 pub fn instance_of(runner: RunnerRef) -> String {
     format!("lambda-{runner}")

@@ -8,8 +8,8 @@ use rustix::process::{
     pidfd_open, set_parent_process_death_signal, test_kill_process,
 };
 
-/// Requests the signal first and checks the parent afterwards: one of the two notices a parent that
-/// dies in between.
+/// Requests the signal first and checks the parent afterwards, so that a parent that dies in
+/// between is noticed by the signal or by the check.
 pub(super) fn tie(parent: i32) -> bool {
     let Some(parent) = Pid::from_raw(parent) else {
         return false;
@@ -54,8 +54,8 @@ pub(super) fn keep_tied(parent: i32) {
     }
 }
 
-/// Requests first and checks afterwards, as [`tie`] does. A process that was tied to this parent, and
-/// now has another, has lost it.
+/// Requests the signal first and checks the parent afterwards, as [`tie`] does. If this process now
+/// has another parent, the one that it was tied to has ended.
 fn tie_again(parent: Pid) {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     if getppid() != Some(parent) {

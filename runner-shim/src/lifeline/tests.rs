@@ -12,7 +12,8 @@ use std::time::Duration;
 use super::*;
 
 const PART: &str = "FLAME_TEST_LIFELINE_PART";
-/// When a test gives up, and (twice as long) when a forgotten process ends by itself.
+/// The time after which a test fails. A process that a test leaves behind exits after twice this
+/// time.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// This executable again, as the test named `as_{part}`.

@@ -25,7 +25,7 @@ const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
 
 /// A runner that has not been admitted prints the reason after this time, and again each time the
-/// time has doubled. Its last line is what the parent shows when it gives the boot up.
+/// time has doubled. The parent shows the last printed line when it gives up on the boot.
 const FIRST_REPORT: Duration = Duration::from_secs(1);
 
 /// How a runner reaches its parent.
@@ -62,7 +62,7 @@ pub(super) enum ConnectOutcome {
 /// Why the runner stopped trying to connect.
 pub(super) enum ConnectError {
     /// The parent rejected the runner.
-    Refused(Rejection),
+    Rejected(Rejection),
     /// The runner can't become the executable that its parent offers.
     NotSynced(SyncError),
 }
@@ -128,8 +128,8 @@ impl Dialler {
                 Ok(ConnectOutcome::Connected(io))
             }
             Ok(HelloOutcome::CodeOffered(offered)) => self.sync(offered).await,
-            Err(HelloError::Rejected(refusal)) => {
-                Err(AttemptError::Final(ConnectError::Refused(refusal)))
+            Err(HelloError::Rejected(rejection)) => {
+                Err(AttemptError::Final(ConnectError::Rejected(rejection)))
             }
             Err(error) => Err(retry(error)),
         }

@@ -21,7 +21,7 @@ use crate::code_sync::SyncedExecutable;
 #[cfg(test)]
 mod tests;
 
-/// The time that the idle predicate has for its answer. Without one the runner stays.
+/// The time that the idle predicate has for its answer. The runner stays if there is no answer.
 const PREDICATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for sending channel messages, answers and the goodbye; or the rest of the shutdown
 /// window, if that is longer.
@@ -123,7 +123,7 @@ impl RunnerDriver {
                         self.synced = Some(synced);
                         continue;
                     }
-                    Err(ConnectError::Refused(refusal)) => return Ended::Refused(refusal),
+                    Err(ConnectError::Rejected(rejection)) => return Ended::Rejected(rejection),
                     Err(ConnectError::NotSynced(error)) => return Ended::NotSynced(error),
                 },
                 () = sleep_until(due) => now(None),
@@ -159,7 +159,7 @@ impl RunnerDriver {
             Box::pin(async move {
                 match dialler.connect().await {
                     Ok(ConnectOutcome::Connected(io)) => Ok(io),
-                    Err(ConnectError::Refused(refusal)) => Err(refusal.to_string()),
+                    Err(ConnectError::Rejected(rejection)) => Err(rejection.to_string()),
                     Err(ConnectError::NotSynced(error)) => Err(error.to_string()),
                     // The link and its calls belong to this process, and would end with it.
                     Ok(ConnectOutcome::CodeSynced(_)) => {
@@ -252,9 +252,9 @@ impl RunnerDriver {
         self.link_task = Some(link_task);
     }
 
-    /// The process continues, so it ends this runner's socket, tasks and calls. Returns the number of
-    /// functions that do not end: plain functions, and async functions that block, which may keep the
-    /// link's task from ending as well.
+    /// Ends this runner's socket, tasks and calls, because the process continues after it. Returns
+    /// the number of functions that do not end: plain functions, and async functions that block,
+    /// which may keep the link's task from ending as well.
     async fn clean_up(&mut self) -> usize {
         let tasks = [self.link_task.take(), self.log_task.take()];
         let gone = async {

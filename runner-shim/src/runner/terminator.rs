@@ -74,8 +74,9 @@ pub(crate) struct Config {
     pub(crate) host_deadline: Option<Instant>,
     /// How long work in flight may continue once a drain has begun.
     pub(crate) shutdown: Duration,
-    /// The same after a signal, for a platform that kills the process soon after the signal. It can
-    /// only shorten `shutdown`. `None`: a signal's drain is like any other.
+    /// The limit that replaces `shutdown` after a signal, for a platform that kills the process
+    /// soon after the signal. It has no effect if it is longer than `shutdown`. `None`: a drain
+    /// after a signal is like any other.
     pub(crate) after_signal: Option<Duration>,
     /// Whether the runner ends after its first work.
     pub(crate) single_use: bool,
@@ -102,8 +103,8 @@ pub(crate) enum Event {
     CallEnded,
     /// The idle predicate's answer to [`Action::AskPredicate`]: may the runner end?
     PredicateSays(bool),
-    /// The parent wants the runner to stay, and not to be asked again for `again_in` (default: the
-    /// idle limit).
+    /// The parent wants the runner to stay. The runner may propose to end again after `again_in`
+    /// (default: the idle limit).
     StayUp {
         /// The earliest time of the next proposal.
         again_in: Option<Duration>,
@@ -266,8 +267,8 @@ impl Terminator {
 
     /// Fires the timers that are due at `now`. Early calls are harmless.
     ///
-    /// Timers that end the runner come before those that begin a drain. So a process that was stopped
-    /// for a long time, and wakes with several timers due, ends by the one that waits for least.
+    /// Timers that end the runner come before those that begin a drain. So a process that was
+    /// stopped for a long time, and wakes with several timers due, takes the fastest way to end.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.phase == TerminatorPhase::Gone {
             return;
@@ -419,7 +420,7 @@ impl Terminator {
         if shorter {
             self.timers.set(Timer::Shutdown, window);
         }
-        // The parent should be told the reason for which work may be aborted.
+        // The shortest window decides which work is aborted, so its reason is the one to report.
         if shorter || self.reason.is_none() {
             self.reason = Some(reason);
         }

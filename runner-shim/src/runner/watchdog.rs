@@ -2,8 +2,8 @@
 //!
 //! An `async` function that computes without an await occupies a worker of the runtime. When every
 //! worker is occupied, the link's task can't answer the parent, and after `keepalive_timeout` the
-//! parent takes the connection for lost. The runner can't prevent that, but it can print the reason.
-//! So a thread of its own regularly checks whether the runtime still runs tasks.
+//! parent treats the connection as lost. The runner can't prevent that, but it can print the
+//! reason. So a separate thread regularly checks whether the runtime still runs tasks.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;

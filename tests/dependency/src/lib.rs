@@ -9,6 +9,6 @@ use flame::remote;
 #[derive(Clone, Debug)]
 pub struct Settings;
 
-/// Needs that state.
+/// Needs the [`Settings`] state.
 #[remote(crate = flame)]
 pub async fn needs_state(#[state] _: Settings) {}

@@ -13,7 +13,8 @@ pub struct SensorReading {
     pub at: IpAddr,
 }
 
-/// Has such a field where serde keeps values in a buffer of its own.
+/// Has a [`SensorReading`] in a flattened field, which serde buffers before it
+/// deserializes the value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SensorReport {
     /// The report's number.
@@ -25,7 +26,7 @@ pub struct SensorReport {
     pub found: Option<Option<()>>,
 }
 
-/// Has such a field behind a tag.
+/// Has a socket address in an internally tagged enum, which serde buffers as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 pub enum SensorEvent {

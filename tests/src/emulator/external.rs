@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The variable with its address. AWS's own tools use the same variable, so they and the suite talk
-/// to the same AWS.
+/// The variable with the endpoint of this AWS. AWS's own tools read the same variable, so they and
+/// the suite talk to the same AWS.
 const ENV: &str = "AWS_ENDPOINT_URL";
 
-/// How long it may take to answer.
+/// How long the endpoint may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Returns its address, if the variable is set.
+/// Returns the endpoint from AWS_ENDPOINT_URL, if the variable is set.
 pub(super) fn endpoint() -> Option<String> {
     let endpoint = std::env::var(ENV).ok()?;
     let endpoint = endpoint.trim_end_matches('/');
     (!endpoint.is_empty()).then(|| endpoint.to_owned())
 }
 
-/// Returns whether the emulator of `localstack/` listens there. Blocks.
+/// Returns whether the server at `endpoint` is the emulator of `localstack/`. Blocks.
 pub(super) fn is_emulator(endpoint: &str) -> Result<bool, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let asked = runtime.expect("a runtime").block_on(has_pages(endpoint));

@@ -73,7 +73,7 @@ pub(super) async fn exits_with_live_children() {
     println!("returning");
 }
 
-/// Has a child of another build that has become this build.
+/// Has a child that started as another build and replaced itself by this build through `code_sync`.
 pub(super) async fn code_synced_child() {
     let folder = crate::TempDir::new();
     let backend = flame_aws::backend::Process::new()

@@ -1,4 +1,4 @@
-//! Parents on whose runners functions have started processes and left them running.
+//! Parents with runners whose functions have started processes and left them running.
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ pub(super) async fn ecs_family() {
     std::future::pending().await
 }
 
-/// Has requested a task, which would give its parent up soon.
+/// Requests a task whose runner would soon give up on its parent.
 pub(super) async fn ecs_booting() {
     let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
     let backend = EcsApp::backend_with(config).build();

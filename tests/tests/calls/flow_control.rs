@@ -147,8 +147,8 @@ async fn an_unread_stream_is_a_bounded_number_of_items_ahead() {
     let pool = process_pool("test").max(1).start().await.unwrap();
     let mut items = pool.stream(demo::endless().timeout(None));
     let first = items.next().await.unwrap().unwrap();
-    // Nothing signals that the stream is paused, so this looks until the count stays the same. An
-    // unlimited stream would soon exceed the limit.
+    // No event reports that the stream is paused, so the test polls until the count stays the same.
+    // A stream without flow control would soon exceed the limit.
     let mut made = 0;
     let asked = async {
         loop {

@@ -203,13 +203,14 @@ async fn a_parent_on_ecs_needs_no_settings() {
     boots_a_runner_like_itself(&[("DEMO_PROGRAM", "ecs_app")]).await;
 }
 
-/// If ECS does not report the network of the parent's task.
+/// A parent without the permission to read the network of its own task has to name its subnets.
 async fn a_parent_on_ecs_without_permissions_needs_only_subnets() {
     let settings = format!(r#"{{"ecs": {{"subnets": ["{}"]}}, "lambda": {{}}}}"#, EcsApp::SUBNET);
     boots_a_runner_like_itself(&[("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", &settings)]).await;
 }
 
-/// Runs a parent as an ECS task with these variables, and checks that its runner is like itself.
+/// Runs a parent as an ECS task with these variables, and checks that its runner's task has
+/// the same task definition and subnets.
 async fn boots_a_runner_like_itself(variables: &[(&str, &str)]) {
     let app = EcsApp::new().await;
     let parent = app.run(variables, &[]).await;
@@ -280,7 +281,7 @@ async fn a_runner_without_task_metadata_exits_with_an_error() {
     assert!(text.contains("ECS_CONTAINER_METADATA_URI_V4 is not set"), "{text}");
 }
 
-/// As in an image FROM scratch, in which the AWS SDK would panic.
+/// An image FROM scratch has no root certificates, and the AWS SDK would panic there.
 async fn a_start_without_root_certificates_fails_with_advice() {
     let account = EcsApp::new().await.account;
     let folder = TempDir::new();

@@ -7,7 +7,7 @@ use flame_aws::backend::Process;
 use flame_aws::{CallError, PoolEvent};
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::exit_code::EXIT_NEVER_CONNECTED;
-use flame_runner_shim::exit_code::EXIT_REFUSED;
+use flame_runner_shim::exit_code::EXIT_REJECTED;
 use flame_tests::process::drains_cleanly;
 use flame_tests::{TempDir, Test, Watcher, demo, impostor, process_pool, program, tests, until};
 use flame_wire::parent::{Fingerprint, FlameParent};
@@ -73,7 +73,7 @@ async fn a_wrong_token_is_refused_and_the_pool_goes_on() {
     let good = impostor::flame_parent(&folder.files()[0]);
     let bad = FlameParent { token: Token::from_bytes([7; 32]), ..good };
     let output = started_with(&bad.encode().unwrap()).await;
-    assert_eq!(output.status.code(), Some(EXIT_REFUSED));
+    assert_eq!(output.status.code(), Some(EXIT_REJECTED));
     let error = error(&output);
     assert!(error.contains("the token does not belong to this runner"), "{error}");
     // The refused runner has used up nothing: the runner with the right token serves the queued
@@ -90,7 +90,7 @@ async fn a_used_token_is_refused_and_the_pool_goes_on() {
     let pid = pool.call(demo::pid()).await.unwrap();
     let used = std::fs::read_to_string(&folder.files()[0]).unwrap();
     let output = started_with(&used).await;
-    assert_eq!(output.status.code(), Some(EXIT_REFUSED));
+    assert_eq!(output.status.code(), Some(EXIT_REJECTED));
     let error = error(&output);
     assert!(error.contains("the token has been used"), "{error}");
     assert_eq!(pool.call(demo::pid()).await.unwrap(), pid);
@@ -108,7 +108,7 @@ async fn an_expired_token_is_refused() {
     watcher.next(|event| matches!(event, PoolEvent::GrowEnd { up: false, .. }).then_some(())).await;
     let late = std::fs::read_to_string(&folder.files()[0]).unwrap();
     let output = started_with(&late).await;
-    assert_eq!(output.status.code(), Some(EXIT_REFUSED));
+    assert_eq!(output.status.code(), Some(EXIT_REJECTED));
     let error = error(&output);
     // The pool soon forgets the runner, and then refuses it with the other message.
     assert!(error.contains("has expired") || error.contains("gave it up"), "{error}");

@@ -262,7 +262,7 @@ async fn a_hanging_backend_fails_the_boot_and_its_late_instances_are_stopped() {
     assert!(pool.snapshot().runners.is_empty());
 }
 
-/// A backend whose `stop` lets a child that hangs in its boot continue, and does not kill it.
+/// A backend whose `stop` does not kill a child that hangs in its boot, but lets it continue.
 #[derive(Clone)]
 struct ContinuingBackend {
     inner: Process,

@@ -45,7 +45,8 @@ async fn an_idle_runners_invocation_ends_and_its_environment_is_reused() {
     });
     assert_eq!(reason.await, ShrinkReason::Idle);
     assert_eq!(function.until_quiet().await, [first], "the environment is frozen");
-    // A new runner of the same pool: the app's own values are still there.
+    // A new runner of the same pool runs in the same process, so the app's own values are still
+    // there.
     let (count, _) = pool.call(demo::tally(7, demo::bytes(1))).await.unwrap();
     assert_eq!(count, 2, "a static of the app");
     assert_eq!(pool.call(demo::ask("who?")).await.unwrap(), "who? demo");
@@ -146,7 +147,7 @@ async fn a_runner_drains_before_its_timeout_and_no_call_is_lost() {
 }
 
 async fn a_killed_parents_invocations_end_after_the_reconnect_timeout() {
-    // Otherwise the invocations would last for half an hour.
+    // If the runners did not exit by themselves, their invocations would last for half an hour.
     let function = Function::with(Duration::from_secs(1_800), &[("FLAME_RUNNER", "lambda")]).await;
     let variables = function.variables();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -202,7 +203,8 @@ async fn sigterm_lets_a_runner_finish_and_ends_its_environment() {
     watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
     until_gone(&[first]).await;
     pool.drain().await;
-    // Between two runners nothing needs to finish: Lambda thaws an environment to end it.
+    // An environment that serves no runner exits at SIGTERM at once. Lambda thaws an environment
+    // before it ends the environment.
     let warm = function.until_quiet().await;
     assert_eq!(warm.len(), 1);
     signal(warm[0], Signal::TERM);

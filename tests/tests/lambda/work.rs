@@ -150,7 +150,8 @@ async fn a_runner_in_an_invocation_boots_children_of_its_own() {
 async fn a_command_that_a_function_starts_is_not_a_runner() {
     let function = Function::of_runners().await;
     let pool = function.pool().await.max(1).start().await.unwrap();
-    // As a runner it would request events from Lambda, and take those of the process that started it.
+    // If the command were a runner, it would request events from Lambda and take events meant for
+    // the process that started it.
     let printed =
         pool.call(commands::starts_a_command("command_without_a_pool")).await.unwrap().unwrap();
     assert_eq!(printed, "a runner: false\n");

@@ -71,7 +71,7 @@ async fn a_parent_that_handles_a_hangup_finishes_its_calls() {
     finished(program).await;
 }
 
-/// As a shell sends SIGHUP to its jobs.
+/// A shell sends SIGHUP to the process groups of its jobs in this way.
 async fn a_parent_whose_process_group_gets_sighup_finishes_its_calls() {
     let terminal = Terminal::new();
     let (mut program, _) = at(&terminal, "handles_signals", "1").await;
@@ -94,7 +94,7 @@ async fn a_runner_has_no_terminal() {
     assert_eq!(program.finish().await.0, "the parent: true\nthe runner: false\n");
 }
 
-/// Ctrl-Z stops the parent alone, in the same way.
+/// SIGSTOP stands in for Ctrl-Z, which also stops only the parent.
 async fn a_call_survives_a_long_stop_of_its_parent() {
     let mut program = Program::start("is_stopped_and_continued", &[]);
     let runner = program.until_ready().await[0].1;

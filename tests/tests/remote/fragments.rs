@@ -215,7 +215,8 @@ async fn a_function_written_by_a_macro_works_like_any_other() {
     child.join().await.unwrap();
 }
 
-/// Blocks that one macro call writes share a line of the app, and are still separate functions.
+/// Several `call!` blocks from one macro call have the same line in the app, but must still be
+/// separate functions.
 macro_rules! three_blocks {
     ($pool:expr, $argument:ident: $of:ty => $result:ty, $body:block, $block:expr) => {
         (

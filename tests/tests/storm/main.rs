@@ -86,7 +86,8 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Runs a storm twice. The first and shorter run shows which resources the process keeps for good.
+/// Runs a storm twice. The first, shorter run is a warm-up, so that resources which the process
+/// keeps for good are not reported as left over.
 async fn run(storm: Storm, context: &Arc<StormContext>, options: Options) -> Result<(), Failed> {
     let initial = Resources::now();
     (storm.run)(context, options.warm_up()).await;

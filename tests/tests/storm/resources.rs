@@ -65,7 +65,8 @@ impl Resources {
     }
 }
 
-/// Waits until nothing is left over, but for 20 s at most. Returns the resources then in use.
+/// Waits until no resource is left over, or until 20 s have passed. Returns the resources in use at
+/// that moment.
 pub(crate) async fn settle(
     context: &StormContext,
     initial: &Resources,

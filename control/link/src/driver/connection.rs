@@ -153,8 +153,8 @@ impl<'a, H: Handler> Connection<'a, H> {
         }
     }
 
-    /// The socket has ended. So has the link, if this side has closed it and everything has been
-    /// delivered.
+    /// The socket has ended. The link has ended as well if this side has closed it and everything
+    /// has been delivered.
     fn socket_closed(&self, why: impl ToString) -> ConnectionEnd {
         if self.close_deadline.is_some() && self.session.unacknowledged() == 0 {
             ConnectionEnd::LinkEnded(LinkEnd::Closed)

@@ -48,8 +48,8 @@ impl Expander<'_> {
         quote!(#body(#(#given),*))
     }
 
-    /// The function that the parent and the runner both call. A plain function has none: all of it moves
-    /// to a thread.
+    /// The function that the parent and the runner both call. A plain function needs none, because
+    /// its whole call moves to a blocking thread.
     fn run(&self) -> Option<TokenStream> {
         if self.is_plain() {
             return None;
@@ -61,7 +61,8 @@ impl Expander<'_> {
                 if *by_reference { quote!(#name: &'__flame #of) } else { quote!(#name: #of) }
             });
         let inputs = quote!(#(#inputs),*);
-        // At the name of the function, where the compiler then reports a future that is not `Send`.
+        // With the span of the function's name, the compiler reports a future that is not `Send`
+        // there.
         let span = Span::call_site().located_at(self.function.name.span());
         let lifetime = Lifetime::new(self.lifetime_name(), span);
         Some(match &self.function.result {

@@ -1,4 +1,4 @@
-//! What the closure of `call!` cannot be.
+//! Errors about the closure of `call!`.
 
 use syn::{Error, ExprClosure, Pat, spanned::Spanned};
 

@@ -1,4 +1,4 @@
-//! What `#[flame_aws::test]` cannot be put on, and options that it does not have.
+//! Errors of `#[flame_aws::test]`: items that it can't be applied to, and invalid options.
 
 use proc_macro2::Ident;
 use syn::{Error, Expr, ItemFn, spanned::Spanned};

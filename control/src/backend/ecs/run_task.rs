@@ -76,7 +76,7 @@ pub(super) struct RunTaskAttempt {
 }
 
 impl RunTaskAttempt {
-    /// An attempt that calls RunTask never after `deadline`.
+    /// An attempt that never calls RunTask after `deadline`.
     pub(super) fn new(deadline: Instant, backoff: Backoff) -> Self {
         Self { deadline, backoff, token: 0, failures: 0, ambiguous: false, failure: None }
     }

@@ -166,8 +166,8 @@ async fn check_against_ecs(
     check_problems(problems).map(|()| definition)
 }
 
-/// A value, or a problem with a setting. It is an error if ECS can't be asked, since no other question
-/// would be answered then either.
+/// A value, or a problem with a setting. An `Err` if ECS can't be reached, since all other checks
+/// would then fail, too.
 type Checked<T> = Result<Result<T, String>, BackendError>;
 
 async fn check_cluster(api: &Api, cluster: &str) -> Checked<()> {

@@ -161,7 +161,7 @@ impl Client {
                     .and_then(|seconds| u64::try_from(seconds).ok())
                     .map_or(unset.max_age, Duration::from_secs),
             }),
-            // The function exists, so what is not found is its event configuration.
+            // The function exists, so only its event configuration can be missing.
             Err(error) => match error.as_service_error() {
                 Some(known) if known.is_resource_not_found_exception() => Ok(unset),
                 _ => Err(ApiError::from_sdk(&error)),

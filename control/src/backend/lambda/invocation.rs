@@ -86,7 +86,7 @@ enum InvocationState {
 #[derive(Debug)]
 pub(super) struct Invocation {
     function: String,
-    /// A sentence that says how a runner ends that is given up.
+    /// A sentence that says how a runner ends after it was given up.
     how_it_ends: String,
     /// No request is made after this.
     boot_deadline: Instant,

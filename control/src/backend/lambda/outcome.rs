@@ -59,7 +59,7 @@ impl InvokeResponse {
             return InvokeOutcome::Ended(self.failed(function, mode, &request));
         }
         match serde_json::from_slice::<InvocationResponse>(&self.payload) {
-            Ok(InvocationResponse::Refused { refusal: RejectReason::UsedToken }) => {
+            Ok(InvocationResponse::Rejected { rejection: RejectReason::UsedToken }) => {
                 InvokeOutcome::DuplicateRejected
             }
             Ok(answer) => InvokeOutcome::Ended(ended(&answer, &request)),
@@ -123,7 +123,7 @@ fn ended(answer: &InvocationResponse, request: &str) -> Death {
             (Some(*code), format!("; the runner had no time to serve: {RAISE_TIMEOUT}"))
         }
         InvocationResponse::Ended { code, .. } => (Some(*code), String::new()),
-        InvocationResponse::Refused { .. } | InvocationResponse::NotSynced { .. } => {
+        InvocationResponse::Rejected { .. } | InvocationResponse::NotSynced { .. } => {
             (None, String::new())
         }
     };

@@ -124,7 +124,7 @@ fn start_child(request: SpawnRequest, watchdog: &Watchdog) -> io::Result<Spawned
             let _ = timeout(OUTPUT_TIMEOUT, reader).await;
         }
         let death = Death { log_tail: output.tail(), ..death_of(status, was_killed) };
-        // Nobody receives it once the pool is gone.
+        // Once the pool is gone, there is no receiver.
         let _ = dead.send(death);
     });
     Ok(SpawnedChild { pid, kill: KillHandle(kill), death })

@@ -135,7 +135,7 @@ impl PoolBuilder {
         PoolInner { shared, primary, burst, timeout: self.timeout }
     }
 
-    /// Reduces times that no clock can add to one that every clock can.
+    /// Caps times at [`LONGEST`], so that adding one to an instant can't overflow.
     fn cap_times(&mut self) {
         let times = [
             &mut self.shutdown_timeout,

@@ -26,7 +26,7 @@ pub(crate) struct CheckoutRequest {
     pub(crate) deadline: Option<Instant>,
     /// Whether the deadline bounds the work as well.
     pub(crate) bounds_work: bool,
-    /// The call, for the event that it waits. `None` if there is to be no such event.
+    /// The call to name in a `CallQueued` event; `None` sends no such event.
     pub(crate) call: Option<QueuedCall>,
 }
 

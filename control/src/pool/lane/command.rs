@@ -1,4 +1,4 @@
-//! What a lane asks of a runner's supervisor.
+//! The commands that a lane gives to a runner's supervisor.
 
 use tokio::sync::watch;
 

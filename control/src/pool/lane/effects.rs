@@ -101,7 +101,7 @@ impl Lane {
     }
 }
 
-/// Lets another thread deliver, should this one panic. The next step carries out what is left.
+/// Lets another thread deliver if this one panics. The next step carries out the remaining effects.
 struct DeliveryGuard<'a>(&'a Lane);
 
 impl Drop for DeliveryGuard<'_> {
@@ -141,8 +141,9 @@ impl LaneState {
         !self.delivering && self.effects.is_empty()
     }
 
-    /// Whether the timer's task has to look again. It need not if it is due later than before: it
-    /// looks again at the earlier time anyway. The task of a drained lane ends.
+    /// Whether the timer's task has to wake up and read the timeout again: the timeout is now
+    /// earlier, or the lane has drained and the task must end. A later timeout needs no wake-up,
+    /// because the task reads it when the earlier time comes.
     fn timer_changed(&self) -> bool {
         let due = self.pool.poll_timeout();
         due.is_some_and(|due| self.timer_due.is_none_or(|armed| due < armed))
@@ -162,15 +163,15 @@ impl LaneState {
     }
 
     fn answer(&mut self, waiter: WaiterId, answer: CheckoutResult) {
-        // Without a waiter the caller is gone. An answer that is a lease is dropped as an effect,
-        // since that takes the lock.
+        // If the waiter is unknown, its caller is gone. The answer is queued anyway: it may be a
+        // lease, and dropping a lease takes the lock, which is held here.
         let caller = self.waiters.remove(&waiter).map(|waiter| waiter.caller);
         let caller = caller.unwrap_or_else(|| oneshot::channel().0);
         self.effects.push_back(Effect::Answer { caller, answer });
     }
 
     fn boot(&mut self, id: RunnerId) {
-        // `generate` differs from that of any other runner of any other process: see
+        // `generate` returns a reference that no other runner of any process has: see
         // `flame_wire::entropy`.
         let runner =
             RunnerRef::generate().unwrap_or_else(|_| RunnerRef::from_bytes(rand::random()));

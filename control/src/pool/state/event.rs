@@ -1,4 +1,4 @@
-//! What the pool is told ([`Event`]), and what it asks for ([`Action`]).
+//! The inputs ([`Event`]) and the outputs ([`Action`]) of the pool's state machine.
 
 use std::time::{Duration, Instant};
 
@@ -30,16 +30,16 @@ pub(crate) enum Event<F> {
     /// A runner is lost: its link was not resumed in time, or its instance died. Its leases are
     /// void.
     RunnerLost { runner: RunnerId },
-    /// The runner announces that it ends on its own account (SIGTERM, deadline, Spot notice). It
-    /// waits for [`Action::DrainRunner`] for as long as it can.
+    /// The runner announces that it is about to end (SIGTERM, deadline, Spot notice). It waits for
+    /// [`Action::DrainRunner`] for as long as it can.
     RunnerDraining { runner: RunnerId },
     /// The runner has been idle for `idle_for`, and offers to end.
     IdleProposed { runner: RunnerId, idle_for: Duration },
     /// Nothing is left of the runner: its instance is seen dead, was never made, or has been
     /// reported as impossible to stop.
     RunnerGone { runner: RunnerId },
-    /// So many calls wait or run on the burst backend only because there was no slot here. The pool
-    /// boots for them as for waiters, but gives them no slots.
+    /// The number of calls that wait or run on the burst backend because there was no slot here.
+    /// The pool boots runners for these calls as for waiters, but gives them no slots.
     BurstCalls { calls: u64 },
     /// Boots no longer fail for the reason given to `PoolState::new`.
     UnblockBoots,
@@ -110,7 +110,7 @@ pub(crate) enum Note<F> {
     GrowEnd { runner: RunnerId, outcome: GrowOutcome<F> },
     /// The runner takes no more leases, and ends once it is empty.
     Draining { runner: RunnerId, reason: ShrinkReason },
-    /// The runner has shut down in good order.
+    /// The runner has shut down cleanly.
     Shrink { runner: RunnerId, reason: ShrinkReason },
     /// The runner is gone, and the leases that it held are void.
     RunnerLost { runner: RunnerId, leases: Vec<LeaseId> },

@@ -94,8 +94,8 @@ impl PoolLimits {
         wrong
     }
 
-    /// More slots to be kept free than there can be. The state machine copes with that, but nobody
-    /// can mean it.
+    /// `min_free_slots` is greater than the number of slots that `max` runners have. The state
+    /// machine copes with that, but the setting is certainly a mistake.
     fn too_many_free_slots(&self) -> Option<BadOption> {
         let Self { max, min_free_slots, .. } = self;
         let slots = u64::from(*max) * u64::from(self.slots_per_runner());

@@ -117,7 +117,8 @@ impl Model {
         self.runners.values().filter(|runner| runner.phase == phase).count()
     }
 
-    /// Runners that accept calls, now or later: not those that are used up or that a draining pool has.
+    /// Runners that accept calls now, or will once a slot is free: not those that are used up, and
+    /// none in a pool that is draining.
     pub(super) fn serving(&self) -> usize {
         let serves =
             |r: &&ModelRunner| r.phase == ModelPhase::Up && !self.is_used_up(r) && !self.draining;
@@ -261,7 +262,7 @@ impl Model {
         }
     }
 
-    /// Stops a runner. Whether there was such a runner, not stopped yet.
+    /// Stops a runner. Returns whether the runner existed and was not stopped before.
     fn record_stop(&mut self, id: RunnerId) -> bool {
         self.record_end(id);
         let Some(runner) = self.runners.get_mut(&id) else { return false };

@@ -10,8 +10,8 @@ use super::model::*;
 use super::tests::sim::origin;
 use super::*;
 
-/// What an event is about: mostly something that it fits, now and then anything that ever existed,
-/// or nothing.
+/// The target of an event: usually one that the event applies to, sometimes anything that ever
+/// existed, or nothing.
 #[derive(Clone, Copy, Debug)]
 struct EventTarget {
     stray: bool,

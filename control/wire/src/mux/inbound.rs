@@ -10,8 +10,8 @@ use crate::frame::{DataFrame, MAX_FRAME};
 /// How many bytes are reserved for a message before they arrive: the announced length is only a
 /// claim.
 const RESERVE: u64 = 1 << 20;
-/// Later, as much as this times the bytes that have arrived. Doubling would move a large message many
-/// times.
+/// Later, the capacity grows to this multiple of the bytes that have arrived. Only doubling it
+/// would copy a large message many times.
 const GROWTH: u64 = 16;
 
 #[derive(Debug)]
@@ -199,8 +199,8 @@ impl Inbound {
         Some((std::mem::take(&mut self.returnable), std::mem::take(&mut self.read)))
     }
 
-    /// The app will read nothing more: discards what has arrived and what will. Its credit is
-    /// returned, or the peer could never finish sending.
+    /// The app will read nothing more: discards the messages that have arrived and those that still
+    /// will. Returns their credit, because without it the peer could never finish sending.
     pub(super) fn discard(&mut self, until: Option<u8>) {
         let is_awaited = |(message, _): &(Message, u32)| !message.end && Some(message.tag) == until;
         self.delivery = match until {
@@ -228,7 +228,8 @@ impl Inbound {
         self.partial.is_some()
     }
 
-    /// Whether the awaited tag has arrived and the peer may send more, which nobody wants.
+    /// Whether the awaited tag has arrived while the peer may still send more. The app does not
+    /// want those messages, so the stream should be reset.
     pub(super) fn should_give_up(&self) -> bool {
         self.delivery == Delivery::TagArrived && !self.ended
     }

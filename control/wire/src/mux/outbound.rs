@@ -20,7 +20,7 @@ pub(super) struct Outbound {
     credit: i64,
     /// How many messages may be sent but not yet read.
     message_limit: Option<u32>,
-    /// How many messages were queued that the peer has not read, as far as it has told.
+    /// How many queued messages the peer has not yet reported as read.
     unread: u64,
     /// The app was told that there is no room, and has to learn when there is.
     awaits_room: bool,
@@ -182,8 +182,8 @@ impl Outbound {
         i64::try_from(cost).is_ok_and(|cost| cost <= self.credit)
     }
 
-    /// Whether what the app waits for has happened: there is room, or enough credit. True once each
-    /// time.
+    /// Whether the app waits for room and there is room, or waits for credit and there is enough.
+    /// Returns true once for each wait.
     pub(super) fn became_writable(&mut self) -> bool {
         let has_room = self.awaits_room && self.has_room();
         let has_credit = self.awaits_credit && self.credit_covers_queue();

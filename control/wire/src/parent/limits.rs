@@ -54,9 +54,10 @@ impl RunnerLimits {
     /// The shortest `reconnect_timeout_ms` that is valid with this `keepalive_timeout_ms`.
     ///
     /// If only one side sees a socket break, the other side notices it when nothing has arrived for
-    /// `keepalive_timeout_ms`, and only then can they reconnect. The first side waits all the while. So
-    /// its timeout has to cover the silence and the time to reconnect, which is half of the silence, but
-    /// at most 10 s. The result is at most ten years, the longest time there is.
+    /// `keepalive_timeout_ms`, and only then can they reconnect. The first side waits during all of
+    /// that time. So its timeout has to cover `keepalive_timeout_ms` and the time to reconnect, for
+    /// which half of `keepalive_timeout_ms`, but at most 10 s, is added. The result is at most ten
+    /// years, the longest duration that a document can carry.
     #[must_use]
     pub fn min_reconnect_timeout_ms(keepalive_timeout_ms: u64) -> u64 {
         keepalive_timeout_ms.saturating_add(RECONNECT_MS.min(keepalive_timeout_ms / 2)).min(MAX_MS)

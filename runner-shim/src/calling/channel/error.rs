@@ -9,8 +9,9 @@ pub enum ChannelError {
     /// The receiver was dropped or closed on purpose: it wants no more messages.
     #[error("the channel is closed: its receiver has been dropped")]
     Closed,
-    /// The link between the two ends was lost, the work with the other end is gone, or its runner ended
-    /// before all messages were read. Messages sent shortly before may not have arrived.
+    /// The link between the two ends was lost, the work that had the other end has ended, or its
+    /// runner ended before all messages were read. Messages sent shortly before may not have
+    /// arrived.
     #[error("the other end of the channel was lost: {reason}")]
     Lost {
         /// What happened, as text.

@@ -44,8 +44,9 @@ pub(super) const RAW_NAME: &str = "$serde_json::private::RawValue";
 pub(super) const EXTENSION_NAME: &str = "_ExtStruct";
 
 /// How deeply a value may nest: lists, maps and structs in one another, and separately variants and
-/// `Some`s. Encoding and decoding recurse, and a thread's stack is 2 MiB. Neither a deep value nor the
-/// bytes of a stranger may overflow it, not even in a build without optimization.
+/// `Some`s. Encoding and decoding recurse, and a thread's stack is 2 MiB. Neither a deeply nested
+/// value nor bytes from an untrusted peer may overflow it, not even in a build without
+/// optimization.
 pub(super) const MAX_DEPTH: u16 = 256;
 
 /// The depth of the current value. There are three counts, because an enum in a struct in an `Option`

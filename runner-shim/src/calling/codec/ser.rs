@@ -45,7 +45,8 @@ impl<'o> Serializer<'o> {
         self.out.extend_from_slice(&bytes);
     }
 
-    /// Adds one `Some` around the value that was written at `start`, if it is nil or already has some.
+    /// Adds one `Some` around the value that was written at `start`, if that value is nil or
+    /// already consists of `Some`s around nil.
     #[inline]
     fn around_nil(&mut self, start: usize) -> Result<(), ValueError> {
         const NIL: u8 = Marker::Null.to_u8();

@@ -1,4 +1,5 @@
-//! Which values come back as they were, which are refused, and what bytes may never cause.
+//! Which values decode unchanged, which values are refused, and that no input makes the decoder
+//! panic, overflow the stack or take too much memory.
 
 use std::{
     borrow::Cow,

@@ -243,8 +243,8 @@ impl Drop for CurrentRunnerGuard {
     }
 }
 
-/// Keeps events out of the log, and ends the runtime once a response was sent after which the
-/// environment must not be used again.
+/// Keeps events out of the log. Ends the runtime after a response if the environment must not be
+/// used again.
 struct EndAfterResponse<S> {
     inner: S,
     current: Arc<CurrentRunner>,

@@ -25,9 +25,9 @@ pub enum InvocationResponse {
         still_running: usize,
     },
     /// The parent rejected the runner.
-    Refused {
+    Rejected {
         /// Why.
-        refusal: Rejection,
+        rejection: Rejection,
     },
     /// The runner was offered its parent's executable, and a Lambda function can't become it.
     NotSynced {
@@ -49,7 +49,7 @@ impl InvocationResponse {
             Ended::Done { code, reason, calls, still_running } => {
                 Self::Ended { reason, code, calls, still_running }
             }
-            Ended::Refused(refusal) => Self::Refused { refusal },
+            Ended::Rejected(rejection) => Self::Rejected { rejection },
             Ended::NotSynced(error) => Self::NotSynced { what: error.to_string() },
         }
     }
@@ -59,7 +59,7 @@ impl InvocationResponse {
     pub fn code(&self) -> Option<i32> {
         match self {
             Self::Ended { code, .. } => Some(*code),
-            Self::Refused { .. } | Self::NotSynced { .. } => None,
+            Self::Rejected { .. } | Self::NotSynced { .. } => None,
         }
     }
 
@@ -83,8 +83,8 @@ impl fmt::Display for InvocationResponse {
                 }
                 Ok(())
             }
-            InvocationResponse::Refused { refusal } => {
-                write!(f, "the parent rejected the runner: {refusal}")
+            InvocationResponse::Rejected { rejection } => {
+                write!(f, "the parent rejected the runner: {rejection}")
             }
             InvocationResponse::NotSynced { what } => {
                 write!(f, "the runner is of another build: {what}")

@@ -41,7 +41,7 @@ fn an_event_contains_its_flame_parent() {
 }
 
 #[test]
-fn an_event_that_no_pool_sent_is_refused_with_advice() {
+fn an_event_that_no_pool_sent_is_rejected_with_advice() {
     let others = [
         "null",
         "7",
@@ -98,20 +98,20 @@ fn responses_have_this_json() {
         calls: 1,
         still_running: 2,
     };
-    let used = InvocationResponse::Refused { refusal: Rejection::UsedToken };
+    let used = InvocationResponse::Rejected { rejection: Rejection::UsedToken };
     let (parent, runner, sync) = (BuildId::new("p"), BuildId::new("r"), NoCodeSync::Disabled);
     let other =
-        InvocationResponse::Refused { refusal: Rejection::OtherBuild { parent, runner, sync } };
+        InvocationResponse::Rejected { rejection: Rejection::OtherBuild { parent, runner, sync } };
     for (answer, json) in [
         (ended, r#"{"flame":"ended","reason":"Idle","code":0,"calls":3}"#),
         (
             left_running,
             r#"{"flame":"ended","reason":{"Signal":15},"code":83,"calls":1,"still_running":2}"#,
         ),
-        (used, r#"{"flame":"refused","refusal":"UsedToken"}"#),
+        (used, r#"{"flame":"rejected","rejection":"UsedToken"}"#),
         (
             other,
-            r#"{"flame":"refused","refusal":{"OtherBuild":{"parent":"p","runner":"r","sync":"Disabled"}}}"#,
+            r#"{"flame":"rejected","rejection":{"OtherBuild":{"parent":"p","runner":"r","sync":"Disabled"}}}"#,
         ),
     ] {
         assert_eq!(serde_json::to_string(&answer).unwrap(), json);
@@ -131,7 +131,8 @@ fn an_environment_ends_only_if_a_function_is_still_running_in_it() {
     assert!(!ended(0).leaves_functions_running());
     assert!(ended(1).leaves_functions_running() && ended(1).to_string().contains("environment"));
     assert!(
-        !InvocationResponse::Refused { refusal: Rejection::UsedToken }.leaves_functions_running()
+        !InvocationResponse::Rejected { rejection: Rejection::UsedToken }
+            .leaves_functions_running()
     );
 }
 

@@ -61,7 +61,7 @@ fn ended() -> Event {
 }
 
 fn duplicate() -> Event {
-    response(&InvocationResponse::Refused { refusal: RejectReason::UsedToken })
+    response(&InvocationResponse::Rejected { rejection: RejectReason::UsedToken })
 }
 
 fn queued() -> Event {

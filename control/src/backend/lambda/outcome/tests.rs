@@ -159,8 +159,8 @@ fn exit_codes_are_read_from_lambdas_messages() {
 
 #[test]
 fn a_used_token_means_that_another_invocation_is_the_runner() {
-    let duplicate = response(None, r#"{"flame":"refused","refusal":"UsedToken"}"#);
+    let duplicate = response(None, r#"{"flame":"rejected","rejection":"UsedToken"}"#);
     assert_eq!(duplicate.outcome(FUNCTION), InvokeOutcome::DuplicateRejected);
-    let late = response(None, r#"{"flame":"refused","refusal":"ExpiredToken"}"#);
+    let late = response(None, r#"{"flame":"rejected","rejection":"ExpiredToken"}"#);
     assert!(death(&late).reason.contains("boot_timeout"));
 }

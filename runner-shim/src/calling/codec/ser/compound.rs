@@ -127,7 +127,8 @@ impl<'a, 'o> ListSerializer<'a, 'o> {
         Ok(())
     }
 
-    /// Decides the kind of the list: at the first element, and when a byte list turns out to be none.
+    /// Decides how the list is written: at the first element, and again when an element of a byte
+    /// list is not a `u8`.
     fn is_in_byte_list<T: ?Sized>(&mut self) -> Result<bool, ValueError> {
         let head = if byte::is::<T>() { Head::ByteList } else { Head::Array };
         match self.head {

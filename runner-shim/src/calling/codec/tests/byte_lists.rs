@@ -1,4 +1,4 @@
-//! Lists of `u8`, which are written as bytes, and read as the lists that they are to serde.
+//! Lists of `u8`, which are written as bytes and read as lists, as serde expects.
 
 use std::{
     borrow::Cow,

@@ -11,8 +11,8 @@
 //! then returns with the same token, and is of this build.
 //! ```
 //!
-//! Invariants: a token admits one runner, once, before it expires. It is kept as a hash and compared
-//! in constant time. Every other client learns only that it was rejected.
+//! Invariants: a token admits one runner, once, before it expires. It is kept as a hash and
+//! compared in constant time. Every other client learns only that it was rejected.
 //!
 //! If a welcome is lost with its socket, the runner can reconnect only with its token. So the token
 //! stays valid until the runner confirms the welcome by sending a packet, or presents the resume

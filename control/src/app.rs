@@ -117,8 +117,8 @@ impl App {
     /// shuts down, and stays up for another idle timeout if `may_end` returns `false`.
     ///
     /// `may_end` is called on the runner, on a blocking thread. If it takes longer than 10 s, the
-    /// runner stays up as well. An app has one such condition: with a second one, [`run`](Self::run)
-    /// returns [`AppError::DuplicateIdlePredicate`].
+    /// runner stays up as well. An app has one such condition: with a second one,
+    /// [`run`](Self::run) returns [`AppError::DuplicateIdlePredicate`].
     pub fn idle_when(mut self, may_end: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.idle_predicates.push(Arc::new(may_end));
         self
@@ -170,13 +170,14 @@ impl App {
     /// - The app was given two values of one state type, or two idle predicates.
     /// - A remote function in the crate of `main` takes a state that the app was not given. A
     ///   function of another crate, which the app may never call, may lack its state. A call of it
-    ///   fails with [`CallError::MissingState`](crate::CallError::MissingState) and boots no runner.
+    ///   fails with [`CallError::MissingState`](crate::CallError::MissingState) and boots no
+    ///   runner.
     /// - This process was started as a runner and can't be one. A process whose FLAME_PARENT or
     ///   FLAME_RUNNER is invalid never silently becomes a parent.
     ///
     /// # On Lambda
-    /// With the feature `lambda`, and with `FLAME_RUNNER=lambda` in the environment, `run` serves the
-    /// invocations of the Lambda function that this executable is the `bootstrap` of. Each
+    /// With the feature `lambda`, and with `FLAME_RUNNER=lambda` in the environment, `run` serves
+    /// the invocations of the Lambda function that this executable is the `bootstrap` of. Each
     /// invocation is one runner. Everything that the app has made before `run`, above all its
     /// states, stays warm for the next invocation.
     pub async fn run<T, E, F, Main>(self, main: Main) -> Result<T, E>

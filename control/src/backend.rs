@@ -64,8 +64,8 @@ pub use process::Process;
 ///
 /// If `start` panics, it has failed with the panic's message.
 pub trait Backend: Send + Sync + 'static {
-    /// The kind of host that the instances are. It is part of FLAME_PARENT, and tells the runner how
-    /// to read its environment and when its platform will end it.
+    /// The kind of host that the instances are. It is part of FLAME_PARENT, and tells the runner
+    /// how to read its environment and when its platform will end it.
     fn kind(&self) -> HostKind;
 
     /// The default of the pool's [`boot_timeout`](crate::PoolBuilder::boot_timeout).
@@ -80,23 +80,23 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether each instance is started in the same way as this process: the same executable, with
     /// [`PoolInfo::args`]. Such a copy becomes a runner only if it reaches
-    /// [`App::run`](crate::App::run), so the pool boots none before this process has reached it, and
-    /// fails calls with a [`BootFailed`](crate::CallError::BootFailed) that explains the fix.
+    /// [`App::run`](crate::App::run), so the pool boots none before this process has reached it,
+    /// and fails calls with a [`BootFailed`](crate::CallError::BootFailed) that explains the fix.
     /// Default: `false`.
     fn starts_this_executable(&self) -> bool {
         false
     }
 
     /// Whether a runner can replace itself by the parent's executable, as
-    /// [`code_sync`](crate::PoolBuilder::code_sync) needs. Return `false` if the platform does not let
-    /// a process write a file and execute it. Default: `true`.
+    /// [`code_sync`](crate::PoolBuilder::code_sync) needs. Return `false` if the platform does not
+    /// let a process write a file and execute it. Default: `true`.
     fn supports_code_sync(&self) -> bool {
         true
     }
 
-    /// What a runner on this platform needs to reach the pool, for the error that says that a runner
-    /// never connected. A clause without a full stop, such as "its security group must allow outbound
-    /// traffic". Default: none.
+    /// What a runner on this platform needs to reach the pool, for the error that says that a
+    /// runner never connected. A clause without a full stop, such as "its security group must allow
+    /// outbound traffic". Default: none.
     fn connection_advice(&self) -> Option<&str> {
         None
     }
@@ -110,21 +110,22 @@ pub trait Backend: Send + Sync + 'static {
     fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>>;
 }
 
-/// The instances that a backend runs for one pool: boots them, stops them, and reports their deaths.
+/// The instances that a backend runs for one pool: boots them, stops them, and reports their
+/// deaths.
 ///
 /// All methods may be called concurrently from several tasks. The pool may drop a future at any
-/// await, except that of [`remote_boot`](Self::remote_boot): it polls that until one minute after the
-/// boot timeout, so that it learns of every instance. A method that panics has failed with the
+/// await, except that of [`remote_boot`](Self::remote_boot): it polls that until one minute after
+/// the boot timeout, so that it learns of every instance. A method that panics has failed with the
 /// panic's message.
 ///
 /// When the pool is gone, it drops its `Instances`. Stop every instance that is left.
 pub trait Instances: Send + Sync + 'static {
-    /// Starts one copy of the app with FLAME_PARENT set to [`BootSpec::flame_parent`]. Returns as soon
-    /// as the platform has accepted the request; the pool waits for the runner to connect.
+    /// Starts one copy of the app with FLAME_PARENT set to [`BootSpec::flame_parent`]. Returns as
+    /// soon as the platform has accepted the request; the pool waits for the runner to connect.
     ///
     /// # Errors
-    /// [`BootFailure`] if there is no instance. If there is one, return it, even if it is broken: the
-    /// pool stops it.
+    /// [`BootFailure`] if there is no instance. If there is one, return it, even if it is broken:
+    /// the pool stops it.
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>>;
 
     /// Stops the instance at once. Idempotent: stopping an instance that is gone succeeds.
@@ -135,12 +136,13 @@ pub trait Instances: Send + Sync + 'static {
     fn stop<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), BackendError>>;
 
     /// Completes when the instance has died, for any reason, including [`stop`](Self::stop). If the
-    /// instance is dead already or unknown, it completes at once. [`InstanceTable`] implements this.
+    /// instance is dead already or unknown, it completes at once. [`InstanceTable`] implements
+    /// this.
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death>;
 
-    /// The longest time that a call can run on a fresh instance, if the platform ends instances after
-    /// a fixed time. The pool rejects calls that may take longer. Called for each call. Default:
-    /// `None`, no limit.
+    /// The longest time that a call can run on a fresh instance, if the platform ends instances
+    /// after a fixed time. The pool rejects calls that may take longer. Called for each call.
+    /// Default: `None`, no limit.
     fn longest_call(&self) -> Option<Duration> {
         None
     }

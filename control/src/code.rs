@@ -89,8 +89,8 @@ impl Code {
             tracing::warn!(%runner, %build, reason, "a runner of another build can't execute this executable");
         });
         let _ = inbox.first.send(Err(TurnedAway::CodeSyncFailed(why))).await;
-        // Dropped last: this closes the socket, and then the runner exits. By that time the runner's
-        // task must have the reason.
+        // Dropped last: this closes the socket, and then the runner exits. By that time the
+        // runner's task must have the reason.
         drop(outcome);
     }
 }

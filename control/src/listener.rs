@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Each new socket costs one task. At most [`MAX_HANDSHAKES`] sockets of one source are in their
-//! handshakes at a time: one more replaces the oldest, so that clients that connect and send nothing
-//! can't keep runners out.
+//! handshakes at a time: one more replaces the oldest, so that clients that connect and send
+//! nothing can't keep runners out.
 
 use std::collections::VecDeque;
 use std::pin::pin;

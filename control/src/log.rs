@@ -1,7 +1,7 @@
 //! Writes what runners log and print to the parent's log.
 //!
-//! Each line becomes a `tracing` event (target `flame::runner`) with the runner and, if it is known, the
-//! call. If the app has no `tracing` subscriber, the lines go to its standard error.
+//! Each line becomes a `tracing` event (target `flame::runner`) with the runner and, if it is
+//! known, the call. If the app has no `tracing` subscriber, the lines go to its standard error.
 //!
 //! The subscriber and standard error may both block while nothing reads their output. So the thread
 //! of [`log_writer`] does the writing, and the functions here return at once.
@@ -47,7 +47,8 @@ pub(crate) fn forward(runner: RunnerRef, record: LogRecord) {
     });
 }
 
-/// Forwards a line that a runner printed. `call` is known if the runner was serving exactly one call.
+/// Forwards a line that a runner printed. `call` is known if the runner was serving exactly one
+/// call.
 pub(crate) fn printed(line: OutputLine, call: Option<CallId>) {
     log_writer::global().push(line.line.len(), move |stderr| {
         let OutputLine { runner, stream, line } = line;

@@ -117,11 +117,11 @@ impl Pool {
     }
 
     /// Shuts the pool down for good. Calls that wait, and new ones, get
-    /// [`Draining`](crate::CallError::Draining). Calls under way have `shutdown_timeout` to end; then
-    /// they get [`Cancelled`](crate::CallError::Cancelled), and the runners end.
-    /// Returns when no runner is left and the runners' printed and logged lines have been written.
-    /// It stops waiting for the log when nothing has been written for one second, and after five
-    /// seconds in any case.
+    /// [`Draining`](crate::CallError::Draining). Calls under way have `shutdown_timeout` to end;
+    /// then they get [`Cancelled`](crate::CallError::Cancelled), and the runners end. Returns when
+    /// no runner is left and the runners' printed and logged lines have been written. It stops
+    /// waiting for the log when nothing has been written for one second, and after five seconds in
+    /// any case.
     ///
     /// Draining goes on if the future is dropped.
     pub async fn drain(&self) {
@@ -142,12 +142,12 @@ impl Pool {
     }
 
     /// Changes limits while the pool runs. The limits of a burst backend stay as they are. A lower
-    /// `max` stops boots first, then idle runners, and then busy runners as soon as their calls have
-    /// ended.
+    /// `max` stops boots first, then idle runners, and then busy runners as soon as their calls
+    /// have ended.
     ///
     /// # Errors
-    /// [`PoolError::Option`](crate::PoolError::Option) if a limit is out of range; then no limit has
-    /// changed.
+    /// [`PoolError::Option`](crate::PoolError::Option) if a limit is out of range; then no limit
+    /// has changed.
     pub fn resize(&self, change: LimitsChange) -> Result<(), crate::PoolError> {
         self.inner().primary.resize(change)
     }

@@ -1,5 +1,5 @@
-//! The types and macros that an app writes remote functions with: works, channels, held values. They
-//! are defined in the crates below this one; here are their examples.
+//! The types and macros that an app writes remote functions with: works, channels, held values.
+//! They are defined in the crates below this one; here are their examples.
 
 mod block;
 
@@ -34,13 +34,13 @@ mod block;
 /// borrows wherever it runs. An argument may also be a [`Blob`] (for large byte strings), a
 /// [`Sender`] or a [`Receiver`] of a [`channel()`], or a [`Held`] value of the runner.
 ///
-/// **Results** are serde types, too. If the error type of a `Result` is not a serde type, the error is
-/// sent as a [`RemoteError`], with the messages of its whole source chain, and converted back. This
-/// needs an error type that can be made from a [`RemoteError`], as `anyhow::Error` can. If the error
-/// type can be made from a [`CallError`] as well, use [`Pool::try_call`].
+/// **Results** are serde types, too. If the error type of a `Result` is not a serde type, the error
+/// is sent as a [`RemoteError`], with the messages of its whole source chain, and converted back.
+/// This needs an error type that can be made from a [`RemoteError`], as `anyhow::Error` can. If the
+/// error type can be made from a [`CallError`] as well, use [`Pool::try_call`].
 ///
-/// **`#[state]`** parameters are not sent, and the caller leaves them out. The function gets a clone of
-/// the value that [`App::state`] was given in the process where it runs:
+/// **`#[state]`** parameters are not sent, and the caller leaves them out. The function gets a
+/// clone of the value that [`App::state`] was given in the process where it runs:
 ///
 /// ```no_run
 /// use flame_aws::{Pool, remote};
@@ -84,12 +84,12 @@ mod block;
 /// ```
 ///
 /// **Under another name.** If an app depends on flame-aws under another name, or through another
-/// crate, the attribute needs the path: `#[remote(crate = my::flame_aws)]`. On an impl block, the path
-/// is for all of its methods. [`call!`](crate::call) needs no path. Alternatively, name the crate once,
-/// at the root of the app: `extern crate other_name as flame_aws;`.
+/// crate, the attribute needs the path: `#[remote(crate = my::flame_aws)]`. On an impl block, the
+/// path is for all of its methods. [`call!`](crate::call) needs no path. Alternatively, name the
+/// crate once, at the root of the app: `extern crate other_name as flame_aws;`.
 ///
-/// Functions that can't be remote are rejected at compile time: those with generic parameters, `&mut`
-/// arguments, results that borrow, and so on. The error says what to write instead.
+/// Functions that can't be remote are rejected at compile time: those with generic parameters,
+/// `&mut` arguments, results that borrow, and so on. The error says what to write instead.
 ///
 /// [`App::state`]: crate::App::state
 /// [`CallError`]: crate::CallError

@@ -162,8 +162,8 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the end of a runner that serves, and passes commands on to it. Returns why its link
-    /// must be aborted; `None` if the link is over.
+    /// Waits for the end of a runner that serves, and passes commands on to it. Returns why its
+    /// link must be aborted; `None` if the link is over.
     async fn until_end(
         &mut self,
         link: &flame_link::Link,
@@ -210,11 +210,12 @@ impl Supervisor {
         }
     }
 
-    /// Stops an instance that did not become a runner, and returns the last lines that it printed, if
-    /// they arrive soon: they may say why.
+    /// Stops an instance that did not become a runner, and returns the last lines that it printed,
+    /// if they arrive soon: they may say why.
     async fn stop_and_read_output(&self, instance: &Instance, death: InstanceDeath) -> Vec<String> {
         let output = async {
-            // If this fails, it is tried again, and reported, when the supervisor stops the instance.
+            // If this fails, it is tried again, and reported, when the supervisor stops the
+            // instance.
             let _ = self.report.lane.instances.stop(instance).await;
             death.await.log_tail
         };

@@ -5,8 +5,8 @@
 //! Each [`Check`] makes a backend of its own, so checks can run concurrently.
 //!
 //! The runners are copies of the test executable. So the test needs a `main` that calls
-//! [`App::run`](crate::App::run): set `harness = false` for it in `Cargo.toml`, and let a test runner
-//! such as `libtest-mimic` run the checks.
+//! [`App::run`](crate::App::run): set `harness = false` for it in `Cargo.toml`, and let a test
+//! runner such as `libtest-mimic` run the checks.
 //!
 //! ```no_run
 //! use flame_aws::App;
@@ -84,8 +84,8 @@ impl Conformance {
         }
     }
 
-    /// Adds a check that [`Backend::start`] rejects a configuration. `what` completes the check's name,
-    /// "start rejects ...". Add one for each setting that can be missing or wrong.
+    /// Adds a check that [`Backend::start`] rejects a configuration. `what` completes the check's
+    /// name, "start rejects ...". Add one for each setting that can be missing or wrong.
     ///
     /// ```no_run
     /// # use flame_aws::testing::Conformance;
@@ -104,8 +104,8 @@ impl Conformance {
         self
     }
 
-    /// Skips the check that the backend and the runner agree on the instance's id. For platforms that
-    /// assign ids which a runner can't know: in a container, every runner is `pid-1`.
+    /// Skips the check that the backend and the runner agree on the instance's id. For platforms
+    /// that assign ids which a runner can't know: in a container, every runner is `pid-1`.
     pub fn platform_assigns_ids(mut self) -> Self {
         self.platform_assigns_ids = true;
         self
@@ -118,8 +118,9 @@ impl Conformance {
     }
 
     /// The address that the suite's pools listen on; see
-    /// [`PoolBuilder::listen`](crate::PoolBuilder::listen). Default: a free port of 127.0.0.1. If the
-    /// port is not 0, run the checks one after the other, since each pool needs a port of its own.
+    /// [`PoolBuilder::listen`](crate::PoolBuilder::listen). Default: a free port of 127.0.0.1. If
+    /// the port is not 0, run the checks one after the other, since each pool needs a port of its
+    /// own.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
@@ -179,8 +180,8 @@ impl Check {
         &self.name
     }
 
-    /// Runs the check. Must be called in a tokio runtime. Whether it passes or fails, it stops every
-    /// instance that it has booted; if that fails, so does the check.
+    /// Runs the check. Must be called in a tokio runtime. Whether it passes or fails, it stops
+    /// every instance that it has booted; if that fails, so does the check.
     ///
     /// # Errors
     /// [`CheckFailure`] if the backend breaks the promise.

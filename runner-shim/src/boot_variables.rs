@@ -12,13 +12,13 @@
 //! # Invariants
 //!
 //! * No other code reads these variables: it calls [`boot_variables`].
-//! * On Linux the variables are removed from the environment before `main` begins. Code that starts a
-//!   runner, or replaces a runner's program, sets them again.
+//! * On Linux the variables are removed from the environment before `main` begins. Code that starts
+//!   a runner, or replaces a runner's program, sets them again.
 //!
 //! # Other platforms than Linux
 //!
-//! No code runs before `main`, and once there may be threads, changing the environment is not safe. The
-//! variables are read at the first call of [`boot_variables`] and stay in the environment.
+//! No code runs before `main`, and once there may be threads, changing the environment is not safe.
+//! The variables are read at the first call of [`boot_variables`] and stay in the environment.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::OnceLock;

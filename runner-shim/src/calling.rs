@@ -1,8 +1,9 @@
-//! What parent and runner need to name a function, send its arguments, run it and return its result.
+//! What parent and runner need to name a function, send its arguments, run it and return its
+//! result.
 //!
-//! An app marks functions with `#[remote]`. Each becomes a [`FunctionEntry`] in a table that the linker
-//! builds, and calling it returns a [`Work`]: a call that has not been made yet. Awaited, a work runs
-//! in this process and never serializes. Given to a pool, it is sent to a runner:
+//! An app marks functions with `#[remote]`. Each becomes a [`FunctionEntry`] in a table that the
+//! linker builds, and calling it returns a [`Work`]: a call that has not been made yet. Awaited, a
+//! work runs in this process and never serializes. Given to a pool, it is sent to a runner:
 //!
 //! ```text
 //!   parent                                               runner
@@ -17,14 +18,14 @@
 //!                                                        EncodedReply { body, held }
 //! ```
 //!
-//! Three kinds of values are not sent as plain serde data. Each has a side table, which is filled while
-//! a value is encoded and read while it is decoded (`side_tables.rs`). Large byte strings ([`Blob`])
-//! are sent next to the value. Channel ends ([`Sender`], [`Receiver`]) become streams of the link. Held
-//! values ([`Held`]) stay on their runner, and only an id is sent.
+//! Three kinds of values are not sent as plain serde data. Each has a side table, which is filled
+//! while a value is encoded and read while it is decoded (`side_tables.rs`). Large byte strings
+//! ([`Blob`]) are sent next to the value. Channel ends ([`Sender`], [`Receiver`]) become streams of
+//! the link. Held values ([`Held`]) stay on their runner, and only an id is sent.
 //!
 //! Invariants:
-//! - This module knows no socket, no pool and no clock. The link's driver moves what [`EncodedWork`] and
-//!   [`PreparedCall`] contain.
+//! - This module knows no socket, no pool and no clock. The link's driver moves what
+//!   [`EncodedWork`] and [`PreparedCall`] contain.
 //! - Decoding never panics, and takes no more memory than a small multiple of its input.
 //! - Only functions in the table can run: no code is sent, only ids and arguments.
 

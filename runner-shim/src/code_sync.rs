@@ -6,16 +6,18 @@
 //!                                   └──────────────▶ hash the open file ─▶ exec it ◀──────────┘
 //! ```
 //!
-//! The new program has the same process id, arguments and environment. FLAME_PARENT and the lifeline,
-//! which this process has taken out of its environment, are set again, and [`MARK_ENV`] is added. The
-//! new program says hello like any runner.
+//! The new program has the same process id, arguments and environment. FLAME_PARENT and the
+//! lifeline, which this process has taken out of its environment, are set again, and [`MARK_ENV`]
+//! is added. The new program says hello like any runner.
 //!
 //! # Invariants
 //!
 //! * Only bytes whose hash came from the parent with the pinned key are executed, and they are
 //!   hashed through the very file descriptor that is executed.
-//! * A boot syncs at most once. The mark names the runner, so a runner's own children may sync again.
-//! * A file gets an executable's name only when it is complete; failures are reported to the parent.
+//! * A boot syncs at most once. The mark names the runner, so a runner's own children may sync
+//!   again.
+//! * A file gets an executable's name only when it is complete; failures are reported to the
+//!   parent.
 //!
 //! # Limits
 //!
@@ -46,8 +48,8 @@ pub const FOLDER_ENV: &str = "FLAME_CODE_DIR";
 /// The variable that marks a runner as made by a sync: `<hash>/<runner>`.
 pub const MARK_ENV: &str = "FLAME_SYNCED";
 
-/// The number of attempts to execute a file that is open for writing elsewhere, and the pause between
-/// them: a child that is just being started may have inherited the descriptor.
+/// The number of attempts to execute a file that is open for writing elsewhere, and the pause
+/// between them: a child that is just being started may have inherited the descriptor.
 const BUSY_ATTEMPTS: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(25);
 
@@ -186,9 +188,9 @@ impl CodeSync {
         self.unable == Some(Unable::Again)
     }
 
-    /// Puts the offered executable into the cache. The caller executes it next. The parent is told of
-    /// success and failure. Dropping the future removes the draft; a process that is killed leaves its
-    /// draft to a later sync.
+    /// Puts the offered executable into the cache. The caller executes it next. The parent is told
+    /// of success and failure. Dropping the future removes the draft; a process that is killed
+    /// leaves its draft to a later sync.
     pub(crate) async fn accept(
         &self,
         mut offered: CodeDownload,

@@ -15,8 +15,8 @@ tokio::task_local! {
 /// The depth of the runner in this process; 0 until there is one.
 static DEPTH: AtomicU8 = AtomicU8::new(0);
 
-/// The number of parents above this process; 0 in a process that is not a runner. A runner knows its
-/// depth from its very start, before it serves.
+/// The number of parents above this process; 0 in a process that is not a runner. A runner knows
+/// its depth from its very start, before it serves.
 #[must_use]
 pub fn process_depth() -> u8 {
     match DEPTH.load(Ordering::Relaxed) {
@@ -25,8 +25,8 @@ pub fn process_depth() -> u8 {
     }
 }
 
-/// Declares this process a runner at this depth. A process that is several runners in turn may have a
-/// different depth each time.
+/// Declares this process a runner at this depth. A process that is several runners in turn may have
+/// a different depth each time.
 pub fn set_process_depth(depth: u8) {
     DEPTH.store(depth, Ordering::Relaxed);
 }

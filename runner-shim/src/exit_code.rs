@@ -10,8 +10,8 @@ pub const EXIT_PARENT_LOST: i32 = 82;
 pub const EXIT_WORK_ABORTED: i32 = 83;
 /// The parent rejected the runner; the last line on standard error says why.
 pub const EXIT_REJECTED: i32 = 84;
-/// The runner could not replace itself with its parent's executable; the last line on standard error
-/// says why.
+/// The runner could not replace itself with its parent's executable; the last line on standard
+/// error says why.
 pub const EXIT_NOT_SYNCED: i32 = 85;
 /// A second signal ended the runner at once. The code is this plus the signal's number, as a shell
 /// reports it (SIGINT 130, SIGTERM 143).

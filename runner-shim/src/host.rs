@@ -1,7 +1,7 @@
 //! Where a runner lives, and how it shuts down there.
 //!
-//! The runner itself is the same everywhere. A [`Host`] supplies the differences: the instance name in
-//! the hello, the time that the platform lets the instance live, and the way to shut it down.
+//! The runner itself is the same everywhere. A [`Host`] supplies the differences: the instance name
+//! in the hello, the time that the platform lets the instance live, and the way to shut it down.
 
 use std::time::Duration;
 
@@ -33,12 +33,12 @@ pub trait Host: Send + Sync {
     /// The kind of host.
     fn kind(&self) -> HostKind;
 
-    /// The backend's name for this instance: `pid-1234`, a task ARN, a request id. It must be exactly
-    /// the text by which the backend knows the instance.
+    /// The backend's name for this instance: `pid-1234`, a task ARN, a request id. It must be
+    /// exactly the text by which the backend knows the instance.
     fn instance(&self) -> String;
 
-    /// How long the platform lets the instance live, from now and without a margin. Default: `None`, no
-    /// limit.
+    /// How long the platform lets the instance live, from now and without a margin. Default:
+    /// `None`, no limit.
     fn expires_in(&self) -> Option<Duration> {
         None
     }
@@ -50,14 +50,14 @@ pub trait Host: Send + Sync {
     }
 
     /// Whether the process serves another runner after this one, as a Lambda environment does. Then
-    /// the runner ends everything that it has started before it returns. Default: `false`, the process
-    /// exits with the runner.
+    /// the runner ends everything that it has started before it returns. Default: `false`, the
+    /// process exits with the runner.
     fn is_reused(&self) -> bool {
         false
     }
 
-    /// Ends the instance. Called once, as the runner's last act. If the host is a process of its own,
-    /// the future never completes.
+    /// Ends the instance. Called once, as the runner's last act. If the host is a process of its
+    /// own, the future never completes.
     fn shutdown(&self, reason: EndReason, code: i32) -> BoxFuture<'static, ()>;
 }
 
@@ -164,8 +164,8 @@ impl TerminationSignals {
     }
 }
 
-/// Flushes on a thread of its own: a full pipe that nobody reads blocks forever, and must not keep a
-/// runner from exiting.
+/// Flushes on a thread of its own: a full pipe that nobody reads blocks forever, and must not keep
+/// a runner from exiting.
 pub(crate) fn flush_stdio() {
     use std::io::Write;
     let (done, flushed) = std::sync::mpsc::channel();

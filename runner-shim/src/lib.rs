@@ -22,8 +22,8 @@
 //!            log_writer  writes lines to standard error from a thread of its own
 //! ```
 //!
-//! [`calling`], [`pump`] and [`log_writer`] are also used by the parent, and [`build_id`] by both to
-//! compare their builds.
+//! [`calling`], [`pump`] and [`log_writer`] are also used by the parent, and [`build_id`] by both
+//! to compare their builds.
 
 pub mod boot_variables;
 pub mod build_id;

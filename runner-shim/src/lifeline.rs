@@ -14,8 +14,8 @@
 //! * The child gets SIGKILL when its parent ends, even by `kill -9`, and even if the parent ends
 //!   between the spawn and the tie.
 //! * A process without the variable is left alone. This includes the commands that a runner starts,
-//!   because the runner has taken the variable out of its environment. If a process inherits it anyway,
-//!   its parent is not the process that the variable names.
+//!   because the runner has taken the variable out of its environment. If a process inherits it
+//!   anyway, its parent is not the process that the variable names.
 //!
 //! # Linux
 //!
@@ -23,14 +23,14 @@
 //! process backend must spawn from one thread that lives as long as the process.
 //!
 //! The kernel forgets the request when the process changes its user, its group or its capabilities,
-//! and an app may drop privileges in `main`. So [`keep_tied`], called when a runner starts to serve,
-//! repeats the request, and also waits for the parent's end on a thread of its own, in case the app
-//! drops privileges later.
+//! and an app may drop privileges in `main`. So [`keep_tied`], called when a runner starts to
+//! serve, repeats the request, and also waits for the parent's end on a thread of its own, in case
+//! the app drops privileges later.
 //!
 //! # Other platforms
 //!
-//! They have no such request, and run no code before `main`. [`tie`], called when a runner starts to
-//! serve, starts a thread that checks the parent's pid ten times a second.
+//! They have no such request, and run no code before `main`. [`tie`], called when a runner starts
+//! to serve, starts a thread that checks the parent's pid ten times a second.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -51,15 +51,15 @@ pub const ENV: &str = "FLAME_LIFELINE";
 /// Whether this process is tied to its parent.
 static TIED: AtomicBool = AtomicBool::new(false);
 
-/// The value of [`ENV`] for a child that should appear as `name` in process lists, which show the first
-/// 15 bytes.
+/// The value of [`ENV`] for a child that should appear as `name` in process lists, which show the
+/// first 15 bytes.
 #[must_use]
 pub fn value(name: &str) -> String {
     format!("{} {name}", std::process::id())
 }
 
-/// Ties this process to the parent that [`ENV`] names, unless it is already tied. Returns whether it
-/// is tied: `false` for a process without a lifeline, or with one that it inherited.
+/// Ties this process to the parent that [`ENV`] names, unless it is already tied. Returns whether
+/// it is tied: `false` for a process without a lifeline, or with one that it inherited.
 ///
 /// On Linux, a process that is tied also leaves its parent's terminal, and takes its name.
 ///
@@ -85,8 +85,8 @@ pub fn tie() -> bool {
     is_tied()
 }
 
-/// Ties this process as [`tie`] does, and keeps it tied when the app changes its user or group, before
-/// or after this call. Returns whether it is tied.
+/// Ties this process as [`tie`] does, and keeps it tied when the app changes its user or group,
+/// before or after this call. Returns whether it is tied.
 pub fn keep_tied() -> bool {
     let tied = tie();
     #[cfg(target_os = "linux")]

@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //!
-//! * Logging never waits: a record that finds no room is dropped and counted, and the count is logged
-//!   as soon as there is room again.
+//! * Logging never waits: a record that finds no room is dropped and counted, and the count is
+//!   logged as soon as there is room again.
 //! * No feedback: what the link and this crate log about their own work (DEBUG and below) is not
 //!   sent over that link, and an event that is emitted while another is being recorded is dropped.
 //! * A record is bounded: an event whose value writes without end costs one record of the maximum
@@ -35,8 +35,8 @@ mod text;
 
 pub use sink::{LogSink, LogSinkGuard};
 
-/// The variable that sets the lowest level that is sent: `error`, `warn`, `info`, `debug`, `trace` or
-/// `off`. Default: `info`.
+/// The variable that sets the lowest level that is sent: `error`, `warn`, `info`, `debug`, `trace`
+/// or `off`. Default: `info`.
 pub const ENV: &str = "FLAME_LOG";
 
 /// Crates that log at DEBUG and TRACE while they send records.
@@ -78,10 +78,11 @@ fn level(name: &str) -> Result<LevelFilter, LogLevelError> {
     name.parse().map_err(|_| bad())
 }
 
-/// Sends this process's events to `sink` if the app has not set a subscriber. Returns whether it was
-/// installed. The level is that of [`ENV`]; an invalid one means INFO, and a warning is logged.
+/// Sends this process's events to `sink` if the app has not set a subscriber. Returns whether it
+/// was installed. The level is that of [`ENV`]; an invalid one means INFO, and a warning is logged.
 ///
-/// An app's own subscriber is left alone: what it prints reaches the parent as the process's output.
+/// An app's own subscriber is left alone: what it prints reaches the parent as the process's
+/// output.
 pub fn install_if_unset(sink: impl Into<LogSink>) -> bool {
     if tracing::dispatcher::has_been_set() {
         return false;
@@ -97,15 +98,16 @@ pub fn install_if_unset(sink: impl Into<LogSink>) -> bool {
     installed
 }
 
-/// The layer that turns events into records; see the module's documentation. It filters no levels: use
-/// [`Layer::with_filter`].
+/// The layer that turns events into records; see the module's documentation. It filters no levels:
+/// use [`Layer::with_filter`].
 #[derive(Debug)]
 pub struct RunnerLog {
     sink: LogSink,
 }
 
 impl RunnerLog {
-    /// A layer that sends its records to `sink`, whose capacity limits how many may wait for the link.
+    /// A layer that sends its records to `sink`, whose capacity limits how many may wait for the
+    /// link.
     #[must_use]
     pub fn new(sink: impl Into<LogSink>) -> Self {
         Self { sink: sink.into() }

@@ -100,8 +100,9 @@ pub fn print_line(line: impl Into<String>) {
     });
 }
 
-/// Emits an event of this library. `emit` is called on the log's thread, with the caller's subscriber
-/// and in the caller's span. So a subscriber that blocks can't block a task or the holder of a lock.
+/// Emits an event of this library. `emit` is called on the log's thread, with the caller's
+/// subscriber and in the caller's span. So a subscriber that blocks can't block a task or the
+/// holder of a lock.
 pub fn event(emit: impl FnOnce() + Send + 'static) {
     if !tracing::dispatcher::has_been_set() {
         return;
@@ -305,8 +306,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Makes one call of `write` if the destination takes all of the text. If the destination fails, the
-/// text is dropped: there is no other log to report it to.
+/// Makes one call of `write` if the destination takes all of the text. If the destination fails,
+/// the text is dropped: there is no other log to report it to.
 fn write_all(destination: &mut impl Write, mut text: &[u8]) {
     while !text.is_empty() {
         match destination.write(text) {

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! `catch_unwind` only returns the payload; only the process-wide panic hook sees the location. So
-//! [`install`] puts a hook in front of the app's own. A thread is marked only while it polls a call.
-//! Every poll marks its thread anew, so this also works for async functions that move between threads.
+//! [`install`] puts a hook in front of the app's own. A thread is marked only while it polls a
+//! call. Every poll marks its thread anew, so this also works for async functions that move between
+//! threads.
 //!
 //! # Invariants
 //!
@@ -56,8 +57,8 @@ struct PanicDetails {
 
 /// Puts the hook in front of the current one. Later calls in the same process do nothing.
 ///
-/// A hook that the app sets later replaces it. Panics are still caught then, but without location and
-/// backtrace.
+/// A hook that the app sets later replaces it. Panics are still caught then, but without location
+/// and backtrace.
 pub fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -87,16 +88,16 @@ pub fn catch_blocking<T>(work: impl FnOnce() -> T) -> Result<T, CallFailure> {
     catch_with_details(work).map_err(|(payload, details)| failure(payload, details))
 }
 
-/// Connects the parts of one call that run on different threads: the future in [`PanicScope::catch`],
-/// and the blocking thread whose panic that future resumes.
+/// Connects the parts of one call that run on different threads: the future in
+/// [`PanicScope::catch`], and the blocking thread whose panic that future resumes.
 #[derive(Debug, Default)]
 pub struct PanicScope {
     on_blocking_thread: Mutex<Option<PanicDetails>>,
 }
 
 impl PanicScope {
-    /// Runs a call until it ends or panics. The call is dropped inside, so panics of destructors are
-    /// caught as well.
+    /// Runs a call until it ends or panics. The call is dropped inside, so panics of destructors
+    /// are caught as well.
     ///
     /// For a stream, catch each `next()`, and drop the stream in [`catch_blocking`].
     ///
@@ -162,7 +163,8 @@ fn capture(info: &PanicHookInfo<'_>) {
         location: info.location().map(ToString::to_string),
         backtrace: Backtrace::force_capture(),
     };
-    // This fails only for a panic while `DETAILS` is borrowed, and no code that borrows it can panic.
+    // This fails only for a panic while `DETAILS` is borrowed, and no code that borrows it can
+    // panic.
     let _ = DETAILS.try_with(|slot| slot.try_borrow_mut().map(|mut slot| *slot = Some(details)));
 }
 
@@ -190,7 +192,8 @@ fn catch_with_details<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
 
 fn failure(payload: PanicPayload, details: Option<PanicDetails>) -> CallFailure {
     let message = message(&*payload);
-    // The destructor of a payload is the app's code and may panic in its turn. That panic is ignored.
+    // The destructor of a payload is the app's code and may panic in its turn. That panic is
+    // ignored.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
     // The details of a panic that the app caught by itself may still be here. They must not be
     // attached to a payload that the app resumes later without the hook.

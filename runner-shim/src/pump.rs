@@ -1,11 +1,11 @@
 //! Joins a channel end to its stream of the link, on either side.
 //!
-//! ITEM carries a message, and DONE the clean end. FAILED means that messages may be missing. A reset
-//! means that the other side is lost, or wants no more messages. Each pump is a task that ends with its
-//! channel or its link, whichever ends first.
+//! ITEM carries a message, and DONE the clean end. FAILED means that messages may be missing. A
+//! reset means that the other side is lost, or wants no more messages. Each pump is a task that
+//! ends with its channel or its link, whichever ends first.
 //!
-//! Both sides limit the stream to the channel's capacity. A message counts against that limit from the
-//! moment it leaves the sender's queue until the app at the other end has read it. So at most
+//! Both sides limit the stream to the channel's capacity. A message counts against that limit from
+//! the moment it leaves the sender's queue until the app at the other end has read it. So at most
 //! `capacity` messages wait on each side, those on the link included.
 
 use bytes::Bytes;

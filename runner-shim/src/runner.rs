@@ -115,9 +115,9 @@ impl Runner {
             pid: Some(std::process::id()),
             expires_in_ms: expires_in.map(millis),
             synced: sync.is_done(),
-            // From the operating system, not from a generator in this process: two Lambda environments
-            // restored from one snapshot would generate the same value, and the parent would admit
-            // both with one token.
+            // From the operating system, not from a generator in this process: two Lambda
+            // environments restored from one snapshot would generate the same value, and the parent
+            // would admit both with one token.
             incarnation: entropy::random_bytes()
                 .map_or_else(|_| rand::random(), u64::from_le_bytes),
         };

@@ -105,7 +105,8 @@ pub(crate) fn names() -> String {
 /// The group of figures that needs the AWS emulator. It has a benchmark of its own.
 const AWS: &str = "aws";
 
-/// Returns the plan of `cargo xtask bench`, for the named groups or for all. Ignores a leading `--`.
+/// Returns the plan of `cargo xtask bench`, for the named groups or for all. Ignores a leading
+/// `--`.
 ///
 /// AWS comes last: it adds its figures to the file that the other benchmark writes.
 pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
@@ -200,8 +201,8 @@ fn all_steps() -> Vec<Step> {
     let fmt = CargoCommand::new("fmt --all --check").needs(Tool::Rustfmt);
     let clippy = CargoCommand::new("clippy --workspace --all-targets --locked -- -D warnings")
         .needs(Tool::Clippy);
-    // With --examples cargo resolves features as for clippy and the tests. Without it, the features of
-    // dev-dependencies are off, and every crate that depends on tokio is checked once more.
+    // With --examples cargo resolves features as for clippy and the tests. Without it, the features
+    // of dev-dependencies are off, and every crate that depends on tokio is checked once more.
     let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
         .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.

@@ -17,7 +17,8 @@ use flame_aws::backend::{
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-/// How often a child is polled. A cloud's API would be polled less often, for all instances at once.
+/// How often a child is polled. A cloud's API would be polled less often, for all instances at
+/// once.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The configuration: which program to start.

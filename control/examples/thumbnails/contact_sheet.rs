@@ -1,5 +1,5 @@
-//! The contact sheet: one row for each photograph, one column for each look. The bar below a picture
-//! has the colour of the runner that made it.
+//! The contact sheet: one row for each photograph, one column for each look. The bar below a
+//! picture has the colour of the runner that made it.
 
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};

@@ -1,7 +1,7 @@
 //! The work itself: develops one photograph in one look and in every size.
 //!
-//! Nothing here knows about pools or processes. [`develop`] is an ordinary function. `#[remote]` turns
-//! a call of it into a value that can be awaited here or sent to a runner.
+//! Nothing here knows about pools or processes. [`develop`] is an ordinary function. `#[remote]`
+//! turns a call of it into a value that can be awaited here or sent to a runner.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -49,8 +49,8 @@ pub(crate) struct Worker {
     pub(crate) pid: u32,
 }
 
-/// Develops one photograph: scales it to [`WORKING_SIZE`], removes noise but keeps edges, applies the
-/// look, and then scales, sharpens and compresses one picture for each of [`SIZES`].
+/// Develops one photograph: scales it to [`WORKING_SIZE`], removes noise but keeps edges, applies
+/// the look, and then scales, sharpens and compresses one picture for each of [`SIZES`].
 ///
 /// This is a plain function, so it runs on a blocking thread, both here and on a runner.
 #[remote]
@@ -67,8 +67,9 @@ pub(crate) fn develop(photo: Blob, look: Look) -> anyhow::Result<Developed> {
 
 /// Decodes a JPEG or PNG, and rotates it upright according to its metadata.
 ///
-/// The decoder's own limits apply, so a file that claims to be enormous is an error and not a crash. A
-/// truncated JPEG is an error as well: the decoder alone would accept it and fill the rest with grey.
+/// The decoder's own limits apply, so a file that claims to be enormous is an error and not a
+/// crash. A truncated JPEG is an error as well: the decoder alone would accept it and fill the rest
+/// with grey.
 fn decode(photo: &[u8]) -> anyhow::Result<DynamicImage> {
     let reader = ImageReader::new(Cursor::new(photo)).with_guessed_format()?;
     let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);

@@ -7,8 +7,8 @@
 //!
 //! Each photograph is developed in six looks, and each look is a call of its own. `develop` (in
 //! `develop.rs`) is an ordinary function marked `#[remote]`. `pool.map` sends the calls to runners,
-//! which are copies of this program, and returns the results in order. Afterwards the same calls are
-//! awaited in this process, one after another. They make the same pictures, byte for byte.
+//! which are copies of this program, and returns the results in order. Afterwards the same calls
+//! are awaited in this process, one after another. They make the same pictures, byte for byte.
 //!
 //! ```text
 //! options -> photos -> calls --pool.map--> develop (on a runner)      --> contact sheet -> report
@@ -60,8 +60,8 @@ const CALLS_PER_RUNNER: u32 = 2;
 /// The deadline of a call. Developing the largest photograph takes a few seconds on a slow machine.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// In a runner, `run` serves calls until the process exits. Only the parent calls `parent`, so a runner
-/// neither parses the command line nor opens the output.
+/// In a runner, `run` serves calls until the process exits. Only the parent calls `parent`, so a
+/// runner neither parses the command line nor opens the output.
 #[tokio::main]
 async fn main() -> ExitCode {
     match App::new().run(parent).await {

@@ -1,5 +1,5 @@
-//! Stands in for `aws.rs` in builds without the AWS backends. The AWS SDKs take minutes to build, and
-//! nobody should wait for them to see child processes work.
+//! Stands in for `aws.rs` in builds without the AWS backends. The AWS SDKs take minutes to build,
+//! and nobody should wait for them to see child processes work.
 
 use flame_aws::{Pool, PoolBuilder};
 

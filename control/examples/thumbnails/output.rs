@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
 
-/// The exit code that a shell reports for a program killed by SIGPIPE: 128 plus the signal's number.
-/// Most programs end this way when the reader of their output has exited.
+/// The exit code that a shell reports for a program killed by SIGPIPE: 128 plus the signal's
+/// number. Most programs end this way when the reader of their output has exited.
 pub(crate) const EXIT_BROKEN_PIPE: u8 = 141;
 
 /// Prints a line. Where `println!` would panic, this returns an error.

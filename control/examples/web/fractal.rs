@@ -42,8 +42,8 @@ pub(crate) struct Row {
     pub(crate) pixels: String,
 }
 
-/// Draws a view as one picture. This is a plain function, so it runs on a blocking thread of the runner.
-/// `db` is not sent: it is the runner's own.
+/// Draws a view as one picture. This is a plain function, so it runs on a blocking thread of the
+/// runner. `db` is not sent: it is the runner's own.
 #[remote]
 pub(crate) fn picture(view: View, #[state] db: Db) -> anyhow::Result<Picture> {
     let image = RgbImage::from_fn(WIDTH, HEIGHT, |x, y| view.pixel(x, y));
@@ -58,8 +58,8 @@ pub(crate) fn picture(view: View, #[state] db: Db) -> anyhow::Result<Picture> {
     Ok(Picture { png: png.into(), made_by })
 }
 
-/// Draws a view row by row, as fast as the stream is read. Dropping the stream stops the drawing, which
-/// then prints a line that appears in the server's log.
+/// Draws a view row by row, as fast as the stream is read. Dropping the stream stops the drawing,
+/// which then prints a line that appears in the server's log.
 #[remote]
 pub(crate) fn rows(view: View, #[state] db: Db) -> impl Stream<Item = anyhow::Result<Row>> {
     db.record_drawing();

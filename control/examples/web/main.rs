@@ -5,9 +5,10 @@
 //! ```
 //!
 //! Two handlers draw the Mandelbrot set, and neither slows down the server. `/picture` makes one
-//! `pool.call`. `/rows` streams the same picture row by row, as server-sent events that `pool.stream`
-//! feeds. The functions that they call (`fractal.rs`) run in copies of this program. Each copy has its
-//! own database handle (`db.rs`), which the functions receive as a `#[state]` parameter.
+//! `pool.call`. `/rows` streams the same picture row by row, as server-sent events that
+//! `pool.stream` feeds. The functions that they call (`fractal.rs`) run in copies of this program.
+//! Each copy has its own database handle (`db.rs`), which the functions receive as a `#[state]`
+//! parameter.
 //!
 //! ```text
 //! browser --http--> handler (pages.rs) --pool--> picture, rows (fractal.rs), on a runner
@@ -32,8 +33,8 @@ use crate::pages::Site;
 
 const USAGE: &str = "usage: web [--port N]; default: 3000";
 
-/// The parent and every runner execute `main` up to `App::run`. There a runner serves calls until it
-/// exits, and only the parent continues to the web server.
+/// The parent and every runner execute `main` up to `App::run`. There a runner serves calls until
+/// it exits, and only the parent continues to the web server.
 #[tokio::main]
 async fn main() -> ExitCode {
     match app().await {
@@ -70,9 +71,9 @@ async fn serve(db: Db) -> anyhow::Result<()> {
         .context("can't start the pool")?;
 
     println!("http://{} (stop with Ctrl-C)", listener.local_addr()?);
-    // At the first signal the server accepts no more requests and finishes those in progress. Then the
-    // pool drains, which ends its runners. A browser can keep a request open for as long as it likes,
-    // so a second signal stops the server at once.
+    // At the first signal the server accepts no more requests and finishes those in progress. Then
+    // the pool drains, which ends its runners. A browser can keep a request open for as long as it
+    // likes, so a second signal stops the server at once.
     let stop = Arc::new(Notify::new());
     let serving = async {
         axum::serve(listener, pages::router(Site { pool: pool.clone(), db }))

@@ -48,9 +48,9 @@ async fn status(State(site): State<Site>) -> String {
     )
 }
 
-/// The picture as one PNG. If the browser disconnects, this future is dropped, which cancels the call. A
-/// call that is still waiting is then never made. `picture` is a plain function, which can't be
-/// interrupted once it runs.
+/// The picture as one PNG. If the browser disconnects, this future is dropped, which cancels the
+/// call. A call that is still waiting is then never made. `picture` is a plain function, which
+/// can't be interrupted once it runs.
 async fn whole_picture(
     State(site): State<Site>,
     Query(view): Query<View>,
@@ -63,8 +63,8 @@ async fn whole_picture(
     Ok((headers, picture.png.into_bytes()).into_response())
 }
 
-/// The picture row by row, as server-sent events. If the browser disconnects, the stream is dropped, and
-/// the runner stops drawing.
+/// The picture row by row, as server-sent events. If the browser disconnects, the stream is
+/// dropped, and the runner stops drawing.
 async fn row_by_row(
     State(site): State<Site>,
     Query(view): Query<View>,
@@ -75,8 +75,8 @@ async fn row_by_row(
     Ok(Sse::new(events(rows)).keep_alive(KeepAlive::default()))
 }
 
-/// One event `row` for each row, and then `done`, or `failed` with the reason. By this last event the page
-/// can tell a complete stream from a broken connection.
+/// One event `row` for each row, and then `done`, or `failed` with the reason. By this last event
+/// the page can tell a complete stream from a broken connection.
 fn events(
     rows: impl Stream<Item = anyhow::Result<Row>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event, axum::Error>> {

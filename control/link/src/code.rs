@@ -1,5 +1,5 @@
-//! The transfer of an executable to a runner of another build. It follows a hello to which the parent
-//! has replied with an offer: see [`flame_wire::code`].
+//! The transfer of an executable to a runner of another build. It follows a hello to which the
+//! parent has replied with an offer: see [`flame_wire::code`].
 //!
 //! Each step of the transfer has 10 s, like the steps of the hello. The transfer as a whole has no
 //! time limit here: the callers set one.

@@ -31,7 +31,8 @@ use connection::{Connection, ConnectionEnd};
 pub struct LinkConfig {
     /// The limits of the mux.
     pub mux: MuxConfig,
-    /// How many bytes of unacknowledged frames are kept to replay on the next socket. Default 8 MiB.
+    /// How many bytes of unacknowledged frames are kept to replay on the next socket. Default 8
+    /// MiB.
     pub replay: usize,
     /// How long an acknowledgement waits for a message that can carry it. Default 25 ms.
     pub ack_delay: Duration,
@@ -115,8 +116,8 @@ impl<H: Handler> Driver<H> {
         (link.clone(), Self { link, config, session, handler })
     }
 
-    /// Runs the link over `first` and the sockets after it, until the link ends. Dropping the future
-    /// ends the link as [lost](LinkEnd::Lost).
+    /// Runs the link over `first` and the sockets after it, until the link ends. Dropping the
+    /// future ends the link as [lost](LinkEnd::Lost).
     pub async fn run(mut self, first: Io, mut sockets: SocketSource) -> Arc<LinkEnd> {
         let guard = FinishOnDrop(self.link.shared().clone());
         let mut io = first;

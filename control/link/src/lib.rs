@@ -11,8 +11,8 @@
 //!  network    TCP             the runner connects to the parent             dial.rs, accept.rs
 //! ```
 //!
-//! Every layer up to TLS turns one [`Io`] into another, so any byte stream can carry a link. The two
-//! ends of a link differ only in who connects and in how they number their streams. The state
+//! Every layer up to TLS turns one [`Io`] into another, so any byte stream can carry a link. The
+//! two ends of a link differ only in who connects and in how they number their streams. The state
 //! machines are pure and live in `flame-wire`; this crate adds the socket, the task and the clock.
 
 mod accept;

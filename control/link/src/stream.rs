@@ -131,8 +131,8 @@ impl Stream {
     }
 
     /// Waits until the peer's credit covers all queued messages and an empty last message, so that
-    /// they arrive even if the peer stops reading. Only one task of a stream may wait for this or for
-    /// [`writable`](Self::writable). Cancel-safe.
+    /// they arrive even if the peer stops reading. Only one task of a stream may wait for this or
+    /// for [`writable`](Self::writable). Cancel-safe.
     ///
     /// # Errors
     /// As [`writable`](Self::writable).
@@ -202,8 +202,8 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Waits until the peer has reset the stream or the link has ended. It receives no messages. Only
-    /// one task of a stream may wait for this or for messages. Cancel-safe.
+    /// Waits until the peer has reset the stream or the link has ended. It receives no messages.
+    /// Only one task of a stream may wait for this or for messages. Cancel-safe.
     pub async fn reset_by_peer(&self) {
         poll_fn(|cx| {
             let mut state = self.link.shared().lock();
@@ -234,9 +234,9 @@ impl Stream {
         self.link.shared().lock().mux.is_flushed(self.id)
     }
 
-    /// From now on, dropping the handle does not reset the stream. Queued messages are delivered, the
-    /// peer goes on, messages that arrive are discarded, and the guard is kept until both sides have
-    /// ended the stream.
+    /// From now on, dropping the handle does not reset the stream. Queued messages are delivered,
+    /// the peer goes on, messages that arrive are discarded, and the guard is kept until both sides
+    /// have ended the stream.
     pub fn keep_on_drop(&self) {
         self.on_drop.set(OnDrop::Keep);
     }

@@ -161,8 +161,8 @@ async fn a_silent_peer_is_lost_after_the_keepalive_and_reconnect_timeouts() {
     );
 }
 
-/// The two ends of a socket, and a sender that breaks it. One side sees it break; for the other side it
-/// only falls silent.
+/// The two ends of a socket, and a sender that breaks it. One side sees it break; for the other
+/// side it only falls silent.
 fn half_open(seen_by_parent: bool) -> (Io, Io, tokio::sync::oneshot::Sender<()>) {
     let (a, mut near) = tokio::io::duplex(64 * 1024);
     let (mut far, b) = tokio::io::duplex(64 * 1024);

@@ -1,8 +1,9 @@
 //! TLS 1.3 inside the WebSocket, with the parent's key pinned.
 //!
 //! The parent generates a key and a certificate when it starts. FLAME_PARENT carries the SHA-256 of
-//! the certificate, and a runner accepts no other. So neither a relay nor an attacker on the network
-//! can read or forge messages or impersonate the parent, and no one has to manage certificates.
+//! the certificate, and a runner accepts no other. So neither a relay nor an attacker on the
+//! network can read or forge messages or impersonate the parent, and no one has to manage
+//! certificates.
 
 use std::sync::Arc;
 

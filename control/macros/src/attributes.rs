@@ -1,5 +1,5 @@
-//! Distributes the attributes of a remote function: some belong to the function that the app calls, some
-//! to the body that runs, and some to both.
+//! Distributes the attributes of a remote function: some belong to the function that the app calls,
+//! some to the body that runs, and some to both.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{Attribute, Meta, Token, parse::Parser, parse_quote, punctuated::Punctuated};
@@ -58,8 +58,8 @@ impl Attributes {
     }
 }
 
-/// The attributes of an item that also apply to the items generated beside it: its `cfg` and its lint
-/// levels.
+/// The attributes of an item that also apply to the items generated beside it: its `cfg` and its
+/// lint levels.
 pub(crate) fn shared(attributes: &[Attribute]) -> Vec<Attribute> {
     attributes.iter().filter_map(|attribute| shared_meta(&attribute.meta)).collect()
 }

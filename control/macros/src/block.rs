@@ -1,5 +1,5 @@
-//! `call!`: `call!(async |a: A, b: B| -> R { .. })` is the work of a function with that body, called with
-//! the local variables of the same names.
+//! `call!`: `call!(async |a: A, b: B| -> R { .. })` is the work of a function with that body,
+//! called with the local variables of the same names.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;

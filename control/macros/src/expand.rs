@@ -27,11 +27,11 @@
 //!   static ENTRY: FunctionEntry = *Word::__remote_length().entry();
 //! ```
 //!
-//! The entry is outside the impl block because of clippy: linkme adds an `unsafe` block to it, and clippy
-//! warns about `unsafe` in the impl blocks of a type that derives `Deserialize`.
+//! The entry is outside the impl block because of clippy: linkme adds an `unsafe` block to it, and
+//! clippy warns about `unsafe` in the impl blocks of a type that derives `Deserialize`.
 //!
-//! Each bound on a type of the app is required in one place, at the span of that type. So the compiler
-//! reports an unsatisfied bound once, and points at the app's own code.
+//! Each bound on a type of the app is required in one place, at the span of that type. So the
+//! compiler reports an unsatisfied bound once, and points at the app's own code.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};

@@ -22,7 +22,8 @@ pub(crate) fn parenthesize_groups(tokens: TokenStream) -> TokenStream {
         let mut delimiter = group.delimiter();
         if delimiter == Delimiter::None && needs_parentheses(&inside) {
             delimiter = Delimiter::Parenthesis;
-            // The app did not write these parentheses, so the lint for unnecessary ones must not apply.
+            // The app did not write these parentheses, so the lint for unnecessary ones must not
+            // apply.
             span = Span::mixed_site().located_at(span);
         }
         let mut group = Group::new(delimiter, inside);
@@ -32,8 +33,8 @@ pub(crate) fn parenthesize_groups(tokens: TokenStream) -> TokenStream {
     kept.collect()
 }
 
-/// Whether an operator, a method call or a brace next to the tokens would change their meaning. Patterns
-/// and most types mean the same without parentheses.
+/// Whether an operator, a method call or a brace next to the tokens would change their meaning.
+/// Patterns and most types mean the same without parentheses.
 fn needs_parentheses(tokens: &TokenStream) -> bool {
     match syn::parse2(tokens.clone()) {
         Ok(expression) => matches!(
@@ -51,7 +52,8 @@ fn needs_parentheses(tokens: &TokenStream) -> bool {
     }
 }
 
-/// Removes groups and parentheses from the types of a signature and from the patterns of its parameters.
+/// Removes groups and parentheses from the types of a signature and from the patterns of its
+/// parameters.
 pub(crate) fn ungroup_signature(signature: &mut Signature) {
     UngroupTypes.visit_signature_mut(signature);
     for input in &mut signature.inputs {

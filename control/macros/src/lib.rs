@@ -1,5 +1,5 @@
-//! `#[remote]` marks a function that may run in a copy of the app. `#[test]` marks a test that uses such
-//! copies.
+//! `#[remote]` marks a function that may run in a copy of the app. `#[test]` marks a test that uses
+//! such copies.
 //!
 //! ```text
 //!   tokens --> RemoteFunction (signature.rs) --> tokens (expand.rs)

@@ -102,9 +102,9 @@ impl RemoteFunction {
         Self::new(item, path, Some(owner.clone()), root)
     }
 
-    /// The closure of a `call!`, as a function. It has no name, so its location identifies it. A `call!`
-    /// inside a `macro_rules` has two locations: where that macro is used, and where the `call!` is
-    /// written, at `bar`.
+    /// The closure of a `call!`, as a function. It has no name, so its location identifies it. A
+    /// `call!` inside a `macro_rules` has two locations: where that macro is used, and where the
+    /// `call!` is written, at `bar`.
     pub(crate) fn block(item: ItemFn, bar: Span, root: &CratePath) -> syn::Result<Self> {
         let [file, line, column] = location(Span::call_site());
         let written = format!("{}:{}", bar.unwrap().line(), bar.unwrap().column());

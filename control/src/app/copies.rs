@@ -39,8 +39,8 @@ pub(crate) fn boots_blocked(backend: &dyn Backend) -> Option<BootFailure> {
 /// Registers a runtime whose test is the closure of an `App` of its own. The `main` of the test
 /// harness never calls `App::run`; but with the right arguments it runs the one test that does.
 ///
-/// It is the runtime and not the task that is registered, so that pools started by tasks that the test
-/// spawns belong to the test as well.
+/// It is the runtime and not the task that is registered, so that pools started by tasks that the
+/// test spawns belong to the test as well.
 #[derive(Debug)]
 pub(super) struct TestRuntime(Id);
 

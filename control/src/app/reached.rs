@@ -1,9 +1,9 @@
 //! Whether this process has reached [`App::run`](super::App::run).
 //!
 //! A copy of this process becomes a runner only if it reaches `App::run`. If this process has not
-//! reached it, its copies may not reach it either; under a test harness, for example, they would run
-//! all tests, and boot copies as well. So until `App::run` is reached, a pool boots no copies, and a
-//! process that was started as a runner starts no pool.
+//! reached it, its copies may not reach it either; under a test harness, for example, they would
+//! run all tests, and boot copies as well. So until `App::run` is reached, a pool boots no copies,
+//! and a process that was started as a runner starts no pool.
 
 use flame_wire::sync::Mutex;
 

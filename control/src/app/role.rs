@@ -8,7 +8,8 @@
 //! | set | set | an error |
 //! | | any other value | an error |
 //!
-//! The variables that Lambda itself sets do not count: a parent may run in a Lambda function as well.
+//! The variables that Lambda itself sets do not count: a parent may run in a Lambda function as
+//! well.
 
 use std::ffi::OsStr;
 

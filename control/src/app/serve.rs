@@ -65,8 +65,8 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
 
 /// Runs the runner to its end.
 ///
-/// The runner has a task of its own because each call wakes it twice. The root future of a runtime is
-/// woken through the runtime's driver or through another thread, which is slower. The `JoinSet`
+/// The runner has a task of its own because each call wakes it twice. The root future of a runtime
+/// is woken through the runtime's driver or through another thread, which is slower. The `JoinSet`
 /// aborts the task if this future is dropped.
 async fn ended(runner: Runner) -> Ended {
     let mut tasks = JoinSet::new();

@@ -1,4 +1,5 @@
-//! Signals that drain the pools of a parent: [`App::drain_on_signals`](super::App::drain_on_signals).
+//! Signals that drain the pools of a parent:
+//! [`App::drain_on_signals`](super::App::drain_on_signals).
 //!
 //! ```text
 //!   1st signal ─▶ all pools drain; `main` goes on
@@ -8,8 +9,8 @@
 //!   any signal after `main` has returned ─▶ the process exits
 //! ```
 //!
-//! A separate thread handles the signals, so that it receives a second one even if the app blocks its
-//! runtime.
+//! A separate thread handles the signals, so that it receives a second one even if the app blocks
+//! its runtime.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,8 +93,8 @@ impl SignalAction {
     }
 }
 
-/// Handles signals while `main` runs. It is dropped when `main` has returned; then the next signal ends
-/// the process, as it would without a handler.
+/// Handles signals while `main` runs. It is dropped when `main` has returned; then the next signal
+/// ends the process, as it would without a handler.
 #[derive(Debug)]
 pub(super) struct SignalGuard {
     returned: Arc<AtomicBool>,
@@ -207,7 +208,8 @@ impl SignalReceiver {
     }
 }
 
-/// The signals that this process ignores, as a set of bits. Empty if the kernel does not report them.
+/// The signals that this process ignores, as a set of bits. Empty if the kernel does not report
+/// them.
 #[cfg(unix)]
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -7,13 +7,13 @@ use flame_wire::error::Chain;
 use super::App;
 use super::copies::TestRuntime;
 
-/// Marks an `async` test whose pools boot real copies, under the ordinary harness of `cargo test` and
-/// under `cargo nextest`.
+/// Marks an `async` test whose pools boot real copies, under the ordinary harness of `cargo test`
+/// and under `cargo nextest`.
 ///
 /// A copy of a test binary runs the harness's `main`, which does not know about runners. So this
-/// attribute runs the test inside [`App::run`], and starts copies with arguments that make the harness
-/// run only this test: `path::of::the_test --exact --nocapture --include-ignored --test-threads=1`. The
-/// copy reaches the test's `App::run`, and serves calls there.
+/// attribute runs the test inside [`App::run`], and starts copies with arguments that make the
+/// harness run only this test: `path::of::the_test --exact --nocapture --include-ignored
+/// --test-threads=1`. The copy reaches the test's `App::run`, and serves calls there.
 ///
 /// ```
 /// # fn main() {}
@@ -39,9 +39,9 @@ use super::copies::TestRuntime;
 /// | `#[flame_aws::test(crate = my::flame_aws)]` | a test in a crate in which flame-aws has another path, as with [`#[remote]`](macro@crate::remote) |
 ///
 /// The function may return a `Result`. `#[ignore]` and `#[should_panic]` can be used beside this
-/// attribute. The runtime is tokio's multi-threaded one. The values given to [`App::state`] belong to
-/// the process: tests of one binary that run at the same time share them in the parent, and should
-/// register equal values.
+/// attribute. The runtime is tokio's multi-threaded one. The values given to [`App::state`] belong
+/// to the process: tests of one binary that run at the same time share them in the parent, and
+/// should register equal values.
 ///
 /// Pools that the test starts on another runtime boot no copies. A backend with its own
 /// [`args`](crate::backend::Process::args) uses those instead of the arguments above.
@@ -50,8 +50,8 @@ pub use flame_macros::test;
 /// Runs a test marked with `#[flame_aws::test]`. `name` is its path, including the crate.
 ///
 /// # Panics
-/// If the test panics, or if this process was started as a runner and can't be one. That is how a test
-/// fails.
+/// If the test panics, or if this process was started as a runner and can't be one. That is how a
+/// test fails.
 #[expect(clippy::expect_used, clippy::panic, reason = "it is how a test fails")]
 pub fn run_test<R>(
     name: &str,
@@ -74,8 +74,8 @@ pub fn run_test<R>(
     })
 }
 
-/// The arguments that make a harness run only this test. A harness leaves the crate's name out of the
-/// names of tests.
+/// The arguments that make a harness run only this test. A harness leaves the crate's name out of
+/// the names of tests.
 fn args(name: &str) -> Vec<OsString> {
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     let options = ["--exact", "--nocapture", "--include-ignored", "--test-threads=1"];

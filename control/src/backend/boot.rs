@@ -16,8 +16,8 @@ pub(crate) type InMemoryConnect =
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BootSpec {
-    /// The runner that this boot is for. No other boot has the same one, so it is a good idempotency
-    /// token, and a good tag by which to find the instance.
+    /// The runner that this boot is for. No other boot has the same one, so it is a good
+    /// idempotency token, and a good tag by which to find the instance.
     pub runner: RunnerRef,
     /// The value of FLAME_PARENT, which goes into the instance's environment. It is a secret until
     /// the runner has connected: never put it into arguments, tags or logs.
@@ -48,8 +48,8 @@ impl fmt::Debug for BootSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Instance {
-    /// The backend's own id of the instance: `pid-1234`, a task ARN, a request id. It must be unique
-    /// among the instances of the pool.
+    /// The backend's own id of the instance: `pid-1234`, a task ARN, a request id. It must be
+    /// unique among the instances of the pool.
     pub id: String,
 }
 

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! `classify` says what RunTask's errors mean, `task` why a task ended, and `fargate` which sizes
-//! there are. `warnings` finds settings that are probably unintended. Only `api` knows the SDK's types.
+//! there are. `warnings` finds settings that are probably unintended. Only `api` knows the SDK's
+//! types.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -64,8 +65,8 @@ impl Ecs {
         EcsBuilder::default()
     }
 
-    /// A backend with all settings from the environment: FLAME_ECS_CLUSTER and the other variables of
-    /// [`EcsBuilder`], FLAME_AWS, and the ECS task that this process runs in, if there is one.
+    /// A backend with all settings from the environment: FLAME_ECS_CLUSTER and the other variables
+    /// of [`EcsBuilder`], FLAME_AWS, and the ECS task that this process runs in, if there is one.
     #[must_use]
     pub fn from_env() -> Self {
         Self::builder().build()

@@ -80,8 +80,8 @@ impl<H> InstanceTable<H> {
         drop(replaced);
     }
 
-    /// Uses the handle of an instance; `None` if the instance is dead or unknown. The table is locked
-    /// meanwhile, so `f` must not block, and must not use the table.
+    /// Uses the handle of an instance; `None` if the instance is dead or unknown. The table is
+    /// locked meanwhile, so `f` must not block, and must not use the table.
     pub fn with<R>(&self, instance: &Instance, f: impl FnOnce(&mut H) -> R) -> Option<R> {
         self.lock().alive.get_mut(instance).map(|alive| f(&mut alive.handle))
     }
@@ -94,11 +94,11 @@ impl<H> InstanceTable<H> {
         }
     }
 
-    /// Records that an instance has died, which completes every [`watch`](Self::watch) of it. Returns
-    /// the instance's handle. Does nothing if the instance is not alive.
+    /// Records that an instance has died, which completes every [`watch`](Self::watch) of it.
+    /// Returns the instance's handle. Does nothing if the instance is not alive.
     ///
-    /// The table keeps the last 100 deaths. If an older one is asked for, `watch` says only that the
-    /// instance is gone.
+    /// The table keeps the last 100 deaths. If an older one is asked for, `watch` says only that
+    /// the instance is gone.
     pub fn record_death(&self, instance: &Instance, death: Death) -> Option<H> {
         let mut table = self.lock();
         let LiveInstance { handle, death: watchers } = table.alive.remove(instance)?;

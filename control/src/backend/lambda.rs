@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Invariants:
-//! - No runner is booted twice: the SDK's retries are off, and a repeated request has the same token,
-//!   which admits one runner.
+//! - No runner is booted twice: the SDK's retries are off, and a repeated request has the same
+//!   token, which admits one runner.
 //! - Each invocation is watched until it ends, or is given up, which the log reports. No invocation
 //!   is waited for without a limit.
 //! - FLAME_PARENT is only in the event: in no name, log line or `Debug`.
@@ -68,8 +68,8 @@ const CONFIG_BACKOFF: Backoff =
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum InvocationType {
-    /// By a request whose response comes when the invocation ends. The default: throttling is known at
-    /// once, and so is the runner's end.
+    /// By a request whose response comes when the invocation ends. The default: throttling is known
+    /// at once, and so is the runner's end.
     #[default]
     RequestResponse,
     /// By an event that Lambda queues. The request returns at once, so no connection is held, but a
@@ -246,8 +246,8 @@ impl Backend for Lambda {
         Some(address::CONNECTION_ADVICE)
     }
 
-    /// The private address of the EC2 instance or, with the feature `ecs`, of the ECS task that this
-    /// process runs on.
+    /// The private address of the EC2 instance or, with the feature `ecs`, of the ECS task that
+    /// this process runs on.
     fn address(&self) -> BoxFuture<'_, Option<IpAddr>> {
         address::of_this_process().boxed()
     }

@@ -27,8 +27,8 @@ pub struct PoolInfo {
     /// [`App::run`](crate::App::run): those of this process, or, in a
     /// [`test`](macro@crate::test), those that select the test.
     pub args: Vec<OsString>,
-    /// Logs a line that an instance has printed. Never blocks: if the log is full, it drops the line
-    /// and later reports how many lines were dropped.
+    /// Logs a line that an instance has printed. Never blocks: if the log is full, it drops the
+    /// line and later reports how many lines were dropped.
     pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,
     /// Whether the pool logs these lines at all.
     pub(crate) log: bool,

@@ -14,8 +14,8 @@
 //!   [`lifeline`](flame_runner_shim::lifeline)).
 //! - No zombie is left: the supervisor waits for every child.
 //! - When the pool is gone, its children are killed.
-//! - Processes that a child's functions have started are killed with the child, unless they have left
-//!   the child's process group.
+//! - Processes that a child's functions have started are killed with the child, unless they have
+//!   left the child's process group.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -44,27 +44,27 @@ use supervisor::{KillHandle, SpawnRequest, SpawnedChild};
 
 /// Boots copies of this executable as children of this process.
 ///
-/// A child inherits this process's arguments, working directory and environment; [`args`](Self::args)
-/// replaces the arguments, and [`env`](Self::env) adds variables. Its standard input is empty. The
-/// lines that it prints go to this process's log.
+/// A child inherits this process's arguments, working directory and environment;
+/// [`args`](Self::args) replaces the arguments, and [`env`](Self::env) adds variables. Its standard
+/// input is empty. The lines that it prints go to this process's log.
 ///
 /// A copy runs the same `main` as this process, so it becomes a runner only if `main` reaches
 /// [`App::run`](crate::App::run). The pool starts no copy before this process has reached it: calls
-/// that need one fail with a [`BootFailed`](crate::CallError::BootFailed) that explains the fix, and
-/// the runners for `min` and `min_free_slots` are booted as soon as `App::run` is reached. For tests,
-/// see [Testing code that uses pools](crate::guide::testing).
+/// that need one fail with a [`BootFailed`](crate::CallError::BootFailed) that explains the fix,
+/// and the runners for `min` and `min_free_slots` are booted as soon as `App::run` is reached. For
+/// tests, see [Testing code that uses pools](crate::guide::testing).
 ///
 /// A child leads a process group of its own and, on Linux, has no terminal. So Ctrl-C and the other
 /// signals of a terminal reach only this process, which decides what they mean for its runners (see
 /// [`App::drain_on_signals`](crate::App::drain_on_signals)).
 ///
-/// When a child exits, the processes that its functions have started are killed: every process in its
-/// group gets SIGKILL. The same happens when this process exits or is killed, if the machine has a
-/// `/bin/sh`. A process that has left the group is not killed. `setsid`, GNU `timeout` and shells with
-/// job control start processes in groups of their own.
+/// When a child exits, the processes that its functions have started are killed: every process in
+/// its group gets SIGKILL. The same happens when this process exits or is killed, if the machine
+/// has a `/bin/sh`. A process that has left the group is not killed. `setsid`, GNU `timeout` and
+/// shells with job control start processes in groups of their own.
 ///
-/// On Linux, `ps` and `top` show a child as `app:pool`, in at most 15 bytes. Its command line is the
-/// same as this process's.
+/// On Linux, `ps` and `top` show a child as `app:pool`, in at most 15 bytes. Its command line is
+/// the same as this process's.
 #[derive(Clone)]
 pub struct Process {
     program: Option<OsString>,
@@ -91,8 +91,8 @@ impl Process {
         Self { program: None, args: None, env: Vec::new() }
     }
 
-    /// Runs another program instead of this executable. The program must be a copy of this executable
-    /// or have the same `FLAME_BUILD_ID`, or the pool must have
+    /// Runs another program instead of this executable. The program must be a copy of this
+    /// executable or have the same `FLAME_BUILD_ID`, or the pool must have
     /// [`code_sync`](crate::PoolBuilder::code_sync).
     #[must_use]
     pub fn program(mut self, program: impl Into<OsString>) -> Self {
@@ -125,8 +125,8 @@ impl Backend for Process {
         Duration::from_secs(10)
     }
 
-    /// False for another program, which has its own `main`, and for other arguments, with which a copy
-    /// may reach `App::run` although this process does not.
+    /// False for another program, which has its own `main`, and for other arguments, with which a
+    /// copy may reach `App::run` although this process does not.
     fn starts_this_executable(&self) -> bool {
         self.program.is_none() && self.args.is_none()
     }

@@ -71,8 +71,8 @@ impl Pool {
     /// its panic, is discarded. The pool's timeout bounds only the handover. The function has a
     /// deadline only if [`Work::timeout`] sets one.
     ///
-    /// Once a runner has accepted the call, it runs whatever happens to the caller. If the future is
-    /// dropped before that, the call may or may not run.
+    /// Once a runner has accepted the call, it runs whatever happens to the caller. If the future
+    /// is dropped before that, the call may or may not run.
     ///
     /// # Errors
     /// [`CallError`]: no runner accepted the call.
@@ -105,7 +105,8 @@ pub(super) fn call<T: Send + 'static>(
     async move {
         let (call, decoder) = outgoing.map_err(CallError::arguments)?;
         let mut call = call.send().await?;
-        // Boxed, because a call that still waits for a slot would otherwise reserve this memory too.
+        // Boxed, because a call that still waits for a slot would otherwise reserve this memory
+        // too.
         Box::pin(async move {
             let message = call.result().await?;
             call.decode(message, decoder)

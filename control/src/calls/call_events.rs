@@ -11,7 +11,8 @@ use crate::pool::events::PoolEvent;
 use crate::pool::lane::now;
 
 /// Sends [`PoolEvent::CallStarted`] when it is made and [`PoolEvent::CallFinished`] when it is
-/// dropped. Does neither if nobody listened for events when the call started, which keeps calls fast.
+/// dropped. Does neither if nobody listened for events when the call started, which keeps calls
+/// fast.
 pub(super) struct CallEvents(Option<Box<FinishedOnDrop>>);
 
 struct FinishedOnDrop {

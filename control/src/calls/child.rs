@@ -11,8 +11,8 @@ use crate::error::CallError;
 use crate::pool::Pool;
 use crate::{RunnerRef, Work};
 
-/// Work that was placed on a runner and may run for any length of time. It occupies one slot, and is
-/// never restarted.
+/// Work that was placed on a runner and may run for any length of time. It occupies one slot, and
+/// is never restarted.
 ///
 /// Dropping it cancels the work, unless the work is [`detached`](Work::detached).
 #[must_use = "dropping a child cancels its work"]
@@ -41,9 +41,9 @@ impl<T: Send + 'static> Child<T> {
         self.call.decode(message, self.decoder)
     }
 
-    /// Cancels the work, even if it is [`detached`](Work::detached). An async function is dropped at
-    /// the await point where it is. A plain function can't be interrupted: it occupies its slot until
-    /// it returns.
+    /// Cancels the work, even if it is [`detached`](Work::detached). An async function is dropped
+    /// at the await point where it is. A plain function can't be interrupted: it occupies its slot
+    /// until it returns.
     pub fn stop(self) {
         self.call.stream.reset_on_drop();
     }

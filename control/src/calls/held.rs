@@ -15,7 +15,8 @@ use crate::{CallStream, Child, Held, StreamWork, Work};
 #[derive(Clone)]
 pub struct HeldRunner {
     pool: Pool,
-    /// None for a value in this process. Such a value can't be an argument, and encoding it says so.
+    /// None for a value in this process. Such a value can't be an argument, and encoding it says
+    /// so.
     guard: Option<Arc<dyn HeldGuard>>,
 }
 

@@ -7,8 +7,8 @@ use flame_link::{Link, Stream};
 use flame_runner_shim::calling::{HeldGuard, HeldSource};
 use flame_wire::ids::RunnerRef;
 
-/// The stream of a call whose result has held values. While it is open, the runner keeps the values,
-/// and the call keeps its slot.
+/// The stream of a call whose result has held values. While it is open, the runner keeps the
+/// values, and the call keeps its slot.
 pub(super) struct HeldStream {
     stream: Stream,
     runner: RunnerRef,

@@ -19,8 +19,8 @@ use crate::error::{CallError, TimeoutPhase};
 use crate::pool::PoolInner;
 use crate::pool::lane::now;
 
-/// A call that was sent to a runner and has not ended. Dropping it cancels the call, unless the call
-/// is detached.
+/// A call that was sent to a runner and has not ended. Dropping it cancels the call, unless the
+/// call is detached.
 pub(super) struct InFlightCall {
     pub(super) pool: Arc<PoolInner>,
     pub(super) stream: Stream,

@@ -16,8 +16,8 @@ impl Pool {
     /// Calls each work, and yields the results, including errors, in the order of the works.
     ///
     /// The stream takes works from the iterator while it is polled, and runs each call in a task of
-    /// its own. A call has its whole timeout from that moment, and makes progress however seldom the
-    /// stream is polled.
+    /// its own. A call has its whole timeout from that moment, and makes progress however seldom
+    /// the stream is polled.
     ///
     /// The number of running calls and unread results together is limited to the number of slots
     /// that the pool can have (`max` runners with `max_concurrency` calls each), or to

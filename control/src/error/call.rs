@@ -16,8 +16,8 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimeoutPhase {
-    /// A free slot: runners were up, but all slots were taken. Or the call was given a slot, and its
-    /// future was polled too late to use it.
+    /// A free slot: runners were up, but all slots were taken. Or the call was given a slot, and
+    /// its future was polled too late to use it.
     Queue,
     /// A runner that boots.
     Boot,
@@ -235,7 +235,8 @@ impl CallError {
         self.answers().is_timeout
     }
 
-    /// Whether the function may have begun on a runner. If `false`, it has not begun and never will.
+    /// Whether the function may have begun on a runner. If `false`, it has not begun and never
+    /// will.
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         self.answers().may_have_run

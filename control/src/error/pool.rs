@@ -63,8 +63,8 @@ pub enum PoolError {
     #[error(transparent)]
     Code(#[from] CodeSyncError),
     /// This process was started as a runner and does not serve yet: its `main` has not reached
-    /// [`App::run`](crate::App::run), or has ignored an error of `run`. If runners started the pools
-    /// of their parent, each of them would boot runners of its own, without end.
+    /// [`App::run`](crate::App::run), or has ignored an error of `run`. If runners started the
+    /// pools of their parent, each of them would boot runners of its own, without end.
     #[error(
         "this process is a runner and has not reached `App::run` yet, so it can't start a pool: \
          start the pool inside the closure given to `App::run`, which runs only in the parent, or \

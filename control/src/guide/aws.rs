@@ -1,7 +1,7 @@
 //! Runners on AWS: Amazon ECS with Fargate, AWS Lambda, or both.
 //!
-//! Only the pool's backend changes. The image of the task, or of the function, is the app itself: the
-//! same executable as the parent. The backends are behind the features `ecs` and `lambda`.
+//! Only the pool's backend changes. The image of the task, or of the function, is the app itself:
+//! the same executable as the parent. The backends are behind the features `ecs` and `lambda`.
 //!
 #![cfg_attr(all(feature = "ecs", feature = "lambda"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "ecs", feature = "lambda")), doc = "```ignore")]

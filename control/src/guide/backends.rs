@@ -1,10 +1,10 @@
 //! How to write a backend.
 //!
 //! A backend boots copies of the app: as processes on this machine, as containers, as machines
-//! elsewhere. It does three things: it starts a copy with one environment variable, it stops a copy,
-//! and it notices when a copy has died. The pool does everything else, in the same way for all
-//! backends: it decides when to boot and how many, gives out slots, and looks after links, calls,
-//! timeouts and idle runners.
+//! elsewhere. It does three things: it starts a copy with one environment variable, it stops a
+//! copy, and it notices when a copy has died. The pool does everything else, in the same way for
+//! all backends: it decides when to boot and how many, gives out slots, and looks after links,
+//! calls, timeouts and idle runners.
 //!
 //! # The life of an instance
 //!
@@ -36,13 +36,13 @@
 //! # A complete backend
 //!
 //! This backend starts copies of the app by [`std::process::Command`]. `cargo run --example
-//! own_backend` runs a call on it, and it passes the conformance suite that is described below. It has
-//! two types, as every backend does: a [`Backend`] with the configuration, and the [`Instances`]
-//! that [`start`] creates from it for one pool.
+//! own_backend` runs a call on it, and it passes the conformance suite that is described below. It
+//! has two types, as every backend does: a [`Backend`] with the configuration, and the
+//! [`Instances`] that [`start`] creates from it for one pool.
 //!
-//! It leaves out three things that [`Process`](crate::backend::Process) does. It does not log what its
-//! children print, which goes to the output of this process. It notices a death up to 20 ms late. And
-//! if this process is killed, its children are not killed with it: they exit after
+//! It leaves out three things that [`Process`](crate::backend::Process) does. It does not log what
+//! its children print, which goes to the output of this process. It notices a death up to 20 ms
+//! late. And if this process is killed, its children are not killed with it: they exit after
 //! `reconnect_timeout`.
 //!
 //! ```no_run

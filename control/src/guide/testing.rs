@@ -17,8 +17,8 @@
 //!
 //! # Without a pool
 //!
-//! A [`Work`](crate::Work) that is awaited runs in the current process, so a remote function is tested
-//! like any other function:
+//! A [`Work`](crate::Work) that is awaited runs in the current process, so a remote function is
+//! tested like any other function:
 //!
 //! ```
 //! #[flame_aws::remote]
@@ -37,11 +37,11 @@
 //!
 //! # With `Local`
 //!
-//! The runners of the backend [`Local`](crate::backend::Local) are tasks of the test's process. They
-//! boot in no time, and a debugger sees them together with the test. Queues, limits, deadlines, events
-//! and errors work as in any pool, and arguments and results are encoded. There are two differences: a
-//! runner shares its statics, state and working directory with the test; and a function that ends its
-//! process ends the test.
+//! The runners of the backend [`Local`](crate::backend::Local) are tasks of the test's process.
+//! They boot in no time, and a debugger sees them together with the test. Queues, limits,
+//! deadlines, events and errors work as in any pool, and arguments and results are encoded. There
+//! are two differences: a runner shares its statics, state and working directory with the test; and
+//! a function that ends its process ends the test.
 //!
 //! Pass the pool, or its backend, to the code under test:
 //!
@@ -74,10 +74,11 @@
 //!
 //! # With real copies
 //!
-//! Write [`#[flame_aws::test]`](macro@crate::test) instead of `#[tokio::test]`. It runs the test inside
-//! [`App::run`](crate::App::run), and starts each copy with arguments that make its test harness run
-//! only this test; there the copy becomes a runner. It works under `cargo test` and `cargo nextest`, in
-//! unit tests and in `tests/`. Use the default backend, [`Process`](crate::backend::Process).
+//! Write [`#[flame_aws::test]`](macro@crate::test) instead of `#[tokio::test]`. It runs the test
+//! inside [`App::run`](crate::App::run), and starts each copy with arguments that make its test
+//! harness run only this test; there the copy becomes a runner. It works under `cargo test` and
+//! `cargo nextest`, in unit tests and in `tests/`. Use the default backend,
+//! [`Process`](crate::backend::Process).
 //!
 //! ```no_run
 //! # fn main() {}
@@ -106,11 +107,11 @@
 //! }
 //! ```
 //!
-//! - A test binary contains all remote functions of its crates. Each test's app must register the state
-//!   that the functions it calls need.
+//! - A test binary contains all remote functions of its crates. Each test's app must register the
+//!   state that the functions it calls need.
 //! - A copy boots in milliseconds. Every test boots its own copies. The lines that a copy prints,
-//!   including two lines of its test harness, are in the test's output; set `.log(false)` on the pool to
-//!   leave them out.
+//!   including two lines of its test harness, are in the test's output; set `.log(false)` on the
+//!   pool to leave them out.
 //! - Don't call [`App::run`](crate::App::run) in a plain test: each copy would run all tests.
 //!
 //! # With a `main` of your own
@@ -123,8 +124,8 @@
 //! harness = false
 //! ```
 //!
-//! Its `main` ends in [`App::run`](crate::App::run), so each copy of it becomes a runner. The closure
-//! calls the tests, or a test runner such as `libtest-mimic`:
+//! Its `main` ends in [`App::run`](crate::App::run), so each copy of it becomes a runner. The
+//! closure calls the tests, or a test runner such as `libtest-mimic`:
 //!
 //! ```no_run
 //! use flame_aws::{App, Pool, remote};

@@ -1,8 +1,8 @@
 //! Reads the level of a line that a runner printed, and removes its time and its colours.
 //!
-//! If the `main` of an app sets a `tracing` or `log` subscriber, its runners print their events too, and
-//! the events arrive as lines of text. Lines in the usual formats are recognised by how they begin: the
-//! level is read, and the time is removed, because the parent's log adds its own.
+//! If the `main` of an app sets a `tracing` or `log` subscriber, its runners print their events
+//! too, and the events arrive as lines of text. Lines in the usual formats are recognised by how
+//! they begin: the level is read, and the time is removed, because the parent's log adds its own.
 //!
 //! | written by | example |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | `simplelog`, `flexi_logger` and similar ones | `18:18:44 [ERROR] no room` |
 //! | a panic | `thread 'main' panicked at src/main.rs:3:5:`, then its message |
 //!
-//! Every other line becomes an unchanged INFO event. A guess never hides a line: if a line begins with a
-//! level but without a time, it can become an ERROR or WARN event, but not DEBUG or TRACE.
+//! Every other line becomes an unchanged INFO event. A guess never hides a line: if a line begins
+//! with a level but without a time, it can become an ERROR or WARN event, but not DEBUG or TRACE.
 
 use std::borrow::Cow;
 
@@ -144,8 +144,8 @@ fn level_of(name: &str) -> Option<Level> {
     })
 }
 
-/// Skips a time: RFC 3339, possibly with a space in place of `T`; a time of day; or the seconds since the
-/// start that `tracing_subscriber` can print.
+/// Skips a time: RFC 3339, possibly with a space in place of `T`; a time of day; or the seconds
+/// since the start that `tracing_subscriber` can print.
 fn time(text: &str) -> Option<&str> {
     if let Some(rest) = shape(text, "0000-00-00") {
         let rest = shape(rest.strip_prefix(['T', ' '])?, "00:00:00")?;
@@ -185,7 +185,8 @@ fn zone(text: &str) -> &str {
     offset.and_then(|rest| shape(rest, "00:00").or_else(|| shape(rest, "0000"))).unwrap_or(text)
 }
 
-/// Reads an event that `tracing_subscriber` wrote as JSON, with or without a separate object of fields.
+/// Reads an event that `tracing_subscriber` wrote as JSON, with or without a separate object of
+/// fields.
 fn json(line: &str) -> Option<Printed<'_>> {
     if !line.starts_with('{') || !line.contains("\"level\"") {
         return None;

@@ -125,13 +125,15 @@ impl PoolBuilder {
     /// How many runners stay up without demand: 0 to `max`. Default 0.
     ///
     /// They boot when the pool starts, and may also end for idleness if
-    /// [`min_idle_shutdown_after`](Self::min_idle_shutdown_after) is set. On a runner it is always 0.
+    /// [`min_idle_shutdown_after`](Self::min_idle_shutdown_after) is set. On a runner it is always
+    /// 0.
     pub fn min(mut self, min: u32) -> Self {
         self.min = min;
         self
     }
 
-    /// Maximum number of instances, including those booting or shutting down. At least 1; default 4.
+    /// Maximum number of instances, including those booting or shutting down. At least 1; default
+    /// 4.
     pub fn max(mut self, max: u32) -> Self {
         self.max = max;
         self
@@ -146,15 +148,15 @@ impl PoolBuilder {
 
     /// Whether each runner serves one call only, and then ends. Default false.
     ///
-    /// The runner accepts no second call, not even by [`Pool::at`](crate::Pool::at) for a value that it
-    /// holds.
+    /// The runner accepts no second call, not even by [`Pool::at`](crate::Pool::at) for a value
+    /// that it holds.
     pub fn single_use(mut self, single_use: bool) -> Self {
         self.single_use = single_use;
         self
     }
 
-    /// How long a call may take in all: waiting in the queue, booting a runner, running, and receiving
-    /// the result. `None` means no limit; zero is rejected. Default 30 s.
+    /// How long a call may take in all: waiting in the queue, booting a runner, running, and
+    /// receiving the result. `None` means no limit; zero is rejected. Default 30 s.
     ///
     /// [`Work::timeout`](crate::Work::timeout) overrides it for one call.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -179,8 +181,8 @@ impl PoolBuilder {
         self
     }
 
-    /// How long a runner must be idle before it ends: a [`Duration`], or [`Idle::Never`]. Zero ends a
-    /// runner as soon as it serves no call. Default 30 s.
+    /// How long a runner must be idle before it ends: a [`Duration`], or [`Idle::Never`]. Zero ends
+    /// a runner as soon as it serves no call. Default 30 s.
     ///
     /// Runners that `min` or `min_free_slots` needs stay. An app can add a condition with
     /// [`App::idle_when`](crate::App::idle_when).
@@ -221,27 +223,27 @@ impl PoolBuilder {
 
     /// Whether the output and the log of runners appear in this process's log. Default true.
     ///
-    /// Each `tracing` event of a runner, and each line that a child process prints, becomes an event
-    /// with the target `flame::runner`. Its fields are `runner`; `call`, if that is known; and `from`
-    /// (the target of the original event) or `stream`. If this process has no `tracing` subscriber, the
-    /// lines go to its standard error.
+    /// Each `tracing` event of a runner, and each line that a child process prints, becomes an
+    /// event with the target `flame::runner`. Its fields are `runner`; `call`, if that is known;
+    /// and `from` (the target of the original event) or `stream`. If this process has no `tracing`
+    /// subscriber, the lines go to its standard error.
     ///
     /// **Levels.** A runner whose `main` sets no subscriber sends its events with their levels. A
-    /// runner whose `main` sets one prints its events instead, and the parent reads level and time from
-    /// the printed line. It knows the formats of `tracing_subscriber` (full, compact, pretty, JSON) and
-    /// `env_logger` and similar ones. The message of a panic is an error, and any other line is an INFO
-    /// event. A line that does not start with a time is never taken for DEBUG or TRACE. Escape
-    /// sequences, such as those for colours, are removed.
+    /// runner whose `main` sets one prints its events instead, and the parent reads level and time
+    /// from the printed line. It knows the formats of `tracing_subscriber` (full, compact, pretty,
+    /// JSON) and `env_logger` and similar ones. The message of a panic is an error, and any other
+    /// line is an INFO event. A line that does not start with a time is never taken for DEBUG or
+    /// TRACE. Escape sequences, such as those for colours, are removed.
     ///
     /// **A slow log.** A separate thread, `flame-log`, writes the lines, so neither calls nor child
-    /// processes wait for the log. At most 16 MiB of lines wait to be written; lines beyond that are
-    /// dropped, and the log says how many. Before that happens, a child process that prints faster than
-    /// the log accepts is slowed down: when 4 MiB are waiting, its output is not read until only 2 MiB
-    /// are, for one second at most. [`Pool::drain`](crate::Pool::drain) and the end of
-    /// [`App::run`](crate::App::run) wait until the lines are written; they give up when nothing has
-    /// been written for one second, and after five seconds in any case. Events that the app logs
-    /// itself still call its subscriber directly. If standard error may block, give the subscriber a
-    /// writer that does not, such as that of `tracing_appender`.
+    /// processes wait for the log. At most 16 MiB of lines wait to be written; lines beyond that
+    /// are dropped, and the log says how many. Before that happens, a child process that prints
+    /// faster than the log accepts is slowed down: when 4 MiB are waiting, its output is not read
+    /// until only 2 MiB are, for one second at most. [`Pool::drain`](crate::Pool::drain) and the
+    /// end of [`App::run`](crate::App::run) wait until the lines are written; they give up when
+    /// nothing has been written for one second, and after five seconds in any case. Events that the
+    /// app logs itself still call its subscriber directly. If standard error may block, give the
+    /// subscriber a writer that does not, such as that of `tracing_appender`.
     pub fn log(mut self, log: bool) -> Self {
         self.log = log;
         self
@@ -265,28 +267,28 @@ impl PoolBuilder {
         self
     }
 
-    /// Maximum lifetime of a runner. After it the runner drains, and the pool boots another if one is
-    /// needed. At least 1 ms; default no limit.
+    /// Maximum lifetime of a runner. After it the runner drains, and the pool boots another if one
+    /// is needed. At least 1 ms; default no limit.
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = Some(max_lifetime);
         self
     }
 
-    /// How long a runner whose connection is lost may take to reconnect. After that the runner is lost,
-    /// and its calls get [`RunnerLost`](crate::CallError::RunnerLost). Default 60 s, or twice
+    /// How long a runner whose connection is lost may take to reconnect. After that the runner is
+    /// lost, and its calls get [`RunnerLost`](crate::CallError::RunnerLost). Default 60 s, or twice
     /// [`keepalive_timeout`](Self::keepalive_timeout) if that is longer.
     ///
-    /// Must be at least `keepalive_timeout` plus half of it, or plus 10 s if half of it is longer than
-    /// that. If only one side sees a connection break, the other side notices after
-    /// `keepalive_timeout`, and only then does the runner reconnect. [`start`](Self::start) rejects a
-    /// shorter time, with which such a break would lose calls.
+    /// Must be at least `keepalive_timeout` plus half of it, or plus 10 s if half of it is longer
+    /// than that. If only one side sees a connection break, the other side notices after
+    /// `keepalive_timeout`, and only then does the runner reconnect. [`start`](Self::start) rejects
+    /// a shorter time, with which such a break would lose calls.
     pub fn reconnect_timeout(mut self, reconnect_timeout: Duration) -> Self {
         self.reconnect_timeout = Some(reconnect_timeout);
         self
     }
 
-    /// How long a connection may be silent before it counts as lost. Each side pings the other every
-    /// third of that time. At least 10 ms. Default 30 s, or half of
+    /// How long a connection may be silent before it counts as lost. Each side pings the other
+    /// every third of that time. At least 10 ms. Default 30 s, or half of
     /// [`reconnect_timeout`](Self::reconnect_timeout) if that is shorter.
     pub fn keepalive_timeout(mut self, keepalive_timeout: Duration) -> Self {
         self.keepalive_timeout = Some(keepalive_timeout);
@@ -302,19 +304,19 @@ impl PoolBuilder {
     }
 
     /// The address that runners connect to, if it differs from the address of
-    /// [`listen`](Self::listen): `ws://host:port`, or `wss://host` if a load balancer terminates TLS in
-    /// front of the pool. At most 384 bytes.
+    /// [`listen`](Self::listen): `ws://host:port`, or `wss://host` if a load balancer terminates
+    /// TLS in front of the pool. At most 384 bytes.
     ///
-    /// With `wss://`, the runner checks the load balancer's certificate against the certificates that
-    /// its system trusts. Default: the listener's address. If the pool listens on all addresses of the
-    /// machine, it is the address that the backend finds ([`Backend::address`]).
+    /// With `wss://`, the runner checks the load balancer's certificate against the certificates
+    /// that its system trusts. Default: the listener's address. If the pool listens on all
+    /// addresses of the machine, it is the address that the backend finds ([`Backend::address`]).
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
     }
 
-    /// Where runners run. Default [`Process`](crate::backend::Process): child processes that are copies
-    /// of this executable.
+    /// Where runners run. Default [`Process`](crate::backend::Process): child processes that are
+    /// copies of this executable.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.backend = Some(CatchPanics::wrap(backend));
         self
@@ -326,55 +328,56 @@ impl PoolBuilder {
         self
     }
 
-    /// Maximum number of instances of the [`burst`](Self::burst) backend, including those booting or
-    /// shutting down. At least 1; default 100.
+    /// Maximum number of instances of the [`burst`](Self::burst) backend, including those booting
+    /// or shutting down. At least 1; default 100.
     ///
-    /// On Lambda each instance is one concurrent invocation, of which an account has 1,000 by default
-    /// (AWS documentation, Lambda quotas).
+    /// On Lambda each instance is one concurrent invocation, of which an account has 1,000 by
+    /// default (AWS documentation, Lambda quotas).
     pub fn burst_max(mut self, max: u32) -> Self {
         self.burst_max = max;
         self
     }
 
-    /// Whether a runner of another build fetches this process's executable and becomes it, instead of
-    /// failing its boot. Default false.
+    /// Whether a runner of another build fetches this process's executable and becomes it, instead
+    /// of failing its boot. Default false.
     ///
-    /// Use it for a parent that is deployed before its runners' image, or for a build on a laptop that
-    /// calls containers with an older one. Both builds must use this version of flame-aws, because the
-    /// runner's own build does the fetching.
+    /// Use it for a parent that is deployed before its runners' image, or for a build on a laptop
+    /// that calls containers with an older one. Both builds must use this version of flame-aws,
+    /// because the runner's own build does the fetching.
     ///
-    /// A runner of another build that connects is offered the executable's length and SHA-256, over the
-    /// same encrypted connection. It looks into its cache, fetches the executable if it is missing
-    /// (1 GiB at most), checks length and hash, and executes it, with the same process id, arguments
-    /// and environment. So the code in `main` before [`App::run`](crate::App::run) runs again. A boot
-    /// does this once: a runner that is still of another build, for example because of a
-    /// `FLAME_BUILD_ID` in its environment, is rejected, and the error names both builds.
+    /// A runner of another build that connects is offered the executable's length and SHA-256, over
+    /// the same encrypted connection. It looks into its cache, fetches the executable if it is
+    /// missing (1 GiB at most), checks length and hash, and executes it, with the same process id,
+    /// arguments and environment. So the code in `main` before [`App::run`](crate::App::run) runs
+    /// again. A boot does this once: a runner that is still of another build, for example because
+    /// of a `FLAME_BUILD_ID` in its environment, is rejected, and the error names both builds.
     ///
-    /// **Cost.** [`start`](Self::start) reads and hashes the executable, once per process. The first
-    /// boot on a host transfers all of it. Every boot of another build hashes the cached file, and
-    /// starts the app twice. All of this counts towards [`boot_timeout`](Self::boot_timeout): raise it
-    /// for large executables or slow networks. The runner's disk keeps the newest three executables.
+    /// **Cost.** [`start`](Self::start) reads and hashes the executable, once per process. The
+    /// first boot on a host transfers all of it. Every boot of another build hashes the cached
+    /// file, and starts the app twice. All of this counts towards
+    /// [`boot_timeout`](Self::boot_timeout): raise it for large executables or slow networks. The
+    /// runner's disk keeps the newest three executables.
     ///
     /// **What must match.** Operating system and architecture, which are checked before anything is
-    /// sent. The C library must match as well, but can't be checked: link statically, or use the same
-    /// base image. Files beside the executable are not sent.
+    /// sent. The C library must match as well, but can't be checked: link statically, or use the
+    /// same base image. Files beside the executable are not sent.
     ///
     /// **Where it works.** On hosts of kind [`Process`](crate::HostKind::Process) and
     /// [`Ecs`](crate::HostKind::Ecs), including your own backends; see
     /// [`Backend::supports_code_sync`]. A Lambda function can't become another program, so there a
-    /// runner of another build still fails its boot, and the failure says so. The cache is the folder
-    /// that `FLAME_CODE_DIR` names in the runner's environment, or `flame-code-<user id>` in the folder
-    /// for temporary files. It is created with mode 0700. A folder that another user owns or can write
-    /// to is rejected, and so is one on a file system mounted with `noexec`. A failure is a
-    /// [`BootFailed`](crate::CallError::BootFailed) that says what to do, and the runner exits with code
-    /// 85.
+    /// runner of another build still fails its boot, and the failure says so. The cache is the
+    /// folder that `FLAME_CODE_DIR` names in the runner's environment, or `flame-code-<user id>` in
+    /// the folder for temporary files. It is created with mode 0700. A folder that another user
+    /// owns or can write to is rejected, and so is one on a file system mounted with `noexec`. A
+    /// failure is a [`BootFailed`](crate::CallError::BootFailed) that says what to do, and the
+    /// runner exits with code 85.
     ///
     /// **Security.** A runner executes only what comes from the parent whose key is pinned in its
-    /// FLAME_PARENT. The parent alone enables this option, and a runner follows the offer of the parent
-    /// that booted it. So anyone who can start the app with a FLAME_PARENT of their own can make it run
-    /// any code, not only its remote functions; but anyone who can set a process's environment can
-    /// usually do that anyway. And anyone who has a valid token of a pool with this option can read the
-    /// executable: keep secrets out of it.
+    /// FLAME_PARENT. The parent alone enables this option, and a runner follows the offer of the
+    /// parent that booted it. So anyone who can start the app with a FLAME_PARENT of their own can
+    /// make it run any code, not only its remote functions; but anyone who can set a process's
+    /// environment can usually do that anyway. And anyone who has a valid token of a pool with this
+    /// option can read the executable: keep secrets out of it.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -394,8 +397,8 @@ impl PoolBuilder {
     }
 
     /// How long the pool pauses after a failed boot: `first` after one failure, then twice as long
-    /// after each further failure in a row, up to `longest`. Up to half of each pause is random. `first`
-    /// is at least 1 ms, and at most `longest`. Default 250 ms and 30 s.
+    /// after each further failure in a row, up to `longest`. Up to half of each pause is random.
+    /// `first` is at least 1 ms, and at most `longest`. Default 250 ms and 30 s.
     pub fn boot_backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = BootBackoff { first, max: longest, ..self.backoff };
         self
@@ -412,8 +415,9 @@ impl PoolBuilder {
 
     /// Called when a boot begins, with [`PoolEvent::GrowStart`].
     ///
-    /// Callbacks run in a task of their own, so they don't block the pool. A panic in one is logged, and
-    /// the later events are still delivered. See also [`Pool::events`](crate::Pool::events).
+    /// Callbacks run in a task of their own, so they don't block the pool. A panic in one is
+    /// logged, and the later events are still delivered. See also
+    /// [`Pool::events`](crate::Pool::events).
     pub fn on_grow_start(mut self, f: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
         self.callbacks.grow_start = Some(Box::new(f));
         self

@@ -8,9 +8,9 @@
 //! for each call on the burst lane, the primary lane boots as for a waiter: see `Event::BurstCalls`
 //! ```
 //!
-//! So the backend that boots fast serves a sudden demand, while the backend that is cheaper and lives
-//! longer boots. New calls then go there, and the burst lane's runners become idle and end. A call
-//! stays on the lane on which it began.
+//! So the backend that boots fast serves a sudden demand, while the backend that is cheaper and
+//! lives longer boots. New calls then go there, and the burst lane's runners become idle and end. A
+//! call stays on the lane on which it began.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

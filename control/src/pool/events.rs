@@ -18,8 +18,8 @@ const BUFFERED_EVENTS: usize = 1024;
 
 /// Something that a pool did or observed.
 ///
-/// Boots come in pairs of [`GrowStart`](Self::GrowStart) and [`GrowEnd`](Self::GrowEnd), and calls in
-/// pairs of [`CallStarted`](Self::CallStarted) and [`CallFinished`](Self::CallFinished), so that
+/// Boots come in pairs of [`GrowStart`](Self::GrowStart) and [`GrowEnd`](Self::GrowEnd), and calls
+/// in pairs of [`CallStarted`](Self::CallStarted) and [`CallFinished`](Self::CallFinished), so that
 /// gauges can be derived. The events of one call have the same `trace`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -35,8 +35,8 @@ pub enum PoolEvent {
     GrowEnd {
         /// The runner.
         runner: RunnerRef,
-        /// Why the boot failed. `None` if the runner is up, and if the pool stopped the boot because
-        /// it no longer needed the runner.
+        /// Why the boot failed. `None` if the runner is up, and if the pool stopped the boot
+        /// because it no longer needed the runner.
         failure: Option<Arc<BootFailure>>,
         /// Whether the runner is up.
         up: bool,
@@ -181,8 +181,8 @@ impl EventSender {
     }
 }
 
-/// A listener to a pool's events; see [`Pool::events`](crate::Pool::events). If it is more than 1,024
-/// events behind, it misses the oldest, and is told how many.
+/// A listener to a pool's events; see [`Pool::events`](crate::Pool::events). If it is more than
+/// 1,024 events behind, it misses the oldest, and is told how many.
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<PoolEvent>);
 

@@ -4,9 +4,9 @@
 //!   events ──▶ lock ──▶ PoolState ──actions──▶ effects (queued in order) ──▶ release ──▶ carried out
 //! ```
 //!
-//! The lock is held for one event, and never over an await, so a call that finds a free slot takes it
-//! without a task switch. The state machine makes all decisions. Nothing is woken, sent, booted or
-//! logged while the lock is held: see [`effects`].
+//! The lock is held for one event, and never over an await, so a call that finds a free slot takes
+//! it without a task switch. The state machine makes all decisions. Nothing is woken, sent, booted
+//! or logged while the lock is held: see [`effects`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -149,8 +149,8 @@ impl Lane {
         })
     }
 
-    /// Starts the lane's timer, and boots the runners that the pool starts with. The returned future
-    /// ends when the lane has drained.
+    /// Starts the lane's timer, and boots the runners that the pool starts with. The returned
+    /// future ends when the lane has drained.
     pub(crate) fn run(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
         self.step(|_| {});
         timer::run(self)

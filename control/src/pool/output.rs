@@ -1,5 +1,5 @@
-//! Forwards the lines that runners print to the log, with the call that each line belongs to, if that
-//! is known.
+//! Forwards the lines that runners print to the log, with the call that each line belongs to, if
+//! that is known.
 
 use std::sync::{Arc, OnceLock, Weak};
 

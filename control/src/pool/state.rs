@@ -29,8 +29,8 @@
 //! 5. `min` is kept, with backoff, without blocking anything.
 //! 6. Every runner that was booted is seen gone, or stopped.
 //!
-//! After each call no slot is free while anyone waits. So a checkout that finds a free slot takes it
-//! at once, and never overtakes a waiter.
+//! After each call no slot is free while anyone waits. So a checkout that finds a free slot takes
+//! it at once, and never overtakes a waiter.
 
 pub(crate) mod event;
 pub(crate) mod explain;

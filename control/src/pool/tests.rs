@@ -1,4 +1,5 @@
-//! Whole pools with a backend that misbehaves as no real platform does on demand, at a paused clock.
+//! Whole pools with a backend that misbehaves as no real platform does on demand, at a paused
+//! clock.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -15,9 +15,9 @@
 /// }
 /// ```
 ///
-/// The block captures no variables. Its parameters name the local variables that it takes, by value,
-/// and their types. Without `async` the block runs on a blocking thread. The type after `->` may be
-/// left out if the block returns nothing. `mut` before a parameter's name is allowed.
+/// The block captures no variables. Its parameters name the local variables that it takes, by
+/// value, and their types. Without `async` the block runs on a blocking thread. The type after `->`
+/// may be left out if the block returns nothing. `mut` before a parameter's name is allowed.
 ///
 /// The result is that of [`Pool::call`](crate::Pool::call): a future of `Result<R, CallError>`. The
 /// arguments are encoded at once, and the future borrows nothing.

@@ -62,8 +62,8 @@ impl Handler for RunnerHandler {
         self.report.connected(false);
     }
 
-    /// The link calls this before it drops the leases of its streams. So the state machine knows that
-    /// the runner is gone before its slots become free.
+    /// The link calls this before it drops the leases of its streams. So the state machine knows
+    /// that the runner is gone before its slots become free.
     fn on_closed(&mut self, end: &LinkEnd) {
         self.report.link_ended(end);
     }

@@ -326,8 +326,8 @@ async fn a_dropped_pool_leaves_no_instance(run: &CheckRun) -> Result<(), CheckFa
     run.all_dead().await
 }
 
-/// Makes the runners that are booted from now on connect to a listener that never answers, until the
-/// listener is dropped.
+/// Makes the runners that are booted from now on connect to a listener that never answers, until
+/// the listener is dropped.
 async fn misdirect(run: &CheckRun) -> Result<TcpListener, CheckFailure> {
     let silent = succeeded("opening a listener", TcpListener::bind("127.0.0.1:0").await)?;
     let address = succeeded("asking for the listener's address", silent.local_addr())?;

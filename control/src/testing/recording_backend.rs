@@ -17,7 +17,8 @@ use crate::backend::{
     PoolInfo,
 };
 
-/// How long a misdirected runner tries to reach the address that it was given: longer than any check.
+/// How long a misdirected runner tries to reach the address that it was given: longer than any
+/// check.
 const MISDIRECTED_FAILSAFE: Duration = Duration::from_secs(3600);
 
 /// A boot: what the pool asked for, and the instance that the backend returned.
@@ -88,8 +89,8 @@ impl RecordingBackend {
     }
 }
 
-/// [`starts_this_executable`](Backend::starts_this_executable) stays `false`: a program that runs the
-/// suite has reached `App::run`.
+/// [`starts_this_executable`](Backend::starts_this_executable) stays `false`: a program that runs
+/// the suite has reached `App::run`.
 impl Backend for RecordingBackend {
     fn kind(&self) -> HostKind {
         self.backend.kind()

@@ -4,12 +4,12 @@
 //! body := value_len u32, blobs u16, blob_len u64 ..., value, blob ...   integers are little-endian
 //! ```
 //!
-//! The value is MessagePack. Blobs are the large byte strings of the value. They are sent beside the
-//! value so that they are never copied: the sender passes them to the link as they are, and the
+//! The value is MessagePack. Blobs are the large byte strings of the value. They are sent beside
+//! the value so that they are never copied: the sender passes them to the link as they are, and the
 //! receiver gets slices of the message.
 //!
-//! A value is serialized directly into the buffer that is sent, behind room for the headers, which are
-//! only known later. So a small message, including its headers, is one allocation and one part.
+//! A value is serialized directly into the buffer that is sent, behind room for the headers, which
+//! are only known later. So a small message, including its headers, is one allocation and one part.
 
 use bytes::{Buf, BufMut, Bytes};
 
@@ -23,12 +23,14 @@ pub const MAX_VALUE: usize = u32::MAX as usize;
 
 /// The length of the body's header without the lengths of blobs, in bytes.
 const HEAD: usize = 4 + 2;
-/// Room before a value: for a call's header with all its options, and a body's header with two blobs.
+/// Room before a value: for a call's header with all its options, and a body's header with two
+/// blobs.
 const HEADROOM: usize = 72;
-/// How much a writer allocates at first. It is small, because a call keeps it while it waits in a queue.
+/// How much a writer allocates at first. It is small, because a call keeps it while it waits in a
+/// queue.
 const INITIAL: usize = 192;
-/// A value of up to this length is moved to the end of its buffer. That makes the buffer full, and a
-/// full buffer becomes [`Bytes`] without another allocation.
+/// A value of up to this length is moved to the end of its buffer. That makes the buffer full, and
+/// a full buffer becomes [`Bytes`] without another allocation.
 const SMALL: usize = 1024;
 
 /// Collects a serialized value for a [`Body`].
@@ -47,8 +49,8 @@ impl BodyWriter {
         BodyWriter { buf }
     }
 
-    /// The buffer to append the value to. The bytes that it has at first are room for the headers, and
-    /// must stay.
+    /// The buffer to append the value to. The bytes that it has at first are room for the headers,
+    /// and must stay.
     #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buf
@@ -106,7 +108,8 @@ impl Body {
         Value { bytes, blobs: self.blobs }
     }
 
-    /// The message that consists of a header, which `write` fills with `header` bytes, and this body.
+    /// The message that consists of a header, which `write` fills with `header` bytes, and this
+    /// body.
     pub(crate) fn into_parts_behind(
         mut self,
         header: usize,
@@ -135,7 +138,8 @@ impl Body {
         }
     }
 
-    /// The parts, if the value is at offset `value` in the buffer, with room for `head` bytes before it.
+    /// The parts, if the value is at offset `value` in the buffer, with room for `head` bytes
+    /// before it.
     fn with_head_before(
         mut self,
         value: usize,

@@ -12,8 +12,8 @@
 //!   ACK      16    the caller waits for ACCEPTED
 //! ```
 //!
-//! The [body](crate::body) holds the arguments. The deadline is sent as the time that remains, never as
-//! a point in time, because two machines do not share a clock.
+//! The [body](crate::body) holds the arguments. The deadline is sent as the time that remains,
+//! never as a point in time, because two machines do not share a clock.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ const CHANNELS: u8 = 4;
 const DETACHED: u8 = 8;
 const ACK: u8 = 16;
 
-/// Whether a call of this depth is nested deeper than `limit`. The depth is counted up to 255, and a
-/// call of depth 255 is always too deep: otherwise the highest limit would not stop a recursion.
+/// Whether a call of this depth is nested deeper than `limit`. The depth is counted up to 255, and
+/// a call of depth 255 is always too deep: otherwise the highest limit would not stop a recursion.
 #[must_use]
 pub fn is_too_deep(depth: u8, limit: u8) -> bool {
     depth > limit || depth == u8::MAX
@@ -49,7 +49,8 @@ pub fn is_too_deep(depth: u8, limit: u8) -> bool {
 pub struct CallHeader {
     /// The function to run.
     pub function: FunctionId,
-    /// The time that remains until the call's deadline, rounded down to microseconds. `None`: no deadline.
+    /// The time that remains until the call's deadline, rounded down to microseconds. `None`: no
+    /// deadline.
     pub budget: Option<Duration>,
     /// How many calls this one is nested in: 0 if the outermost parent made it.
     pub depth: u8,

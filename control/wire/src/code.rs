@@ -11,8 +11,8 @@
 //! OfferReply := encoded like a hello: len u16, len bytes of MessagePack
 //! ```
 //!
-//! The runner trusts the offer, because TLS has proved the parent's key. The bytes that follow must have
-//! the length and the hash in the offer.
+//! The runner trusts the offer, because TLS has proved the parent's key. The bytes that follow must
+//! have the length and the hash in the offer.
 
 use std::fmt;
 

@@ -6,8 +6,8 @@ use crate::error::NoEntropy;
 ///
 /// They never come from a generator in this process. Lambda's SnapStart restores many environments
 /// from one snapshot, and a generator would have the same state in all of them. That includes
-/// aws-lc's generator if it is built without jitter entropy. The operating system's generator differs
-/// in each environment (AWS documentation, "Handling uniqueness with Lambda SnapStart").
+/// aws-lc's generator if it is built without jitter entropy. The operating system's generator
+/// differs in each environment (AWS documentation, "Handling uniqueness with Lambda SnapStart").
 ///
 /// # Errors
 /// [`NoEntropy`] if the operating system provides no random bytes.

@@ -8,7 +8,8 @@ use std::fmt;
 
 use crate::text;
 
-/// The longest reason in a [`DecodeError::BadValue`], in bytes. Part of it may be text from the peer.
+/// The longest reason in a [`DecodeError::BadValue`], in bytes. Part of it may be text from the
+/// peer.
 const MAX_REASON: usize = 256;
 
 /// Why bytes could not be decoded.

@@ -107,8 +107,9 @@ impl CallFailure {
 
 /// The text of an error that can't be serialized, with the texts of its sources.
 ///
-/// The caller of a function whose error type is `anyhow::Error`, or any `E: From<RemoteError>`, gets
-/// its error as a `RemoteError`. It is serialized as the list of its messages, outermost first.
+/// The caller of a function whose error type is `anyhow::Error`, or any `E: From<RemoteError>`,
+/// gets its error as a `RemoteError`. It is serialized as the list of its messages, outermost
+/// first.
 ///
 /// ```
 /// use std::error::Error;
@@ -132,7 +133,8 @@ impl RemoteError {
         RemoteError { message: text::display(&message, MAX_TEXT), source: None }
     }
 
-    /// The texts of `error` and its sources: at most [`MAX_CHAIN`] errors of [`MAX_TEXT`] bytes each.
+    /// The texts of `error` and its sources: at most [`MAX_CHAIN`] errors of [`MAX_TEXT`] bytes
+    /// each.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         Self::chain(
@@ -189,7 +191,8 @@ impl<'de> Deserialize<'de> for RemoteError {
     }
 }
 
-/// Decodes a flat list, so that a long chain overflows the stack neither here nor when it is dropped.
+/// Decodes a flat list, so that a long chain overflows the stack neither here nor when it is
+/// dropped.
 struct RemoteErrorVisitor;
 
 impl<'de> Visitor<'de> for RemoteErrorVisitor {

@@ -1,5 +1,5 @@
-//! The hello: the first exchange on each socket. The runner says which runner it is and proves it, and
-//! the parent replies.
+//! The hello: the first exchange on each socket. The runner says which runner it is and proves it,
+//! and the parent replies.
 //!
 //! ```text
 //! runner ── Hello ─────▶ parent     inside TLS: the runner has checked the parent's key before
@@ -9,10 +9,10 @@
 //! message := len u16, len bytes of MessagePack                 integers are little-endian
 //! ```
 //!
-//! The boot token admits a runner once. `Welcome` carries the [resume key](Proof::ResumeKey) with which
-//! the same runner may return when its socket has broken. A welcome may be lost with its socket, so a
-//! parent that sends a new key with each welcome must accept the old key until the runner has shown the
-//! new one.
+//! The boot token admits a runner once. `Welcome` carries the [resume key](Proof::ResumeKey) with
+//! which the same runner may return when its socket has broken. A welcome may be lost with its
+//! socket, so a parent that sends a new key with each welcome must accept the old key until the
+//! runner has shown the new one.
 //!
 //! Both messages are maps, because two different builds have to be able to exchange them.
 
@@ -47,7 +47,8 @@ pub struct Hello {
     pub proof: Proof,
     /// The build of its executable.
     pub build: BuildId,
-    /// The backend's name for its instance: a process id, a task ARN, a request id. Cut off at 512 bytes.
+    /// The backend's name for its instance: a process id, a task ARN, a request id. Cut off at 512
+    /// bytes.
     #[serde(serialize_with = "text::at_most::<_, MAX_INSTANCE>")]
     pub instance: String,
     /// Its process id, if it is a process of its own.
@@ -60,7 +61,8 @@ pub struct Hello {
     #[serde(default)]
     pub synced: bool,
     /// A random number that is the same in every hello of one process. A platform that delivers a
-    /// request twice starts two runners with one FLAME_PARENT, and only this number tells them apart.
+    /// request twice starts two runners with one FLAME_PARENT, and only this number tells them
+    /// apart.
     #[serde(default)]
     pub incarnation: u64,
 }
@@ -85,8 +87,8 @@ pub enum HelloReply {
     },
     /// The parent rejects the runner. Connecting again will not help.
     Rejected(Rejection),
-    /// The runner is of another build, but may download and execute the parent's executable, and then
-    /// connect again.
+    /// The runner is of another build, but may download and execute the parent's executable, and
+    /// then connect again.
     CodeOffered(Offer),
 }
 
@@ -149,7 +151,8 @@ pub enum Rejection {
     Malformed(#[serde(serialize_with = "text::at_most::<_, MAX_MALFORMED>")] String),
 }
 
-/// Why a runner of another build may not download its parent's executable. The text says what to do.
+/// Why a runner of another build may not download its parent's executable. The text says what to
+/// do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum NoCodeSync {
@@ -196,7 +199,8 @@ impl Hello {
     /// Appends the message to `out`.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] above [`MAX_HELLO`]. That never happens, since the texts are cut off.
+    /// [`EncodeError::TooLong`] above [`MAX_HELLO`]. That never happens, since the texts are cut
+    /// off.
     pub fn encode_to(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
         encode("hello", self, out)
     }
@@ -217,7 +221,8 @@ impl HelloReply {
     /// Appends the message to `out`.
     ///
     /// # Errors
-    /// [`EncodeError::TooLong`] above [`MAX_HELLO`]. That never happens, since the texts are cut off.
+    /// [`EncodeError::TooLong`] above [`MAX_HELLO`]. That never happens, since the texts are cut
+    /// off.
     pub fn encode_to(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
         encode("reply to the hello", self, out)
     }

@@ -14,7 +14,8 @@ use crate::hex::{self, Hex};
 /// The longest build id that is kept as it is, in bytes.
 const MAX_BUILD: usize = 128;
 
-/// The unique id of a runner. The parent generates it before it asks the backend to boot the runner.
+/// The unique id of a runner. The parent generates it before it asks the backend to boot the
+/// runner.
 ///
 /// Its text is `f-` and 32 lower-case hexadecimal digits. These 34 characters are valid as an ECS
 /// `clientToken` (33 to 64 characters) and as `startedBy` (letters, digits, `-`, `/`, `_`). A
@@ -115,15 +116,15 @@ impl fmt::Debug for CallId {
     }
 }
 
-/// A build of the app. Parent and runner must be of the same build, because nothing else ensures that
-/// their types agree.
+/// A build of the app. Parent and runner must be of the same build, because nothing else ensures
+/// that their types agree.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(transparent)]
 pub struct BuildId(String);
 
 impl BuildId {
-    /// The build with this id. An id of more than 128 bytes is replaced by its SHA-256. Cutting it off
-    /// could make two builds look like one.
+    /// The build with this id. An id of more than 128 bytes is replaced by its SHA-256. Cutting it
+    /// off could make two builds look like one.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         let id = id.into();

@@ -1,11 +1,11 @@
 //! The protocol between a parent and its runners.
 //!
-//! Everything here is pure: no clock (`now` is an argument), no task, no socket. Every decoder accepts
-//! arbitrary bytes and returns a typed error, without panicking and within bounded memory.
+//! Everything here is pure: no clock (`now` is an argument), no task, no socket. Every decoder
+//! accepts arbitrary bytes and returns a typed error, without panicking and within bounded memory.
 //!
-//! From the socket up: [`hello`] authenticates the runner; [`packet`] and [`session`] deliver frames
-//! exactly once over any number of sockets; [`frame`] and [`mux`] let many streams share the link;
-//! [`call`] and [`message`] define the messages on the streams.
+//! From the socket up: [`hello`] authenticates the runner; [`packet`] and [`session`] deliver
+//! frames exactly once over any number of sockets; [`frame`] and [`mux`] let many streams share the
+//! link; [`call`] and [`message`] define the messages on the streams.
 
 pub mod entropy;
 pub mod error;

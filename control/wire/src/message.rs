@@ -12,8 +12,8 @@
 //!                 parent ◀─ Idle, Draining, Log, Goodbye ── runner    (RunnerToParent)
 //! ```
 //!
-//! An idle runner never exits on its own. It sends `Idle`, and the parent replies with `Drain`, or with
-//! `StayUp` if it has just leased the runner. So this race loses no call.
+//! An idle runner never exits on its own. It sends `Idle`, and the parent replies with `Drain`, or
+//! with `StayUp` if it has just leased the runner. So this race loses no call.
 
 use std::fmt;
 
@@ -90,7 +90,8 @@ pub enum ParentToRunner {
     },
     /// The reply to [`RunnerToParent::Idle`] if the runner must stay.
     StayUp {
-        /// In how many milliseconds the runner may send `Idle` again. `None`: after its own idle time.
+        /// In how many milliseconds the runner may send `Idle` again. `None`: after its own idle
+        /// time.
         #[serde(default, with = "pack::maybe_millis")]
         again_in_ms: Option<u64>,
     },
@@ -202,7 +203,8 @@ impl ParentToRunner {
     /// Decodes the message that fills `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`] if the message is longer than [`MAX_CONTROL`], malformed, or of an unknown kind.
+    /// [`DecodeError`] if the message is longer than [`MAX_CONTROL`], malformed, or of an unknown
+    /// kind.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         pack::decode("control message", bytes, MAX_CONTROL)
     }
@@ -220,7 +222,8 @@ impl RunnerToParent {
     /// Decodes the message that fills `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`] if the message is longer than [`MAX_CONTROL`], malformed, or of an unknown kind.
+    /// [`DecodeError`] if the message is longer than [`MAX_CONTROL`], malformed, or of an unknown
+    /// kind.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         pack::decode("control message", bytes, MAX_CONTROL)
     }

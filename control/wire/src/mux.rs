@@ -1,10 +1,11 @@
 //! The mux: many streams of messages share one link, and none holds up another.
 //!
-//! A message of any length is cut into [frames](crate::frame) of at most 32 KiB. The streams that have
-//! something to send take turns, one frame each. On each stream the sender may be `window` bytes ahead
-//! of the receiver, so that neither a slow receiver nor a large message fills the peer's memory, or
-//! the socket in front of a small call. If both sides set a [message limit](Mux::set_message_limit), a
-//! sender that waits for room is also at most that many messages ahead.
+//! A message of any length is cut into [frames](crate::frame) of at most 32 KiB. The streams that
+//! have something to send take turns, one frame each. On each stream the sender may be `window`
+//! bytes ahead of the receiver, so that neither a slow receiver nor a large message fills the
+//! peer's memory, or the socket in front of a small call. If both sides set a [message
+//! limit](Mux::set_message_limit), a sender that waits for room is also at most that many messages
+//! ahead.
 //!
 //! ```text
 //! open ──▶ send* ──▶ end ─┐
@@ -43,8 +44,8 @@ pub use error::{MuxViolation, SendError, TooManyStreams};
 pub use payload::Payload;
 use stream::{AppHandle, MuxStream, Origin, StreamPhase};
 
-/// How many bytes of the window a frame costs beyond its payload, so that empty messages are bounded
-/// as well.
+/// How many bytes of the window a frame costs beyond its payload, so that empty messages are
+/// bounded as well.
 const FRAME_COST: u32 = 32;
 
 /// Which end of the link this is. It decides how the end numbers its streams.
@@ -182,8 +183,8 @@ impl Mux {
         id
     }
 
-    /// The app takes a stream that the peer opened. Returns false if the stream has ended, or the app
-    /// has taken it before.
+    /// The app takes a stream that the peer opened. Returns false if the stream has ended, or the
+    /// app has taken it before.
     pub fn claim(&mut self, id: StreamId) -> bool {
         self.streams.get_mut(&id).is_some_and(|stream| {
             std::mem::replace(&mut stream.handle, AppHandle::Held) != AppHandle::Held
@@ -193,8 +194,8 @@ impl Mux {
     /// Queues a message; with `end`, the last one of this side.
     ///
     /// # Errors
-    /// [`SendError`]. Nothing was queued. A message for a stream that the peer has reset is accepted
-    /// and dropped.
+    /// [`SendError`]. Nothing was queued. A message for a stream that the peer has reset is
+    /// accepted and dropped.
     pub fn send(
         &mut self,
         id: StreamId,
@@ -212,8 +213,8 @@ impl Mux {
         Ok(())
     }
 
-    /// Queues the last message of this side, and discards every message that has not left, even half
-    /// of one. A conclusion that fits into a frame does not wait for a slow receiver.
+    /// Queues the last message of this side, and discards every message that has not left, even
+    /// half of one. A conclusion that fits into a frame does not wait for a slow receiver.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -238,8 +239,8 @@ impl Mux {
 
     /// Limits how many messages of the stream may be sent but not yet read. At the limit,
     /// [`has_room`](Self::has_room) is false. Both sides must set the same limit, at least 1, since
-    /// the receiver returns credit whenever half of it has been read. Messages that are sent without
-    /// asking for room, such as the last one of a stream, are not held back.
+    /// the receiver returns credit whenever half of it has been read. Messages that are sent
+    /// without asking for room, such as the last one of a stream, are not held back.
     pub fn set_message_limit(&mut self, id: StreamId, messages: u32) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.outbound.set_message_limit(messages.max(1));
@@ -264,9 +265,9 @@ impl Mux {
         }
     }
 
-    /// Whether the stream has less than a window of bytes queued, and fewer unread messages than its
-    /// [limit](Self::set_message_limit). This is the back-pressure for senders of many messages:
-    /// [`MuxEvent::Writable`] tells when there is room again.
+    /// Whether the stream has less than a window of bytes queued, and fewer unread messages than
+    /// its [limit](Self::set_message_limit). This is the back-pressure for senders of many
+    /// messages: [`MuxEvent::Writable`] tells when there is room again.
     #[must_use]
     pub fn has_room(&self, id: StreamId) -> bool {
         self.streams.get(&id).is_none_or(|stream| stream.outbound.has_room())

@@ -1,7 +1,7 @@
 //! MessagePack for the messages of this crate that are not on the hot path.
 //!
-//! Structs are encoded as maps, so that fields may be added: a decoder ignores fields that it does not
-//! know, and fills in missing fields that have a default.
+//! Structs are encoded as maps, so that fields may be added: a decoder ignores fields that it does
+//! not know, and fills in missing fields that have a default.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,8 +41,8 @@ pub(crate) fn decode<T: DeserializeOwned>(
     if bytes.is_empty() { Ok(value) } else { Err(DecodeError::Trailing { what }) }
 }
 
-/// Durations in milliseconds. A duration longer than [`MAX_MS`](crate::time::MAX_MS) means "never", and
-/// is encoded as `MAX_MS`. A decoder rejects it.
+/// Durations in milliseconds. A duration longer than [`MAX_MS`](crate::time::MAX_MS) means "never",
+/// and is encoded as `MAX_MS`. A decoder rejects it.
 pub(crate) mod millis {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};

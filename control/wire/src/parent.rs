@@ -8,12 +8,12 @@
 //! document  a MessagePack map, so that fields may be added
 //! ```
 //!
-//! The document is passed in an environment variable, an ECS override or a Lambda event, so it is plain
-//! ASCII and never longer than [`MAX_ENCODED`]. The check guards against accidents. Against attackers,
-//! the token protects the parent, and the fingerprint protects the runner.
+//! The document is passed in an environment variable, an ECS override or a Lambda event, so it is
+//! plain ASCII and never longer than [`MAX_ENCODED`]. The check guards against accidents. Against
+//! attackers, the token protects the parent, and the fingerprint protects the runner.
 //!
-//! A process without FLAME_PARENT is a parent. A process with an invalid FLAME_PARENT must report it and
-//! exit: a runner that ran as a parent would serve the app's traffic and boot more runners.
+//! A process without FLAME_PARENT is a parent. A process with an invalid FLAME_PARENT must report
+//! it and exit: a runner that ran as a parent would serve the app's traffic and boot more runners.
 
 use std::fmt;
 
@@ -51,8 +51,8 @@ const MAX_DOCUMENT: usize = (MAX_ENCODED - 12) / 4 * 3 - LEN - CHECK;
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// How a runner connects to its parent, how the two authenticate each other, and how long the runner
-/// may live.
+/// How a runner connects to its parent, how the two authenticate each other, and how long the
+/// runner may live.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FlameParent {
     /// The address that the runner connects to, `ws://host:port/path` or `wss://`, at most
@@ -216,12 +216,12 @@ impl FlameParent {
     /// The version of the document that this crate writes and reads.
     pub const VERSION: u16 = 1;
 
-    /// Encodes the document as ASCII text of at most [`MAX_ENCODED`] characters. The text contains the
-    /// token: pass it to the runner's environment, never to a command line or a log.
+    /// Encodes the document as ASCII text of at most [`MAX_ENCODED`] characters. The text contains
+    /// the token: pass it to the runner's environment, never to a command line or a log.
     ///
     /// # Errors
-    /// [`ParentError::BadField`] if [`decode`](Self::decode) would reject the value of a field, such as
-    /// an address that is too long or is not the address of a WebSocket.
+    /// [`ParentError::BadField`] if [`decode`](Self::decode) would reject the value of a field,
+    /// such as an address that is too long or is not the address of a WebSocket.
     pub fn encode(&self) -> Result<String, ParentError> {
         valid::all(self)?;
         let document = pack::encode("document", self, MAX_DOCUMENT)

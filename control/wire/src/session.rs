@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Each frame passed to [`Session::send`] comes out of the peer's [`Session::receive`] once, and in
-//!    order.
+//! 1. Each frame passed to [`Session::send`] comes out of the peer's [`Session::receive`] once, and
+//!    in order.
 //! 2. The frames kept for replay weigh at most `limit` bytes, or there is only one.
 //! 3. An acknowledgement is delayed by at most `ack_delay`, or by [`ACK_BYTES`] of received frames.
 //!    Usually the next frame carries it, so that a call costs one packet each way.
@@ -121,8 +121,8 @@ impl<F: Weight + Clone> Session<F> {
         self.replay_bytes < self.limit
     }
 
-    /// Queues a frame. Call this only while there is [room](Self::has_room). The last frame may exceed
-    /// the limit by less than its own weight.
+    /// Queues a frame. Call this only while there is [room](Self::has_room). The last frame may
+    /// exceed the limit by less than its own weight.
     pub fn send(&mut self, frame: F) {
         self.replay_bytes += frame.weight();
         self.replay.push_back(frame);

@@ -9,7 +9,8 @@ pub(crate) fn arbitrary_bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..=max)
 }
 
-/// Damage to encoded bytes. A damaged message reaches deeper into a decoder than arbitrary bytes do.
+/// Damage to encoded bytes. A damaged message reaches deeper into a decoder than arbitrary bytes
+/// do.
 #[derive(Debug, Clone)]
 pub(crate) enum Damage {
     Set(Index, u8),

@@ -1,8 +1,8 @@
 //! The secret by which a runner proves that its parent booted it.
 //!
-//! Anyone who holds a token can connect as that runner. So a token is 256 random bits, the parent keeps
-//! only its hash and compares it in constant time, and a token is never printed: it leaves the process
-//! only in FLAME_PARENT and in the encrypted hello.
+//! Anyone who holds a token can connect as that runner. So a token is 256 random bits, the parent
+//! keeps only its hash and compares it in constant time, and a token is never printed: it leaves
+//! the process only in FLAME_PARENT and in the encrypted hello.
 
 use std::fmt;
 
@@ -75,8 +75,8 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// Serializes tokens in the messages that carry one. `Token` itself does not implement `Serialize`, so
-/// that no other message carries one by accident.
+/// Serializes tokens in the messages that carry one. `Token` itself does not implement `Serialize`,
+/// so that no other message carries one by accident.
 pub(crate) mod wire {
     use serde::{Deserializer, Serializer};
 

@@ -7,8 +7,8 @@ use crate::hex::{self, Hex};
 
 /// The caller's position in a trace, as in the `traceparent` header.
 ///
-/// Neither id may be all zeros. Parsing rejects such an id; code that fills in the fields has to check
-/// it itself.
+/// Neither id may be all zeros. Parsing rejects such an id; code that fills in the fields has to
+/// check it itself.
 ///
 /// ```
 /// use flame_wire::TraceContext;

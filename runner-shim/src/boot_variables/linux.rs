@@ -2,9 +2,9 @@
 
 use super::{NAMES, boot_variables};
 
-// SAFETY: runs before `main`, on the only thread. So no other code reads or changes the environment,
-// which the loader has set up by then. Apart from that it only makes system calls; it relies on
-// nothing that std prepares in `main`, and can't unwind.
+// SAFETY: runs before `main`, on the only thread. So no other code reads or changes the
+// environment, which the loader has set up by then. Apart from that it only makes system calls; it
+// relies on nothing that std prepares in `main`, and can't unwind.
 #[ctor::ctor]
 unsafe fn before_main() {
     boot_variables();

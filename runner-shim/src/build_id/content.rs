@@ -12,9 +12,10 @@
 //! | 20.4 MB | 1.4 | 4.1 | 18.2 |
 //! | 100.4 MB | 9.7 | 26.2 | 99.2 |
 //!
-//! The key is fixed and public. That is enough here: a peer states its build id itself, after its token
-//! has proved who it is. So the id has to distinguish builds that differ by accident, not resist an
-//! attacker. Two different chunks have the same tag by accident in at most one of 2^114 cases.
+//! The key is fixed and public. That is enough here: a peer states its build id itself, after its
+//! token has proved who it is. So the id has to distinguish builds that differ by accident, not
+//! resist an attacker. Two different chunks have the same tag by accident in at most one of 2^114
+//! cases.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -53,8 +54,8 @@ impl ChunkHasher {
         Ok(Self { key: LessSafeKey::new(key), tags, chunks: 0, chunk })
     }
 
-    /// Adds a part of the file and its length, so that bytes that move from one part to the next change
-    /// the hash.
+    /// Adds a part of the file and its length, so that bytes that move from one part to the next
+    /// change the hash.
     fn add(&mut self, part: &mut impl Read) -> io::Result<()> {
         let mut len = 0_u64;
         loop {

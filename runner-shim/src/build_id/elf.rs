@@ -1,7 +1,7 @@
 //! Reads two things from an ELF file: its GNU build id, and which parts of it are loaded.
 //!
-//! Supports 64-bit little-endian files. For all others, and for files that contradict themselves, the
-//! result is `None`, and the caller hashes the whole file.
+//! Supports 64-bit little-endian files. For all others, and for files that contradict themselves,
+//! the result is `None`, and the caller hashes the whole file.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -31,8 +31,8 @@ pub(super) fn build_id_note<R: Read + Seek>(file: &mut R) -> Option<Vec<u8>> {
     })
 }
 
-/// Offset and length of each loaded part of the file, in the table's order. `None` if there is none, or
-/// if they do not fit into a file of `len` bytes.
+/// Offset and length of each loaded part of the file, in the table's order. `None` if there is
+/// none, or if they do not fit into a file of `len` bytes.
 pub(super) fn loaded<R: Read + Seek>(file: &mut R, len: u64) -> Option<Vec<(u64, u64)>> {
     let loaded: Vec<_> = segments(file)?
         .iter()
@@ -71,8 +71,8 @@ fn segments<R: Read + Seek>(file: &mut R) -> Option<Vec<Segment>> {
         .collect()
 }
 
-/// The content of the GNU build id among notes. A note is a 12-byte head (length of the name, length of
-/// the content, kind), a name and a content, the last two padded to `align`.
+/// The content of the GNU build id among notes. A note is a 12-byte head (length of the name,
+/// length of the content, kind), a name and a content, the last two padded to `align`.
 fn find_note(mut notes: &[u8], align: usize) -> Option<&[u8]> {
     loop {
         let name_len = usize::try_from(u32_at(notes, 0)?).ok()?;

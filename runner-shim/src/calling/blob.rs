@@ -1,7 +1,7 @@
 //! [`Blob`]: large byte strings that are sent next to the value they belong to.
 //!
-//! As part of MessagePack, 16 MiB of bytes are copied into the value and out of it again. A blob is not
-//! copied: the value contains its index in a table, and the bytes are sent as they are.
+//! As part of MessagePack, 16 MiB of bytes are copied into the value and out of it again. A blob is
+//! not copied: the value contains its index in a table, and the bytes are sent as they are.
 //!
 //! Invariants:
 //! - With no side tables open (an app writes a blob as JSON, say), a blob is plain bytes.
@@ -26,10 +26,10 @@ const MAX_OUT_OF_LINE: usize = u16::MAX as usize;
 /// Use it for arguments and results of more than a few KiB. It works like [`Bytes`]: cloning it is
 /// cheap and shares the memory.
 ///
-/// - It dereferences to a byte slice (`Deref<Target = [u8]>`) and converts from and into [`Bytes`] and
-///   `Vec<u8>`.
-/// - A blob that was received is a slice of its message, and keeps the whole message in memory for as
-///   long as it lives. Copy the bytes out (`blob.to_vec()`) if you keep a small part for long.
+/// - It dereferences to a byte slice (`Deref<Target = [u8]>`) and converts from and into [`Bytes`]
+///   and `Vec<u8>`.
+/// - A blob that was received is a slice of its message, and keeps the whole message in memory for
+///   as long as it lives. Copy the bytes out (`blob.to_vec()`) if you keep a small part for long.
 /// - If the app itself serializes it (to JSON, say), it is plain bytes.
 ///
 /// ```text

@@ -10,19 +10,20 @@
 //!   ChannelEnd::Send == pump == link == pump == ChannelEnd::Recv
 //! ```
 //!
-//! Work is encoded before it is known which runner will serve it. So an end among the arguments leaves
-//! only its index there, and its byte side in
-//! [`EncodedWork::channel_ends`](super::work::EncodedWork::channel_ends). Decoding on the runner makes
-//! a new channel for each index, and leaves its byte side in
-//! [`PreparedCall::channel_ends`](super::invoke::PreparedCall::channel_ends), in the same order. The
-//! driver of the link joins each pair by a stream. It knows neither the message type nor which side
-//! it is on.
+//! Work is encoded before it is known which runner will serve it. So an end among the arguments
+//! leaves only its index there, and its byte side in
+//! [`EncodedWork::channel_ends`](super::work::EncodedWork::channel_ends). Decoding on the runner
+//! makes a new channel for each index, and leaves its byte side in
+//! [`PreparedCall::channel_ends`](super::invoke::PreparedCall::channel_ends), in the same order.
+//! The driver of the link joins each pair by a stream. It knows neither the message type nor which
+//! side it is on.
 //!
 //! Invariants:
-//! - At most `capacity` messages wait on each side of the link; then `send` waits. Messages on the link
-//!   count on the receiver's side: [`pump`](crate::pump) sends no more until some have been read.
-//! - The messages end without an error only when every sender has been dropped. A message that does not
-//!   decode, or a lost link, is an error.
+//! - At most `capacity` messages wait on each side of the link; then `send` waits. Messages on the
+//!   link count on the receiver's side: [`pump`](crate::pump) sends no more until some have been
+//!   read.
+//! - The messages end without an error only when every sender has been dropped. A message that does
+//!   not decode, or a lost link, is an error.
 
 mod ends;
 mod error;
@@ -49,8 +50,9 @@ use pipe::{PipeReceiver, PipeSender};
 
 /// A channel for messages of type `T`, of which at most `capacity` wait (1 to 65,536).
 ///
-/// Either end, or both, may be an argument of remote work. The other end stays here and is connected to
-/// it for as long as the work runs. Messages are encoded even if both ends stay in one process.
+/// Either end, or both, may be an argument of remote work. The other end stays here and is
+/// connected to it for as long as the work runs. Messages are encoded even if both ends stay in one
+/// process.
 ///
 /// Across a link at most `capacity` messages wait on each side, so a sender is at most twice
 /// `capacity` messages ahead of a receiver that does not read. Messages on their way count on the
@@ -59,11 +61,11 @@ use pipe::{PipeReceiver, PipeSender};
 /// messages cross in one round trip: use a capacity of some hundreds for many small messages over a
 /// long distance.
 ///
-/// **Messages that `send` has accepted are delivered** before a runner ends by its own decision (single
-/// use, idle, lifetime, drain, SIGTERM), even if the function has returned. The runner waits for a slow
-/// receiver for one shutdown window, `shutdown_timeout`, but at least 5 s. Messages that are not read
-/// by then are lost, and the receiver gets [`ChannelError::Lost`] in their place. `None` always means
-/// that all messages were delivered.
+/// **Messages that `send` has accepted are delivered** before a runner ends by its own decision
+/// (single use, idle, lifetime, drain, SIGTERM), even if the function has returned. The runner
+/// waits for a slow receiver for one shutdown window, `shutdown_timeout`, but at least 5 s.
+/// Messages that are not read by then are lost, and the receiver gets [`ChannelError::Lost`] in
+/// their place. `None` always means that all messages were delivered.
 ///
 /// ```text
 /// #[remote]
@@ -88,8 +90,9 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 
 /// The sending end of a [`channel()`].
 ///
-/// Clones share the channel, which ends when the last clone is dropped. A sender given as an argument
-/// to remote work is a clone as well: drop your own sender if the work should end the channel.
+/// Clones share the channel, which ends when the last clone is dropped. A sender given as an
+/// argument to remote work is a clone as well: drop your own sender if the work should end the
+/// channel.
 pub struct Sender<T> {
     pipe: PipeSender,
     message: PhantomData<fn(T)>,
@@ -117,12 +120,12 @@ impl<T> Sender<T> {
 impl<T: Wire> Sender<T> {
     /// Sends `message`; waits while the channel is full.
     ///
-    /// Cancel safe: the message is sent as a whole or not at all, and it is not sent if the future is
-    /// dropped before it is ready.
+    /// Cancel safe: the message is sent as a whole or not at all, and it is not sent if the future
+    /// is dropped before it is ready.
     ///
     /// # Errors
-    /// [`ChannelError::Closed`] if the receiver accepts no more messages, [`ChannelError::Lost`] if the
-    /// link to the receiver was lost, [`ChannelError::Encode`] if the message does not encode.
+    /// [`ChannelError::Closed`] if the receiver accepts no more messages, [`ChannelError::Lost`] if
+    /// the link to the receiver was lost, [`ChannelError::Encode`] if the message does not encode.
     pub fn send(&self, message: T) -> impl Future<Output = Result<(), ChannelError>> + Send {
         // Encoded at once, so that the future does not contain the message.
         let bytes = codec::encode(&message).map_err(ChannelError::Encode);
@@ -144,7 +147,8 @@ impl<T> fmt::Debug for Sender<T> {
 
 /// The receiving end of a [`channel()`]. It is also a [`Stream`] of `Result<T, ChannelError>`.
 pub struct Receiver<T> {
-    /// `None` once it was given away as an argument. Behind a lock because `serialize` takes `&self`.
+    /// `None` once it was given away as an argument. Behind a lock because `serialize` takes
+    /// `&self`.
     pipe: Mutex<Option<PipeReceiver>>,
     message: PhantomData<fn() -> T>,
 }

@@ -1,10 +1,10 @@
 //! Encodes the app's values as bytes: MessagePack with named fields, and a few extensions of it.
 //!
 //! Named fields let an app's existing types work as they are: `flatten`, `untagged`, `tag`,
-//! `skip_serializing_if`, `default` and `serde_json::Value` need a self-describing format. The [format]
-//! is our own, because no library keeps everything that serde's own in-memory buffer keeps. `rmp`
-//! handles MessagePack itself. For large byte strings use a [`Blob`](super::Blob). A list of `u8` is
-//! written as bytes, and read as the list that it is to serde.
+//! `skip_serializing_if`, `default` and `serde_json::Value` need a self-describing format. The
+//! [format] is our own, because no library keeps everything that serde's own in-memory buffer
+//! keeps. `rmp` handles MessagePack itself. For large byte strings use a [`Blob`](super::Blob). A
+//! list of `u8` is written as bytes, and read as the list that it is to serde.
 //!
 //! A value is read as it was written, or there is an error. The limits are:
 //! - An untagged type gets the first variant that matches, as with JSON: `None` is nil like `()`, a
@@ -15,8 +15,8 @@
 //!
 //! Invariants:
 //! - The arguments of a call are adjacent values, one for each argument of the function.
-//! - Whether a type can be sent is decided while the app compiles, by [`Argument`] for arguments and
-//!   by [`ResultProbe`] for results.
+//! - Whether a type can be sent is decided while the app compiles, by [`Argument`] for arguments
+//!   and by [`ResultProbe`] for results.
 
 mod argument;
 mod bytes;
@@ -39,8 +39,8 @@ use decoder::Decoder;
 
 /// A type whose values can be sent between an app and its runners.
 ///
-/// Implemented for every type that can be serialized and deserialized, borrows nothing, and can be sent
-/// between threads. Never implemented by hand.
+/// Implemented for every type that can be serialized and deserialized, borrows nothing, and can be
+/// sent between threads. Never implemented by hand.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot cross between an app and its runners",
     label = "cannot be serialized, or borrows, or is not `Send`",

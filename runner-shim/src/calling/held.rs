@@ -27,8 +27,8 @@ use super::side_tables::SideTables;
 /// A value kept on a runner, type-erased.
 pub type HeldValue = Arc<dyn Any + Send + Sync>;
 
-/// Keeps a runner, and a slot on it, until it is dropped. The link's driver makes one for each reply;
-/// all [`Held`] values of that reply share it.
+/// Keeps a runner, and a slot on it, until it is dropped. The link's driver makes one for each
+/// reply; all [`Held`] values of that reply share it.
 pub trait HeldGuard: Send + Sync + 'static {
     /// The runner that holds the value, as a key that the pool compares.
     fn runner(&self) -> u64;

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Invariants:
-//! - The arguments are decoded before the function runs. The reply is encoded in the poll in which the
-//!   function ends, on the same thread.
+//! - The arguments are decoded before the function runs. The reply is encoded in the poll in which
+//!   the function ends, on the same thread.
 //! - A panic of the function reaches the code that polls, even if it happens on a blocking thread.
 //! - The [`CallScope`] lives as long as any part of the function is running. If none is running, it
 //!   is dropped with the [`Execution`].
@@ -61,9 +61,9 @@ impl std::fmt::Debug for Arguments {
     }
 }
 
-/// Wraps a function while it runs. The scope is dropped when the function has really ended. It outlives
-/// a dropped future whose plain function is still running on a blocking thread, which nothing can
-/// stop.
+/// Wraps a function while it runs. The scope is dropped when the function has really ended. It
+/// outlives a dropped future whose plain function is still running on a blocking thread, which
+/// nothing can stop.
 pub trait CallScope: Send + Sync + 'static {
     /// Runs `function`, a plain function on its blocking thread, exactly once. The scope may set
     /// thread-locals around it. (The runner polls async functions itself, and sets theirs.)
@@ -77,8 +77,8 @@ pub trait CallScope: Send + Sync + 'static {
 pub struct PreparedCall {
     /// The function, not started yet.
     pub execution: Execution,
-    /// The byte side of each channel end among the arguments, in the order in which the call declares
-    /// them; `None` for one that no argument claimed.
+    /// The byte side of each channel end among the arguments, in the order in which the call
+    /// declares them; `None` for one that no argument claimed.
     pub channel_ends: Vec<Option<ChannelEnd>>,
 }
 
@@ -96,8 +96,8 @@ impl std::fmt::Debug for PreparedCall {
 }
 
 /// A function that has not started. Dropping it cancels it: an async function stops at its current
-/// await; a plain function that is running runs to its end, and its result is dropped; a plain function
-/// that is waiting for a thread does not run.
+/// await; a plain function that is running runs to its end, and its result is dropped; a plain
+/// function that is waiting for a thread does not run.
 pub enum Execution {
     /// Produces one result.
     Future(BoxFuture<'static, Result<EncodedReply, CodecError>>),
@@ -142,8 +142,8 @@ pub fn invoke<A>(
 
 type Scope = Option<Arc<dyn CallScope>>;
 
-/// The execution of an async function. The future is boxed, so that the code from here on is compiled
-/// once for each type of result, not for each function.
+/// The execution of an async function. The future is boxed, so that the code from here on is
+/// compiled once for each type of result, not for each function.
 #[doc(hidden)]
 #[must_use]
 pub fn future_execution<T: 'static>(
@@ -261,8 +261,8 @@ async fn run_on_blocking_thread(function: BoxedFunction, scope: Scope) {
 }
 
 /// A function that waits for its thread. A runtime has a limited number of them (tokio's default is
-/// 512), and a task that was spawned for a thread can't be taken back. Dropping this takes the function
-/// out of that task.
+/// 512), and a task that was spawned for a thread can't be taken back. Dropping this takes the
+/// function out of that task.
 struct QueuedFunction(Arc<Mutex<Option<BoxedFunction>>>);
 
 impl QueuedFunction {

@@ -1,7 +1,7 @@
 //! The side tables of one value, while it is being encoded or decoded.
 //!
-//! serde gives a value's own `Serialize` no access to the message that the value becomes part of. So the
-//! tables are in a thread-local during one synchronous encode or decode.
+//! serde gives a value's own `Serialize` no access to the message that the value becomes part of.
+//! So the tables are in a thread-local during one synchronous encode or decode.
 //!
 //! Invariants:
 //! - The tables are never open across an await: [`SideTables::scope`] runs a plain closure.
@@ -34,8 +34,8 @@ impl SideTables {
         f()
     }
 
-    /// Gives `f` access to the open tables; `None` if there are none. `f` must not run code of the app,
-    /// which could access the tables again.
+    /// Gives `f` access to the open tables; `None` if there are none. `f` must not run code of the
+    /// app, which could access the tables again.
     pub(crate) fn with<R>(f: impl FnOnce(&mut Self) -> R) -> Option<R> {
         OPEN.with_borrow_mut(|open| open.as_mut().map(f))
     }

@@ -1,7 +1,7 @@
 //! The app's own state, by type. `#[state]` parameters get their values from here.
 //!
-//! State is never sent. Each process registers its own (a database pool, a client, a configuration),
-//! and a function gets the state of the process that runs it.
+//! State is never sent. Each process registers its own (a database pool, a client, a
+//! configuration), and a function gets the state of the process that runs it.
 //!
 //! Invariants:
 //! - At most one value per type; registering another replaces it, for calls made from then on.
@@ -46,7 +46,8 @@ pub fn has<T: 'static>() -> bool {
 
 /// A type whose values can be an app's state.
 ///
-/// Implemented for every type that can be cloned and shared between threads, and that borrows nothing.
+/// Implemented for every type that can be cloned and shared between threads, and that borrows
+/// nothing.
 pub trait State: Clone + Send + Sync + 'static {}
 
 impl<T: Clone + Send + Sync + 'static> State for T {}
@@ -61,7 +62,8 @@ pub struct StateParameter<T> {
 
 /// Implemented by [`AppState`] for each `T` that is a [`State`].
 ///
-/// The type is a parameter instead of `Self`, because the compiler would otherwise suggest a reference.
+/// The type is a parameter instead of `Self`, because the compiler would otherwise suggest a
+/// reference.
 #[diagnostic::on_unimplemented(
     message = "`{T}` cannot be the state of an app",
     label = "is not `Clone`, or not `Send` and `Sync`, or borrows",

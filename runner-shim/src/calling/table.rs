@@ -2,9 +2,9 @@
 //!
 //! Every `#[remote]` function of the app and of its dependencies is a [`FunctionEntry`]. Parent and
 //! runner are the same executable, so they have the same table, and a [`FunctionId`] names the same
-//! function on both. [`check`] runs once at the start. After it, no call can fail because a function
-//! has no entry, and no function in the crate with the app's `main` lacks its state. A dependency may
-//! have functions that the app never calls, so their state is checked at each call.
+//! function on both. [`check`] runs once at the start. After it, no call can fail because a
+//! function has no entry, and no function in the crate with the app's `main` lacks its state. A
+//! dependency may have functions that the app never calls, so their state is checked at each call.
 
 mod check;
 mod id;
@@ -68,8 +68,8 @@ impl FunctionEntry {
 
     /// Decodes the arguments and prepares the call.
     ///
-    /// No code of the function's body has run when this returns. It runs when the future or the stream
-    /// of the [`PreparedCall`] is polled.
+    /// No code of the function's body has run when this returns. It runs when the future or the
+    /// stream of the [`PreparedCall`] is polled.
     ///
     /// # Errors
     /// If the arguments do not decode, or a state that the function needs is missing.

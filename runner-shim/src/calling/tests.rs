@@ -1,5 +1,5 @@
-//! The module as its drivers use it, without the macro: functions, works and entries are written out, a
-//! "link" is a function call, and parent and runner are this process.
+//! The module as its drivers use it, without the macro: functions, works and entries are written
+//! out, a "link" is a function call, and parent and runner are this process.
 
 mod blobs;
 mod channels;

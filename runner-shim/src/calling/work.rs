@@ -50,7 +50,8 @@ use pending::PendingWork;
 /// Options ([`timeout`](Self::timeout), [`detached`](Self::detached), [`trace`](Self::trace)) apply
 /// when it is given to a pool. They have no effect when it is awaited.
 ///
-/// Dropping it before either does nothing. Dropping it while it runs here cancels it, like any future.
+/// Dropping it before either does nothing. Dropping it while it runs here cancels it, like any
+/// future.
 ///
 /// ```text
 /// let here = thumbnails(video.clone(), 5).await?;
@@ -61,8 +62,8 @@ pub struct Work<'a, T>(PendingWork<'a, T, BoxFuture<'a, T>>);
 
 /// A call of a remote function that returns a stream. It has not been made yet.
 ///
-/// Like [`Work`], for a `#[remote]` function that returns `impl Stream`. It is that stream: polled, it
-/// runs in this process. Given to `pool.stream(work)`, it runs in a copy of the app.
+/// Like [`Work`], for a `#[remote]` function that returns `impl Stream`. It is that stream: polled,
+/// it runs in this process. Given to `pool.stream(work)`, it runs in a copy of the app.
 #[must_use = "work does nothing until it is polled (it then runs here) or given to a pool"]
 pub struct StreamWork<'a, T>(PendingWork<'a, T, BoxStream<'a, T>>);
 
@@ -82,16 +83,16 @@ macro_rules! common {
                 self
             }
 
-            /// Lets the call run to its end on its runner even if its caller goes away. Without this,
-            /// dropping the call's future cancels the call.
+            /// Lets the call run to its end on its runner even if its caller goes away. Without
+            /// this, dropping the call's future cancels the call.
             pub fn detached(mut self) -> Self {
                 self.0.options.detached = true;
                 self
             }
 
             /// Makes the call part of this trace. The runner gets it unchanged, in
-            /// [`CallContext::trace`](crate::context::CallContext::trace). Without it, a call that a
-            /// function makes on its runner belongs to the trace of the call that the function
+            /// [`CallContext::trace`](crate::context::CallContext::trace). Without it, a call that
+            /// a function makes on its runner belongs to the trace of the call that the function
             /// serves, and any other call begins a trace.
             ///
             /// An app that exports its traces passes the context of its current span.
@@ -110,8 +111,8 @@ macro_rules! common {
             /// Encodes the arguments, for the driver of a pool.
             ///
             /// # Errors
-            /// If an argument does not encode, if the work has already started to run here, or if this
-            /// process lacks a state that the function needs.
+            /// If an argument does not encode, if the work has already started to run here, or if
+            /// this process lacks a state that the function needs.
             #[doc(hidden)]
             pub fn encode(self) -> Result<(EncodedWork, ReplyDecoder<T>), CodecError> {
                 self.0.encode()

@@ -6,9 +6,9 @@
 //!   <hash>.<pid>-<random>.part       a draft; removed by its writer, or once it is old
 //! ```
 //!
-//! Runners share the folder without a lock: each writes a draft of its own, and a rename gives it its
-//! name. Two runners that fetch the same bytes replace one file by an equal one; a runner that has
-//! opened the first file keeps it.
+//! Runners share the folder without a lock: each writes a draft of its own, and a rename gives it
+//! its name. Two runners that fetch the same bytes replace one file by an equal one; a runner that
+//! has opened the first file keeps it.
 //!
 //! A file's name is never trusted, only its content: the file is opened, hashed through that
 //! descriptor, and executed through it.
@@ -110,8 +110,8 @@ impl Cache {
         Ok(Executable { file, path, hash: offer.hash })
     }
 
-    /// Removes old executables and abandoned drafts. Errors are ignored: the next runner that fetches
-    /// an executable tries again.
+    /// Removes old executables and abandoned drafts. Errors are ignored: the next runner that
+    /// fetches an executable tries again.
     pub(super) fn prune(&self, newest: &Executable) {
         let Ok(folder) = fs::read_dir(&self.folder) else { return };
         let entries = folder.filter_map(|entry| {

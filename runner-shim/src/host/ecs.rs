@@ -2,8 +2,8 @@
 //!
 //! Each container has `ECS_CONTAINER_METADATA_URI_V4` in its environment: the address of an HTTP
 //! endpoint on the task's own network, without TLS or credentials (AWS documentation, "Task
-//! metadata endpoint version 4"). A parent on ECS uses the endpoint, too: by default its runners use
-//! the parent's own cluster, task definition and container.
+//! metadata endpoint version 4"). A parent on ECS uses the endpoint, too: by default its runners
+//! use the parent's own cluster, task definition and container.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -23,14 +23,14 @@ mod tests;
 /// The variable with the endpoint's address.
 pub const METADATA_URI_ENV: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
-/// The variable in which a backend passes the container's `stopTimeout` to a runner, in seconds. ECS
-/// does not make it available inside the task.
+/// The variable in which a backend passes the container's `stopTimeout` to a runner, in seconds.
+/// ECS does not make it available inside the task.
 pub const STOP_TIMEOUT_ENV: &str = "FLAME_STOP_TIMEOUT";
 
 /// The limit for one request. The endpoint is on this machine, and answers in milliseconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// The number of attempts, and the pause between them: the endpoint may be up a little later than the
-/// container, and limits its request rate.
+/// The number of attempts, and the pause between them: the endpoint may be up a little later than
+/// the container, and limits its request rate.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -168,9 +168,10 @@ async fn request<T: DeserializeOwned>(address: &str) -> Result<T, MetadataError>
 
 /// A container of an ECS task.
 ///
-/// The container is essential for its task, so the exit of its process stops the task, which needs no
-/// permission. If the task has other essential containers, ECS stops them, too (AWS documentation,
-/// "Task definition parameters", `essential`). So a runner needs no client for the ECS API.
+/// The container is essential for its task, so the exit of its process stops the task, which needs
+/// no permission. If the task has other essential containers, ECS stops them, too (AWS
+/// documentation, "Task definition parameters", `essential`). So a runner needs no client for the
+/// ECS API.
 #[derive(Debug, Clone)]
 pub struct EcsHost {
     task: String,

@@ -10,15 +10,16 @@
 //!
 //! # Invariants
 //!
-//! * One invocation is one runner. Nothing of it is left when the response is sent: the environment is
-//!   frozen then, and code that was still running would wake up in the middle of another invocation.
-//!   What the app keeps (its state, statics, connections) stays for the next runner.
-//! * A plain function can't be stopped. If one is still running after its runner's end, the environment
-//!   ends after the response, and is not used again.
+//! * One invocation is one runner. Nothing of it is left when the response is sent: the environment
+//!   is frozen then, and code that was still running would wake up in the middle of another
+//!   invocation. What the app keeps (its state, statics, connections) stays for the next runner.
+//! * A plain function can't be stopped. If one is still running after its runner's end, the
+//!   environment ends after the response, and is not used again.
 //! * An event that is delivered twice does no harm: its token is used up, so the parent rejects the
 //!   second runner, which responds at once. A rejection is a response and not an error, because
 //!   Lambda delivers asynchronous events again after errors.
-//! * The environment survives events that it can't read: each of them ends with an error of its own.
+//! * The environment survives events that it can't read: each of them ends with an error of its
+//!   own.
 
 use std::time::{Duration, SystemTime};
 
@@ -70,8 +71,8 @@ impl Host for LambdaHost {
         self.instance.clone()
     }
 
-    /// The time until the invocation's deadline by this machine's clock. Lambda's own libraries compute
-    /// it in the same way.
+    /// The time until the invocation's deadline by this machine's clock. Lambda's own libraries
+    /// compute it in the same way.
     fn expires_in(&self) -> Option<Duration> {
         Some(self.deadline.duration_since(wall_clock()).unwrap_or_default())
     }

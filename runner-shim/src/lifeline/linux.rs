@@ -23,7 +23,8 @@ pub(super) fn tie(parent: i32) -> bool {
         let _ = set_parent_process_death_signal(None);
         return false;
     }
-    // The parent died before the request: act as if the signal had come. This returns only if it fails.
+    // The parent died before the request: act as if the signal had come. This returns only if it
+    // fails.
     let _ = kill_process(getpid(), Signal::KILL);
     false
 }
@@ -64,8 +65,8 @@ fn tie_again(parent: Pid) {
 }
 
 /// Waits for the parent's end, and ends this process. Needed if the process has changed its user or
-/// group since [`tie_again`]: then the kernel sends no signal. Returns if the kernel can't report the
-/// end (before Linux 5.3).
+/// group since [`tie_again`]: then the kernel sends no signal. Returns if the kernel can't report
+/// the end (before Linux 5.3).
 pub(super) fn wait_for_the_end_of(parent: Pid) {
     let Ok(process) = pidfd_open(parent, PidfdFlags::empty()) else { return };
     // If the parent ended before the pidfd was opened, its pid may belong to another process.

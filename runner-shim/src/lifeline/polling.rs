@@ -10,8 +10,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 #[cfg(unix)]
 pub(super) fn tie(parent: i32) -> bool {
     let is_parent = move || i32::try_from(std::os::unix::process::parent_id()) == Ok(parent);
-    // The parent is gone, or this is a plain command that inherited the variable. If it is an orphaned
-    // runner, the terminator's timers end it.
+    // The parent is gone, or this is a plain command that inherited the variable. If it is an
+    // orphaned runner, the terminator's timers end it.
     if !is_parent() {
         return false;
     }

@@ -2,8 +2,8 @@
 //!
 //! A runner is not in the terminal's foreground (see the process backend). There the kernel stops a
 //! process that reads from the terminal, together with its process group: a function that starts
-//! `ssh` or `sudo` would stop its runner. Without a terminal such a program fails at once, as it does
-//! in the cloud.
+//! `ssh` or `sudo` would stop its runner. Without a terminal such a program fails at once, as it
+//! does in the cloud.
 
 use rustix::process::{Pid, getpgid, getpgrp, getpid, setpgid, setsid};
 

@@ -1,5 +1,5 @@
-//! This test executable has the constructor, so it plays all parts: tests start it again as a parent or
-//! a child, by running the tests named `as_...`, which do nothing otherwise.
+//! This test executable has the constructor, so it plays all parts: tests start it again as a
+//! parent or a child, by running the tests named `as_...`, which do nothing otherwise.
 
 #![cfg(target_os = "linux")]
 

@@ -12,8 +12,8 @@ use flame_wire::sync::RwLock;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// Passes log records on to the attached channel; clones share it. Without one, which is the default,
-/// records are dropped and not counted.
+/// Passes log records on to the attached channel; clones share it. Without one, which is the
+/// default, records are dropped and not counted.
 #[derive(Debug, Clone, Default)]
 pub struct LogSink(Arc<LogSinkState>);
 

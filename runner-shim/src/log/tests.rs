@@ -197,7 +197,8 @@ fn an_event_within_an_event_is_dropped_and_counted() {
             f.write_str("chatty")
         }
     }
-    // Calls the layer itself: tracing protects scoped subscribers against this, but not a global one.
+    // Calls the layer itself: tracing protects scoped subscribers against this, but not a global
+    // one.
     let (sink, mut records) = channel(100);
     let log = RunnerLog::new(sink);
     let writing = RecursionGuard::begin().unwrap();

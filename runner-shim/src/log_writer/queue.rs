@@ -5,10 +5,10 @@
 //!                 ▲ waits end      │ callers that can wait do │ lines are dropped
 //! ```
 //!
-//! Callers that can wait are slowed down to the destination's pace, so that no line is dropped while
-//! the destination is being read. The space between HIGH and FULL is for callers that can't wait. A
-//! wait times out if the destination takes less than HIGH - LOW in the longest waiting time; from then
-//! on nobody waits until the queue is below LOW.
+//! Callers that can wait are slowed down to the destination's pace, so that no line is dropped
+//! while the destination is being read. The space between HIGH and FULL is for callers that can't
+//! wait. A wait times out if the destination takes less than HIGH - LOW in the longest waiting
+//! time; from then on nobody waits until the queue is below LOW.
 
 use std::collections::VecDeque;
 
@@ -124,8 +124,8 @@ impl<T> LineQueue<T> {
         become_low
     }
 
-    /// The value of [`written`](Self::written) at which everything known so far has been written, the
-    /// number of dropped lines included.
+    /// The value of [`written`](Self::written) at which everything known so far has been written,
+    /// the number of dropped lines included.
     pub(super) fn flush_target(&mut self) -> u64 {
         self.queue_drop_notice();
         self.queued

@@ -1,7 +1,7 @@
 //! The part of a backtrace that a reader wants to see: the call's own frames.
 //!
-//! Above those frames is the panic machinery, below them the runner and the runtime. If a frame that
-//! separates them is missing (stripped symbols), that side of the trace is kept.
+//! Above those frames is the panic machinery, below them the runner and the runtime. If a frame
+//! that separates them is missing (stripped symbols), that side of the trace is kept.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::hint::black_box;
@@ -34,8 +34,8 @@ pub(super) fn of_the_call(backtrace: &Backtrace) -> Option<String> {
     (backtrace.status() == BacktraceStatus::Captured).then(|| trim(&backtrace.to_string()))
 }
 
-/// Reduces a rendered trace to the call's frames. Each frame begins with a line such as `  12: name`;
-/// a line such as `     at file:line` may follow.
+/// Reduces a rendered trace to the call's frames. Each frame begins with a line such as `  12:
+/// name`; a line such as `     at file:line` may follow.
 pub(super) fn trim(trace: &str) -> String {
     let mut frames: Vec<String> = Vec::new();
     for line in trace.lines() {

@@ -1,5 +1,5 @@
-//! Channels over a link in memory. The clock only moves when nothing else can happen, so a `send` that
-//! times out is waiting for the receiver, and for nothing else.
+//! Channels over a link in memory. The clock only moves when nothing else can happen, so a `send`
+//! that times out is waiting for the receiver, and for nothing else.
 
 use std::time::Duration;
 

@@ -35,8 +35,8 @@ impl ChannelDrain {
         DrainHandle(Some(self.0.subscribe()))
     }
 
-    /// Makes the channels accept no more messages, and waits until the accepted ones are on the link
-    /// and will arrive even if their receivers read no more. Cancel-safe.
+    /// Makes the channels accept no more messages, and waits until the accepted ones are on the
+    /// link and will arrive even if their receivers read no more. Cancel-safe.
     pub(crate) async fn drain(&self) {
         self.advance(ChannelDrainStage::Draining);
         self.0.closed().await;

@@ -86,8 +86,8 @@ impl Dialler {
         Self { connect, hello, sync, resume_key: Arc::default(), events }
     }
 
-    /// Tries until the parent admits this runner, rejects it, or has sent its executable. The caller
-    /// limits the time.
+    /// Tries until the parent admits this runner, rejects it, or has sent its executable. The
+    /// caller limits the time.
     pub(super) async fn connect(&self) -> Result<ConnectOutcome, ConnectError> {
         let mut failures: u32 = 0;
         let (since, mut report_after) = (Instant::now(), FIRST_REPORT);

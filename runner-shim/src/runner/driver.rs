@@ -1,5 +1,5 @@
-//! The terminator's driver: reports events and timers to it, and carries out its actions. It decides
-//! nothing.
+//! The terminator's driver: reports events and timers to it, and carries out its actions. It
+//! decides nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,8 @@ const PREDICATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for sending channel messages, answers and the goodbye; or the rest of the shutdown
 /// window, if that is longer.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The part of that time that is reserved for telling receivers which messages are lost; but at most
-/// half of it.
+/// The part of that time that is reserved for telling receivers which messages are lost; but at
+/// most half of it.
 const LOSS_NOTICE_TIME: Duration = Duration::from_secs(1);
 /// The time that is kept free for the exit before the host's deadline.
 pub(super) const EXIT_MARGIN: Duration = Duration::from_secs(1);
@@ -102,7 +102,8 @@ impl RunnerDriver {
             let (at, event) = tokio::select! {
                 Some(event) = self.inbox.recv() => now(Some(event)),
                 Some(signal) = self.runner.signals.recv() => {
-                    // Events that came before the signal matter, above all whether the hello was sent.
+                    // Events that came before the signal matter, above all whether the hello was
+                    // sent.
                     self.handle_pending_events();
                     self.expect_kill();
                     now(Some(Event::Signal(signal)))
@@ -113,8 +114,8 @@ impl RunnerDriver {
                         continue;
                     }
                     Ok(ConnectOutcome::CodeSynced(synced)) => {
-                        // A runner that was told to end must not become another program, which would
-                        // not know of that.
+                        // A runner that was told to end must not become another program, which
+                        // would not know of that.
                         self.handle_pending_events();
                         if let Ok(signal) = self.runner.signals.try_recv() {
                             self.expect_kill();

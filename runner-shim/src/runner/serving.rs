@@ -10,7 +10,8 @@
 //!
 //! Invariant: a stream ends only when its function has really ended, because the parent keeps the
 //! slot until then. This includes plain functions, whose blocking threads nothing can stop. The
-//! caller does not wait for them: FAILED is sent at once, and DONE follows when the function returns.
+//! caller does not wait for them: FAILED is sent at once, and DONE follows when the function
+//! returns.
 
 use std::collections::HashMap;
 use std::sync::Arc;

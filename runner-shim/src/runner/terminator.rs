@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The driver reports what happened ([`Event`]), calls [`Terminator::handle_timeout`] when the next
-//! timer is due ([`Terminator::poll_timeout`]), and carries out the [`Action`]s in order. `now` is an
-//! argument everywhere.
+//! timer is due ([`Terminator::poll_timeout`]), and carries out the [`Action`]s in order. `now` is
+//! an argument everywhere.
 //!
 //! A runner ends
 //! * when it is **idle**, in two steps: the runner proposes to end, and the parent answers with a
@@ -21,8 +21,8 @@
 //!   lost for longer than the reconnect timeout, maximum lifetime, and the platform's own deadline.
 //!
 //! A runner that ends on its own account (signal, lifetime, platform) announces its drain and keeps
-//! serving until the parent confirms that no more calls are on their way. So the race between a call
-//! and the drain loses no call:
+//! serving until the parent confirms that no more calls are on their way. So the race between a
+//! call and the drain loses no call:
 //!
 //! ```text
 //!   runner ── Draining ──▶ parent: leases the runner no more, waits for its open leases
@@ -98,8 +98,8 @@ pub(crate) enum Event {
     LinkClosed,
     /// A call, cast, stream or placed child began.
     CallStarted,
-    /// It ended: its answer was handed to the link, or it was cancelled and has stopped. A call whose
-    /// result holds values ends when the parent has dropped its handles.
+    /// It ended: its answer was handed to the link, or it was cancelled and has stopped. A call
+    /// whose result holds values ends when the parent has dropped its handles.
     CallEnded,
     /// The idle predicate's answer to [`Action::AskPredicate`]: may the runner end?
     PredicateSays(bool),
@@ -296,7 +296,8 @@ impl Terminator {
         }
     }
 
-    /// When a drain aborts the work that is still running; `None` without a drain that has a window.
+    /// When a drain aborts the work that is still running; `None` without a drain that has a
+    /// window.
     #[must_use]
     pub(crate) fn window_ends(&self) -> Option<Instant> {
         self.timers.get(Timer::Shutdown)
@@ -466,9 +467,9 @@ impl Terminator {
         }
     }
 
-    /// Leaves once a drain has nothing left to wait for. While the link is lost, its replay queue may
-    /// still contain answers: the runner waits for the parent to reconnect, within the reconnect
-    /// timeout and the window.
+    /// Leaves once a drain has nothing left to wait for. While the link is lost, its replay queue
+    /// may still contain answers: the runner waits for the parent to reconnect, within the
+    /// reconnect timeout and the window.
     fn leave_if_done(&mut self) {
         let done = self.released && self.calls == 0;
         if self.phase == TerminatorPhase::Draining && done && self.link == LinkState::Up {
@@ -514,8 +515,8 @@ impl Terminator {
     }
 }
 
-/// When to begin the drain that has to be over by `deadline`: one shutdown window before it, but not
-/// in the first half of the remaining time. A host that lives for less than the window would
+/// When to begin the drain that has to be over by `deadline`: one shutdown window before it, but
+/// not in the first half of the remaining time. A host that lives for less than the window would
 /// otherwise serve no calls.
 fn host_drain_at(now: Instant, deadline: Instant, shutdown: Duration) -> Instant {
     let left = deadline.saturating_duration_since(now);

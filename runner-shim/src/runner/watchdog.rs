@@ -20,8 +20,9 @@ pub(crate) struct StarvationWatchdog {
     _stop: Sender<()>,
 }
 
-/// Watches the current runtime. Each time it runs no task for as long as `limit`, `report` is called
-/// once, on a thread of its own. `None` if no thread can be started: the runner works without.
+/// Watches the current runtime. Each time it runs no task for as long as `limit`, `report` is
+/// called once, on a thread of its own. `None` if no thread can be started: the runner works
+/// without.
 pub(crate) fn watch(
     limit: Duration,
     report: impl Fn(&str) + Send + 'static,

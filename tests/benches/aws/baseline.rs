@@ -1,4 +1,5 @@
-//! The baseline: this executable as a task, or as a function, that connects once and does nothing else.
+//! The baseline: this executable as a task, or as a function, that connects once and does nothing
+//! else.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -58,7 +59,8 @@ impl Baseline {
         Self { listener, address }
     }
 
-    /// The time from `count` concurrent RunTask requests until all of their processes have connected.
+    /// The time from `count` concurrent RunTask requests until all of their processes have
+    /// connected.
     pub(crate) async fn tasks(&self, app: &EcsApp, count: usize) -> Duration {
         let start = now();
         let variables = [(ADDRESS, self.address.as_str())];
@@ -71,7 +73,8 @@ impl Baseline {
         Function::with(Duration::from_secs(60), &[(ADDRESS, &self.address)]).await
     }
 
-    /// The time from one Invoke until the function has connected. Returns when it has also responded.
+    /// The time from one Invoke until the function has connected. Returns when it has also
+    /// responded.
     pub(crate) async fn invoke(&self, function: &Function) -> Duration {
         let start = now();
         let invoked = async {
@@ -90,8 +93,8 @@ impl Baseline {
     }
 }
 
-/// A minimal client of the Runtime API (AWS documentation, Lambda runtime API): gets the next event, calls
-/// the handler and responds, on one connection, until the process is killed.
+/// A minimal client of the Runtime API (AWS documentation, Lambda runtime API): gets the next
+/// event, calls the handler and responds, on one connection, until the process is killed.
 fn handle_all(runtime_api: &str, handler: impl Fn()) {
     let socket = TcpStream::connect(runtime_api).expect("the Runtime API accepts connections");
     socket.set_nodelay(true).expect("a socket's option");

@@ -8,9 +8,9 @@
 //!     baseline: the bare processes                     report: the table and the JSON file
 //! ```
 //!
-//! AWS takes seconds where the emulator takes milliseconds. Only the difference from the emulator's own
-//! bare start counts, since that is the cost of flame-aws. The figures join those of the other benchmark
-//! in `target/bench.json`; `control/benches/README.md` explains each.
+//! AWS takes seconds where the emulator takes milliseconds. Only the difference from the emulator's
+//! own bare start counts, since that is the cost of flame-aws. The figures join those of the other
+//! benchmark in `target/bench.json`; `control/benches/README.md` explains each.
 
 mod baseline;
 mod functions;
@@ -50,7 +50,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // The state that the functions of the test harness need: each copy checks that it is registered.
+    // The state that the functions of the test harness need: each copy checks that it is
+    // registered.
     let app = App::new().state(Db("bench".to_owned()));
     let ran = sample::runtime().block_on(app.run(async || {
         let report = tokio::spawn(measure(effort)).await;

@@ -12,8 +12,8 @@ pub(crate) enum Effort {
 }
 
 impl Effort {
-    /// The number of rounds, if `full` is the full number. Quick is a fifth, since a round with many
-    /// runners takes most of a minute, but at least one.
+    /// The number of rounds, if `full` is the full number. Quick is a fifth, since a round with
+    /// many runners takes most of a minute, but at least one.
     pub(crate) fn rounds(self, full: usize) -> usize {
         match self {
             Self::Full => full,

@@ -1,7 +1,7 @@
 //! One runner: the first call on an empty pool, compared with a bare start of the same executable.
 //!
-//! Both are measured in each round. The first round reads the executable from disk and connects to the
-//! emulator, and does not count.
+//! Both are measured in each round. The first round reads the executable from disk and connects to
+//! the emulator, and does not count.
 
 use std::time::Duration;
 

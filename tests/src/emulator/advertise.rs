@@ -9,8 +9,8 @@ use flame_aws::testing::{Check, Conformance};
 /// The variable with the host name at which such containers reach this machine.
 const ENV: &str = "FLAME_TEST_ADVERTISE";
 
-/// Makes a pool reachable for its runners. If `FLAME_TEST_ADVERTISE` is set, the pool listens on a fixed port, so
-/// start only one pool from the result.
+/// Makes a pool reachable for its runners. If `FLAME_TEST_ADVERTISE` is set, the pool listens on a
+/// fixed port, so start only one pool from the result.
 pub fn reachable(pool: PoolBuilder) -> PoolBuilder {
     match advertised() {
         None => pool,

@@ -14,8 +14,8 @@ use flame_aws::{CallError, TimeoutPhase, channel};
 use flame_tests::demo::{self, Video};
 use flame_tests::{PoolBackend, Test, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
-// A dependency with a remote function is in the table of this suite, as in an app. Its state is missing,
-// and calls must work all the same.
+// A dependency with a remote function is in the table of this suite, as in an app. Its state is
+// missing, and calls must work all the same.
 use dependency as _;
 
 fn main() -> std::process::ExitCode {

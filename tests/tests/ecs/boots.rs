@@ -89,7 +89,8 @@ async fn a_runner_that_hangs_during_its_boot_is_stopped_at_the_boot_timeout() {
         assert_eq!(task.stop_code().map(|code| code.as_str()), Some("UserInitiated"));
         assert_eq!(task.stopped_reason(), Some("flame: stopped by its pool"));
     }
-    // The app does not handle SIGTERM yet, which ends a plain process, but not process 1 of a container.
+    // The app does not handle SIGTERM yet, which ends a plain process, but not process 1 of a
+    // container.
     let code = if containers::asked_for() { 137 } else { 143 };
     let hung = |task: &aws_sdk_ecs::types::Task| task.containers()[0].exit_code() == Some(code);
     assert!(tasks.iter().any(hung), "{tasks:?}");
@@ -271,8 +272,8 @@ async fn an_existing_task_with_the_same_token_is_used() {
     assert_eq!(app.account.count("RunTask").await, 2, "the other client's, and one of the pool");
 }
 
-/// The failure of a pool for which every RunTask fails with this error. Checks that RunTask was called
-/// once.
+/// The failure of a pool for which every RunTask fails with this error. Checks that RunTask was
+/// called once.
 async fn rejected(error: &str, message: &str) -> BootFailure {
     let app = EcsApp::new().await;
     app.account.fails("RunTask", 1_000, error, message).await;

@@ -196,8 +196,8 @@ async fn a_killed_parents_tasks_end_after_the_reconnect_timeout() {
         assert!(app.runs(*pid).await, "{children:?}");
     }
     parent.kill().await;
-    // `reconnect_timeout` is one second; the rest is for a busy machine. Outside of the emulator ECS
-    // may report a stop much later than it happens.
+    // `reconnect_timeout` is one second; the rest is for a busy machine. Outside of the emulator
+    // ECS may report a stop much later than it happens.
     let limit = if emulator::is_used().unwrap() { SECOND * 15 } else { SECOND * 60 };
     let gone = tokio::time::timeout(limit, app.until_nothing_runs()).await;
     gone.expect("the tasks end after the reconnect timeout");

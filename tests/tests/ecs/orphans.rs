@@ -35,8 +35,8 @@ async fn status(app: &EcsApp, arn: &str) -> String {
     task.desired_status().unwrap().to_owned()
 }
 
-/// Starts a parent that is an ECS task, with one runner that hangs before `App::run`, and so before it
-/// has any timer. All settings come from the parent's own task. Returns both ARNs.
+/// Starts a parent that is an ECS task, with one runner that hangs before `App::run`, and so before
+/// it has any timer. All settings come from the parent's own task. Returns both ARNs.
 async fn parent(app: &EcsApp) -> (String, String) {
     let parent = app.run(&[("DEMO_PROGRAM", "ecs_parent")], &[]).await;
     let waiting = async {

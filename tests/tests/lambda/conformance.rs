@@ -28,5 +28,6 @@ async fn the_backend_passes_the_conformance_suite() {
     let unfit: Vec<_> =
         join_all(run).await.into_iter().filter(|(_, outcome)| outcome.is_err()).collect();
     assert!(unfit.is_empty(), "{unfit:#?}");
-    // Invocations that the checks made hang run until the function's timeout: Lambda can't end them.
+    // Invocations that the checks made hang run until the function's timeout: Lambda can't end
+    // them.
 }

@@ -65,7 +65,8 @@ async fn an_environment_keeps_no_connection_to_its_last_runners_parent() {
     let function = Function::of_runners().await;
     let idle = Duration::from_millis(100);
     let pool = function.pool().await.max(1).idle_shutdown_after(idle).start().await.unwrap();
-    // Lambda may thaw the environment within milliseconds, and a connection that is left would interfere.
+    // Lambda may thaw the environment within milliseconds, and a connection that is left would
+    // interfere.
     for _ in 0..5 {
         let held = pool.call(demo::counter(5)).await.unwrap();
         let pid = pool.call(demo::pid()).await.unwrap();
@@ -121,8 +122,8 @@ async fn a_runner_drains_before_its_timeout_and_no_call_is_lost() {
     let mut answered = 0;
     let served = async {
         loop {
-            // Shorter than a fresh runner lives. On a busy machine a boot may take longer than that, and
-            // then the call times out, which is not a loss.
+            // Shorter than a fresh runner lives. On a busy machine a boot may take longer than
+            // that, and then the call times out, which is not a loss.
             let nap = demo::nap(Duration::from_millis(100)).timeout(Duration::from_secs(4));
             match pool.call(nap).await {
                 Ok(_) => answered += 1,

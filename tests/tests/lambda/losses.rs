@@ -88,7 +88,8 @@ async fn the_connection_of_an_invocation_has_tcp_keepalive() {
     pool.call(demo::pid()).await.unwrap();
     let (_, port) = function.account.endpoint.rsplit_once(':').expect("an endpoint has a port");
     let to_lambda = format!("0100007F:{:04X}", port.parse::<u16>().expect("a port"));
-    // See proc(5): the remote address, the state (01 is established), and the timer (02 is keepalive).
+    // See proc(5): the remote address, the state (01 is established), and the timer (02 is
+    // keepalive).
     let sockets = std::fs::read_to_string("/proc/net/tcp").expect("the kernel lists its sockets");
     let has_keepalive = sockets.lines().any(|socket| {
         let fields: Vec<_> = socket.split_whitespace().collect();

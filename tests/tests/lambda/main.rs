@@ -1,5 +1,5 @@
-//! Runners as Lambda invocations, in the emulator: the functions are copies of this suite, and Lambda
-//! fails on demand.
+//! Runners as Lambda invocations, in the emulator: the functions are copies of this suite, and
+//! Lambda fails on demand.
 
 mod boots;
 mod bursts;

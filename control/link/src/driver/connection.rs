@@ -1,8 +1,8 @@
 //! One socket of a link, from the first packet on it until the socket or the link ends.
 //!
 //! Each turn reads before it writes, so that replies made while reading leave in the same turn.
-//! Reading goes on while writing is blocked, and the other way round, so that two full sockets can't
-//! deadlock.
+//! Reading goes on while writing is blocked, and the other way round, so that two full sockets
+//! can't deadlock.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -341,7 +341,8 @@ impl<'a, H: Handler> Connection<'a, H> {
         } else {
             deadlines.min().unwrap_or(now + self.config.write_timeout)
         };
-        // A timer that fires too early costs one turn. Resetting it for every packet would cost more.
+        // A timer that fires too early costs one turn. Resetting it for every packet would cost
+        // more.
         if due < self.timer_deadline {
             self.reset_timer(due);
         }

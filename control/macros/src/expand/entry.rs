@@ -45,7 +45,8 @@ impl Expander<'_> {
         }
     }
 
-    /// Runs the function on a runner. The arguments are owned, and borrowed if the function borrows them.
+    /// Runs the function on a runner. The arguments are owned, and borrowed if the function borrows
+    /// them.
     fn invoke(&self) -> TokenStream {
         let lend = |Parameter { name, of, by_reference, .. }: &Parameter| {
             if *by_reference {
@@ -113,7 +114,8 @@ impl Expander<'_> {
         }
     }
 
-    /// Runs the function in the parent. It borrows the caller's values, unless it moves to a thread.
+    /// Runs the function in the parent. It borrows the caller's values, unless it moves to a
+    /// thread.
     pub(super) fn start(&self) -> TokenStream {
         let names = self.names();
         let start = match self.function.result {

@@ -1,5 +1,5 @@
-//! The items that the entry and the work of a function use: its states, the function that the parent and
-//! the runner both call, and the codec of its result.
+//! The items that the entry and the work of a function use: its states, the function that the
+//! parent and the runner both call, and the codec of its result.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};

@@ -1,5 +1,5 @@
-//! `Self` in remote functions. The expansion moves the types of a function to other items, where `Self`
-//! would have another meaning or none.
+//! `Self` in remote functions. The expansion moves the types of a function to other items, where
+//! `Self` would have another meaning or none.
 
 use proc_macro2::Span;
 use syn::{
@@ -59,8 +59,8 @@ impl ReplaceSelf<'_> {
     }
 }
 
-/// Finds the first `Self` in a function. Items inside the function are skipped: they have a `Self` of
-/// their own.
+/// Finds the first `Self` in a function. Items inside the function are skipped: they have a `Self`
+/// of their own.
 pub(super) fn find(function: &ItemFn) -> Option<Span> {
     let mut finder = FindSelf(None);
     finder.visit_signature(&function.sig);

@@ -24,10 +24,10 @@ pub(crate) async fn of_this_process() -> Option<IpAddr> {
     ec2::private_address().await
 }
 
-/// The endpoint that the SDK uses for a service such as `LAMBDA`, if one is set. The app's own value
-/// takes precedence over AWS_ENDPOINT_URL_LAMBDA, and that over AWS_ENDPOINT_URL (AWS SDKs and Tools
-/// reference, service-specific endpoints). A configuration that the app built without loading it
-/// from the environment ignores the variables.
+/// The endpoint that the SDK uses for a service such as `LAMBDA`, if one is set. The app's own
+/// value takes precedence over AWS_ENDPOINT_URL_LAMBDA, and that over AWS_ENDPOINT_URL (AWS SDKs
+/// and Tools reference, service-specific endpoints). A configuration that the app built without
+/// loading it from the environment ignores the variables.
 pub(crate) fn endpoint(
     config: &SdkConfig,
     service: &str,

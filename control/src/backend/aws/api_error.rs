@@ -116,8 +116,8 @@ impl fmt::Display for ApiError {
 }
 
 /// Whether there were no credentials to sign the request with. The SDK has no error kind for it. It
-/// reports an "other" failure, as it does for a connection that was closed before the response, when
-/// the request had already been sent.
+/// reports an "other" failure, as it does for a connection that was closed before the response,
+/// when the request had already been sent.
 fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
     with_sources(error).to_lowercase().contains("credential")
 }
@@ -125,8 +125,8 @@ fn is_about_credentials(error: &(dyn Error + 'static)) -> bool {
 /// The most characters of an unexpected response that an error shows.
 const MAX_EXCERPT: usize = 200;
 
-/// The beginning of an unexpected response, in one line, without HTML tags. The token is removed, in
-/// case the response repeats the request.
+/// The beginning of an unexpected response, in one line, without HTML tags. The token is removed,
+/// in case the response repeats the request.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let mut in_tag = false;

@@ -12,7 +12,8 @@ use super::sdk;
 const STEP_TIMEOUT: Duration = Duration::from_millis(500);
 /// For all steps together.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// The path of the instance's address in its VPC (AWS documentation, "Instance metadata categories").
+/// The path of the instance's address in its VPC (AWS documentation, "Instance metadata
+/// categories").
 const PRIVATE_ADDRESS: &str = "/latest/meta-data/local-ipv4";
 
 /// The instance's private address, from the instance metadata service (version 2). `None` off EC2,

@@ -1,8 +1,8 @@
 //! Tables of phrases that tell what an error text of AWS means where no error code does.
 //!
 //! AWS documents few of its error texts, and changes them. So the phrases are short, case does not
-//! matter, and a phrase matches whole words only: `ENI` is not found in `DENIED`. The first rule that
-//! matches counts, so put the specific before the general.
+//! matter, and a phrase matches whole words only: `ENI` is not found in `DENIED`. The first rule
+//! that matches counts, so put the specific before the general.
 
 /// A text that contains any of these phrases has this meaning.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use flame_wire::sync::Mutex;
 
 /// Tokens that refill over time. The bucket may go into debt: a caller that takes a token from an
-/// empty bucket is told how long to wait, and later callers wait longer, so callers keep their order.
+/// empty bucket is told how long to wait, and later callers wait longer, so callers keep their
+/// order.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     burst: f64,

@@ -31,8 +31,8 @@ impl SdkOverrides {
     }
 }
 
-/// Checks that at least one root certificate is trusted: without any, the SDK's client panics at its
-/// first use, whatever the endpoint. An app that brings its own HTTP client is not checked.
+/// Checks that at least one root certificate is trusted: without any, the SDK's client panics at
+/// its first use, whatever the endpoint. An app that brings its own HTTP client is not checked.
 pub(crate) async fn check_roots(config: Option<&SdkConfig>) -> Result<(), BackendError> {
     if config.is_some_and(|config| config.http_client().is_some()) {
         return Ok(());

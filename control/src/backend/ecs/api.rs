@@ -171,8 +171,8 @@ impl Api {
         }
     }
 
-    /// Describes at most 100 tasks: returns the tasks that ECS knows, and the ARNs that it does not.
-    /// The tasks have their tags if `tags` is set.
+    /// Describes at most 100 tasks: returns the tasks that ECS knows, and the ARNs that it does
+    /// not. The tasks have their tags if `tags` is set.
     pub(super) async fn describe(
         &self,
         arns: &[String],

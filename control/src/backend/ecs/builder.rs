@@ -10,8 +10,8 @@ use super::poller::PollIntervals;
 
 /// The options of an [`Ecs`] backend.
 ///
-/// A setting that is not set here comes from the environment: from its own variable, named below, or
-/// else from the variable FLAME_AWS, as JSON with the names in camel case: `{"ecs": {"cluster":
+/// A setting that is not set here comes from the environment: from its own variable, named below,
+/// or else from the variable FLAME_AWS, as JSON with the names in camel case: `{"ecs": {"cluster":
 /// "main", "subnets": ["subnet-1"]}}`. If this process runs on ECS, some defaults come from its own
 /// task. All settings are checked when the pool starts.
 #[derive(Clone, Default)]
@@ -76,8 +76,8 @@ impl EcsBuilder {
     }
 
     /// The task definition: `family`, `family:revision` or an ARN. `FLAME_ECS_TASK_DEFINITION`;
-    /// default: the task definition of this process's own task, in the same revision. It must run the
-    /// same build of the app.
+    /// default: the task definition of this process's own task, in the same revision. It must run
+    /// the same build of the app.
     pub fn task_definition(mut self, definition: impl Into<String>) -> Self {
         self.task_definition = Some(definition.into());
         self
@@ -98,8 +98,8 @@ impl EcsBuilder {
         self
     }
 
-    /// The security groups of the tasks: at most 5. `FLAME_ECS_SECURITY_GROUPS`, separated by commas;
-    /// default: none, so that AWS uses the VPC's default security group (AWS documentation,
+    /// The security groups of the tasks: at most 5. `FLAME_ECS_SECURITY_GROUPS`, separated by
+    /// commas; default: none, so that AWS uses the VPC's default security group (AWS documentation,
     /// AwsVpcConfiguration), which the log warns of.
     pub fn security_groups(mut self, groups: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.security_groups = groups.into_iter().map(Into::into).collect();
@@ -113,8 +113,8 @@ impl EcsBuilder {
         self
     }
 
-    /// The CPU units of a task: 1,024 are one vCPU. `FLAME_ECS_CPU`; default: the task definition's.
-    /// Together with `memory` it must be a size that Fargate offers.
+    /// The CPU units of a task: 1,024 are one vCPU. `FLAME_ECS_CPU`; default: the task
+    /// definition's. Together with `memory` it must be a size that Fargate offers.
     pub fn cpu(mut self, units: u32) -> Self {
         self.cpu = Some(units);
         self
@@ -126,17 +126,17 @@ impl EcsBuilder {
         self
     }
 
-    /// The ephemeral storage of a task, in GiB: 21 to 200. `FLAME_ECS_EPHEMERAL_STORAGE`; default: the
-    /// task definition's, or 20.
+    /// The ephemeral storage of a task, in GiB: 21 to 200. `FLAME_ECS_EPHEMERAL_STORAGE`; default:
+    /// the task definition's, or 20.
     pub fn ephemeral_storage(mut self, gib: u32) -> Self {
         self.ephemeral_storage = Some(gib);
         self
     }
 
-    /// Adds a capacity provider, such as `FARGATE_SPOT`. With several, each runner first tries one that
-    /// is drawn at random by weight, and tries the others if that one has no capacity. A provider of
-    /// weight 0 is only a fallback. `FLAME_ECS_CAPACITY_PROVIDER`: `FARGATE_SPOT=3,FARGATE=1`; default:
-    /// none, which is the launch type FARGATE.
+    /// Adds a capacity provider, such as `FARGATE_SPOT`. With several, each runner first tries one
+    /// that is drawn at random by weight, and tries the others if that one has no capacity. A
+    /// provider of weight 0 is only a fallback. `FLAME_ECS_CAPACITY_PROVIDER`:
+    /// `FARGATE_SPOT=3,FARGATE=1`; default: none, which is the launch type FARGATE.
     pub fn capacity_provider(mut self, name: impl Into<String>, weight: u32) -> Self {
         self.providers.push((name.into(), weight));
         self
@@ -157,13 +157,13 @@ impl EcsBuilder {
         self
     }
 
-    /// Adds a tag to each task, in addition to the tags for pool, runner and parent. At most 45 tags.
-    /// `{"ecs": {"tags": {"name": "value"}}}` in FLAME_AWS adds tags that are not set here.
+    /// Adds a tag to each task, in addition to the tags for pool, runner and parent. At most 45
+    /// tags. `{"ecs": {"tags": {"name": "value"}}}` in FLAME_AWS adds tags that are not set here.
     ///
-    /// A name has 1 to 128 characters and is set once; a value has up to 256. Both may contain letters,
-    /// spaces, numbers and `_.:/=+-@`. Neither may begin with `aws:`, and a name not with `flame:`
-    /// (botocore 1.44.8, ecs 2014-11-13, `TagKey`, `TagValue`, RunTask). With an invalid tag the pool
-    /// does not start.
+    /// A name has 1 to 128 characters and is set once; a value has up to 256. Both may contain
+    /// letters, spaces, numbers and `_.:/=+-@`. Neither may begin with `aws:`, and a name not with
+    /// `flame:` (botocore 1.44.8, ecs 2014-11-13, `TagKey`, `TagValue`, RunTask). With an invalid
+    /// tag the pool does not start.
     pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((name.into(), value.into()));
         self
@@ -175,8 +175,8 @@ impl EcsBuilder {
         self
     }
 
-    /// Another endpoint of the ECS API, such as an emulator's. `FLAME_ECS_ENDPOINT_URL`; default: the
-    /// endpoint that the SDK finds, such as AWS_ENDPOINT_URL.
+    /// Another endpoint of the ECS API, such as an emulator's. `FLAME_ECS_ENDPOINT_URL`; default:
+    /// the endpoint that the SDK finds, such as AWS_ENDPOINT_URL.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
@@ -189,9 +189,9 @@ impl EcsBuilder {
         self
     }
 
-    /// How often all tasks of the pool are polled with DescribeTasks, in batches of 100: while any task
-    /// boots or ends, and while all tasks are up. Default: 1 s and 5 s. A crash is noticed within this
-    /// interval.
+    /// How often all tasks of the pool are polled with DescribeTasks, in batches of 100: while any
+    /// task boots or ends, and while all tasks are up. Default: 1 s and 5 s. A crash is noticed
+    /// within this interval.
     pub fn poll_every(mut self, booting: Duration, up: Duration) -> Self {
         let least = Duration::from_millis(10);
         self.poll_intervals =

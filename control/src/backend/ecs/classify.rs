@@ -1,5 +1,6 @@
-//! What to do about a failed RunTask. It fails in two ways, and both are classified: by an exception,
-//! and by `failures[]` in a successful response (AWS documentation, "API failure reasons").
+//! What to do about a failed RunTask. It fails in two ways, and both are classified: by an
+//! exception, and by `failures[]` in a successful response (AWS documentation, "API failure
+//! reasons").
 
 use crate::backend::aws::api_error::ApiError;
 use crate::backend::aws::error_class::{self, ErrorClass};
@@ -38,8 +39,8 @@ const RULES: &[PhraseRule<ErrorClass>] = &[
     // AWS's knowledge centre.
     PhraseRule { phrases: &["Capacity is unavailable"], meaning: ErrorClass::Capacity },
     PhraseRule { phrases: phrases::THROTTLED, meaning: ErrorClass::Throttled },
-    // dask-cloudprovider, issue 299, says "above your limit" of CPU; AWS documentation, "Stopped tasks
-    // error messages", "reached the limit" of tasks and vCPUs.
+    // dask-cloudprovider, issue 299, says "above your limit" of CPU; AWS documentation, "Stopped
+    // tasks error messages", "reached the limit" of tasks and vCPUs.
     PhraseRule {
         phrases: &[
             "above your limit",

@@ -13,10 +13,10 @@
 //!
 //! Invariants:
 //! - A task is watched until it is seen dead. A failed request never ends that.
-//! - A task that ECS does not know yet is pending: right after RunTask, DescribeTasks may not see it
-//!   (AWS documentation, RunTask: "eventual consistency"). It counts as dead when it is older than
-//!   [`UNKNOWN_GRACE`] and two responses in a row did not know it, at least one `up` interval apart:
-//!   two responses in quick succession may come from the same lagging replica.
+//! - A task that ECS does not know yet is pending: right after RunTask, DescribeTasks may not see
+//!   it (AWS documentation, RunTask: "eventual consistency"). It counts as dead when it is older
+//!   than [`UNKNOWN_GRACE`] and two responses in a row did not know it, at least one `up` interval
+//!   apart: two responses in quick succession may come from the same lagging replica.
 //! - At most one request is in flight.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,7 +31,8 @@ use crate::backend::aws::jittered_backoff;
 pub(super) const MAX_BATCH: usize = 100;
 /// How long after its launch a task may be unknown to ECS.
 pub(super) const UNKNOWN_GRACE: Duration = Duration::from_secs(60);
-/// How long a running task still counts as booting: if the app fails to start, it fails in this time.
+/// How long a running task still counts as booting: if the app fails to start, it fails in this
+/// time.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 /// The delays after failed requests.
 const BACKOFF: Backoff = jittered_backoff(Duration::from_secs(1), Duration::from_secs(30));
@@ -183,8 +184,8 @@ impl Poller {
         Some(batch)
     }
 
-    /// Handles the response to a batch: the tasks that ECS knows and those that it does not. Returns
-    /// the dead tasks, which are no longer watched.
+    /// Handles the response to a batch: the tasks that ECS knows and those that it does not.
+    /// Returns the dead tasks, which are no longer watched.
     pub(super) fn answered(
         &mut self,
         now: Instant,

@@ -177,8 +177,8 @@ pub(super) fn check_longest(template: &TaskTemplate) -> Result<(), String> {
     TaskOverrides::new(template, &"x".repeat(MAX_ENCODED)).check()
 }
 
-/// The capacity providers in the order in which a runner tries them: the first is drawn at random by
-/// weight, the others follow in order of weight.
+/// The capacity providers in the order in which a runner tries them: the first is drawn at random
+/// by weight, the others follow in order of weight.
 ///
 /// ECS applies the weights only within one request, and each runner is a request of its own. ECS
 /// also does not fall back to another provider if one has no capacity.

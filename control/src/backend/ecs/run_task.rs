@@ -35,8 +35,8 @@ pub(super) enum Action {
     },
     /// Wait until then, and report [`Event::Waited`].
     Wait(Instant),
-    /// Look up whether the attempt has started a task. Holds the ARNs of the tasks that are known to
-    /// have its token, if any.
+    /// Look up whether the attempt has started a task. Holds the ARNs of the tasks that are known
+    /// to have its token, if any.
     LookUp(Vec<String>),
     /// The attempt has started this task.
     Done(String),

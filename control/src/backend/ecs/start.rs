@@ -1,5 +1,5 @@
-//! The start of a pool on ECS: resolves the settings, checks them against ECS, and starts the monitor
-//! and the sweeper.
+//! The start of a pool on ECS: resolves the settings, checks them against ECS, and starts the
+//! monitor and the sweeper.
 
 use std::time::Duration;
 
@@ -128,8 +128,8 @@ async fn parent_task() -> Option<ParentTask> {
     }
 }
 
-/// The subnets of the task that this process runs in. The task metadata does not have them, so ECS is
-/// asked.
+/// The subnets of the task that this process runs in. The task metadata does not have them, so ECS
+/// is asked.
 async fn subnets_of(config: &SdkConfig, parent: &ParentTask) -> Vec<String> {
     if config.region().is_none() {
         return Vec::new();

@@ -9,19 +9,19 @@
 //!
 //! 1. **Stray.** The tag `flame:parent` says that it belongs to *this* parent and pool, and this
 //!    backend does not know it: the response to its RunTask was lost, and the boot was given up.
-//! 2. **Its parent is dead.** The tag `flame:parent-task` names the ECS task that the parent ran in,
-//!    and ECS says that this task has stopped, or no longer knows it. Only parents in the same region
-//!    and account count: ECS knows nothing of others, whether they live or not.
+//! 2. **Its parent is dead.** The tag `flame:parent-task` names the ECS task that the parent ran
+//!    in, and ECS says that this task has stopped, or no longer knows it. Only parents in the same
+//!    region and account count: ECS knows nothing of others, whether they live or not.
 //! 3. **Overdue.** The tag `flame:ends-by` holds the latest Unix time at which the runner's
 //!    `max_lifetime` and shutdown window end, and that was more than [`MAX_CLOCK_SKEW`] ago.
 //!
 //! Every other task is left alone: a task without the tags of this pool, or one whose parent lives,
 //! does not run on ECS, or can't be looked up. It may be the live runner of another parent.
 //!
-//! An orphan is only marked at first. It is stopped when it is older than the minimum age and a later
-//! scan, at least [`pause`](Rule::pause) after the first, finds it an orphan again. A scan in which it
-//! is not an orphan removes the mark, and so does a complete round without it: with many tasks,
-//! it takes several scans to see each task once.
+//! An orphan is only marked at first. It is stopped when it is older than the minimum age and a
+//! later scan, at least [`pause`](Rule::pause) after the first, finds it an orphan again. A scan in
+//! which it is not an orphan removes the mark, and so does a complete round without it: with many
+//! tasks, it takes several scans to see each task once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

@@ -34,8 +34,8 @@ impl Sweeper {
         Self { monitor, family, every, sweep, next_page: None, denied: false }
     }
 
-    /// Sweeps now and at regular intervals, until the future is dropped. Returns if this process may
-    /// not list tasks.
+    /// Sweeps now and at regular intervals, until the future is dropped. Returns if this process
+    /// may not list tasks.
     pub(super) async fn keep_sweeping(mut self) {
         loop {
             match self.scan().await {
@@ -57,8 +57,8 @@ impl Sweeper {
         }
     }
 
-    /// The orphans among the next tasks of the list: at most [`MAX_PAGES`] pages, from where the last
-    /// scan stopped.
+    /// The orphans among the next tasks of the list: at most [`MAX_PAGES`] pages, from where the
+    /// last scan stopped.
     async fn scan(&mut self) -> Result<Vec<(String, &'static str)>, ApiError> {
         let monitor = self.monitor.clone();
         let mut tasks = Vec::new();

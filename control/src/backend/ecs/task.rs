@@ -36,7 +36,8 @@ pub(super) struct LogLocation {
 }
 
 impl LogLocation {
-    /// The log stream of a task (AWS documentation, "awslogs log driver": `prefix/container/task id`).
+    /// The log stream of a task (AWS documentation, "awslogs log driver": `prefix/container/task
+    /// id`).
     fn stream(&self, container: &str, arn: &str) -> String {
         let id = arn.rsplit_once('/').map_or(arn, |(_, id)| id);
         format!("{}/{container}/{id}", self.prefix)

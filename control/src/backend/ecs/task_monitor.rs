@@ -23,8 +23,8 @@ use crate::backend::{BackendError, Death, Instance, InstanceTable};
 
 /// How long a stop first polls whether its task is ending by itself.
 const POLL_BEFORE_STOP: Duration = Duration::from_secs(3);
-/// How often StopTask is called, for how long in all, and the delays in between. With the poll before
-/// it a stop stays within the 30 s that a pool waits, so that the pool learns why it failed.
+/// How often StopTask is called, for how long in all, and the delays in between. With the poll
+/// before it a stop stays within the 30 s that a pool waits, so that the pool learns why it failed.
 const STOP_ATTEMPTS: u32 = 4;
 const STOP_TIMEOUT: Duration = Duration::from_secs(25);
 const STOP_BACKOFF: Backoff = jittered_backoff(Duration::from_millis(500), Duration::from_secs(3));
@@ -149,8 +149,8 @@ impl TaskMonitor {
 
     /// Stops a task, unless it has ended or is ending by itself.
     pub(super) async fn stop(&self, arn: &str, reason: &str) -> Result<(), BackendError> {
-        // A runner that has said goodbye is exiting and needs no StopTask. One poll serves all tasks
-        // that are stopped at the same time.
+        // A runner that has said goodbye is exiting and needs no StopTask. One poll serves all
+        // tasks that are stopped at the same time.
         let mut polls = self.polls.subscribe();
         self.state().poller.poll_now(arn);
         self.wake.notify_one();

@@ -1,5 +1,5 @@
-//! What all tasks of a backend have in common, from the builder, the environment and the parent's own
-//! task.
+//! What all tasks of a backend have in common, from the builder, the environment and the parent's
+//! own task.
 //!
 //! Pure: [`TaskTemplate::resolve`] finds every problem that is visible without asking ECS.
 //! [`TaskTemplate::fit`] checks the template against the task definition. Both append to a list of

@@ -24,8 +24,8 @@ pub(super) const INTERVALS: PollIntervals =
 /// The operation and the body of a request.
 pub(super) type RecordedRequest = (String, Value);
 
-/// A monitor in the cluster `main`, and the requests that ECS receives from it. ECS responds with the
-/// result of `response`; its error is an error code.
+/// A monitor in the cluster `main`, and the requests that ECS receives from it. ECS responds with
+/// the result of `response`; its error is an error code.
 pub(super) async fn monitor(
     response: impl Fn(&str, &Value) -> Result<Value, &'static str> + Send + 'static,
 ) -> (Arc<TaskMonitor>, mpsc::UnboundedReceiver<RecordedRequest>) {

@@ -41,7 +41,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The SDK's retries are off, whatever `config` says: a second Invoke may start a second runner.
+    /// The SDK's retries are off, whatever `config` says: a second Invoke may start a second
+    /// runner.
     pub(super) fn new(config: &SdkConfig, target: FunctionRef) -> Result<Self, BackendError> {
         let failed = |error: &dyn std::error::Error| {
             BackendError::new(format!("the HTTP client for Lambda can't be created: {error}"))
@@ -75,8 +76,8 @@ impl Client {
         self.sdk.config().region().map(Region::as_ref)
     }
 
-    /// Invokes the function. A `RequestResponse` takes as long as the invocation, whose own limit is
-    /// `timeout`.
+    /// Invokes the function. A `RequestResponse` takes as long as the invocation, whose own limit
+    /// is `timeout`.
     pub(super) async fn invoke(
         &self,
         invocation_type: InvocationType,

@@ -29,8 +29,8 @@ pub(super) struct InvokeRequest {
     pub(super) timeout: Option<Duration>,
 }
 
-/// The invocations of one pool. Dropping them drops their requests. Their runners then end as they do
-/// when they have lost their parent.
+/// The invocations of one pool. Dropping them drops their requests. Their runners then end as they
+/// do when they have lost their parent.
 #[derive(Default)]
 pub(super) struct Invocations {
     table: InstanceTable<mpsc::UnboundedSender<Event>>,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use flame_runner_shim::host::{RUNNER_ENV, RUNNER_ON_LAMBDA};
 use flame_wire::parent::FlameParent;
 
-/// The shortest timeout that a function may have. A runner drains 10 s before the timeout, so with a
-/// shorter one it would drain as soon as it is up.
+/// The shortest timeout that a function may have. A runner drains 10 s before the timeout, so with
+/// a shorter one it would drain as soon as it is up.
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_secs(15);
-/// The longest timeout that a function can have (botocore 1.44.8, lambda 2015-03-31, CreateFunction,
-/// `Timeout`; 900 s until 1.44.7). Used only if the function's own timeout is not known: regions may
-/// differ, and limits rise.
+/// The longest timeout that a function can have (botocore 1.44.8, lambda 2015-03-31,
+/// CreateFunction, `Timeout`; 900 s until 1.44.7). Used only if the function's own timeout is not
+/// known: regions may differ, and limits rise.
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// What to do about a timeout that is too short.
 pub(super) const RAISE_TIMEOUT: &str =

@@ -11,26 +11,26 @@
 //!
 //! # What may be repeated
 //!
-//! A request that Lambda rejects with 429, or because the function is not ready, was not carried out.
-//! It is repeated with backoff for two thirds of the boot timeout; a runner that begins later would
-//! hardly connect in time.
+//! A request that Lambda rejects with 429, or because the function is not ready, was not carried
+//! out. It is repeated with backoff for two thirds of the boot timeout; a runner that begins later
+//! would hardly connect in time.
 //!
-//! A request without a response may have been carried out. A second invocation is harmless, since the
-//! token admits one runner: the later runner is rejected, and its invocation ends at once. It costs
-//! one invocation at most, and it saves the boot if the first request was lost. So the request is
-//! repeated once, unless the runner has said hello. After the hello nothing is repeated: the lost
-//! response would only have reported the runner's end, which the link reports now.
+//! A request without a response may have been carried out. A second invocation is harmless, since
+//! the token admits one runner: the later runner is rejected, and its invocation ends at once. It
+//! costs one invocation at most, and it saves the boot if the first request was lost. So the
+//! request is repeated once, unless the runner has said hello. After the hello nothing is repeated:
+//! the lost response would only have reported the runner's end, which the link reports now.
 //!
 //! # Stopping
 //!
-//! Lambda has no way to end an invocation, and dropping the request does not end it. A runner that its
-//! parent gives up is rejected when it connects, or loses its link, and then ends by itself. So a stop
-//! waits briefly for the response, and then gives the invocation up.
+//! Lambda has no way to end an invocation, and dropping the request does not end it. A runner that
+//! its parent gives up is rejected when it connects, or loses its link, and then ends by itself. So
+//! a stop waits briefly for the response, and then gives the invocation up.
 //!
 //! # Invariants
 //!
-//! - [`Action::ReportDeath`] comes exactly once, however Lambda responds, and no action follows it. It
-//!   comes at the latest [`STOP_TIMEOUT`] after a stop.
+//! - [`Action::ReportDeath`] comes exactly once, however Lambda responds, and no action follows it.
+//!   It comes at the latest [`STOP_TIMEOUT`] after a stop.
 //! - At most one request is in flight, and at most two requests may have been carried out.
 //! - No invocation is repeated once its runner has said hello.
 
@@ -102,8 +102,8 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    /// A boot that begins at `now` and has `boot_timeout` until the runner's hello. `how_it_ends` is
-    /// a sentence that says how a runner ends that is given up.
+    /// A boot that begins at `now` and has `boot_timeout` until the runner's hello. `how_it_ends`
+    /// is a sentence that says how a runner ends that is given up.
     pub(super) fn new(
         now: Instant,
         function: impl Into<String>,

@@ -35,9 +35,9 @@ impl LambdaBuilder {
     }
 
     /// A version or an alias of the function. `FLAME_LAMBDA_QUALIFIER`; default: the unpublished
-    /// version, `$LATEST`. With a version for each build, a deployment can replace the function while
-    /// old parents keep using the version of their own build. The parent's policy must name the
-    /// version or alias: `..:function:thumbs:live`, or `..:function:thumbs:7` for version 7.
+    /// version, `$LATEST`. With a version for each build, a deployment can replace the function
+    /// while old parents keep using the version of their own build. The parent's policy must name
+    /// the version or alias: `..:function:thumbs:live`, or `..:function:thumbs:7` for version 7.
     pub fn qualifier(mut self, qualifier: impl Into<String>) -> Self {
         self.qualifier = Some(qualifier.into());
         self
@@ -57,8 +57,9 @@ impl LambdaBuilder {
         self
     }
 
-    /// Another endpoint of Lambda's API, such as an emulator's. `FLAME_LAMBDA_ENDPOINT_URL`; default:
-    /// the endpoint that the SDK finds, such as `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`.
+    /// Another endpoint of Lambda's API, such as an emulator's. `FLAME_LAMBDA_ENDPOINT_URL`;
+    /// default: the endpoint that the SDK finds, such as `AWS_ENDPOINT_URL_LAMBDA` or
+    /// `AWS_ENDPOINT_URL`.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.overrides.endpoint = Some(url.into());
         self
@@ -131,8 +132,8 @@ impl LambdaBuilder {
     }
 }
 
-/// Whether a name or ARN may contain the character (botocore 1.44.8, lambda 2015-03-31, `NamespacedFunctionName`); `$` is in
-/// `$LATEST`.
+/// Whether a name or ARN may contain the character (botocore 1.44.8, lambda 2015-03-31,
+/// `NamespacedFunctionName`); `$` is in `$LATEST`.
 fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_.:$".contains(c)
 }
@@ -146,9 +147,9 @@ pub(super) struct LambdaSettings {
 }
 
 impl LambdaSettings {
-    /// Rejects a parent that would invoke its own Lambda function: each runner would be a parent, too,
-    /// and would boot runners without end. A runner on Lambda may boot runners of its own, since
-    /// their depth is bounded.
+    /// Rejects a parent that would invoke its own Lambda function: each runner would be a parent,
+    /// too, and would boot runners without end. A runner on Lambda may boot runners of its own,
+    /// since their depth is bounded.
     pub(super) fn reject_own_function(
         &self,
         is_runner: bool,

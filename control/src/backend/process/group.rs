@@ -1,12 +1,13 @@
-//! A child's process group. The child leads it, and the processes that its functions start are in it.
+//! A child's process group. The child leads it, and the processes that its functions start are in
+//! it.
 //!
-//! So the signals of a terminal (Ctrl-C, Ctrl-\, Ctrl-Z, hangup) reach only the parent, which decides
-//! what they mean for its runners. And the whole group can be killed at once.
+//! So the signals of a terminal (Ctrl-C, Ctrl-\, Ctrl-Z, hangup) reach only the parent, which
+//! decides what they mean for its runners. And the whole group can be killed at once.
 //!
 //! The id of a group is the process id of its leader. The kernel does not reuse that id before the
-//! leader has been waited for, nor while the group has a member. So a group is killed after its leader
-//! has died and before the leader is waited for. At that time the id is certainly the child's, and the
-//! child can start no more processes.
+//! leader has been waited for, nor while the group has a member. So a group is killed after its
+//! leader has died and before the leader is waited for. At that time the id is certainly the
+//! child's, and the child can start no more processes.
 
 use tokio::process::Child;
 

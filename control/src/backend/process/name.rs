@@ -1,8 +1,8 @@
 //! The name of a child in lists of processes.
 //!
-//! A copy is started from `/proc/self/exe`, so the kernel would name it `exe`. It is named `app:pool`
-//! instead, shortened to the kernel's limit. Its command line stays its parent's, because an app may
-//! look for its own name there.
+//! A copy is started from `/proc/self/exe`, so the kernel would name it `exe`. It is named
+//! `app:pool` instead, shortened to the kernel's limit. Its command line stays its parent's,
+//! because an app may look for its own name there.
 
 use std::ffi::OsStr;
 use std::path::Path;

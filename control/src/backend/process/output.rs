@@ -1,9 +1,9 @@
 //! A child's output: each line goes to the log, and the last lines become part of its death.
 //!
-//! If a child prints faster than the log can write, its output is not read for a while, and the full
-//! pipe slows it down as it would any process. This takes one second at most, so a log that is stuck
-//! stops no child: after that, lines are dropped and counted. Only the task that reads this one stream
-//! waits. Once the child is dead it no longer waits, because the last lines are needed.
+//! If a child prints faster than the log can write, its output is not read for a while, and the
+//! full pipe slows it down as it would any process. This takes one second at most, so a log that is
+//! stuck stops no child: after that, lines are dropped and counted. Only the task that reads this
+//! one stream waits. Once the child is dead it no longer waits, because the last lines are needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::backend::{OutputLine, OutputStream};
 
 /// The number of lines that are kept.
 const TAIL: usize = 20;
-/// Longer lines are split at this length, in bytes, so that a child can't fill this process's memory.
+/// Longer lines are split at this length, in bytes, so that a child can't fill this process's
+/// memory.
 const LONGEST_LINE: usize = 8 * 1024;
 
 type LogLine = Arc<dyn Fn(OutputLine) + Send + Sync>;

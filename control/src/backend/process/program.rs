@@ -46,8 +46,8 @@ pub(super) fn check(program: &OsStr) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// Checks that a child can be given these. The system rejects zero bytes, and variables whose name is
-/// empty or contains `=`.
+/// Checks that a child can be given these. The system rejects zero bytes, and variables whose name
+/// is empty or contains `=`.
 pub(super) fn check_words(
     args: &[OsString],
     env: &[(OsString, OsString)],

@@ -72,8 +72,8 @@ fn start() -> io::Result<mpsc::UnboundedSender<Job>> {
         runtime.block_on(async {
             let watchdog = Watchdog::start();
             while let Some((request, reply)) = inbox.recv().await {
-                // If the caller is gone, the reply and its `KillHandle` are dropped, which kills the
-                // child.
+                // If the caller is gone, the reply and its `KillHandle` are dropped, which kills
+                // the child.
                 let _ = reply.send(start_child(request, &watchdog));
             }
         });

@@ -1,8 +1,8 @@
 //! Kills the children's process groups if this process ends first.
 //!
-//! The kernel kills the children themselves, which have asked for it, but not the processes that their
-//! functions have started. So while there are children, a shell knows their groups, and kills them when
-//! its standard input ends. The input ends however this process does, even by `kill -9`.
+//! The kernel kills the children themselves, which have asked for it, but not the processes that
+//! their functions have started. So while there are children, a shell knows their groups, and kills
+//! them when its standard input ends. The input ends however this process does, even by `kill -9`.
 //!
 //! ```text
 //!   this process ── the groups, one line at each change ──▶ sh: keeps the last line

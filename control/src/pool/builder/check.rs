@@ -1,9 +1,9 @@
-//! Checks the options of a pool before anything starts. The error names every option that is wrong, by
-//! the name of its method.
+//! Checks the options of a pool before anything starts. The error names every option that is wrong,
+//! by the name of its method.
 //!
 //! Zero is valid where it has a meaning: a `shutdown_timeout` of zero cancels calls at once, and a
-//! runner may end as soon as it is idle. Times that are sent to a runner are at least one millisecond,
-//! because they are sent in milliseconds.
+//! runner may end as soon as it is idle. Times that are sent to a runner are at least one
+//! millisecond, because they are sent in milliseconds.
 
 use std::time::Duration;
 

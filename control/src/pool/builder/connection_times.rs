@@ -1,5 +1,5 @@
-//! How long a connection may be silent, and how long a runner may take to reconnect. The defaults of
-//! the two options depend on each other.
+//! How long a connection may be silent, and how long a runner may take to reconnect. The defaults
+//! of the two options depend on each other.
 
 use std::time::Duration;
 

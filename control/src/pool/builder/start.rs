@@ -34,8 +34,8 @@ pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
     ///
-    /// Call it inside the closure given to [`App::run`](crate::App::run). Before `run` is reached, a
-    /// runner can't start a pool, and a pool in a parent boots no copies of this process.
+    /// Call it inside the closure given to [`App::run`](crate::App::run). Before `run` is reached,
+    /// a runner can't start a pool, and a pool in a parent boots no copies of this process.
     ///
     /// # Errors
     /// [`PoolError`]; the pool has not started.

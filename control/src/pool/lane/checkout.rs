@@ -87,8 +87,8 @@ impl LaneState {
     }
 }
 
-/// A call that has asked for a slot. Cancel-safe: dropped, it gives up its place in the queue, or the
-/// lease that it was granted.
+/// A call that has asked for a slot. Cancel-safe: dropped, it gives up its place in the queue, or
+/// the lease that it was granted.
 #[must_use = "dropping it gives up the slot"]
 pub(crate) struct PendingCheckout<'a> {
     lane: &'a Lane,

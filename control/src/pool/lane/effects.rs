@@ -1,13 +1,13 @@
 //! What follows from an event, carried out after the lane's lock is released.
 //!
-//! Waking a task, sending on a link, spawning and logging run code of other modules, and of the app:
-//! a waker may even call the pool. So none of it happens under the lock. The state machine's actions
-//! become effects in one queue, and one thread at a time carries them out, in order. A thread that
-//! finds another one at work leaves its effects to that thread, and does not wait.
+//! Waking a task, sending on a link, spawning and logging run code of other modules, and of the
+//! app: a waker may even call the pool. So none of it happens under the lock. The state machine's
+//! actions become effects in one queue, and one thread at a time carries them out, in order. A
+//! thread that finds another one at work leaves its effects to that thread, and does not wait.
 //!
 //! So events are sent in the order in which they happened, whichever threads cause them. A call's
-//! answer is an effect like any other, unless no effect is queued before it: so nobody can see a call
-//! start before the boot that it waited for has ended.
+//! answer is an effect like any other, unless no effect is queued before it: so nobody can see a
+//! call start before the boot that it waited for has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,7 +157,8 @@ impl LaneState {
             (Some((runner, connection)), Some(owner)) => {
                 Ok(LaneLease::new(owner, lease, runner, connection.link))
             }
-            // Never: the state machine leases only runners that were reported up, with a connection.
+            // Never: the state machine leases only runners that were reported up, with a
+            // connection.
             _ => Err(CheckoutError::Draining),
         }
     }

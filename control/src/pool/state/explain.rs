@@ -76,7 +76,8 @@ pub(crate) enum Growth<F> {
     BootsUnderWay,
     /// More runners are needed, but there are `max` instances.
     MaxReached,
-    /// Every boot would fail for this reason, so none is tried, and calls that need one are refused.
+    /// Every boot would fail for this reason, so none is tried, and calls that need one are
+    /// refused.
     Blocked { why: F },
     /// More runners are needed; the next boot waits because boots have failed.
     BackingOff { remaining: Duration, failures: u32, last_failure: Option<F> },

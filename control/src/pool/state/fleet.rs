@@ -68,8 +68,8 @@ impl FleetRunner {
         self.expires
     }
 
-    /// Whether its end suggests that another boot would be wasted: it came up, served nobody, and is
-    /// ending within `probation`.
+    /// Whether its end suggests that another boot would be wasted: it came up, served nobody, and
+    /// is ending within `probation`.
     pub(super) fn ended_unused(&self, now: Instant, probation: Duration) -> bool {
         let young = self.up_since.is_some_and(|up| now.saturating_duration_since(up) < probation);
         self.phase == RunnerPhase::Up && self.leases == 0 && self.returned == 0 && young

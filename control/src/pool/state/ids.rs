@@ -11,8 +11,8 @@ pub(crate) struct RunnerId(pub(crate) u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct LeaseId(pub(crate) u64);
 
-/// One caller that asks for a slot. Assigned by the driver, in ascending order: callers are served in
-/// the order of their ids.
+/// One caller that asks for a slot. Assigned by the driver, in ascending order: callers are served
+/// in the order of their ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct WaiterId(pub(crate) u64);
 

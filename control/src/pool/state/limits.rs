@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::error::BadOption;
 
-/// Calls that one runner can serve at a time: half of the streams that a link has. The other half is
-/// for channels, and for calls to held values.
+/// Calls that one runner can serve at a time: half of the streams that a link has. The other half
+/// is for channels, and for calls to held values.
 pub(crate) const MAX_CONCURRENCY: u32 = 32_768;
 
 /// The shortest pause between boots after a failure. Without a pause, failing boots would be a busy
@@ -21,7 +21,8 @@ pub(crate) struct PoolLimits {
     pub(crate) max: u32,
     /// Leases that one runner holds at a time. At least 1. A `single_use` pool uses 1 in any case.
     pub(crate) max_concurrency: u32,
-    /// Maximum number of waiters. At least 1, since a pool without runners sees no demand otherwise.
+    /// Maximum number of waiters. At least 1, since a pool without runners sees no demand
+    /// otherwise.
     pub(crate) max_queue: usize,
     /// Slots kept free ahead of demand, as far as `max` allows, from the start of the pool on.
     pub(crate) min_free_slots: u32,
@@ -216,8 +217,8 @@ pub enum Placement {
 /// How boots are paced after failures.
 ///
 /// The n-th failure in a row is followed by a pause of `first * 2^(n-1)`, at most `max`, of which a
-/// random half is jitter. From `breaker_after` failures in a row on, the pause is `breaker_open`, and
-/// a single boot after it decides how to go on.
+/// random half is jitter. From `breaker_after` failures in a row on, the pause is `breaker_open`,
+/// and a single boot after it decides how to go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BootBackoff {
     pub(crate) first: Duration,

@@ -1,8 +1,9 @@
 //! The reference model: what a pool must do, as seen from the outside.
 //!
-//! The model sees the events and actions that the driver sees, and keeps plain sets without an index,
-//! a counter or a cache. It never looks into the pool, except to compare the pool's reports with its
-//! own data. Every mistake of the pool is recorded as a [`Violation`] of one of the six invariants.
+//! The model sees the events and actions that the driver sees, and keeps plain sets without an
+//! index, a counter or a cache. It never looks into the pool, except to compare the pool's reports
+//! with its own data. Every mistake of the pool is recorded as a [`Violation`] of one of the six
+//! invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -139,7 +140,8 @@ impl Model {
         open.map(|runner| self.slots() - runner.leases.len()).sum()
     }
 
-    /// Whether slots are missing for waiters and `min_free_slots`, counting those of boots under way.
+    /// Whether slots are missing for waiters and `min_free_slots`, counting those of boots under
+    /// way.
     fn is_short(&self) -> bool {
         let wanted = self.waiting.len() + self.burst_calls + self.limits.min_free_slots as usize;
         wanted > self.free() + self.count(ModelPhase::Booting) * self.slots()
@@ -564,8 +566,8 @@ impl Model {
         self.check_snapshot(&pool.snapshot());
     }
 
-    /// With unmet demand, or fewer than `min` runners, a boot is under way or there is a reason why not;
-    /// and the pool reports it.
+    /// With unmet demand, or fewer than `min` runners, a boot is under way or there is a reason why
+    /// not; and the pool reports it.
     fn check_growth(&mut self, pool: &PoolState<TestFailure>) {
         let growth = pool.explain(self.now).growth;
         let booting = self.count(ModelPhase::Booting) > 0;

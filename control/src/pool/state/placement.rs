@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A runner that does not suit the next call is retired to make room for one that does. It could
-//! still serve other calls; but then a slot would be free while a call waits, and no boot would start
-//! for that call.
+//! still serve other calls; but then a slot would be free while a call waits, and no boot would
+//! start for that call.
 
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ use super::fleet::FleetRunner;
 use super::ids::RunnerId;
 
 impl<F: Clone> PoolState<F> {
-    /// A runner with a free slot for work that is over by `until`. `None` if the work must wait; then
-    /// no slot is free.
+    /// A runner with a free slot for work that is over by `until`. `None` if the work must wait;
+    /// then no slot is free.
     pub(super) fn choose_runner(
         &mut self,
         now: Instant,

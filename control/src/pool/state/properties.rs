@@ -1,6 +1,6 @@
 //! Random histories: events in any order, late, twice, or about runners that don't exist. Each
-//! invariant of the pool holds after every step. When boots then come up and calls end, every waiter is
-//! answered, `min` is kept, and nothing is left once the pool has drained.
+//! invariant of the pool holds after every step. When boots then come up and calls end, every
+//! waiter is answered, `min` is kept, and nothing is left once the pool has drained.
 
 use std::time::Duration;
 

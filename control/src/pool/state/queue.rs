@@ -1,7 +1,8 @@
 //! The calls that wait for a slot: first come, first served.
 //!
-//! Invariant: both collections hold the same waiters. A waiter that cancels, or whose deadline passes,
-//! is removed from both at once, wherever it is in the queue: there are no tombstones to skip.
+//! Invariant: both collections hold the same waiters. A waiter that cancels, or whose deadline
+//! passes, is removed from both at once, wherever it is in the queue: there are no tombstones to
+//! skip.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

@@ -149,16 +149,17 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Runners that retire because of an earlier resize stay; `shrink_to_max` then chooses again which
-    /// runners must end.
+    /// Runners that retire because of an earlier resize stay; `shrink_to_max` then chooses again
+    /// which runners must end.
     fn cancel_resize_retirements(&mut self) {
         for id in self.ids(|runner| runner.phase == RunnerPhase::Retiring(ShrinkReason::Resize)) {
             self.fleet.set_phase(id, RunnerPhase::Up);
         }
     }
 
-    /// Reduces the number of runners to `max`: stops the latest boots first, which have served nobody,
-    /// and then retires runners, the least loaded first. A busy runner ends with its last lease.
+    /// Reduces the number of runners to `max`: stops the latest boots first, which have served
+    /// nobody, and then retires runners, the least loaded first. A busy runner ends with its last
+    /// lease.
     fn shrink_to_max(&mut self) {
         let mut excess = (self.fleet.up() + self.fleet.booting()).saturating_sub(self.limits.max);
         let boots = self.ids(|runner| runner.phase == RunnerPhase::Booting);

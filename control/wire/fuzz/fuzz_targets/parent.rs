@@ -1,5 +1,5 @@
-//! FLAME_PARENT, as text, and as a document with a valid length and checksum, since no mutation passes
-//! those checks. A document that decodes must survive another round trip.
+//! FLAME_PARENT, as text, and as a document with a valid length and checksum, since no mutation
+//! passes those checks. A document that decodes must survive another round trip.
 #![no_main]
 
 use aws_lc_rs::digest::{SHA256, digest};

@@ -150,8 +150,8 @@ impl Inbound {
         }
         partial.append(&data.payload);
         // Credit for a message that is longer than the window has to be returned while the message
-        // arrives, but only for one message: while another waits to be read, the sender stays within
-        // its window.
+        // arrives, but only for one message: while another waits to be read, the sender stays
+        // within its window.
         if self.inbox.is_empty() {
             self.returnable += std::mem::take(&mut partial.cost);
         }

@@ -406,7 +406,8 @@ fn claimed_siblings_outlive_their_stream() {
     parent.send(id, 1, payload(1), true).unwrap();
     carry(&mut parent, &mut runner);
     assert!(runner.claim(id) && runner.claim(beside[0]) && runner.claim(beside[1]));
-    // One sibling is still held. The other has more than a window queued, and was detached to deliver it.
+    // One sibling is still held. The other has more than a window queued, and was detached to
+    // deliver it.
     runner.send(beside[1], 4, payload(1_000_000), true).unwrap();
     runner.detach(beside[1]);
     runner.send(id, 3, payload(1), true).unwrap();
@@ -431,7 +432,8 @@ fn no_more_streams_are_opened_than_the_peer_accepts() {
             parent.send(*id, 1, payload(1), true).unwrap();
         }
         carry(&mut parent, &mut runner);
-        // One is rejected, and the other cancelled. Once all streams are closed, both can be opened again.
+        // One is rejected, and the other cancelled. Once all streams are closed, both can be opened
+        // again.
         let [(refused, first), (taken_back, second)] = calls;
         runner.claim(refused);
         runner.send(refused, 6, payload(1), true).unwrap();

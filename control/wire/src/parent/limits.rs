@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::pack;
 use crate::time::MAX_MS;
 
-/// The limits that a runner enforces itself, whatever happens to its parent. Times are in milliseconds;
-/// a time longer than ten years is sent as ten years. A field that is missing in a document has its
-/// default.
+/// The limits that a runner enforces itself, whatever happens to its parent. Times are in
+/// milliseconds; a time longer than ten years is sent as ten years. A field that is missing in a
+/// document has its default.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunnerLimits {
-    /// The runner exits if it has not connected to its parent this long after its start. Default 20 s.
+    /// The runner exits if it has not connected to its parent this long after its start. Default 20
+    /// s.
     #[serde(with = "pack::millis")]
     pub failsafe_ms: u64,
     /// The runner exits when the link has been down for this long. At least
@@ -27,14 +28,15 @@ pub struct RunnerLimits {
     /// How long running calls have to finish while the runner drains. Default 30 s.
     #[serde(with = "pack::millis")]
     pub shutdown_ms: u64,
-    /// The runner drains this long before its host kills it, if the host has a deadline. Default 10 s.
+    /// The runner drains this long before its host kills it, if the host has a deadline. Default 10
+    /// s.
     #[serde(with = "pack::millis")]
     pub host_margin_ms: u64,
     /// The runner sends a ping when nothing has arrived for this long. Default 10 s.
     #[serde(with = "pack::millis")]
     pub ping_ms: u64,
-    /// The socket counts as lost when nothing has arrived for this long. More than `ping_ms`. Default
-    /// 30 s.
+    /// The socket counts as lost when nothing has arrived for this long. More than `ping_ms`.
+    /// Default 30 s.
     #[serde(with = "pack::millis")]
     pub keepalive_timeout_ms: u64,
     /// The longest message that the runner sends or accepts, in bytes. Default 1 GiB.

@@ -1,5 +1,5 @@
-//! Which values the fields of a FLAME_PARENT may have. The side that encodes it and the side that decodes
-//! it check the same rules. A pool that starts checks the values that the app has chosen.
+//! Which values the fields of a FLAME_PARENT may have. The side that encodes it and the side that
+//! decodes it check the same rules. A pool that starts checks the values that the app has chosen.
 
 use super::{FlameParent, MAX_ADDRESS, MAX_POOL, ParentError, RunnerLimits};
 use crate::time::MAX_MS;
@@ -21,8 +21,8 @@ fn no_longer_than(max: usize, text: &str) -> Result<(), String> {
     Err(format!("is longer than {max} bytes"))
 }
 
-/// Checks that runners can connect to this address: `ws://host:port` or `wss://host`, with or without a
-/// path, at most [`MAX_ADDRESS`] bytes.
+/// Checks that runners can connect to this address: `ws://host:port` or `wss://host`, with or
+/// without a path, at most [`MAX_ADDRESS`] bytes.
 ///
 /// # Errors
 /// What is wrong with the address, to be printed as "the address {}".

@@ -32,8 +32,8 @@ impl OutboundMessages {
         Self(pipe)
     }
 
-    /// The next message to send over. `None` when every sender has been dropped; the other side must
-    /// be told that this is the clean end.
+    /// The next message to send over. `None` when every sender has been dropped; the other side
+    /// must be told that this is the clean end.
     ///
     /// Cancel safe.
     ///
@@ -73,8 +73,8 @@ impl OutboundMessages {
     }
 }
 
-/// Messages on their way into this process. Dropping it without [`InboundMessages::finish`] tells the
-/// receiver that the channel was lost: only the senders can end it cleanly.
+/// Messages on their way into this process. Dropping it without [`InboundMessages::finish`] tells
+/// the receiver that the channel was lost: only the senders can end it cleanly.
 #[derive(Debug)]
 pub struct InboundMessages {
     pipe: PipeSender,
@@ -98,8 +98,8 @@ impl InboundMessages {
         self.pipe.send(message, Some(self.read_counter.clone())).await
     }
 
-    /// Waits until the receiver has read messages worth half of the capacity, and returns their number.
-    /// Each message is counted once: the other side may send as many more. Cancel safe.
+    /// Waits until the receiver has read messages worth half of the capacity, and returns their
+    /// number. Each message is counted once: the other side may send as many more. Cancel safe.
     pub async fn read(&self) -> u32 {
         self.read_counter.next().await
     }

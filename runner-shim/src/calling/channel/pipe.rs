@@ -1,9 +1,9 @@
 //! The byte side of a channel: a bounded queue that knows why it ended.
 //!
-//! A plain queue ends when its sender is dropped, whatever the reason. A pipe also has an ending, set at
-//! most once before one half is dropped. The other half finds it after the last message. A message may
-//! carry a [`ReadCounter`], which counts it when it is read. Clones of a sender may be on several
-//! runners, so each of them has a counter of its own.
+//! A plain queue ends when its sender is dropped, whatever the reason. A pipe also has an ending,
+//! set at most once before one half is dropped. The other half finds it after the last message. A
+//! message may carry a [`ReadCounter`], which counts it when it is read. Clones of a sender may be
+//! on several runners, so each of them has a counter of its own.
 
 use std::{
     future::poll_fn,
@@ -48,8 +48,8 @@ impl ReadCounter {
         }
     }
 
-    /// Waits until half of the capacity has been read, and returns the number of messages read. Each is
-    /// counted once. Cancel safe. Only one task at a time may wait.
+    /// Waits until half of the capacity has been read, and returns the number of messages read.
+    /// Each is counted once. Cancel safe. Only one task at a time may wait.
     pub(super) async fn next(&self) -> u32 {
         poll_fn(|cx| {
             self.waiting.register(cx.waker());

@@ -76,8 +76,8 @@ borrowed! {
     CStr => CString;
 }
 
-/// How one argument is encoded and decoded. It has no bounds: they were checked once, when it was made,
-/// so that a type that cannot be sent is reported once.
+/// How one argument is encoded and decoded. It has no bounds: they were checked once, when it was
+/// made, so that a type that cannot be sent is reported once.
 #[doc(hidden)]
 pub struct ArgumentCodec<B: ?Sized, O> {
     name: &'static str,

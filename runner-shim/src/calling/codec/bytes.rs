@@ -1,7 +1,7 @@
 //! Copies values that are just bytes in one step when they are decoded.
 //!
-//! serde reads a `Vec<u8>` element by element, which takes about ten times as long as a copy. Reading
-//! it in another way is possible only if nothing but the value's own type reads the bytes.
+//! serde reads a `Vec<u8>` element by element, which takes about ten times as long as a copy.
+//! Reading it in another way is possible only if nothing but the value's own type reads the bytes.
 
 use std::any::{Any, TypeId};
 

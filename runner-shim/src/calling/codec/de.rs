@@ -1,11 +1,11 @@
 //! Reads values in the [format](super::format).
 //!
 //! Invariants:
-//! - Any bytes result in a value or an error. A length is not trusted before the bytes are there, and
-//!   no input nests deeper than a value that can be written.
-//! - If a type does not ask for a specific kind (serde's own buffer does not), it gets the kind that was
-//!   written. Values that this buffer can't keep are an error while it is filled: later, a flattened
-//!   `Option` would turn the error into `None`.
+//! - Any bytes result in a value or an error. A length is not trusted before the bytes are there,
+//!   and no input nests deeper than a value that can be written.
+//! - If a type does not ask for a specific kind (serde's own buffer does not), it gets the kind
+//!   that was written. Values that this buffer can't keep are an error while it is filled: later, a
+//!   flattened `Option` would turn the error into `None`.
 
 mod access;
 mod token;

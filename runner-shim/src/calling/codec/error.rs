@@ -10,8 +10,8 @@ use super::format::ValueError;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// The value's `Serialize` failed, or the format can't represent the value, because it nests more
-    /// than 256 levels deep.
+    /// The value's `Serialize` failed, or the format can't represent the value, because it nests
+    /// more than 256 levels deep.
     #[error("cannot encode {part} of type `{value}`: {reason}")]
     Encode {
         /// Which value of the call it is.

@@ -1,8 +1,8 @@
 //! The format that [`ser`](super::ser) writes and [`de`](super::de) reads.
 //!
-//! It is MessagePack, and keeps everything that serde's own in-memory buffer keeps. Values are written
-//! in their human-readable form (`is_human_readable`), because that buffer asks for it. The extension
-//! types are our own:
+//! It is MessagePack, and keeps everything that serde's own in-memory buffer keeps. Values are
+//! written in their human-readable form (`is_human_readable`), because that buffer asks for it. The
+//! extension types are our own:
 //!
 //! | in Rust | on the wire |
 //! |---|---|
@@ -37,8 +37,8 @@ pub(super) const EXTENSION: i8 = 6;
 /// A shorter list of `u8`s would gain nothing as a [`BYTE_LIST`].
 pub(super) const MIN_BYTE_LIST: usize = 16;
 
-/// The struct that `serde_json` writes for a `RawValue`, also the name of its field, and the newtype
-/// struct that it reads.
+/// The struct that `serde_json` writes for a `RawValue`, also the name of its field, and the
+/// newtype struct that it reads.
 pub(super) const RAW_NAME: &str = "$serde_json::private::RawValue";
 /// The newtype struct that `rmp-serde` and `rmpv` write and read for extension types.
 pub(super) const EXTENSION_NAME: &str = "_ExtStruct";
@@ -49,8 +49,8 @@ pub(super) const EXTENSION_NAME: &str = "_ExtStruct";
 /// optimization.
 pub(super) const MAX_DEPTH: u16 = 256;
 
-/// The depth of the current value. There are three counts, because an enum in a struct in an `Option`
-/// is one level to the author of the type.
+/// The depth of the current value. There are three counts, because an enum in a struct in an
+/// `Option` is one level to the author of the type.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Depth {
     pub(super) lists: DepthCounter,

@@ -1,7 +1,8 @@
 //! Writes values in the [format](super::format).
 //!
 //! Invariants:
-//! - Everything that is written can be read again: values that the format can't represent are refused.
+//! - Everything that is written can be read again: values that the format can't represent are
+//!   refused.
 //! - A length that `Serialize` announces is a hint; the actual number of elements is written.
 
 mod byte;

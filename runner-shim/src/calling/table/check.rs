@@ -6,7 +6,8 @@ use super::{FunctionEntry, Location, table};
 
 /// Why this executable's remote functions cannot be served.
 ///
-/// Found at the start, before the first call. Each message says where the problem is and what to change.
+/// Found at the start, before the first call. Each message says where the problem is and what to
+/// change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
@@ -40,8 +41,8 @@ pub enum TableError {
         /// Where the second is written.
         second: Location,
     },
-    /// A function in the crate with the app's `main` has a `#[state]` parameter of a type that the app
-    /// has not registered.
+    /// A function in the crate with the app's `main` has a `#[state]` parameter of a type that the
+    /// app has not registered.
     #[error(
         "`{function}` ({location}) takes `#[state]` of type `{state}`, which this app has not \
          registered; add `.state(..)` with a value of that type to `App::new()`, before `run`{}",
@@ -70,8 +71,8 @@ fn also(others: &[&str]) -> String {
 /// Checks that every function of the table has a unique name and id, and that the functions of the
 /// crate `main` have the states they need.
 ///
-/// `App::run` calls it once, after the states are registered, on parent and runner. Functions of other
-/// crates may never be called, so a state that they lack is an error of the call:
+/// `App::run` calls it once, after the states are registered, on parent and runner. Functions of
+/// other crates may never be called, so a state that they lack is an error of the call:
 /// [`CodecError::MissingState`](crate::calling::CodecError::MissingState).
 ///
 /// # Errors

@@ -156,7 +156,8 @@ async fn a_full_channel_makes_its_sender_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_does_not_keep_up_slows_the_sender_across_the_link() {
     let Placed { child, numbers, sums: _unread, .. } = place(1);
-    // One in each queue and pump of both directions, and one that the function has taken; but not ten.
+    // One in each queue and pump of both directions, and one that the function has taken; but not
+    // ten.
     let mut sent = 0;
     while let Ok(result) = tokio::time::timeout(Duration::from_secs(1), numbers.send(1)).await {
         result.unwrap();

@@ -25,11 +25,11 @@ pub struct EncodedWork {
     pub name: &'static str,
     /// The encoded arguments.
     pub body: Body,
-    /// The byte side of each channel end among the arguments. Each needs a stream of the link, and the
-    /// call's header declares the streams in this order.
+    /// The byte side of each channel end among the arguments. Each needs a stream of the link, and
+    /// the call's header declares the streams in this order.
     pub channel_ends: Vec<ChannelEnd>,
-    /// The guards of the held values among the arguments. Only the runner that holds them can serve the
-    /// call; the pool checks that.
+    /// The guards of the held values among the arguments. Only the runner that holds them can serve
+    /// the call; the pool checks that.
     pub held_guards: Vec<Arc<dyn HeldGuard>>,
     /// The options for the pool.
     pub options: CallOptions,
@@ -55,8 +55,8 @@ impl<T> ReplyDecoder<T> {
         Self(codec)
     }
 
-    /// The result or the item in `value`. `held` is the origin of its held values; without it, there
-    /// may be none.
+    /// The result or the item in `value`. `held` is the origin of its held values; without it,
+    /// there may be none.
     ///
     /// # Errors
     /// If the bytes are not a value of type `T`.

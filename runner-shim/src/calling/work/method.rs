@@ -1,5 +1,5 @@
-//! The parts of a remote method. An associated function next to the method returns them: to the method,
-//! which makes the work, and to the table's entry, which is outside the impl block.
+//! The parts of a remote method. An associated function next to the method returns them: to the
+//! method, which makes the work, and to the table's entry, which is outside the impl block.
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 

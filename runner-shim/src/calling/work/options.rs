@@ -12,8 +12,8 @@ pub struct CallOptions {
     pub timeout: Timeout,
     /// Whether the call continues when its caller goes away. Default: no.
     pub detached: bool,
-    /// The caller's place in a trace, sent unchanged. Default: inside a call, a new span in that call's
-    /// trace; otherwise a new trace.
+    /// The caller's place in a trace, sent unchanged. Default: inside a call, a new span in that
+    /// call's trace; otherwise a new trace.
     pub trace: Option<TraceContext>,
 }
 

@@ -48,8 +48,8 @@ pub struct Environment {
     pub idle_predicate: Option<IdlePredicate>,
     /// The destination of the app's log. Each runner attaches itself.
     pub log: LogSink,
-    /// The signals that the process receives. Lambda sends SIGTERM only if the function has extensions
-    /// (AWS documentation, Lambda execution environment lifecycle).
+    /// The signals that the process receives. Lambda sends SIGTERM only if the function has
+    /// extensions (AWS documentation, Lambda execution environment lifecycle).
     pub signals: mpsc::UnboundedReceiver<i32>,
 }
 
@@ -264,8 +264,8 @@ where
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        // At TRACE the runtime crate logs whole events, and with them the token. None of our code runs
-        // within this call: the runner runs when the returned future is polled.
+        // At TRACE the runtime crate logs whole events, and with them the token. None of our code
+        // runs within this call: the runner runs when the returned future is polled.
         let answered = dispatcher::with_default(&Dispatch::none(), || self.inner.call(invocation));
         let current = self.current.clone();
         Box::pin(async move {

@@ -65,7 +65,8 @@ impl InvocationPayload {
     }
 }
 
-/// Why an invocation can't be a runner. Each message says what to do, and shows no part of the event.
+/// Why an invocation can't be a runner. Each message says what to do, and shows no part of the
+/// event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventError {

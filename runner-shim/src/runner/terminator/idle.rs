@@ -1,5 +1,5 @@
-//! The question whether an idle runner may end, asked in two steps: first of the predicate, if there
-//! is one, then of the parent.
+//! The question whether an idle runner may end, asked in two steps: first of the predicate, if
+//! there is one, then of the parent.
 //!
 //! ```text
 //!   idle ──idle limit──▶ ask the predicate ──true──▶ propose to the parent ──drain──▶ the runner ends
@@ -7,13 +7,13 @@
 //!     └─────── asked again after the idle limit, or when the parent allows it ◀──┘
 //! ```
 //!
-//! Work withdraws an open question. Its answer still arrives, and no other question is asked before:
-//! answers carry no number, so two open questions could not be told apart.
+//! Work withdraws an open question. Its answer still arrives, and no other question is asked
+//! before: answers carry no number, so two open questions could not be told apart.
 
 use std::time::{Duration, Instant};
 
-/// The shortest time between an answer and the next question. Without it, an idle limit of zero, or a
-/// parent that allows another proposal at once, would be a busy loop.
+/// The shortest time between an answer and the next question. Without it, an idle limit of zero, or
+/// a parent that allows another proposal at once, would be a busy loop.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// A question to send.
@@ -128,8 +128,8 @@ impl IdleNegotiation {
         IdleQuestion::Parent { idle_for: now.saturating_duration_since(since) }
     }
 
-    /// Schedules the next question after a refusal. If work came in between, its end has already set
-    /// the time, and the answer to the withdrawn question can only postpone it.
+    /// Schedules the next question after a refusal. If work came in between, its end has already
+    /// set the time, and the answer to the withdrawn question can only postpone it.
     fn ask_again(&mut self, now: Instant, again_in: Option<Duration>) {
         let (Some(limit), Some(_)) = (self.limit, self.idle_since) else {
             return;

@@ -32,8 +32,8 @@ pub(in crate::backend::ecs) struct ContainerDefinition {
     pub(in crate::backend::ecs) optional: bool,
     /// Whether its `restartPolicy` is enabled, so that ECS restarts it when it exits.
     pub(in crate::backend::ecs) restarts: bool,
-    /// Whether the log `mode` is `blocking`, so that printing blocks while the log driver can't keep
-    /// up.
+    /// Whether the log `mode` is `blocking`, so that printing blocks while the log driver can't
+    /// keep up.
     pub(in crate::backend::ecs) blocking_log: bool,
     /// Where its log is, if that is CloudWatch Logs.
     pub(in crate::backend::ecs) log: Option<LogLocation>,

@@ -2,8 +2,8 @@
 
 use crate::backend::BootFailureKind;
 
-/// What a function's error means. The rule matches by the error's type, or by a prefix of it that ends
-/// with a dot (`Extension.`), or by a phrase of the message.
+/// What a function's error means. The rule matches by the error's type, or by a prefix of it that
+/// ends with a dot (`Extension.`), or by a phrase of the message.
 struct FailureRule {
     error_type: &'static str,
     phrases: &'static [&'static str],

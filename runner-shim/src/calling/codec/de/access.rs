@@ -21,7 +21,8 @@ pub(super) struct ElementAccess<'a, 'de> {
 }
 
 impl ElementAccess<'_, '_> {
-    /// How many elements may follow. Each takes at least one byte, so a false length takes no memory.
+    /// How many elements may follow. Each takes at least one byte, so a false length takes no
+    /// memory.
     fn hint(&self) -> usize {
         usize::try_from(self.left).unwrap_or(usize::MAX).min(self.from.input.len())
     }

@@ -9,8 +9,8 @@ use super::super::format::ValueError;
 
 /// Whether values of type `T` are `u8`s.
 ///
-/// Compares the type's name, because `T` may borrow. The compiler removes the comparison. If type names
-/// ever changed, lists of bytes would be slow, but still correct.
+/// Compares the type's name, because `T` may borrow. The compiler removes the comparison. If type
+/// names ever changed, lists of bytes would be slow, but still correct.
 #[inline]
 pub(super) fn is<T: ?Sized>() -> bool {
     let name = std::any::type_name::<T>();

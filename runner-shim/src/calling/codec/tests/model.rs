@@ -1,8 +1,8 @@
 //! Every kind of value in serde's data model, in every place, compared with the value expected.
 //!
-//! A [`Value`] calls the method of `Serializer` that a type of its kind would call. The expected value
-//! selects the method of `Deserializer`, as such a type would. So the value comes back as it was, or
-//! there is an error; and no error may be taken for `None`.
+//! A [`Value`] calls the method of `Serializer` that a type of its kind would call. The expected
+//! value selects the method of `Deserializer`, as such a type would. So the value comes back as it
+//! was, or there is an error; and no error may be taken for `None`.
 
 use std::{cell::RefCell, fmt, rc::Rc};
 
@@ -372,7 +372,8 @@ thread_local! {
     static EXPECTED: RefCell<Rc<Value>> = RefCell::new(Rc::new(Value::Unit));
 }
 
-/// A value that is read as the one expected on this thread, so that it can be part of derived types.
+/// A value that is read as the one expected on this thread, so that it can be part of derived
+/// types.
 #[derive(Debug, Clone, PartialEq)]
 struct Typed(Value);
 

@@ -235,8 +235,8 @@ fn wide_integers_cross_or_are_refused() {
     }
 }
 
-/// serde's own buffer can't keep them. Behind an `Option` the error used to be swallowed, and the value
-/// with it.
+/// serde's own buffer can't keep them. Behind an `Option` the error used to be swallowed, and the
+/// value with it.
 #[test]
 fn wide_integers_in_serdes_buffer_are_an_error_and_never_lost() {
     #[track_caller]
@@ -280,7 +280,8 @@ fn raw_json_crosses_or_is_refused() {
     assert!(error.to_string().contains("RawValue"), "{error}");
 }
 
-/// The length in `serialize_seq`, `serialize_map` and `serialize_struct` is only a hint to most formats.
+/// The length in `serialize_seq`, `serialize_map` and `serialize_struct` is only a hint to most
+/// formats.
 #[test]
 fn wrongly_announced_lengths_do_no_harm() {
     #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -69,7 +69,7 @@ fn spawn(folder: &Path) -> anyhow::Result<(Child, String)> {
         .with_context(|| format!("can't write {}", images.display()))?;
     let log = folder.join("emulator.log");
     let mut child = Command::new("python3")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../localstack/emulator/start.py"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/emulator/start.py"))
         .arg("--images")
         .arg(&images)
         .stdin(Stdio::piped())

@@ -15,25 +15,19 @@
 //!                      calls -----await--> develop (in this process)  ------------------->
 //! ```
 
-#[cfg(all(feature = "ecs", feature = "lambda"))]
 mod aws;
 mod backend_kind;
 mod contact_sheet;
 mod develop;
-#[cfg(all(feature = "ecs", feature = "lambda"))]
 mod emulator;
 mod jpeg;
 mod looks;
-#[cfg(not(all(feature = "ecs", feature = "lambda")))]
-mod no_aws;
 mod options;
 mod output;
 mod photos;
 mod progress;
 mod report;
 
-#[cfg(not(all(feature = "ecs", feature = "lambda")))]
-use no_aws as aws;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,7 +39,6 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::aws::Aws;
-use crate::backend_kind::BackendKind;
 use crate::develop::{Developed, SIZES, develop};
 use crate::looks::Look;
 use crate::options::{Options, Request};
@@ -86,9 +79,6 @@ async fn parent() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    if options.backend != BackendKind::Process && !aws::IS_AVAILABLE {
-        return rebuild_with_aws();
-    }
     let found = photos::find(&options.input)?;
     found.print(&options.input)?;
     let sheet_path = prepare_output(&options.out)?;
@@ -173,24 +163,6 @@ async fn develop_in_this_process(photos: &[Photo]) -> Outcome {
     outcome.took = started.elapsed();
     progress.finish();
     outcome
-}
-
-/// Builds this example again, with the AWS backends, and runs it with the same arguments.
-fn rebuild_with_aws() -> anyhow::Result<ExitCode> {
-    eprintln!(
-        "building this example with the AWS backends; this takes some minutes the first time"
-    );
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = std::process::Command::new(cargo);
-    command.args(["run", "--quiet", "--features", "ecs,lambda", "--example", "thumbnails"]);
-    command.args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let status = command.arg("--").args(std::env::args_os().skip(1)).status();
-    let status = status.context("can't start cargo to build the example")?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Checks that the output can be written before any work is done. Returns the path of the contact

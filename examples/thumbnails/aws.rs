@@ -10,9 +10,6 @@ use crate::backend_kind::BackendKind;
 use crate::emulator::Emulator;
 use crate::options::Options;
 
-/// Whether this program was built with the AWS backends.
-pub(crate) const IS_AVAILABLE: bool = true;
-
 /// The emulator, if `--emulated` is set. It must live as long as the pool.
 pub(crate) struct Aws(Option<Emulator>);
 

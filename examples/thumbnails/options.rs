@@ -52,7 +52,7 @@ impl Default for Options {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let cores = u32::try_from(cores).unwrap_or(MAX_RUNNERS);
         Self {
-            input: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos")),
+            input: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/photos")),
             out: PathBuf::from("target/thumbnails"),
             runners: cores.clamp(2, MAX_RUNNERS),
             compare: true,

@@ -38,6 +38,8 @@ pub(crate) struct Row {
     pub(crate) y: u32,
     /// The number of rows of the picture.
     pub(crate) of: u32,
+    /// The id of the process that drew the row.
+    pub(crate) process: u32,
     /// Six hexadecimal digits for each pixel.
     pub(crate) pixels: String,
 }
@@ -111,7 +113,7 @@ impl View {
             // Writing to a string can't fail.
             let _ = write!(pixels, "{red:02x}{green:02x}{blue:02x}");
         }
-        Row { y, of: HEIGHT, pixels }
+        Row { y, of: HEIGHT, process: std::process::id(), pixels }
     }
 
     /// The colour of one pixel. It shows how soon the pixel's point escapes; black means never.

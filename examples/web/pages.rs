@@ -29,8 +29,10 @@ pub(crate) fn router(site: Site) -> Router {
         .with_state(site)
 }
 
-async fn index() -> Html<&'static str> {
-    Html(include_str!("index.html"))
+/// The page names the process that serves it, so that a reader can compare it with the processes
+/// that draw.
+async fn index() -> Html<String> {
+    Html(include_str!("index.html").replace("{process}", &std::process::id().to_string()))
 }
 
 /// Shows what the pool is doing, and why it grows or does not grow.
@@ -156,7 +158,7 @@ mod tests {
     }
 
     fn row(y: u32) -> anyhow::Result<Row> {
-        Ok(Row { y, of: 2, pixels: "00".to_owned() })
+        Ok(Row { y, of: 2, process: 7, pixels: "00".to_owned() })
     }
 
     fn names(events: &[(String, serde_json::Value)]) -> Vec<&str> {

@@ -90,16 +90,21 @@ async fn view(page: &Browser) -> BTreeMap<String, f64> {
 async fn a_streamed_picture_equals_that_of_a_single_call() {
     let (site, page) = tokio::join!(Site::start(0), Browser::start());
     page.open(&site.page("")).await;
-    assert!(until_complete(&page).await.contains("480 rows"));
+    let status = until_complete(&page).await;
+    let (_, drawer) = status.split_once("480 rows in ").expect("a number of rows");
+    let (_, drawer) = drawer.split_once(" ms, by process ").expect("a process");
+    let runners = process::children(site.pid());
+    assert!(runners.contains(&drawer.parse().unwrap()), "{status}; runners: {runners:?}");
     let (streamed, painted) = picture(&page).await;
     assert!(painted, "some pixels are not painted");
     let text = page.run("return document.body.innerText").await.to_string();
+    assert!(text.contains(&format!("process {}, the web server", site.pid())), "{text}");
     for wrong in ["fail", "broke", "error", "reject", "can't"] {
         assert!(!text.contains(wrong), "{text}");
     }
     page.click("#whole", 0, 0).await;
     let status =
-        until_status(&page, |state, text| state == "failed" || text.contains("by process"));
+        until_status(&page, |state, text| state == "failed" || text.contains("drawing number"));
     let status = status.await;
     assert!(status.starts_with("Complete: "), "{status}");
     assert!(picture(&page).await == (streamed, true), "the pictures differ");

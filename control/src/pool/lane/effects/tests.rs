@@ -154,29 +154,32 @@ async fn a_task_that_waits_until_the_pool_is_ready_may_call_it_while_it_is_woken
 }
 
 #[tokio::test]
-async fn a_call_is_answered_after_the_events_that_precede_its_slot() {
+async fn a_call_is_answered_after_the_last_event_that_precedes_its_slot() {
     let lane = lane();
     lane.resize(LimitsChange::new().min(1)).unwrap();
-    let mut events = Events::new(lane.events().subscribe());
     let (woken, is_woken) = mpsc::channel();
     let (proceed, may_proceed) = mpsc::channel();
     let waker = on_wake(move || {
         woken.send(()).unwrap();
         may_proceed.recv().unwrap();
     });
-    let next = wake_at_next_event(&mut events, &waker);
+    let mut status = lane.status();
+    status.mark_unchanged();
+    let mut changed = status.changed().boxed();
+    assert!(changed.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
     let other = lane.clone();
-    // Another thread reports the runner up, and is held while it sends the first event of that.
+    // Another thread reports the runner up. It is held in the last effect of that, before it sends
+    // the event `Ready`.
     let thread = std::thread::spawn(move || other.runner_up(RunnerId(0), connection()));
     is_woken.recv().unwrap();
+    assert!(lane.locked.lock().effects.is_empty());
     let request = CheckoutRequest { deadline: None, bounds_work: false, call: None };
     let mut pending = lane.check_out(&request);
     let mut poll = || pending.poll_unpin(&mut Context::from_waker(Waker::noop()));
-    assert!(poll().is_pending(), "the events of the boot are not all sent");
+    assert!(poll().is_pending(), "the last event of the boot is not sent");
     proceed.send(()).unwrap();
     thread.join().unwrap();
     assert!(matches!(poll(), Poll::Ready(Ok(_))));
-    drop(next);
 }
 
 #[tokio::test]

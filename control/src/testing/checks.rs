@@ -27,7 +27,7 @@ const EXIT_CODE: i32 = 7;
 pub(super) struct CheckSpec {
     pub(super) name: &'static str,
     applies_to: AppliesTo,
-    pub(super) run: for<'a> fn(&'a CheckRun) -> BoxFuture<'a, Result<(), CheckFailure>>,
+    run: for<'a> fn(&'a CheckRun) -> BoxFuture<'a, Result<(), CheckFailure>>,
 }
 
 /// The backends that a check applies to.
@@ -49,6 +49,15 @@ impl CheckSpec {
             OwnProcess => kind != HostKind::Local,
             KnownId => kind == HostKind::Process && !suite.platform_assigns_ids,
         }
+    }
+
+    /// Runs the check on a new backend, and cleans up afterwards, whether it passes or fails.
+    pub(super) async fn run(&self, suite: Arc<Conformance>) -> Result<(), CheckFailure> {
+        let backend = (suite.make)();
+        let run = CheckRun::new(suite, backend);
+        let passed = (self.run)(&run).await;
+        let cleaned_up = run.clean_up().await;
+        passed.and(cleaned_up)
     }
 }
 

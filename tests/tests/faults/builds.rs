@@ -10,8 +10,9 @@ use bytes::Bytes;
 use flame_aws::backend::Process;
 use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolBuilder, RunnerRef};
 use flame_link::{ChunkSource, HelloError, IncomingHello, Io, ServerKey, accept};
+use flame_runner_shim::boot_variables::SYNCED_ENV;
 use flame_runner_shim::build_id::{self, build_id};
-use flame_runner_shim::code_sync::{FOLDER_ENV, MARK_ENV};
+use flame_runner_shim::code_sync::FOLDER_ENV;
 use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;
 use flame_tests::process::{drains_cleanly, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
@@ -134,7 +135,7 @@ async fn a_runner_of_another_build_becomes_its_parents_executable() {
     assert_eq!(of_process("cmdline"), arguments, "the command line has changed");
     let environment = of_process("environ");
     let has = |entry: &str| environment.split('\0').any(|other| other.starts_with(entry));
-    let mark = format!("{MARK_ENV}={}/", cached.file_name().unwrap().to_str().unwrap());
+    let mark = format!("{SYNCED_ENV}={}/", cached.file_name().unwrap().to_str().unwrap());
     assert!(
         has("DEMO_APP_VARIABLE=as it was") && has("FLAME_PARENT=") && has(&mark),
         "{environment}"

@@ -24,10 +24,10 @@
 //! 2. Each waiter is answered exactly once, unless it cancels first.
 //! 3. Unmet demand implies that a boot is under way, `max` is reached, boots back off, or boots are
 //!    blocked.
-//! 4. No runner is leased that is draining, retiring, used up or lost, or that its platform ends
-//!    before the call is over. For a call without a known end see `state/placement.rs`.
+//! 4. No runner is leased that is retiring, draining, used up, lost or stopped, or that expires
+//!    before the call completes. For a call of unknown length see `state/placement.rs`.
 //! 5. `min` is kept, with backoff, without blocking anything.
-//! 6. Every runner that was booted is seen gone, or stopped.
+//! 6. Every runner that was booted is reported gone, or is stopped.
 //!
 //! After each call no slot is free while anyone waits. So a checkout that finds a free slot takes
 //! it at once, and never overtakes a waiter.
@@ -97,7 +97,7 @@ pub(crate) enum Availability {
     Now,
     /// A boot that is under way, or that the pool would start, has a slot for the call.
     AfterBoot,
-    /// Only after another call has ended, or when boots work again.
+    /// Only after another call has completed, or when boots work again.
     Full,
 }
 
@@ -149,13 +149,13 @@ impl<F: Clone> PoolState<F> {
             Event::RunnerUp { runner, expires } => self.runner_up(now, runner, expires),
             Event::BootFailed { runner, failure } => self.boot_failed(now, runner, failure),
             Event::RunnerLost { runner } => self.runner_lost(now, runner),
-            Event::RunnerDraining { runner } => self.runner_draining(now, runner),
+            Event::ShutdownAnnounced { runner } => self.shutdown_announced(now, runner),
             Event::IdleProposed { runner, idle_for } => self.idle_proposed(runner, idle_for),
             Event::RunnerGone { runner } => self.runner_gone(now, runner),
             Event::BurstCalls { calls } => self.burst_calls = calls,
             Event::UnblockBoots => self.boots_blocked = None,
             Event::Resize { change } => self.resize(&change),
-            Event::Drain => self.drain_pool(),
+            Event::DrainPool => self.drain_pool(),
         }
         self.settle(now);
     }
@@ -271,7 +271,7 @@ impl<F: Clone> PoolState<F> {
     }
 
     fn check_in(&mut self, lease: LeaseId) {
-        let Some(id) = self.fleet.end_lease(lease) else { return };
+        let Some(id) = self.fleet.return_lease(lease) else { return };
         if let Some(runner) = self.fleet.get(id)
             && let RunnerPhase::Retiring(reason) = runner.phase
             && runner.leases == 0
@@ -280,14 +280,14 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Grants a free slot to `waiter`, whose work is over by `until`; `false` if it must wait.
+    /// Grants a free slot to `waiter`, whose work completes by `until`; `false` if it must wait.
     fn grant(&mut self, now: Instant, waiter: WaiterId, until: Option<Instant>) -> bool {
         let Some((runner, lease)) = self.lease_slot(now, until) else { return false };
         self.act(Action::Grant { waiter, runner, lease });
         true
     }
 
-    /// Leases a free slot for work that is over by `until`.
+    /// Leases a free slot for work that completes by `until`.
     fn lease_slot(&mut self, now: Instant, until: Option<Instant>) -> Option<(RunnerId, LeaseId)> {
         let runner = self.choose_runner(now, until)?;
         let lease = self.fleet.lease(runner)?;

@@ -16,8 +16,8 @@ use flame_link::Link;
 use flame_wire::ids::RunnerRef;
 use tokio::sync::{oneshot, watch};
 
-use super::checkout::{CheckoutError, CheckoutResult};
 use super::connection::send_stay_up;
+use super::lease::{CheckoutError, CheckoutResult};
 use super::{
     Lane, LaneLease, LaneRole, LaneState, RunnerCommand, RunnerEntry, RunnerToBoot, command,
 };

@@ -32,7 +32,7 @@ pub(crate) struct RunnerSnapshot {
     pub(crate) state: RunnerState,
     /// Leases that it holds now.
     pub(crate) leases: u32,
-    /// Leases that have ended.
+    /// Leases that have been returned.
     pub(crate) returned: u64,
 }
 
@@ -45,7 +45,7 @@ pub enum RunnerState {
     Up,
     /// Finishes its calls, and accepts no more.
     Retiring,
-    /// Told to end, or ending by itself.
+    /// Has been told to shut down.
     Draining,
     /// Failed, lost, or no longer needed: its instance is being stopped.
     Stopping,
@@ -56,7 +56,8 @@ pub enum RunnerState {
 pub(crate) struct StateExplanation<F> {
     pub(crate) up: u32,
     pub(crate) booting: u32,
-    /// Runners that are shutting down; they count against `max` until they are gone.
+    /// Runners that are retiring, draining or being stopped. They count against `max` until they
+    /// are gone.
     pub(crate) leaving: u32,
     pub(crate) free: u64,
     pub(crate) queued: usize,

@@ -10,8 +10,8 @@ fn break_boots(sim: &mut Sim) -> u64 {
         if runner > 0 {
             assert_eq!(sim.sleep(), [boot(runner)]);
         }
-        let refused = refuse(runner, CheckoutError::BootFailed("image is gone"));
-        assert_eq!(sim.fail(runner, "image is gone"), [stop(runner), refused]);
+        let refused = refuse(runner, CheckoutError::BootFailed("image is missing"));
+        assert_eq!(sim.fail(runner, "image is missing"), [stop(runner), refused]);
     }
     assert!(matches!(sim.notes.last(), Some(Note::BreakerOpened { failures: 3, .. })));
     3
@@ -286,7 +286,7 @@ fn no_boot_starts_before_the_pause_is_over_however_many_calls_wait() {
 fn with_the_breaker_open_and_nothing_up_a_checkout_is_refused_at_once() {
     let mut sim = Sim::new(limits(9, 1));
     break_boots(&mut sim);
-    assert_eq!(sim.checkout(50), [refuse(50, CheckoutError::BootFailed("image is gone"))]);
+    assert_eq!(sim.checkout(50), [refuse(50, CheckoutError::BootFailed("image is missing"))]);
     assert_eq!(sim.pool.poll_timeout(), None, "nobody waits, so there is nothing to retry");
     let open = matches!(sim.growth(), Growth::BreakerOpen { last_failure: Some(_), .. });
     assert!(open, "it says why calls are refused: {:?}", sim.growth());
@@ -324,11 +324,11 @@ fn after_the_breaker_was_open_a_single_boot_decides() {
     assert_eq!(sim.checkout(50), [boot(next)]);
     assert_eq!(sim.checkout(51), [], "one boot at a time");
     assert_eq!(sim.growth(), Growth::BootsUnderWay);
-    let refused = [50, 51].map(|waiter| refuse(waiter, CheckoutError::BootFailed("still gone")));
-    let failed = sim.fail(next, "still gone");
+    let refused = [50, 51].map(|waiter| refuse(waiter, CheckoutError::BootFailed("still missing")));
+    let failed = sim.fail(next, "still missing");
     assert_eq!(failed[0], stop(next));
     assert_eq!(failed[1..], refused);
-    assert_eq!(sim.checkout(52), [refuse(52, CheckoutError::BootFailed("still gone"))]);
+    assert_eq!(sim.checkout(52), [refuse(52, CheckoutError::BootFailed("still missing"))]);
 
     sim.advance(10_000);
     assert_eq!(sim.checkout(53), [boot(next + 1)]);
@@ -340,7 +340,7 @@ fn after_the_breaker_was_open_a_single_boot_decides() {
 }
 
 #[test]
-fn a_boot_that_is_lost_without_a_reason_is_retried_for_the_waiters() {
+fn a_runner_lost_during_its_boot_is_replaced_for_the_waiters() {
     let mut sim = Sim::new(limits(1, 1));
     sim.checkout(1);
     assert_eq!(sim.lose(0), [stop(0)]);

@@ -55,7 +55,7 @@ fn flame_defect_04_waiters_are_served_by_the_next_runner_when_one_dies() {
 }
 
 #[test]
-fn flame_defect_06_a_slot_is_free_only_when_its_lease_has_ended() {
+fn flame_defect_06_a_slot_is_free_only_when_its_lease_is_returned() {
     let mut sim = Sim::with_up(limits(1, 1), 1);
     sim.checkout_within(1, 10);
     sim.checkout(2);

@@ -199,7 +199,7 @@ fn a_waiter_that_asks_twice_is_answered_once() {
 }
 
 #[test]
-fn single_use_leases_a_runner_once_and_drains_it_when_the_lease_has_ended() {
+fn single_use_leases_a_runner_once_and_drains_it_when_the_lease_is_returned() {
     let mut sim = Sim::with_up(PoolLimits { single_use: true, ..limits(3, 100) }, 1);
     assert_eq!(sim.checkout(1), [grant(1, 0, 0)]);
     assert_eq!(sim.checkout(2), [boot(1)], "the first runner has one slot, which is used up");
@@ -219,7 +219,7 @@ fn a_raised_max_concurrency_serves_waiters_at_once() {
 }
 
 #[test]
-fn a_lowered_max_concurrency_ends_no_lease_and_grants_none_above_it() {
+fn a_lowered_max_concurrency_revokes_no_lease_and_grants_none_above_it() {
     let mut sim = Sim::with_up(limits(1, 3), 1);
     for waiter in 0..3 {
         sim.checkout(waiter);
@@ -232,7 +232,7 @@ fn a_lowered_max_concurrency_ends_no_lease_and_grants_none_above_it() {
 }
 
 #[test]
-fn a_snapshot_counts_present_and_ended_leases_per_runner() {
+fn a_snapshot_counts_held_and_returned_leases_per_runner() {
     let mut sim = Sim::with_up(limits(2, 2), 2);
     sim.checkout(1);
     sim.checkout(2);

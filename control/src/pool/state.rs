@@ -6,16 +6,16 @@
 //! due:
 //!
 //! ```text
-//!   Checkout ─────────────▶ Grant, or Refuse, or a place in the queue (answered later, once)
+//!   Checkout ─────────────▶ Grant, or Reject, or a place in the queue (answered later, once)
 //!   CheckIn ──────────────▶ Grant to the waiter that has waited longest
 //!   (unmet demand) ───────▶ Boot ──▶ RunnerUp ──▶ Grant ...
-//!                                └─▶ BootFailed ──▶ Stop, back off, Refuse if nothing is left to wait for
+//!                                └─▶ BootFailed ──▶ Stop, back off, Reject if nothing is left to wait for
 //!   IdleProposed ─────────▶ StayUp, or DrainRunner ──▶ RunnerGone
 //!   RunnerLost ───────────▶ Stop; its leases are void; the next runner serves the waiters
 //!   Stop ─────────────────▶ RunnerGone: until then the instance counts against `max`
 //! ```
 //!
-//! While every boot is known to fail, boots are blocked: the pool boots nothing, and refuses every
+//! While every boot is known to fail, boots are blocked: the pool boots nothing, and rejects every
 //! checkout that would need a boot, until [`Event::UnblockBoots`].
 //!
 //! Invariants (each is a property test in `state/properties.rs`):
@@ -248,23 +248,23 @@ impl<F: Clone> PoolState<F> {
             return;
         }
         if self.is_draining() {
-            return self.refuse(waiter, CheckoutError::Draining);
+            return self.reject(waiter, CheckoutError::Draining);
         }
         if deadline.is_some_and(|deadline| deadline <= now) {
             // The call never waited, so no boot is to blame.
             let (phase, last_failure) = (WaitPhase::Queue, None);
-            return self.refuse(waiter, CheckoutError::Timeout { phase, last_failure });
+            return self.reject(waiter, CheckoutError::Timeout { phase, last_failure });
         }
         self.kept_min = self.limits.min;
         if self.grant(now, waiter, deadline.filter(|_| bounds_work)) {
             return;
         }
         if let Some(failure) = self.fail_fast_reason(now) {
-            return self.refuse(waiter, CheckoutError::BootFailed(failure));
+            return self.reject(waiter, CheckoutError::BootFailed(failure));
         }
         let limit = self.limits.max_queue;
         if self.queue.len() >= limit {
-            return self.refuse(waiter, CheckoutError::QueueFull { limit });
+            return self.reject(waiter, CheckoutError::QueueFull { limit });
         }
         self.queue.push(waiter, deadline, bounds_work);
         self.note(Note::Queued { waiter });
@@ -303,7 +303,7 @@ impl<F: Clone> PoolState<F> {
         if !self.queue.is_empty()
             && let Some(failure) = self.fail_fast_reason(now)
         {
-            self.refuse_all(&CheckoutError::BootFailed(failure));
+            self.reject_all(&CheckoutError::BootFailed(failure));
         }
         self.grow(now);
         self.announce();
@@ -326,7 +326,7 @@ impl<F: Clone> PoolState<F> {
         let phase = self.wait_phase();
         while let Some(waiter) = self.queue.pop_expired(now) {
             let last_failure = self.last_failure.clone();
-            self.refuse(waiter, CheckoutError::Timeout { phase, last_failure });
+            self.reject(waiter, CheckoutError::Timeout { phase, last_failure });
         }
     }
 
@@ -338,7 +338,7 @@ impl<F: Clone> PoolState<F> {
         if self.fleet.up() == 0 || all_covered { WaitPhase::Boot } else { WaitPhase::Queue }
     }
 
-    /// Why a call that has to wait is refused instead, if it is: no runner would come up for it.
+    /// Why a call that has to wait is rejected instead, if it is: no runner would come up for it.
     fn fail_fast_reason(&self, now: Instant) -> Option<F> {
         self.boots_blocked.clone().or_else(|| Some(self.open_breaker(now)?.1))
     }
@@ -363,14 +363,14 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    fn refuse_all(&mut self, error: &CheckoutError<F>) {
+    fn reject_all(&mut self, error: &CheckoutError<F>) {
         while let Some(waiter) = self.queue.pop() {
-            self.refuse(waiter, error.clone());
+            self.reject(waiter, error.clone());
         }
     }
 
-    fn refuse(&mut self, waiter: WaiterId, error: CheckoutError<F>) {
-        self.act(Action::Refuse { waiter, error });
+    fn reject(&mut self, waiter: WaiterId, error: CheckoutError<F>) {
+        self.act(Action::Reject { waiter, error });
     }
 
     fn note(&mut self, note: Note<F>) {

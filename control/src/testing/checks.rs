@@ -322,9 +322,9 @@ async fn calls_streams_and_drain_work(run: &CheckRun) -> Result<(), CheckFailure
     })?;
     let other = pool.clone();
     run.drain(pool).await?;
-    let refused = other.call(echo(String::new())).await;
-    expect(matches!(refused, Err(CallError::Draining)), || {
-        format!("a call on a drained pool returned {refused:?}, not `Draining`")
+    let rejected = other.call(echo(String::new())).await;
+    expect(matches!(rejected, Err(CallError::Draining)), || {
+        format!("a call on a drained pool returned {rejected:?}, not `Draining`")
     })
 }
 

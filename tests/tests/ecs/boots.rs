@@ -277,7 +277,7 @@ async fn an_existing_task_with_the_same_token_is_used() {
 async fn rejected(error: &str, message: &str) -> BootFailure {
     let app = EcsApp::new().await;
     app.account.fails("RunTask", 1_000, error, message).await;
-    let pool = app.pool("refused").await.max(1).boot_backoff(SECOND * 30, SECOND * 30);
+    let pool = app.pool("rejected").await.max(1).boot_backoff(SECOND * 30, SECOND * 30);
     let pool = pool.start().await.unwrap();
     let failure = failure(&pool).await;
     assert_eq!(app.account.count("RunTask").await, 1, "RunTask is not retried: {failure}");

@@ -180,7 +180,7 @@ async fn lambdas_default_timeout_is_rejected() {
     let function = Function::with(Duration::from_secs(3), &[("FLAME_RUNNER", "lambda")]).await;
     let error = rejected(function.pool().await).await;
     assert!(error.contains("its timeout is 3s") && error.contains("`Timeout`"), "{error}");
-    // If the configuration can't be read, the runners end before they serve, or even connect.
+    // If the configuration can't be read, the runners exit before they serve, or even connect.
     hide(&function).await;
     let pool = function.pool().await.boot_breaker(1, Duration::from_secs(3600));
     let pool = pool.start().await.unwrap();

@@ -119,7 +119,7 @@ impl LaneState {
                     let answer = self.lease(lane, runner, lease);
                     self.answer(waiter, answer);
                 }
-                Action::Refuse { waiter, error } => self.answer(waiter, Err(error)),
+                Action::Reject { waiter, error } => self.answer(waiter, Err(error)),
                 Action::Boot { runner } => self.boot(runner),
                 Action::Stop { runner } => self.command(runner, RunnerCommand::Stop),
                 Action::DrainRunner { runner } => self.command(runner, RunnerCommand::Drain),

@@ -25,7 +25,7 @@ pub(crate) enum Event<F> {
     /// A booted runner has connected and proved its identity. Its platform lets it run until
     /// `expires`; `None` means without limit.
     RunnerUp { runner: RunnerId, expires: Option<Instant> },
-    /// A boot failed: the backend refused it, the instance died, or the boot timed out.
+    /// A boot failed: the backend rejected it, the instance died, or the boot timed out.
     BootFailed { runner: RunnerId, failure: F },
     /// A runner is lost: its link was not resumed in time, or its instance died. Its leases are
     /// void.
@@ -57,7 +57,7 @@ pub(crate) enum Action<F> {
     /// Answer `waiter`: it holds `lease` on `runner` until it checks the lease in.
     Grant { waiter: WaiterId, runner: RunnerId, lease: LeaseId },
     /// Answer `waiter`: there is no slot for it.
-    Refuse { waiter: WaiterId, error: CheckoutError<F> },
+    Reject { waiter: WaiterId, error: CheckoutError<F> },
     /// Boot an instance. Answered by `RunnerUp` or `BootFailed`, in bounded time.
     Boot { runner: RunnerId },
     /// Kill the runner's instance, or cancel its boot. Stopping is idempotent; the driver retries

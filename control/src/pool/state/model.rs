@@ -333,7 +333,7 @@ impl Model {
     pub(super) fn record_action(&mut self, action: &Action<TestFailure>) {
         match action {
             Action::Grant { waiter, runner, lease } => self.record_grant(*waiter, *runner, *lease),
-            Action::Refuse { waiter, error } => self.record_refusal(*waiter, error),
+            Action::Reject { waiter, error } => self.record_rejection(*waiter, error),
             Action::Boot { runner } => self.record_boot(*runner),
             Action::Stop { runner } => {
                 let owed = self.expected_stops.remove(runner);
@@ -456,9 +456,9 @@ impl Model {
         self.runners.entry(id).and_modify(|runner| runner.phase = ModelPhase::Retiring);
     }
 
-    fn record_refusal(&mut self, waiter: WaiterId, error: &CheckoutError<TestFailure>) {
+    fn record_rejection(&mut self, waiter: WaiterId, error: &CheckoutError<TestFailure>) {
         let Some(at) = self.waiting.iter().position(|&(w, _)| w == waiter) else {
-            return self.violate(AnsweredOnce, ("refused, but does not wait", waiter));
+            return self.violate(AnsweredOnce, ("rejected, but does not wait", waiter));
         };
         let (_, deadline) = self.waiting.remove(at);
         let newcomer = self.newcomer == Some(waiter);
@@ -473,7 +473,7 @@ impl Model {
                 *phase == expected && deadline.is_some_and(|deadline| deadline <= self.now)
             }
         };
-        self.check(AnsweredOnce, true_enough, ("refused for no such reason", waiter, error));
+        self.check(AnsweredOnce, true_enough, ("rejected for no such reason", waiter, error));
     }
 
     fn record_boot(&mut self, id: RunnerId) {
@@ -582,7 +582,7 @@ impl Model {
             Growth::NoUnmetDemand => !wanted && !booting && !self.boots_blocked,
             Growth::BootsUnderWay => booting && (!wanted || self.on_trial),
             Growth::MaxReached => wanted && full && !self.boots_blocked,
-            // Calls that need a runner are refused.
+            // Calls that need a runner are rejected.
             Growth::BreakerOpen { .. } if !wanted => {
                 self.serving() == 0 && !booting && paused.is_some()
             }

@@ -46,7 +46,7 @@ impl<F: Clone> PoolState<F> {
             self.breaker.boot_failed(now, boot.failures_before, &self.limits.boot_backoff);
         self.note_breaker(breaker);
         if self.fleet.up() == 0 && self.fleet.booting() == 0 {
-            self.refuse_all(&CheckoutError::BootFailed(failure));
+            self.reject_all(&CheckoutError::BootFailed(failure));
         }
     }
 
@@ -182,7 +182,7 @@ impl<F: Clone> PoolState<F> {
             return;
         }
         self.stage = DrainStage::Draining;
-        self.refuse_all(&CheckoutError::Draining);
+        self.reject_all(&CheckoutError::Draining);
         for id in self.ids(|runner| runner.phase == RunnerPhase::Booting) {
             self.stop_boot(id);
         }

@@ -113,7 +113,7 @@ fn a_stopped_runner_counts_against_max_until_it_is_gone() {
     assert_eq!(noted, 1);
     assert_eq!(
         sim.fail(1, "no image"),
-        [stop(1), refuse(2, CheckoutError::BootFailed("no image"))]
+        [stop(1), reject(2, CheckoutError::BootFailed("no image"))]
     );
     sim.advance(10_000);
     assert_eq!(sim.checkout(3), [], "there is no room for another boot");
@@ -125,7 +125,7 @@ fn a_pool_has_drained_when_its_stopped_runners_are_gone() {
     let mut sim = Sim::new(limits(1, 1));
     sim.stops_at_once = false;
     sim.checkout(1);
-    assert_eq!(sim.drain(), [refuse(1, CheckoutError::Draining), stop(0)]);
+    assert_eq!(sim.drain(), [reject(1, CheckoutError::Draining), stop(0)]);
     assert!(!sim.pool.is_drained());
     assert_eq!(sim.up(0), [stop(0)], "it came up too late");
     sim.gone(0);
@@ -212,7 +212,7 @@ fn a_runner_retiring_after_a_resize_stays_when_max_is_raised_again() {
 }
 
 #[test]
-fn a_draining_pool_refuses_calls_stops_boots_and_lets_leases_finish() {
+fn a_draining_pool_rejects_calls_stops_boots_and_lets_leases_finish() {
     let mut sim = Sim::with_up(limits(3, 1), 2);
     sim.checkout(1);
     sim.checkout(2);
@@ -222,7 +222,7 @@ fn a_draining_pool_refuses_calls_stops_boots_and_lets_leases_finish() {
     // Runner 0 serves waiter 3, runner 1 is idle, runner 2 boots.
     let drained = sim.drain();
     assert_eq!(drained, [stop(2), drain_runner(1)]);
-    assert_eq!(sim.checkout(4), [refuse(4, CheckoutError::Draining)]);
+    assert_eq!(sim.checkout(4), [reject(4, CheckoutError::Draining)]);
     assert_eq!(sim.check_in(2), [drain_runner(0)]);
     sim.gone(1);
     assert!(!sim.pool.is_drained());
@@ -232,12 +232,13 @@ fn a_draining_pool_refuses_calls_stops_boots_and_lets_leases_finish() {
 }
 
 #[test]
-fn a_draining_pool_refuses_its_waiters() {
+fn a_draining_pool_rejects_its_waiters() {
     let mut sim = Sim::new(limits(1, 1));
     sim.checkout_within(1, 50);
     sim.checkout(2);
-    let refused = [refuse(1, CheckoutError::Draining), refuse(2, CheckoutError::Draining), stop(0)];
-    assert_eq!(sim.drain(), refused);
+    let rejected =
+        [reject(1, CheckoutError::Draining), reject(2, CheckoutError::Draining), stop(0)];
+    assert_eq!(sim.drain(), rejected);
     assert_eq!(sim.pool.poll_timeout(), None);
     assert_eq!(sim.up(0), [stop(0)], "the boot came up all the same");
 }

@@ -207,8 +207,8 @@ pub(super) fn grant(waiter: u64, runner: u64, lease: u64) -> Action<TestFailure>
     Action::Grant { waiter, runner, lease }
 }
 
-pub(super) fn refuse(waiter: u64, error: CheckoutError<TestFailure>) -> Action<TestFailure> {
-    Action::Refuse { waiter: WaiterId(waiter), error }
+pub(super) fn reject(waiter: u64, error: CheckoutError<TestFailure>) -> Action<TestFailure> {
+    Action::Reject { waiter: WaiterId(waiter), error }
 }
 
 pub(super) fn boot(runner: u64) -> Action<TestFailure> {

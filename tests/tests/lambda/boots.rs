@@ -16,7 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         an_unknown_function_is_named_at_the_start,
         missing_settings_are_named_at_the_start,
         one_backend_can_start_several_pools,
-        a_pool_that_lambda_can_not_reach_does_not_start,
+        a_pool_that_lambda_cannot_reach_does_not_start,
     ];
     let here = tests![
         a_throttled_invoke_is_retried_until_it_is_accepted,
@@ -321,7 +321,7 @@ async fn one_backend_can_start_several_pools() {
     function.until_quiet().await;
 }
 
-async fn a_pool_that_lambda_can_not_reach_does_not_start() {
+async fn a_pool_that_lambda_cannot_reach_does_not_start() {
     let function = Function::of_runners().await;
     // The endpoint is not on this machine, so the runners aren't either.
     let backend =

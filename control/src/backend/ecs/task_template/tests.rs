@@ -213,7 +213,7 @@ fn an_unknown_container_is_rejected_with_the_names_of_the_known_ones() {
 }
 
 #[test]
-fn a_task_definition_that_fargate_can_not_run_is_rejected() {
+fn a_task_definition_that_fargate_cannot_run_is_rejected() {
     let ec2 = TaskDefinition { fargate: Some(false), ..definition() };
     let bridge = TaskDefinition { network_mode: "bridge".to_owned(), ..definition() };
     let gone = TaskDefinition { active: false, ..definition() };

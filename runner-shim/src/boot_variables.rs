@@ -25,14 +25,11 @@ use std::sync::OnceLock;
 
 use flame_wire::parent::FlameParent;
 
+use crate::host;
+
 #[cfg(target_os = "linux")]
 mod linux;
 
-/// The variable that marks a process as a runner whose FLAME_PARENT comes later, from its platform.
-/// Such a process may be several runners in turn, and gets one FLAME_PARENT for each. The variable
-/// is set where the runners are deployed. The library never guesses it, because a parent may run on
-/// the same platform.
-pub const RUNNER_ENV: &str = "FLAME_RUNNER";
 /// The variable that names the parent with which this process dies; see
 /// [`lifeline`](crate::lifeline).
 pub const LIFELINE_ENV: &str = "FLAME_LIFELINE";
@@ -42,7 +39,7 @@ pub const SYNCED_ENV: &str = "FLAME_SYNCED";
 
 /// The variables that are meant for one process only.
 #[cfg(target_os = "linux")]
-const NAMES: [&str; 4] = [FlameParent::ENV, RUNNER_ENV, LIFELINE_ENV, SYNCED_ENV];
+const NAMES: [&str; 4] = [FlameParent::ENV, host::RUNNER_ENV, LIFELINE_ENV, SYNCED_ENV];
 
 /// The variables that a process was started with.
 pub struct BootVariables {
@@ -63,7 +60,7 @@ impl BootVariables {
     fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
             parent: variable(FlameParent::ENV),
-            runner: variable(RUNNER_ENV),
+            runner: variable(host::RUNNER_ENV),
             lifeline: variable(LIFELINE_ENV),
             synced_mark: variable(SYNCED_ENV),
             depth: OnceLock::new(),
@@ -182,7 +179,7 @@ mod tests {
             assert!(variables.is_runner());
             assert_eq!(variables.depth(), 1);
         }
-        let variables = with(&[(RUNNER_ENV, "garbage")]);
+        let variables = with(&[(host::RUNNER_ENV, "garbage")]);
         assert!(variables.is_runner());
         assert_eq!(variables.depth(), 1);
     }

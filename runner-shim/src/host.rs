@@ -16,8 +16,12 @@ pub mod lambda;
 #[cfg(test)]
 mod tests;
 
-/// The value of [`RUNNER_ENV`](crate::boot_variables::RUNNER_ENV) on a Lambda function whose
-/// invocations are runners.
+/// The variable that marks a process as a runner whose FLAME_PARENT comes later, from its platform.
+/// Such a process may be several runners in turn, and gets one FLAME_PARENT for each. The variable
+/// is set where the runners are deployed. The library never guesses it, because a parent may run on
+/// the same platform.
+pub const RUNNER_ENV: &str = "FLAME_RUNNER";
+/// The value of [`RUNNER_ENV`] on a Lambda function whose invocations are runners.
 pub const RUNNER_ON_LAMBDA: &str = "lambda";
 
 /// How long flushing standard output and error may take before the process exits. The reader of the

@@ -21,7 +21,8 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_runner_shim::boot_variables::{LIFELINE_ENV, RUNNER_ENV};
+use flame_runner_shim::boot_variables::LIFELINE_ENV;
+use flame_runner_shim::host::RUNNER_ENV;
 use flame_runner_shim::{host, lifeline};
 use flame_wire::parent::{FlameParent, HostKind};
 use futures_util::FutureExt;

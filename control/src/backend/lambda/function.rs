@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use flame_runner_shim::boot_variables::RUNNER_ENV;
-use flame_runner_shim::host::RUNNER_ON_LAMBDA;
+use flame_runner_shim::host::{RUNNER_ENV, RUNNER_ON_LAMBDA};
 use flame_wire::parent::FlameParent;
 
 /// The shortest timeout that a function may have. A runner drains 10 s before the timeout, so with

@@ -74,7 +74,7 @@ struct PoolHandle {
 
 impl Drop for PoolHandle {
     fn drop(&mut self) {
-        self.inner.lanes().for_each(|lane| lane.handle(Event::Drain));
+        self.inner.lanes().for_each(|lane| lane.handle(Event::DrainPool));
     }
 }
 

@@ -49,8 +49,6 @@ mod checks;
 mod functions;
 mod recording_backend;
 
-use check_run::CheckRun;
-
 /// The backend under test, and what the suite has to know about it.
 #[derive(Clone)]
 #[must_use = "a suite does nothing until its checks are run"]
@@ -146,7 +144,7 @@ impl Conformance {
         });
         let others = checks::ALL.iter().filter(|check| check.applies(kind, &suite)).map(|check| {
             let suite = suite.clone();
-            let run = move || CheckRun::of(suite.clone(), check).boxed();
+            let run = move || check.run(suite.clone()).boxed();
             Check { name: check.name.to_owned(), run: Box::new(run) }
         });
         rejections.chain(others).collect()

@@ -138,8 +138,8 @@ async fn a_test_without_the_attribute_boots_no_copy_and_its_calls_say_why() {
     let _app = app();
     let pool = pool().await;
     let mut events = pool.events();
-    let refused = pool.call(started()).await;
-    let Err(CallError::BootFailed(failure)) = refused else { panic!("{refused:?}") };
+    let rejected = pool.call(started()).await;
+    let Err(CallError::BootFailed(failure)) = rejected else { panic!("{rejected:?}") };
     for part in ["`App::run`", "`Local`", "`#[flame_aws::test]`", "harness = false"] {
         assert!(failure.reason.contains(part), "{failure}");
     }

@@ -6,12 +6,24 @@ use image::{Rgb, RgbImage};
 
 use crate::develop::Developed;
 use crate::looks::Look;
-use crate::report::{COLOURS, Outcome};
+use crate::outcome::Outcome;
 
 const CELL: (u32, u32) = (240, 160);
 const GAP: u32 = 12;
 const BAR_HEIGHT: u32 = 5;
 const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
+
+/// The runners' colours in the order of the runners' first results.
+pub(crate) const COLOURS: [(&str, Rgb<u8>); 8] = [
+    ("amber", Rgb([245, 176, 65])),
+    ("blue", Rgb([82, 152, 219])),
+    ("green", Rgb([88, 190, 110])),
+    ("red", Rgb([224, 92, 80])),
+    ("violet", Rgb([165, 120, 210])),
+    ("teal", Rgb([60, 190, 185])),
+    ("pink", Rgb([235, 130, 175])),
+    ("grey", Rgb([170, 170, 170])),
+];
 
 /// The size of the pictures on the sheet: the smallest of the sizes that fills a cell.
 const PICTURE_SIZE: u32 = 240;

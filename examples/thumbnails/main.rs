@@ -23,6 +23,7 @@ mod emulator;
 mod jpeg;
 mod looks;
 mod options;
+mod outcome;
 mod output;
 mod photos;
 mod progress;
@@ -39,13 +40,14 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::aws::Aws;
-use crate::develop::{Developed, SIZES, develop};
+use crate::develop::{Developed, develop};
 use crate::looks::Look;
 use crate::options::{Options, Request};
+use crate::outcome::Outcome;
 use crate::output::print_line;
 use crate::photos::Photo;
 use crate::progress::Progress;
-use crate::report::{Outcome, Report};
+use crate::report::Report;
 
 /// A runner gets two calls at a time: while it works on one, the next one arrives.
 const CALLS_PER_RUNNER: u32 = 2;

@@ -25,14 +25,21 @@ use std::sync::OnceLock;
 
 use flame_wire::parent::FlameParent;
 
-use crate::{code_sync, host, lifeline};
+use crate::host;
 
 #[cfg(target_os = "linux")]
 mod linux;
 
+/// The variable that names the parent with which this process dies; see
+/// [`lifeline`](crate::lifeline).
+pub const LIFELINE_ENV: &str = "FLAME_LIFELINE";
+/// The variable that marks a runner as executing the file that `code_sync` has downloaded:
+/// `<hash>/<runner>`.
+pub const SYNCED_ENV: &str = "FLAME_SYNCED";
+
 /// The variables that are meant for one process only.
 #[cfg(target_os = "linux")]
-const NAMES: [&str; 4] = [FlameParent::ENV, host::RUNNER_ENV, lifeline::ENV, code_sync::MARK_ENV];
+const NAMES: [&str; 4] = [FlameParent::ENV, host::RUNNER_ENV, LIFELINE_ENV, SYNCED_ENV];
 
 /// The variables that a process was started with.
 pub struct BootVariables {
@@ -54,8 +61,8 @@ impl BootVariables {
         Self {
             parent: variable(FlameParent::ENV),
             runner: variable(host::RUNNER_ENV),
-            lifeline: variable(lifeline::ENV),
-            synced_mark: variable(code_sync::MARK_ENV),
+            lifeline: variable(LIFELINE_ENV),
+            synced_mark: variable(SYNCED_ENV),
             depth: OnceLock::new(),
         }
     }
@@ -107,7 +114,7 @@ impl BootVariables {
     #[cfg(unix)]
     pub(crate) fn passed_on(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
         let passed_on =
-            [(FlameParent::ENV, self.parent()), (lifeline::ENV, self.lifeline.as_deref())];
+            [(FlameParent::ENV, self.parent()), (LIFELINE_ENV, self.lifeline.as_deref())];
         passed_on.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 }
@@ -189,11 +196,11 @@ mod tests {
         let text = parent_at(1);
         let variables = with(&[
             (FlameParent::ENV, &text),
-            (lifeline::ENV, "7"),
-            (code_sync::MARK_ENV, "of another boot"),
+            (LIFELINE_ENV, "7"),
+            (SYNCED_ENV, "of another boot"),
         ]);
         let passed_on: Vec<_> = variables.passed_on().collect();
-        let expected = [(FlameParent::ENV, OsStr::new(&text)), (lifeline::ENV, OsStr::new("7"))];
+        let expected = [(FlameParent::ENV, OsStr::new(&text)), (LIFELINE_ENV, OsStr::new("7"))];
         assert_eq!(passed_on, expected);
     }
 }

@@ -49,8 +49,8 @@ pub use channel::{
 pub use codec::{Argument, Codec, CodecError, Wire};
 pub use held::{Held, HeldGuard, HeldId, HeldSource, HeldStore, HeldValue, NotHere};
 pub use invoke::{Arguments, CallScope, EncodedReply, Execution, PreparedCall};
-pub use state::State;
-pub use table::{FunctionEntry, Kind, Location, StateNeed, TableError};
+pub use state::{State, StateNeed};
+pub use table::{FunctionEntry, Kind, Location, TableError};
 pub use work::{CallOptions, EncodedWork, ReplyDecoder, StreamWork, Timeout, Work};
 
 /// The names that the expansion of `#[remote]` and `call!` uses, in addition to `Work` and
@@ -65,8 +65,8 @@ pub mod __private {
         Arguments, PreparedCall, blocking, blocking_execution, future_execution, invoke,
         stream_execution,
     };
-    pub use super::state::{AppState, HasState, StateParameter};
-    pub use super::table::{ENTRIES, FunctionEntry, Kind, Location, StateNeed};
+    pub use super::state::{AppState, HasState, StateNeed, StateParameter};
+    pub use super::table::{ENTRIES, FunctionEntry, Kind, Location};
     pub use super::work::{Method, boxed_future, boxed_stream, stream_work, work};
     pub use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
     pub use linkme;

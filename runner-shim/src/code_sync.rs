@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The new program has the same process id, arguments and environment. FLAME_PARENT and the
-//! lifeline, which this process has taken out of its environment, are set again, and [`MARK_ENV`]
+//! lifeline, which this process has taken out of its environment, are set again, and FLAME_SYNCED
 //! is added. The new program says hello like any runner.
 //!
 //! # Invariants
@@ -45,8 +45,6 @@ use cache::{Cache, Executable};
 /// The variable with the folder for fetched executables. Default: a folder of the user's own,
 /// `flame-code-<user id>`, in the temporary folder.
 pub const FOLDER_ENV: &str = "FLAME_CODE_DIR";
-/// The variable that marks a runner as made by a sync: `<hash>/<runner>`.
-pub const MARK_ENV: &str = "FLAME_SYNCED";
 
 /// The number of attempts to execute a file that is open for writing elsewhere, and the pause
 /// between them: a child that is just being started may have inherited the descriptor.

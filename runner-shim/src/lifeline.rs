@@ -45,21 +45,18 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 
-/// The variable that names the parent whose death ends this process.
-pub const ENV: &str = "FLAME_LIFELINE";
-
 /// Whether this process is tied to its parent.
 static TIED: AtomicBool = AtomicBool::new(false);
 
-/// The value of [`ENV`] for a child that should appear as `name` in process lists, which show the
-/// first 15 bytes.
+/// The value of FLAME_LIFELINE for a child that should appear as `name` in process lists, which
+/// show the first 15 bytes.
 #[must_use]
 pub fn value(name: &str) -> String {
     format!("{} {name}", std::process::id())
 }
 
-/// Ties this process to the parent that [`ENV`] names, unless it is already tied. Returns whether
-/// it is tied: `false` for a process without a lifeline, or with one that it inherited.
+/// Ties this process to the parent that FLAME_LIFELINE names, unless it is already tied. Returns
+/// whether it is tied: `false` for a process without a lifeline, or with one that it inherited.
 ///
 /// On Linux, a process that is tied also leaves its parent's terminal, and takes its name.
 ///
@@ -102,7 +99,7 @@ pub fn is_tied() -> bool {
     TIED.load(Ordering::Acquire)
 }
 
-/// The parent's pid and this process's name in [`ENV`]; `None` if it has no valid pid.
+/// The parent's pid and this process's name in FLAME_LIFELINE; `None` if it has no valid pid.
 fn named() -> Option<(i32, String)> {
     let (pid, name) = boot_variables().lifeline()?.to_str()?.split_once(' ')?;
     let pid = pid.parse().ok().filter(|pid| *pid > 0)?;

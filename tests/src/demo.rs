@@ -171,7 +171,7 @@ pub fn count(to: u32) -> impl Stream<Item = u32> {
     stream::iter(0..to)
 }
 
-/// Streams numbers for ever, and counts them.
+/// Streams numbers without end, and counts them.
 #[remote]
 pub fn endless() -> impl Stream<Item = u64> {
     stream::repeat_with(|| MADE.fetch_add(1, Ordering::Relaxed))

@@ -38,7 +38,7 @@ pub fn hello(parent: &FlameParent) -> Hello {
 /// Connects and sends `hello`. Returns the connection if the parent admits it.
 ///
 /// # Errors
-/// Returns an error if the parent refuses the hello.
+/// Returns an error if the parent rejects the hello.
 pub async fn connect(parent: &FlameParent, hello: &Hello) -> Result<(Io, Token), HelloError> {
     match greet_parent(parent, hello).await? {
         HelloOutcome::Welcomed(io, resume) => Ok((io, resume)),
@@ -51,7 +51,7 @@ pub async fn connect(parent: &FlameParent, hello: &Hello) -> Result<(Io, Token),
 /// Connects and sends a `hello` of another build. Returns the executable that the parent offers.
 ///
 /// # Errors
-/// Returns an error if the parent refuses the hello.
+/// Returns an error if the parent rejects the hello.
 pub async fn connect_for_code(
     parent: &FlameParent,
     hello: &Hello,

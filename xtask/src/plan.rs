@@ -122,7 +122,7 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     if groups.is_empty() || !others.is_empty() {
         let mut call = CargoCommand::new("bench --locked --package flame-aws --bench flame --");
         call.args.extend(others.iter().chain(&options).map(|argument| (*argument).clone()));
-        let shows = "the cost of a call, beside its floor";
+        let shows = "the cost of a call, beside its baseline";
         steps.push(Step { name: "bench", shows, action: Action::Cargo(call) });
     }
     if groups.is_empty() || others.len() < groups.len() {

@@ -2,9 +2,9 @@
 
 use std::process::Stdio;
 
-use crate::command;
 use crate::figures::Figures;
 use crate::pools::{self, SMALL};
+use crate::process;
 use crate::sample::{Effort, Samples, millis, now, samples};
 
 const ROUNDS: usize = 60;
@@ -38,7 +38,7 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
 
 /// Starts a process that does nothing, and waits until it has exited.
 fn bare_start() {
-    let mut command = command::copy(&["bare-start"]);
+    let mut command = process::copy(&["bare-start"]);
     let status = command.stdout(Stdio::null()).status().expect("a bare start");
     assert!(status.success(), "a bare start failed with {status}");
 }

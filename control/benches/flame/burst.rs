@@ -2,7 +2,7 @@
 //!
 //! The ideal assumes calls of exactly 10 ms. A call that sleeps on tokio's timer takes 11 ms or
 //! more, so the calls of the headline figure sleep on a thread. Calls that sleep on tokio's timer
-//! are measured beside a separate floor.
+//! are measured beside a separate baseline.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ impl Sleep {
         }
     }
 
-    /// The floor: the same sleeps in the same number of slots, without a pool.
-    async fn floor(self) {
+    /// The baseline: the same sleeps in the same number of slots, without a pool.
+    async fn baseline(self) {
         match self {
             Self::OnAThread => {
                 tokio::task::spawn_blocking(in_threads).await.expect("threads that sleep");
@@ -66,11 +66,11 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
 }
 
 async fn bursts(sleep: Sleep, effort: Effort, figures: &mut Figures) {
-    let (mut floor, mut warm, mut cold) =
+    let (mut baseline, mut warm, mut cold) =
         (Samples::default(), Samples::default(), Samples::default());
     let warm_pool = pools::warm(RUNNERS, SLOTS).await;
     for round in 0..=effort.rounds(ROUNDS) {
-        let bare = samples!(1, sleep.floor().await);
+        let bare = samples!(1, sleep.baseline().await);
         let warmed = samples!(1, burst(&warm_pool, sleep).await);
 
         let pool = pools::cold(RUNNERS, SLOTS).await;
@@ -80,7 +80,7 @@ async fn bursts(sleep: Sleep, effort: Effort, figures: &mut Figures) {
         pool.drain().await;
 
         if round > 0 {
-            floor.extend(&bare);
+            baseline.extend(&bare);
             warm.extend(&warmed);
             cold.push(took);
         }
@@ -89,7 +89,7 @@ async fn bursts(sleep: Sleep, effort: Effort, figures: &mut Figures) {
 
     let suffix = sleep.suffix();
     let over_ideal = |samples: &Samples| samples.p50().as_secs_f64() / IDEAL.as_secs_f64();
-    figures.set(format!("burst_floor_over_ideal{suffix}"), over_ideal(&floor));
+    figures.set(format!("burst_baseline_over_ideal{suffix}"), over_ideal(&baseline));
     figures.set(format!("burst_makespan_over_ideal_warm{suffix}"), over_ideal(&warm));
     figures.set(format!("burst_makespan_over_ideal_cold{suffix}"), over_ideal(&cold));
 }

@@ -1,11 +1,12 @@
 //! The command line, for people and between the benchmark's own processes.
 
-use std::ffi::OsStr;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use crate::baseline::Echo;
 use crate::condition::Condition;
-use crate::floor::Echo;
-use crate::group::{Group, Measurement};
+use crate::group::Group;
+use crate::measurement::Measurement;
+use crate::process::{self, AS};
 use crate::sample::Effort;
 
 pub(crate) const USAGE: &str = "\
@@ -21,7 +22,7 @@ pub(crate) enum Role {
     Coordinate(BenchRequest),
     /// Measures one group under one condition.
     Measure(Measurement),
-    /// The other side of a floor.
+    /// The other side of a baseline.
     Echo(Echo),
     /// Starts a runtime, and exits.
     BareStart,
@@ -33,9 +34,6 @@ pub(crate) struct BenchRequest {
     pub(crate) groups: Vec<Group>,
     pub(crate) effort: Effort,
 }
-
-/// The first argument of the benchmark's own processes. No group has this name.
-const AS: &str = "as";
 
 /// Reads the arguments, without the executable's name.
 ///
@@ -74,7 +72,7 @@ fn request(words: &[&str]) -> Result<BenchRequest, String> {
 impl Measurement {
     /// Returns the command of the process that takes this measurement. It prints the figures.
     pub(crate) fn command(&self) -> Command {
-        let mut command = copy(&["measure", self.group.name()]);
+        let mut command = process::copy(&["measure", self.group.name()]);
         if let Some(core) = self.condition.core {
             command.args(["--core", &core.to_string()]);
         }
@@ -110,12 +108,4 @@ impl Measurement {
         }
         Ok(measurement)
     }
-}
-
-/// Returns a command that starts this executable in another role.
-pub(crate) fn copy(role: &[impl AsRef<OsStr>]) -> Command {
-    let executable = std::env::current_exe().expect("the path of this executable");
-    let mut command = Command::new(executable);
-    command.arg(AS).args(role).stdin(Stdio::null());
-    command
 }

@@ -2,7 +2,7 @@
 //!
 //! The same exchange takes three times as long on an idle machine as on a busy core, since a
 //! sleeping core is slow to wake. So a figure is meaningful only with its condition, and beside a
-//! floor that was measured under the same condition.
+//! baseline that was measured under the same condition.
 
 use tokio::runtime::{Builder, Runtime};
 

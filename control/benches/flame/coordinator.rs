@@ -4,12 +4,12 @@ use std::process::{ExitCode, Stdio};
 
 use crate::command::BenchRequest;
 use crate::figures::Figures;
-use crate::group::Measurement;
+use crate::measurement::Measurement;
 use crate::report::{Machine, Report};
 use crate::throughput;
 
-/// Measures the requested groups. Fails if a group could not be measured. A missed aim is a result,
-/// not a failure.
+/// Measures the requested groups. Fails if a group could not be measured. A missed target is a
+/// result, not a failure.
 pub(crate) fn run(request: &BenchRequest) -> ExitCode {
     let mut figures = Figures::default();
     let mut failed = Vec::new();

@@ -33,5 +33,5 @@ pub(crate) async fn process_id(nap_millis: u64) -> u32 {
 /// Returns the processor time that the runner's process has used so far, in nanoseconds.
 #[remote]
 pub(crate) async fn cpu_used_ns() -> u64 {
-    u64::try_from(crate::cpu::used().as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(crate::process::cpu_time().as_nanos()).unwrap_or(u64::MAX)
 }

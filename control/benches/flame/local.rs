@@ -35,7 +35,8 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
     figures
 }
 
-/// Awaits a `Work`, which runs in this process without serialization: the floor of every backend.
+/// Awaits a `Work`, which runs in this process without serialization: the baseline of every
+/// backend.
 async fn awaited(payload: &Blob) {
     let back = echo(payload.clone()).await;
     assert_eq!(back.len(), payload.len(), "the echo has another length");

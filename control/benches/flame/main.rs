@@ -4,34 +4,35 @@
 //! cargo bench -p flame-aws --bench flame -- [GROUP...] [--quick]
 //!
 //!   coordinator ──for each group and condition──▶ measuring process ──▶ the runners of its pool
-//!       ▲                                             │          └────▶ the floor's echo process
+//!       ▲                                             │          └────▶ the baseline's echo process
 //!       └──────────── key=value on each line ─────────┘
 //! ```
 //!
-//! A floor is the same exchange without this library. Every process in the picture is this
+//! A baseline is the same exchange without this library. Every process in the picture is this
 //! executable in another [role](command::Role). Each group has a measuring process of its own, so
-//! that no figure depends on an earlier group. The process alternates between the floor and the
+//! that no figure depends on an earlier group. The process alternates between the baseline and the
 //! library, so that both are measured on an equally busy machine. `README.md` beside this folder
 //! explains each figure.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that can't measure must stop")]
 
+mod baseline;
 mod boot;
 mod burst;
 mod command;
 mod condition;
 mod coordinator;
-
 mod cpu;
 mod failure;
 mod figures;
-mod floor;
 mod functions;
 mod group;
 mod latency;
 mod local;
+mod measurement;
 mod memory;
 mod pools;
+mod process;
 mod report;
 mod sample;
 mod throughput;

@@ -7,7 +7,8 @@ use flame_aws::{Blob, Idle, Pool};
 
 use crate::functions::echo;
 
-/// The payload of a small call in bytes, each way. The WebSocket floor's message has the same size.
+/// The payload of a small call in bytes, each way. The WebSocket baseline's message has the same
+/// size.
 pub(crate) const SMALL: usize = 64;
 
 /// Longer than any call of the benchmark.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::figures::Figures;
 use crate::sample::Effort;
-use rows::{Aim, ROWS, Row};
+use rows::{ROWS, Row, Target};
 
 /// The machine on which the figures were measured.
 pub(crate) struct Machine {
@@ -56,7 +56,7 @@ impl Report {
             format!("\"load_before\": {:?}", self.before.load),
             format!("\"load_after\": {:?}", self.after.load),
             format!("\"quick\": {}", self.effort == Effort::Quick),
-            format!("\"aims_missed\": [{}]", missed.join(", ")),
+            format!("\"targets_missed\": [{}]", missed.join(", ")),
         ];
         // JSON has no infinity, so figures that are not finite are left out.
         let finite = self.figures.iter().filter(|(_, value)| value.is_finite());
@@ -66,13 +66,13 @@ impl Report {
 
     fn is_met(&self, row: &Row) -> Option<bool> {
         let value = self.figures.get(row.key)?;
-        let floor = row.floor.and_then(|floor| self.figures.get(floor));
-        Some(match row.aim {
-            Aim::None => return None,
-            Aim::AtMost(limit) => value <= limit,
-            Aim::AtLeast(limit) => value >= limit,
-            Aim::TimesFloor(limit) => value <= limit * floor?,
-            Aim::OverFloor(limit) => value <= limit + floor?,
+        let baseline = row.baseline.and_then(|baseline| self.figures.get(baseline));
+        Some(match row.target {
+            Target::None => return None,
+            Target::AtMost(limit) => value <= limit,
+            Target::AtLeast(limit) => value >= limit,
+            Target::TimesBaseline(limit) => value <= limit * baseline?,
+            Target::OverBaseline(limit) => value <= limit + baseline?,
         })
     }
 }
@@ -82,12 +82,12 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{:<44}{:>11}{:>11}{:>8}  {:<18}met",
-            "figure", "measured", "floor", "ratio", "aim"
+            "figure", "measured", "baseline", "ratio", "target"
         )?;
         for row in ROWS {
             let Some(value) = self.figures.get(row.key) else { continue };
-            let floor = row.floor.and_then(|floor| self.figures.get(floor));
-            let ratio = floor.map(|floor| value / floor);
+            let baseline = row.baseline.and_then(|baseline| self.figures.get(baseline));
+            let ratio = baseline.map(|baseline| value / baseline);
             let met = match self.is_met(row) {
                 None => "",
                 Some(true) => "yes",
@@ -98,9 +98,9 @@ impl fmt::Display for Report {
                 "{:<44}{:>11}{:>11}{:>8}  {:<18}{met}",
                 row.key,
                 number(value),
-                floor.map(number).unwrap_or_default(),
+                baseline.map(number).unwrap_or_default(),
                 ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
-                row.aim.to_string(),
+                row.target.to_string(),
             )?;
         }
         let quick = if self.effort == Effort::Quick {

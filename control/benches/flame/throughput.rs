@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use flame_aws::Pool;
 
+use crate::baseline::WsBaseline;
 use crate::condition::Condition;
 use crate::figures::Figures;
-use crate::floor::WsFloor;
 use crate::pools::{self, SMALL};
 use crate::sample::{Effort, median, now};
 
@@ -26,20 +26,20 @@ const FLAVOURS: [&str; 2] = ["_current_thread", "_multi_thread"];
 pub(crate) async fn measure(condition: Condition, effort: Effort) -> Figures {
     let flavour = FLAVOURS[usize::from(condition.workers.is_some())];
     let message = pools::bytes(SMALL);
-    let mut floor = WsFloor::start().await;
+    let mut baseline = WsBaseline::start().await;
     let mut figures = Figures::default();
     for runners in RUNNERS {
         // Every caller finds a slot. The group `burst` measures the queue.
         let pool = pools::warm(runners, 1_000).await;
         for callers in CALLERS {
-            let (mut floors, mut calls) = (Vec::new(), Vec::new());
+            let (mut baselines, mut calls) = (Vec::new(), Vec::new());
             for _ in 0..effort.rounds(ROUNDS) {
-                floors.push(floor.pipeline(&message, callers, SPAN / 2).await);
+                baselines.push(baseline.pipeline(&message, callers, SPAN / 2).await);
                 calls.push(rate(&pool, callers).await);
             }
             figures.set(format!("{}{flavour}", key(callers, runners)), median(&calls));
             if condition.workers.is_none() {
-                figures.set(format!("ws_floor_per_s_{callers}"), median(&floors));
+                figures.set(format!("ws_baseline_per_s_{callers}"), median(&baselines));
             }
         }
         pool.drain().await;

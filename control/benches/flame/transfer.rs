@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flame_aws::Pool;
 
+use crate::baseline::{TlsBaseline, WsBaseline, framed};
 use crate::figures::Figures;
-use crate::floor::{TlsFloor, WsFloor, framed};
 use crate::pools::{self, SMALL};
 use crate::sample::{Effort, Rounds, Samples, micros, samples};
 
@@ -40,7 +40,7 @@ pub(crate) async fn measure(effort: Effort) -> Figures {
 }
 
 async fn echoes(pool: &Pool, size: &Size, effort: Effort, figures: &mut Figures) {
-    let (mut plain, mut tls) = (WsFloor::start().await, TlsFloor::start().await);
+    let (mut plain, mut tls) = (WsBaseline::start().await, TlsBaseline::start().await);
     let message = pools::bytes(size.len);
     let (framed, payload) = (framed(&message), message.clone().into());
 
@@ -58,10 +58,10 @@ async fn echoes(pool: &Pool, size: &Size, effort: Effort, figures: &mut Figures)
 
     let [plain, tls, ours] = rounds.map(|rounds| micros(rounds.p50()));
     let name = size.name;
-    figures.set(format!("ws_floor_{name}_us"), plain);
-    figures.set(format!("tls_floor_{name}_us"), tls);
+    figures.set(format!("ws_baseline_{name}_us"), plain);
+    figures.set(format!("tls_baseline_{name}_us"), tls);
     figures.set(format!("echo_{name}_us"), ours);
-    figures.set(format!("echo_{name}_over_tls_floor"), ours / tls);
+    figures.set(format!("echo_{name}_over_tls_baseline"), ours / tls);
 }
 
 /// Measures small calls, one after another, while a large call is under way on the same runner.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use flame_wire::code::{Offer, OfferReply};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::hello::{HelloError, read_into, with_timeout};
+use crate::handshake::{HelloError, read_into, with_timeout, write};
 use crate::io::Io;
 
 /// How many bytes are read and written at a time.
@@ -197,11 +197,7 @@ async fn write_chunks(
 async fn write_reply(io: &mut Io, reply: &OfferReply) -> Result<(), HelloError> {
     let mut out = BytesMut::new();
     reply.encode_to(&mut out)?;
-    with_timeout(async {
-        io.write_all(&out).await?;
-        Ok(io.flush().await?)
-    })
-    .await
+    write(io, &out).await
 }
 
 #[cfg(test)]

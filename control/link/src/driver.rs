@@ -17,8 +17,9 @@ use flame_wire::session::Session;
 use futures_util::future::{BoxFuture, poll_fn};
 use tokio::sync::mpsc;
 
+use crate::error::LinkEnd;
 use crate::io::Io;
-use crate::link::{Link, LinkEnd};
+use crate::link::Link;
 use crate::state::{CloseRequest, Deferred, LinkShared};
 use crate::stream::Stream;
 

@@ -1,41 +1,16 @@
 //! The hello: the first exchange on each socket. The runner says which runner it is and proves it;
 //! the parent replies.
 
-use std::time::Duration;
-
 use bytes::BytesMut;
 use flame_wire::code::Offer;
-use flame_wire::error::{DecodeError, EncodeError};
+use flame_wire::error::DecodeError;
 use flame_wire::hello::{Hello, HelloReply, Rejection};
 use flame_wire::token::Token;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::code::{CodeDownload, CodeUpload};
+use crate::handshake::{HelloError, read_into, with_timeout, write};
 use crate::io::Io;
-
-/// How long either side waits for the other's message.
-const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why the hello failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HelloError {
-    /// The parent rejected the runner.
-    #[error("the parent rejected this runner: {0}")]
-    Rejected(Rejection),
-    /// The peer sent bytes that are not a hello or a reply.
-    #[error("the peer does not speak this protocol")]
-    Malformed(#[from] DecodeError),
-    /// This side's message is too long.
-    #[error("the message cannot be encoded")]
-    Encode(#[from] EncodeError),
-    /// The socket broke.
-    #[error("the connection broke during the hello")]
-    Io(#[from] std::io::Error),
-    /// The peer sent nothing for 10 s.
-    #[error("the peer did not answer within {} s", MESSAGE_TIMEOUT.as_secs())]
-    Timeout,
-}
 
 /// How the parent has replied to a hello.
 #[derive(Debug)]
@@ -127,11 +102,7 @@ impl IncomingHello {
     async fn reply(mut self, reply: &HelloReply) -> Result<Io, HelloError> {
         let mut out = BytesMut::new();
         reply.encode_to(&mut out)?;
-        with_timeout(async {
-            self.io.write_all(&out).await?;
-            Ok(self.io.flush().await?)
-        })
-        .await?;
+        write(&mut self.io, &out).await?;
         Ok(self.io)
     }
 }
@@ -142,26 +113,4 @@ async fn read<T>(
 ) -> Result<(T, BytesMut), HelloError> {
     let mut input = BytesMut::new();
     read_into(&mut input, io, decode).await.map(|value| (value, input))
-}
-
-/// Reads into `input`, which may hold bytes already, until it holds a whole message.
-pub(crate) async fn read_into<T>(
-    input: &mut BytesMut,
-    io: &mut (impl AsyncRead + Unpin),
-    decode: impl Fn(&mut BytesMut) -> Result<Option<T>, DecodeError>,
-) -> Result<T, HelloError> {
-    loop {
-        if let Some(value) = decode(input)? {
-            return Ok(value);
-        }
-        if io.read_buf(input).await? == 0 {
-            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-        }
-    }
-}
-
-pub(crate) async fn with_timeout<T>(
-    step: impl Future<Output = Result<T, HelloError>>,
-) -> Result<T, HelloError> {
-    tokio::time::timeout(MESSAGE_TIMEOUT, step).await.map_err(|_| HelloError::Timeout)?
 }

@@ -1,7 +1,7 @@
 //! The link: the encrypted, multiplexed, resumable channel between one parent and one runner.
 //!
 //! ```text
-//!  app        Link, Stream    messages on streams                           link.rs, stream.rs
+//!  app        Link, Stream    messages on streams                           link.rs, open.rs, stream.rs
 //!             Mux             frames of at most 32 KiB, credit              flame_wire::mux
 //!             Session         numbered packets, replayed on a new socket    flame_wire::session
 //!             Driver          one task: moves packets, reads the clock      driver.rs
@@ -19,10 +19,13 @@ mod accept;
 mod code;
 mod dial;
 mod driver;
+mod error;
+mod handshake;
 mod hello;
 mod io;
 mod keepalive;
 mod link;
+mod open;
 mod outer_tls;
 mod state;
 mod stream;
@@ -33,10 +36,12 @@ pub use accept::{AcceptError, accept, accept_tls, accept_websocket};
 pub use code::{ChunkSource, CodeDownload, CodeUpload, UploadError, UploadOutcome};
 pub use dial::{DialError, dial, is_address};
 pub use driver::{Dial, Driver, Handler, LinkConfig, SocketSource};
-pub use hello::{HelloError, HelloOutcome, IncomingHello, say_hello};
+pub use error::{LinkClosed, LinkEnd, StreamError};
+pub use handshake::HelloError;
+pub use hello::{HelloOutcome, IncomingHello, say_hello};
 pub use io::{Io, in_memory};
-pub use link::{Link, LinkClosed, LinkEnd};
-pub use stream::{Stream, StreamError};
+pub use link::Link;
+pub use stream::Stream;
 pub use tls::{ServerKey, TlsError};
 
 #[cfg(test)]

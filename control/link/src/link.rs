@@ -1,58 +1,21 @@
-//! The handle of a link. It is cheap to clone; the driver does the work.
+//! The handle of a link. It is cheap to clone; the driver does the work. `open.rs` opens streams.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Poll;
 
-use flame_wire::EncodeError;
 use flame_wire::frame::StreamId;
 use flame_wire::mux::{Mux, Payload};
 use futures_util::future::poll_fn;
 
-use crate::state::{CloseRequest, LinkShared, StreamEntry};
-use crate::stream::{Stream, StreamError};
+use crate::error::{LinkClosed, LinkEnd, StreamError};
+use crate::state::{CloseRequest, LinkShared};
 
 /// One end of a link, for any number of tasks.
 #[derive(Clone)]
 pub struct Link {
     shared: Arc<LinkShared>,
 }
-
-/// Why a link has ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LinkEnd {
-    /// This side closed the link.
-    #[error("closed by this side")]
-    Closed,
-    /// The peer closed the link.
-    #[error("closed by the other side")]
-    ClosedByPeer,
-    /// The socket broke, and no other replaced it within the reconnect timeout.
-    #[error("the connection was lost ({why}) and not resumed in time")]
-    Lost {
-        /// What happened to the last socket.
-        why: String,
-    },
-    /// This side gave the peer up, because the peer's instance has died or has to be stopped.
-    #[error("{why}")]
-    Aborted {
-        /// Why.
-        why: String,
-    },
-    /// The peer broke the protocol.
-    #[error("the other side broke the protocol: {why}")]
-    Violation {
-        /// How.
-        why: String,
-    },
-}
-
-/// The link has ended.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the link has ended: {0}")]
-pub struct LinkClosed(pub Arc<LinkEnd>);
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,53 +30,6 @@ impl Link {
 
     pub(crate) fn shared(&self) -> &Arc<LinkShared> {
         &self.shared
-    }
-
-    /// Opens a stream with its first message, and `siblings` more streams beside it. `guard` is
-    /// dropped when both sides have ended the first stream, or when the link ends.
-    ///
-    /// # Errors
-    /// [`StreamError`], also if `message` fails. Nothing was sent, and the guard has been dropped.
-    pub fn open(
-        &self,
-        siblings: usize,
-        guard: Option<Box<dyn Any + Send>>,
-        message: impl FnOnce(&[StreamId]) -> Result<(u8, Payload, bool), EncodeError>,
-    ) -> Result<(Stream, Vec<Stream>), StreamError> {
-        let (sent, stream, siblings) = {
-            let mut state = self.shared.lock();
-            state.check_open()?;
-            let (id, siblings) = state.mux.open(siblings)?;
-            let message = message(&siblings);
-            for id in &siblings {
-                state.streams.insert(*id, StreamEntry::default());
-            }
-            state.streams.insert(id, StreamEntry { guard, ..StreamEntry::default() });
-            let siblings = siblings.into_iter().map(|id| self.stream(id)).collect();
-            let sent = message
-                .map_err(StreamError::from)
-                .and_then(|(tag, payload, end)| Ok(state.mux.send(id, tag, payload, end)?));
-            (sent, self.stream(id), siblings)
-        };
-        self.shared.wake_driver();
-        // An error drops the handles, and that takes the lock, which must be free by then.
-        sent?;
-        Ok((stream, siblings))
-    }
-
-    /// Takes a stream that the peer opened beside another one, or `None` if it has ended already.
-    #[must_use]
-    pub fn claim(&self, id: StreamId) -> Option<Stream> {
-        let mut state = self.shared.lock();
-        if state.end.is_some() || !state.mux.claim(id) {
-            return None;
-        }
-        state.streams.insert(id, StreamEntry::default());
-        Some(self.stream(id))
-    }
-
-    pub(crate) fn stream(&self, id: StreamId) -> Stream {
-        Stream::new(self.clone(), id)
     }
 
     /// Sends a message on the control stream.

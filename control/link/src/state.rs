@@ -10,7 +10,7 @@ use flame_wire::mux::{Message, Mux, MuxEvent};
 use flame_wire::sync::{Mutex, MutexGuard};
 use futures_util::task::AtomicWaker;
 
-use crate::link::{LinkClosed, LinkEnd};
+use crate::error::{LinkClosed, LinkEnd};
 
 /// A link, shared by its handles and its driver.
 pub(crate) struct LinkShared {

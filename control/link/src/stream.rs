@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll};
 
-use flame_wire::EncodeError;
 use flame_wire::frame::StreamId;
-use flame_wire::mux::{Message, Mux, Payload, SendError, TooManyStreams};
+use flame_wire::mux::{Message, Mux, Payload, SendError};
 use futures_util::future::poll_fn;
 
-use crate::link::{Link, LinkClosed};
+use crate::error::StreamError;
+use crate::link::Link;
 use crate::state::Deferred;
 
 /// A two-way stream of messages. Dropping it resets the stream, which also tells the peer. The
@@ -18,27 +18,6 @@ pub struct Stream {
     link: Link,
     id: StreamId,
     on_drop: OnDropCell,
-}
-
-/// Why a message can't be sent or received.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum StreamError {
-    /// The link has ended.
-    #[error(transparent)]
-    Link(#[from] LinkClosed),
-    /// The peer has reset the stream.
-    #[error("the other side has reset the stream")]
-    Reset,
-    /// The message is too large, or the stream has ended.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// The peer accepts no more streams.
-    #[error(transparent)]
-    TooManyStreams(#[from] TooManyStreams),
-    /// The message can't be encoded.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
 }
 
 impl fmt::Debug for Stream {

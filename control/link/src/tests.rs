@@ -133,7 +133,7 @@ async fn a_guard_is_dropped_when_the_stream_has_ended_on_both_sides() {
 }
 
 #[tokio::test]
-async fn a_message_that_can_not_be_encoded_opens_no_stream() {
+async fn a_message_that_cannot_be_encoded_opens_no_stream() {
     let ends = connect(LinkConfig::default(), in_memory(), |_| None);
     let too_long = EncodeError::TooLong { what: "list", len: 2, max: 1 };
     let opened = ends.parent.open(1, None, |_| Err(too_long.clone()));

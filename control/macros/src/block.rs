@@ -11,7 +11,7 @@ use syn::{
     token,
 };
 
-use crate::{expand, fragments, options::CratePath, refuse, signature::RemoteFunction};
+use crate::{expand, fragments, options::CratePath, reject, signature::RemoteFunction};
 
 /// The tokens from `call!`: its `$crate`, and the closure.
 struct Input {
@@ -50,18 +50,18 @@ impl Parse for Closure {
 pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
     let Input { root, block } = syn::parse2(tokens)?;
     let Closure(mut closure) = syn::parse2(fragments::parenthesize_groups(block))
-        .map_err(|error| refuse::closure::not_a_closure(&error))?;
+        .map_err(|error| reject::closure::not_a_closure(&error))?;
     for input in &mut closure.inputs {
         if let Pat::Type(typed) = input {
             fragments::ungroup_pattern(&mut typed.pat);
         }
     }
-    refuse::closure::modifiers(&closure)?;
+    reject::closure::modifiers(&closure)?;
     let body = match (fragments::ungrouped(&closure.body), &closure.output) {
         (Expr::Block(body), _) if body.label.is_none() && body.attrs.is_empty() => {
             body.block.clone()
         }
-        _ => return Err(refuse::closure::no_type(&closure)),
+        _ => return Err(reject::closure::no_type(&closure)),
     };
     let parameters =
         closure.inputs.iter().map(parameter).collect::<syn::Result<Vec<(PatType, Ident)>>>()?;
@@ -83,12 +83,12 @@ pub(crate) fn expand(tokens: TokenStream) -> syn::Result<TokenStream> {
 
 /// A parameter, and the local variable that is passed to it.
 fn parameter(parameter: &Pat) -> syn::Result<(PatType, Ident)> {
-    let Pat::Type(typed) = parameter else { return Err(refuse::closure::untyped(parameter)) };
+    let Pat::Type(typed) = parameter else { return Err(reject::closure::untyped(parameter)) };
     match &*typed.pat {
         Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
             Ok((typed.clone(), name.ident.clone()))
         }
-        _ => Err(refuse::closure::pattern(&typed.pat)),
+        _ => Err(reject::closure::pattern(&typed.pat)),
     }
 }
 

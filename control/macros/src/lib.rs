@@ -4,11 +4,11 @@
 //! ```text
 //!   tokens --> RemoteFunction (signature.rs) --> tokens (expand.rs)
 //!                  |
-//!                  +-- or an error (refuse.rs), which says what to write instead
+//!                  +-- or an error (reject.rs), which says what to write instead
 //! ```
 //!
 //! - `signature` parses a function, and decides for each parameter where its value comes from.
-//! - `refuse` has every error that the macros themselves report. Where a trait bound rejects the
+//! - `reject` has every error that the macros themselves report. Where a trait bound rejects the
 //!   code instead, the message is on the trait, in `flame_runner_shim::calling`.
 //! - `attributes` distributes a function's attributes to the items that the function becomes.
 //! - `test` wraps a test.
@@ -26,7 +26,7 @@ mod expand;
 mod fragments;
 mod methods;
 mod options;
-mod refuse;
+mod reject;
 mod signature;
 mod test;
 
@@ -68,7 +68,7 @@ fn remote_item(
             Ok(expand::function(&signature::RemoteFunction::free(function, root)?).items)
         }
         Ok(syn::Item::Impl(block)) => methods::expand(block, root),
-        Ok(other) => Err(refuse::item(&other)),
-        Err(error) => Err(refuse::not_an_item(item, error)),
+        Ok(other) => Err(reject::item(&other)),
+        Err(error) => Err(reject::not_an_item(item, error)),
     }
 }

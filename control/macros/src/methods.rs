@@ -7,12 +7,12 @@ use syn::{ImplItem, ImplItemFn, ItemFn, ItemImpl};
 use crate::{
     attributes, expand, fragments,
     options::CratePath,
-    refuse,
+    reject,
     signature::{RemoteFunction, is_remote},
 };
 
 pub(crate) fn expand(mut block: ItemImpl, root: &CratePath) -> syn::Result<TokenStream> {
-    refuse::impl_block(&block)?;
+    reject::impl_block(&block)?;
     fragments::ungroup_type(&mut block.self_ty);
     let mut entries = Vec::new();
     let mut items = Vec::with_capacity(block.items.len());
@@ -21,7 +21,7 @@ pub(crate) fn expand(mut block: ItemImpl, root: &CratePath) -> syn::Result<Token
             ImplItem::Fn(method) if method.attrs.iter().any(is_remote) => {
                 for attribute in method.attrs.iter().filter(|attribute| is_remote(attribute)) {
                     if let syn::Meta::List(list) = &attribute.meta {
-                        refuse::arguments_of_a_method(&list.tokens)?;
+                        reject::arguments_of_a_method(&list.tokens)?;
                     }
                 }
                 let ImplItemFn { attrs, vis, sig, block: body, .. } = method;
@@ -35,7 +35,7 @@ pub(crate) fn expand(mut block: ItemImpl, root: &CratePath) -> syn::Result<Token
         }
     }
     if entries.is_empty() {
-        return Err(refuse::no_remote_method(&block));
+        return Err(reject::no_remote_method(&block));
     }
     block.items = items;
     let around = attributes::shared(&block.attrs);

@@ -7,7 +7,7 @@ use syn::{
     parse::{Parse, ParseStream},
 };
 
-use crate::refuse;
+use crate::reject;
 
 /// The path of flame-aws, in front of every name in the expansion.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ impl CratePath {
         }
         syn::parse2::<CrateOption>(arguments.clone())
             .map(|CrateOption(path)| path.into())
-            .map_err(|error| refuse::arguments(&arguments, &error))
+            .map_err(|error| reject::arguments(&arguments, &error))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     attributes::{Attributes, BodyPlacement},
     fragments,
     options::CratePath,
-    refuse,
+    reject,
 };
 
 mod own_type;
@@ -86,7 +86,7 @@ impl RemoteFunction {
     /// A function outside any impl block.
     pub(crate) fn free(item: ItemFn, root: &CratePath) -> syn::Result<Self> {
         if let Some(span) = own_type::find(&item) {
-            return Err(refuse::own_type(span));
+            return Err(reject::own_type(span));
         }
         let name = item.sig.ident.unraw().to_string();
         let path = quote!(::core::concat!(::core::module_path!(), "::", #name));
@@ -123,7 +123,7 @@ impl RemoteFunction {
     ) -> syn::Result<Self> {
         let ItemFn { attrs, vis, mut sig, block } = item;
         fragments::ungroup_signature(&mut sig);
-        refuse::function(&sig)?;
+        reject::function(&sig)?;
         let parameters = sig
             .inputs
             .into_iter()
@@ -133,10 +133,10 @@ impl RemoteFunction {
         let result = outcome(&sig.output)?;
         if let Output::Stream(_) = result {
             if let Some(asyncness) = &sig.asyncness {
-                return Err(refuse::async_stream(asyncness));
+                return Err(reject::async_stream(asyncness));
             }
             if let Some(borrowed) = parameters.iter().find(|p| p.by_reference && p.is_sent()) {
-                return Err(refuse::borrowing_stream(&borrowed.written));
+                return Err(reject::borrowing_stream(&borrowed.written));
             }
         }
         let body = if owner.is_some() { BodyPlacement::Beside } else { BodyPlacement::Inside };
@@ -178,11 +178,11 @@ impl RemoteFunction {
 
 impl Parameter {
     fn new(index: usize, mut written: FnArg, owner: Option<&Type>) -> syn::Result<Self> {
-        refuse::parameter_attributes(&written)?;
+        reject::parameter_attributes(&written)?;
         match &mut written {
             FnArg::Receiver(receiver) => {
-                let Some(owner) = owner else { return Err(refuse::method(receiver)) };
-                refuse::receiver(receiver)?;
+                let Some(owner) = owner else { return Err(reject::method(receiver)) };
+                reject::receiver(receiver)?;
                 let by_reference = receiver.reference.is_some();
                 let name = Ident::new("__flame_self", receiver.self_token.span());
                 let of = owner.clone();
@@ -198,14 +198,14 @@ impl Parameter {
                 let (of, by_reference) = match &*typed.ty {
                     Type::Reference(reference) => {
                         if is_state {
-                            refuse::unsized_state(&reference.elem)?;
+                            reject::unsized_state(&reference.elem)?;
                         }
-                        refuse::reference(reference)?;
+                        reject::reference(reference)?;
                         ((*reference.elem).clone(), true)
                     }
                     of => (of.clone(), false),
                 };
-                refuse::inside_argument(&of)?;
+                reject::inside_argument(&of)?;
                 let role = if is_state { ParameterRole::State } else { ParameterRole::Argument };
                 Ok(Self { written, name, of, by_reference, role })
             }
@@ -230,10 +230,10 @@ fn outcome(output: &ReturnType) -> syn::Result<Output> {
     };
     if let Type::ImplTrait(opaque) = &of {
         let item = stream_item(opaque)?;
-        refuse::inside_result(&item)?;
+        reject::inside_result(&item)?;
         return Ok(Output::Stream(item));
     }
-    refuse::inside_result(&of)?;
+    reject::inside_result(&of)?;
     Ok(Output::One(of))
 }
 
@@ -257,7 +257,7 @@ fn stream_item(opaque: &TypeImplTrait) -> syn::Result<Type> {
         }
         break;
     }
-    Err(refuse::opaque_result(opaque, &last))
+    Err(reject::opaque_result(opaque, &last))
 }
 
 /// The location of `span`, as macro calls with that span: file, line, column.

@@ -17,7 +17,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Expr, ItemFn, LitInt, Path, Token};
 
-use crate::{options::CratePath, refuse};
+use crate::{options::CratePath, reject};
 
 /// The options of the attribute.
 #[derive(Default)]
@@ -33,22 +33,22 @@ impl Parse for TestOptions {
         while !input.is_empty() {
             let name: Ident = input.call(Ident::parse_any)?;
             if !input.peek(Token![=]) {
-                return Err(refuse::test::option(&name));
+                return Err(reject::test::option(&name));
             }
             let _: Token![=] = input.parse()?;
             let is_repeated = match name.to_string().as_str() {
                 "crate" => {
                     let path = input
                         .call(Path::parse_mod_style)
-                        .map_err(|error| refuse::test::root(&error))?;
+                        .map_err(|error| reject::test::root(&error))?;
                     options.root.replace(path.into()).is_some()
                 }
                 "app" => options.app.replace(input.parse()?).is_some(),
                 "worker_threads" => options.worker_threads.replace(threads(input)?).is_some(),
-                _ => return Err(refuse::test::option(&name)),
+                _ => return Err(reject::test::option(&name)),
             };
             if is_repeated {
-                return Err(refuse::test::twice(&name));
+                return Err(reject::test::twice(&name));
             }
             if !input.is_empty() {
                 let _: Token![,] = input.parse()?;
@@ -65,16 +65,16 @@ fn threads(input: ParseStream<'_>) -> syn::Result<LitInt> {
             syn::Lit::Int(count) if count.base10_parse::<usize>().is_ok_and(|count| count > 0) => {
                 Ok(count.clone())
             }
-            _ => Err(refuse::test::threads(&value)),
+            _ => Err(reject::test::threads(&value)),
         },
-        _ => Err(refuse::test::threads(&value)),
+        _ => Err(reject::test::threads(&value)),
     }
 }
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     let options: TestOptions = syn::parse2(arguments)?;
-    let test: ItemFn = syn::parse2(item).map_err(|error| refuse::test::item(&error))?;
-    refuse::test::function(&test)?;
+    let test: ItemFn = syn::parse2(item).map_err(|error| reject::test::item(&error))?;
+    reject::test::function(&test)?;
     let ItemFn { attrs, vis, sig, block } = test;
     let (name, output) = (&sig.ident, &sig.output);
     let path = printed_name(name);

@@ -21,6 +21,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flame_runner_shim::boot_variables::LIFELINE_ENV;
 use flame_runner_shim::host::RUNNER_ENV;
 use flame_runner_shim::{host, lifeline};
 use flame_wire::parent::{FlameParent, HostKind};
@@ -169,7 +170,7 @@ impl Children {
         // variable in its environment. Its child is a plain process.
         command.env_remove(RUNNER_ENV);
         let name = name::of(program.as_deref(), &self.pool.name);
-        command.env(lifeline::ENV, lifeline::value(&name));
+        command.env(LIFELINE_ENV, lifeline::value(&name));
         Ok(command)
     }
 

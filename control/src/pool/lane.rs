@@ -30,11 +30,11 @@ mod effects;
 mod lease;
 mod timer;
 
-pub(crate) use checkout::{CheckoutError, CheckoutRequest, QueuedCall};
+pub(crate) use checkout::{CheckoutRequest, QueuedCall};
 pub(crate) use command::RunnerCommand;
 pub(crate) use config::LaneConfig;
 pub(crate) use connection::{RunnerConnection, send_drain};
-pub(crate) use lease::LaneLease;
+pub(crate) use lease::{CheckoutError, LaneLease};
 
 use checkout::WaitingCaller;
 use effects::Effect;
@@ -219,7 +219,7 @@ impl Lane {
     /// Begins to drain. The calls under way may go on for `window`, and are then cancelled. If this
     /// is called again with a shorter window, the shorter one applies.
     pub(crate) fn begin_drain(&self, window: Duration) {
-        self.handle(Event::Drain);
+        self.handle(Event::DrainPool);
         let Some(me) = self.me.upgrade() else { return };
         self.shared.runtime.spawn(async move {
             // A window may be hours long, so this task ends with the runners.

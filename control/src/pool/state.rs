@@ -6,16 +6,16 @@
 //! due:
 //!
 //! ```text
-//!   Checkout ─────────────▶ Grant, or Refuse, or a place in the queue (answered later, once)
+//!   Checkout ─────────────▶ Grant, or Reject, or a place in the queue (answered later, once)
 //!   CheckIn ──────────────▶ Grant to the waiter that has waited longest
 //!   (unmet demand) ───────▶ Boot ──▶ RunnerUp ──▶ Grant ...
-//!                                └─▶ BootFailed ──▶ Stop, back off, Refuse if nothing is left to wait for
+//!                                └─▶ BootFailed ──▶ Stop, back off, Reject if nothing is left to wait for
 //!   IdleProposed ─────────▶ StayUp, or DrainRunner ──▶ RunnerGone
 //!   RunnerLost ───────────▶ Stop; its leases are void; the next runner serves the waiters
 //!   Stop ─────────────────▶ RunnerGone: until then the instance counts against `max`
 //! ```
 //!
-//! While every boot is known to fail, boots are blocked: the pool boots nothing, and refuses every
+//! While every boot is known to fail, boots are blocked: the pool boots nothing, and rejects every
 //! checkout that would need a boot, until [`Event::UnblockBoots`].
 //!
 //! Invariants (each is a property test in `state/properties.rs`):
@@ -24,10 +24,10 @@
 //! 2. Each waiter is answered exactly once, unless it cancels first.
 //! 3. Unmet demand implies that a boot is under way, `max` is reached, boots back off, or boots are
 //!    blocked.
-//! 4. No runner is leased that is draining, retiring, used up or lost, or that its platform ends
-//!    before the call is over. For a call without a known end see `state/placement.rs`.
+//! 4. No runner is leased that is retiring, draining, used up, lost or stopped, or that expires
+//!    before the call completes. For a call of unknown length see `state/placement.rs`.
 //! 5. `min` is kept, with backoff, without blocking anything.
-//! 6. Every runner that was booted is seen gone, or stopped.
+//! 6. Every runner that was booted is reported gone, or is stopped.
 //!
 //! After each call no slot is free while anyone waits. So a checkout that finds a free slot takes
 //! it at once, and never overtakes a waiter.
@@ -97,7 +97,7 @@ pub(crate) enum Availability {
     Now,
     /// A boot that is under way, or that the pool would start, has a slot for the call.
     AfterBoot,
-    /// Only after another call has ended, or when boots work again.
+    /// Only after another call has completed, or when boots work again.
     Full,
 }
 
@@ -149,13 +149,13 @@ impl<F: Clone> PoolState<F> {
             Event::RunnerUp { runner, expires } => self.runner_up(now, runner, expires),
             Event::BootFailed { runner, failure } => self.boot_failed(now, runner, failure),
             Event::RunnerLost { runner } => self.runner_lost(now, runner),
-            Event::RunnerDraining { runner } => self.runner_draining(now, runner),
+            Event::ShutdownAnnounced { runner } => self.shutdown_announced(now, runner),
             Event::IdleProposed { runner, idle_for } => self.idle_proposed(runner, idle_for),
             Event::RunnerGone { runner } => self.runner_gone(now, runner),
             Event::BurstCalls { calls } => self.burst_calls = calls,
             Event::UnblockBoots => self.boots_blocked = None,
             Event::Resize { change } => self.resize(&change),
-            Event::Drain => self.drain_pool(),
+            Event::DrainPool => self.drain_pool(),
         }
         self.settle(now);
     }
@@ -248,30 +248,30 @@ impl<F: Clone> PoolState<F> {
             return;
         }
         if self.is_draining() {
-            return self.refuse(waiter, CheckoutError::Draining);
+            return self.reject(waiter, CheckoutError::Draining);
         }
         if deadline.is_some_and(|deadline| deadline <= now) {
             // The call never waited, so no boot is to blame.
             let (phase, last_failure) = (WaitPhase::Queue, None);
-            return self.refuse(waiter, CheckoutError::Timeout { phase, last_failure });
+            return self.reject(waiter, CheckoutError::Timeout { phase, last_failure });
         }
         self.kept_min = self.limits.min;
         if self.grant(now, waiter, deadline.filter(|_| bounds_work)) {
             return;
         }
         if let Some(failure) = self.fail_fast_reason(now) {
-            return self.refuse(waiter, CheckoutError::BootFailed(failure));
+            return self.reject(waiter, CheckoutError::BootFailed(failure));
         }
         let limit = self.limits.max_queue;
         if self.queue.len() >= limit {
-            return self.refuse(waiter, CheckoutError::QueueFull { limit });
+            return self.reject(waiter, CheckoutError::QueueFull { limit });
         }
         self.queue.push(waiter, deadline, bounds_work);
         self.note(Note::Queued { waiter });
     }
 
     fn check_in(&mut self, lease: LeaseId) {
-        let Some(id) = self.fleet.end_lease(lease) else { return };
+        let Some(id) = self.fleet.return_lease(lease) else { return };
         if let Some(runner) = self.fleet.get(id)
             && let RunnerPhase::Retiring(reason) = runner.phase
             && runner.leases == 0
@@ -280,14 +280,14 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Grants a free slot to `waiter`, whose work is over by `until`; `false` if it must wait.
+    /// Grants a free slot to `waiter`, whose work completes by `until`; `false` if it must wait.
     fn grant(&mut self, now: Instant, waiter: WaiterId, until: Option<Instant>) -> bool {
         let Some((runner, lease)) = self.lease_slot(now, until) else { return false };
         self.act(Action::Grant { waiter, runner, lease });
         true
     }
 
-    /// Leases a free slot for work that is over by `until`.
+    /// Leases a free slot for work that completes by `until`.
     fn lease_slot(&mut self, now: Instant, until: Option<Instant>) -> Option<(RunnerId, LeaseId)> {
         let runner = self.choose_runner(now, until)?;
         let lease = self.fleet.lease(runner)?;
@@ -303,7 +303,7 @@ impl<F: Clone> PoolState<F> {
         if !self.queue.is_empty()
             && let Some(failure) = self.fail_fast_reason(now)
         {
-            self.refuse_all(&CheckoutError::BootFailed(failure));
+            self.reject_all(&CheckoutError::BootFailed(failure));
         }
         self.grow(now);
         self.announce();
@@ -326,7 +326,7 @@ impl<F: Clone> PoolState<F> {
         let phase = self.wait_phase();
         while let Some(waiter) = self.queue.pop_expired(now) {
             let last_failure = self.last_failure.clone();
-            self.refuse(waiter, CheckoutError::Timeout { phase, last_failure });
+            self.reject(waiter, CheckoutError::Timeout { phase, last_failure });
         }
     }
 
@@ -338,7 +338,7 @@ impl<F: Clone> PoolState<F> {
         if self.fleet.up() == 0 || all_covered { WaitPhase::Boot } else { WaitPhase::Queue }
     }
 
-    /// Why a call that has to wait is refused instead, if it is: no runner would come up for it.
+    /// Why a call that has to wait is rejected instead, if it is: no runner would come up for it.
     fn fail_fast_reason(&self, now: Instant) -> Option<F> {
         self.boots_blocked.clone().or_else(|| Some(self.open_breaker(now)?.1))
     }
@@ -363,14 +363,14 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    fn refuse_all(&mut self, error: &CheckoutError<F>) {
+    fn reject_all(&mut self, error: &CheckoutError<F>) {
         while let Some(waiter) = self.queue.pop() {
-            self.refuse(waiter, error.clone());
+            self.reject(waiter, error.clone());
         }
     }
 
-    fn refuse(&mut self, waiter: WaiterId, error: CheckoutError<F>) {
-        self.act(Action::Refuse { waiter, error });
+    fn reject(&mut self, waiter: WaiterId, error: CheckoutError<F>) {
+        self.act(Action::Reject { waiter, error });
     }
 
     fn note(&mut self, note: Note<F>) {

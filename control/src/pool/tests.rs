@@ -125,7 +125,7 @@ async fn a_backend_that_panics_fails_the_boot_and_the_next_call_boots_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_can_not_be_watched_serves_calls() {
+async fn an_instance_that_cannot_be_watched_serves_calls() {
     let backend = FakeBackend::new(Behaviour { watch_panics: true, ..Behaviour::default() });
     let pool = backend.pool().start().await.unwrap();
     assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
@@ -161,7 +161,7 @@ async fn a_replacement_waits_for_an_instance_that_is_slow_to_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_can_not_be_stopped_is_reported_and_no_longer_counts() {
+async fn an_instance_that_cannot_be_stopped_is_reported_and_no_longer_counts() {
     for stop in [StopBehaviour::DoesNothing, StopBehaviour::Panics] {
         let backend =
             FakeBackend::new(Behaviour { stop, watch_panics: true, ..Behaviour::default() });

@@ -59,7 +59,7 @@ impl RunnerReport {
     }
 
     pub(super) fn draining(&self) {
-        self.lane.handle(Event::RunnerDraining { runner: self.id });
+        self.lane.handle(Event::ShutdownAnnounced { runner: self.id });
     }
 
     pub(super) fn goodbye(&self) {
@@ -147,7 +147,7 @@ impl Drop for Supervision {
         if !self.finished {
             if !std::thread::panicking() {
                 // The pool's runtime has ended, so no other runner should boot.
-                lane.handle(Event::Drain);
+                lane.handle(Event::DrainPool);
             }
             self.report.lost();
             if let Some(instance) = &self.instance {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::checks::CheckSpec;
 use super::recording_backend::{RecordedBoot, RecordingBackend};
 use super::{CheckFailure, Conformance};
 use crate::backend::{Backend, Death, Instance, Instances};
@@ -31,18 +30,6 @@ impl CheckRun {
         let step_timeout =
             suite.step_timeout.unwrap_or_else(|| backend.boot_timeout() + STEP_TIMEOUT);
         Self { backend, suite, step_timeout }
-    }
-
-    /// Runs a check on a new backend, and cleans up afterwards, whether it passes or fails.
-    pub(super) async fn of(
-        suite: Arc<Conformance>,
-        check: &'static CheckSpec,
-    ) -> Result<(), CheckFailure> {
-        let backend = (suite.make)();
-        let run = CheckRun::new(suite, backend);
-        let passed = (check.run)(&run).await;
-        let cleaned_up = run.clean_up().await;
-        passed.and(cleaned_up)
     }
 
     /// A pool over the backend. It does not retry a boot that fails: the check reports the failure.
@@ -123,7 +110,7 @@ impl CheckRun {
     }
 
     /// Stops every instance that is left.
-    async fn clean_up(&self) -> Result<(), CheckFailure> {
+    pub(super) async fn clean_up(&self) -> Result<(), CheckFailure> {
         let mut cleaned_up = Ok(());
         for RecordedBoot { instance, .. } in self.backend.boots() {
             let stopped = self.stop(&instance).await;

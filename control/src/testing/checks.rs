@@ -27,7 +27,7 @@ const EXIT_CODE: i32 = 7;
 pub(super) struct CheckSpec {
     pub(super) name: &'static str,
     applies_to: AppliesTo,
-    pub(super) run: for<'a> fn(&'a CheckRun) -> BoxFuture<'a, Result<(), CheckFailure>>,
+    run: for<'a> fn(&'a CheckRun) -> BoxFuture<'a, Result<(), CheckFailure>>,
 }
 
 /// The backends that a check applies to.
@@ -49,6 +49,15 @@ impl CheckSpec {
             OwnProcess => kind != HostKind::Local,
             KnownId => kind == HostKind::Process && !suite.platform_assigns_ids,
         }
+    }
+
+    /// Runs the check on a new backend, and cleans up afterwards, whether it passes or fails.
+    pub(super) async fn run(&self, suite: Arc<Conformance>) -> Result<(), CheckFailure> {
+        let backend = (suite.make)();
+        let run = CheckRun::new(suite, backend);
+        let passed = (self.run)(&run).await;
+        let cleaned_up = run.clean_up().await;
+        passed.and(cleaned_up)
     }
 }
 
@@ -313,9 +322,9 @@ async fn calls_streams_and_drain_work(run: &CheckRun) -> Result<(), CheckFailure
     })?;
     let other = pool.clone();
     run.drain(pool).await?;
-    let refused = other.call(echo(String::new())).await;
-    expect(matches!(refused, Err(CallError::Draining)), || {
-        format!("a call on a drained pool returned {refused:?}, not `Draining`")
+    let rejected = other.call(echo(String::new())).await;
+    expect(matches!(rejected, Err(CallError::Draining)), || {
+        format!("a call on a drained pool returned {rejected:?}, not `Draining`")
     })
 }
 

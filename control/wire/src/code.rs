@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{DecodeError, EncodeError};
 use crate::hex::Hex;
 use crate::ids::BuildId;
-use crate::{hello, pack, text};
+use crate::{pack, prefixed, text};
 
 /// The longest executable that is offered or downloaded, in bytes: 1 GiB.
 pub const MAX_CODE: u64 = 1 << 30;
@@ -70,7 +70,7 @@ impl OfferReply {
     /// # Errors
     /// [`EncodeError::TooLong`]. That never happens, since the text is cut off.
     pub fn encode_to(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        hello::encode(REPLY, self, out)
+        prefixed::encode(REPLY, self, out)
     }
 
     /// Takes the reply off `input`, or returns `None` if it is incomplete.
@@ -78,8 +78,8 @@ impl OfferReply {
     /// # Errors
     /// [`DecodeError`] if the reply is malformed or too long.
     pub fn decode(input: &mut BytesMut) -> Result<Option<Self>, DecodeError> {
-        let Some(message) = hello::take(REPLY, input)? else { return Ok(None) };
-        hello::unpack(REPLY, &message).map(Some)
+        let Some(message) = prefixed::take(REPLY, input)? else { return Ok(None) };
+        prefixed::decode(REPLY, &message).map(Some)
     }
 }
 

@@ -16,8 +16,7 @@
 //!
 //! Both messages are maps, because two different builds have to be able to exchange them.
 
-use bytes::{Buf, BufMut, BytesMut};
-use serde::de::DeserializeOwned;
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use crate::code::Offer;
@@ -25,14 +24,13 @@ use crate::error::{DecodeError, EncodeError};
 use crate::ids::{BuildId, RunnerRef};
 use crate::parent::HostKind;
 use crate::token::{self, Token};
-use crate::{pack, text};
+use crate::{pack, prefixed, text};
 
 /// The version of the protocol. It is incremented when an older peer could no longer take part.
 pub const PROTOCOL: u16 = 2;
 /// The longest message of the exchange, including its length prefix, in bytes.
-pub const MAX_HELLO: usize = 4 * 1024;
+pub const MAX_HELLO: usize = prefixed::MAX;
 
-const PREFIX: usize = 2;
 const MAX_INSTANCE: usize = 512;
 const MAX_MALFORMED: usize = 1024;
 
@@ -202,7 +200,7 @@ impl Hello {
     /// [`EncodeError::TooLong`] above [`MAX_HELLO`]. That never happens, since the texts are cut
     /// off.
     pub fn encode_to(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        encode("hello", self, out)
+        prefixed::encode("hello", self, out)
     }
 
     /// Takes the hello off `input`, or returns `None` if it is incomplete.
@@ -212,7 +210,7 @@ impl Hello {
     /// decoded; another [`DecodeError`] if the hello is malformed or too long. [`Rejection::from`]
     /// turns the error into the parent's reply.
     pub fn decode(input: &mut BytesMut) -> Result<Option<Self>, DecodeError> {
-        let Some(message) = take("hello", input)? else { return Ok(None) };
+        let Some(message) = prefixed::take("hello", input)? else { return Ok(None) };
         decode_hello(&message).map(Some)
     }
 }
@@ -224,7 +222,7 @@ impl HelloReply {
     /// [`EncodeError::TooLong`] above [`MAX_HELLO`]. That never happens, since the texts are cut
     /// off.
     pub fn encode_to(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        encode("reply to the hello", self, out)
+        prefixed::encode("reply to the hello", self, out)
     }
 
     /// Takes the reply off `input`, or returns `None` if it is incomplete.
@@ -234,8 +232,8 @@ impl HelloReply {
     /// not know.
     pub fn decode(input: &mut BytesMut) -> Result<Option<Self>, DecodeError> {
         let what = "reply to the hello";
-        let Some(message) = take(what, input)? else { return Ok(None) };
-        unpack(what, &message).map(Some)
+        let Some(message) = prefixed::take(what, input)? else { return Ok(None) };
+        prefixed::decode(what, &message).map(Some)
     }
 }
 
@@ -246,50 +244,12 @@ fn decode_hello(message: &[u8]) -> Result<Hello, DecodeError> {
         protocol: u16,
     }
 
-    unpack("hello", message).map_err(|error| match unpack("hello", message) {
+    prefixed::decode("hello", message).map_err(|error| match prefixed::decode("hello", message) {
         Ok(Protocol { protocol }) if protocol != PROTOCOL => {
             DecodeError::OtherVersion { what: "hello", found: protocol, known: PROTOCOL }
         }
         _ => error,
     })
-}
-
-pub(crate) fn unpack<T: DeserializeOwned>(
-    what: &'static str,
-    message: &[u8],
-) -> Result<T, DecodeError> {
-    pack::decode(what, message, MAX_HELLO - PREFIX)
-}
-
-pub(crate) fn encode(
-    what: &'static str,
-    value: &impl Serialize,
-    out: &mut BytesMut,
-) -> Result<(), EncodeError> {
-    let message = pack::encode(what, value, MAX_HELLO - PREFIX)?;
-    let too_long = EncodeError::TooLong { what, len: message.len(), max: MAX_HELLO - PREFIX };
-    out.put_u16_le(u16::try_from(message.len()).map_err(|_| too_long)?);
-    out.put_slice(&message);
-    Ok(())
-}
-
-/// Takes one message off `input`. An excessive length is rejected before the message has arrived.
-pub(crate) fn take(
-    what: &'static str,
-    input: &mut BytesMut,
-) -> Result<Option<BytesMut>, DecodeError> {
-    let Some(&prefix) = input.first_chunk::<PREFIX>() else { return Ok(None) };
-    let len = usize::from(u16::from_le_bytes(prefix));
-    match len {
-        0 => return Err(DecodeError::BadLength { what, len }),
-        len if len > MAX_HELLO - PREFIX => {
-            return Err(DecodeError::TooLong { what, len, max: MAX_HELLO - PREFIX });
-        }
-        len if input.len() < PREFIX + len => return Ok(None),
-        _ => {}
-    }
-    input.advance(PREFIX);
-    Ok(Some(input.split_to(len)))
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod ids;
 pub mod message;
 mod pack;
 pub mod parent;
+mod prefixed;
 pub mod relay;
 pub mod sync;
 #[cfg(test)]

@@ -28,7 +28,7 @@ CLIENT_TOKEN = re.compile(r"[\x21-\x7e]{1,64}")
 STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{1,128}")
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """An error response for the caller."""
 
     def __init__(self, kind: str, message: str, **extra: Any) -> None:
@@ -41,9 +41,9 @@ class Refused(Exception):
         return ministack.error(self.kind, str(self), self.extra)
 
 
-def invalid(message: str) -> Refused:
+def invalid(message: str) -> Rejected:
     """InvalidParameterException, the most frequent error."""
-    return Refused("InvalidParameterException", message)
+    return Rejected("InvalidParameterException", message)
 
 
 class Ecs:
@@ -154,16 +154,16 @@ class Ecs:
         name = self._original._resolve_cluster_name(data.get("cluster") or "default")
         cluster: Record | None = self._original._clusters.get(name) if name else None
         if cluster is None or cluster["status"] != "ACTIVE":
-            raise Refused("ClusterNotFoundException", "Cluster not found.")
+            raise Rejected("ClusterNotFoundException", "Cluster not found.")
         return cluster
 
     def _definition(self, data: Mapping[str, Any]) -> Record:
         reference = data.get("taskDefinition") or ""
         definition: Record | None = self._original._task_defs.get(self._original._resolve_td_key(reference))
         if definition is None:
-            raise Refused("ClientException", "TaskDefinition not found.")
+            raise Rejected("ClientException", "TaskDefinition not found.")
         if definition.get("status") == "INACTIVE":
-            raise Refused("ClientException", "TaskDefinition is inactive.")
+            raise Rejected("ClientException", "TaskDefinition is inactive.")
         return definition
 
     def _find(self, cluster: Record, reference: str) -> Task | None:
@@ -183,7 +183,7 @@ class Ecs:
         _check_launch(data, cluster, definition)
         launch_type, _ = _capacity(data, cluster)
         if launch_type == "FARGATE" and not fargate.has(*_size(data, definition)):
-            raise Refused("ClientException", "No Fargate configuration exists for given values.")
+            raise Rejected("ClientException", "No Fargate configuration exists for given values.")
 
     # Starting.
 
@@ -197,7 +197,7 @@ class Ecs:
                 return tasks
             before, arns = self._tokens[key]
         if before != wanted:
-            raise Refused(
+            raise Rejected(
                 "ConflictException",
                 "The RunTask request could not be processed due to conflicts. The "
                 "provided clientToken is already in use with a different RunTask request.",
@@ -314,9 +314,9 @@ def check_definition(data: Mapping[str, Any]) -> Answer | None:
     """Reject a task definition with a size that Fargate does not offer; MiniStack accepts it."""
     if "FARGATE" in (data.get("requiresCompatibilities") or []):
         if not data.get("cpu") or not data.get("memory"):
-            raise Refused("ClientException", "Fargate requires that 'cpu' and 'memory' be defined at the task level.")
+            raise Rejected("ClientException", "Fargate requires that 'cpu' and 'memory' be defined at the task level.")
         if not fargate.has(data["cpu"], data["memory"]):
-            raise Refused("ClientException", "No Fargate configuration exists for given values.")
+            raise Rejected("ClientException", "No Fargate configuration exists for given values.")
     return None
 
 
@@ -324,8 +324,8 @@ def _answering(function: Callable[[Mapping[str, Any]], Answer]) -> Callable[[Map
     def handler(data: Mapping[str, Any]) -> Answer:
         try:
             return function(data)
-        except Refused as refused:
-            return refused.answer()
+        except Rejected as rejected:
+            return rejected.answer()
 
     return handler
 

@@ -102,9 +102,9 @@ class Gateway:
             await self._answer_with_fault(send, operation, fault)
         else:
             if operation.name == "Invoke":
-                refusal = too_large(headers, body)
-                if refusal:
-                    return await respond(send, 413, *refusal)
+                rejection = too_large(headers, body)
+                if rejection:
+                    return await respond(send, 413, *rejection)
                 send = self._prepare_invoke(headers, fault, send)
             await self._inner(scope, replay(body, receive), discard if fault and fault.reset_after else send)
             if fault and fault.reset_after:

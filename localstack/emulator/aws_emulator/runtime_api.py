@@ -104,8 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif result is None:
             return self._respond(404, b"{}")
         elif not self.source.answered(result[1], result[2] == "error", body):
-            refusal = {"errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"}
-            return self._respond(400, json.dumps(refusal).encode())
+            rejection = {"errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"}
+            return self._respond(400, json.dumps(rejection).encode())
         self._respond(202, b'{"status": "OK"}')
 
     def _body(self) -> bytes:

@@ -275,7 +275,7 @@ class Case(unittest.TestCase):
     def setUp(self) -> None:
         self.aws = Client(emulator().endpoint)
 
-    def refused(self, kind: str, call: Callable[[], Any]) -> AwsError:
+    def rejected(self, kind: str, call: Callable[[], Any]) -> AwsError:
         """Check that a call fails with an error of this kind."""
         with self.assertRaises(AwsError) as caught:
             call()

@@ -15,8 +15,8 @@ class Answers(Case):
 
     def test_an_ecs_error_has_the_format_of_ecs(self) -> None:
         self.aws.fault(target="RunTask", status=400, type="ThrottlingException", message="Rate exceeded")
-        refused = self.refused("ThrottlingException", self.aws.run)
-        self.assertEqual((refused.status, refused.message), (400, "Rate exceeded"))
+        rejected = self.rejected("ThrottlingException", self.aws.run)
+        self.assertEqual((rejected.status, rejected.message), (400, "Rate exceeded"))
         self.aws.run()
 
     def test_a_lambda_error_has_the_format_of_lambda(self) -> None:

@@ -33,6 +33,13 @@ class Invocations(Case):
         answer = self.aws.request("PUT", path, json.dumps(body).encode(), Content_Type="application/json")
         self.assertEqual(answer.status, 200, answer.body)
 
+    def publish_as_live(self) -> None:
+        """Publish version 1 of the function, and the alias `live` for it."""
+        json_body = {"Content_Type": "application/json"}
+        self.aws.request("POST", "/2015-03-31/functions/f/versions", b"{}", **json_body)
+        alias = json.dumps({"Name": "live", "FunctionVersion": "1"}).encode()
+        self.aws.request("POST", "/2015-03-31/functions/f/aliases", alias, **json_body)
+
     def scratch(self) -> Path:
         return emulator().folder / f"scratch-{self.aws.account}"
 
@@ -122,13 +129,7 @@ class Environments(Invocations):
 
     def test_an_alias_runs_its_version(self) -> None:
         self.aws.create_function()
-        self.aws.request("POST", "/2015-03-31/functions/f/versions", b"{}", Content_Type="application/json")
-        self.aws.request(
-            "POST",
-            "/2015-03-31/functions/f/aliases",
-            json.dumps({"Name": "live", "FunctionVersion": "1"}).encode(),
-            Content_Type="application/json",
-        )
+        self.publish_as_live()
         said = self.ok(self.aws.invoke({}, name="f:live"))
         self.assertEqual(said["env"]["AWS_LAMBDA_FUNCTION_VERSION"], "1")
         self.assertTrue(said["headers"]["Lambda-Runtime-Invoked-Function-Arn"].endswith(":function:f:live"))
@@ -196,10 +197,10 @@ class Failures(Invocations):
         self.aws.create_function()
         self.put("/2017-10-31/functions/f/concurrency", {"ReservedConcurrentExecutions": 1})
         answers = self.concurrently(2, {"do": "sleep", "seconds": 1})
-        refused = [answer for answer in answers if answer.status == 429]
+        rejected = [answer for answer in answers if answer.status == 429]
         self.assertEqual(sorted(answer.status for answer in answers), [200, 429])
-        self.assertEqual(refused[0].json()["Reason"], "ReservedFunctionConcurrentInvocationLimitExceeded")
-        self.assertIn("TooManyRequestsException", refused[0].json()["__type"])
+        self.assertEqual(rejected[0].json()["Reason"], "ReservedFunctionConcurrentInvocationLimitExceeded")
+        self.assertIn("TooManyRequestsException", rejected[0].json()["__type"])
 
     def test_payloads_above_the_limit_are_rejected(self) -> None:
         self.aws.create_function()
@@ -211,8 +212,8 @@ class Failures(Invocations):
         self.assertEqual(status(6 * megabyte), 200)
         self.assertEqual(status(1 * megabyte, X_Amz_Invocation_Type="Event"), 202)
         self.assertEqual(status(1 * megabyte + 1, X_Amz_Invocation_Type="Event"), 413)
-        refused = self.aws.invoke({"x": "y" * 6 * megabyte})
-        self.assertEqual((refused.status, refused.json()["__type"]), (413, "RequestTooLargeException"))
+        rejected = self.aws.invoke({"x": "y" * 6 * megabyte})
+        self.assertEqual((rejected.status, rejected.json()["__type"]), (413, "RequestTooLargeException"))
         self.assertEqual(
             self.failed(self.aws.invoke({"do": "big", "size": 6 * megabyte}))["errorType"],
             "Function.ResponseSizeTooLarge",
@@ -272,13 +273,7 @@ class Events(Invocations):
 
     def test_an_alias_has_its_own_retries(self) -> None:
         self.aws.create_function()
-        self.aws.request("POST", "/2015-03-31/functions/f/versions", b"{}", Content_Type="application/json")
-        self.aws.request(
-            "POST",
-            "/2015-03-31/functions/f/aliases",
-            json.dumps({"Name": "live", "FunctionVersion": "1"}).encode(),
-            Content_Type="application/json",
-        )
+        self.publish_as_live()
         self.put("/2019-09-25/functions/f/event-invoke-config?Qualifier=live", {"MaximumRetryAttempts": 0})
         self.aws.request(
             "POST",

@@ -7,35 +7,35 @@ from typing import Any
 from .harness import NETWORK, Case, Client, emulator
 
 
-class Refusals(Case):
+class Rejections(Case):
     def setUp(self) -> None:
         super().setUp()
         self.aws.prepare()
 
     def test_an_unknown_cluster_is_an_error(self) -> None:
-        self.refused("ClusterNotFoundException", lambda: self.aws.run_task(cluster="nowhere"))
+        self.rejected("ClusterNotFoundException", lambda: self.aws.run_task(cluster="nowhere"))
         self.assertNotIn("nowhere", str(self.aws.ecs("ListClusters")))
 
     def test_an_unknown_task_definition_is_an_error(self) -> None:
-        self.refused("ClientException", lambda: self.aws.run_task(taskDefinition="nothing"))
+        self.rejected("ClientException", lambda: self.aws.run_task(taskDefinition="nothing"))
 
     def test_the_count_is_1_to_10(self) -> None:
         for count in (0, 11):
-            self.refused("InvalidParameterException", lambda: self.aws.run_task(count=count))
+            self.rejected("InvalidParameterException", lambda: self.aws.run_task(count=count))
         self.assertEqual(len(self.aws.run_task(count=10)["tasks"]), 10)
 
     def test_awsvpc_needs_a_network(self) -> None:
-        refused = self.refused("InvalidParameterException", lambda: self.aws.run_task(networkConfiguration=None))
-        self.assertIn("awsvpc", refused.message)
+        rejected = self.rejected("InvalidParameterException", lambda: self.aws.run_task(networkConfiguration=None))
+        self.assertIn("awsvpc", rejected.message)
         empty: Any = {"awsvpcConfiguration": {"subnets": []}}
-        self.refused("InvalidParameterException", lambda: self.aws.run_task(networkConfiguration=empty))
+        self.rejected("InvalidParameterException", lambda: self.aws.run_task(networkConfiguration=empty))
 
     def test_an_override_of_an_unknown_container_is_an_error(self) -> None:
-        refused = self.refused(
+        rejected = self.rejected(
             "InvalidParameterException",
             lambda: self.aws.run_task(overrides={"containerOverrides": [{"name": "other"}]}),
         )
-        self.assertIn("other", refused.message)
+        self.assertIn("other", rejected.message)
 
     def test_overrides_have_at_most_8192_characters_of_json(self) -> None:
         def overrides(length: int) -> dict[str, object]:
@@ -43,37 +43,37 @@ class Refusals(Case):
 
         frame = len('{"containerOverrides":[{"name":"app","environment":[{"name":"V","value":""}]}]}')
         self.aws.run_task(overrides=overrides(8192 - frame))
-        refused = self.refused(
+        rejected = self.rejected(
             "InvalidParameterException", lambda: self.aws.run_task(overrides=overrides(8193 - frame))
         )
-        self.assertIn("8192", refused.message)
+        self.assertIn("8192", rejected.message)
 
     def test_a_size_that_fargate_does_not_offer_is_an_error(self) -> None:
         for cpu, memory in (("256", "4096"), ("300", "512"), ("1 vCPU", "1 GB")):
-            self.refused("ClientException", lambda: self.aws.register(cpu=cpu, memory=memory))
+            self.rejected("ClientException", lambda: self.aws.register(cpu=cpu, memory=memory))
         self.aws.register(cpu="1 vCPU", memory="2 GB")
-        refused = self.refused("ClientException", lambda: self.aws.run_task(overrides={"cpu": "256", "memory": "8192"}))
-        self.assertEqual(refused.message, "No Fargate configuration exists for given values.")
+        rejected = self.rejected("ClientException", lambda: self.aws.run_task(overrides={"cpu": "256", "memory": "8192"}))
+        self.assertEqual(rejected.message, "No Fargate configuration exists for given values.")
 
     def test_launch_type_and_strategy_exclude_each_other(self) -> None:
         strategy = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
-        self.refused("InvalidParameterException", lambda: self.aws.run_task(capacityProviderStrategy=strategy))
+        self.rejected("InvalidParameterException", lambda: self.aws.run_task(capacityProviderStrategy=strategy))
 
     def test_a_strategy_may_use_only_providers_of_the_cluster(self) -> None:
         self.aws.ecs("CreateCluster", clusterName="bare")
         strategy = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
-        refused = self.refused(
+        rejected = self.rejected(
             "InvalidParameterException",
             lambda: self.aws.run_task(cluster="bare", launchType=None, capacityProviderStrategy=strategy),
         )
-        self.assertIn("not associated", refused.message)
+        self.assertIn("not associated", rejected.message)
 
     def test_the_default_launch_type_is_ec2_which_has_no_instances(self) -> None:
-        self.refused("InvalidParameterException", lambda: self.aws.run_task(launchType=None))
+        self.rejected("InvalidParameterException", lambda: self.aws.run_task(launchType=None))
 
     def test_started_by_is_checked(self) -> None:
         for started_by in ("x" * 129, "a b"):
-            self.refused("InvalidParameterException", lambda: self.aws.run_task(startedBy=started_by))
+            self.rejected("InvalidParameterException", lambda: self.aws.run_task(startedBy=started_by))
 
 
 class Idempotency(Case):
@@ -88,8 +88,8 @@ class Idempotency(Case):
 
     def test_the_same_token_with_other_parameters_is_a_conflict(self) -> None:
         first = self.aws.run("sleep 100", clientToken="t1")
-        refused = self.refused("ConflictException", lambda: self.aws.run("sleep 101", clientToken="t1"))
-        self.assertEqual(refused.body["resourceIds"], [first])
+        rejected = self.rejected("ConflictException", lambda: self.aws.run("sleep 101", clientToken="t1"))
+        self.assertEqual(rejected.body["resourceIds"], [first])
 
     def test_each_account_has_its_own_tokens(self) -> None:
         other = Client(emulator().endpoint)
@@ -97,11 +97,11 @@ class Idempotency(Case):
         self.assertNotEqual(self.aws.run("exit 0", clientToken="t1"), other.run("exit 0", clientToken="t1"))
 
     def test_a_failed_call_does_not_use_up_its_token(self) -> None:
-        self.refused("InvalidParameterException", lambda: self.aws.run("exit 0", clientToken="t1", count=11))
+        self.rejected("InvalidParameterException", lambda: self.aws.run("exit 0", clientToken="t1", count=11))
         self.aws.run("exit 0", clientToken="t1")
 
     def test_tokens_have_at_most_64_characters(self) -> None:
-        self.refused("InvalidParameterException", lambda: self.aws.run("exit 0", clientToken="t" * 65))
+        self.rejected("InvalidParameterException", lambda: self.aws.run("exit 0", clientToken="t" * 65))
 
 
 class GivenBack(Case):
@@ -167,7 +167,7 @@ class Listing(Case):
         self.assertEqual(self.listed(family="family", desiredStatus="STOPPED"), [over])
 
     def test_started_by_is_the_only_filter(self) -> None:
-        self.refused("InvalidParameterException", lambda: self.listed(startedBy="me", desiredStatus="RUNNING"))
+        self.rejected("InvalidParameterException", lambda: self.listed(startedBy="me", desiredStatus="RUNNING"))
 
     def test_long_lists_have_pages(self) -> None:
         arns = [self.aws.run("sleep 100") for _ in range(3)]
@@ -189,7 +189,7 @@ class Listing(Case):
     def test_describe_tasks_takes_at_most_100(self) -> None:
         arn = self.aws.run("sleep 100")
         self.aws.ecs("DescribeTasks", cluster="c", tasks=[arn] * 100)
-        self.refused("InvalidParameterException", lambda: self.aws.ecs("DescribeTasks", cluster="c", tasks=[arn] * 101))
+        self.rejected("InvalidParameterException", lambda: self.aws.ecs("DescribeTasks", cluster="c", tasks=[arn] * 101))
 
     def test_other_accounts_see_nothing(self) -> None:
         arn = self.aws.run("sleep 100")
@@ -197,11 +197,11 @@ class Listing(Case):
         other.prepare()
         self.assertEqual(other.ecs("ListTasks", cluster="c")["taskArns"], [])
         self.assertEqual(other.ecs("DescribeTasks", cluster="c", tasks=[arn])["failures"][0]["reason"], "MISSING")
-        self.refused("InvalidParameterException", lambda: other.ecs("StopTask", cluster="c", task=arn))
+        self.rejected("InvalidParameterException", lambda: other.ecs("StopTask", cluster="c", task=arn))
 
     def test_a_bridge_definition_takes_no_network(self) -> None:
         self.aws.register(family="bridge", networkMode="bridge", requiresCompatibilities=["EC2"])
-        self.refused(
+        self.rejected(
             "InvalidParameterException",
             lambda: self.aws.run_task(taskDefinition="bridge", networkConfiguration=NETWORK),
         )

@@ -70,7 +70,7 @@ class Ends(Case):
 
     def test_stopping_an_unknown_task_is_an_error(self) -> None:
         self.aws.prepare()
-        self.refused("InvalidParameterException", lambda: self.aws.ecs("StopTask", cluster="c", task="nothing"))
+        self.rejected("InvalidParameterException", lambda: self.aws.ecs("StopTask", cluster="c", task="nothing"))
 
     def test_the_whole_process_group_ends_with_its_first_process(self) -> None:
         self.aws.prepare()

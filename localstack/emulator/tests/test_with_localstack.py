@@ -89,7 +89,7 @@ class WithLocalStack(unittest.TestCase):
             f"image rm --force {IMAGE}",
         ]
 
-    def refused(self, *words: str) -> None:
+    def rejected(self, *words: str) -> None:
         """Check that both commands fail with one line for each of these texts, and start nothing."""
         for command in (["check"], ["run", self.suite]):
             result = self.run_script(*command)
@@ -103,26 +103,26 @@ class WithLocalStack(unittest.TestCase):
 
     def test_docker_is_required(self) -> None:
         self.env["PATH"] = str(self.folder / "nothing")
-        self.refused("install Docker, https://docs.docker.com/engine/install")
+        self.rejected("install Docker, https://docs.docker.com/engine/install")
 
     def test_docker_compose_is_required(self) -> None:
         self.breaks("compose version")
-        self.refused("docker-compose-plugin")
+        self.rejected("docker-compose-plugin")
 
     def test_a_running_docker_daemon_is_required(self) -> None:
         self.breaks("info")
-        self.refused("it is broken")
+        self.rejected("it is broken")
 
     def test_an_auth_token_is_required(self) -> None:
         self.env["LOCALSTACK_AUTH_TOKEN"] = ""
-        self.refused(
+        self.rejected(
             "LOCALSTACK_AUTH_TOKEN is not set: get a token for a plan with ECS at https://app.localstack.cloud"
         )
 
     def test_everything_missing_is_named_at_once(self) -> None:
         del self.env["LOCALSTACK_AUTH_TOKEN"]
         self.breaks("")
-        self.refused("docker-compose-plugin", "does not answer", "LOCALSTACK_AUTH_TOKEN")
+        self.rejected("docker-compose-plugin", "does not answer", "LOCALSTACK_AUTH_TOKEN")
 
     def test_a_complete_setup_prints_nothing(self) -> None:
         result = self.run_script("check")

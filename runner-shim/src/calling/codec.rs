@@ -9,9 +9,9 @@
 //! A value is read as it was written, or there is an error. The limits are:
 //! - An untagged type gets the first variant that matches, as with JSON: `None` is nil like `()`, a
 //!   `char` is text, a newtype is its content.
-//! - `u128`, `i128` and `RawValue` are refused behind `flatten`, `tag` and `untagged`: serde's own
+//! - `u128`, `i128` and `RawValue` are rejected behind `flatten`, `tag` and `untagged`: serde's own
 //!   buffer can't keep them.
-//! - A value that nests more than 256 levels deep is refused when it is encoded.
+//! - A value that nests more than 256 levels deep is rejected when it is encoded.
 //!
 //! Invariants:
 //! - The arguments of a call are adjacent values, one for each argument of the function.

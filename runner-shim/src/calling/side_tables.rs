@@ -18,7 +18,7 @@ thread_local! {
 
 /// The data that is sent next to one value: collected during encoding, available during decoding.
 ///
-/// By default there are no tables, and values that need one are refused.
+/// By default there are no tables, and values that need one are rejected.
 #[derive(Default)]
 pub(crate) struct SideTables {
     pub(crate) blobs: BlobTable,

@@ -13,7 +13,6 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use super::table::StateNeed;
 use flame_wire::sync::RwLock;
 
 type Registry = RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>;
@@ -51,6 +50,33 @@ pub fn has<T: 'static>() -> bool {
 pub trait State: Clone + Send + Sync + 'static {}
 
 impl<T: Clone + Send + Sync + 'static> State for T {}
+
+/// One type of state that a function needs on the runner.
+#[derive(Debug, Clone, Copy)]
+pub struct StateNeed {
+    name: fn() -> &'static str,
+    is_met: fn() -> bool,
+}
+
+impl StateNeed {
+    /// The need for a state of type `T`.
+    #[must_use]
+    pub const fn new<T: State>() -> Self {
+        Self { name: type_name::<T>, is_met: has::<T> }
+    }
+
+    /// The type's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        (self.name)()
+    }
+
+    /// Whether the app has registered it.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        (self.is_met)()
+    }
+}
 
 /// One `#[state]` parameter. It has no bounds: they were checked once, when it was made.
 #[doc(hidden)]

@@ -20,7 +20,7 @@ pub(super) use check::{check_names, check_states};
 use super::{
     codec::CodecError,
     invoke::{Arguments, PreparedCall},
-    state::{self, State},
+    state::StateNeed,
 };
 
 /// Every remote function linked into this executable, in no particular order.
@@ -121,33 +121,6 @@ pub struct Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
-
-/// One type of state that a function needs on the runner.
-#[derive(Debug, Clone, Copy)]
-pub struct StateNeed {
-    name: fn() -> &'static str,
-    is_met: fn() -> bool,
-}
-
-impl StateNeed {
-    /// The need for a state of type `T`.
-    #[must_use]
-    pub const fn new<T: State>() -> Self {
-        Self { name: std::any::type_name::<T>, is_met: state::has::<T> }
-    }
-
-    /// The type's name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        (self.name)()
-    }
-
-    /// Whether the app has registered it.
-    #[must_use]
-    pub fn is_met(&self) -> bool {
-        (self.is_met)()
     }
 }
 

@@ -260,8 +260,7 @@ mod platform {
     use std::path::Path;
     use std::process::Command;
 
-    use super::super::MARK_ENV;
-    use crate::boot_variables::boot_variables;
+    use crate::boot_variables::{SYNCED_ENV, boot_variables};
 
     pub(super) fn user() -> u32 {
         rustix::process::geteuid().as_raw()
@@ -300,7 +299,7 @@ mod platform {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command.args(arguments).envs(boot_variables().passed_on()).env(MARK_ENV, mark).exec()
+        command.args(arguments).envs(boot_variables().passed_on()).env(SYNCED_ENV, mark).exec()
     }
 
     /// Checks the file before exec: the C library passes a file that the kernel can't execute to a

@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
+use crate::boot_variables::LIFELINE_ENV;
 
 const PART: &str = "FLAME_TEST_LIFELINE_PART";
 /// The time after which a test fails. A process that a test leaves behind exits after twice this
@@ -23,7 +24,7 @@ fn play(part: &str) -> Command {
         .args(["--exact", "--nocapture", "--test-threads=1"])
         .arg(format!("lifeline::tests::as_{part}"))
         .env(PART, part)
-        .env_remove(ENV)
+        .env_remove(LIFELINE_ENV)
         .stdin(Stdio::null())
         .stderr(Stdio::null());
     command
@@ -35,7 +36,7 @@ fn plays(part: &str) -> bool {
 
 /// Starts the child with this lifeline and waits for its end.
 fn run_child(lifeline: &str) -> Output {
-    play("child").env(ENV, lifeline).output().unwrap()
+    play("child").env(LIFELINE_ENV, lifeline).output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -103,7 +104,7 @@ fn as_parent() {
         // The child shares this process's output, which ends when both have exited.
         let mut child = play(child);
         if plays("parent_of_waiting_child") {
-            child.env(ENV, value("test"));
+            child.env(LIFELINE_ENV, value("test"));
         }
         let mut child = child.spawn().unwrap();
         child.wait().unwrap();

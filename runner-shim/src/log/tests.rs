@@ -241,7 +241,7 @@ fn a_value_that_writes_endlessly_costs_one_record() {
 }
 
 #[test]
-fn a_level_is_read_from_its_name_or_refused_with_the_valid_names() {
+fn a_level_is_read_from_its_name_or_rejected_with_the_valid_names() {
     for (name, expected) in [
         ("", LevelFilter::INFO),
         ("off", LevelFilter::OFF),

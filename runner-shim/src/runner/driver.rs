@@ -188,7 +188,7 @@ impl RunnerDriver {
                 idle_ms: millis(idle_for),
                 calls_done: self.calls.calls_done(),
             }),
-            Action::RefuseNewCalls => self.calls.refuse_new(),
+            Action::StopAccepting => self.calls.stop_accepting(),
             Action::AnnounceDraining(reason) => {
                 self.send_control(&RunnerToParent::Draining { reason });
             }

@@ -1,7 +1,7 @@
 //! The calls that a runner serves. Each call is one task, from its CALL message to its last answer.
 //!
 //! ```text
-//! CALL ──▶ refused: FAILED              (draining, unknown function, too deep, does not decode)
+//! CALL ──▶ rejected: FAILED              (draining, unknown function, too deep, does not decode)
 //!      └─▶ task ── runs ──▶ RESULT | ITEM* DONE | FAILED ──▶ the stream ends
 //!            ├── reset by the parent: the function is dropped at its current await
 //!            ├── its deadline passes: the same, and FAILED
@@ -43,7 +43,7 @@ pub(super) struct Calls {
     runner: RunnerRef,
     max_depth: u8,
     events: mpsc::UnboundedSender<Event>,
-    refusing: AtomicBool,
+    stopped_accepting: AtomicBool,
     calls_done: AtomicU64,
     held_values: Arc<HeldValues>,
     channel_drain: ChannelDrain,
@@ -64,7 +64,7 @@ impl Calls {
             runner,
             max_depth,
             events,
-            refusing: AtomicBool::new(false),
+            stopped_accepting: AtomicBool::new(false),
             calls_done: AtomicU64::new(0),
             held_values: Arc::default(),
             channel_drain: ChannelDrain::default(),
@@ -75,8 +75,8 @@ impl Calls {
     }
 
     /// New calls are answered with [`CallFailure::Draining`] from now on.
-    pub(super) fn refuse_new(&self) {
-        self.refusing.store(true, Ordering::Relaxed);
+    pub(super) fn stop_accepting(&self) {
+        self.stopped_accepting.store(true, Ordering::Relaxed);
     }
 
     /// Aborts the calls that have no answer yet.
@@ -179,7 +179,7 @@ fn accept_call(
         let what = format!("the stream began with message {} instead of a call", first.tag);
         return Err((stream, CallFailure::Codec { what }));
     }
-    if calls.refusing.load(Ordering::Relaxed) {
+    if calls.stopped_accepting.load(Ordering::Relaxed) {
         return Err((stream, CallFailure::Draining));
     }
     let mut body = first.body;

@@ -26,7 +26,7 @@
 //!
 //! ```text
 //!   runner ── Draining ──▶ parent: leases the runner no more, waits for its open leases
-//!   runner ◀── Drain ───── parent: no more calls will come; the runner refuses calls, and ends
+//!   runner ◀── Drain ───── parent: no more calls will come; the runner rejects calls, and exits
 //! ```
 //!
 //! # Invariants
@@ -131,7 +131,7 @@ pub(crate) enum Action {
         idle_for: Duration,
     },
     /// Answer new calls with [`flame_wire::failure::CallFailure::Draining`] from here on.
-    RefuseNewCalls,
+    StopAccepting,
     /// Tell the parent that this runner is draining. At most once.
     AnnounceDraining(EndReason),
     /// Abort the work in flight and answer it with a failure.
@@ -192,8 +192,8 @@ pub(crate) struct Terminator {
     announced: bool,
     /// The parent has confirmed that no more calls will come.
     released: bool,
-    /// New calls are refused.
-    refusing: bool,
+    /// New calls are rejected.
+    stopped_accepting: bool,
     idle: IdleNegotiation,
     timers: Timers,
     actions: VecDeque<Action>,
@@ -218,7 +218,7 @@ impl Terminator {
             reason: None,
             announced: false,
             released: false,
-            refusing: false,
+            stopped_accepting: false,
             idle: IdleNegotiation::new(config.idle, config.ask_predicate),
             timers,
             actions: VecDeque::new(),
@@ -353,7 +353,7 @@ impl Terminator {
         self.idle.work_began();
         if self.config.single_use && !self.single_use_begun {
             self.single_use_begun = true;
-            self.refuse();
+            self.stop_accepting();
         }
     }
 
@@ -433,14 +433,14 @@ impl Terminator {
             TerminatorPhase::Connecting | TerminatorPhase::Serving => {
                 self.phase = TerminatorPhase::Draining;
                 self.idle.stop();
-                self.refuse_if_released();
+                self.stop_accepting_if_released();
                 if self.link != LinkState::Greeting {
                     self.announce();
                 }
                 self.leave_if_done();
             }
             TerminatorPhase::Draining => {
-                self.refuse_if_released();
+                self.stop_accepting_if_released();
                 self.leave_if_done();
             }
             TerminatorPhase::Gone => {}
@@ -455,15 +455,15 @@ impl Terminator {
         }
     }
 
-    fn refuse_if_released(&mut self) {
+    fn stop_accepting_if_released(&mut self) {
         if self.released {
-            self.refuse();
+            self.stop_accepting();
         }
     }
 
-    fn refuse(&mut self) {
-        if !std::mem::replace(&mut self.refusing, true) {
-            self.actions.push_back(Action::RefuseNewCalls);
+    fn stop_accepting(&mut self) {
+        if !std::mem::replace(&mut self.stopped_accepting, true) {
+            self.actions.push_back(Action::StopAccepting);
         }
     }
 
@@ -479,7 +479,7 @@ impl Terminator {
 
     fn window_over(&mut self) {
         let code = if self.calls > 0 { EXIT_WORK_ABORTED } else { EXIT_OK };
-        self.refuse();
+        self.stop_accepting();
         self.fail_remaining();
         self.leave(code);
     }

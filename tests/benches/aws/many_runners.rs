@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::baseline::Baseline;
 use crate::functions::hold;
-use crate::report::{Aim, Figure};
+use crate::report::{Figure, Target};
 use crate::sample::{Effort, Samples, now};
 use crate::single_runner;
 
@@ -30,9 +30,9 @@ pub(crate) async fn on_ecs(effort: Effort) -> Vec<Figure> {
     let mut calls: [Samples; OPERATIONS.len()] = Default::default();
     let mut all = Samples::default();
     for _ in 0..effort.rounds(ROUNDS) {
-        let (floor, baseline) = (EcsApp::new().await, Baseline::listen().await);
-        let started = baseline.tasks(&floor, RUNNERS as usize).await;
-        floor.account.until_nothing_runs().await;
+        let (app, baseline) = (EcsApp::new().await, Baseline::listen().await);
+        let started = baseline.tasks(&app, RUNNERS as usize).await;
+        app.account.until_nothing_runs().await;
         bare.push(rate(RUNNERS, started));
 
         // The pool has its own account, so all counted requests are the pool's.
@@ -58,7 +58,7 @@ pub(crate) async fn on_ecs(effort: Effort) -> Vec<Figure> {
     let mut figures = vec![
         Figure::new("boots_per_s", boots.median(), rounds)
             .beside("bare_starts_per_s", bare.median()),
-        Figure::new("api_calls_per_runner", all.median(), rounds).aim(Aim::Below(4.0)),
+        Figure::new("api_calls_per_runner", all.median(), rounds).target(Target::Below(4.0)),
     ];
     for ((_, key), samples) in OPERATIONS.iter().zip(&calls) {
         figures.push(Figure::new(*key, samples.median(), rounds));

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::sample::Effort;
 
-/// The goal of a figure.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Aim {
+pub(crate) enum Target {
     None,
     Below(f64),
 }
@@ -21,31 +21,31 @@ pub(crate) struct Figure {
     key: String,
     value: f64,
     rounds: usize,
-    floor: Option<(String, f64)>,
-    aim: Aim,
+    baseline: Option<(String, f64)>,
+    target: Target,
 }
 
 impl Figure {
     /// The median of `rounds` rounds.
     pub(crate) fn new(key: impl Into<String>, value: f64, rounds: usize) -> Self {
-        Self { key: key.into(), value, rounds, floor: None, aim: Aim::None }
+        Self { key: key.into(), value, rounds, baseline: None, target: Target::None }
     }
 
     /// Adds the baseline, measured in as many rounds.
     pub(crate) fn beside(mut self, key: impl Into<String>, value: f64) -> Self {
-        self.floor = Some((key.into(), value));
+        self.baseline = Some((key.into(), value));
         self
     }
 
-    pub(crate) fn aim(mut self, aim: Aim) -> Self {
-        self.aim = aim;
+    pub(crate) fn target(mut self, target: Target) -> Self {
+        self.target = target;
         self
     }
 
     fn is_met(&self) -> Option<bool> {
-        match self.aim {
-            Aim::None => None,
-            Aim::Below(limit) => Some(self.value < limit),
+        match self.target {
+            Target::None => None,
+            Target::Below(limit) => Some(self.value < limit),
         }
     }
 }
@@ -88,7 +88,7 @@ impl Report {
     }
 
     fn merge_into(&self, all: &mut Map<String, Value>) {
-        let missed = all.entry("aims_missed").or_insert_with(|| json!([]));
+        let missed = all.entry("targets_missed").or_insert_with(|| json!([]));
         if let Some(missed) = missed.as_array_mut() {
             missed.retain(|key| self.figures.iter().all(|figure| key != &figure.key));
             let ours = self.figures.iter().filter(|figure| figure.is_met() == Some(false));
@@ -100,7 +100,7 @@ impl Report {
         for figure in &self.figures {
             all.insert(figure.key.clone(), thousandths(figure.value));
             all.insert(format!("{}_n", figure.key), json!(figure.rounds));
-            if let Some((key, value)) = &figure.floor {
+            if let Some((key, value)) = &figure.baseline {
                 all.insert(key.clone(), thousandths(*value));
             }
         }
@@ -109,18 +109,18 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["measured", "floor", "ratio", "n"];
+        let head = ["measured", "baseline", "ratio", "n"];
         writeln!(
             f,
             "{:<32}{:>11}{:>11}{:>8}{:>5}  {:<8}met",
-            "figure, on AWS emulated", head[0], head[1], head[2], head[3], "aim"
+            "figure, on AWS emulated", head[0], head[1], head[2], head[3], "target"
         )?;
         for figure in &self.figures {
-            let floor = figure.floor.as_ref().map(|(_, value)| *value);
-            let ratio = floor.map(|floor| format!("{:.2}", figure.value / floor));
-            let aim = match figure.aim {
-                Aim::None => String::new(),
-                Aim::Below(limit) => format!("< {limit}"),
+            let baseline = figure.baseline.as_ref().map(|(_, value)| *value);
+            let ratio = baseline.map(|baseline| format!("{:.2}", figure.value / baseline));
+            let target = match figure.target {
+                Target::None => String::new(),
+                Target::Below(limit) => format!("< {limit}"),
             };
             let met = match figure.is_met() {
                 None => "",
@@ -129,10 +129,10 @@ impl fmt::Display for Report {
             };
             writeln!(
                 f,
-                "{:<32}{:>11.2}{:>11}{:>8}{:>5}  {aim:<8}{met}",
+                "{:<32}{:>11.2}{:>11}{:>8}{:>5}  {target:<8}{met}",
                 figure.key,
                 figure.value,
-                floor.map(|floor| format!("{floor:.2}")).unwrap_or_default(),
+                baseline.map(|baseline| format!("{baseline:.2}")).unwrap_or_default(),
                 ratio.unwrap_or_default(),
                 figure.rounds,
             )?;

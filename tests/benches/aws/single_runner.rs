@@ -58,7 +58,7 @@ pub(crate) async fn on_lambda(effort: Effort) -> Vec<Figure> {
 pub(crate) async fn on_warm_lambda(effort: Effort) -> Vec<Figure> {
     let baseline = Baseline::listen().await;
     let (bare, function) = (baseline.function().await, Function::of_runners().await);
-    let (mut floor, mut warm) = (Samples::default(), Samples::default());
+    let (mut invokes, mut warm) = (Samples::default(), Samples::default());
     let mut environment = None;
     for round in 0..=effort.rounds(ROUNDS) {
         bare.until_quiet().await;
@@ -71,7 +71,7 @@ pub(crate) async fn on_warm_lambda(effort: Effort) -> Vec<Figure> {
         assert_eq!(*environment.get_or_insert(process), process, "the environment is reused");
         // The first round is cold.
         if round > 0 {
-            floor.push_ms(invoked);
+            invokes.push_ms(invoked);
             warm.push_ms(called);
         }
     }
@@ -79,7 +79,7 @@ pub(crate) async fn on_warm_lambda(effort: Effort) -> Vec<Figure> {
     delete(&function).await;
     vec![
         Figure::new("lambda_warm_boot_ms", warm.median(), warm.len())
-            .beside("lambda_bare_warm_invoke_ms", floor.median()),
+            .beside("lambda_bare_warm_invoke_ms", invokes.median()),
     ]
 }
 
@@ -113,10 +113,10 @@ pub(crate) async fn delete(function: &Function) {
 }
 
 fn figures(host: &str, bare: &Samples, first: &Samples) -> Vec<Figure> {
-    let (floor, ours, rounds) = (bare.median(), first.median(), first.len());
+    let (bare, ours, rounds) = (bare.median(), first.median(), first.len());
     vec![
         Figure::new(format!("{host}_first_call_ms"), ours, rounds)
-            .beside(format!("{host}_bare_start_ms"), floor),
-        Figure::new(format!("{host}_boot_overhead_ms"), ours - floor, rounds),
+            .beside(format!("{host}_bare_start_ms"), bare),
+        Figure::new(format!("{host}_boot_overhead_ms"), ours - bare, rounds),
     ]
 }

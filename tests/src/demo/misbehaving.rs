@@ -11,7 +11,7 @@ pub async fn dies() {
     std::future::pending().await
 }
 
-/// Keeps a core busy for ever. Only the end of its process stops it.
+/// Keeps a core busy until its process is killed.
 #[remote]
 pub fn spins() {
     loop {
@@ -26,7 +26,7 @@ pub async fn blocks_every_worker_briefly() {
     futures_util::future::join_all((0..4).map(|_| block())).await;
 }
 
-/// Blocks every worker of its runner's runtime for ever.
+/// Blocks every worker of its runner's runtime, and never returns.
 #[remote]
 pub async fn blocks_every_worker() {
     let workers = tokio::runtime::Handle::current().metrics().num_workers();

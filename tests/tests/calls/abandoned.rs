@@ -1,4 +1,4 @@
-//! Calls whose caller is gone: no value, no slot and no child outlives them.
+//! Calls whose caller has dropped them: no value, slot or child outlives such a call.
 
 use flame_aws::{CallError, Held, Pool};
 use flame_tests::demo::{
@@ -15,7 +15,7 @@ pub(crate) fn on_both_backends() -> Vec<Test> {
         a_held_result_of_a_detached_call_lives_as_long_as_its_handles,
         a_held_result_of_a_dropped_child_is_dropped,
         stopping_a_detached_child_frees_its_slot,
-        a_held_value_in_a_stream_item_is_refused_and_dropped,
+        a_held_value_in_a_stream_item_is_rejected_and_dropped,
     ]
 }
 
@@ -71,7 +71,7 @@ async fn a_held_result_of_a_dropped_child_is_dropped() {
     pool.drain().await;
 }
 
-async fn a_held_value_in_a_stream_item_is_refused_and_dropped() {
+async fn a_held_value_in_a_stream_item_is_rejected_and_dropped() {
     let pool = pool("test").max(1).max_concurrency(1).start().await.unwrap();
     let mut items = pool.stream(channels::streams_held_values());
     let error = items.next().await.unwrap().unwrap_err();

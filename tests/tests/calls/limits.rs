@@ -7,12 +7,12 @@ use flame_tests::{Test, demo, pool, tests, until};
 
 pub(crate) fn on_one_backend() -> Vec<Test> {
     tests![
-        a_runner_at_its_channel_limit_refuses_the_next_call,
-        endless_recursion_is_refused_at_the_highest_max_depth,
+        a_runner_at_its_channel_limit_rejects_the_next_call,
+        endless_recursion_is_rejected_at_the_highest_max_depth,
     ]
 }
 
-async fn a_runner_at_its_channel_limit_refuses_the_next_call() {
+async fn a_runner_at_its_channel_limit_rejects_the_next_call() {
     let pool = pool("test").max(1).max_concurrency(1000).timeout(None).start().await.unwrap();
     let (mut children, mut open) = (Vec::new(), Vec::new());
     let full = loop {
@@ -26,17 +26,17 @@ async fn a_runner_at_its_channel_limit_refuses_the_next_call() {
     };
     assert!(matches!(full, CallError::RunnerFull { limit: 65_536, .. }), "{full:?}");
     assert_eq!(children.len(), 65_536 / 257);
-    assert_eq!(pool.snapshot().leased, children.len(), "the refused call has no slot");
+    assert_eq!(pool.snapshot().leased, children.len(), "the rejected call has no slot");
     drop(children);
     until("every slot is free", || pool.snapshot().leased == 0).await;
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     pool.drain().await;
 }
 
-async fn endless_recursion_is_refused_at_the_highest_max_depth() {
+async fn endless_recursion_is_rejected_at_the_highest_max_depth() {
     let pool = Pool::builder("test").backend(Local::new()).max(1).max_concurrency(1000);
     let pool = pool.max_depth(u8::MAX).start().await.unwrap();
-    let refused = nesting::call_without_end(&pool).await.unwrap().unwrap_err().to_string();
-    assert_eq!(refused, CallError::DepthExceeded { limit: u8::MAX }.to_string());
+    let rejected = nesting::call_without_end(&pool).await.unwrap().unwrap_err().to_string();
+    assert_eq!(rejected, CallError::DepthExceeded { limit: u8::MAX }.to_string());
     pool.drain().await;
 }

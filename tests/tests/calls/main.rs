@@ -40,7 +40,7 @@ fn main() -> std::process::ExitCode {
 fn on_both_backends() -> Vec<Test> {
     tests![
         arguments_and_results_cross_unchanged,
-        the_functions_own_error_comes_back_as_itself,
+        the_functions_own_error_arrives_unchanged,
         an_error_without_serde_crosses_with_its_chain,
         state_is_that_of_the_process_that_runs_the_function,
         a_panic_is_an_error_and_the_runner_goes_on,
@@ -89,7 +89,7 @@ async fn arguments_and_results_cross_unchanged() {
     assert_eq!(pool.call(demo::join(&words, "-")).await.unwrap(), "a-b");
 }
 
-async fn the_functions_own_error_comes_back_as_itself() {
+async fn the_functions_own_error_arrives_unchanged() {
     let pool = pool("test").start().await.unwrap();
     let video = Video { name: String::new(), title: None, tags: HashMap::new() };
     let error = pool.try_call(demo::retitle(video, None)).await.unwrap_err();

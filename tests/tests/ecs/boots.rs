@@ -12,7 +12,7 @@ pub(crate) fn tests() -> Vec<Test> {
     let anywhere = tests![
         a_runner_that_exits_during_its_boot_is_reported_with_its_code,
         a_runner_that_hangs_during_its_boot_is_stopped_at_the_boot_timeout,
-        a_runner_that_can_not_reach_its_parent_fails_at_the_boot_timeout,
+        a_runner_that_cannot_reach_its_parent_fails_at_the_boot_timeout,
         a_missing_image_is_reported_with_the_reason_from_ecs,
         a_capacity_provider_that_the_cluster_lacks_is_an_error_with_advice,
         a_cluster_that_is_deleted_after_the_start_is_a_failed_boot,
@@ -96,7 +96,7 @@ async fn a_runner_that_hangs_during_its_boot_is_stopped_at_the_boot_timeout() {
     assert!(tasks.iter().any(hung), "{tasks:?}");
 }
 
-async fn a_runner_that_can_not_reach_its_parent_fails_at_the_boot_timeout() {
+async fn a_runner_that_cannot_reach_its_parent_fails_at_the_boot_timeout() {
     let app = EcsApp::new().await;
     // Nothing listens there.
     let pool = app.pool("unreachable").await.max(1).advertise("ws://127.0.0.1:1");
@@ -277,7 +277,7 @@ async fn an_existing_task_with_the_same_token_is_used() {
 async fn rejected(error: &str, message: &str) -> BootFailure {
     let app = EcsApp::new().await;
     app.account.fails("RunTask", 1_000, error, message).await;
-    let pool = app.pool("refused").await.max(1).boot_backoff(SECOND * 30, SECOND * 30);
+    let pool = app.pool("rejected").await.max(1).boot_backoff(SECOND * 30, SECOND * 30);
     let pool = pool.start().await.unwrap();
     let failure = failure(&pool).await;
     assert_eq!(app.account.count("RunTask").await, 1, "RunTask is not retried: {failure}");

@@ -21,7 +21,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_start_without_root_certificates_fails_with_advice,
         another_size_applies_to_the_task_and_its_container,
         one_backend_can_start_several_pools,
-        a_parent_on_ecs_without_permissions_needs_only_subnets,
+        a_parent_on_ecs_whose_subnets_are_set_needs_no_other_setting,
         a_runner_without_task_metadata_exits_with_an_error,
     ];
     let here = tests![
@@ -37,7 +37,7 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// The error with which the start failed.
-fn refusal(started: Result<Pool, PoolError>) -> String {
+fn rejection(started: Result<Pool, PoolError>) -> String {
     match started {
         Err(error @ PoolError::Backend(_)) => error.source().unwrap().to_string(),
         other => panic!("{other:?}"),
@@ -63,8 +63,8 @@ async fn settings_that_ecs_does_not_know_are_named_with_where_to_set_them() {
     let wrong =
         wrong.into_iter().chain([(two_problems, ["FLAME_ECS_CLUSTER", "FLAME_ECS_CONTAINER"])]);
     for (backend, parts) in wrong {
-        let refusal = refusal(start(&app, backend).await);
-        assert!(parts.iter().all(|part| refusal.contains(part)), "{refusal}");
+        let rejection = rejection(start(&app, backend).await);
+        assert!(parts.iter().all(|part| rejection.contains(part)), "{rejection}");
     }
     assert_eq!(app.account.count("RunTask").await, 0);
 }
@@ -73,16 +73,19 @@ async fn a_pool_at_an_unreachable_address_does_not_start() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.subnets([""; 0]);
     let pool = app.pool_of("setup", backend).advertise("ws://0.0.0.0:4100");
-    let refusal = refusal(pool.start().await);
-    assert!(refusal.contains("ws://0.0.0.0:") && refusal.contains(".advertise("), "{refusal}");
-    assert!(refusal.contains("FLAME_ECS_SUBNETS"), "all problems are reported: {refusal}");
+    let rejection = rejection(pool.start().await);
+    assert!(
+        rejection.contains("ws://0.0.0.0:") && rejection.contains(".advertise("),
+        "{rejection}"
+    );
+    assert!(rejection.contains("FLAME_ECS_SUBNETS"), "all problems are reported: {rejection}");
 }
 
 async fn a_shutdown_timeout_longer_than_the_stop_timeout_is_rejected() {
     let app = EcsApp::new().await;
     let window = Duration::from_secs(100);
-    let refusal = refusal(app.pool("setup").await.shutdown_timeout(window).start().await);
-    assert!(refusal.contains("`stopTimeout`, which is 30 s"), "{refusal}");
+    let rejection = rejection(app.pool("setup").await.shutdown_timeout(window).start().await);
+    assert!(rejection.contains("`stopTimeout`, which is 30 s"), "{rejection}");
     app.define("long", |container| container.stop_timeout(120)).await;
     let backend = app.backend().await.task_definition("long");
     let pool = app.pool_of("setup", backend).shutdown_timeout(window).start().await.unwrap();
@@ -99,8 +102,8 @@ async fn a_container_whose_exit_does_not_end_its_task_is_rejected_at_the_start()
     app.define("restarts", |container| container.restart_policy(policy)).await;
     for (family, setting) in [("optional", "`essential`"), ("restarts", "`restartPolicy`")] {
         let backend = app.backend().await.task_definition(family);
-        let refusal = refusal(start(&app, backend).await);
-        assert!(refusal.contains(setting), "{refusal}");
+        let rejection = rejection(start(&app, backend).await);
+        assert!(rejection.contains(setting), "{rejection}");
     }
     assert_eq!(app.account.count("RunTask").await, 0);
 }
@@ -121,8 +124,8 @@ async fn a_throttled_start_is_retried() {
     let pool = start(&app, app.backend().await).await.unwrap();
     pool.drain().await;
     app.account.fails("DescribeClusters", 1_000, "ThrottlingException", "Rate exceeded").await;
-    let refusal = refusal(start(&app, app.backend().await).await);
-    assert!(refusal.contains("Rate exceeded"), "{refusal}");
+    let rejection = rejection(start(&app, app.backend().await).await);
+    assert!(rejection.contains("Rate exceeded"), "{rejection}");
 }
 
 async fn a_start_without_credentials_fails_at_once() {
@@ -132,8 +135,8 @@ async fn a_start_without_credentials_fails_at_once() {
         .build();
     let nobody = aws_sdk_ecs::config::SharedCredentialsProvider::new(nobody);
     let config = app.account.sdk().await.into_builder().credentials_provider(nobody).build();
-    let refusal = refusal(start(&app, EcsApp::backend_with(config)).await);
-    assert!(refusal.contains("check the credentials"), "{refusal}");
+    let rejection = rejection(start(&app, EcsApp::backend_with(config)).await);
+    assert!(rejection.contains("check the credentials"), "{rejection}");
 }
 
 async fn another_size_applies_to_the_task_and_its_container() {
@@ -203,8 +206,9 @@ async fn a_parent_on_ecs_needs_no_settings() {
     boots_a_runner_like_itself(&[("DEMO_PROGRAM", "ecs_app")]).await;
 }
 
-/// A parent without the permission to read the network of its own task has to name its subnets.
-async fn a_parent_on_ecs_without_permissions_needs_only_subnets() {
+/// A parent that can't read the network of its own task from ECS, for example because it lacks the
+/// permission, has to name its subnets.
+async fn a_parent_on_ecs_whose_subnets_are_set_needs_no_other_setting() {
     let settings = format!(r#"{{"ecs": {{"subnets": ["{}"]}}, "lambda": {{}}}}"#, EcsApp::SUBNET);
     boots_a_runner_like_itself(&[("DEMO_PROGRAM", "ecs_app"), ("FLAME_AWS", &settings)]).await;
 }

@@ -16,10 +16,10 @@ use flame_wire::token::Token;
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_runner_with_a_bad_flame_parent_fails_and_never_acts_as_a_parent,
-        a_wrong_token_is_refused_and_the_pool_goes_on,
-        a_used_token_is_refused_and_the_pool_goes_on,
-        an_expired_token_is_refused,
-        another_build_is_refused_with_both_build_ids,
+        a_wrong_token_is_rejected_and_the_pool_goes_on,
+        a_used_token_is_rejected_and_the_pool_goes_on,
+        an_expired_token_is_rejected,
+        another_build_is_rejected_with_both_build_ids,
         a_runner_rejects_a_parent_with_another_key,
         a_runner_whose_parent_is_gone_exits,
         a_runner_whose_standard_error_is_full_exits,
@@ -63,7 +63,7 @@ async fn a_runner_with_a_bad_flame_parent_fails_and_never_acts_as_a_parent() {
     drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_wrong_token_is_refused_and_the_pool_goes_on() {
+async fn a_wrong_token_is_rejected_and_the_pool_goes_on() {
     let (folder, hold) = (TempDir::new(), TempDir::new());
     let backend = Process::new().env("DEMO_WRITE_PARENT_TO", folder.path());
     let backend = backend.env("DEMO_HANG_WHILE_EXISTS", hold.path());
@@ -76,14 +76,14 @@ async fn a_wrong_token_is_refused_and_the_pool_goes_on() {
     assert_eq!(output.status.code(), Some(EXIT_REJECTED));
     let error = error(&output);
     assert!(error.contains("the token does not belong to this runner"), "{error}");
-    // The refused runner has used up nothing: the runner with the right token serves the queued
+    // The rejected runner has used up nothing: the runner with the right token serves the queued
     // call.
     drop(hold);
     assert_eq!(call.await.unwrap().unwrap(), 42);
     drains_cleanly(&pool, &[]).await;
 }
 
-async fn a_used_token_is_refused_and_the_pool_goes_on() {
+async fn a_used_token_is_rejected_and_the_pool_goes_on() {
     let folder = TempDir::new();
     let backend = Process::new().env("DEMO_WRITE_PARENT_TO", folder.path());
     let pool = process_pool("test").max(1).backend(backend).start().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_used_token_is_refused_and_the_pool_goes_on() {
     drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn an_expired_token_is_refused() {
+async fn an_expired_token_is_rejected() {
     let folder = TempDir::new();
     let backend =
         Process::new().env("DEMO_WRITE_PARENT_TO", folder.path()).env("DEMO_HANG_IN_BOOT", "1");
@@ -110,14 +110,14 @@ async fn an_expired_token_is_refused() {
     let output = started_with(&late).await;
     assert_eq!(output.status.code(), Some(EXIT_REJECTED));
     let error = error(&output);
-    // The pool soon forgets the runner, and then refuses it with the other message.
+    // The pool soon forgets the runner, and then rejects it with the other message.
     assert!(error.contains("has expired") || error.contains("gave it up"), "{error}");
     let failed = call.await.unwrap();
     assert!(matches!(failed, Err(CallError::BootFailed(_))), "{failed:?}");
     drains_cleanly(&pool, &[]).await;
 }
 
-async fn another_build_is_refused_with_both_build_ids() {
+async fn another_build_is_rejected_with_both_build_ids() {
     let backend = Process::new().env("FLAME_BUILD_ID", "of-yesterday");
     let pool = process_pool("test").backend(backend).start().await.unwrap();
     let failed = pool.call(demo::double(1)).await;

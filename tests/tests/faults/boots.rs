@@ -192,8 +192,8 @@ async fn draining_during_a_boot_kills_the_child() {
     let file = folder.files().remove(0);
     let pid = file.file_name().unwrap().to_str().unwrap().parse().unwrap();
     drains_cleanly(&pool, &[pid]).await;
-    let refused = call.await.unwrap();
-    assert!(matches!(refused, Err(CallError::Draining)), "{refused:?}");
+    let rejected = call.await.unwrap();
+    assert!(matches!(rejected, Err(CallError::Draining)), "{rejected:?}");
 }
 
 /// A backend whose `remote_boot` hangs until the test adds a permit.

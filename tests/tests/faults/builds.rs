@@ -1,4 +1,4 @@
-//! Runners of another build: refused, or turned into their parent's executable by `code_sync`.
+//! Runners of another build: rejected, or turned into their parent's executable by `code_sync`.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,8 +10,9 @@ use bytes::Bytes;
 use flame_aws::backend::Process;
 use flame_aws::{BootFailure, BootFailureKind, CallError, HostKind, PoolBuilder, RunnerRef};
 use flame_link::{ChunkSource, HelloError, IncomingHello, Io, ServerKey, accept};
+use flame_runner_shim::boot_variables::SYNCED_ENV;
 use flame_runner_shim::build_id::{self, build_id};
-use flame_runner_shim::code_sync::{FOLDER_ENV, MARK_ENV};
+use flame_runner_shim::code_sync::FOLDER_ENV;
 use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;
 use flame_tests::process::{drains_cleanly, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
@@ -26,13 +27,13 @@ use rustix::process::Signal;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
-        without_code_sync_another_build_is_refused_with_both_ids,
+        without_code_sync_another_build_is_rejected_with_both_ids,
         a_runner_of_another_build_becomes_its_parents_executable,
         a_second_boot_uses_the_cache,
         two_runners_can_fetch_at_the_same_time,
-        a_runner_still_of_another_build_is_refused_after_one_fetch,
+        a_runner_still_of_another_build_is_rejected_after_one_fetch,
         an_unwritable_cache_fails_the_boot_and_says_what_to_set,
-        a_cache_that_others_can_write_is_refused,
+        a_cache_that_others_can_write_is_rejected,
         an_altered_file_in_the_cache_is_fetched_again,
         cut_connections_leave_no_partial_file_and_a_later_fetch_succeeds,
         a_boot_that_takes_too_long_to_fetch_says_so,
@@ -106,7 +107,7 @@ fn is_this_executable(path: &Path) -> bool {
     std::fs::read(path).unwrap() == std::fs::read("/proc/self/exe").unwrap()
 }
 
-async fn without_code_sync_another_build_is_refused_with_both_ids() {
+async fn without_code_sync_another_build_is_rejected_with_both_ids() {
     let other = OtherBuild::new();
     let pool = other.pool().code_sync(false).start().await.unwrap();
     let failure = failure(pool.call(demo::double(1)).await);
@@ -134,7 +135,7 @@ async fn a_runner_of_another_build_becomes_its_parents_executable() {
     assert_eq!(of_process("cmdline"), arguments, "the command line has changed");
     let environment = of_process("environ");
     let has = |entry: &str| environment.split('\0').any(|other| other.starts_with(entry));
-    let mark = format!("{MARK_ENV}={}/", cached.file_name().unwrap().to_str().unwrap());
+    let mark = format!("{SYNCED_ENV}={}/", cached.file_name().unwrap().to_str().unwrap());
     assert!(
         has("DEMO_APP_VARIABLE=as it was") && has("FLAME_PARENT=") && has(&mark),
         "{environment}"
@@ -173,7 +174,7 @@ async fn two_runners_can_fetch_at_the_same_time() {
     drains_cleanly(&pool, &pids).await;
 }
 
-async fn a_runner_still_of_another_build_is_refused_after_one_fetch() {
+async fn a_runner_still_of_another_build_is_rejected_after_one_fetch() {
     let (other, started) = (OtherBuild::new(), TempDir::new());
     let backend = other.backend().env("FLAME_BUILD_ID", "of-yesterday");
     let pool =
@@ -204,7 +205,7 @@ async fn an_unwritable_cache_fails_the_boot_and_says_what_to_set() {
     }
 }
 
-async fn a_cache_that_others_can_write_is_refused() {
+async fn a_cache_that_others_can_write_is_rejected() {
     let other = OtherBuild::new();
     std::fs::create_dir(other.cache()).unwrap();
     std::fs::set_permissions(other.cache(), PermissionsExt::from_mode(0o777)).unwrap();
@@ -305,8 +306,8 @@ async fn only_a_runner_with_a_good_token_is_offered_the_executable() {
     let mut hello = impostor::hello(&parent);
     hello.build = BuildId::new("of-yesterday");
     let good = std::mem::replace(&mut hello.proof, Proof::BootToken(Token::from_bytes([7; 32])));
-    let refused = impostor::connect_for_code(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::WrongToken))), "{refused:?}");
+    let rejected = impostor::connect_for_code(&parent, &hello).await;
+    assert!(matches!(rejected, Err(HelloError::Rejected(Rejection::WrongToken))), "{rejected:?}");
     hello.proof = good;
     let offered = impostor::connect_for_code(&parent, &hello).await.unwrap();
     assert_eq!(offered.offer().build, *build_id().unwrap());
@@ -315,8 +316,8 @@ async fn only_a_runner_with_a_good_token_is_offered_the_executable() {
     drop(hold);
     assert_eq!(call.await.unwrap().unwrap(), 42);
     // The runner has used it.
-    let refused = impostor::connect_for_code(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::UsedToken))), "{refused:?}");
+    let rejected = impostor::connect_for_code(&parent, &hello).await;
+    assert!(matches!(rejected, Err(HelloError::Rejected(Rejection::UsedToken))), "{rejected:?}");
     drains_cleanly(&pool, &[]).await;
 }
 

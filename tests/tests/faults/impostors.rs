@@ -20,7 +20,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         garbage_at_the_listener_affects_no_call,
         silent_connections_do_not_keep_runners_out,
-        an_invalid_hello_is_refused,
+        an_invalid_hello_is_rejected,
         a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed,
         a_runner_that_announces_an_oversized_message_is_lost,
         a_silent_runner_does_not_hold_its_caller_past_the_deadline,
@@ -108,7 +108,7 @@ async fn silent_connections_do_not_keep_runners_out() {
     drains_cleanly(&pool, &[]).await;
 }
 
-async fn an_invalid_hello_is_refused() {
+async fn an_invalid_hello_is_rejected() {
     let folder = TempDir::new();
     let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
     let mut io = dial(&parent.address, parent.fingerprint).await.unwrap();
@@ -118,14 +118,17 @@ async fn an_invalid_hello_is_refused() {
 
     let mut hello = impostor::hello(&parent);
     hello.protocol = 99;
-    let refused = impostor::connect(&parent, &hello).await;
-    let Err(HelloError::Rejected(Rejection::OtherProtocol { runner: 99, .. })) = refused else {
-        panic!("{refused:?}")
+    let rejected = impostor::connect(&parent, &hello).await;
+    let Err(HelloError::Rejected(Rejection::OtherProtocol { runner: 99, .. })) = rejected else {
+        panic!("{rejected:?}")
     };
     let mut hello = impostor::hello(&parent);
     hello.runner = flame_wire::ids::RunnerRef::from_bytes([9; 16]);
-    let refused = impostor::connect(&parent, &hello).await;
-    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::UnknownRunner))), "{refused:?}");
+    let rejected = impostor::connect(&parent, &hello).await;
+    assert!(
+        matches!(rejected, Err(HelloError::Rejected(Rejection::UnknownRunner))),
+        "{rejected:?}"
+    );
     // None of these has used up the child's token.
     assert!(impostor::connect(&parent, &impostor::hello(&parent)).await.is_ok());
     process::kill(child);

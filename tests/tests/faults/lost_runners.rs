@@ -31,7 +31,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_second_sigterm_makes_the_runner_exit_at_once,
         a_leftover_process_that_keeps_the_output_open_delays_nothing,
         a_panic_fails_only_its_call,
-        a_full_queue_refuses_calls_and_the_pool_goes_on,
+        a_full_queue_rejects_calls_and_the_pool_goes_on,
         a_call_past_its_deadline_times_out_and_never_runs,
         a_stream_whose_runner_dies_ends_with_the_error,
         a_child_whose_runner_dies_ends_with_the_error_and_so_do_its_channels,
@@ -304,7 +304,7 @@ async fn a_panic_fails_only_its_call() {
     drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn a_full_queue_refuses_calls_and_the_pool_goes_on() {
+async fn a_full_queue_rejects_calls_and_the_pool_goes_on() {
     let pool = process_pool("test").max(1).max_concurrency(1).max_queue(2).start().await.unwrap();
     let (gate, call, pid) = behind_a_gate(&pool).await;
     let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(pool.call(demo::pid()))).collect();

@@ -72,6 +72,14 @@ async fn tallies(pool: &Pool) -> HashMap<u64, u64> {
     tallies
 }
 
+/// Checks that the pool still has these runners, and that each of `keys` keys was tallied once.
+async fn all_have_run_once(pool: &Pool, keys: u64, runners: &[u32]) {
+    assert_eq!(pids(pool), runners, "no runner was lost");
+    let tallies = tallies(pool).await;
+    assert_eq!(tallies.len() as u64, keys);
+    assert!(tallies.values().all(|count| *count == 1), "{tallies:?}");
+}
+
 async fn a_thousand_calls_over_cut_connections_run_once_each() {
     for seed in SEEDS {
         let _seed = Seed(seed);
@@ -92,16 +100,10 @@ async fn a_thousand_calls_over_cut_connections_run_once_each() {
             }
         });
         join_all(calls).await;
-        assert!(
-            proxy.ended_connections() > 5,
-            "too few connections were cut: {}",
-            proxy.ended_connections()
-        );
+        let cut = proxy.ended_connections();
+        assert!(cut > 5, "too few connections were cut: {cut}");
         proxy.set(Network::Normal);
-        assert_eq!(pids(&pool), before, "no runner was lost");
-        let tallies = tallies(&pool).await;
-        assert_eq!(tallies.len(), 1000);
-        assert!(tallies.values().all(|count| *count == 1), "{tallies:?}");
+        all_have_run_once(&pool, 1000, &before).await;
         drains_cleanly(&pool, &before).await;
     }
 }
@@ -127,16 +129,10 @@ async fn large_values_over_cut_connections_cross_once_each() {
         let (count, echo) = large.await.unwrap().unwrap();
         assert_eq!(count, 1);
         assert!(echo == blob, "the blob has changed");
-        assert!(
-            proxy.ended_connections() > 3,
-            "too few connections were cut: {}",
-            proxy.ended_connections()
-        );
+        let cut = proxy.ended_connections();
+        assert!(cut > 3, "too few connections were cut: {cut}");
         proxy.set(Network::Normal);
-        assert_eq!(pids(&pool), before, "no runner was lost");
-        let tallies = tallies(&pool).await;
-        assert_eq!(tallies.len() as u64, key + 1);
-        assert!(tallies.values().all(|count| *count == 1), "{tallies:?}");
+        all_have_run_once(&pool, key + 1, &before).await;
         drains_cleanly(&pool, &before).await;
     }
 }

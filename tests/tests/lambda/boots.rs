@@ -16,7 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         an_unknown_function_is_named_at_the_start,
         missing_settings_are_named_at_the_start,
         one_backend_can_start_several_pools,
-        a_pool_that_lambda_can_not_reach_does_not_start,
+        a_pool_that_lambda_cannot_reach_does_not_start,
     ];
     let here = tests![
         a_throttled_invoke_is_retried_until_it_is_accepted,
@@ -180,7 +180,7 @@ async fn lambdas_default_timeout_is_rejected() {
     let function = Function::with(Duration::from_secs(3), &[("FLAME_RUNNER", "lambda")]).await;
     let error = rejected(function.pool().await).await;
     assert!(error.contains("its timeout is 3s") && error.contains("`Timeout`"), "{error}");
-    // If the configuration can't be read, the runners end before they serve, or even connect.
+    // If the configuration can't be read, the runners exit before they serve, or even connect.
     hide(&function).await;
     let pool = function.pool().await.boot_breaker(1, Duration::from_secs(3600));
     let pool = pool.start().await.unwrap();
@@ -321,7 +321,7 @@ async fn one_backend_can_start_several_pools() {
     function.until_quiet().await;
 }
 
-async fn a_pool_that_lambda_can_not_reach_does_not_start() {
+async fn a_pool_that_lambda_cannot_reach_does_not_start() {
     let function = Function::of_runners().await;
     // The endpoint is not on this machine, so the runners aren't either.
     let backend =

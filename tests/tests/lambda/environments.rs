@@ -157,7 +157,7 @@ async fn a_killed_parents_invocations_end_after_the_reconnect_timeout() {
     assert_eq!(runners.len(), 2);
     assert_eq!(function.account.running().await.len(), 2);
     parent.kill().await;
-    // `reconnect_timeout` is a second. The idle runner would propose to end only after 30.
+    // `reconnect_timeout` is a second. The idle runner would propose to shut down only after 30 s.
     function.until_logged(2, "it lost its parent (code 82)", Duration::from_secs(10)).await;
     let mut left = function.until_quiet().await;
     left.sort_unstable();

@@ -131,7 +131,7 @@ async fn an_event_boots_a_runner_as_a_request_does() {
     let pool = function.pool_of(backend).max(1).start().await.unwrap();
     let pid = pool.call(demo::pid()).await.unwrap();
     assert_eq!(function.account.running().await, [pid]);
-    // Only the runner's goodbye reports its end.
+    // Only the runner's goodbye reports that it has shut down.
     pool.drain().await;
     assert_eq!(function.until_quiet().await, [pid]);
 }

@@ -152,9 +152,9 @@ async fn a_call_that_may_outlast_burst_runners_waits_for_the_first_backend() {
     assert_ne!(pool.call(demo::pid().timeout(MINUTE)).await.unwrap(), process::id());
     pool.drain().await;
     let alone = process_pool("test").backend(short_lived()).start().await.unwrap();
-    let refused = alone.call(demo::pid().timeout(MINUTE)).await.unwrap_err();
-    let CallError::TooLong { after: MINUTE, limit: LONGEST_CALL } = refused else {
-        panic!("{refused}")
+    let rejected = alone.call(demo::pid().timeout(MINUTE)).await.unwrap_err();
+    let CallError::TooLong { after: MINUTE, limit: LONGEST_CALL } = rejected else {
+        panic!("{rejected}")
     };
     assert_eq!(alone.call(demo::pid()).await.unwrap(), process::id());
     alone.drain().await;
@@ -209,7 +209,7 @@ async fn dropping_the_pool_shuts_down_both_backends() {
 
 async fn a_burst_backend_is_checked_at_the_start() {
     let missing = Process::new().program("/nowhere/to/be/found");
-    let refused = process_pool("test").burst(missing).start().await.unwrap_err();
-    let PoolError::Backend(error) = refused else { panic!("{refused}") };
+    let rejected = process_pool("test").burst(missing).start().await.unwrap_err();
+    let PoolError::Backend(error) = rejected else { panic!("{rejected}") };
     assert!(error.to_string().contains("/nowhere/to/be/found"), "{error}");
 }

@@ -19,7 +19,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_runtime_that_shuts_down_leaves_no_child,
         a_pool_whose_runtime_is_gone_fails_its_callers,
         pools_on_runners_start_empty,
-        endless_recursion_is_refused_at_max_depth,
+        endless_recursion_is_rejected_at_max_depth,
     ]
 }
 
@@ -152,10 +152,10 @@ async fn a_pool_whose_runtime_is_gone_fails_its_callers() {
     on_a_plain_thread(move || drop(runtime)).await;
     let lost = sent.await.unwrap();
     assert!(matches!(lost, Err(CallError::RunnerLost { started: false, .. })), "{lost:?}");
-    let refused = queued.await.unwrap();
+    let rejected = queued.await.unwrap();
     let not_started =
-        matches!(refused, Err(CallError::Draining | CallError::RunnerLost { started: false, .. }));
-    assert!(not_started, "{refused:?}");
+        matches!(rejected, Err(CallError::Draining | CallError::RunnerLost { started: false, .. }));
+    assert!(not_started, "{rejected:?}");
     let late = pool.call(demo::double(1).timeout(Duration::from_secs(60))).await;
     assert!(matches!(late, Err(CallError::Draining)), "{late:?}");
     pool.drain().await;
@@ -169,11 +169,11 @@ async fn pools_on_runners_start_empty() {
     drains_cleanly(&pool, &[]).await;
 }
 
-async fn endless_recursion_is_refused_at_max_depth() {
+async fn endless_recursion_is_rejected_at_max_depth() {
     let pool = Pool::builder("test").backend(Local::new()).max_depth(5).start().await.unwrap();
-    let refused = nesting::call_without_end(&pool).await;
-    let refused = refused.unwrap().unwrap_err().to_string();
-    assert_eq!(refused, CallError::DepthExceeded { limit: 5 }.to_string());
+    let rejected = nesting::call_without_end(&pool).await;
+    let rejected = rejected.unwrap().unwrap_err().to_string();
+    assert_eq!(rejected, CallError::DepthExceeded { limit: 5 }.to_string());
     assert_eq!(pool.snapshot().leased, 0);
     pool.drain().await;
 }

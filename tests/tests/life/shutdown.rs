@@ -18,7 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_single_use_runner_reports_a_panic_before_it_exits,
         a_single_use_runner_is_never_leased_twice_under_load,
         a_runner_past_its_max_lifetime_is_replaced_and_no_call_is_lost,
-        draining_lets_calls_finish_and_refuses_new_ones,
+        draining_lets_calls_finish_and_rejects_new_ones,
         draining_cancels_calls_that_outlast_the_shutdown_timeout,
         dropping_the_last_handle_drains_the_pool,
         a_call_under_way_finishes_after_the_last_handle_is_dropped,
@@ -88,7 +88,7 @@ async fn a_runner_past_its_max_lifetime_is_replaced_and_no_call_is_lost() {
     drains_cleanly(&pool, &seen).await;
 }
 
-async fn draining_lets_calls_finish_and_refuses_new_ones() {
+async fn draining_lets_calls_finish_and_rejects_new_ones() {
     let pool = process_pool("test").max(1).max_concurrency(1).start().await.unwrap();
     let (mut gate, begun, open) = Gate::new();
     let call = tokio::spawn(pool.call(gates::gated(begun, open)));
@@ -167,8 +167,8 @@ async fn lowering_max_drains_runners_as_their_calls_finish() {
         gates.push((gate.entered().await, gate, call));
     }
     pool.resize(LimitsChange::new().max(1)).unwrap();
-    let refused = pool.resize(LimitsChange::new().min(2));
-    assert!(refused.unwrap_err().to_string().contains("min"));
+    let rejected = pool.resize(LimitsChange::new().min(2));
+    assert!(rejected.unwrap_err().to_string().contains("min"));
     let late = pool.call(demo::double(1).timeout(Duration::from_millis(50))).await;
     assert!(matches!(late, Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. })), "{late:?}");
     let mut ended = Vec::new();

@@ -19,7 +19,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_cancelled_plain_function_keeps_its_slot_until_it_returns,
         a_queued_call_that_is_cancelled_takes_no_slot,
         a_timeout_says_in_which_phase_the_time_ran_out,
-        calls_beyond_max_depth_are_refused,
+        calls_beyond_max_depth_are_rejected,
         a_thousand_concurrent_calls_get_their_own_results,
     ]
 }
@@ -95,8 +95,8 @@ async fn flame_defect_07_a_child_that_fails_to_start_is_a_typed_error() {
     };
     drop(_busy);
     pool.drain().await;
-    let refused = pool.place_child(demo::forever()).await;
-    assert!(matches!(refused, Err(CallError::Draining)), "{refused:?}");
+    let rejected = pool.place_child(demo::forever()).await;
+    assert!(matches!(rejected, Err(CallError::Draining)), "{rejected:?}");
 }
 
 async fn an_abandoned_large_result_frees_its_slot() {
@@ -163,12 +163,12 @@ async fn a_timeout_says_in_which_phase_the_time_ran_out() {
     pool.drain().await;
 }
 
-async fn calls_beyond_max_depth_are_refused() {
+async fn calls_beyond_max_depth_are_rejected() {
     let pool = pool("test").max(1).max_depth(1).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     // The runner can't start a pool with the same limit.
-    let refused = pool.call(nesting::starts_a_pool_with_max_depth(1)).await.unwrap();
-    assert!(refused.unwrap_err().to_string().contains("nested"));
+    let rejected = pool.call(nesting::starts_a_pool_with_max_depth(1)).await.unwrap();
+    assert!(rejected.unwrap_err().to_string().contains("nested"));
     assert!(pool.call(nesting::starts_a_pool_with_max_depth(2)).await.unwrap().is_ok());
     pool.drain().await;
 }

@@ -11,7 +11,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_command_that_a_function_starts_is_not_a_runner,
         a_command_that_a_function_starts_may_have_a_pool_of_its_own,
         commands_do_not_inherit_the_variables_that_make_a_runner,
-        commands_of_a_code_synced_runner_do_not_inherit_them_either,
+        commands_of_a_code_synced_runner_do_not_inherit_the_variables,
     ]
 }
 
@@ -39,7 +39,7 @@ async fn commands_do_not_inherit_the_variables_that_make_a_runner() {
     drains_cleanly(&pool, &[]).await;
 }
 
-async fn commands_of_a_code_synced_runner_do_not_inherit_them_either() {
+async fn commands_of_a_code_synced_runner_do_not_inherit_the_variables() {
     let folder = TempDir::new();
     let backend = Process::new().program(flame_tests::other_build(folder.path()));
     let backend = backend.env("FLAME_CODE_DIR", folder.path().join("cache"));

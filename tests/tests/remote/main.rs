@@ -50,7 +50,7 @@ async fn fibonacci(n: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn async_and_plain_functions_run_here_and_there() {
+async fn async_and_plain_functions_run_in_this_process_and_on_a_runner() {
     same_here_and_there!(nothing(), plain(21), fibonacci(10));
 }
 
@@ -86,7 +86,7 @@ fn plain_borrows(bytes: &[u8], path: &Path, scaler: &Scaler) -> (usize, PathBuf,
 }
 
 #[tokio::test]
-async fn arguments_are_borrowed_here_and_owned_there() {
+async fn arguments_are_borrowed_in_this_process_and_owned_on_a_runner() {
     let (path, scaler) = (Path::new("/tmp/x"), Scaler { by: 3 });
     let video = video();
     same_here_and_there!(
@@ -486,7 +486,7 @@ async fn sums(mut numbers: Receiver<u32>, sums: Sender<u32>) -> anyhow::Result<u
 }
 
 #[tokio::test]
-async fn a_function_with_channels_runs_here_as_it_does_there() {
+async fn a_function_with_channels_runs_in_this_process_as_on_a_runner() {
     let (numbers, receiver) = channel(4);
     let (sender, mut all) = channel(4);
     let work = tokio::spawn(sums(receiver, sender));
@@ -508,7 +508,7 @@ fn panics() -> u32 {
 }
 
 #[tokio::test]
-async fn a_plain_function_that_panics_here_panics_in_its_caller() {
+async fn a_plain_function_that_panics_in_this_process_panics_in_its_caller() {
     let error = tokio::spawn(panics()).await.unwrap_err();
     assert_eq!(error.into_panic().downcast_ref(), Some(&"at the disco"));
 }

@@ -1,5 +1,5 @@
-//! The storm of intruders: clients that are no runners connect to the listener. None may be
-//! admitted, and no call may fail because of them.
+//! The storm of intruders: clients that are not runners connect to the listener. None of
+//! them may be admitted, and no call may fail because of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::callers::{Callers, ExpectedErrors};
 use crate::context::StormContext;
 use crate::report::Section;
 
-/// How many connect at a time.
+/// How many intruders there are at a time.
 const INTRUDERS: usize = 12;
 /// How many connections an intruder keeps open at most.
 const KEPT: usize = 12;

@@ -64,7 +64,7 @@ fn a_real_tree_without_the_package_passes() {
 }
 
 #[test]
-fn a_workspace_that_cargo_can_not_read_is_an_error() {
+fn a_workspace_that_cargo_cannot_read_is_an_error() {
     let workspace = Workspace::new("broken");
     fs::write(workspace.0.join("Cargo.toml"), "[workspace]\nmembers = [\"missing\"]\n").unwrap();
     let error = check_in(&workspace.0, "member", "ring").unwrap_err();

@@ -20,7 +20,7 @@ fn named_steps_run_in_the_order_of_the_plan() {
 }
 
 #[test]
-fn an_unknown_step_is_refused_by_name() {
+fn an_unknown_step_is_rejected_by_name() {
     let error = test(&["fmt".into(), "tset".into()]).unwrap_err();
     assert_eq!(error.to_string(), "there is no test step `tset`");
 }
@@ -126,7 +126,7 @@ fn a_storm_takes_a_minute_unless_its_options_say_otherwise() {
 }
 
 #[test]
-fn a_storm_refuses_other_options() {
+fn a_storm_rejects_other_options() {
     for wrong in [&["--seed"][..], &["--seed", "x"], &["--second", "5"], &["5"]] {
         let error = storm_of(wrong).unwrap_err();
         assert!(error.contains(&format!("not `{}`", wrong.join(" "))), "{error}");

@@ -2,7 +2,7 @@ use flame_wire::code::CodeHash;
 use flame_wire::ids::BuildId;
 
 use super::*;
-use crate::hello::HelloError;
+use crate::handshake::HelloError;
 use crate::io::in_memory;
 
 /// A source of zeros, which fails when `fails_at` bytes are left.

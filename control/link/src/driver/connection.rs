@@ -17,9 +17,10 @@ use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
 use super::{Handler, LinkConfig};
+use crate::error::LinkEnd;
 use crate::io::Io;
 use crate::keepalive::{Keepalive, KeepaliveAction};
-use crate::link::{Link, LinkEnd};
+use crate::link::Link;
 use crate::state::{CloseRequest, Deferred, LinkShared};
 
 /// How many bytes are written at once: four TLS records.

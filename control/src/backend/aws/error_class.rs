@@ -144,7 +144,7 @@ pub(crate) fn advice(error: &ApiError) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn refused(code: &str, status: u16) -> ApiError {
+    fn rejected(code: &str, status: u16) -> ApiError {
         let (code, message) = (Some(code.to_owned()), "text".to_owned());
         ApiError { code, message, status: Some(status), ..ApiError::new(ApiErrorKind::Rejected) }
     }
@@ -159,19 +159,19 @@ mod tests {
 
     #[test]
     fn an_error_code_says_more_than_its_status() {
-        assert_eq!(ErrorClass::of(&refused("ThrottlingException", 400)), ErrorClass::Throttled);
-        assert_eq!(ErrorClass::of(&refused("ServerException", 400)), ErrorClass::Transient);
+        assert_eq!(ErrorClass::of(&rejected("ThrottlingException", 400)), ErrorClass::Throttled);
+        assert_eq!(ErrorClass::of(&rejected("ServerException", 400)), ErrorClass::Transient);
         assert_eq!(
-            ErrorClass::of(&refused("TooManyRequestsException", 429)),
+            ErrorClass::of(&rejected("TooManyRequestsException", 429)),
             ErrorClass::Throttled
         );
     }
 
     #[test]
     fn an_unknown_code_is_classified_by_its_status() {
-        assert_eq!(ErrorClass::of(&refused("NewException", 429)), ErrorClass::Throttled);
-        assert_eq!(ErrorClass::of(&refused("NewException", 503)), ErrorClass::Transient);
-        assert_eq!(ErrorClass::of(&refused("NewException", 400)), ErrorClass::Misconfigured);
+        assert_eq!(ErrorClass::of(&rejected("NewException", 429)), ErrorClass::Throttled);
+        assert_eq!(ErrorClass::of(&rejected("NewException", 503)), ErrorClass::Transient);
+        assert_eq!(ErrorClass::of(&rejected("NewException", 400)), ErrorClass::Misconfigured);
     }
 
     #[test]
@@ -194,10 +194,10 @@ mod tests {
 
     #[test]
     fn an_operation_that_is_not_offered_is_not_retried_whatever_its_error_code() {
-        let unlicensed = refused("InternalFailure", 501);
+        let unlicensed = rejected("InternalFailure", 501);
         assert_eq!(ErrorClass::of(&unlicensed), ErrorClass::Misconfigured);
         assert!(advice(&unlicensed).is_some_and(|text| text.contains("AWS_ENDPOINT_URL")));
-        assert_eq!(ErrorClass::of(&refused("InternalFailure", 500)), ErrorClass::Transient);
+        assert_eq!(ErrorClass::of(&rejected("InternalFailure", 500)), ErrorClass::Transient);
     }
 
     #[test]
@@ -205,15 +205,15 @@ mod tests {
         for code in
             ["AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"]
         {
-            let error = refused(code, 400);
+            let error = rejected(code, 400);
             assert_eq!(ErrorClass::of(&error), ErrorClass::Misconfigured, "{code}");
             assert!(advice(&error).is_some(), "{code}");
         }
-        assert!(is_denied(&refused("AccessDeniedException", 400)));
+        assert!(is_denied(&rejected("AccessDeniedException", 400)));
         assert!(
             advice(&unanswered(ApiErrorKind::NotSent))
                 .is_some_and(|text| text.contains("AWS_REGION"))
         );
-        assert_eq!(advice(&refused("ClientException", 400)), None);
+        assert_eq!(advice(&rejected("ClientException", 400)), None);
     }
 }

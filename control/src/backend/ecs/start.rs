@@ -51,6 +51,7 @@ pub(super) async fn start(
 
     let mut problems = Vec::new();
     let mut template = TaskTemplate::resolve(builder, &settings, parent.as_ref(), &mut problems);
+    problems.extend(request::check_longest(&template).err());
     if config.region().is_none() {
         problems.push(
             "`region` is missing: set `.region(..)`, AWS_REGION, or a region in the profile"

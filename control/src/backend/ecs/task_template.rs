@@ -1,7 +1,7 @@
 //! What all tasks of a backend have in common, from the builder, the environment and the parent's
 //! own task.
 //!
-//! Pure: [`TaskTemplate::resolve`] finds every problem that is visible without asking ECS.
+//! Pure: [`TaskTemplate::resolve`] finds every wrong setting that is visible without asking ECS.
 //! [`TaskTemplate::fit`] checks the template against the task definition. Both append to a list of
 //! problems, and [`check_problems`] turns that list into one error.
 
@@ -14,7 +14,6 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 use super::builder::EcsBuilder;
 use super::fargate;
-use super::request;
 use crate::backend::BackendError;
 use crate::backend::aws::settings::{HowToSet, SettingNames, Settings};
 
@@ -212,7 +211,6 @@ impl TaskTemplate {
             problems.extend(fargate::check(cpu, memory).err());
         }
         problems.extend(self.ephemeral_storage.and_then(|gib| fargate::check_storage(gib).err()));
-        problems.extend(request::check_longest(self).err());
     }
 }
 

@@ -7,7 +7,10 @@ use flame_wire::parent::RunnerLimits;
 use flame_wire::time::millis;
 
 use super::PoolBuilder;
-use super::start::LONGEST;
+
+/// Ten years. Longer times are reduced to this, so that adding them to a point in time can't
+/// overflow. It is also the longest time that a runner accepts.
+pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The shortest `keepalive_timeout`. Pings are sent three times as often, and need time to arrive.
 pub(super) const LEAST_KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(10);

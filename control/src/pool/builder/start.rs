@@ -10,7 +10,7 @@ use flame_wire::parent::RunnerLimits;
 use flame_wire::time::millis;
 use tokio::net::TcpListener;
 
-use super::connection_times::ConnectionTimes;
+use super::connection_times::{ConnectionTimes, LONGEST};
 use super::{PoolBuilder, check};
 use crate::app::{self, reached};
 use crate::backend::catch_panics::CatchPanics;
@@ -26,10 +26,6 @@ use crate::pool::shared::PoolShared;
 use crate::pool::state::PoolLimits;
 use crate::pool::{Pool, PoolInner};
 use crate::supervisor;
-
-/// Ten years. Longer times are reduced to this, so that adding them to a point in time can't
-/// overflow. It is also the longest time that a runner accepts.
-pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].

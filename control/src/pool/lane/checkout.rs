@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -10,14 +9,9 @@ use flame_wire::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use super::effects::Effect;
-use super::{Lane, LaneLease, LaneState, now};
-use crate::backend::BootFailure;
-use crate::pool::state::{self, Event, WaiterId};
-
-/// Why a call gets no slot.
-pub(crate) type CheckoutError = state::CheckoutError<Arc<BootFailure>>;
-
-pub(super) type CheckoutResult = Result<LaneLease, CheckoutError>;
+use super::lease::{CheckoutError, CheckoutResult};
+use super::{Lane, LaneState, now};
+use crate::pool::state::{Event, WaiterId};
 
 /// What a call asks for.
 #[derive(Debug, Clone, Copy)]

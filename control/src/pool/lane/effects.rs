@@ -16,8 +16,8 @@ use flame_link::Link;
 use flame_wire::ids::RunnerRef;
 use tokio::sync::{oneshot, watch};
 
-use super::checkout::{CheckoutError, CheckoutResult};
 use super::connection::send_stay_up;
+use super::lease::{CheckoutError, CheckoutResult};
 use super::{
     Lane, LaneLease, LaneRole, LaneState, RunnerCommand, RunnerEntry, RunnerToBoot, command,
 };
@@ -119,7 +119,7 @@ impl LaneState {
                     let answer = self.lease(lane, runner, lease);
                     self.answer(waiter, answer);
                 }
-                Action::Refuse { waiter, error } => self.answer(waiter, Err(error)),
+                Action::Reject { waiter, error } => self.answer(waiter, Err(error)),
                 Action::Boot { runner } => self.boot(runner),
                 Action::Stop { runner } => self.command(runner, RunnerCommand::Stop),
                 Action::DrainRunner { runner } => self.command(runner, RunnerCommand::Drain),

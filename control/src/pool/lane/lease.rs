@@ -6,7 +6,14 @@ use std::sync::Arc;
 use flame_link::Link;
 use flame_wire::ids::RunnerRef;
 
-use crate::pool::state::LeaseId;
+use crate::backend::BootFailure;
+use crate::pool::state::{self, LeaseId};
+
+/// The answer to a call that asks for a slot.
+pub(super) type CheckoutResult = Result<LaneLease, CheckoutError>;
+
+/// Why a call gets no slot.
+pub(crate) type CheckoutError = state::CheckoutError<Arc<BootFailure>>;
 
 /// Grants leases, and takes them back.
 pub(super) trait LeaseOwner: Send + Sync {

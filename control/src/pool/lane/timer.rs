@@ -35,6 +35,6 @@ struct DrainOnDrop<'a>(&'a Lane);
 
 impl Drop for DrainOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.handle(Event::Drain);
+        self.0.handle(Event::DrainPool);
     }
 }

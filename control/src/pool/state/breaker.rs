@@ -85,9 +85,9 @@ impl BootBreaker {
         self.pause(now, backoff)
     }
 
-    /// A runner ended before it was of use. Paces boots like a failed boot, but does not open the
-    /// breaker: there is no reason that callers could be given.
-    pub(super) fn ended_early(
+    /// A runner was lost, or has shut down, before it served a call. Paces boots like a failed
+    /// boot, but does not open the breaker: there is no reason that callers could be given.
+    pub(super) fn runner_unused(
         &mut self,
         now: Instant,
         failures_before: u32,

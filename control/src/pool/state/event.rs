@@ -20,23 +20,23 @@ pub(crate) enum Event<F> {
     /// The caller no longer waits, and gets no answer. Without effect once the waiter is answered:
     /// a lease granted to a caller that has left comes back as [`Event::CheckIn`].
     CancelCheckout { waiter: WaiterId },
-    /// A lease has ended.
+    /// The call that held this lease has completed, or was dropped.
     CheckIn { lease: LeaseId },
-    /// A booted runner has connected and proved its identity. Its platform lets it work until
+    /// A booted runner has connected and proved its identity. Its platform lets it run until
     /// `expires`; `None` means without limit.
     RunnerUp { runner: RunnerId, expires: Option<Instant> },
-    /// A boot failed: the backend refused it, the instance died, or the boot timed out.
+    /// A boot failed: the backend rejected it, the instance died, or the boot timed out.
     BootFailed { runner: RunnerId, failure: F },
     /// A runner is lost: its link was not resumed in time, or its instance died. Its leases are
     /// void.
     RunnerLost { runner: RunnerId },
-    /// The runner announces that it is about to end (SIGTERM, deadline, Spot notice). It waits for
+    /// The runner announces that it must shut down (SIGTERM, deadline, Spot notice). It waits for
     /// [`Action::DrainRunner`] for as long as it can.
-    RunnerDraining { runner: RunnerId },
-    /// The runner has been idle for `idle_for`, and offers to end.
+    ShutdownAnnounced { runner: RunnerId },
+    /// The runner has been idle for `idle_for`, and offers to shut down.
     IdleProposed { runner: RunnerId, idle_for: Duration },
-    /// Nothing is left of the runner: its instance is seen dead, was never made, or has been
-    /// reported as impossible to stop.
+    /// Nothing is left of the runner: its instance is dead, was never started, or has been reported
+    /// as impossible to stop.
     RunnerGone { runner: RunnerId },
     /// The number of calls that wait or run on the burst backend because there was no slot here.
     /// The pool boots runners for these calls as for waiters, but gives them no slots.
@@ -45,8 +45,9 @@ pub(crate) enum Event<F> {
     UnblockBoots,
     /// The limits change.
     Resize { change: LimitsChange },
-    /// The whole pool ends, for good: it accepts no more calls, and leases finish.
-    Drain,
+    /// The whole pool shuts down: it accepts no more calls, and the calls that hold leases run to
+    /// completion.
+    DrainPool,
 }
 
 /// Everything that a pool asks of its driver, to be carried out in order.
@@ -56,13 +57,14 @@ pub(crate) enum Action<F> {
     /// Answer `waiter`: it holds `lease` on `runner` until it checks the lease in.
     Grant { waiter: WaiterId, runner: RunnerId, lease: LeaseId },
     /// Answer `waiter`: there is no slot for it.
-    Refuse { waiter: WaiterId, error: CheckoutError<F> },
+    Reject { waiter: WaiterId, error: CheckoutError<F> },
     /// Boot an instance. Answered by `RunnerUp` or `BootFailed`, in bounded time.
     Boot { runner: RunnerId },
     /// Kill the runner's instance, or cancel its boot. Stopping is idempotent; the driver retries
     /// it. Answered by `RunnerGone`, in bounded time.
     Stop { runner: RunnerId },
-    /// Tell the runner, which holds no lease, to end. Answered by `RunnerGone`, in bounded time.
+    /// Tell the runner, which holds no lease, to shut down. Answered by `RunnerGone`, in bounded
+    /// time.
     DrainRunner { runner: RunnerId },
     /// Answer an idle proposal: stay. The runner proposes again after being idle for another
     /// `again_in`; `None` means its own idle time.
@@ -106,13 +108,14 @@ pub(crate) enum WaitPhase {
 pub(crate) enum Note<F> {
     /// A boot begins.
     GrowStart { runner: RunnerId, reason: GrowReason },
-    /// A boot has ended.
+    /// A boot has succeeded, failed or been cancelled.
     GrowEnd { runner: RunnerId, outcome: GrowOutcome<F> },
-    /// The runner takes no more leases, and ends once it is empty.
+    /// The runner gets no more leases, and drains once it holds none.
     Draining { runner: RunnerId, reason: ShrinkReason },
     /// The runner has shut down cleanly.
     Shrink { runner: RunnerId, reason: ShrinkReason },
-    /// The runner is gone, and the leases that it held are void.
+    /// The runner is lost, or exited before its calls had completed: the leases that it held are
+    /// void.
     RunnerLost { runner: RunnerId, leases: Vec<LeaseId> },
     /// No slot is free, and the waiter waits.
     Queued { waiter: WaiterId },
@@ -139,20 +142,20 @@ pub enum GrowReason {
     FreeSlots,
 }
 
-/// How a boot ended.
+/// The result of a boot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum GrowOutcome<F> {
     /// The runner is up.
     Up,
     /// The boot failed, for this reason.
     BootFailed(F),
-    /// The runner was lost or left before it was up, for no known reason.
+    /// The runner was lost or exited before it was up, for no known reason.
     Lost,
-    /// The pool no longer needed the runner.
+    /// The pool no longer needed the runner, and cancelled its boot.
     Stopped,
 }
 
-/// Why a runner ends.
+/// Why a runner shuts down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ShrinkReason {
     /// It was idle, and not needed.
@@ -161,10 +164,10 @@ pub enum ShrinkReason {
     SingleUse,
     /// `max` was lowered.
     Resize,
-    /// The runner announced its own end: after a SIGTERM, at its `max_lifetime`, or at its
-    /// platform's deadline.
+    /// The runner announced that it must shut down: after a SIGTERM, at its `max_lifetime`, or at
+    /// its platform's deadline.
     Announced,
-    /// Its platform would end it before the next call is over.
+    /// It would expire before the next call completes: its platform limits its lifetime.
     Expiring,
     /// The pool drains.
     PoolDrain,

@@ -32,7 +32,7 @@ pub(crate) struct RunnerSnapshot {
     pub(crate) state: RunnerState,
     /// Leases that it holds now.
     pub(crate) leases: u32,
-    /// Leases that have ended.
+    /// Leases that have been returned.
     pub(crate) returned: u64,
 }
 
@@ -45,7 +45,7 @@ pub enum RunnerState {
     Up,
     /// Finishes its calls, and accepts no more.
     Retiring,
-    /// Told to end, or ending by itself.
+    /// Has been told to shut down.
     Draining,
     /// Failed, lost, or no longer needed: its instance is being stopped.
     Stopping,
@@ -56,7 +56,8 @@ pub enum RunnerState {
 pub(crate) struct StateExplanation<F> {
     pub(crate) up: u32,
     pub(crate) booting: u32,
-    /// Runners that are shutting down; they count against `max` until they are gone.
+    /// Runners that are retiring, draining or being stopped. They count against `max` until they
+    /// are gone.
     pub(crate) leaving: u32,
     pub(crate) free: u64,
     pub(crate) queued: usize,
@@ -77,12 +78,12 @@ pub(crate) enum Growth<F> {
     /// More runners are needed, but there are `max` instances.
     MaxReached,
     /// Every boot would fail for this reason, so none is tried, and calls that need one are
-    /// refused.
+    /// rejected.
     Blocked { why: F },
     /// More runners are needed; the next boot waits because boots have failed.
     BackingOff { remaining: Duration, failures: u32, last_failure: Option<F> },
     /// So many boots failed in a row that none is tried for now, and calls that need one are
-    /// refused.
+    /// rejected.
     BreakerOpen { remaining: Duration, failures: u32, last_failure: Option<F> },
     /// More runners are needed, and boot as soon as the pool handles its timeout.
     Due { boots: u32 },
@@ -137,8 +138,8 @@ impl<F: Clone> PoolState<F> {
         let last_failure = self.last_failure.clone();
         match hold {
             HoldReason::Draining => Growth::Draining,
-            // With boots blocked or the breaker open, calls are refused at once, so there is no
-            // demand. What people want to know is why calls are refused.
+            // With boots blocked or the breaker open, calls are rejected at once, so there is no
+            // demand. What people want to know is why calls are rejected.
             HoldReason::NoUnmetDemand | HoldReason::Blocked => {
                 match (self.boots_blocked.clone(), self.open_breaker(now)) {
                     (Some(why), _) => Growth::Blocked { why },

@@ -1,9 +1,18 @@
 //! The runners and their leases.
 //!
+//! Each way in which a runner stops serving has one word, in all files of the state machine:
+//!
+//! - it *retires*: it gets no more leases, and keeps those that it holds;
+//! - it *drains*: it holds no lease, and has been told to shut down;
+//! - it *is lost*: its link was not resumed in time, or its instance died;
+//! - it *is stopped*: the pool has told the backend to kill its instance;
+//! - it *expires*: its platform's time limit is reached;
+//! - it is *gone*: [`Event::RunnerGone`](super::Event::RunnerGone) has said that nothing is left.
+//!
 //! ```text
 //!   Booting ──▶ Up ──▶ Retiring ──▶ Draining ──▶ (gone)
 //!      │         └──────────────────▶┘  ▲
-//!      └────────────────────────────────┘ (announced its end before it came up)
+//!      └────────────────────────────────┘ (announced its shutdown before it came up)
 //!
 //!   any of these ──▶ Stopping ──▶ (gone)       (failed, lost, or no longer needed)
 //! ```
@@ -27,11 +36,11 @@ pub(super) enum RunnerPhase {
     Booting,
     /// Can be leased while it has a free slot.
     Up,
-    /// Takes no more leases; drains when its last lease has ended.
+    /// Gets no more leases; drains when its last lease has been returned.
     Retiring(ShrinkReason),
-    /// Ending: it was told to, or announced its end.
+    /// Has been told to shut down.
     Draining(ShrinkReason),
-    /// No longer of use, and stopped; its instance may take a while to end.
+    /// The backend has been told to kill its instance, which may take a while.
     Stopping,
 }
 
@@ -41,17 +50,17 @@ pub(super) struct FleetRunner {
     pub(super) phase: RunnerPhase,
     /// Leases that it holds now.
     pub(super) leases: u32,
-    /// Leases that have ended.
+    /// Leases that have been returned.
     pub(super) returned: u64,
     /// Failed boots in a row when its own boot started.
     pub(super) failures_before: u32,
-    /// When its platform ends it.
+    /// When it expires; `None` means never.
     expires: Option<Instant>,
     up_since: Option<Instant>,
 }
 
 impl FleetRunner {
-    /// Whether the runner lives at least until `until`.
+    /// Whether the runner does not expire before `until`.
     pub(super) fn lives_until(&self, until: Instant) -> bool {
         self.expires.is_none_or(|expires| until <= expires)
     }
@@ -63,14 +72,14 @@ impl FleetRunner {
         expires.saturating_duration_since(now) >= life / 2
     }
 
-    /// When its platform ends it; `None` means never.
+    /// When it expires; `None` means never.
     pub(super) fn expires(&self) -> Option<Instant> {
         self.expires
     }
 
-    /// Whether its end suggests that another boot would be wasted: it came up, served nobody, and
-    /// is ending within `probation`.
-    pub(super) fn ended_unused(&self, now: Instant, probation: Duration) -> bool {
+    /// Whether the runner came up less than `probation` ago and has served no call. If such a
+    /// runner is lost or shuts down, another boot would probably be wasted.
+    pub(super) fn is_unused(&self, now: Instant, probation: Duration) -> bool {
         let young = self.up_since.is_some_and(|up| now.saturating_duration_since(up) < probation);
         self.phase == RunnerPhase::Up && self.leases == 0 && self.returned == 0 && young
     }
@@ -202,8 +211,8 @@ impl Fleet {
         Some(lease)
     }
 
-    /// Ends a lease and returns its runner; `None` if the lease is unknown or void.
-    pub(super) fn end_lease(&mut self, lease: LeaseId) -> Option<RunnerId> {
+    /// Takes a lease back, and returns its runner; `None` if the lease is unknown or void.
+    pub(super) fn return_lease(&mut self, lease: LeaseId) -> Option<RunnerId> {
         let id = self.leases.remove(&lease)?;
         let runner = self.runners.get_mut(&id)?;
         let load = runner.leases;
@@ -232,7 +241,7 @@ impl Fleet {
         Some((was, void))
     }
 
-    /// Removes a runner that was stopped, and of which nothing is left.
+    /// Removes a runner that was stopped and is gone.
     pub(super) fn forget(&mut self, id: RunnerId) {
         if self.phase(id) == Some(RunnerPhase::Stopping) {
             self.runners.remove(&id);

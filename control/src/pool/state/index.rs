@@ -1,8 +1,8 @@
 //! Runners with a free slot, in order of load.
 //!
 //! Invariant: the index holds exactly the inserted runners whose load is below `slots`, and `free`
-//! is the sum of their free slots. Full runners are not in it, so the runner to lease is at one of
-//! its ends.
+//! is the sum of their free slots. Full runners are not in it, so the runner to lease is the
+//! first or the last in it.
 
 use std::collections::BTreeSet;
 

@@ -26,12 +26,12 @@ pub(crate) struct PoolLimits {
     pub(crate) max_queue: usize,
     /// Slots kept free ahead of demand, as far as `max` allows, from the start of the pool on.
     pub(crate) min_free_slots: u32,
-    /// A runner serves one lease, and drains when that lease has ended.
+    /// A runner gets one lease, and drains when that lease has been returned.
     pub(crate) single_use: bool,
     /// Which runner a lease goes to.
     pub(crate) placement: Placement,
-    /// How long a runner that is needed for `min` must be idle before it may end; `None` means that
-    /// it stays.
+    /// How long a runner that is needed for `min` must be idle before it may shut down; `None`
+    /// means that it stays up.
     pub(crate) min_idle_shutdown_after: Option<Duration>,
     /// How boots are paced after failures.
     pub(crate) boot_backoff: BootBackoff,
@@ -181,7 +181,7 @@ impl LimitsChange {
     }
 }
 
-/// When a runner that serves no call ends.
+/// When a runner that serves no call shuts down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idle {
     /// When it has been idle for this long.
@@ -210,7 +210,7 @@ impl Idle {
 pub enum Placement {
     /// The least loaded runner, for the lowest latency.
     Spread,
-    /// The most loaded runner, so that the other runners become idle and end.
+    /// The most loaded runner, so that the other runners become idle and shut down.
     Pack,
 }
 

@@ -33,13 +33,13 @@ pub(super) type TestFailure = u64;
 pub(super) enum ModelPhase {
     Booting,
     Up,
-    /// Busy, above `max`: drains with its last lease.
+    /// Busy, above `max`: drains when its last lease has been returned.
     RetiringForResize,
-    /// Announced its end: drains with its last lease.
+    /// Announced its shutdown: drains when its last lease has been returned.
     Retiring,
     /// Told to drain.
     Draining,
-    /// Failed, lost or no longer needed: stopped, and not gone yet.
+    /// Failed, lost or no longer needed: its instance is being killed.
     Stopping,
 }
 
@@ -69,8 +69,8 @@ pub(super) struct Model {
     drained_noted: u32,
     /// Every runner that was ever booted.
     pub(super) booted: BTreeSet<RunnerId>,
-    /// The runners that were seen gone.
-    ended: BTreeSet<RunnerId>,
+    /// The runners that were reported gone.
+    gone: BTreeSet<RunnerId>,
     /// Runners that must be stopped before the pool comes to rest.
     expected_stops: BTreeSet<RunnerId>,
     /// An idle proposal that must be answered before the pool comes to rest.
@@ -99,7 +99,7 @@ impl Model {
             boots_blocked,
             drained_noted: 0,
             booted: BTreeSet::new(),
-            ended: BTreeSet::new(),
+            gone: BTreeSet::new(),
             expected_stops: BTreeSet::new(),
             proposal: None,
             pause_limit: None,
@@ -195,10 +195,10 @@ impl Model {
             Some(Event::RunnerGone { runner }) => {
                 self.record_stop(*runner);
                 let known = self.runners.remove(runner).is_some();
-                self.ended.extend(known.then_some(*runner));
+                self.gone.extend(known.then_some(*runner));
             }
-            Some(Event::RunnerDraining { runner }) => {
-                self.record_end(*runner);
+            Some(Event::ShutdownAnnounced { runner }) => {
+                self.record_unused(*runner);
                 if let Some(runner) = self.runners.get_mut(runner)
                     && !matches!(runner.phase, ModelPhase::Draining | ModelPhase::Stopping)
                 {
@@ -216,7 +216,7 @@ impl Model {
             Some(Event::BurstCalls { calls }) => self.burst_calls = *calls as usize,
             Some(Event::UnblockBoots) => self.boots_blocked = false,
             Some(Event::Resize { change }) => self.record_resize(change),
-            Some(Event::Drain) => {
+            Some(Event::DrainPool) => {
                 self.draining = true;
                 self.expect_boots_stopped(usize::MAX);
             }
@@ -257,7 +257,7 @@ impl Model {
             }
             Some(_) => {}
             None if self.booted.contains(&id) => {
-                self.ended.remove(&id);
+                self.gone.remove(&id);
                 self.expected_stops.insert(id);
             }
             None => {}
@@ -266,14 +266,14 @@ impl Model {
 
     /// Stops a runner. Returns whether the runner existed and was not stopped before.
     fn record_stop(&mut self, id: RunnerId) -> bool {
-        self.record_end(id);
+        self.record_unused(id);
         let Some(runner) = self.runners.get_mut(&id) else { return false };
         runner.leases.clear();
         std::mem::replace(&mut runner.phase, ModelPhase::Stopping) != ModelPhase::Stopping
     }
 
-    /// Records the end of a runner, after which the pool may pause its boots.
-    fn record_end(&mut self, id: RunnerId) {
+    /// If the runner was never leased, the pool may pause its boots.
+    fn record_unused(&mut self, id: RunnerId) {
         let backoff = self.limits.boot_backoff;
         let Some(runner) = self.runners.get(&id) else { return };
         let unused = match runner.phase {
@@ -333,13 +333,13 @@ impl Model {
     pub(super) fn record_action(&mut self, action: &Action<TestFailure>) {
         match action {
             Action::Grant { waiter, runner, lease } => self.record_grant(*waiter, *runner, *lease),
-            Action::Refuse { waiter, error } => self.record_refusal(*waiter, error),
+            Action::Reject { waiter, error } => self.record_rejection(*waiter, error),
             Action::Boot { runner } => self.record_boot(*runner),
             Action::Stop { runner } => {
                 let owed = self.expected_stops.remove(runner);
                 self.check(NoneForgotten, owed, ("stopped without a reason", runner));
                 // A runner that came up after it was gone is not reported again.
-                self.ended.extend((!self.runners.contains_key(runner)).then_some(*runner));
+                self.gone.extend((!self.runners.contains_key(runner)).then_some(*runner));
             }
             Action::DrainRunner { runner } => self.record_drain(*runner),
             Action::StayUp { runner, again_in } => {
@@ -399,7 +399,7 @@ impl Model {
         };
         self.check(NeverLeased, suits, ("leased, to be cut off", id, waiter));
         self.check(NeverLeased, !self.is_used_up(&runner), ("leased again, single use", id));
-        // For work without a known end, among the fresh runners.
+        // Work of unknown length goes to a fresh runner.
         let is_unbounded = !self.over_by.contains_key(&waiter);
         let alike = |other: &&ModelRunner| !is_unbounded || self.is_fresh(other);
         let loads = self.open().filter(alike).map(|runner| runner.leases.len());
@@ -415,8 +415,8 @@ impl Model {
         }
     }
 
-    /// Whether work without a known end may go to this runner: the runner is fresh; or no runner is
-    /// fresh, fresh ones can't be booted, and no other runner lives longer.
+    /// Whether work of unknown length may go to this runner: the runner is fresh; or no runner is
+    /// fresh, fresh ones can't be booted, and no other runner expires later.
     fn suits_unbounded(&self, runner: &ModelRunner) -> bool {
         let none_fresh = !self.open().any(|other| self.is_fresh(other));
         let longest = self.open().all(|other| other.expires <= runner.expires);
@@ -430,7 +430,7 @@ impl Model {
         expires <= up || (expires > self.now && expires - self.now >= (expires - up) / 2)
     }
 
-    /// Whether every runner with a free slot could be replaced, once the empty ones are gone.
+    /// Whether every runner with a free slot could be replaced, once those without leases are gone.
     fn has_room_for_fresh(&self) -> bool {
         let busy = self.open().filter(|runner| !runner.leases.is_empty()).count();
         self.runners.len() + busy <= self.limits.max as usize
@@ -452,13 +452,13 @@ impl Model {
         });
         let called_for = in_the_way && self.has_slot(&runner);
         self.check(MinKept, called_for, ("retired before its time", id, next));
-        self.record_end(id);
+        self.record_unused(id);
         self.runners.entry(id).and_modify(|runner| runner.phase = ModelPhase::Retiring);
     }
 
-    fn record_refusal(&mut self, waiter: WaiterId, error: &CheckoutError<TestFailure>) {
+    fn record_rejection(&mut self, waiter: WaiterId, error: &CheckoutError<TestFailure>) {
         let Some(at) = self.waiting.iter().position(|&(w, _)| w == waiter) else {
-            return self.violate(AnsweredOnce, ("refused, but does not wait", waiter));
+            return self.violate(AnsweredOnce, ("rejected, but does not wait", waiter));
         };
         let (_, deadline) = self.waiting.remove(at);
         let newcomer = self.newcomer == Some(waiter);
@@ -473,7 +473,7 @@ impl Model {
                 *phase == expected && deadline.is_some_and(|deadline| deadline <= self.now)
             }
         };
-        self.check(AnsweredOnce, true_enough, ("refused for no such reason", waiter, error));
+        self.check(AnsweredOnce, true_enough, ("rejected for no such reason", waiter, error));
     }
 
     fn record_boot(&mut self, id: RunnerId) {
@@ -559,9 +559,9 @@ impl Model {
 
         let ready = !self.draining && serving >= self.kept_min as usize;
         self.check(MinKept, pool.is_ready() == ready, ("ready", pool.is_ready(), ready));
-        let gone = self.draining && self.runners.is_empty();
-        self.check(NoneForgotten, pool.is_drained() == gone, ("drained", pool.is_drained()));
-        let noted = self.drained_noted == u32::from(gone);
+        let drained = self.draining && self.runners.is_empty();
+        self.check(NoneForgotten, pool.is_drained() == drained, ("drained", pool.is_drained()));
+        let noted = self.drained_noted == u32::from(drained);
         self.check(NoneForgotten, noted, ("drained was noted", self.drained_noted));
         self.check_snapshot(&pool.snapshot());
     }
@@ -582,7 +582,7 @@ impl Model {
             Growth::NoUnmetDemand => !wanted && !booting && !self.boots_blocked,
             Growth::BootsUnderWay => booting && (!wanted || self.on_trial),
             Growth::MaxReached => wanted && full && !self.boots_blocked,
-            // Calls that need a runner are refused.
+            // Calls that need a runner are rejected.
             Growth::BreakerOpen { .. } if !wanted => {
                 self.serving() == 0 && !booting && paused.is_some()
             }
@@ -609,9 +609,9 @@ impl Model {
         );
     }
 
-    /// Checks what must hold when the pool has drained and all runners have ended.
+    /// Checks what must hold when the pool has drained and all runners are gone.
     pub(super) fn check_at_end(&mut self) {
-        let forgotten: Vec<_> = self.booted.difference(&self.ended).copied().collect();
+        let forgotten: Vec<_> = self.booted.difference(&self.gone).copied().collect();
         self.check(NoneForgotten, forgotten.is_empty(), ("forgotten", &forgotten));
         let unanswered = self.waiting.clone();
         self.check(AnsweredOnce, unanswered.is_empty(), ("never answered", &unanswered));

@@ -1,10 +1,10 @@
 //! Which runner a call goes to.
 //!
 //! ```text
-//!   known end ────▶ the first runner that lives at least until then
-//!   no known end ─▶ the first runner with at least half of its lifetime left
+//!   the call completes by a known time ─▶ the first runner that does not expire before that time
+//!   the length of the call is unknown ──▶ the first runner with at least half of its lifetime left
 //!                     └─ none, and there is room for fresh runners ──▶ wait for a fresh runner
-//!                     └─ none, and there is no room ─────────────────▶ the runner that lives longest
+//!                     └─ none, and there is no room ─────────────────▶ the runner that expires last
 //! ```
 //!
 //! A runner that does not suit the next call is retired to make room for one that does. It could
@@ -19,7 +19,7 @@ use super::fleet::FleetRunner;
 use super::ids::RunnerId;
 
 impl<F: Clone> PoolState<F> {
-    /// A runner with a free slot for work that is over by `until`. `None` if the work must wait;
+    /// A runner with a free slot for work that completes by `until`. `None` if the work must wait;
     /// then no slot is free.
     pub(super) fn choose_runner(
         &mut self,
@@ -39,7 +39,7 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// The same for work without a known end. Any runner that expires may cut it off, so it gets as
+    /// The same for work of unknown length. Any runner that expires may cut it off, so it gets as
     /// much time as possible. `None` if it should wait for a fresh runner.
     fn choose_for_unbounded(&self, now: Instant) -> Option<RunnerId> {
         let open = || self.fleet.with_free_slot(self.limits.placement);
@@ -53,8 +53,8 @@ impl<F: Clone> PoolState<F> {
         open().max_by_key(|(_, runner)| runner.expires()).map(|(longest, _)| longest)
     }
 
-    /// Whether boots work, and each runner with a free slot can be replaced within `max`. An empty
-    /// runner makes room when it ends; a busy one needs room for its replacement.
+    /// Whether boots work, and each runner with a free slot can be replaced within `max`. A runner
+    /// without leases makes room when it has shut down; a busy one needs room for its replacement.
     fn has_room_for_fresh(&self, now: Instant) -> bool {
         let busy = |(_, runner): &(RunnerId, &FleetRunner)| runner.leases > 0;
         let busy = self.fleet.with_free_slot(self.limits.placement).filter(busy).count();

@@ -1,5 +1,5 @@
 //! Random histories: events in any order, late, twice, or about runners that don't exist. Each
-//! invariant of the pool holds after every step. When boots then come up and calls end, every
+//! invariant of the pool holds after every step. When boots then come up and calls complete, every
 //! waiter is answered, `min` is kept, and nothing is left once the pool has drained.
 
 use std::time::Duration;
@@ -37,7 +37,7 @@ enum HistoryStep {
     Up(EventTarget, Option<u64>),
     Fail(EventTarget),
     Lose(EventTarget),
-    Announce(EventTarget),
+    AnnounceShutdown(EventTarget),
     Idle(EventTarget, u64),
     Gone(EventTarget),
     BurstCalls(u64),
@@ -68,7 +68,7 @@ fn step() -> impl Strategy<Value = HistoryStep> {
         12 => (target(), prop::option::of(0..200_u64)).prop_map(|(target, life)| HistoryStep::Up(target, life)),
         6 => target().prop_map(HistoryStep::Fail),
         3 => target().prop_map(HistoryStep::Lose),
-        2 => target().prop_map(HistoryStep::Announce),
+        2 => target().prop_map(HistoryStep::AnnounceShutdown),
         6 => (target(), 0..80_u64).prop_map(|(target, idle)| HistoryStep::Idle(target, idle)),
         6 => target().prop_map(HistoryStep::Gone),
         2 => (0..5_u64).prop_map(HistoryStep::BurstCalls),
@@ -291,9 +291,9 @@ impl History {
                 let runner = self.runner(target, |_| true);
                 self.event(Event::RunnerLost { runner });
             }
-            HistoryStep::Announce(target) => {
+            HistoryStep::AnnounceShutdown(target) => {
                 let runner = self.runner(target, |runner| runner.phase == ModelPhase::Up);
-                self.event(Event::RunnerDraining { runner });
+                self.event(Event::ShutdownAnnounced { runner });
             }
             HistoryStep::Idle(target, idle) => {
                 let runner = self.runner(target, |runner| runner.leases.is_empty());
@@ -301,16 +301,16 @@ impl History {
                 self.event(Event::IdleProposed { runner, idle_for });
             }
             HistoryStep::Gone(target) => {
-                let ends = |runner: &ModelRunner| {
+                let exits = |runner: &ModelRunner| {
                     matches!(runner.phase, ModelPhase::Draining | ModelPhase::Stopping)
                 };
-                let runner = self.runner(target, ends);
+                let runner = self.runner(target, exits);
                 self.event(Event::RunnerGone { runner });
             }
             HistoryStep::BurstCalls(calls) => self.event(Event::BurstCalls { calls }),
             HistoryStep::UnblockBoots => self.event(Event::UnblockBoots),
             HistoryStep::Resize(change) => self.event(Event::Resize { change }),
-            HistoryStep::Drain => self.event(Event::Drain),
+            HistoryStep::Drain => self.event(Event::DrainPool),
             HistoryStep::Advance(ms) => {
                 self.now += Duration::from_millis(ms);
                 self.timeout();
@@ -320,21 +320,21 @@ impl History {
         }
     }
 
-    /// Lets boots come up, calls end, drained runners go and time pass, until nothing is left to
-    /// happen. If that never ends, it is a violation.
+    /// Lets boots come up, calls complete, draining and stopped runners exit and time pass, until
+    /// nothing is left to happen. If the pool never comes to rest, that is a violation.
     fn run_to_rest(&mut self) {
         for _ in 0..1_000 {
             let is = |phase| move |(_, runner): &(&RunnerId, &ModelRunner)| runner.phase == phase;
             let runners = &self.model.runners;
             let lease = runners.values().find_map(|runner| runner.leases.first().copied());
-            let ends = |(_, runner): &(&RunnerId, &ModelRunner)| {
+            let exits = |(_, runner): &(&RunnerId, &ModelRunner)| {
                 matches!(runner.phase, ModelPhase::Draining | ModelPhase::Stopping)
             };
-            let ending = runners.iter().find(ends).map(|(&id, _)| id);
+            let exiting = runners.iter().find(exits).map(|(&id, _)| id);
             let booting = runners.iter().find(is(ModelPhase::Booting)).map(|(&id, _)| id);
             if let Some(lease) = lease {
                 self.event(Event::CheckIn { lease });
-            } else if let Some(runner) = ending {
+            } else if let Some(runner) = exiting {
                 self.event(Event::RunnerGone { runner });
             } else if let Some(runner) = booting {
                 self.event(Event::RunnerUp { runner, expires: None });
@@ -344,11 +344,12 @@ impl History {
                 return;
             }
         }
-        let endless = "boots come up and calls end, and the pool never comes to rest".to_owned();
+        let endless =
+            "boots come up and calls complete, and the pool never comes to rest".to_owned();
         self.model.violations.push((Invariant::GrowthOrReason, endless));
     }
 
-    /// Runs a history to its end and returns the violations.
+    /// Runs a whole history and returns the violations.
     fn violations(limits: PoolLimits, seed: u64, steps: Vec<HistoryStep>) -> Vec<Violation> {
         let mut history = History::start(limits, seed);
         for step in steps {
@@ -368,7 +369,7 @@ impl History {
             let left = format!("{} of {min} are up", history.model.serving());
             history.model.violations.push((Invariant::MinKept, left));
         }
-        history.event(Event::Drain);
+        history.event(Event::DrainPool);
         history.run_to_rest();
         history.model.check_at_end();
         history.model.violations
@@ -381,7 +382,7 @@ fn holds(
 ) -> Result<(), TestCaseError> {
     let (limits, seed, steps) = run;
     let violations = History::violations(limits, seed, steps);
-    let first = violations.iter().find(|(open_breaker, _)| *open_breaker == invariant);
+    let first = violations.iter().find(|(violated, _)| *violated == invariant);
     prop_assert!(first.is_none(), "{first:?}");
     Ok(())
 }
@@ -418,12 +419,12 @@ proptest! {
     }
 
     #[test]
-    fn invariant_5_min_is_kept_unless_idle_runners_may_end(run in histories()) {
+    fn invariant_5_min_is_kept_unless_idle_runners_may_shut_down(run in histories()) {
         holds(Invariant::MinKept, run)?;
     }
 
     #[test]
-    fn invariant_6_every_boot_is_seen_gone_or_stopped(run in histories()) {
+    fn invariant_6_every_booted_runner_is_reported_gone_or_is_stopped(run in histories()) {
         holds(Invariant::NoneForgotten, run)?;
     }
 }

@@ -1,7 +1,7 @@
-//! How runners come up, fail, get lost, idle, drain and end.
+//! How runners come up, fail, get lost, idle, retire and drain. The words are those of `fleet.rs`.
 //!
-//! A runner that ends before it was of use counts towards the backoff like a failed boot, so that a
-//! pool with a `min` does not boot in a loop.
+//! A runner that is lost or shuts down before it has served a call counts towards the backoff like
+//! a failed boot, so that a pool with a `min` does not boot in a loop.
 
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Only a boot can fail: a runner that is up and then ends is reported by `RunnerLost`.
+    /// Only a boot can fail: a runner that was up and then dies is reported by `RunnerLost`.
     pub(super) fn boot_failed(&mut self, now: Instant, runner: RunnerId, failure: F) {
         if self.fleet.phase(runner) != Some(RunnerPhase::Booting) {
             return;
@@ -46,7 +46,7 @@ impl<F: Clone> PoolState<F> {
             self.breaker.boot_failed(now, boot.failures_before, &self.limits.boot_backoff);
         self.note_breaker(breaker);
         if self.fleet.up() == 0 && self.fleet.booting() == 0 {
-            self.refuse_all(&CheckoutError::BootFailed(failure));
+            self.reject_all(&CheckoutError::BootFailed(failure));
         }
     }
 
@@ -58,13 +58,13 @@ impl<F: Clone> PoolState<F> {
             self.note(Note::RunnerLost { runner, leases });
         }
         self.act(Action::Stop { runner });
-        self.count_early_end(now, &was);
+        self.back_off_if_unused(now, &was);
     }
 
     pub(super) fn runner_gone(&mut self, now: Instant, runner: RunnerId) {
         let was = self.fleet.stop(runner);
         self.fleet.forget(runner);
-        // The end of a runner that was stopped before has been noted already.
+        // For a runner that was stopped, the note was made when it was stopped.
         let Some((was, leases)) = was else { return };
         match was.phase {
             RunnerPhase::Stopping => {}
@@ -75,15 +75,16 @@ impl<F: Clone> PoolState<F> {
                 self.note(Note::Shrink { runner, reason });
             }
         }
-        self.count_early_end(now, &was);
+        self.back_off_if_unused(now, &was);
     }
 
-    /// The runner asks to end. It serves the calls that it is sent until it is told to drain, which
-    /// happens when its last lease has ended; so no call is lost to the race.
-    pub(super) fn runner_draining(&mut self, now: Instant, id: RunnerId) {
+    /// The runner must shut down. It still serves the calls that are sent to it until it is told to
+    /// drain, which happens when its last lease has been returned. So a call that is sent while the
+    /// announcement travels is served.
+    pub(super) fn shutdown_announced(&mut self, now: Instant, id: RunnerId) {
         let Some(&runner) = self.fleet.get(id) else { return };
         match runner.phase {
-            // The pool has told the runner to end, or will, for a reason of its own.
+            // The pool has told the runner to shut down, or will, for a reason of its own.
             RunnerPhase::Draining(_) | RunnerPhase::Stopping => return,
             RunnerPhase::Retiring(reason) if reason != ShrinkReason::Resize => return,
             RunnerPhase::Booting => {
@@ -94,19 +95,20 @@ impl<F: Clone> PoolState<F> {
         let reason = ShrinkReason::Announced;
         self.note(Note::Draining { runner: id, reason });
         self.retire(id, reason);
-        self.count_early_end(now, &runner);
+        self.back_off_if_unused(now, &runner);
     }
 
-    /// The runner might end before the next call is over: it makes room for another one.
+    /// Retires a runner that might expire before the next call completes, to make room for another
+    /// runner.
     pub(super) fn retire_expiring(&mut self, now: Instant, id: RunnerId) {
         let Some(&runner) = self.fleet.get(id) else { return };
         let reason = ShrinkReason::Expiring;
         self.note(Note::Draining { runner: id, reason });
         self.retire(id, reason);
-        self.count_early_end(now, &runner);
+        self.back_off_if_unused(now, &runner);
     }
 
-    /// The runner offers to end. It stays if a call has been leased to it first.
+    /// The runner offers to shut down. It stays up if it has been leased in the meantime.
     pub(super) fn idle_proposed(&mut self, id: RunnerId, idle_for: Duration) {
         let Some(&runner) = self.fleet.get(id) else { return };
         let again_in = match runner.phase {
@@ -149,8 +151,8 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Runners that retire because of an earlier resize stay; `shrink_to_max` then chooses again
-    /// which runners must end.
+    /// Runners that retire because of an earlier resize are up again; `shrink_to_max` then chooses
+    /// again which runners must retire.
     fn cancel_resize_retirements(&mut self) {
         for id in self.ids(|runner| runner.phase == RunnerPhase::Retiring(ShrinkReason::Resize)) {
             self.fleet.set_phase(id, RunnerPhase::Up);
@@ -158,8 +160,8 @@ impl<F: Clone> PoolState<F> {
     }
 
     /// Reduces the number of runners to `max`: stops the latest boots first, which have served
-    /// nobody, and then retires runners, the least loaded first. A busy runner ends with its last
-    /// lease.
+    /// nobody, and then retires runners, the least loaded first. A busy runner drains when its last
+    /// lease has been returned.
     fn shrink_to_max(&mut self) {
         let mut excess = (self.fleet.up() + self.fleet.booting()).saturating_sub(self.limits.max);
         let boots = self.ids(|runner| runner.phase == RunnerPhase::Booting);
@@ -174,13 +176,13 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Ends the whole pool.
+    /// Drains the whole pool.
     pub(super) fn drain_pool(&mut self) {
         if self.is_draining() {
             return;
         }
         self.stage = DrainStage::Draining;
-        self.refuse_all(&CheckoutError::Draining);
+        self.reject_all(&CheckoutError::Draining);
         for id in self.ids(|runner| runner.phase == RunnerPhase::Booting) {
             self.stop_boot(id);
         }
@@ -189,8 +191,8 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// The runner takes no more leases: it drains now if it is empty, and otherwise with its last
-    /// lease.
+    /// The runner gets no more leases: it drains now if it holds none, and otherwise when its last
+    /// lease has been returned.
     pub(super) fn retire(&mut self, id: RunnerId, reason: ShrinkReason) {
         match self.fleet.get(id) {
             Some(runner) if runner.leases > 0 => {
@@ -201,7 +203,7 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Tells an empty runner to end.
+    /// Tells a runner that holds no lease to shut down.
     pub(super) fn drain_runner(&mut self, runner: RunnerId, reason: ShrinkReason) {
         self.fleet.set_phase(runner, RunnerPhase::Draining(reason));
         // For these two reasons the note was made when the runner retired.
@@ -218,14 +220,14 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// Slows down the boots that replace a runner which ended before it was of use.
-    fn count_early_end(&mut self, now: Instant, was: &FleetRunner) {
+    /// Slows down the boots that replace a runner which is lost, or shuts down, unused.
+    fn back_off_if_unused(&mut self, now: Instant, was: &FleetRunner) {
         let backoff = self.limits.boot_backoff;
         if self.is_draining() {
             return;
         }
-        if was.phase == RunnerPhase::Booting || was.ended_unused(now, backoff.max) {
-            let breaker = self.breaker.ended_early(now, was.failures_before, &backoff);
+        if was.phase == RunnerPhase::Booting || was.is_unused(now, backoff.max) {
+            let breaker = self.breaker.runner_unused(now, was.failures_before, &backoff);
             self.note_breaker(breaker);
         }
     }

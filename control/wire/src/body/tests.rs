@@ -72,9 +72,9 @@ fn a_header_that_exceeds_the_headroom_becomes_a_part_of_its_own() {
 
 #[test]
 fn too_many_blobs_are_rejected() {
-    let refused = BodyWriter::new().finish(vec![Bytes::new(); MAX_BLOBS + 1]).unwrap_err();
+    let rejected = BodyWriter::new().finish(vec![Bytes::new(); MAX_BLOBS + 1]).unwrap_err();
     let (what, len, max) = ("list of blobs", MAX_BLOBS + 1, MAX_BLOBS);
-    assert_eq!(refused, EncodeError::TooLong { what, len, max });
+    assert_eq!(rejected, EncodeError::TooLong { what, len, max });
 }
 
 #[test]

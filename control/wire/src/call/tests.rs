@@ -77,8 +77,8 @@ fn a_call_has_at_most_as_many_channels_as_one_frame_opens() {
     assert_eq!(CallHeader::decode(&mut message), Ok(header.clone()));
     header.channels.push(7);
     let (what, len, max) = ("list of channels", MAX_CHANNELS + 1, MAX_CHANNELS);
-    let refused = header.encode(body(b"", &[])).unwrap_err();
-    assert_eq!(refused, EncodeError::TooLong { what, len, max });
+    let rejected = header.encode(body(b"", &[])).unwrap_err();
+    assert_eq!(rejected, EncodeError::TooLong { what, len, max });
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn a_budget_of_zero_differs_from_no_budget() {
 #[test]
 fn a_budget_that_could_overflow_a_clock_is_rejected() {
     let mut message = [&[0; 8], [BUDGET, 0].as_slice(), &[0xff; 8]].concat().into();
-    let refused = CallHeader::decode(&mut message).unwrap_err();
-    assert_eq!(refused.to_string(), "the call is malformed: its budget is longer than ten years");
+    let rejected = CallHeader::decode(&mut message).unwrap_err();
+    assert_eq!(rejected.to_string(), "the call is malformed: its budget is longer than ten years");
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn a_call_truncated_anywhere_is_rejected() {
     let whole = encoded(&full());
     for len in 0..whole.len() {
         let mut cut = whole.slice(..len);
-        let refused = CallHeader::decode(&mut cut).and_then(|_| Value::decode(cut));
-        assert!(matches!(refused, Err(DecodeError::TooShort { .. })), "{len}: {refused:?}");
+        let rejected = CallHeader::decode(&mut cut).and_then(|_| Value::decode(cut));
+        assert!(matches!(rejected, Err(DecodeError::TooShort { .. })), "{len}: {rejected:?}");
     }
 }
 

@@ -1,3 +1,4 @@
+use bytes::BufMut;
 use proptest::option;
 use proptest::prelude::*;
 
@@ -124,7 +125,7 @@ fn a_hello_may_arrive_byte_by_byte_with_more_bytes_behind_it() {
 
 #[test]
 fn a_length_above_the_limit_is_rejected_before_the_rest_arrives() {
-    let (len, max) = (MAX_HELLO - 1, MAX_HELLO - PREFIX);
+    let (len, max) = (MAX_HELLO - 1, MAX_HELLO - prefixed::PREFIX);
     let mut input = BytesMut::from(u16::try_from(len).unwrap().to_le_bytes().as_slice());
     let too_long = DecodeError::TooLong { what: "hello", len, max };
     assert_eq!(Hello::decode(&mut input), Err(too_long));

@@ -434,13 +434,13 @@ fn no_more_streams_are_opened_than_the_peer_accepts() {
         carry(&mut parent, &mut runner);
         // One is rejected, and the other cancelled. Once all streams are closed, both can be opened
         // again.
-        let [(refused, first), (taken_back, second)] = calls;
-        runner.claim(refused);
-        runner.send(refused, 6, payload(1), true).unwrap();
-        runner.release(refused);
+        let [(rejected, first), (taken_back, second)] = calls;
+        runner.claim(rejected);
+        runner.send(rejected, 6, payload(1), true).unwrap();
+        runner.release(rejected);
         runner.claim(taken_back);
         carry(&mut runner, &mut parent);
-        parent.release(refused);
+        parent.release(rejected);
         parent.release(taken_back);
         assert_eq!(parent.open(7), Err(full), "the runner has not let go yet");
         first.into_iter().chain(second).for_each(|id| parent.release(id));

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - Everything that is written can be read again: values that the format can't represent are
-//!   refused.
+//!   rejected.
 //! - A length that `Serialize` announces is a hint; the actual number of elements is written.
 
 mod byte;

@@ -1,4 +1,4 @@
-//! Which values decode unchanged, which values are refused, and that no input makes the decoder
+//! Which values decode unchanged, which values are rejected, and that no input makes the decoder
 //! panic, overflow the stack or take too much memory.
 
 use std::{
@@ -192,19 +192,19 @@ fn sequences_of_small_numbers_inside_other_types_cross() {
 }
 
 #[test]
-fn a_value_that_refuses_to_be_encoded_is_a_typed_error() {
+fn a_value_that_fails_to_encode_is_a_typed_error() {
     #[derive(Deserialize)]
-    struct Refuses;
-    impl Serialize for Refuses {
+    struct NotToday;
+    impl Serialize for NotToday {
         fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
             Err(serde::ser::Error::custom("not today"))
         }
     }
-    let error = encode(&Refuses).unwrap_err();
+    let error = encode(&NotToday).unwrap_err();
     assert!(matches!(error, CodecError::Encode { part: Part::Message, .. }), "{error:?}");
     let failure = flame_wire::failure::CallFailure::from(error);
     let flame_wire::failure::CallFailure::Codec { what } = failure else { panic!("{failure:?}") };
-    assert!(what.contains("Refuses`: not today"), "{what}");
+    assert!(what.contains("NotToday`: not today"), "{what}");
 }
 
 #[test]

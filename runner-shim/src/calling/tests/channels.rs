@@ -213,7 +213,7 @@ async fn clones_of_a_sender_share_the_channel_across_the_link_too() {
 }
 
 #[test]
-fn an_end_outside_of_an_argument_is_refused() {
+fn an_end_outside_of_an_argument_is_rejected() {
     let (sender, receiver) = channel::<u32>(1);
     for error in [codec::encode(&sender).unwrap_err(), codec::encode(&receiver).unwrap_err()] {
         assert!(error.to_string().contains("only as an argument of a remote function"), "{error}");
@@ -221,7 +221,7 @@ fn an_end_outside_of_an_argument_is_refused() {
 }
 
 #[tokio::test]
-async fn an_end_in_a_result_is_refused() {
+async fn an_end_in_a_result_is_rejected() {
     let error =
         call(&Arc::default(), gives_an_end::work(()), &gives_an_end::ENTRY).await.unwrap_err();
     assert!(matches!(error, CodecError::Encode { part: codec::Part::Result, .. }), "{error:?}");
@@ -248,7 +248,7 @@ async fn a_receiver_can_be_given_away_once() {
 }
 
 #[test]
-fn ends_that_the_call_does_not_declare_are_refused() {
+fn ends_that_the_call_does_not_declare_are_rejected() {
     let (encoded, _) = sum::work((channel(1).1, channel(1).0)).encode().unwrap();
     let value = cross(encoded.body);
     for declared in [0, 1] {

@@ -100,14 +100,14 @@ fn an_error_made_from_a_remote_error_crosses_with_its_chain() {
 #[test]
 fn a_serializable_error_crosses_as_itself() {
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-    enum Refusal {
+    enum Rejection {
         TooLate { by: u32 },
     }
-    let codec = (&&&ResultProbe::<Result<(), Refusal>>::NEW).__flame_codec();
+    let codec = (&&&ResultProbe::<Result<(), Rejection>>::NEW).__flame_codec();
     let mut encoder = crate::calling::codec::encoder::Encoder::default();
-    codec.encode(Err(Refusal::TooLate { by: 3 }), &mut encoder).unwrap();
+    codec.encode(Err(Rejection::TooLate { by: 3 }), &mut encoder).unwrap();
     let value = cross(encoder.finish(Vec::new()).unwrap());
-    assert_eq!(codec.decode(&value.bytes).unwrap(), Err(Refusal::TooLate { by: 3 }));
+    assert_eq!(codec.decode(&value.bytes).unwrap(), Err(Rejection::TooLate { by: 3 }));
 }
 
 /// An entry whose plain function is `function`.

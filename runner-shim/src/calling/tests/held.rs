@@ -80,7 +80,7 @@ async fn a_value_held_here_is_shared_and_cannot_be_sent() {
 }
 
 #[tokio::test]
-async fn a_handle_of_another_type_is_refused() {
+async fn a_handle_of_another_type_is_rejected() {
     let runner = Arc::default();
     let model = call(&runner, load::work(5), &load::ENTRY).await.unwrap();
     let (mut encoded, _) = ask::work(model).encode().unwrap();
@@ -105,13 +105,13 @@ async fn a_function_may_keep_its_held_argument() {
 }
 
 #[test]
-fn a_held_value_outside_of_a_call_is_refused() {
+fn a_held_value_outside_of_a_call_is_rejected() {
     let error = codec::encode(&Held::new(Model(1))).unwrap_err();
     assert!(error.to_string().contains("in an argument or in the result"), "{error}");
 }
 
 #[tokio::test]
-async fn a_held_value_in_an_item_of_a_stream_is_refused_on_the_runner() {
+async fn a_held_value_in_an_item_of_a_stream_is_rejected_on_the_runner() {
     static ENTRY: FunctionEntry =
         FunctionEntry::new(("models", "", ""), Kind::Stream, HERE, &[], |call| {
             private::invoke(

@@ -42,7 +42,7 @@ fn state_may_access_state_while_it_is_cloned_and_dropped() {
 }
 
 #[test]
-fn a_call_whose_state_is_missing_is_refused_before_it_runs() {
+fn a_call_whose_state_is_missing_is_rejected_before_it_runs() {
     #[derive(Clone)]
     struct Absent;
     const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];
@@ -57,7 +57,7 @@ fn a_call_whose_state_is_missing_is_refused_before_it_runs() {
 }
 
 #[test]
-fn a_call_whose_state_is_missing_is_refused_before_it_is_sent() {
+fn a_call_whose_state_is_missing_is_rejected_before_it_is_sent() {
     #[derive(Clone)]
     struct Absent;
     const STATES: &[StateNeed] = &[StateNeed::new::<Absent>()];

@@ -14,7 +14,7 @@ fn entry(name: &'static str, line: u32, states: &'static [StateNeed]) -> &'stati
 }
 
 #[test]
-fn two_functions_with_one_name_are_refused_with_both_locations() {
+fn two_functions_with_one_name_are_rejected_with_both_locations() {
     let error =
         check_names(&[entry("app::a", 1, &[]), entry("app::b", 2, &[]), entry("app::b", 9, &[])]);
     let error = error.unwrap_err();
@@ -25,7 +25,7 @@ fn two_functions_with_one_name_are_refused_with_both_locations() {
 }
 
 #[test]
-fn two_functions_with_one_id_are_refused() {
+fn two_functions_with_one_id_are_rejected() {
     let mut twin =
         FunctionEntry::new(("app::twin", "1.2.3", "()"), Kind::Async, HERE, &[], |_| panic!());
     let first = entry("app::first", 1, &[]);

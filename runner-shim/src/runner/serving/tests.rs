@@ -37,7 +37,7 @@ fn header(depth: u8) -> CallHeader {
 }
 
 /// The runner's answer to a call with two channels, once it has closed them.
-async fn refused(parent: &Link, header: Option<CallHeader>) -> CallFailure {
+async fn rejected(parent: &Link, header: Option<CallHeader>) -> CallFailure {
     let (mut stream, channels) = parent
         .open(2, None, |channels| {
             let payload = match header {
@@ -55,29 +55,29 @@ async fn refused(parent: &Link, header: Option<CallHeader>) -> CallFailure {
     assert!(message.end && message.tag == u8::from(Tag::Failed));
     for channel in channels {
         let gone = tokio::time::timeout(Duration::from_secs(5), channel.reset_by_peer()).await;
-        gone.expect("the channels of a refused call are lost");
+        gone.expect("the channels of a rejected call are lost");
     }
     CallFailure::decode(&message.body).unwrap()
 }
 
 #[tokio::test]
-async fn a_refused_call_closes_its_channels() {
+async fn a_rejected_call_closes_its_channels() {
     let (calls, parent) = runner(3);
-    let unknown = refused(&parent, Some(header(0))).await;
+    let unknown = rejected(&parent, Some(header(0))).await;
     assert!(matches!(unknown, CallFailure::UnknownFunction { .. }), "{unknown:?}");
-    let deep = refused(&parent, Some(header(4))).await;
+    let deep = rejected(&parent, Some(header(4))).await;
     assert_eq!(deep, CallFailure::DepthExceeded { limit: 3 });
-    let unreadable = refused(&parent, None).await;
+    let unreadable = rejected(&parent, None).await;
     assert!(matches!(unreadable, CallFailure::Codec { .. }), "{unreadable:?}");
-    calls.refuse_new();
-    assert_eq!(refused(&parent, Some(header(0))).await, CallFailure::Draining);
+    calls.stop_accepting();
+    assert_eq!(rejected(&parent, Some(header(0))).await, CallFailure::Draining);
 }
 
 #[tokio::test]
-async fn a_depth_that_can_no_longer_be_counted_is_refused_even_under_the_highest_limit() {
+async fn a_depth_that_can_no_longer_be_counted_is_rejected_even_under_the_highest_limit() {
     let (_, parent) = runner(u8::MAX);
-    let deep = refused(&parent, Some(header(254))).await;
+    let deep = rejected(&parent, Some(header(254))).await;
     assert!(matches!(deep, CallFailure::UnknownFunction { .. }), "{deep:?}");
-    let deep = refused(&parent, Some(header(255))).await;
+    let deep = rejected(&parent, Some(header(255))).await;
     assert_eq!(deep, CallFailure::DepthExceeded { limit: 255 });
 }

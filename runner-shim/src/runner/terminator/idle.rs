@@ -128,7 +128,7 @@ impl IdleNegotiation {
         IdleQuestion::Parent { idle_for: now.saturating_duration_since(since) }
     }
 
-    /// Schedules the next question after a refusal. If work came in between, its end has already
+    /// Schedules the next question after a rejection. If work came in between, its end has already
     /// set the time, and the answer to the withdrawn question can only postpone it.
     fn ask_again(&mut self, now: Instant, again_in: Option<Duration>) {
         let (Some(limit), Some(_)) = (self.limit, self.idle_since) else {

@@ -80,7 +80,7 @@ fn propose(idle_for: Duration) -> Vec<Action> {
 }
 
 fn drains(reason: EndReason) -> Vec<Action> {
-    vec![Action::RefuseNewCalls, Action::AnnounceDraining(reason)]
+    vec![Action::StopAccepting, Action::AnnounceDraining(reason)]
 }
 
 /// The runner drains on its own account, and serves until the parent confirms.
@@ -90,7 +90,7 @@ fn announces_drain(reason: EndReason) -> Vec<Action> {
 
 /// The window is over with work in flight, and the parent has not confirmed.
 fn aborts_and_leaves(reason: EndReason) -> Vec<Action> {
-    let abort = vec![Action::RefuseNewCalls, Action::FailRemaining];
+    let abort = vec![Action::StopAccepting, Action::FailRemaining];
     [abort, leaves(reason, EXIT_WORK_ABORTED)].concat()
 }
 
@@ -151,7 +151,7 @@ fn after_its_hello_a_runner_that_got_a_signal_asks_its_parent_before_it_ends() {
     assert_eq!(runner.all(&[Event::HelloSent, Event::Signal(15)]), []);
     assert_eq!(runner.on(Event::Connected), announces_drain(EndReason::Signal(15)));
     assert_eq!(runner.all(&[Event::CallStarted, Event::CallEnded]), []);
-    let end = [vec![Action::RefuseNewCalls], leaves(EndReason::Signal(15), EXIT_OK)];
+    let end = [vec![Action::StopAccepting], leaves(EndReason::Signal(15), EXIT_OK)];
     assert_eq!(runner.on(DRAIN), end.concat());
 }
 
@@ -160,7 +160,7 @@ fn a_hello_without_an_answer_delays_a_signal_for_one_window_at_most() {
     let mut runner = TestRunner::booting(|_| config());
     runner.all(&[Event::HelloSent, Event::Signal(15)]);
     let end = Action::Exit { code: EXIT_OK, reason: EndReason::Signal(15) };
-    assert_eq!(runner.wait(SHUTDOWN), [Action::RefuseNewCalls, end]);
+    assert_eq!(runner.wait(SHUTDOWN), [Action::StopAccepting, end]);
 }
 
 #[test]
@@ -506,7 +506,7 @@ fn single_use_with(config: Config) -> TestRunner {
 #[test]
 fn flame_defect_08_a_single_use_runner_takes_one_call_and_ends() {
     let mut runner = single_use();
-    assert_eq!(runner.on(Event::CallStarted), [Action::RefuseNewCalls]);
+    assert_eq!(runner.on(Event::CallStarted), [Action::StopAccepting]);
     let end =
         [vec![Action::AnnounceDraining(EndReason::SingleUse)], leaves(EndReason::SingleUse, 0)];
     assert_eq!(runner.on(Event::CallEnded), end.concat());
@@ -520,7 +520,7 @@ fn a_single_use_runner_has_no_window_for_its_call() {
 }
 
 #[test]
-fn new_calls_are_refused_once_only() {
+fn new_calls_are_rejected_once_only() {
     let mut runner = single_use();
     runner.on(Event::CallStarted);
     assert_eq!(runner.on(DRAIN), [Action::AnnounceDraining(EndReason::DrainRequested)]);
@@ -603,7 +603,7 @@ fn a_signal_drains_within_the_window() {
     let mut runner = TestRunner::serving(config());
     runner.on(Event::CallStarted);
     assert_eq!(runner.on(Event::Signal(15)), announces_drain(EndReason::Signal(15)));
-    assert_eq!(runner.on(DRAIN), [Action::RefuseNewCalls]);
+    assert_eq!(runner.on(DRAIN), [Action::StopAccepting]);
     assert_eq!(runner.on(Event::CallEnded), leaves(EndReason::Signal(15), EXIT_OK));
 }
 
@@ -638,7 +638,7 @@ fn a_call_that_crosses_a_signal_is_served() {
         [],
         "more calls may be on their way"
     );
-    let end = [vec![Action::RefuseNewCalls], leaves(EndReason::Signal(15), EXIT_OK)];
+    let end = [vec![Action::StopAccepting], leaves(EndReason::Signal(15), EXIT_OK)];
     assert_eq!(runner.on(DRAIN), end.concat());
 }
 
@@ -646,7 +646,7 @@ fn a_call_that_crosses_a_signal_is_served() {
 fn a_parent_that_never_confirms_the_drain_delays_the_end_for_one_window_at_most() {
     let mut runner = TestRunner::serving(config());
     runner.on(Event::Signal(15));
-    let end = [vec![Action::RefuseNewCalls], leaves(EndReason::Signal(15), EXIT_OK)];
+    let end = [vec![Action::StopAccepting], leaves(EndReason::Signal(15), EXIT_OK)];
     assert_eq!(runner.wait(SHUTDOWN), end.concat());
 }
 

@@ -60,7 +60,7 @@ fn a_runner_whose_parents_task_has_stopped_is_stopped_by_the_second_scan() {
 }
 
 #[test]
-fn a_runner_whose_parent_lives_or_can_not_be_looked_up_is_left_alone() {
+fn a_runner_whose_parent_lives_or_cannot_be_looked_up_is_left_alone() {
     let task = task(&[(PARENT_TASK_TAG, PARENTS_TASK)]);
     assert_eq!(stopped(&mut sweep(), &task, Some(ParentStatus::Alive)), 0);
     assert_eq!(stopped(&mut sweep(), &task, None), 0);
@@ -106,7 +106,7 @@ fn a_stray_of_this_parent_is_stopped_and_a_known_task_never_is() {
 }
 
 #[test]
-fn an_overdue_runner_is_stopped_once_clock_skew_can_not_explain_it() {
+fn an_overdue_runner_is_stopped_once_clock_skew_cannot_explain_it() {
     let ends = |seconds_ago: i64| task(&[(ENDS_BY_TAG, &(UNIX - seconds_ago).to_string())]);
     assert_eq!(stopped(&mut sweep(), &ends(301), None), 1);
     assert_eq!(stopped(&mut sweep(), &ends(299), None), 0);

@@ -130,7 +130,7 @@ async fn an_expired_page_token_restarts_the_list() {
 }
 
 #[tokio::test]
-async fn tasks_that_can_not_be_described_do_not_hide_the_others() {
+async fn tasks_that_cannot_be_described_do_not_hide_the_others() {
     let (mut sweeper, _requests) = sweeper(|operation, body| {
         let fails = operation == "DescribeTasks" && body["tasks"][0] == format!("{TASK}/2");
         fails.then_some(Err("ServerException"))

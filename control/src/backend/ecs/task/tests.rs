@@ -55,7 +55,7 @@ fn an_exit_is_reported_with_the_code_of_the_apps_own_container() {
 }
 
 #[test]
-fn an_image_that_can_not_be_pulled_is_reported_with_what_to_check() {
+fn an_image_that_cannot_be_pulled_is_reported_with_what_to_check() {
     let why = "CannotPullContainerError: pull image manifest has been retried 5 time(s)";
     let task = stopped("TaskFailedToStart", why, app(None, Some(why)));
     let death = task.death("app", None);

@@ -1,4 +1,4 @@
-//! A pool whose boots are blocked boots nothing, and refuses calls at once.
+//! A pool whose boots are blocked boots nothing, and rejects calls at once.
 
 use super::sim::*;
 use crate::pool::state::*;
@@ -6,12 +6,12 @@ use crate::pool::state::*;
 const WHY: &str = "no copy would become a runner";
 
 #[test]
-fn with_boots_blocked_nothing_boots_and_calls_that_need_a_boot_are_refused() {
+fn with_boots_blocked_nothing_boots_and_calls_that_need_a_boot_are_rejected() {
     let (mut sim, first) =
         Sim::with_boots_blocked(PoolLimits { min: 1, min_free_slots: 1, ..limits(4, 1) }, WHY);
     assert_eq!(first, []);
     for waiter in 0..10 {
-        assert_eq!(sim.checkout(waiter), [refuse(waiter, CheckoutError::BootFailed(WHY))]);
+        assert_eq!(sim.checkout(waiter), [reject(waiter, CheckoutError::BootFailed(WHY))]);
     }
     assert_eq!(sim.advance(1_000_000), [], "it boots nothing later");
     assert_eq!(sim.pool.poll_timeout(), None);
@@ -31,7 +31,7 @@ fn once_unblocked_the_pool_boots_min_at_once() {
 #[test]
 fn once_unblocked_the_pool_boots_for_new_calls() {
     let (mut sim, _) = Sim::with_boots_blocked(limits(1, 1), WHY);
-    assert_eq!(sim.checkout(0), [refuse(0, CheckoutError::BootFailed(WHY))]);
+    assert_eq!(sim.checkout(0), [reject(0, CheckoutError::BootFailed(WHY))]);
     assert_eq!(sim.event(Event::UnblockBoots), []);
     assert_eq!(sim.checkout(1), [boot(0)]);
     assert_eq!(sim.up(0), [grant(1, 0, 0)]);

@@ -10,8 +10,8 @@ fn break_boots(sim: &mut Sim) -> u64 {
         if runner > 0 {
             assert_eq!(sim.sleep(), [boot(runner)]);
         }
-        let refused = refuse(runner, CheckoutError::BootFailed("image is gone"));
-        assert_eq!(sim.fail(runner, "image is gone"), [stop(runner), refused]);
+        let rejected = reject(runner, CheckoutError::BootFailed("image is missing"));
+        assert_eq!(sim.fail(runner, "image is missing"), [stop(runner), rejected]);
     }
     assert!(matches!(sim.notes.last(), Some(Note::BreakerOpened { failures: 3, .. })));
     3
@@ -283,13 +283,13 @@ fn no_boot_starts_before_the_pause_is_over_however_many_calls_wait() {
 }
 
 #[test]
-fn with_the_breaker_open_and_nothing_up_a_checkout_is_refused_at_once() {
+fn with_the_breaker_open_and_nothing_up_a_checkout_is_rejected_at_once() {
     let mut sim = Sim::new(limits(9, 1));
     break_boots(&mut sim);
-    assert_eq!(sim.checkout(50), [refuse(50, CheckoutError::BootFailed("image is gone"))]);
+    assert_eq!(sim.checkout(50), [reject(50, CheckoutError::BootFailed("image is missing"))]);
     assert_eq!(sim.pool.poll_timeout(), None, "nobody waits, so there is nothing to retry");
     let open = matches!(sim.growth(), Growth::BreakerOpen { last_failure: Some(_), .. });
-    assert!(open, "it says why calls are refused: {:?}", sim.growth());
+    assert!(open, "it says why calls are rejected: {:?}", sim.growth());
 }
 
 #[test]
@@ -311,9 +311,9 @@ fn with_the_breaker_open_and_a_runner_up_a_checkout_waits_for_it() {
     assert!(matches!(sim.growth(), Growth::BreakerOpen { failures: 3, .. }));
     assert_eq!(sim.check_in(0), [grant(1, 0, 1)]);
     let lost = sim.lose(0);
-    let refused = [2, 3, 9].map(|waiter| refuse(waiter, CheckoutError::BootFailed("no")));
+    let rejected = [2, 3, 9].map(|waiter| reject(waiter, CheckoutError::BootFailed("no")));
     assert_eq!(lost[0], stop(0));
-    assert_eq!(lost[1..], refused, "there is nothing left to wait for");
+    assert_eq!(lost[1..], rejected, "there is nothing left to wait for");
 }
 
 #[test]
@@ -324,11 +324,12 @@ fn after_the_breaker_was_open_a_single_boot_decides() {
     assert_eq!(sim.checkout(50), [boot(next)]);
     assert_eq!(sim.checkout(51), [], "one boot at a time");
     assert_eq!(sim.growth(), Growth::BootsUnderWay);
-    let refused = [50, 51].map(|waiter| refuse(waiter, CheckoutError::BootFailed("still gone")));
-    let failed = sim.fail(next, "still gone");
+    let rejected =
+        [50, 51].map(|waiter| reject(waiter, CheckoutError::BootFailed("still missing")));
+    let failed = sim.fail(next, "still missing");
     assert_eq!(failed[0], stop(next));
-    assert_eq!(failed[1..], refused);
-    assert_eq!(sim.checkout(52), [refuse(52, CheckoutError::BootFailed("still gone"))]);
+    assert_eq!(failed[1..], rejected);
+    assert_eq!(sim.checkout(52), [reject(52, CheckoutError::BootFailed("still missing"))]);
 
     sim.advance(10_000);
     assert_eq!(sim.checkout(53), [boot(next + 1)]);
@@ -340,7 +341,7 @@ fn after_the_breaker_was_open_a_single_boot_decides() {
 }
 
 #[test]
-fn a_boot_that_is_lost_without_a_reason_is_retried_for_the_waiters() {
+fn a_runner_lost_during_its_boot_is_replaced_for_the_waiters() {
     let mut sim = Sim::new(limits(1, 1));
     sim.checkout(1);
     assert_eq!(sim.lose(0), [stop(0)]);

@@ -13,7 +13,7 @@ fn flame_defect_01_a_timeout_is_not_counted_twice() {
     assert_eq!(sim.lose(0), [stop(0)]);
     assert_eq!(sim.sleep(), [boot(1)], "a second boot starts, and the deadline has not moved");
     assert_eq!(sim.pool.poll_timeout(), Some(deadline));
-    assert_eq!(sim.sleep(), [refuse(1, timeout(WaitPhase::Boot, None))]);
+    assert_eq!(sim.sleep(), [reject(1, timeout(WaitPhase::Boot, None))]);
     assert_eq!(sim.now, deadline);
 }
 
@@ -23,10 +23,10 @@ fn flame_defect_02_a_failed_boot_is_reported_and_not_retried_every_second() {
     sim.checkout(1);
     sim.checkout(2);
     assert_eq!(sim.fail(0, "exit code 1"), [stop(0)], "another boot is under way");
-    let refused = [1, 2].map(|waiter| refuse(waiter, CheckoutError::BootFailed("OOM")));
+    let rejected = [1, 2].map(|waiter| reject(waiter, CheckoutError::BootFailed("OOM")));
     let failed = sim.fail(1, "OOM");
     assert_eq!(failed[0], stop(1));
-    assert_eq!(failed[1..], refused);
+    assert_eq!(failed[1..], rejected);
     assert_eq!(sim.advance(3_600_000), [], "without demand there is no retry");
 }
 
@@ -49,13 +49,13 @@ fn flame_defect_04_waiters_are_served_by_the_next_runner_when_one_dies() {
     sim.checkout(1);
     sim.checkout(2);
     sim.checkout(3);
-    assert_eq!(sim.lose(0), [stop(0), boot(1)], "no waiter is refused or forgotten");
+    assert_eq!(sim.lose(0), [stop(0), boot(1)], "no waiter is rejected or forgotten");
     assert_eq!(sim.up(1), [grant(2, 1, 1)]);
     assert_eq!(sim.check_in(1), [grant(3, 1, 2)]);
 }
 
 #[test]
-fn flame_defect_06_a_slot_is_free_only_when_its_lease_has_ended() {
+fn flame_defect_06_a_slot_is_free_only_when_its_lease_is_returned() {
     let mut sim = Sim::with_up(limits(1, 1), 1);
     sim.checkout_within(1, 10);
     sim.checkout(2);

@@ -1,23 +1,23 @@
-//! Runners that their platform ends: a call that would be cut off goes to another runner.
+//! Runners that expire: a call that would be cut off goes to another runner.
 
 use super::sim::*;
 use crate::pool::state::*;
 
 #[test]
-fn a_call_that_ends_in_time_is_granted() {
+fn a_call_that_completes_before_the_runner_expires_is_granted() {
     let mut sim = Sim::new(limits(1, 2));
     assert_eq!(sim.checkout_within(1, 100), [boot(0)]);
     assert_eq!(sim.up_for(0, 100), [grant(1, 0, 0)]);
 }
 
 #[test]
-fn a_call_that_would_be_cut_off_waits_for_a_runner_that_lives_longer() {
+fn a_call_that_would_be_cut_off_waits_for_a_runner_that_expires_later() {
     let mut sim = Sim::new(limits(2, 2));
     assert_eq!(sim.checkout_within(1, 100), [boot(0)]);
     assert_eq!(sim.up_for(0, 1_000), [grant(1, 0, 0)]);
     sim.advance(901);
     assert_eq!(sim.checkout_within(2, 100), [boot(1)], "runner 0 has 99 ms left");
-    assert_eq!(sim.check_in(0), [drain_runner(0)], "runner 0 ends with its last call");
+    assert_eq!(sim.check_in(0), [drain_runner(0)], "runner 0 drains after its last call");
     assert_eq!(sim.up_for(1, 1_000), [grant(2, 1, 1)]);
 }
 
@@ -34,7 +34,7 @@ fn an_empty_runner_without_enough_time_makes_room_at_once() {
 }
 
 #[test]
-fn a_call_without_a_known_end_goes_to_a_fresh_runner_however_short_its_lifetime() {
+fn a_call_of_unknown_length_goes_to_a_fresh_runner_however_short_its_lifetime() {
     for life in [0, 1, 1_000] {
         let mut sim = Sim::new(limits(1, 1));
         assert_eq!(sim.checkout(1), [boot(0)]);
@@ -43,7 +43,7 @@ fn a_call_without_a_known_end_goes_to_a_fresh_runner_however_short_its_lifetime(
 }
 
 #[test]
-fn a_call_without_a_known_end_goes_to_no_runner_in_the_second_half_of_its_lifetime() {
+fn a_call_of_unknown_length_goes_to_no_runner_in_the_second_half_of_its_lifetime() {
     let mut sim = Sim::new(limits(4, 2));
     sim.checkout_within(0, 10);
     assert_eq!(sim.up_for(0, 10_000), [grant(0, 0, 0)]);
@@ -52,7 +52,7 @@ fn a_call_without_a_known_end_goes_to_no_runner_in_the_second_half_of_its_lifeti
     sim.check_in(1);
     sim.advance(1);
     assert_eq!(sim.checkout(2), [boot(1)]);
-    assert_eq!(sim.check_in(0), [drain_runner(0)], "runner 0 ends with its last call");
+    assert_eq!(sim.check_in(0), [drain_runner(0)], "runner 0 drains after its last call");
     assert_eq!(sim.up_for(1, 10_000), [grant(2, 1, 2)]);
 }
 
@@ -83,7 +83,7 @@ fn a_fresh_runner_is_preferred_to_the_one_that_placement_would_choose() {
 }
 
 #[test]
-fn without_room_for_fresh_runners_the_one_that_lives_longest_takes_the_call() {
+fn without_room_for_fresh_runners_the_one_that_expires_last_takes_the_call() {
     let mut sim = Sim::with_up(limits(3, 2), 0);
     (0..4).for_each(|waiter| drop(sim.checkout_within(waiter, 9_000)));
     assert_eq!(sim.up_for(0, 10_000).len(), 2);
@@ -132,7 +132,7 @@ fn runners_that_never_live_long_enough_are_booted_with_backoff() {
 }
 
 #[test]
-fn the_end_of_an_expiring_runner_is_noted_with_its_reason() {
+fn the_shutdown_of_an_expiring_runner_is_noted_with_its_reason() {
     let mut sim = Sim::with_up(limits(1, 1), 0);
     sim.checkout_within(1, 10);
     sim.up_for(0, 100);

@@ -83,20 +83,20 @@ fn a_try_checkout_gets_nothing_past_its_deadline_or_from_a_draining_pool() {
 }
 
 #[test]
-fn a_try_checkout_refuses_waiters_whose_deadline_has_passed() {
+fn a_try_checkout_rejects_waiters_whose_deadline_has_passed() {
     let mut sim = Sim::with_up(limits(1, 1), 1);
     sim.checkout(1);
     sim.checkout_within(2, 10);
     sim.now += ms(10);
-    let refused = refuse(2, timeout(WaitPhase::Queue, None));
-    assert_eq!(sim.try_checkout(), (None, vec![refused]));
+    let rejected = reject(2, timeout(WaitPhase::Queue, None));
+    assert_eq!(sim.try_checkout(), (None, vec![rejected]));
 }
 
 #[test]
-fn a_deadline_in_the_past_is_refused_even_if_a_slot_is_free() {
+fn a_deadline_in_the_past_is_rejected_even_if_a_slot_is_free() {
     let mut sim = Sim::with_up(limits(1, 1), 1);
-    let refused = [refuse(1, timeout(WaitPhase::Queue, None))];
-    assert_eq!(sim.checkout_within(1, 0), refused);
+    let rejected = [reject(1, timeout(WaitPhase::Queue, None))];
+    assert_eq!(sim.checkout_within(1, 0), rejected);
     assert_eq!(sim.pool.snapshot().queued, 0);
 }
 
@@ -107,7 +107,7 @@ fn a_waiter_behind_full_runners_times_out_in_the_queue() {
     assert_eq!(sim.checkout_within(2, 50), []);
     assert_eq!(sim.pool.poll_timeout(), Some(sim.now + ms(50)));
     assert_eq!(sim.advance(49), []);
-    assert_eq!(sim.advance(1), [refuse(2, timeout(WaitPhase::Queue, None))]);
+    assert_eq!(sim.advance(1), [reject(2, timeout(WaitPhase::Queue, None))]);
     assert_eq!(sim.pool.poll_timeout(), None);
 }
 
@@ -115,7 +115,7 @@ fn a_waiter_behind_full_runners_times_out_in_the_queue() {
 fn a_waiter_without_a_runner_times_out_in_the_boot() {
     let mut sim = Sim::new(limits(1, 1));
     sim.checkout_within(1, 50);
-    assert_eq!(sim.sleep(), [refuse(1, timeout(WaitPhase::Boot, None))]);
+    assert_eq!(sim.sleep(), [reject(1, timeout(WaitPhase::Boot, None))]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_waiter_that_a_boot_under_way_would_serve_times_out_in_the_boot() {
     let mut sim = Sim::with_up(limits(2, 1), 1);
     sim.checkout(1);
     assert_eq!(sim.checkout_within(2, 50), [boot(1)]);
-    assert_eq!(sim.sleep(), [refuse(2, timeout(WaitPhase::Boot, None))]);
+    assert_eq!(sim.sleep(), [reject(2, timeout(WaitPhase::Boot, None))]);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_timeout_names_the_boot_that_failed_in_the_meantime() {
     sim.checkout(1);
     sim.checkout_within(2, 20);
     assert_eq!(sim.fail(1, "no capacity"), [stop(1)]);
-    assert_eq!(sim.advance(20), [refuse(2, timeout(WaitPhase::Queue, Some("no capacity")))]);
+    assert_eq!(sim.advance(20), [reject(2, timeout(WaitPhase::Queue, Some("no capacity")))]);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_timeout_does_not_name_a_failure_before_a_boot_that_came_up() {
     sim.checkout_within(3, 20);
     sim.fail(0, "no capacity");
     sim.up(1);
-    assert_eq!(sim.advance(20), [refuse(3, timeout(WaitPhase::Queue, None))]);
+    assert_eq!(sim.advance(20), [reject(3, timeout(WaitPhase::Queue, None))]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn an_expired_waiter_is_not_served_even_if_its_timer_has_not_fired() {
     sim.checkout_within(2, 10);
     sim.checkout(3);
     sim.now += ms(10);
-    let answers = [refuse(2, timeout(WaitPhase::Queue, None)), grant(3, 0, 1)];
+    let answers = [reject(2, timeout(WaitPhase::Queue, None)), grant(3, 0, 1)];
     assert_eq!(sim.check_in(0), answers);
 }
 
@@ -181,11 +181,11 @@ fn cancelling_an_answered_or_unknown_waiter_changes_nothing() {
 }
 
 #[test]
-fn a_full_queue_refuses_calls_and_says_its_limit() {
+fn a_full_queue_rejects_calls_and_says_its_limit() {
     let mut sim = Sim::new(PoolLimits { max_queue: 2, ..limits(1, 1) });
     sim.checkout(1);
     sim.checkout(2);
-    assert_eq!(sim.checkout(3), [refuse(3, CheckoutError::QueueFull { limit: 2 })]);
+    assert_eq!(sim.checkout(3), [reject(3, CheckoutError::QueueFull { limit: 2 })]);
     sim.cancel(1);
     assert_eq!(sim.checkout(4), [], "there is room in the queue again");
 }
@@ -199,7 +199,7 @@ fn a_waiter_that_asks_twice_is_answered_once() {
 }
 
 #[test]
-fn single_use_leases_a_runner_once_and_drains_it_when_the_lease_has_ended() {
+fn single_use_leases_a_runner_once_and_drains_it_when_the_lease_is_returned() {
     let mut sim = Sim::with_up(PoolLimits { single_use: true, ..limits(3, 100) }, 1);
     assert_eq!(sim.checkout(1), [grant(1, 0, 0)]);
     assert_eq!(sim.checkout(2), [boot(1)], "the first runner has one slot, which is used up");
@@ -219,7 +219,7 @@ fn a_raised_max_concurrency_serves_waiters_at_once() {
 }
 
 #[test]
-fn a_lowered_max_concurrency_ends_no_lease_and_grants_none_above_it() {
+fn a_lowered_max_concurrency_revokes_no_lease_and_grants_none_above_it() {
     let mut sim = Sim::with_up(limits(1, 3), 1);
     for waiter in 0..3 {
         sim.checkout(waiter);
@@ -232,7 +232,7 @@ fn a_lowered_max_concurrency_ends_no_lease_and_grants_none_above_it() {
 }
 
 #[test]
-fn a_snapshot_counts_present_and_ended_leases_per_runner() {
+fn a_snapshot_counts_held_and_returned_leases_per_runner() {
     let mut sim = Sim::with_up(limits(2, 2), 2);
     sim.checkout(1);
     sim.checkout(2);

@@ -1,4 +1,4 @@
-//! How runners become idle, drain, are removed by a resize, and get lost; and how pools end.
+//! How runners idle out, drain, are retired by a resize, and get lost; and how pools drain.
 
 use super::sim::*;
 use crate::pool::state::*;
@@ -43,7 +43,7 @@ fn a_min_runner_that_idled_out_is_not_replaced_until_the_next_checkout() {
 }
 
 #[test]
-fn a_runner_that_announces_its_end_keeps_its_leases_and_gets_no_more() {
+fn a_runner_that_announces_its_shutdown_keeps_its_leases_and_gets_no_more() {
     let mut sim = Sim::with_up(limits(2, 2), 1);
     sim.checkout(1);
     assert_eq!(sim.announce(0), []);
@@ -57,13 +57,13 @@ fn a_runner_that_announces_its_end_keeps_its_leases_and_gets_no_more() {
 }
 
 #[test]
-fn an_empty_runner_that_announces_its_end_drains_at_once() {
+fn a_runner_without_leases_that_announces_its_shutdown_drains_at_once() {
     let mut sim = Sim::with_up(limits(2, 2), 1);
     assert_eq!(sim.announce(0), [drain_runner(0)]);
 }
 
 #[test]
-fn a_runner_that_announces_its_end_while_it_retires_keeps_the_pools_reason() {
+fn a_runner_that_announces_its_shutdown_while_it_retires_keeps_the_pools_reason() {
     let mut sim = Sim::with_up(PoolLimits { single_use: true, ..limits(2, 1) }, 1);
     sim.checkout(1);
     assert_eq!(sim.announce(0), []);
@@ -74,7 +74,7 @@ fn a_runner_that_announces_its_end_while_it_retires_keeps_the_pools_reason() {
 }
 
 #[test]
-fn a_runner_that_ends_with_leases_is_noted_as_lost() {
+fn a_runner_that_exits_with_leases_is_noted_as_lost() {
     let mut sim = Sim::with_up(limits(1, 2), 1);
     sim.checkout(1);
     sim.checkout(2);
@@ -113,7 +113,7 @@ fn a_stopped_runner_counts_against_max_until_it_is_gone() {
     assert_eq!(noted, 1);
     assert_eq!(
         sim.fail(1, "no image"),
-        [stop(1), refuse(2, CheckoutError::BootFailed("no image"))]
+        [stop(1), reject(2, CheckoutError::BootFailed("no image"))]
     );
     sim.advance(10_000);
     assert_eq!(sim.checkout(3), [], "there is no room for another boot");
@@ -125,7 +125,7 @@ fn a_pool_has_drained_when_its_stopped_runners_are_gone() {
     let mut sim = Sim::new(limits(1, 1));
     sim.stops_at_once = false;
     sim.checkout(1);
-    assert_eq!(sim.drain(), [refuse(1, CheckoutError::Draining), stop(0)]);
+    assert_eq!(sim.drain(), [reject(1, CheckoutError::Draining), stop(0)]);
     assert!(!sim.pool.is_drained());
     assert_eq!(sim.up(0), [stop(0)], "it came up too late");
     sim.gone(0);
@@ -195,7 +195,7 @@ fn a_lowered_max_stops_boots_then_idle_runners_then_the_least_loaded() {
     assert_eq!(sim.resize(to(2)), [], "the least loaded runner is busy");
     assert_eq!(sim.checkout(20), [grant(20, 1, 9)], "the retiring runner takes no more");
     assert_eq!(sim.check_in(2), []);
-    assert_eq!(sim.check_in(6), [drain_runner(2)], "it drains with its last lease");
+    assert_eq!(sim.check_in(6), [drain_runner(2)], "it drains when its last lease is returned");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_runner_retiring_after_a_resize_stays_when_max_is_raised_again() {
 }
 
 #[test]
-fn a_draining_pool_refuses_calls_stops_boots_and_lets_leases_finish() {
+fn a_draining_pool_rejects_calls_stops_boots_and_lets_leases_finish() {
     let mut sim = Sim::with_up(limits(3, 1), 2);
     sim.checkout(1);
     sim.checkout(2);
@@ -222,7 +222,7 @@ fn a_draining_pool_refuses_calls_stops_boots_and_lets_leases_finish() {
     // Runner 0 serves waiter 3, runner 1 is idle, runner 2 boots.
     let drained = sim.drain();
     assert_eq!(drained, [stop(2), drain_runner(1)]);
-    assert_eq!(sim.checkout(4), [refuse(4, CheckoutError::Draining)]);
+    assert_eq!(sim.checkout(4), [reject(4, CheckoutError::Draining)]);
     assert_eq!(sim.check_in(2), [drain_runner(0)]);
     sim.gone(1);
     assert!(!sim.pool.is_drained());
@@ -232,12 +232,13 @@ fn a_draining_pool_refuses_calls_stops_boots_and_lets_leases_finish() {
 }
 
 #[test]
-fn a_draining_pool_refuses_its_waiters() {
+fn a_draining_pool_rejects_its_waiters() {
     let mut sim = Sim::new(limits(1, 1));
     sim.checkout_within(1, 50);
     sim.checkout(2);
-    let refused = [refuse(1, CheckoutError::Draining), refuse(2, CheckoutError::Draining), stop(0)];
-    assert_eq!(sim.drain(), refused);
+    let rejected =
+        [reject(1, CheckoutError::Draining), reject(2, CheckoutError::Draining), stop(0)];
+    assert_eq!(sim.drain(), rejected);
     assert_eq!(sim.pool.poll_timeout(), None);
     assert_eq!(sim.up(0), [stop(0)], "the boot came up all the same");
 }
@@ -263,7 +264,7 @@ fn a_draining_pool_keeps_no_min_and_does_not_grow_by_a_resize() {
 }
 
 #[test]
-fn each_boot_and_each_runner_is_noted_with_its_end() {
+fn each_boot_and_each_shutdown_is_noted() {
     let mut sim = Sim::new(limits(2, 1));
     sim.checkout(1);
     sim.checkout(2);

@@ -40,7 +40,7 @@ pub(super) struct Sim {
     pub(super) pool: PoolState<TestFailure>,
     pub(super) now: Instant,
     pub(super) notes: Vec<Note<TestFailure>>,
-    /// Whether a stopped runner is gone at once, and not only when the test says so.
+    /// Whether a stopped runner is reported gone at once, and not only when the test says so.
     pub(super) stops_at_once: bool,
 }
 
@@ -125,7 +125,7 @@ impl Sim {
         self.event(Event::RunnerUp { runner: RunnerId(runner), expires: None })
     }
 
-    /// A runner comes up that its platform ends after `ms`.
+    /// A runner comes up that expires after `ms`.
     pub(super) fn up_for(&mut self, runner: u64, ms: u64) -> Vec<Action<TestFailure>> {
         let expires = Some(self.now + Duration::from_millis(ms));
         self.event(Event::RunnerUp { runner: RunnerId(runner), expires })
@@ -140,7 +140,7 @@ impl Sim {
     }
 
     pub(super) fn announce(&mut self, runner: u64) -> Vec<Action<TestFailure>> {
-        self.event(Event::RunnerDraining { runner: RunnerId(runner) })
+        self.event(Event::ShutdownAnnounced { runner: RunnerId(runner) })
     }
 
     pub(super) fn idle(&mut self, runner: u64, ms: u64) -> Vec<Action<TestFailure>> {
@@ -165,7 +165,7 @@ impl Sim {
     }
 
     pub(super) fn drain(&mut self) -> Vec<Action<TestFailure>> {
-        self.event(Event::Drain)
+        self.event(Event::DrainPool)
     }
 
     /// Advances the clock, and calls the pool's timeout handler.
@@ -207,8 +207,8 @@ pub(super) fn grant(waiter: u64, runner: u64, lease: u64) -> Action<TestFailure>
     Action::Grant { waiter, runner, lease }
 }
 
-pub(super) fn refuse(waiter: u64, error: CheckoutError<TestFailure>) -> Action<TestFailure> {
-    Action::Refuse { waiter: WaiterId(waiter), error }
+pub(super) fn reject(waiter: u64, error: CheckoutError<TestFailure>) -> Action<TestFailure> {
+    Action::Reject { waiter: WaiterId(waiter), error }
 }
 
 pub(super) fn boot(runner: u64) -> Action<TestFailure> {

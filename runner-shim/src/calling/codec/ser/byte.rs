@@ -26,9 +26,9 @@ pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> Result<u8, ValueError> {
 /// Returns the `u8` that is serialized.
 struct ByteSerializer;
 
-macro_rules! refused {
+macro_rules! rejected {
     ($($method:ident($($argument:ty),*) $(-> $compound:ident)?;)+) => { $(
-        fn $method(self $(, _: $argument)*) -> Result<refused!(@ $($compound)?), ValueError> {
+        fn $method(self $(, _: $argument)*) -> Result<rejected!(@ $($compound)?), ValueError> {
             Err(no_byte())
         }
     )+ };
@@ -57,7 +57,7 @@ impl Serializer for ByteSerializer {
         Ok(byte)
     }
 
-    refused! {
+    rejected! {
         serialize_bool(bool);
         serialize_i8(i8);
         serialize_i16(i16);

@@ -220,7 +220,7 @@ fn a_field_that_accepts_any_form_crosses() {
 }
 
 #[test]
-fn wide_integers_cross_or_are_refused() {
+fn wide_integers_cross_or_are_rejected() {
     for value in [0, 5, u128::from(u64::MAX), u128::MAX] {
         crosses(value);
         crosses(Field { value });
@@ -240,7 +240,7 @@ fn wide_integers_cross_or_are_refused() {
 #[test]
 fn wide_integers_in_serdes_buffer_are_an_error_and_never_lost() {
     #[track_caller]
-    fn refused<T: Wire + fmt::Debug>(value: &T) {
+    fn rejected<T: Wire + fmt::Debug>(value: &T) {
         let error = match encode(value) {
             Ok(bytes) => decode::<T>(&bytes).unwrap_err(),
             Err(error) => error,
@@ -249,12 +249,12 @@ fn wide_integers_in_serdes_buffer_are_an_error_and_never_lost() {
         assert!(error.to_string().contains("`flatten`"), "{error}");
     }
     for value in [5, u128::MAX] {
-        refused(&Flattened { id: 1, inner: Field { value } });
-        refused(&FlattenedOption { id: 1, inner: Some(Field { value }) });
-        refused(&Tagged::Is { value });
-        refused(&Untagged::Is { value });
+        rejected(&Flattened { id: 1, inner: Field { value } });
+        rejected(&FlattenedOption { id: 1, inner: Some(Field { value }) });
+        rejected(&Tagged::Is { value });
+        rejected(&Untagged::Is { value });
     }
-    refused(&FlattenedOption { id: 1, inner: Some(Field { value: -1_i128 }) });
+    rejected(&FlattenedOption { id: 1, inner: Some(Field { value: -1_i128 }) });
     // Next to a flattened field, where nothing is buffered, they work as elsewhere.
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Beside {
@@ -266,7 +266,7 @@ fn wide_integers_in_serdes_buffer_are_an_error_and_never_lost() {
 }
 
 #[test]
-fn raw_json_crosses_or_is_refused() {
+fn raw_json_crosses_or_is_rejected() {
     let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
     for text in ["null", "{\"a\": [1, 2.50, \"x\"]}", "1e400", "\"ä\""] {
         let bytes = encode(&Field { value: vec![Some(raw(text)), None] }).unwrap();
@@ -333,8 +333,8 @@ fn wrongly_announced_lengths_do_no_harm() {
 #[test]
 fn an_error_states_its_reason_once() {
     #[derive(Debug, Deserialize)]
-    struct Refuses;
-    impl Serialize for Refuses {
+    struct NotToday;
+    impl Serialize for NotToday {
         fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
             Err(serde::ser::Error::custom("not today"))
         }
@@ -343,10 +343,10 @@ fn an_error_states_its_reason_once() {
         let sources = std::iter::successors(error.source(), |error| error.source());
         sources.fold(error.to_string(), |all, source| format!("{all}: {source}"))
     };
-    let error = encode(&Refuses).unwrap_err();
+    let error = encode(&NotToday).unwrap_err();
     assert_eq!(error.to_string().matches("not today").count(), 1, "{error}");
     assert_eq!(chain(&error).matches("not today").count(), 1, "{error:?}");
-    assert_eq!(chain(&error).matches("Refuses").count(), 1, "{error:?}");
+    assert_eq!(chain(&error).matches("NotToday").count(), 1, "{error:?}");
 
     let error = decode::<u8>(&encode(&"text".to_owned()).unwrap()).unwrap_err();
     assert_eq!(error.to_string().matches("expected u8").count(), 1, "{error}");

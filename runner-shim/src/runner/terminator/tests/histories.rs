@@ -241,12 +241,12 @@ proptest! {
     }
 
     #[test]
-    fn a_runner_announces_its_drain_and_refuses_calls_once((config, host, steps) in any_history()) {
+    fn a_runner_announces_its_drain_and_rejects_calls_once((config, host, steps) in any_history()) {
         let mut history = History::of(config, host, steps);
         history.rest(SECOND * 1000);
         let count = |wanted: fn(&Action) -> bool| history.actions().filter(|a| wanted(a)).count();
         prop_assert!(count(|a| matches!(a, Action::AnnounceDraining(_))) <= 1);
-        prop_assert!(count(|a| matches!(a, Action::RefuseNewCalls)) <= 1);
+        prop_assert!(count(|a| matches!(a, Action::StopAccepting)) <= 1);
         prop_assert!(count(|a| matches!(a, Action::SayGoodbye(_))) <= 1);
     }
 

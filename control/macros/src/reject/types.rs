@@ -100,29 +100,29 @@ struct InsideCheck {
 
 impl InsideCheck {
     /// Keeps only the first error, which is about the outermost type.
-    fn refuse(&mut self, span: Span, message: &str) {
+    fn reject(&mut self, span: Span, message: &str) {
         self.error.get_or_insert_with(|| Error::new(span, message));
     }
 }
 
 impl<'ast> Visit<'ast> for InsideCheck {
     fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
-        self.refuse(reference.span(), self.references);
+        self.reject(reference.span(), self.references);
     }
 
     fn visit_type_impl_trait(&mut self, opaque: &'ast TypeImplTrait) {
-        self.refuse(opaque.span(), self.opaque);
+        self.reject(opaque.span(), self.opaque);
     }
 
     fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
         if lifetime.ident != "static" {
-            self.refuse(lifetime.span(), self.references);
+            self.reject(lifetime.span(), self.references);
         }
     }
 
     fn visit_type(&mut self, part: &'ast Type) {
         if let Type::Never(never) = part {
-            self.refuse(
+            self.reject(
                 never.span(),
                 "a remote function cannot return `!`: return `()`, and stop the function by dropping the \
                  call",

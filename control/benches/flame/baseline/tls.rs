@@ -1,7 +1,7 @@
-//! The TLS floor: messages with a length of four bytes before each, through TLS over WebSocket.
+//! The TLS baseline: messages with a length of four bytes before each, through TLS over WebSocket.
 //!
-//! The socket is the link's, so the floor has the same cryptography and the same WebSocket, but no
-//! session, mux, pool or call.
+//! The socket is the link's, so the baseline has the same cryptography and the same WebSocket, but
+//! no session, mux, pool or call.
 
 use std::net::SocketAddr;
 
@@ -13,12 +13,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Echo, EchoProcess};
 
 /// A TLS connection to an echo process.
-pub(crate) struct TlsFloor {
+pub(crate) struct TlsBaseline {
     socket: Io,
     _process: EchoProcess,
 }
 
-impl TlsFloor {
+impl TlsBaseline {
     pub(crate) async fn start() -> Self {
         let key = ServerKey::generate().expect("a key");
         let (socket, process) = Echo::start(Some(key.fingerprint())).await;

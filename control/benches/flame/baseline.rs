@@ -1,4 +1,4 @@
-//! The floors: the same bytes exchanged between two processes, without this library.
+//! The baselines: the same bytes exchanged between two processes, without this library.
 //!
 //! ```text
 //!   measuring process                       echo process (a copy of this executable)
@@ -21,11 +21,11 @@ use flame_wire::hex;
 use flame_wire::parent::Fingerprint;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::command;
 use crate::condition::Condition;
+use crate::process;
 
-pub(crate) use tls::{TlsFloor, framed};
-pub(crate) use ws::WsFloor;
+pub(crate) use tls::{TlsBaseline, framed};
+pub(crate) use ws::WsBaseline;
 
 /// How long the echo process may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ impl Echo {
         let address = listener.local_addr().expect("the listener's address");
         let mut role = vec!["echo".to_owned(), address.to_string()];
         role.extend(fingerprint.map(|fingerprint| fingerprint.to_string()));
-        let process = EchoProcess(command::copy(&role).spawn().expect("an echo process"));
+        let process = EchoProcess(process::copy(&role).spawn().expect("an echo process"));
         let accepted = tokio::time::timeout(CONNECT_TIMEOUT, listener.accept()).await;
         let (socket, _) =
             accepted.expect("the echo process connects in time").expect("its connection");

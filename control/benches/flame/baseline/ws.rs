@@ -1,4 +1,4 @@
-//! The WebSocket floor: binary messages with plain tokio-tungstenite.
+//! The WebSocket baseline: binary messages with plain tokio-tungstenite.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{Echo, EchoProcess};
 use crate::sample::now;
 
 /// Allows messages of any length. The read buffer has the size of the link's: tungstenite's default
-/// of 128 KiB is zeroed for every read, which would add a tenth to the floor.
+/// of 128 KiB is zeroed for every read, which would add a tenth to the baseline.
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .max_message_size(None)
@@ -22,12 +22,12 @@ fn config() -> WebSocketConfig {
 }
 
 /// A WebSocket connection to an echo process.
-pub(crate) struct WsFloor {
+pub(crate) struct WsBaseline {
     socket: WebSocketStream<TcpStream>,
     process: EchoProcess,
 }
 
-impl WsFloor {
+impl WsBaseline {
     pub(crate) async fn start() -> Self {
         let (socket, process) = Echo::start(None).await;
         let socket =
@@ -89,9 +89,10 @@ impl WsFloor {
 
 /// The echo process's side.
 pub(super) async fn echo(socket: TcpStream) {
-    let (mut socket, _) = client_async_with_config("ws://floor.invalid/", socket, Some(config()))
-        .await
-        .expect("a WebSocket handshake");
+    let (mut socket, _) =
+        client_async_with_config("ws://baseline.invalid/", socket, Some(config()))
+            .await
+            .expect("a WebSocket handshake");
     // Any error means that the other side has closed the connection.
     while let Some(Ok(message)) = socket.next().await {
         let mut taken = socket.feed(message).await;

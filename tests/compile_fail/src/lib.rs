@@ -1,0 +1,1 @@
+//! Compile-fail tests of `#[remote]`, `#[test]` and `call!`: see `tests/compile_fail.rs`.

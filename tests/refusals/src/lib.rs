@@ -1,1 +1,0 @@
-//! Compile-fail tests of `#[remote]`, `#[test]` and `call!`: see `tests/refusals.rs`.

@@ -7,6 +7,9 @@
 //! in memory ────────────────────────────────────┘                       └──▶ another build: code.rs
 //! ```
 //!
+//! All pools of a runtime share one listener, and pools with the same `listen` share one TCP socket.
+//! Which pool a socket belongs to is known once its runner has said its ref.
+//!
 //! Each new socket costs one task. At most [`MAX_HANDSHAKES`] sockets of one source are in their
 //! handshakes at a time: one more replaces the oldest, so that clients that connect and send
 //! nothing can't keep runners out.
@@ -17,7 +20,7 @@ use std::sync::Arc;
 
 use flame_link::{HelloError, IncomingHello, Io, ServerKey, accept, in_memory};
 use flame_runner_shim::log_writer;
-use flame_wire::hello::{NoCodeSync, Rejection};
+use flame_wire::hello::Rejection;
 use flame_wire::ids::BuildId;
 use flame_wire::sync::{Mutex, MutexGuard};
 use futures_util::{Stream, StreamExt, stream};
@@ -25,25 +28,32 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted};
-use crate::backend::Backend;
-use crate::code::Code;
 use crate::inbox::SocketInbox;
 
+mod endpoint;
+mod of_runtime;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use tcp::tcp_sockets;
+pub(crate) use endpoint::Endpoint;
+
+use tcp::TcpSources;
 
 /// How many sockets of one source may be in their handshakes at a time.
 const MAX_HANDSHAKES: usize = 256;
 
-/// Connects the runners of a pool with their tasks. Clones share one state.
+/// Connects runners with their tasks. Clones share one state.
 #[derive(Clone)]
 pub(crate) struct Listener {
+    shared: Arc<ListenerShared>,
+}
+
+/// What the clones of a listener share.
+struct ListenerShared {
     key: ServerKey,
-    admission: Arc<Mutex<Admission<SocketInbox>>>,
-    code: Option<Code>,
+    admission: Mutex<Admission<SocketInbox>>,
+    tcp: TcpSources,
 }
 
 /// A socket that a client has opened, and the handshakes that it still needs.
@@ -55,28 +65,17 @@ pub(crate) enum NewSocket {
 }
 
 impl Listener {
-    /// With `code`, runners of another build may download this executable.
-    pub(crate) fn new(key: ServerKey, build: BuildId, code: Option<Code>) -> Self {
-        Self { key, admission: Arc::new(Mutex::new(Admission::new(build))), code }
-    }
-
-    /// Whether a runner of this backend may download this executable, or why not.
-    pub(crate) fn may_sync(&self, backend: &dyn Backend) -> Result<(), NoCodeSync> {
-        if self.code.is_none() {
-            Err(NoCodeSync::Disabled)
-        } else if backend.supports_code_sync() {
-            Ok(())
-        } else {
-            Err(NoCodeSync::UnsupportedHost(backend.kind()))
-        }
+    pub(crate) fn new(key: ServerKey, build: BuildId) -> Self {
+        let admission = Mutex::new(Admission::new(build));
+        Self { shared: Arc::new(ListenerShared { key, admission, tcp: TcpSources::default() }) }
     }
 
     pub(crate) fn key(&self) -> &ServerKey {
-        &self.key
+        &self.shared.key
     }
 
     pub(crate) fn admission(&self) -> MutexGuard<'_, Admission<SocketInbox>> {
-        self.admission.lock()
+        self.shared.admission.lock()
     }
 
     /// Serves every socket of `sockets`, until the stream ends or the future is dropped. A socket
@@ -107,7 +106,7 @@ impl Listener {
     async fn handle(&self, socket: NewSocket) {
         let io = match socket {
             NewSocket::InMemory(io) => io,
-            NewSocket::Tcp(io) => match accept(io, &self.key).await {
+            NewSocket::Tcp(io) => match accept(io, self.key()).await {
                 Ok(io) => io,
                 Err(error) => return tracing::debug!(%error, "a client is not a runner"),
             },
@@ -131,7 +130,7 @@ impl Listener {
             }
             Ok(Admitted::Runner(inbox)) => self.welcome(incoming, inbox).await,
             Ok(Admitted::NeedsCode { inbox, until }) => {
-                if let Some(code) = self.code.clone() {
+                if let Some(code) = inbox.code.clone() {
                     // Not part of the handshakes: a flood of clients must not abort the transfer.
                     tokio::spawn(code.upload(incoming, inbox, until.into()));
                 }

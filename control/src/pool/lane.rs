@@ -201,7 +201,7 @@ impl Lane {
             locked.runners.remove(&id)
         });
         if let Some(entry) = entry {
-            self.shared.listener.admission().forget(entry.runner);
+            self.shared.forget_runner(entry.runner);
         }
         self.runner_removed.notify_waiters();
         // The timer's task ends when a drained lane has no runner left.

@@ -21,6 +21,7 @@ pub(crate) fn tests() -> Vec<Test> {
         garbage_at_the_listener_affects_no_call,
         silent_connections_do_not_keep_runners_out,
         an_invalid_hello_is_refused,
+        a_runner_of_one_pool_is_refused_as_a_runner_of_another_pool_on_the_same_port,
         a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed,
         a_runner_that_announces_an_oversized_message_is_lost,
         a_silent_runner_does_not_hold_its_caller_past_the_deadline,
@@ -106,6 +107,26 @@ async fn silent_connections_do_not_keep_runners_out() {
     assert_eq!(pool.call(demo::double(4)).await.unwrap(), 8, "another runner has connected");
     child.stop();
     drains_cleanly(&pool, &[]).await;
+}
+
+async fn a_runner_of_one_pool_is_refused_as_a_runner_of_another_pool_on_the_same_port() {
+    let (folder, other_folder) = (TempDir::new(), TempDir::new());
+    let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
+    let (other, other_parent, other_child) = pool_for_an_impostor(&other_folder, |pool| pool).await;
+    assert_eq!(parent.address, other_parent.address);
+    let crossed = FlameParent { runner: other_parent.runner, ..parent.clone() };
+    let refused = impostor::connect(&crossed, &impostor::hello(&crossed)).await;
+    assert!(matches!(refused, Err(HelloError::Rejected(Rejection::WrongToken))), "{refused:?}");
+    // The tokens are still valid, each for the runner of its own pool.
+    for (parent, pool) in [(&parent, &pool), (&other_parent, &other)] {
+        let _io = connect_as_runner(parent).await;
+        until("the runner is up", || pool.snapshot().up == 1).await;
+        assert_eq!(pool.snapshot().runners[0].runner, parent.runner);
+    }
+    for (pool, child) in [(pool, child), (other, other_child)] {
+        process::kill(child);
+        drains_cleanly(&pool, &[child]).await;
+    }
 }
 
 async fn an_invalid_hello_is_refused() {

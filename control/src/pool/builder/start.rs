@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::ServerKey;
 use flame_runner_shim::build_id::build_id;
 use flame_wire::parent::RunnerLimits;
 use flame_wire::time::millis;
-use tokio::net::TcpListener;
 
 use super::connection_times::ConnectionTimes;
 use super::{PoolBuilder, check};
@@ -17,7 +15,7 @@ use crate::backend::catch_panics::CatchPanics;
 use crate::backend::{Backend, Instances, PoolInfo, Process};
 use crate::code::Code;
 use crate::error::PoolError;
-use crate::listener::{self, Listener};
+use crate::listener::{Endpoint, Listener};
 use crate::pool::burst::{BurstLane, BurstPolicy};
 use crate::pool::events::EventSender;
 use crate::pool::lane::{Lane, LaneConfig, LaneRole, LaneSetup};
@@ -56,13 +54,15 @@ impl PoolBuilder {
         self.cap_times();
         let build = build_id().map_err(|error| PoolError::Build(error.into()))?.clone();
         let backend = self.backend.take().unwrap_or_else(|| CatchPanics::wrap(Process::new()));
-        let (socket, address) = self.bind(backend.as_ref()).await?;
+        let listener =
+            Listener::of_current_runtime(&build).map_err(|error| PoolError::Key(error.into()))?;
+        let endpoint = self.endpoint(&listener, backend.as_ref()).await?;
         let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout()).min(LONGEST);
         check::boot_timeouts(boot_timeout, self.burst.as_deref())?;
         let output = OutputForwarder::new(self.log);
         let info = PoolInfo {
             name: self.name.clone(),
-            address: address.clone(),
+            address: endpoint.address().to_owned(),
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
             reconnect_timeout: self.connection_times().reconnect_timeout,
@@ -81,11 +81,8 @@ impl PoolBuilder {
             None => None,
         };
         let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
-        let key = ServerKey::generate().map_err(|error| PoolError::Key(error.into()))?;
-        let listener = Listener::new(key, build, code);
-        let accept = listener.clone().serve(listener::tcp_sockets(socket));
         let events = EventSender::new(&self.name);
-        let shared = PoolShared::new(self.name.clone(), events, listener, address, accept);
+        let shared = PoolShared::new(self.name.clone(), events, listener, endpoint, code);
         let callbacks = std::mem::take(&mut self.callbacks);
         let inner = Arc::new(self.lanes(Arc::new(shared), depth, primary, burst));
         output.attach(&inner);
@@ -101,18 +98,23 @@ impl PoolBuilder {
         Ok(Pool::new(inner))
     }
 
-    /// Binds the socket that runners connect to, and returns the address at which they find it.
-    async fn bind(&self, backend: &dyn Backend) -> Result<(TcpListener, String), PoolError> {
-        let failed = |source| PoolError::Listen { address: self.listen.to_string(), source };
-        let socket = TcpListener::bind(self.listen).await.map_err(failed)?;
+    /// Opens what runners connect to, unless another pool has opened it.
+    async fn endpoint(
+        &self,
+        listener: &Listener,
+        backend: &dyn Backend,
+    ) -> Result<Endpoint, PoolError> {
+        let source = listener
+            .listen(self.listen)
+            .map_err(|source| PoolError::Listen { address: self.listen.to_string(), source })?;
         if let Some(address) = &self.advertise {
-            return Ok((socket, address.clone()));
+            return Ok(Endpoint::tcp(source, address.clone()));
         }
-        let bound = socket.local_addr().map_err(failed)?;
+        let local = source.local_address();
         // Nobody can connect to 0.0.0.0, which means every address of this machine.
-        let known = if bound.ip().is_unspecified() { backend.address().await } else { None };
-        let address = SocketAddr::new(known.unwrap_or(bound.ip()), bound.port());
-        Ok((socket, format!("ws://{address}")))
+        let known = if local.ip().is_unspecified() { backend.address().await } else { None };
+        let address = SocketAddr::new(known.unwrap_or(local.ip()), local.port());
+        Ok(Endpoint::tcp(source, format!("ws://{address}")))
     }
 
     fn lanes(

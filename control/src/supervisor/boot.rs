@@ -108,7 +108,7 @@ fn generate_token() -> Result<Token, BootFailure> {
 /// The document that a runner boots with.
 fn flame_parent(lane: &Lane, report: &RunnerReport, token: Token) -> FlameParent {
     FlameParent {
-        address: lane.shared.address.clone(),
+        addresses: vec![lane.shared.address.clone()],
         runner: report.runner,
         token,
         expires_unix_ms: Some(expires_unix_ms(lane.config.boot_timeout)),

@@ -51,7 +51,7 @@ async fn connect_as_runner(parent: &FlameParent) -> Io {
 }
 
 fn address(parent: &FlameParent) -> &str {
-    parent.address.strip_prefix("ws://").unwrap()
+    parent.addresses[0].strip_prefix("ws://").unwrap()
 }
 
 async fn garbage_at_the_listener_affects_no_call() {
@@ -111,7 +111,7 @@ async fn silent_connections_do_not_keep_runners_out() {
 async fn an_invalid_hello_is_refused() {
     let folder = TempDir::new();
     let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
-    let mut io = dial(&parent.address, parent.fingerprint).await.unwrap();
+    let mut io = dial(&parent.addresses[0], parent.fingerprint).await.unwrap();
     io.write_all(&[0xff; 64]).await.unwrap();
     io.flush().await.unwrap();
     impostor::until_hung_up(&mut io).await;

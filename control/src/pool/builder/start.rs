@@ -62,7 +62,7 @@ impl PoolBuilder {
         let output = OutputForwarder::new(self.log);
         let info = PoolInfo {
             name: self.name.clone(),
-            address: address.clone(),
+            addresses: vec![address.clone()],
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
             reconnect_timeout: self.connection_times().reconnect_timeout,

@@ -108,7 +108,7 @@ async fn one_backend_can_serve_several_pools() {
 fn pool_info() -> PoolInfo {
     PoolInfo {
         name: "test".to_owned(),
-        address: "ws://127.0.0.1:1".to_owned(),
+        addresses: vec!["ws://127.0.0.1:1".to_owned()],
         boot_timeout: SECOND,
         reconnect_timeout: SECOND,
         shutdown_timeout: SECOND,

@@ -111,7 +111,7 @@ fn generate_token() -> Result<Token, BootFailure> {
 /// The document that a runner boots with.
 fn flame_parent(lane: &Lane, report: &RunnerReport, token: Token) -> FlameParent {
     FlameParent {
-        address: lane.shared.endpoint.address().to_owned(),
+        addresses: vec![lane.shared.endpoint.address().to_owned()],
         runner: report.runner,
         token,
         expires_unix_ms: Some(expires_unix_ms(lane.config.boot_timeout)),

@@ -52,7 +52,7 @@ async fn connect_as_runner(parent: &FlameParent) -> Io {
 }
 
 fn address(parent: &FlameParent) -> &str {
-    parent.address.strip_prefix("ws://").unwrap()
+    parent.addresses[0].strip_prefix("ws://").unwrap()
 }
 
 async fn garbage_at_the_listener_affects_no_call() {
@@ -113,7 +113,7 @@ async fn a_runner_of_one_pool_is_refused_as_a_runner_of_another_pool_on_the_same
     let (folder, other_folder) = (TempDir::new(), TempDir::new());
     let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
     let (other, other_parent, other_child) = pool_for_an_impostor(&other_folder, |pool| pool).await;
-    assert_eq!(parent.address, other_parent.address);
+    assert_eq!(parent.addresses, other_parent.addresses);
     let crossed = FlameParent { runner: other_parent.runner, ..parent.clone() };
     let refused = impostor::connect(&crossed, &impostor::hello(&crossed)).await;
     assert!(matches!(refused, Err(HelloError::Rejected(Rejection::WrongToken))), "{refused:?}");
@@ -132,7 +132,7 @@ async fn a_runner_of_one_pool_is_refused_as_a_runner_of_another_pool_on_the_same
 async fn an_invalid_hello_is_refused() {
     let folder = TempDir::new();
     let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
-    let mut io = dial(&parent.address, parent.fingerprint).await.unwrap();
+    let mut io = dial(&parent.addresses[0], parent.fingerprint).await.unwrap();
     io.write_all(&[0xff; 64]).await.unwrap();
     io.flush().await.unwrap();
     impostor::until_hung_up(&mut io).await;

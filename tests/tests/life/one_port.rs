@@ -27,7 +27,7 @@ async fn pool_at(address: SocketAddr, folder: &TempDir) -> Result<Pool, PoolErro
 fn address_of_runner(folder: &TempDir) -> String {
     let files = folder.files();
     assert_eq!(files.len(), 1);
-    impostor::flame_parent(&files[0]).address
+    impostor::flame_parent(&files[0]).addresses.remove(0)
 }
 
 async fn is_open(address: SocketAddr) -> bool {

@@ -62,7 +62,7 @@ impl PoolBuilder {
         let output = OutputForwarder::new(self.log);
         let info = PoolInfo {
             name: self.name.clone(),
-            address: endpoint.address().to_owned(),
+            addresses: vec![endpoint.address().to_owned()],
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
             reconnect_timeout: self.connection_times().reconnect_timeout,

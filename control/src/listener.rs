@@ -2,9 +2,10 @@
 //! socket to the runner's task.
 //!
 //! ```text
-//! tcp_sockets ────▶ WebSocket, TLS (10 s each) ─┐
-//!                                               ├─▶ hello (10 s) ──▶ Admission ──▶ SocketInbox
-//! in memory ────────────────────────────────────┘                       └──▶ another build: code.rs
+//! tcp.rs ────────▶ WebSocket (10 s) ─┐
+//! crate::relay ──────────────────────┴─▶ TLS (10 s) ─┐
+//!                                                    ├─▶ hello (10 s) ──▶ Admission ──▶ SocketInbox
+//! in memory ─────────────────────────────────────────┘               └──▶ another build: code.rs
 //! ```
 //!
 //! All pools of a runtime share one listener, and pools with the same `listen` share one TCP socket.
@@ -18,7 +19,7 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 
-use flame_link::{HelloError, IncomingHello, Io, ServerKey, accept, in_memory};
+use flame_link::{HelloError, IncomingHello, Io, ServerKey, accept, accept_tls, in_memory};
 use flame_runner_shim::log_writer;
 use flame_wire::hello::Rejection;
 use flame_wire::ids::BuildId;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted};
 use crate::inbox::SocketInbox;
+use crate::relay::RelayClients;
 
 mod endpoint;
 mod of_runtime;
@@ -36,7 +38,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{AddressChanges, Endpoint};
 
 use tcp::TcpSources;
 
@@ -54,12 +56,15 @@ struct ListenerShared {
     key: ServerKey,
     admission: Mutex<Admission<SocketInbox>>,
     tcp: TcpSources,
+    relays: RelayClients,
 }
 
 /// A socket that a client has opened, and the handshakes that it still needs.
 pub(crate) enum NewSocket {
     /// From the network: needs WebSocket and TLS.
     Tcp(Io),
+    /// From a relay, which has done the WebSocket handshake with the runner: needs TLS.
+    Relayed(Io),
     /// From this process: needs no handshake.
     InMemory(Io),
 }
@@ -67,7 +72,8 @@ pub(crate) enum NewSocket {
 impl Listener {
     pub(crate) fn new(key: ServerKey, build: BuildId) -> Self {
         let admission = Mutex::new(Admission::new(build));
-        Self { shared: Arc::new(ListenerShared { key, admission, tcp: TcpSources::default() }) }
+        let (tcp, relays) = (TcpSources::default(), RelayClients::default());
+        Self { shared: Arc::new(ListenerShared { key, admission, tcp, relays }) }
     }
 
     pub(crate) fn key(&self) -> &ServerKey {
@@ -76,6 +82,11 @@ impl Listener {
 
     pub(crate) fn admission(&self) -> MutexGuard<'_, Admission<SocketInbox>> {
         self.shared.admission.lock()
+    }
+
+    /// The connections to relays.
+    pub(crate) fn relays(&self) -> &RelayClients {
+        &self.shared.relays
     }
 
     /// Serves every socket of `sockets`, until the stream ends or the future is dropped. A socket
@@ -104,12 +115,14 @@ impl Listener {
     }
 
     async fn handle(&self, socket: NewSocket) {
-        let io = match socket {
-            NewSocket::InMemory(io) => io,
-            NewSocket::Tcp(io) => match accept(io, self.key()).await {
-                Ok(io) => io,
-                Err(error) => return tracing::debug!(%error, "a client is not a runner"),
-            },
+        let accepted = match socket {
+            NewSocket::InMemory(io) => Ok(io),
+            NewSocket::Relayed(io) => accept_tls(io, self.key()).await,
+            NewSocket::Tcp(io) => accept(io, self.key()).await,
+        };
+        let io = match accepted {
+            Ok(io) => io,
+            Err(error) => return tracing::debug!(%error, "a client is not a runner"),
         };
         let incoming = match IncomingHello::read(io).await {
             Ok(incoming) => incoming,

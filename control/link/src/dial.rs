@@ -16,7 +16,7 @@ mod rejection;
 #[cfg(test)]
 mod tests;
 
-use address::Address;
+pub(crate) use address::Address;
 pub use address::is_address;
 
 /// How long each step may take.

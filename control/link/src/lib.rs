@@ -24,6 +24,7 @@ mod io;
 mod keepalive;
 mod link;
 mod outer_tls;
+mod relay_client;
 mod state;
 mod stream;
 mod tls;
@@ -36,6 +37,7 @@ pub use driver::{Dial, Driver, Handler, LinkConfig, SocketSource};
 pub use hello::{HelloError, HelloOutcome, IncomingHello, say_hello};
 pub use io::{Io, in_memory};
 pub use link::{Link, LinkClosed, LinkEnd};
+pub use relay_client::{RelayDialError, RelayMessage, RelaySocket, RelaySocketError, dial_relay};
 pub use stream::{Stream, StreamError};
 pub use tls::{ServerKey, TlsError};
 

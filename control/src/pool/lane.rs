@@ -33,7 +33,7 @@ mod timer;
 pub(crate) use checkout::{CheckoutError, CheckoutRequest, QueuedCall};
 pub(crate) use command::RunnerCommand;
 pub(crate) use config::LaneConfig;
-pub(crate) use connection::{RunnerConnection, send_drain};
+pub(crate) use connection::{RunnerConnection, send_addresses, send_drain};
 pub(crate) use lease::LaneLease;
 
 use checkout::WaitingCaller;

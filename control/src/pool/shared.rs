@@ -36,10 +36,12 @@ impl PoolShared {
     /// A runner is about to be booted.
     pub(crate) fn expect_runner(&self, runner: RunnerRef, expected: ExpectedRunner<SocketInbox>) {
         self.listener.admission().expect(runner, expected);
+        self.endpoint.register(runner);
     }
 
     /// The runner is gone, or its boot was given up.
     pub(crate) fn forget_runner(&self, runner: RunnerRef) {
         self.listener.admission().forget(runner);
+        self.endpoint.unregister(runner);
     }
 }

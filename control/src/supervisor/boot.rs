@@ -111,7 +111,7 @@ fn generate_token() -> Result<Token, BootFailure> {
 /// The document that a runner boots with.
 fn flame_parent(lane: &Lane, report: &RunnerReport, token: Token) -> FlameParent {
     FlameParent {
-        addresses: vec![lane.shared.endpoint.address().to_owned()],
+        addresses: lane.shared.endpoint.addresses(report.runner),
         runner: report.runner,
         token,
         expires_unix_ms: Some(expires_unix_ms(lane.config.boot_timeout)),
@@ -151,7 +151,7 @@ fn never_connected(report: &RunnerReport) -> BootFailure {
              what delays its connection or its start"
         )
     } else {
-        let address = lane.shared.endpoint.address();
+        let address = lane.shared.endpoint.description(report.runner);
         let advice = lane.backend.connection_advice();
         let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
         format!(

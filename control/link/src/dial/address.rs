@@ -9,20 +9,20 @@ pub fn is_address(address: &str) -> bool {
 }
 
 /// `ws://host:port` or `wss://host:port`, with or without a path.
-pub(super) struct Address {
+pub(crate) struct Address {
     /// Without the brackets of an IPv6 address.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// Host and port as they are written.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// The path of the WebSocket; `None` for that of a parent's own listener.
-    pub(super) path: Option<String>,
+    pub(crate) path: Option<String>,
     /// The scheme is `wss`: something in front of the parent terminates TLS.
-    pub(super) has_outer_tls: bool,
+    pub(crate) has_outer_tls: bool,
 }
 
 impl Address {
-    pub(super) fn parse(address: &str) -> Option<Self> {
+    pub(crate) fn parse(address: &str) -> Option<Self> {
         // A URI drops its fragment.
         if address.contains(['?', '#']) {
             return None;

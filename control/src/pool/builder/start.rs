@@ -1,6 +1,6 @@
 //! Starts a pool from its options, which are checked first.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +23,15 @@ use crate::pool::output::OutputForwarder;
 use crate::pool::shared::PoolShared;
 use crate::pool::state::PoolLimits;
 use crate::pool::{Pool, PoolInner};
+use crate::relay::Relay;
 use crate::supervisor;
 
 /// Ten years. Longer times are reduced to this, so that adding them to a point in time can't
 /// overflow. It is also the longest time that a runner accepts.
 pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// The default of `listen`.
+const ANY_LOCAL_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
@@ -41,6 +45,7 @@ impl PoolBuilder {
         if app::is_runner_to_be() {
             return Err(PoolError::NotServing);
         }
+        self.choose_relay();
         self.check()?;
         let depth = app::depth();
         // As in FLAME, pools on a runner start empty. Otherwise each copy would boot copies.
@@ -62,7 +67,7 @@ impl PoolBuilder {
         let output = OutputForwarder::new(self.log);
         let info = PoolInfo {
             name: self.name.clone(),
-            addresses: vec![endpoint.address().to_owned()],
+            addresses: endpoint.base_addresses(),
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
             reconnect_timeout: self.connection_times().reconnect_timeout,
@@ -98,15 +103,29 @@ impl PoolBuilder {
         Ok(Pool::new(inner))
     }
 
+    /// Takes the relay of the environment, if the pool's options say nothing of where runners
+    /// connect.
+    fn choose_relay(&mut self) {
+        self.relay = match self.relay.take() {
+            Some(relay) => Some(relay.with_key_from_environment()),
+            None if self.listen.is_none() && self.advertise.is_none() => Relay::from_environment(),
+            None => None,
+        };
+    }
+
     /// Opens what runners connect to, unless another pool has opened it.
     async fn endpoint(
         &self,
         listener: &Listener,
         backend: &dyn Backend,
     ) -> Result<Endpoint, PoolError> {
+        if let Some(relay) = &self.relay {
+            return Ok(Endpoint::Relay(listener.connect_to(relay).await?));
+        }
+        let listen = self.listen.unwrap_or(ANY_LOCAL_PORT);
         let source = listener
-            .listen(self.listen)
-            .map_err(|source| PoolError::Listen { address: self.listen.to_string(), source })?;
+            .listen(listen)
+            .map_err(|source| PoolError::Listen { address: listen.to_string(), source })?;
         if let Some(address) = &self.advertise {
             return Ok(Endpoint::tcp(source, address.clone()));
         }

@@ -12,10 +12,12 @@ use bytes::Bytes;
 use flame_link::{ChunkSource, IncomingHello, UploadError};
 use flame_runner_shim::log_writer;
 use flame_wire::code::{CodeHash, CodeHasher, MAX_CODE, Offer, OfferReply, target};
+use flame_wire::hello::NoCodeSync;
 use flame_wire::ids::BuildId;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
+use crate::backend::Backend;
 use crate::error::CodeSyncError;
 use crate::inbox::{SocketInbox, TurnedAway};
 
@@ -92,6 +94,17 @@ impl Code {
         // Dropped last: this closes the socket, and then the runner exits. By that time the
         // runner's task must have the reason.
         drop(outcome);
+    }
+}
+
+/// Whether a runner of this backend may download `code`, or why not. `None`: the pool offers none.
+pub(crate) fn may_sync(code: Option<&Code>, backend: &dyn Backend) -> Result<(), NoCodeSync> {
+    if code.is_none() {
+        Err(NoCodeSync::Disabled)
+    } else if backend.supports_code_sync() {
+        Ok(())
+    } else {
+        Err(NoCodeSync::UnsupportedHost(backend.kind()))
     }
 }
 

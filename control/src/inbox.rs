@@ -5,11 +5,15 @@ use flame_wire::hello::{Hello, Rejection};
 use flame_wire::token::Token;
 use tokio::sync::mpsc;
 
+use crate::code::Code;
+
 /// The task of one runner, as the listener knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct SocketInbox {
     /// The key that the runner's welcome carries.
     pub(crate) resume: Token,
+    /// The executable for a runner of another build, if the runner's pool offers it.
+    pub(crate) code: Option<Code>,
     /// The first socket with its hello, or the reason why there will be none.
     pub(crate) first: mpsc::Sender<Result<(Io, Hello), TurnedAway>>,
     /// The sockets after the first.

@@ -68,6 +68,7 @@ mod inbox;
 mod listener;
 mod log;
 mod pool;
+mod relay;
 mod remote;
 mod supervisor;
 #[cfg(feature = "testing")]
@@ -85,6 +86,7 @@ pub use pool::{
     Events, Explanation, GrowReason, Idle, Lagged, LimitsChange, Placement, Pool, PoolBuilder,
     PoolEvent, RunnerState, RunnerView, ShrinkReason, Snapshot,
 };
+pub use relay::Relay;
 pub use remote::{
     Blob, CallContext, ChannelError, CodecError, CodecPart, Held, NotHere, Receiver, Sender,
     StreamWork, Work, channel, remote,

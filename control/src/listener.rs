@@ -2,10 +2,14 @@
 //! socket to the runner's task.
 //!
 //! ```text
-//! tcp_sockets ────▶ WebSocket, TLS (10 s each) ─┐
-//!                                               ├─▶ hello (10 s) ──▶ Admission ──▶ SocketInbox
-//! in memory ────────────────────────────────────┘                       └──▶ another build: code.rs
+//! tcp.rs ────────▶ WebSocket (10 s) ─┐
+//! crate::relay ──────────────────────┴─▶ TLS (10 s) ─┐
+//!                                                    ├─▶ hello (10 s) ──▶ Admission ──▶ SocketInbox
+//! in memory ─────────────────────────────────────────┘               └──▶ another build: code.rs
 //! ```
+//!
+//! All pools of a runtime share one listener, and pools with the same `listen` share one TCP socket.
+//! Which pool a socket belongs to is known once its runner has said its ref.
 //!
 //! Each new socket costs one task. At most [`MAX_HANDSHAKES`] sockets of one source are in their
 //! handshakes at a time: one more replaces the oldest, so that clients that connect and send
@@ -15,9 +19,9 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 
-use flame_link::{HelloError, IncomingHello, Io, ServerKey, accept, in_memory};
+use flame_link::{HelloError, IncomingHello, Io, ServerKey, accept, accept_tls, in_memory};
 use flame_runner_shim::log_writer;
-use flame_wire::hello::{NoCodeSync, Rejection};
+use flame_wire::hello::Rejection;
 use flame_wire::ids::BuildId;
 use flame_wire::sync::{Mutex, MutexGuard};
 use futures_util::{Stream, StreamExt, stream};
@@ -25,58 +29,64 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted};
-use crate::backend::Backend;
-use crate::code::Code;
 use crate::inbox::SocketInbox;
+use crate::relay::RelayClients;
 
+mod endpoint;
+mod of_runtime;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use tcp::tcp_sockets;
+pub(crate) use endpoint::{AddressChanges, Endpoint};
+
+use tcp::TcpSources;
 
 /// How many sockets of one source may be in their handshakes at a time.
 const MAX_HANDSHAKES: usize = 256;
 
-/// Connects the runners of a pool with their tasks. Clones share one state.
+/// Connects runners with their tasks. Clones share one state.
 #[derive(Clone)]
 pub(crate) struct Listener {
+    shared: Arc<ListenerShared>,
+}
+
+/// What the clones of a listener share.
+struct ListenerShared {
     key: ServerKey,
-    admission: Arc<Mutex<Admission<SocketInbox>>>,
-    code: Option<Code>,
+    admission: Mutex<Admission<SocketInbox>>,
+    tcp: TcpSources,
+    relays: RelayClients,
 }
 
 /// A socket that a client has opened, and the handshakes that it still needs.
 pub(crate) enum NewSocket {
     /// From the network: needs WebSocket and TLS.
     Tcp(Io),
+    /// From a relay, which has done the WebSocket handshake with the runner: needs TLS.
+    Relayed(Io),
     /// From this process: needs no handshake.
     InMemory(Io),
 }
 
 impl Listener {
-    /// With `code`, runners of another build may download this executable.
-    pub(crate) fn new(key: ServerKey, build: BuildId, code: Option<Code>) -> Self {
-        Self { key, admission: Arc::new(Mutex::new(Admission::new(build))), code }
-    }
-
-    /// Whether a runner of this backend may download this executable, or why not.
-    pub(crate) fn may_sync(&self, backend: &dyn Backend) -> Result<(), NoCodeSync> {
-        if self.code.is_none() {
-            Err(NoCodeSync::Disabled)
-        } else if backend.supports_code_sync() {
-            Ok(())
-        } else {
-            Err(NoCodeSync::UnsupportedHost(backend.kind()))
-        }
+    pub(crate) fn new(key: ServerKey, build: BuildId) -> Self {
+        let admission = Mutex::new(Admission::new(build));
+        let (tcp, relays) = (TcpSources::default(), RelayClients::default());
+        Self { shared: Arc::new(ListenerShared { key, admission, tcp, relays }) }
     }
 
     pub(crate) fn key(&self) -> &ServerKey {
-        &self.key
+        &self.shared.key
     }
 
     pub(crate) fn admission(&self) -> MutexGuard<'_, Admission<SocketInbox>> {
-        self.admission.lock()
+        self.shared.admission.lock()
+    }
+
+    /// The connections to relays.
+    pub(crate) fn relays(&self) -> &RelayClients {
+        &self.shared.relays
     }
 
     /// Serves every socket of `sockets`, until the stream ends or the future is dropped. A socket
@@ -105,12 +115,14 @@ impl Listener {
     }
 
     async fn handle(&self, socket: NewSocket) {
-        let io = match socket {
-            NewSocket::InMemory(io) => io,
-            NewSocket::Tcp(io) => match accept(io, &self.key).await {
-                Ok(io) => io,
-                Err(error) => return tracing::debug!(%error, "a client is not a runner"),
-            },
+        let accepted = match socket {
+            NewSocket::InMemory(io) => Ok(io),
+            NewSocket::Relayed(io) => accept_tls(io, self.key()).await,
+            NewSocket::Tcp(io) => accept(io, self.key()).await,
+        };
+        let io = match accepted {
+            Ok(io) => io,
+            Err(error) => return tracing::debug!(%error, "a client is not a runner"),
         };
         let incoming = match IncomingHello::read(io).await {
             Ok(incoming) => incoming,
@@ -131,7 +143,7 @@ impl Listener {
             }
             Ok(Admitted::Runner(inbox)) => self.welcome(incoming, inbox).await,
             Ok(Admitted::NeedsCode { inbox, until }) => {
-                if let Some(code) = self.code.clone() {
+                if let Some(code) = inbox.code.clone() {
                     // Not part of the handshakes: a flood of clients must not abort the transfer.
                     tokio::spawn(code.upload(incoming, inbox, until.into()));
                 }

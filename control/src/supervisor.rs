@@ -23,7 +23,10 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::Instrument;
 
 use crate::backend::{BootFailure, Death, Instance, InstanceEvent};
-use crate::pool::lane::{RunnerCommand, RunnerConnection, RunnerToBoot, send_drain};
+use crate::listener::AddressChanges;
+use crate::pool::lane::{
+    RunnerCommand, RunnerConnection, RunnerToBoot, send_addresses, send_drain,
+};
 
 mod boot;
 mod handler;
@@ -47,7 +50,9 @@ pub(crate) fn start(runner: RunnerToBoot) {
     let runtime = runner.lane.shared.runtime.clone();
     let RunnerToBoot { lane, id, runner, commands } = runner;
     let report = RunnerReport::new(lane, id, runner);
-    runtime.spawn(Supervisor { report, commands }.run());
+    // From before the boot, so that the runner learns of every change since then.
+    let address_changes = report.lane.shared.endpoint.changes();
+    runtime.spawn(Supervisor { report, commands, address_changes }.run());
 }
 
 /// Takes care of one runner. Keeps nothing of its FLAME_PARENT after the boot: the token in it is
@@ -55,6 +60,7 @@ pub(crate) fn start(runner: RunnerToBoot) {
 struct Supervisor {
     report: RunnerReport,
     commands: watch::Receiver<RunnerCommand>,
+    address_changes: AddressChanges,
 }
 
 /// A runner's first socket, and where later ones arrive.
@@ -202,6 +208,10 @@ impl Supervisor {
                         ends_by = Some(Instant::now() + within + DRAIN_GRACE);
                     }
                 },
+                () = self.address_changes.changed() => {
+                    let report = &self.report;
+                    send_addresses(link, report.lane.shared.endpoint.addresses(report.runner));
+                }
                 // The results of its last calls may still be under way when it says goodbye.
                 () = until(&mut goodbye, |status| status.said_goodbye), if ends_by.is_none() => {
                     ends_by = Some(Instant::now() + shutdown_timeout + DRAIN_GRACE);

@@ -145,7 +145,7 @@ mod tests {
 
     fn parent_at(depth: u8) -> String {
         let parent = FlameParent {
-            address: "ws://127.0.0.1:1".to_owned(),
+            addresses: vec!["ws://127.0.0.1:1".to_owned()],
             runner: RunnerRef::from_bytes([1; 16]),
             token: Token::from_bytes([2; 32]),
             expires_unix_ms: None,

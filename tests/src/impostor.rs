@@ -63,7 +63,7 @@ pub async fn connect_for_code(
 }
 
 async fn greet_parent(parent: &FlameParent, hello: &Hello) -> Result<HelloOutcome, HelloError> {
-    let io = dial(&parent.address, parent.fingerprint).await.expect("the parent listens");
+    let io = dial(&parent.addresses[0], parent.fingerprint).await.expect("the parent listens");
     say_hello(io, hello).await
 }
 

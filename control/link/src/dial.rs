@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use flame_wire::parent::Fingerprint;
 use tokio::net::TcpStream;
-use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::{client_async_with_config, tungstenite};
 
 use crate::io::Io;
 use crate::websocket::{self, PATH, WebSocketIo};
 use crate::{outer_tls, tls};
 
 mod address;
+mod rejection;
+#[cfg(test)]
+mod tests;
 
-use address::Address;
+pub(crate) use address::Address;
 pub use address::is_address;
 
 /// How long each step may take.
@@ -23,8 +26,11 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// The address in FLAME_PARENT is malformed.
-    #[error("the parent's address {address:?} is not of the form ws://host:port or wss://host")]
+    /// The address is malformed.
+    #[error(
+        "the parent's address {address:?} is not of the form ws://host:port or wss://host, with or \
+         without a path"
+    )]
     Address {
         /// The text in FLAME_PARENT.
         address: String,
@@ -45,13 +51,28 @@ pub enum DialError {
         /// Why.
         source: std::io::Error,
     },
-    /// The server rejected the WebSocket upgrade.
-    #[error("the server at {address} is not a parent: it rejected the WebSocket upgrade")]
+    /// The server answered the WebSocket upgrade with an error.
+    #[error(
+        "the server at {address} rejected the WebSocket upgrade with HTTP status {status}{}",
+        .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+    )]
+    UpgradeRejected {
+        /// The parent's address.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+        /// The first line of the response's body, where a relay says why; `None` if the body is
+        /// empty or did not arrive together with the head. At most 200 characters of printable
+        /// ASCII.
+        reason: Option<String>,
+    },
+    /// The server does not speak HTTP or WebSocket, or closed the connection.
+    #[error("the server at {address} did not answer the WebSocket upgrade as a parent does")]
     WebSocket {
         /// The parent's address.
         address: String,
         /// Why.
-        source: Box<tokio_tungstenite::tungstenite::Error>,
+        source: Box<tungstenite::Error>,
     },
     /// The server does not hold the key that FLAME_PARENT names.
     #[error("the server at {address} does not hold the parent's key")]
@@ -74,8 +95,9 @@ pub enum DialError {
 ///
 /// The address is `ws://host:port`, or `wss://host:port` if a load balancer terminates TLS in front
 /// of the parent. The load balancer's certificate is checked against the certificates that the
-/// system trusts; `SSL_CERT_FILE` names others. The default ports are 80 and 443. Each step times
-/// out after 10 s.
+/// system trusts; `SSL_CERT_FILE` names others. The default ports are 80 and 443. If the address
+/// has a path, as at a relay, the WebSocket is requested at exactly that path; without a path, or
+/// with `/`, at the path of a parent's own listener. Each step times out after 10 s.
 ///
 /// Cancel-safe: dropping the future closes the socket.
 ///
@@ -89,7 +111,7 @@ pub async fn dial(address: &str, fingerprint: Fingerprint) -> Result<Io, DialErr
     if parsed.has_outer_tls {
         socket = step.outer_tls(socket, &parsed.host).await?;
     }
-    let websocket = step.websocket(socket, &parsed.authority).await?;
+    let websocket = step.websocket(socket, &parsed).await?;
     step.tls(websocket, fingerprint).await
 }
 
@@ -112,14 +134,26 @@ impl DialStep<'_> {
             .map_err(|source| DialError::OuterTls { address: self.name(), source })
     }
 
-    async fn websocket(&self, socket: Io, authority: &str) -> Result<Io, DialError> {
-        // `ws` even over TLS: the library only writes the `Host` header from this URL.
-        let request = format!("ws://{authority}{PATH}");
+    async fn websocket(&self, socket: Io, address: &Address) -> Result<Io, DialError> {
+        let path = address.path.as_deref().unwrap_or(PATH);
+        // `ws` even over TLS: the library only writes the request line and the `Host` header from
+        // this URL.
+        let request = format!("ws://{}{path}", address.authority);
         let upgrade = client_async_with_config(request, socket, Some(websocket::config()));
-        let (websocket, _) = self.within_timeout(upgrade).await?.map_err(|source| {
-            DialError::WebSocket { address: self.name(), source: Box::new(source) }
-        })?;
+        let (websocket, _) =
+            self.within_timeout(upgrade).await?.map_err(|error| self.no_websocket(error))?;
         Ok(Io::new(WebSocketIo::new(websocket)))
+    }
+
+    fn no_websocket(&self, error: tungstenite::Error) -> DialError {
+        match error {
+            tungstenite::Error::Http(response) => DialError::UpgradeRejected {
+                address: self.name(),
+                status: response.status().as_u16(),
+                reason: response.body().as_deref().and_then(rejection::first_line),
+            },
+            error => DialError::WebSocket { address: self.name(), source: Box::new(error) },
+        }
     }
 
     async fn tls(&self, websocket: Io, fingerprint: Fingerprint) -> Result<Io, DialError> {

@@ -27,6 +27,7 @@ mod keepalive;
 mod link;
 mod open;
 mod outer_tls;
+mod relay_client;
 mod state;
 mod stream;
 mod tls;
@@ -41,6 +42,7 @@ pub use handshake::HelloError;
 pub use hello::{HelloOutcome, IncomingHello, say_hello};
 pub use io::{Io, in_memory};
 pub use link::Link;
+pub use relay_client::{RelayDialError, RelayMessage, RelaySocket, RelaySocketError, dial_relay};
 pub use stream::Stream;
 pub use tls::{ServerKey, TlsError};
 

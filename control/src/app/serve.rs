@@ -45,7 +45,10 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
     let (signals, received) = mpsc::unbounded_channel();
     listen_for_signals(signals).map_err(AppError::Signals)?;
     let runner = Runner {
-        connect: Connect::Dial { address: parent.address.clone(), fingerprint: parent.fingerprint },
+        connect: Connect::Dial {
+            addresses: parent.addresses.clone(),
+            fingerprint: parent.fingerprint,
+        },
         parent,
         host: host.clone(),
         build: build_id().map_err(|error| AppError::Build(error.into()))?.clone(),

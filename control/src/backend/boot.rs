@@ -87,7 +87,7 @@ pub(crate) mod testing {
     /// A boot of a runner that could not connect to any pool.
     pub(crate) fn spec(host: HostKind) -> BootSpec {
         let parent = FlameParent {
-            address: "ws://127.0.0.1:1".to_owned(),
+            addresses: vec!["ws://127.0.0.1:1".to_owned()],
             runner: RunnerRef::from_bytes([7; 16]),
             token: Token::generate().unwrap(),
             expires_unix_ms: None,

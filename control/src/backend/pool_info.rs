@@ -13,8 +13,9 @@ use flame_wire::ids::RunnerRef;
 pub struct PoolInfo {
     /// The pool's name.
     pub name: String,
-    /// The address that runners connect to: `ws://host:port`.
-    pub address: String,
+    /// The addresses at which runners find the pool, the preferred one first: `ws://host:port` or
+    /// `wss://host`, with or without a path.
+    pub addresses: Vec<String>,
     /// How long a boot may take, from requesting an instance until its runner connects.
     pub boot_timeout: Duration,
     /// How long a runner that has lost its connection tries to reconnect before it exits.
@@ -38,7 +39,7 @@ impl fmt::Debug for PoolInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolInfo")
             .field("name", &self.name)
-            .field("address", &self.address)
+            .field("addresses", &self.addresses)
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,9 @@
-use flame_link::ServerKey;
 use flame_wire::hello::NoCodeSync;
 use flame_wire::ids::BuildId;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::code::Code;
-use crate::listener::Listener;
+use crate::code::{Code, may_sync};
 use crate::{CallError, Pool, remote};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,9 +72,10 @@ async fn code_is_offered_only_where_the_backend_supports_it() {
     // The process offers its executable under one build id: the same as in the tests of `code`.
     let build = BuildId::new("b");
     let code = Code::own(&build).await.unwrap();
-    let listener = Listener::new(ServerKey::generate().unwrap(), build, Some(code));
-    assert_eq!(listener.may_sync(&Process::new()), Ok(()));
-    assert_eq!(listener.may_sync(&Local::new()), Err(NoCodeSync::UnsupportedHost(HostKind::Local)));
+    assert_eq!(may_sync(Some(&code), &Process::new()), Ok(()));
+    let unsupported = Err(NoCodeSync::UnsupportedHost(HostKind::Local));
+    assert_eq!(may_sync(Some(&code), &Local::new()), unsupported);
+    assert_eq!(may_sync(None, &Process::new()), Err(NoCodeSync::Disabled));
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,7 +108,7 @@ async fn one_backend_can_serve_several_pools() {
 fn pool_info() -> PoolInfo {
     PoolInfo {
         name: "test".to_owned(),
-        address: "ws://127.0.0.1:1".to_owned(),
+        addresses: vec!["ws://127.0.0.1:1".to_owned()],
         boot_timeout: SECOND,
         reconnect_timeout: SECOND,
         shutdown_timeout: SECOND,

@@ -53,6 +53,26 @@ pub enum PoolError {
         /// Why not.
         source: std::io::Error,
     },
+    /// No relay could be reached when the pool started.
+    #[error(
+        "the pool can't use its relay at {url} (its option `relay`, or FLAME_RELAY_URL): check that \
+         the relay runs there, and that this process can connect to it"
+    )]
+    RelayUnreachable {
+        /// The URL, or all URLs if there are several.
+        url: String,
+        /// Why not.
+        source: Source,
+    },
+    /// The relay does not know the key.
+    #[error(
+        "the relay at {url} rejected the key of this process: set `Relay::key`, or FLAME_RELAY_KEY, \
+         to one of the relay's keys"
+    )]
+    RelayKeyRejected {
+        /// The URL, or all URLs if there are several.
+        url: String,
+    },
     /// The TLS key of the pool can't be generated.
     #[error("the TLS key for the connections with runners can't be generated")]
     Key(#[source] Source),

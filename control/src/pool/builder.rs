@@ -1,7 +1,7 @@
 //! The options of a pool.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::events::PoolEvent;
 use super::state::{BootBackoff, Idle};
 use crate::backend::Backend;
 use crate::backend::catch_panics::CatchPanics;
+use crate::relay::Relay;
 
 mod check;
 mod connection_times;
@@ -68,7 +69,8 @@ pub struct PoolBuilder {
     max_lifetime: Option<Duration>,
     reconnect_timeout: Option<Duration>,
     keepalive_timeout: Option<Duration>,
-    listen: SocketAddr,
+    listen: Option<SocketAddr>,
+    relay: Option<Relay>,
     advertise: Option<String>,
     backend: Option<Arc<dyn Backend>>,
     burst: Option<Arc<dyn Backend>>,
@@ -111,7 +113,8 @@ impl PoolBuilder {
             max_lifetime: None,
             reconnect_timeout: None,
             keepalive_timeout: None,
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            listen: None,
+            relay: None,
             advertise: None,
             backend: None,
             burst: None,
@@ -298,8 +301,11 @@ impl PoolBuilder {
     /// The address on which the pool listens for runners. Default 127.0.0.1 and a free port.
     ///
     /// Runners on other machines need an address that they can reach, such as `0.0.0.0:4100`.
+    ///
+    /// Pools of one process, on one runtime, share a port if they have the same address: so an app
+    /// with several pools needs one open port. The port is closed when the last of them has ended.
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = address;
+        self.listen = Some(address);
         self
     }
 
@@ -312,6 +318,35 @@ impl PoolBuilder {
     /// addresses of the machine, it is the address that the backend finds ([`Backend::address`]).
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
+        self
+    }
+
+    /// The relay through which runners connect, in place of [`listen`](Self::listen).
+    ///
+    /// With a relay, the parent listens nowhere: it connects to the relay, and so does each runner.
+    /// Use it for a parent that runners can't reach, such as a laptop, and for runners in another
+    /// network. Parent and runners are still encrypted and authenticated end to end, and the relay
+    /// can't read what it forwards. Pools of one process, on one runtime, with the same relay share
+    /// its connection.
+    ///
+    /// If neither `relay` nor `listen` nor [`advertise`](Self::advertise) is called, and the
+    /// environment has the variable `FLAME_RELAY_URL`, the pool uses the relays that it names (up to
+    /// three URLs, separated by commas), with the key in `FLAME_RELAY_KEY`.
+    ///
+    /// [`start`](Self::start) waits until a relay is connected, for 10 s at most. If the connection
+    /// is lost later, the parent connects again.
+    ///
+    /// ```no_run
+    /// use flame_aws::{Pool, Relay};
+    ///
+    /// # async fn example(key: String) -> Result<(), flame_aws::PoolError> {
+    /// let relay = Relay::new("wss://relay.example.com").key(key);
+    /// let pool = Pool::builder("thumbs").relay(relay).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn relay(mut self, relay: Relay) -> Self {
+        self.relay = Some(relay);
         self
     }
 

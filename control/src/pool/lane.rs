@@ -33,7 +33,7 @@ mod timer;
 pub(crate) use checkout::{CheckoutRequest, QueuedCall};
 pub(crate) use command::RunnerCommand;
 pub(crate) use config::LaneConfig;
-pub(crate) use connection::{RunnerConnection, send_drain};
+pub(crate) use connection::{RunnerConnection, send_addresses, send_drain};
 pub(crate) use lease::{CheckoutError, LaneLease};
 
 use checkout::WaitingCaller;
@@ -201,7 +201,7 @@ impl Lane {
             locked.runners.remove(&id)
         });
         if let Some(entry) = entry {
-            self.shared.listener.admission().forget(entry.runner);
+            self.shared.forget_runner(entry.runner);
         }
         self.runner_removed.notify_waiters();
         // The timer's task ends when a drained lane has no runner left.

@@ -1,35 +1,47 @@
 //! What the lanes of a pool share.
 
-use tokio::task::JoinSet;
+use flame_wire::ids::RunnerRef;
 
 use super::events::EventSender;
-use crate::listener::Listener;
+use crate::admission::ExpectedRunner;
+use crate::code::Code;
+use crate::inbox::SocketInbox;
+use crate::listener::{Endpoint, Listener};
 
-/// What the lanes of a pool share: its name, its events, and the address at which runners connect.
+/// What the lanes of a pool share: its name, its events, and where its runners connect.
 pub(crate) struct PoolShared {
     pub(crate) name: String,
     pub(crate) events: EventSender,
+    /// Shared with the other pools of the runtime.
     pub(crate) listener: Listener,
-    /// The address that runners connect to.
-    pub(crate) address: String,
+    pub(crate) endpoint: Endpoint,
+    /// The executable for runners of another build, with `code_sync`.
+    pub(crate) code: Option<Code>,
     /// Where the pool's tasks run, even if a handle is used or dropped outside of a runtime.
     pub(crate) runtime: tokio::runtime::Handle,
-    /// The task that accepts connections. Dropping the set aborts it.
-    _accepting: JoinSet<()>,
 }
 
 impl PoolShared {
-    /// `accept` accepts connections, in a task of its own, until the last lane is gone.
     pub(crate) fn new(
         name: String,
         events: EventSender,
         listener: Listener,
-        address: String,
-        accept: impl Future<Output = ()> + Send + 'static,
+        endpoint: Endpoint,
+        code: Option<Code>,
     ) -> Self {
         let runtime = tokio::runtime::Handle::current();
-        let mut _accepting = JoinSet::new();
-        _accepting.spawn(accept);
-        Self { name, events, listener, address, runtime, _accepting }
+        Self { name, events, listener, endpoint, code, runtime }
+    }
+
+    /// A runner is about to be booted.
+    pub(crate) fn expect_runner(&self, runner: RunnerRef, expected: ExpectedRunner<SocketInbox>) {
+        self.listener.admission().expect(runner, expected);
+        self.endpoint.register(runner);
+    }
+
+    /// The runner is gone, or its boot was given up.
+    pub(crate) fn forget_runner(&self, runner: RunnerRef) {
+        self.listener.admission().forget(runner);
+        self.endpoint.unregister(runner);
     }
 }

@@ -16,6 +16,7 @@ use super::report::RunnerReport;
 use super::{Connected, InstanceDeath, until};
 use crate::admission::ExpectedRunner;
 use crate::backend::{BootFailure, BootFailureKind, BootSpec, Instance};
+use crate::code::may_sync;
 use crate::inbox::{SocketInbox, TurnedAway};
 use crate::pool::lane::{Lane, RunnerCommand};
 
@@ -46,10 +47,12 @@ impl Boot {
         let (next, later_sockets) = mpsc::channel(1);
         let resume = generate_token()?;
         let token = generate_token()?;
-        let inbox = SocketInbox { resume, first, next };
+        let code = lane.shared.code.clone();
+        let code_sync = may_sync(code.as_ref(), &*lane.backend);
+        let inbox = SocketInbox { resume, code, first, next };
         let expected =
             ExpectedRunner::new(token.hash(), inbox.resume.hash(), deadline.into_std(), inbox)
-                .code_sync(lane.shared.listener.may_sync(&*lane.backend));
+                .code_sync(code_sync);
         let listener = lane.shared.listener.clone();
         let in_memory = Arc::new(move || {
             let io = listener.connect_in_memory();
@@ -57,7 +60,7 @@ impl Boot {
         });
         let spec = BootSpec::new(flame_parent(&lane, report, token), in_memory)
             .map_err(|error| BootFailure::new(error.to_string()))?;
-        lane.shared.listener.admission().expect(runner, expected);
+        lane.shared.expect_runner(runner, expected);
         let request = async move { lane.instances.remote_boot(spec).await };
         Ok((Self { deadline, first_socket, later_sockets }, request))
     }
@@ -108,7 +111,7 @@ fn generate_token() -> Result<Token, BootFailure> {
 /// The document that a runner boots with.
 fn flame_parent(lane: &Lane, report: &RunnerReport, token: Token) -> FlameParent {
     FlameParent {
-        address: lane.shared.address.clone(),
+        addresses: lane.shared.endpoint.addresses(report.runner),
         runner: report.runner,
         token,
         expires_unix_ms: Some(expires_unix_ms(lane.config.boot_timeout)),
@@ -148,7 +151,7 @@ fn never_connected(report: &RunnerReport) -> BootFailure {
              what delays its connection or its start"
         )
     } else {
-        let address = &lane.shared.address;
+        let address = lane.shared.endpoint.description(report.runner);
         let advice = lane.backend.connection_advice();
         let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
         format!(

@@ -53,7 +53,7 @@ impl Record {
     fn misdirect(&self, spec: BootSpec) -> Result<BootSpec, BootFailure> {
         let Some(address) = self.misdirect_to().clone() else { return Ok(spec) };
         let mut parent = spec.parent;
-        parent.address = address;
+        parent.addresses = vec![address];
         parent.limits.failsafe_ms = millis(MISDIRECTED_FAILSAFE);
         BootSpec::new(parent, Arc::new(|| std::future::pending().boxed()))
             .map_err(|error| BootFailure::new(error.to_string()))

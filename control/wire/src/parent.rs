@@ -33,12 +33,17 @@ mod limits;
 mod valid;
 
 pub use limits::RunnerLimits;
-pub use valid::{check_address, check_pool};
+pub use valid::{check_address, check_addresses, check_pool};
 
 /// The longest encoded document, in characters.
 pub const MAX_ENCODED: usize = 1500;
+/// How many addresses a document can have.
+pub const MAX_ADDRESSES: usize = 3;
 /// The longest address, in bytes.
 pub const MAX_ADDRESS: usize = 384;
+/// The longest list of addresses: the sum of their lengths in bytes. A document with longer
+/// addresses might not fit [`MAX_ENCODED`].
+pub const MAX_ADDRESSES_BYTES: usize = 512;
 /// The longest name of a pool, in bytes.
 pub const MAX_POOL: usize = 64;
 
@@ -55,9 +60,9 @@ const LENIENT: GeneralPurpose =
 /// runner may live.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FlameParent {
-    /// The address that the runner connects to, `ws://host:port/path` or `wss://`, at most
-    /// [`MAX_ADDRESS`] bytes.
-    pub address: String,
+    /// The addresses at which the runner finds its parent, the preferred one first: 1 to
+    /// [`MAX_ADDRESSES`], as [`check_addresses`] checks them.
+    pub addresses: Vec<String>,
     /// The runner.
     pub runner: RunnerRef,
     /// The token that proves it. It admits the runner once.
@@ -221,7 +226,8 @@ impl FlameParent {
     ///
     /// # Errors
     /// [`ParentError::BadField`] if [`decode`](Self::decode) would reject the value of a field,
-    /// such as an address that is too long or is not the address of a WebSocket.
+    /// such as an address that is not the address of a WebSocket, or addresses that are too long
+    /// together.
     pub fn encode(&self) -> Result<String, ParentError> {
         valid::all(self)?;
         let document = pack::encode("document", self, MAX_DOCUMENT)

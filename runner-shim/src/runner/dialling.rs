@@ -33,8 +33,8 @@ const FIRST_REPORT: Duration = Duration::from_secs(1);
 pub enum Connect {
     /// Over the network: the parent's listener.
     Dial {
-        /// `ws://host:port`, or `wss://`.
-        address: String,
+        /// The parent's addresses, the preferred one first.
+        addresses: Vec<String>,
         /// Fingerprint of the parent's key.
         fingerprint: Fingerprint,
     },
@@ -45,7 +45,7 @@ pub enum Connect {
 impl std::fmt::Debug for Connect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Connect::Dial { address, .. } => f.debug_tuple("Dial").field(address).finish(),
+            Connect::Dial { addresses, .. } => f.debug_tuple("Dial").field(addresses).finish(),
             Connect::InMemory(_) => f.write_str("InMemory"),
         }
     }
@@ -109,13 +109,27 @@ impl Dialler {
         }
     }
 
+    /// Tries each address once.
     async fn attempt(&self) -> Result<ConnectOutcome, AttemptError> {
-        let io = match &self.connect {
-            Connect::Dial { address, fingerprint } => {
-                dial(address, *fingerprint).await.map_err(retry)?
+        let (addresses, fingerprint) = match &self.connect {
+            Connect::Dial { addresses, fingerprint } => (addresses, *fingerprint),
+            Connect::InMemory(connect) => {
+                return self.say_hello(connect().await.map_err(retry)?).await;
             }
-            Connect::InMemory(connect) => connect().await.map_err(retry)?,
         };
+        let mut errors = Vec::new();
+        for address in addresses {
+            let attempt =
+                async { self.say_hello(dial(address, fingerprint).await.map_err(retry)?).await };
+            match attempt.await {
+                Err(AttemptError::Retry(error)) => errors.push(error),
+                outcome => return outcome,
+            }
+        }
+        Err(AttemptError::Retry(errors.join("; ")))
+    }
+
+    async fn say_hello(&self, io: Io) -> Result<ConnectOutcome, AttemptError> {
         let mut hello = self.hello.clone();
         if let Some(key) = self.resume_key().clone() {
             hello.proof = Proof::ResumeKey(key);

@@ -347,7 +347,7 @@ impl FakeParent {
 
     fn flame_parent(&self) -> FlameParent {
         FlameParent {
-            address: format!("ws://{}", self.listener.local_addr().unwrap()),
+            addresses: vec![format!("ws://{}", self.listener.local_addr().unwrap())],
             runner: RunnerRef::from_bytes([1; 16]),
             token: Token::from_bytes([1; 32]),
             expires_unix_ms: None,

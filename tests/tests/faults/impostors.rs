@@ -21,6 +21,7 @@ pub(crate) fn tests() -> Vec<Test> {
         garbage_at_the_listener_affects_no_call,
         silent_connections_do_not_keep_runners_out,
         an_invalid_hello_is_rejected,
+        a_runner_of_one_pool_is_rejected_as_a_runner_of_another_pool_on_the_same_port,
         a_runner_that_breaks_the_protocol_is_lost_and_its_process_killed,
         a_runner_that_announces_an_oversized_message_is_lost,
         a_silent_runner_does_not_hold_its_caller_past_the_deadline,
@@ -51,7 +52,7 @@ async fn connect_as_runner(parent: &FlameParent) -> Io {
 }
 
 fn address(parent: &FlameParent) -> &str {
-    parent.address.strip_prefix("ws://").unwrap()
+    parent.addresses[0].strip_prefix("ws://").unwrap()
 }
 
 async fn garbage_at_the_listener_affects_no_call() {
@@ -108,10 +109,30 @@ async fn silent_connections_do_not_keep_runners_out() {
     drains_cleanly(&pool, &[]).await;
 }
 
+async fn a_runner_of_one_pool_is_rejected_as_a_runner_of_another_pool_on_the_same_port() {
+    let (folder, other_folder) = (TempDir::new(), TempDir::new());
+    let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
+    let (other, other_parent, other_child) = pool_for_an_impostor(&other_folder, |pool| pool).await;
+    assert_eq!(parent.addresses, other_parent.addresses);
+    let crossed = FlameParent { runner: other_parent.runner, ..parent.clone() };
+    let rejected = impostor::connect(&crossed, &impostor::hello(&crossed)).await;
+    assert!(matches!(rejected, Err(HelloError::Rejected(Rejection::WrongToken))), "{rejected:?}");
+    // The tokens are still valid, each for the runner of its own pool.
+    for (parent, pool) in [(&parent, &pool), (&other_parent, &other)] {
+        let _io = connect_as_runner(parent).await;
+        until("the runner is up", || pool.snapshot().up == 1).await;
+        assert_eq!(pool.snapshot().runners[0].runner, parent.runner);
+    }
+    for (pool, child) in [(pool, child), (other, other_child)] {
+        process::kill(child);
+        drains_cleanly(&pool, &[child]).await;
+    }
+}
+
 async fn an_invalid_hello_is_rejected() {
     let folder = TempDir::new();
     let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
-    let mut io = dial(&parent.address, parent.fingerprint).await.unwrap();
+    let mut io = dial(&parent.addresses[0], parent.fingerprint).await.unwrap();
     io.write_all(&[0xff; 64]).await.unwrap();
     io.flush().await.unwrap();
     impostor::until_hung_up(&mut io).await;

@@ -6,6 +6,7 @@ mod embedding;
 mod idle;
 mod last_messages;
 mod logs;
+mod one_port;
 mod processes;
 mod shutdown;
 mod slots;
@@ -25,6 +26,7 @@ fn main() -> std::process::ExitCode {
         logs::tests(),
         traces::tests(),
         embedding::tests(),
+        one_port::tests(),
         subcommands::tests(),
         processes::tests(),
         terminal::tests(),

@@ -68,7 +68,7 @@ impl Intruder {
         // The newest is of the pool that listens now; the other may be of an earlier pool.
         let (newest, mut document) = self.context.documents(&mut self.random);
         let address =
-            newest.address.strip_prefix("ws://").expect("the address is a ws URL").to_owned();
+            newest.addresses[0].strip_prefix("ws://").expect("the address is a ws URL").to_owned();
         let name = match self.random.random_range(0..10) {
             0 => {
                 let mut noise = vec![0; self.random.random_range(1..20_000)];
@@ -166,7 +166,7 @@ impl Intruder {
         let mut hello = impostor::hello(document);
         hello.proof = proof;
         // An overloaded listener may close any connection, and an earlier pool's listener is gone.
-        let Ok(io) = dial(&document.address, document.fingerprint).await else { return };
+        let Ok(io) = dial(&document.addresses[0], document.fingerprint).await else { return };
         if let Ok(HelloOutcome::Welcomed(..)) = say_hello(io, &hello).await {
             let bytes = format!("{:?} as {}", hello.proof, hello.runner);
             self.context.ledger.violation("intruders admitted", &bytes);

@@ -8,19 +8,25 @@ pub fn is_address(address: &str) -> bool {
     Address::parse(address).is_some()
 }
 
-/// `ws://host:port` or `wss://host:port`.
-pub(super) struct Address {
+/// `ws://host:port` or `wss://host:port`, with or without a path.
+pub(crate) struct Address {
     /// Without the brackets of an IPv6 address.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// Host and port as they are written.
-    pub(super) authority: String,
+    pub(crate) authority: String,
+    /// The path of the WebSocket; `None` for that of a parent's own listener.
+    pub(crate) path: Option<String>,
     /// The scheme is `wss`: something in front of the parent terminates TLS.
-    pub(super) has_outer_tls: bool,
+    pub(crate) has_outer_tls: bool,
 }
 
 impl Address {
-    pub(super) fn parse(address: &str) -> Option<Self> {
+    pub(crate) fn parse(address: &str) -> Option<Self> {
+        // A URI drops its fragment.
+        if address.contains(['?', '#']) {
+            return None;
+        }
         let uri: Uri = address.parse().ok()?;
         let (default_port, has_outer_tls) = match uri.scheme_str()? {
             "ws" => (80, false),
@@ -30,7 +36,8 @@ impl Address {
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = uri.port_u16().unwrap_or(default_port);
         let authority = uri.authority()?.to_string();
-        (!host.is_empty()).then_some(Self { host, port, authority, has_outer_tls })
+        let path = Some(uri.path()).filter(|path| !matches!(*path, "" | "/")).map(str::to_owned);
+        (!host.is_empty()).then_some(Self { host, port, authority, path, has_outer_tls })
     }
 }
 
@@ -54,7 +61,15 @@ mod tests {
 
     #[test]
     fn other_schemes_and_text_without_a_host_are_no_addresses() {
-        for text in ["", "parent", "parent:80", "http://parent", "ws://", "ws:///path"] {
+        for text in [
+            "",
+            "parent",
+            "parent:80",
+            "http://parent",
+            "ws://",
+            "ws:///path",
+            "ws://parent/?query",
+        ] {
             assert!(!is_address(text), "{text}");
         }
     }

@@ -40,14 +40,18 @@ pub(crate) fn endpoint(
     variable(&format!("AWS_ENDPOINT_URL_{service}")).or(common)
 }
 
-/// Rejects an address that no runner on AWS can reach: a runner that connects to 127.0.0.1 connects
-/// to itself. A loopback address is accepted if the endpoint is an emulator on this machine, since
-/// its runners are on this machine, too.
+/// Rejects addresses of which one can't be reached by any runner on AWS: a runner that connects to
+/// 127.0.0.1 connects to itself. A loopback address is accepted if the endpoint is an emulator on
+/// this machine, since its runners are on this machine, too.
 pub(crate) fn check(
-    address: &str,
+    addresses: &[String],
     endpoint: Option<&str>,
     runner: &str,
 ) -> Result<(), BackendError> {
+    addresses.iter().try_for_each(|address| check_address(address, endpoint, runner))
+}
+
+fn check_address(address: &str, endpoint: Option<&str>, runner: &str) -> Result<(), BackendError> {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let unspecified = authority.starts_with("0.0.0.0") || authority.starts_with("[::]");
@@ -116,14 +120,18 @@ mod tests {
         let aws = Some("https://ecs.eu-central-1.amazonaws.com");
         for address in ["ws://127.0.0.1:4100", "ws://localhost:4100/x", "ws://[::1]:4100"] {
             for endpoint in [None, aws] {
-                let error = check(address, endpoint, "task").unwrap_err().to_string();
+                let error = check_address(address, endpoint, "task").unwrap_err().to_string();
                 assert!(error.contains(".listen(") && error.contains(".advertise("), "{error}");
             }
-            assert!(check(address, Some("http://127.0.0.1:4566"), "task").is_ok(), "{address}");
+            let emulator = Some("http://127.0.0.1:4566");
+            assert!(check_address(address, emulator, "task").is_ok(), "{address}");
         }
-        assert!(check("ws://0.0.0.0:4100", Some("http://127.0.0.1:4566"), "task").is_err());
+        assert!(check_address("ws://0.0.0.0:4100", Some("http://127.0.0.1:4566"), "task").is_err());
         for address in ["ws://10.0.0.7:4100", "wss://flame.example.com"] {
-            assert!(check(address, None, "task").is_ok(), "{address}");
+            assert!(check_address(address, None, "task").is_ok(), "{address}");
         }
+        let one_is_wrong = ["ws://10.0.0.7:4100", "ws://127.0.0.1:4100"].map(str::to_owned);
+        assert!(check(&one_is_wrong, aws, "task").is_err());
+        assert!(check(&one_is_wrong[..1], aws, "task").is_ok());
     }
 }

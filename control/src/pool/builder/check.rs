@@ -91,6 +91,16 @@ impl PoolBuilder {
                  `keepalive_timeout`"
             )
         });
+        if let Some(relay) = &self.relay {
+            wrong.unless(self.listen.is_none() && self.advertise.is_none(), "relay", || {
+                "can't be combined with `listen` or `advertise`, because with a relay the parent \
+                 listens nowhere: leave out one of them"
+                    .to_owned()
+            });
+            if let Err(why) = relay.check() {
+                wrong.unless(false, "relay", || why);
+            }
+        }
         if let Some(address) = &self.advertise
             && let Err(why) = check_address(address)
         {

@@ -1,14 +1,12 @@
 //! Starts a pool from its options, which are checked first.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::ServerKey;
 use flame_runner_shim::build_id::build_id;
 use flame_wire::parent::RunnerLimits;
 use flame_wire::time::millis;
-use tokio::net::TcpListener;
 
 use super::connection_times::{ConnectionTimes, LONGEST};
 use super::{PoolBuilder, check};
@@ -17,7 +15,7 @@ use crate::backend::catch_panics::CatchPanics;
 use crate::backend::{Backend, Instances, PoolInfo, Process};
 use crate::code::Code;
 use crate::error::PoolError;
-use crate::listener::{self, Listener};
+use crate::listener::{Endpoint, Listener};
 use crate::pool::burst::{BurstLane, BurstPolicy};
 use crate::pool::events::EventSender;
 use crate::pool::lane::{Lane, LaneConfig, LaneRole, LaneSetup};
@@ -25,7 +23,11 @@ use crate::pool::output::OutputForwarder;
 use crate::pool::shared::PoolShared;
 use crate::pool::state::PoolLimits;
 use crate::pool::{Pool, PoolInner};
+use crate::relay::Relay;
 use crate::supervisor;
+
+/// The default of `listen`.
+const ANY_LOCAL_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 impl PoolBuilder {
     /// Starts the pool. Runners boot in the background: see [`Pool::ready`].
@@ -39,6 +41,7 @@ impl PoolBuilder {
         if app::is_runner_to_be() {
             return Err(PoolError::NotServing);
         }
+        self.choose_relay();
         self.check()?;
         let depth = app::depth();
         // As in FLAME, pools on a runner start empty. Otherwise each copy would boot copies.
@@ -52,13 +55,15 @@ impl PoolBuilder {
         self.cap_times();
         let build = build_id().map_err(|error| PoolError::Build(error.into()))?.clone();
         let backend = self.backend.take().unwrap_or_else(|| CatchPanics::wrap(Process::new()));
-        let (socket, address) = self.bind(backend.as_ref()).await?;
+        let listener =
+            Listener::of_current_runtime(&build).map_err(|error| PoolError::Key(error.into()))?;
+        let endpoint = self.endpoint(&listener, backend.as_ref()).await?;
         let boot_timeout = self.boot_timeout.unwrap_or_else(|| backend.boot_timeout()).min(LONGEST);
         check::boot_timeouts(boot_timeout, self.burst.as_deref())?;
         let output = OutputForwarder::new(self.log);
         let info = PoolInfo {
             name: self.name.clone(),
-            address: address.clone(),
+            addresses: endpoint.base_addresses(),
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
             reconnect_timeout: self.connection_times().reconnect_timeout,
@@ -77,11 +82,8 @@ impl PoolBuilder {
             None => None,
         };
         let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
-        let key = ServerKey::generate().map_err(|error| PoolError::Key(error.into()))?;
-        let listener = Listener::new(key, build, code);
-        let accept = listener.clone().serve(listener::tcp_sockets(socket));
         let events = EventSender::new(&self.name);
-        let shared = PoolShared::new(self.name.clone(), events, listener, address, accept);
+        let shared = PoolShared::new(self.name.clone(), events, listener, endpoint, code);
         let callbacks = std::mem::take(&mut self.callbacks);
         let inner = Arc::new(self.lanes(Arc::new(shared), depth, primary, burst));
         output.attach(&inner);
@@ -97,18 +99,37 @@ impl PoolBuilder {
         Ok(Pool::new(inner))
     }
 
-    /// Binds the socket that runners connect to, and returns the address at which they find it.
-    async fn bind(&self, backend: &dyn Backend) -> Result<(TcpListener, String), PoolError> {
-        let failed = |source| PoolError::Listen { address: self.listen.to_string(), source };
-        let socket = TcpListener::bind(self.listen).await.map_err(failed)?;
-        if let Some(address) = &self.advertise {
-            return Ok((socket, address.clone()));
+    /// Takes the relay of the environment, if the pool's options say nothing of where runners
+    /// connect.
+    fn choose_relay(&mut self) {
+        self.relay = match self.relay.take() {
+            Some(relay) => Some(relay.with_key_from_environment()),
+            None if self.listen.is_none() && self.advertise.is_none() => Relay::from_environment(),
+            None => None,
+        };
+    }
+
+    /// Opens what runners connect to, unless another pool has opened it.
+    async fn endpoint(
+        &self,
+        listener: &Listener,
+        backend: &dyn Backend,
+    ) -> Result<Endpoint, PoolError> {
+        if let Some(relay) = &self.relay {
+            return Ok(Endpoint::Relay(listener.connect_to(relay).await?));
         }
-        let bound = socket.local_addr().map_err(failed)?;
+        let listen = self.listen.unwrap_or(ANY_LOCAL_PORT);
+        let source = listener
+            .listen(listen)
+            .map_err(|source| PoolError::Listen { address: listen.to_string(), source })?;
+        if let Some(address) = &self.advertise {
+            return Ok(Endpoint::tcp(source, address.clone()));
+        }
+        let local = source.local_address();
         // Nobody can connect to 0.0.0.0, which means every address of this machine.
-        let known = if bound.ip().is_unspecified() { backend.address().await } else { None };
-        let address = SocketAddr::new(known.unwrap_or(bound.ip()), bound.port());
-        Ok((socket, format!("ws://{address}")))
+        let known = if local.ip().is_unspecified() { backend.address().await } else { None };
+        let address = SocketAddr::new(known.unwrap_or(local.ip()), local.port());
+        Ok(Endpoint::tcp(source, format!("ws://{address}")))
     }
 
     fn lanes(

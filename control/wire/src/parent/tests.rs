@@ -1,6 +1,6 @@
-use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::{collection, option};
 
 use super::*;
 use crate::testing::{Damage, arbitrary_bytes};
@@ -8,7 +8,7 @@ use crate::time::MAX_MS;
 
 fn parent() -> FlameParent {
     FlameParent {
-        address: "ws://10.0.0.7:4100/flame".into(),
+        addresses: vec!["ws://10.0.0.7:4100/flame".into()],
         runner: RunnerRef::from_bytes([0xab; 16]),
         token: Token::from_bytes([7; 32]),
         expires_unix_ms: None,
@@ -31,7 +31,7 @@ fn sealed(document: &[u8]) -> String {
 fn minimal(fields: u8, more: &[u8]) -> Vec<u8> {
     [
         [0x80 | fields].as_slice(),
-        b"\xa7address\xb8ws://10.0.0.7:4100/flame",
+        b"\xa9addresses\x91\xb8ws://10.0.0.7:4100/flame",
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5token\xc4\x20",
         &[7; 32],
@@ -49,7 +49,7 @@ fn minimal(fields: u8, more: &[u8]) -> Vec<u8> {
 #[test]
 fn a_document_is_encoded_as_these_bytes() {
     let want = [
-        b"\x89\xa7address\xb8ws://10.0.0.7:4100/flame".as_slice(),
+        b"\x89\xa9addresses\x91\xb8ws://10.0.0.7:4100/flame".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5token\xc4\x20",
         &[7; 32],
@@ -83,13 +83,13 @@ fn a_document_is_encoded_as_these_bytes() {
 fn a_document_is_encoded_as_this_text() {
     let want = concat!(
         "flame1.",
-        "kAF3XCrE7sLbVomnYWRkcmVzc7h3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFiYWJh",
-        "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH",
-        "BwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ",
-        "CQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFpbHNhZmVf",
-        "bXPNTiC0cmVjb25uZWN0X3RpbWVvdXRfbXPN6mCnaWRsZV9tc811MK9tYXhfbGlmZXRpbWVfbXPAq3No",
-        "dXRkb3duX21zzXUwrmhvc3RfbWFyZ2luX21zzScQp3BpbmdfbXPNJxC0a2VlcGFsaXZlX3RpbWVvdXRf",
-        "bXPNdTCrbWF4X21lc3NhZ2XOQAAAAKltYXhfZGVwdGgIqnNpbmdsZV91c2XCo2xvZ8M",
+        "kwEqhk99vW0P8ompYWRkcmVzc2Vzkbh3czovLzEwLjAuMC43OjQxMDAvZmxhbWWmcnVubmVy2SJmLWFi",
+        "YWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFipXRva2VuxCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcH",
+        "BwcHBwcHBwcHB69leHBpcmVzX3VuaXhfbXPAq2ZpbmdlcnByaW50xCAJCQkJCQkJCQkJCQkJCQkJCQkJ",
+        "CQkJCQkJCQkJCQkJCaRob3N0p3Byb2Nlc3OkcG9vbKZ0aHVtYnOlZGVwdGgBpmxpbWl0c4yrZmFpbHNh",
+        "ZmVfbXPNTiC0cmVjb25uZWN0X3RpbWVvdXRfbXPN6mCnaWRsZV9tc811MK9tYXhfbGlmZXRpbWVfbXPA",
+        "q3NodXRkb3duX21zzXUwrmhvc3RfbWFyZ2luX21zzScQp3BpbmdfbXPNJxC0a2VlcGFsaXZlX3RpbWVv",
+        "dXRfbXPNdTCrbWF4X21lc3NhZ2XOQAAAAKltYXhfZGVwdGgIqnNpbmdsZV91c2XCo2xvZ8M",
     );
     assert_eq!(parent().encode().unwrap(), want);
     assert_eq!(FlameParent::decode(want), Ok(parent()));
@@ -98,7 +98,10 @@ fn a_document_is_encoded_as_this_text() {
 #[test]
 fn the_largest_document_stays_within_the_limit() {
     let largest = FlameParent {
-        address: format!("wss://{}", "h".repeat(MAX_ADDRESS - 6)),
+        addresses: vec![
+            format!("wss://{}", "h".repeat(MAX_ADDRESSES_BYTES / 3 - 6));
+            MAX_ADDRESSES
+        ],
         expires_unix_ms: Some(u64::MAX),
         pool: "p".repeat(MAX_POOL),
         depth: u8::MAX,
@@ -213,7 +216,7 @@ fn text_above_the_limit_is_rejected_without_decoding() {
 #[test]
 fn a_complete_document_that_cannot_be_decoded_is_a_bad_field() {
     for (document, reason) in [
-        (b"\x80".as_slice(), "missing field `address`"),
+        (b"\x80".as_slice(), "missing field `addresses`"),
         (b"\xc0", "can't be read"),
         (b"", "can't be read"),
         (&minimal(8, b"\x00"), "extra bytes"),
@@ -256,10 +259,28 @@ fn both_sides_reject_an_invalid_address() {
         ("ws://ho st", "spaces"),
         ("ws://hôst", "ASCII"),
         ("ws://host\n", "ASCII"),
+        ("ws://host/path?query", "`?`"),
+        ("ws://host?query", "`?`"),
+        ("ws://host/path#fragment", "`#`"),
         (&format!("ws://{}", "h".repeat(MAX_ADDRESS)), "longer"),
     ] {
-        let (field, reason) = bad_field(|parent| parent.address = address.into());
-        assert!(field == "address" && reason.contains(want), "{address}: {reason}");
+        let (field, reason) = bad_field(|parent| parent.addresses = vec![address.into()]);
+        assert!(field == "addresses" && reason.contains(want), "{address}: {reason}");
+    }
+}
+
+#[test]
+fn both_sides_reject_too_few_too_many_and_too_long_addresses() {
+    let long = format!("ws://{}", "h".repeat(MAX_ADDRESSES_BYTES / 2));
+    for (addresses, want) in [
+        (vec![], "no address"),
+        (vec!["ws://h"; 4], "4 addresses, but at most 3"),
+        (vec![long.as_str(); 2], "522 bytes in total, but at most 512"),
+        (vec!["ws://h", "wss://h", "h:80"], "(number 3) that does not begin with"),
+    ] {
+        let addresses: Vec<String> = addresses.into_iter().map(str::to_owned).collect();
+        let (field, reason) = bad_field(|parent| parent.addresses = addresses);
+        assert!(field == "addresses" && reason.contains(want), "{reason}");
     }
 }
 
@@ -270,10 +291,10 @@ fn valid_addresses_are_accepted() {
         "wss://relay.example.com",
         "ws://10.0.0.7:65535",
         "ws://[::1]",
-        "ws://[fe80::1]:80/a/b?c=d:e@f",
+        "ws://[fe80::1]:80/a/b/c=d:e@f",
         "wss://host/path:with@signs",
     ] {
-        let parent = FlameParent { address: address.into(), ..parent() };
+        let parent = FlameParent { addresses: vec![address.into()], ..parent() };
         assert_eq!(FlameParent::decode(&parent.encode().unwrap()), Ok(parent));
     }
 }
@@ -395,12 +416,20 @@ fn any_parent() -> impl Strategy<Value = FlameParent> {
         Just(HostKind::Ecs),
         Just(HostKind::Lambda),
     ];
-    let names = ("wss?://[a-z0-9.-]{1,50}(:[1-9][0-9]{0,3})?(/[!-~]{0,50})?", "\\PC{1,16}");
+    let address = "wss?://[a-z0-9.-]{1,50}(:[1-9][0-9]{0,3})?(/[!-~&&[^?#]]{0,50})?";
+    let names = (collection::vec(address, 1..=MAX_ADDRESSES), "\\PC{1,16}");
     let secrets = any::<([u8; 16], [u8; 32], [u8; 32])>();
     (names, secrets, any::<Option<u64>>(), host, any::<u8>(), limits).prop_map(
-        |((address, pool), (runner, token, fingerprint), expires_unix_ms, host, depth, limits)| {
+        |(
+            (addresses, pool),
+            (runner, token, fingerprint),
+            expires_unix_ms,
+            host,
+            depth,
+            limits,
+        )| {
             FlameParent {
-                address,
+                addresses,
                 runner: RunnerRef::from_bytes(runner),
                 token: Token::from_bytes(token),
                 expires_unix_ms,

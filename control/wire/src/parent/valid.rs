@@ -1,11 +1,14 @@
 //! Which values the fields of a FLAME_PARENT may have. The side that encodes it and the side that
 //! decodes it check the same rules. A pool that starts checks the values that the app has chosen.
 
-use super::{FlameParent, MAX_ADDRESS, MAX_POOL, ParentError, RunnerLimits};
+use super::{
+    FlameParent, MAX_ADDRESS, MAX_ADDRESSES, MAX_ADDRESSES_BYTES, MAX_POOL, ParentError,
+    RunnerLimits,
+};
 use crate::time::MAX_MS;
 
 pub(super) fn all(parent: &FlameParent) -> Result<(), ParentError> {
-    check_address(&parent.address).map_err(|reason| ParentError::bad("address", reason))?;
+    check_addresses(&parent.addresses).map_err(|reason| ParentError::bad("addresses", reason))?;
     check_pool(&parent.pool).map_err(|reason| ParentError::bad("pool", reason))?;
     limits(&parent.limits)
 }
@@ -21,8 +24,34 @@ fn no_longer_than(max: usize, text: &str) -> Result<(), String> {
     Err(format!("is longer than {max} bytes"))
 }
 
+/// Checks the addresses of one parent: 1 to [`MAX_ADDRESSES`], each valid for [`check_address`], and
+/// together at most [`MAX_ADDRESSES_BYTES`].
+///
+/// # Errors
+/// What is wrong with the addresses, to be printed as "the list of addresses {}". The text contains
+/// no address.
+pub fn check_addresses(addresses: &[String]) -> Result<(), String> {
+    ensure(!addresses.is_empty(), "contains no address")?;
+    let count = addresses.len();
+    if count > MAX_ADDRESSES {
+        return Err(format!("contains {count} addresses, but at most {MAX_ADDRESSES} are allowed"));
+    }
+    for (address, number) in addresses.iter().zip(1..) {
+        check_address(address)
+            .map_err(|reason| format!("contains an address (number {number}) that {reason}"))?;
+    }
+    let total: usize = addresses.iter().map(String::len).sum();
+    if total > MAX_ADDRESSES_BYTES {
+        return Err(format!(
+            "contains addresses of {total} bytes in total, but at most {MAX_ADDRESSES_BYTES} fit: give \
+             fewer addresses, or shorter ones"
+        ));
+    }
+    Ok(())
+}
+
 /// Checks that runners can connect to this address: `ws://host:port` or `wss://host`, with or
-/// without a path, at most [`MAX_ADDRESS`] bytes.
+/// without a path, at most [`MAX_ADDRESS`] bytes. A query or a fragment is not allowed.
 ///
 /// # Errors
 /// What is wrong with the address, to be printed as "the address {}".
@@ -34,7 +63,11 @@ pub fn check_address(address: &str) -> Result<(), String> {
     )?;
     let rest = address.strip_prefix("ws://").or_else(|| address.strip_prefix("wss://"));
     ensure(rest.is_some(), "does not begin with `ws://` or `wss://`")?;
-    let authority = rest.unwrap_or_default().split(['/', '?', '#']).next().unwrap_or_default();
+    ensure(
+        !address.contains(['?', '#']),
+        "contains `?` or `#`, but an address has no query and no fragment",
+    )?;
+    let authority = rest.unwrap_or_default().split('/').next().unwrap_or_default();
     ensure(!authority.contains('@'), "contains a user name or password, which is not allowed")?;
     let (host, port) = match authority.rsplit_once(':') {
         // A colon within brackets is part of an IPv6 address.

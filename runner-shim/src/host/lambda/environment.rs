@@ -188,7 +188,7 @@ impl InvocationHandler {
         tracing::debug!(runner = %parent.runner, request, "this invocation is a runner");
         let runner = Runner {
             connect: Connect::Dial {
-                address: parent.address.clone(),
+                addresses: parent.addresses.clone(),
                 fingerprint: parent.fingerprint,
             },
             parent,

@@ -11,7 +11,7 @@ const RUNNER: RunnerRef = RunnerRef::from_bytes([0xab; 16]);
 
 fn parent(host: HostKind) -> FlameParent {
     FlameParent {
-        address: "ws://10.0.0.7:4000".to_owned(),
+        addresses: vec!["ws://10.0.0.7:4000".to_owned()],
         runner: RUNNER,
         token: Token::from_bytes([7; 32]),
         expires_unix_ms: None,

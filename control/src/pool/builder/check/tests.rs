@@ -9,7 +9,9 @@ use futures_util::future::BoxFuture;
 use crate::backend::{
     Backend, BackendError, BootSpec, Death, Instance, Instances, Local, PoolInfo, Process,
 };
-use crate::{BadOption, BootFailure, HostKind, Idle, LimitsChange, Pool, PoolBuilder, PoolError};
+use crate::{
+    BadOption, BootFailure, HostKind, Idle, LimitsChange, Pool, PoolBuilder, PoolError, Relay,
+};
 
 const ZERO: Duration = Duration::ZERO;
 const MOMENT: Duration = Duration::from_micros(999);
@@ -34,6 +36,13 @@ async fn wrong(builder: PoolBuilder) -> Vec<BadOption> {
 async fn each_invalid_option_is_rejected_at_the_start_by_its_name() {
     type Change = fn(PoolBuilder) -> PoolBuilder;
     let bad: &[(&str, &str, Change)] = &[
+        ("relay", "is not an address", |p| p.relay(Relay::new("relay").key("k"))),
+        ("relay", "can't be combined with `listen`", |p| {
+            p.relay(Relay::new("ws://a").key("k")).listen(([127, 0, 0, 1], 0).into())
+        }),
+        ("relay", "can't be combined with `listen`", |p| {
+            p.relay(Relay::new("ws://a").key("k")).advertise("ws://b")
+        }),
         ("max", "at least 1", |p| p.max(0)),
         ("min", "above `max`, which is 4", |p| p.min(5)),
         ("max_concurrency", "from 1 to 32768", |p| p.max_concurrency(0)),

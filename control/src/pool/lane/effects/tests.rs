@@ -1,5 +1,6 @@
 //! What a lane does after it has released its lock, and in which order.
 
+use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -13,7 +14,7 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::backend::{BackendError, BootSpec, Death, Instance, Instances, Local};
-use crate::listener::Listener;
+use crate::listener::{Endpoint, Listener};
 use crate::pool::events::{EventSender, Events};
 use crate::pool::lane::{CheckoutRequest, LaneConfig, LaneSetup, RunnerConnection};
 use crate::pool::shared::PoolShared;
@@ -40,10 +41,11 @@ fn lane() -> Arc<Lane> {
         runner_limits: RunnerLimits::default(),
         depth: 1,
     };
-    let listener = Listener::new(ServerKey::generate().unwrap(), BuildId::new("test"), None);
-    let (name, address) = ("test".to_owned(), "ws://localhost:1".to_owned());
+    let listener = Listener::new(ServerKey::generate().unwrap(), BuildId::new("test"));
+    let source = listener.listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let endpoint = Endpoint::tcp(source, "ws://localhost:1".to_owned());
     let shared =
-        PoolShared::new(name, EventSender::new("test"), listener, address, std::future::pending());
+        PoolShared::new("test".to_owned(), EventSender::new("test"), listener, endpoint, None);
     let lane = Lane::new(
         Arc::new(shared),
         LaneSetup {

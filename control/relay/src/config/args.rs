@@ -1,0 +1,339 @@
+//! The flags and variables of the `flame-relay` binary.
+//!
+//! Each flag is read as text first, so that all bad settings are reported at once.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Parser;
+use flame_wire::error::Chain;
+use zeroize::Zeroizing;
+
+use super::{Config, duration};
+use crate::file::KeyFile;
+use crate::keys::KeyTexts;
+use crate::tls::TlsPaths;
+
+/// The variable with the keys.
+pub const KEYS_ENV: &str = "FLAME_RELAY_KEYS";
+
+const KEYS_HELP: &str = "\
+Keys:
+  Parents authenticate with a key of at least 32 characters. Several keys may be valid at once:
+  to rotate a key, add the new one, move the parents to it, and remove the old one.
+  Set the environment variable FLAME_RELAY_KEYS (separated by commas), or --key-file.
+  There is no flag for a key, because other users of the machine can read process arguments.
+
+Paths:
+  /healthz   200 while the process runs
+  /readyz    200, or 503 while the relay is draining
+  /metrics   metrics in the text format of Prometheus
+
+Signals:
+  SIGTERM or SIGINT starts to drain: new connections are refused, parents are told to connect
+  elsewhere, and after --drain-time all connections are closed. A second signal exits at once.";
+
+/// A relay for flame-aws: parents and runners that cannot reach each other meet here.
+#[derive(Parser)]
+#[command(name = "flame-relay", version, after_help = KEYS_HELP, next_line_help = false)]
+pub struct Args {
+    /// The address to listen on.
+    #[arg(
+        long,
+        env = "FLAME_RELAY_LISTEN",
+        default_value = "0.0.0.0:8443",
+        value_name = "IP:PORT"
+    )]
+    listen: String,
+    /// The address at which runners reach this very node, ws://host:port or wss://host:port. On ECS
+    /// the default is the task's private address; elsewhere, the address that the parent uses.
+    #[arg(long, env = "FLAME_RELAY_ADDRESS", value_name = "URL")]
+    address: Option<String>,
+    /// A file with keys, one on each line. It is read again when it changes.
+    #[arg(long, env = "FLAME_RELAY_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Not accepted.
+    #[arg(long, hide = true, value_name = "KEY")]
+    key: Option<String>,
+    /// A certificate chain in PEM, for TLS. It is read again when it changes.
+    #[arg(long, env = "FLAME_RELAY_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM.
+    #[arg(long, env = "FLAME_RELAY_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Take the address of a client from the last entry of X-Forwarded-For. Only behind a load
+    /// balancer that sets it, because clients can forge it otherwise.
+    #[arg(long, env = "FLAME_RELAY_TRUST_FORWARDED_FOR")]
+    trust_forwarded_for: bool,
+    /// Most connections in all.
+    #[arg(long, env = "FLAME_RELAY_MAX_CONNECTIONS", default_value = "65536", value_name = "N")]
+    max_connections: String,
+    /// Most connections from one address (IPv6: from one /64 network).
+    #[arg(
+        long,
+        env = "FLAME_RELAY_MAX_CONNECTIONS_PER_ADDRESS",
+        default_value = "16384",
+        value_name = "N"
+    )]
+    max_connections_per_address: String,
+    /// Most connections with one key, including those of its parents' runners.
+    #[arg(
+        long,
+        env = "FLAME_RELAY_MAX_CONNECTIONS_PER_KEY",
+        default_value = "32768",
+        value_name = "N"
+    )]
+    max_connections_per_key: String,
+    /// Most runners that one parent may register.
+    #[arg(
+        long,
+        env = "FLAME_RELAY_MAX_RUNNERS_PER_PARENT",
+        default_value = "10000",
+        value_name = "N"
+    )]
+    max_runners_per_parent: String,
+    /// Most connections that have not sent their request yet. A new one replaces the oldest.
+    #[arg(long, env = "FLAME_RELAY_MAX_HANDSHAKES", default_value = "1024", value_name = "N")]
+    max_handshakes: String,
+    /// Most bytes that are buffered for a runner and its parent together.
+    #[arg(
+        long,
+        env = "FLAME_RELAY_BYTES_PER_PAIR",
+        default_value = "131072",
+        value_name = "BYTES"
+    )]
+    bytes_per_pair: String,
+    /// How long TLS and the head of a request may take, each.
+    #[arg(long, env = "FLAME_RELAY_HANDSHAKE_TIMEOUT", default_value = "10s", value_name = "TIME")]
+    handshake_timeout: String,
+    /// How long a runner waits for its parent's socket.
+    #[arg(long, env = "FLAME_RELAY_PAIR_TIMEOUT", default_value = "10s", value_name = "TIME")]
+    pair_timeout: String,
+    /// A runner and its parent are disconnected if no message passes for this long.
+    #[arg(long, env = "FLAME_RELAY_IDLE_TIMEOUT", default_value = "10m", value_name = "TIME")]
+    idle_timeout: String,
+    /// A connection that is silent for this long is pinged.
+    #[arg(long, env = "FLAME_RELAY_PING_INTERVAL", default_value = "20s", value_name = "TIME")]
+    ping_interval: String,
+    /// How long the answer to a ping may take.
+    #[arg(long, env = "FLAME_RELAY_PONG_TIMEOUT", default_value = "10s", value_name = "TIME")]
+    pong_timeout: String,
+    /// How long a client may take to read what is sent to it.
+    #[arg(long, env = "FLAME_RELAY_WRITE_TIMEOUT", default_value = "30s", value_name = "TIME")]
+    write_timeout: String,
+    /// How long connections may stay open after a SIGTERM.
+    #[arg(long, env = "FLAME_RELAY_DRAIN_TIME", default_value = "30s", value_name = "TIME")]
+    drain_time: String,
+    /// How log records look: text or json.
+    #[arg(long, env = "FLAME_RELAY_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: String,
+    /// The least important records that are logged: error, warn, info, debug or trace.
+    #[arg(long, env = "FLAME_RELAY_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    log_level: String,
+}
+
+/// How log records look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// One line of text each.
+    Text,
+    /// One JSON object on a line each.
+    Json,
+}
+
+/// How the binary logs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    /// How records look.
+    pub format: LogFormat,
+    /// The least important records.
+    pub level: tracing::level_filters::LevelFilter,
+}
+
+/// All settings that can't be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadSettings(Vec<String>);
+
+impl std::error::Error for BadSettings {}
+
+impl Display for BadSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "flame-relay can't start with these settings:")?;
+        self.0.iter().try_for_each(|bad| write!(f, "\n  {bad}"))
+    }
+}
+
+impl Args {
+    /// The settings, or everything that is wrong with them. `keys` is the value of [`KEYS_ENV`].
+    ///
+    /// # Errors
+    /// [`BadSettings`].
+    pub fn check(
+        self,
+        keys: Option<Zeroizing<String>>,
+    ) -> Result<(Config, LogConfig), BadSettings> {
+        let mut check = Check::default();
+        if self.key.map(Zeroizing::new).is_some() {
+            check.bad("--key", format!(
+                "other users can read process arguments; use {KEYS_ENV} or --key-file, and replace \
+                 this key"
+            ));
+        }
+        let log = LogConfig {
+            format: check.value("--log-format", &self.log_format, LogFormat::Text, log_format),
+            level: check.value("--log-level", &self.log_level, LEVEL, parse::<_>),
+        };
+        let (keys, key_file) = check.keys(keys, self.key_file);
+        let mut config = Config::new(([0, 0, 0, 0], 0).into(), keys);
+        config.key_file = key_file;
+        config.listen = check.value("--listen", &self.listen, config.listen, parse);
+        config.address =
+            self.address.map(|text| check.value("--address", &text, String::new(), own_address));
+        config.tls = check.tls(self.tls_cert, self.tls_key);
+        config.trust_forwarded_for = self.trust_forwarded_for;
+        let (limits, pair) = (&mut config.limits, &mut config.pair);
+        for (flag, text, limit) in [
+            ("--max-connections", &self.max_connections, &mut limits.connections),
+            (
+                "--max-connections-per-address",
+                &self.max_connections_per_address,
+                &mut limits.connections_per_address,
+            ),
+            (
+                "--max-connections-per-key",
+                &self.max_connections_per_key,
+                &mut limits.connections_per_key,
+            ),
+            ("--max-handshakes", &self.max_handshakes, &mut config.max_handshakes),
+        ] {
+            *limit = check.value(flag, text, 0, at_least(1));
+        }
+        limits.runners_per_parent =
+            check.value("--max-runners-per-parent", &self.max_runners_per_parent, 0, at_least(1));
+        pair.bytes_per_pair = check.value("--bytes-per-pair", &self.bytes_per_pair, 0, bytes);
+        for (flag, text, time) in [
+            ("--handshake-timeout", &self.handshake_timeout, &mut config.handshake_timeout),
+            ("--pair-timeout", &self.pair_timeout, &mut limits.pair_timeout),
+            ("--idle-timeout", &self.idle_timeout, &mut pair.idle_timeout),
+            ("--ping-interval", &self.ping_interval, &mut pair.ping_interval),
+            ("--pong-timeout", &self.pong_timeout, &mut pair.pong_timeout),
+            ("--write-timeout", &self.write_timeout, &mut pair.write_timeout),
+            ("--drain-time", &self.drain_time, &mut config.drain_time),
+        ] {
+            *time = check.value(flag, text, *time, duration::parse);
+        }
+        if check.bad.is_empty() { Ok((config, log)) } else { Err(BadSettings(check.bad)) }
+    }
+}
+
+const LEVEL: tracing::level_filters::LevelFilter = tracing::level_filters::LevelFilter::INFO;
+
+/// Collects what is wrong.
+#[derive(Default)]
+struct Check {
+    bad: Vec<String>,
+}
+
+impl Check {
+    fn bad(&mut self, setting: &str, why: impl Display) {
+        self.bad.push(format!("{setting}: {why}"));
+    }
+
+    /// The value that the text stands for. If it stands for none, remembers why, and returns
+    /// `instead`.
+    fn value<T>(
+        &mut self,
+        flag: &str,
+        text: &str,
+        instead: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        parse(text).unwrap_or_else(|why| {
+            self.bad(flag, format!("{text:?} can't be used: {why}"));
+            instead
+        })
+    }
+
+    fn keys(
+        &mut self,
+        variable: Option<Zeroizing<String>>,
+        file: Option<PathBuf>,
+    ) -> (KeyTexts, Option<KeyFile>) {
+        match (variable, file) {
+            (Some(_), Some(_)) => {
+                self.bad("--key-file", format!("{KEYS_ENV} is set as well; use one of them"));
+            }
+            (None, None) => self.bad(KEYS_ENV, "there is no key; set it, or use --key-file"),
+            (Some(text), None) => match KeyTexts::parse(&text) {
+                Ok(keys) => return (keys, None),
+                Err(error) => self.bad(KEYS_ENV, error),
+            },
+            (None, Some(path)) => match KeyFile::open(path) {
+                Ok((file, keys)) => return (keys, Some(file)),
+                Err(error) => self.bad("--key-file", Chain(&error)),
+            },
+        }
+        (KeyTexts::none(), None)
+    }
+
+    fn tls(&mut self, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsPaths> {
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                let paths = TlsPaths { certificate, key };
+                if let Err(error) = paths.check() {
+                    self.bad("--tls-cert, --tls-key", Chain(&error));
+                }
+                Some(paths)
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                self.bad("--tls-key", "--tls-cert needs it");
+                None
+            }
+            (None, Some(_)) => {
+                self.bad("--tls-cert", "--tls-key needs it");
+                None
+            }
+        }
+    }
+}
+
+fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn at_least<T: FromStr<Err: Display> + PartialOrd + Display + Copy>(
+    min: T,
+) -> impl Fn(&str) -> Result<T, String> {
+    move |text| {
+        let number = parse(text)?;
+        if number >= min { Ok(number) } else { Err(format!("the least is {min}")) }
+    }
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    at_least(1024)(text)
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".to_owned()),
+    }
+}
+
+/// Checks an address for runners: a scheme, a host, perhaps a port, and nothing else.
+fn own_address(text: &str) -> Result<String, String> {
+    let expected = || "write ws://host:port or wss://host:port, without a path".to_owned();
+    let uri: hyper::Uri = text.parse().map_err(|_| expected())?;
+    let parts = uri.clone().into_parts();
+    let is_websocket = matches!(uri.scheme_str(), Some("ws" | "wss"));
+    let path = parts.path_and_query.map(|path| path.to_string()).unwrap_or_default();
+    let authority = parts.authority.ok_or_else(expected)?;
+    if !is_websocket || !matches!(path.as_str(), "" | "/") || authority.as_str().contains('@') {
+        return Err(expected());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}

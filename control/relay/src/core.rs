@@ -1,0 +1,437 @@
+//! Decides who meets whom. Pure: no clock, no task, no socket; `now` is an argument.
+//!
+//! ```text
+//!   parent_connected ──▶ a control connection ── register ──▶ its runners, each with an expiry
+//!   runner_arrived ────▶ RunnerWaiting to the parent; the runner waits, named by a ticket
+//!   socket_arrived ────▶ Pairing: this runner and this socket belong together
+//!   (time passes) ─────▶ Refuse the runner, or forget a registration
+//! ```
+//!
+//! The driver reports each event by a method, carries out the [`Action`]s that it polls, and calls
+//! [`handle_timeout`](RelayState::handle_timeout) when [`poll_timeout`](RelayState::poll_timeout) is
+//! due. It reports the end of each connection once or more often: the second report does nothing.
+//!
+//! # Invariants
+//!
+//! * A waiting runner is answered exactly once, by a [`Pairing`] or by [`Action::Refuse`], unless it
+//!   disconnects first. A ticket pairs at most once, and only with a socket that has the key of the
+//!   runner's parent.
+//! * A registration belongs to one control connection, and ends with it.
+//! * A connection counts from the moment it is admitted until its end is reported. The counts return
+//!   to zero.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use flame_wire::ids::RunnerRef;
+use flame_wire::relay::{RelayToParent, Ticket};
+use flame_wire::time::millis;
+
+mod connections;
+mod refusal;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use connections::Connections;
+pub use connections::{ConnectionId, ConnectionKind};
+pub use refusal::{Limit, Refusal};
+
+use crate::keys::KeyId;
+
+/// How many sockets of one runner may wait for its parent at a time. A runner opens one at a time,
+/// but the relay may notice late that an earlier one is gone.
+const MAX_WAITING_PER_RUNNER: usize = 4;
+
+/// How much a relay admits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Connections in all: control connections, runners, and parents' sockets.
+    pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// Connections of one key, including those of the runners whose parents use it.
+    pub connections_per_key: usize,
+    /// Runners that one control connection may register.
+    pub runners_per_parent: u32,
+    /// How long a runner waits for its parent's socket.
+    pub pair_timeout: Duration,
+}
+
+/// What the driver must do, in the order in which the actions were emitted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Action {
+    /// Send this message on this control connection.
+    Send(ConnectionId, RelayToParent),
+    /// Answer this waiting runner with a refusal.
+    Refuse(ConnectionId, Refusal),
+    /// Close this control connection: its key is no longer valid.
+    Disconnect(ConnectionId),
+}
+
+/// A runner and the parent's socket that belong together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pairing {
+    /// The runner's connection. It has waited until now.
+    pub runner_connection: ConnectionId,
+    /// The parent's socket.
+    pub socket_connection: ConnectionId,
+    /// The runner.
+    pub runner: RunnerRef,
+    /// How long the runner has waited.
+    pub waited: Duration,
+}
+
+/// The state machine of a relay.
+#[derive(Debug)]
+pub struct RelayState {
+    limits: Limits,
+    connections: Connections,
+    parents: HashMap<ConnectionId, Parent>,
+    registrations: HashMap<RunnerRef, Registration>,
+    /// The registrations in the order in which they expire.
+    expiries: BTreeSet<(Instant, RunnerRef)>,
+    /// The runners that wait, by connection, and by ticket.
+    waiting: HashMap<ConnectionId, Waiting>,
+    tickets: HashMap<Ticket, ConnectionId>,
+    /// The waiting runners in the order in which their time runs out.
+    deadlines: BTreeSet<(Instant, ConnectionId)>,
+    draining: bool,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Debug)]
+struct Parent {
+    key: KeyId,
+    runners: HashSet<RunnerRef>,
+}
+
+#[derive(Debug)]
+struct Registration {
+    parent: ConnectionId,
+    expires: Instant,
+    /// The runner's connections that wait for their parent.
+    waiting: Vec<ConnectionId>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    runner: RunnerRef,
+    ticket: Ticket,
+    key: KeyId,
+    since: Instant,
+    until: Instant,
+}
+
+impl RelayState {
+    /// A relay without connections.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            connections: Connections::default(),
+            parents: HashMap::new(),
+            registrations: HashMap::new(),
+            expiries: BTreeSet::new(),
+            waiting: HashMap::new(),
+            tickets: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            draining: false,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// A parent with a valid key has opened a control connection.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the relay is draining or a limit is reached.
+    pub fn parent_connected(
+        &mut self,
+        key: KeyId,
+        address: IpAddr,
+    ) -> Result<ConnectionId, Refusal> {
+        let id = self.admit(ConnectionKind::Parent, key, address)?;
+        self.parents.insert(id, Parent { key, runners: HashSet::new() });
+        Ok(id)
+    }
+
+    /// A parent registers runners, or renews their registrations.
+    ///
+    /// A runner that is registered on another connection with the same key moves to this one: the
+    /// parent has reconnected, and the relay has not noticed yet that the old connection is broken.
+    /// A runner that is registered with another key is rejected.
+    pub fn register(
+        &mut self,
+        now: Instant,
+        parent: ConnectionId,
+        runners: Vec<RunnerRef>,
+        expires_in: Duration,
+    ) {
+        let Some(key) = self.parents.get(&parent).map(|parent| parent.key) else { return };
+        let expires = now + expires_in;
+        let rejected: Vec<_> = runners
+            .into_iter()
+            .filter(|&runner| !self.register_one(now, parent, key, runner, expires))
+            .collect();
+        if !rejected.is_empty() {
+            let max_runners = self.limits.runners_per_parent;
+            self.send(parent, RelayToParent::Rejected { runners: rejected, max_runners });
+        }
+    }
+
+    /// A parent says that runners will not connect again. Those that wait are refused.
+    pub fn unregister(&mut self, parent: ConnectionId, runners: &[RunnerRef]) {
+        for &runner in runners {
+            if self.registrations.get(&runner).is_some_and(|found| found.parent == parent) {
+                self.forget(runner, &Refusal::UnknownRunner);
+            }
+        }
+    }
+
+    /// A runner asks for its parent. If it is admitted, it waits, and the parent learns of it.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the runner is not registered, the relay is draining, or a limit is reached.
+    pub fn runner_arrived(
+        &mut self,
+        now: Instant,
+        runner: RunnerRef,
+        address: IpAddr,
+        ticket: Ticket,
+    ) -> Result<ConnectionId, Refusal> {
+        if self.draining {
+            return Err(Refusal::Draining);
+        }
+        let registration = self.registrations.get(&runner).ok_or(Refusal::UnknownRunner)?;
+        let parent = registration.parent;
+        if registration.waiting.len() >= MAX_WAITING_PER_RUNNER {
+            let max = MAX_WAITING_PER_RUNNER;
+            return Err(Refusal::TooMany { limit: Limit::WaitingPerRunner, max });
+        }
+        let key = self.parents.get(&parent).ok_or(Refusal::UnknownRunner)?.key;
+        let id = self.admit(ConnectionKind::Runner, key, address)?;
+        let until = now + self.limits.pair_timeout;
+        self.waiting.insert(id, Waiting { runner, ticket, key, since: now, until });
+        self.tickets.insert(ticket, id);
+        self.deadlines.insert((until, id));
+        if let Some(registration) = self.registrations.get_mut(&runner) {
+            registration.waiting.push(id);
+        }
+        self.announce(now, parent, id);
+        Ok(id)
+    }
+
+    /// A parent has opened the socket that a ticket asked for.
+    ///
+    /// # Errors
+    /// [`Refusal`] if no runner waits with this ticket for a parent with this key, or if a limit is
+    /// reached. After the latter, the ticket is still valid.
+    pub fn socket_arrived(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        key: KeyId,
+        address: IpAddr,
+    ) -> Result<Pairing, Refusal> {
+        let &runner_connection = self.tickets.get(&ticket).ok_or(Refusal::UnknownTicket)?;
+        let waiting = self.waiting.get(&runner_connection).filter(|waiting| waiting.key == key);
+        let &Waiting { runner, since, .. } = waiting.ok_or(Refusal::UnknownTicket)?;
+        let socket_connection = self.admit(ConnectionKind::Socket, key, address)?;
+        self.stop_waiting(runner_connection);
+        let waited = now.saturating_duration_since(since);
+        Ok(Pairing { runner_connection, socket_connection, runner, waited })
+    }
+
+    /// A connection has ended. Ends registrations if it was a control connection.
+    pub fn disconnected(&mut self, id: ConnectionId) {
+        if !self.connections.remove(id) {
+            return;
+        }
+        self.stop_waiting(id);
+        let Some(parent) = self.parents.remove(&id) else { return };
+        for runner in parent.runners {
+            self.forget(runner, &Refusal::ParentLost);
+        }
+    }
+
+    /// A key is no longer valid. Its control connections end; its pairs stay connected.
+    pub fn key_revoked(&mut self, key: KeyId) {
+        let revoked = self.parents.iter().filter(|(_, parent)| parent.key == key);
+        let mut revoked: Vec<_> = revoked.map(|(&id, _)| id).collect();
+        revoked.sort_unstable();
+        for id in revoked {
+            self.actions.push_back(Action::Disconnect(id));
+            self.disconnected(id);
+        }
+    }
+
+    /// The relay exits after `within`: it admits no one from now on, refuses the runners that wait,
+    /// and tells the parents.
+    pub fn drain(&mut self, within: Duration) {
+        if std::mem::replace(&mut self.draining, true) {
+            return;
+        }
+        let mut parents: Vec<_> = self.parents.keys().copied().collect();
+        parents.sort_unstable();
+        for parent in parents {
+            self.send(parent, RelayToParent::Draining { within_ms: millis(within) });
+        }
+        let mut waiting: Vec<_> = self.waiting.keys().copied().collect();
+        waiting.sort_unstable();
+        for id in waiting {
+            self.refuse(id, Refusal::Draining);
+        }
+    }
+
+    /// When the next [`handle_timeout`](Self::handle_timeout) is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let expiry = self.expiries.first().map(|&(at, _)| at);
+        let deadline = self.deadlines.first().map(|&(at, _)| at);
+        expiry.into_iter().chain(deadline).min()
+    }
+
+    /// Refuses the runners whose time is over, and forgets expired registrations.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(&(at, id)) = self.deadlines.first()
+            && at <= now
+        {
+            self.refuse(id, Refusal::ParentTimeout { waited: self.limits.pair_timeout });
+        }
+        while let Some(&(at, runner)) = self.expiries.first()
+            && at <= now
+        {
+            self.forget(runner, &Refusal::UnknownRunner);
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether the relay has begun to drain.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// How many connections of this kind are open.
+    #[must_use]
+    pub fn count(&self, kind: ConnectionKind) -> usize {
+        self.connections.of_kind(kind)
+    }
+
+    /// How many runners are registered.
+    #[must_use]
+    pub fn registered(&self) -> usize {
+        self.registrations.len()
+    }
+
+    fn admit(
+        &mut self,
+        kind: ConnectionKind,
+        key: KeyId,
+        address: IpAddr,
+    ) -> Result<ConnectionId, Refusal> {
+        if self.draining {
+            return Err(Refusal::Draining);
+        }
+        self.connections.admit(&self.limits, kind, key, address)
+    }
+
+    /// Returns whether the runner is registered now.
+    fn register_one(
+        &mut self,
+        now: Instant,
+        parent: ConnectionId,
+        key: KeyId,
+        runner: RunnerRef,
+        expires: Instant,
+    ) -> bool {
+        let owner = self.registrations.get(&runner).map(|found| found.parent);
+        if owner != Some(parent) && !self.has_room(parent) {
+            return false;
+        }
+        match owner {
+            None => {}
+            Some(owner) if owner == parent => {}
+            Some(owner) => match self.parents.get_mut(&owner) {
+                Some(other) if other.key != key => return false,
+                Some(other) => {
+                    other.runners.remove(&runner);
+                }
+                None => {}
+            },
+        }
+        if let Some(parent) = self.parents.get_mut(&parent) {
+            parent.runners.insert(runner);
+        }
+        let registration = self.registrations.entry(runner).or_insert_with(|| Registration {
+            parent,
+            expires,
+            waiting: Vec::new(),
+        });
+        self.expiries.remove(&(registration.expires, runner));
+        self.expiries.insert((expires, runner));
+        registration.expires = expires;
+        registration.parent = parent;
+        if owner.is_some_and(|owner| owner != parent) {
+            // The connection that was told of these runners may be broken.
+            for id in registration.waiting.clone() {
+                self.announce(now, parent, id);
+            }
+        }
+        true
+    }
+
+    fn has_room(&self, parent: ConnectionId) -> bool {
+        let max = self.limits.runners_per_parent as usize;
+        self.parents.get(&parent).is_some_and(|parent| parent.runners.len() < max)
+    }
+
+    fn announce(&mut self, now: Instant, parent: ConnectionId, waiting: ConnectionId) {
+        if let Some(&Waiting { runner, ticket, until, .. }) = self.waiting.get(&waiting) {
+            let within_ms = millis(until.saturating_duration_since(now));
+            self.send(parent, RelayToParent::RunnerWaiting { runner, ticket, within_ms });
+        }
+    }
+
+    /// Ends a registration, and refuses the runner's connections that wait.
+    fn forget(&mut self, runner: RunnerRef, refusal: &Refusal) {
+        let Some(registration) = self.registrations.remove(&runner) else { return };
+        self.expiries.remove(&(registration.expires, runner));
+        if let Some(parent) = self.parents.get_mut(&registration.parent) {
+            parent.runners.remove(&runner);
+        }
+        for id in registration.waiting {
+            self.refuse(id, refusal.clone());
+        }
+    }
+
+    fn refuse(&mut self, id: ConnectionId, refusal: Refusal) {
+        if self.stop_waiting(id) {
+            self.connections.remove(id);
+            self.actions.push_back(Action::Refuse(id, refusal));
+        }
+    }
+
+    /// Returns whether the connection waited.
+    fn stop_waiting(&mut self, id: ConnectionId) -> bool {
+        let Some(waiting) = self.waiting.remove(&id) else { return false };
+        self.tickets.remove(&waiting.ticket);
+        self.deadlines.remove(&(waiting.until, id));
+        if let Some(registration) = self.registrations.get_mut(&waiting.runner) {
+            registration.waiting.retain(|&other| other != id);
+        }
+        true
+    }
+
+    fn send(&mut self, parent: ConnectionId, message: RelayToParent) {
+        self.actions.push_back(Action::Send(parent, message));
+    }
+}

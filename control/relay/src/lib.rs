@@ -1,0 +1,28 @@
+//! A relay for `flame-aws`: parents and runners that can't reach each other meet here.
+//!
+//! ```text
+//!   parent ── /v1/parent, /v1/socket/TICKET ──▶ relay ◀── /v1/runner/REF ── runner
+//! ```
+//!
+//! The relay forwards WebSocket messages between a runner's socket and the socket that the runner's
+//! parent opens for it. The messages are encrypted between the two, so the relay can't read them.
+//! The protocol is in `flame_wire::relay`.
+//!
+//! [`core`] decides who meets whom, without I/O. [`Relay`] is the server around it. The binary reads
+//! a [`Config`](config::Config) from flags and environment ([`config::args`]).
+
+pub mod config;
+pub mod core;
+pub mod ecs;
+mod file;
+pub mod keys;
+mod metrics;
+mod pair;
+mod server;
+mod socket;
+mod tls;
+
+pub use file::{KeyFile, KeyFileError};
+pub use pair::PairLimits;
+pub use server::{Relay, StartError, Stopper};
+pub use tls::{TlsFilesError, TlsPaths};

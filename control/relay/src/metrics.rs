@@ -1,0 +1,139 @@
+//! The metrics of a relay, and their names.
+//!
+//! | name | kind | labels |
+//! |---|---|---|
+//! | `flame_relay_connections` | gauge | `kind`: `parent`, `runner`, `socket` |
+//! | `flame_relay_handshakes` | gauge | |
+//! | `flame_relay_registered_runners` | gauge | |
+//! | `flame_relay_draining` | gauge | |
+//! | `flame_relay_bytes_total` | counter | `to`: `parent`, `runner` |
+//! | `flame_relay_pairs_total` | counter | |
+//! | `flame_relay_pairs_ended_total` | counter | `reason` |
+//! | `flame_relay_refusals_total` | counter | `reason` |
+//! | `flame_relay_handshakes_failed_total` | counter | `reason`: `tls`, `http`, `timeout`, `evicted` |
+//! | `flame_relay_pair_seconds` | histogram | |
+//!
+//! No label has a value that a client chooses, so the number of series is bounded.
+
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_recorder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+
+use crate::core::{ConnectionKind, RelayState};
+
+const CONNECTIONS: &str = "flame_relay_connections";
+const HANDSHAKES: &str = "flame_relay_handshakes";
+const REGISTERED_RUNNERS: &str = "flame_relay_registered_runners";
+const DRAINING: &str = "flame_relay_draining";
+const BYTES: &str = "flame_relay_bytes_total";
+const PAIRS: &str = "flame_relay_pairs_total";
+const PAIRS_ENDED: &str = "flame_relay_pairs_ended_total";
+const REFUSALS: &str = "flame_relay_refusals_total";
+const HANDSHAKES_FAILED: &str = "flame_relay_handshakes_failed_total";
+const PAIR_SECONDS: &str = "flame_relay_pair_seconds";
+
+/// The upper bounds of the histogram of the time to pair, in seconds.
+const PAIR_BUCKETS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+
+/// The metrics of one relay. Not those of the process: a test may have several relays.
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    handles: Handles,
+}
+
+/// What is counted often, so that it needs no lookup by name.
+struct Handles {
+    connections: [(ConnectionKind, Gauge); 3],
+    handshakes: Gauge,
+    registered_runners: Gauge,
+    draining: Gauge,
+    pairs: Counter,
+    pair_seconds: Histogram,
+    bytes: PairCounters,
+}
+
+/// The counters of the bytes of messages that a pair has forwarded.
+#[derive(Clone)]
+pub(crate) struct PairCounters {
+    pub(crate) to_parent: Counter,
+    pub(crate) to_runner: Counter,
+}
+
+impl Handles {
+    fn register() -> Self {
+        let kind = |kind, name: &'static str| (kind, gauge!(CONNECTIONS, "kind" => name));
+        Self {
+            connections: [
+                kind(ConnectionKind::Parent, "parent"),
+                kind(ConnectionKind::Runner, "runner"),
+                kind(ConnectionKind::Socket, "socket"),
+            ],
+            handshakes: gauge!(HANDSHAKES),
+            registered_runners: gauge!(REGISTERED_RUNNERS),
+            draining: gauge!(DRAINING),
+            pairs: counter!(PAIRS),
+            pair_seconds: histogram!(PAIR_SECONDS),
+            bytes: PairCounters {
+                to_parent: counter!(BYTES, "to" => "parent"),
+                to_runner: counter!(BYTES, "to" => "runner"),
+            },
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Result<Self, BuildError> {
+        let buckets = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(PAIR_SECONDS.to_owned()), &PAIR_BUCKETS)?;
+        let recorder = buckets.build_recorder();
+        let handles = with_local_recorder(&recorder, Handles::register);
+        Ok(Self { recorder, handles })
+    }
+
+    /// The metrics as Prometheus reads them.
+    pub(crate) fn render(&self, state: &RelayState, handshakes: usize) -> String {
+        for (kind, gauge) in &self.handles.connections {
+            gauge.set(as_f64(state.count(*kind)));
+        }
+        self.handles.handshakes.set(as_f64(handshakes));
+        self.handles.registered_runners.set(as_f64(state.registered()));
+        self.handles.draining.set(f64::from(u8::from(state.is_draining())));
+        self.recorder.handle().render()
+    }
+
+    pub(crate) fn bytes(&self) -> PairCounters {
+        self.handles.bytes.clone()
+    }
+
+    /// Bounds the memory of the histogram while nobody reads it. To be called every few seconds.
+    pub(crate) fn run_upkeep(&self) {
+        self.recorder.handle().run_upkeep();
+    }
+
+    pub(crate) fn paired(&self, waited: Duration) {
+        self.handles.pairs.increment(1);
+        self.handles.pair_seconds.record(waited.as_secs_f64());
+    }
+
+    pub(crate) fn pair_ended(&self, reason: &'static str) {
+        self.count(PAIRS_ENDED, reason);
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.count(REFUSALS, reason);
+    }
+
+    pub(crate) fn handshake_failed(&self, reason: &'static str) {
+        self.count(HANDSHAKES_FAILED, reason);
+    }
+
+    fn count(&self, name: &'static str, reason: &'static str) {
+        with_local_recorder(&self.recorder, || counter!(name, "reason" => reason).increment(1));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no relay has 2^52 connections")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,145 @@
+//! The driver: accepts connections, and carries out what [`RelayState`](crate::core::RelayState)
+//! decides.
+//!
+//! ```text
+//! accept ─▶ handshakes ─▶ TLS, HTTP head ─▶ requests ─┬─▶ /v1/parent   control, one task
+//!           (bounded)      (time limit)               ├─▶ /v1/runner   waits for its parent
+//!                                                     └─▶ /v1/socket   pair, one task
+//! ```
+//!
+//! A connection serves one request. Until the request is admitted, the connection counts as a
+//! handshake, and a newer one may replace it. From then on it counts against the limits of
+//! `RelayState`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::config::Config;
+use crate::keys::KeyRing;
+use crate::metrics::Metrics;
+use crate::tls::TlsFiles;
+use shared::Shared;
+
+mod connection;
+mod control;
+mod handshakes;
+mod http;
+mod reload;
+mod shared;
+mod timer;
+mod upgrade;
+
+/// The pause after an error of `accept`, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A relay that listens.
+pub struct Relay {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+/// Stops a relay. Clones stop the same one.
+#[derive(Clone)]
+pub struct Stopper(Arc<Shared>);
+
+/// The relay could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address is in use, or may not be used.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate or its key can't be used.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsFilesError),
+    /// The metrics could not be set up.
+    #[error("the metrics could not be set up")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The operating system provides no random bytes.
+    #[error(transparent)]
+    NoEntropy(#[from] flame_wire::error::NoEntropy),
+}
+
+impl Relay {
+    /// Listens at the configured address.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let address = config.listen;
+        let tls = config.tls.clone().map(TlsFiles::load).transpose()?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| StartError::Listen { address, source })?;
+        let keys = KeyRing::new(&config.keys);
+        let shared = Shared::new(config, keys, tls, Metrics::new()?)?;
+        Ok(Self { listener, shared: Arc::new(shared) })
+    }
+
+    /// The address at which the relay listens.
+    ///
+    /// # Errors
+    /// [`io::Error`] of the operating system.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Stops this relay, from another task.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.shared.clone())
+    }
+
+    /// Serves until the relay has been stopped and its drain time is over, or all its connections
+    /// have ended.
+    pub async fn run(self) {
+        let Self { listener, shared } = self;
+        let mut background = JoinSet::new();
+        background.spawn(timer::run(shared.clone()));
+        background.spawn(reload::run(shared.clone()));
+        background.spawn(accept(listener, shared.clone()));
+        shared.drained().await;
+    }
+}
+
+impl Stopper {
+    /// Begins to drain: the relay admits no one from now on, and tells its parents. After the drain
+    /// time it closes all connections.
+    pub fn drain(&self) {
+        self.0.drain();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, peer)) => start_connection(tcp, peer, &shared),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                sleep_until(Instant::now() + ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn start_connection(tcp: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    let _ = tcp.set_nodelay(true);
+    let shared = shared.clone();
+    let handshake = shared.handshakes.reserve();
+    let task = tokio::spawn(connection::serve(shared.clone(), tcp, peer, handshake.clone()));
+    if let Some(evicted) = shared.handshakes.enter(&handshake, task.abort_handle()) {
+        evicted.abort();
+        shared.metrics.handshake_failed("evicted");
+    }
+}

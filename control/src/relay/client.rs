@@ -1,0 +1,245 @@
+//! The relays that pools of a runtime share: one control connection for each URL, however many pools
+//! there are.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use flame_wire::ids::RunnerRef;
+use flame_wire::relay::ParentToRelay;
+use flame_wire::sync::Mutex;
+use futures_util::stream;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout};
+
+use super::connection::{self, ConnectionEnd};
+use super::state::{RelayIndex, RelayState, address_for};
+use super::{Relay, RelayKey};
+use crate::error::PoolError;
+use crate::listener::{Listener, NewSocket};
+
+/// How long a pool waits for a relay when it starts.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many sockets may wait for the listener. It takes them at once.
+const QUEUED_SOCKETS: usize = 16;
+
+/// The relay clients of a listener.
+#[derive(Default)]
+pub(crate) struct RelayClients(Mutex<Vec<Weak<RelayClient>>>);
+
+/// The connections to relays that were given together, with one key. They end when it is dropped.
+pub(crate) struct RelayClient {
+    shared: Arc<ClientShared>,
+    /// Ends with the runtime.
+    serving: AbortHandle,
+    /// Aborted when the set is dropped.
+    _tasks: JoinSet<()>,
+}
+
+/// What the tasks of a client share with its pools.
+pub(super) struct ClientShared {
+    urls: Vec<String>,
+    pub(super) key: RelayKey,
+    state: Mutex<RelayState>,
+    /// For each relay: there may be a message to send.
+    pub(super) to_send: Vec<Notify>,
+    addresses: watch::Sender<Vec<String>>,
+    /// For each relay, how its last attempt to connect went.
+    attempts: watch::Sender<Vec<Attempt>>,
+    pub(super) sockets: mpsc::Sender<NewSocket>,
+}
+
+/// How the last attempt to connect to a relay went.
+#[derive(Debug, Clone)]
+enum Attempt {
+    Pending,
+    Connected,
+    Failed(Arc<ConnectionEnd>),
+}
+
+impl RelayClients {
+    /// The client for these URLs and this key. Pools with the same share one.
+    pub(crate) fn client(
+        &self,
+        listener: &Listener,
+        urls: &[String],
+        key: &RelayKey,
+    ) -> Arc<RelayClient> {
+        let mut clients = self.0.lock();
+        clients.retain(|client| client.strong_count() > 0);
+        let existing = clients.iter().filter_map(Weak::upgrade).find(|client| {
+            client.shared.urls == urls && client.shared.key == *key && !client.serving.is_finished()
+        });
+        existing.unwrap_or_else(|| {
+            let client = Arc::new(RelayClient::start(listener, urls, key));
+            clients.push(Arc::downgrade(&client));
+            client
+        })
+    }
+}
+
+impl RelayClient {
+    fn start(listener: &Listener, urls: &[String], key: &RelayKey) -> Self {
+        let state = RelayState::new(Instant::now().into_std(), urls);
+        let (sockets, new_sockets) = mpsc::channel(QUEUED_SOCKETS);
+        let shared = Arc::new(ClientShared {
+            urls: urls.to_vec(),
+            key: key.clone(),
+            addresses: watch::Sender::new(state.base_addresses()),
+            state: Mutex::new(state),
+            to_send: urls.iter().map(|_| Notify::new()).collect(),
+            attempts: watch::Sender::new(vec![Attempt::Pending; urls.len()]),
+            sockets,
+        });
+        let mut tasks = JoinSet::new();
+        let new_sockets = stream::unfold(new_sockets, async |mut new_sockets| {
+            new_sockets.recv().await.map(|socket| (socket, new_sockets))
+        });
+        let serving = tasks.spawn(listener.clone().serve(new_sockets));
+        for relay in (0..urls.len()).map(RelayIndex) {
+            tasks.spawn(connection::run(shared.clone(), relay));
+        }
+        Self { shared, serving, _tasks: tasks }
+    }
+
+    /// Waits until one of the relays is connected.
+    pub(crate) async fn connected(&self) -> Result<(), PoolError> {
+        let mut attempts = self.shared.attempts.subscribe();
+        let is_decided = |attempts: &Vec<Attempt>| {
+            attempts.iter().any(Attempt::is_connected)
+                || attempts.iter().all(Attempt::is_rejected_key)
+        };
+        // Whether it is decided or too late, the last attempts tell.
+        let _ = timeout(START_TIMEOUT, attempts.wait_for(is_decided)).await;
+        let attempts = attempts.borrow().clone();
+        if attempts.iter().any(Attempt::is_connected) {
+            return Ok(());
+        }
+        let url = self.shared.urls.join(", ");
+        if attempts.iter().all(Attempt::is_rejected_key) {
+            return Err(PoolError::RelayKeyRejected { url });
+        }
+        let failure = attempts.into_iter().find_map(|attempt| match attempt {
+            Attempt::Failed(end) => Some(end),
+            Attempt::Pending | Attempt::Connected => None,
+        });
+        let source = failure.unwrap_or_else(|| Arc::new(ConnectionEnd::NoWelcome));
+        Err(PoolError::RelayUnreachable { url, source: Box::new(source) })
+    }
+
+    /// Lets a runner connect through the relays.
+    pub(crate) fn register(&self, runner: RunnerRef) {
+        self.shared.state.lock().register(runner);
+        self.shared.notify_all();
+    }
+
+    /// The runner will not connect again.
+    pub(crate) fn unregister(&self, runner: RunnerRef) {
+        self.shared.state.lock().unregister(runner);
+        self.shared.notify_all();
+    }
+
+    /// Where runners find the relays, the preferred one first.
+    pub(crate) fn base_addresses(&self) -> Vec<String> {
+        self.shared.state.lock().base_addresses()
+    }
+
+    /// The same for one runner, each address with its path.
+    pub(crate) fn addresses(&self, runner: RunnerRef) -> Vec<String> {
+        self.base_addresses().iter().map(|base| address_for(base, runner)).collect()
+    }
+
+    /// Changes when the addresses do.
+    pub(crate) fn changes(&self) -> watch::Receiver<Vec<String>> {
+        self.shared.addresses.subscribe()
+    }
+
+    /// What this parent knows of why a runner could not connect.
+    pub(crate) fn problem(&self, runner: RunnerRef) -> Option<String> {
+        if let Some(max) = self.shared.state.lock().rejection(runner) {
+            return Some(format!("the relay accepts at most {max} runners of one parent"));
+        }
+        let attempts = self.shared.attempts.borrow();
+        attempts.iter().zip(&self.shared.urls).find_map(|(attempt, url)| match attempt {
+            Attempt::Failed(end) => {
+                Some(format!("this parent has no connection to the relay at {url}: {end}"))
+            }
+            Attempt::Pending | Attempt::Connected => None,
+        })
+    }
+}
+
+impl ClientShared {
+    /// Changes the state of a relay's connection, and publishes the addresses if they have changed.
+    pub(super) fn change(&self, change: impl FnOnce(&mut RelayState, std::time::Instant)) {
+        let mut state = self.state.lock();
+        change(&mut state, Instant::now().into_std());
+        let addresses = state.base_addresses();
+        self.addresses.send_if_modified(|known| {
+            let is_changed = *known != addresses;
+            *known = addresses;
+            is_changed
+        });
+    }
+
+    pub(super) fn read<R>(&self, read: impl FnOnce(&RelayState) -> R) -> R {
+        read(&self.state.lock())
+    }
+
+    pub(super) fn poll_send(&self, relay: RelayIndex) -> Option<ParentToRelay> {
+        self.state.lock().poll_send(Instant::now().into_std(), relay)
+    }
+
+    pub(super) fn url(&self, relay: RelayIndex) -> &str {
+        self.urls.get(relay.0).map_or("", String::as_str)
+    }
+
+    /// A relay is connected.
+    pub(super) fn attempt_succeeded(&self, relay: RelayIndex) {
+        self.record(relay, Attempt::Connected);
+    }
+
+    /// A relay is not connected, or not any more. Returns whether it was before, or is tried for the
+    /// first time.
+    pub(super) fn attempt_failed(&self, relay: RelayIndex, end: Arc<ConnectionEnd>) -> bool {
+        !matches!(self.record(relay, Attempt::Failed(end)), Some(Attempt::Failed(_)))
+    }
+
+    fn record(&self, relay: RelayIndex, attempt: Attempt) -> Option<Attempt> {
+        let mut previous = None;
+        self.attempts.send_modify(|attempts| {
+            if let Some(known) = attempts.get_mut(relay.0) {
+                previous = Some(std::mem::replace(known, attempt));
+            }
+        });
+        previous
+    }
+
+    fn notify_all(&self) {
+        self.to_send.iter().for_each(Notify::notify_one);
+    }
+}
+
+impl Attempt {
+    fn is_connected(&self) -> bool {
+        matches!(self, Attempt::Connected)
+    }
+
+    fn is_rejected_key(&self) -> bool {
+        matches!(self, Attempt::Failed(end) if end.is_rejected_key())
+    }
+}
+
+impl Listener {
+    /// The client of these relays, once one of them is connected.
+    pub(crate) async fn connect_to(&self, relay: &Relay) -> Result<Arc<RelayClient>, PoolError> {
+        let (urls, key) = relay.check().map_err(|why| PoolError::Option {
+            option: "relay",
+            why,
+            others: Vec::new(),
+        })?;
+        let client = self.relays().client(self, urls, key);
+        client.connected().await?;
+        Ok(client)
+    }
+}

@@ -1,0 +1,217 @@
+//! Drives one control connection: connects, sends and receives, and opens a socket for each runner
+//! that waits at the relay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flame_link::{RelayDialError, RelayMessage, RelaySocket, RelaySocketError, dial_relay};
+use flame_runner_shim::log_writer;
+use flame_wire::error::{DecodeError, EncodeError};
+use flame_wire::ids::RunnerRef;
+use flame_wire::relay::{PARENT_PATH, RelayToParent, SOCKET_PATH, Ticket};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::client::ClientShared;
+use super::state::RelayIndex;
+use crate::listener::NewSocket;
+
+/// How long the relay may take to send its Welcome.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a relay is pinged.
+const PING: Duration = Duration::from_secs(10);
+/// A connection is lost when nothing has arrived for this long.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How many sockets to runners may be opened at a time.
+const MAX_OPENING: usize = 256;
+
+/// Why a control connection has ended, or was never there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionEnd {
+    #[error(transparent)]
+    Dial(#[from] RelayDialError),
+    #[error(transparent)]
+    Lost(#[from] RelaySocketError),
+    #[error("the relay sent no welcome within {} s", WELCOME_TIMEOUT.as_secs())]
+    NoWelcome,
+    #[error("the relay sent a message of another protocol")]
+    Received(#[from] DecodeError),
+    #[error("a message to the relay can't be encoded")]
+    Sent(#[from] EncodeError),
+    #[error("the relay was silent for {} s", SILENCE.as_secs())]
+    Silent,
+    #[error("the relay is about to exit")]
+    Draining,
+}
+
+impl ConnectionEnd {
+    pub(super) fn is_rejected_key(&self) -> bool {
+        matches!(self, ConnectionEnd::Dial(RelayDialError::KeyRejected))
+    }
+}
+
+/// Keeps the control connection to a relay, for ever.
+pub(super) async fn run(client: Arc<ClientShared>, relay: RelayIndex) {
+    let mut connection = ControlConnection { client, relay, opening: JoinSet::new() };
+    loop {
+        let attempt_at = connection.client.read(|state| state.attempt_at(relay));
+        if let Some(attempt_at) = attempt_at {
+            sleep_until(attempt_at.into()).await;
+        }
+        let Err(end) = connection.connect_and_serve().await;
+        connection.ended(end);
+    }
+}
+
+struct ControlConnection {
+    client: Arc<ClientShared>,
+    relay: RelayIndex,
+    /// The sockets to runners that are being opened.
+    opening: JoinSet<()>,
+}
+
+impl ControlConnection {
+    async fn connect_and_serve(&mut self) -> Result<std::convert::Infallible, ConnectionEnd> {
+        let relay = self.relay;
+        self.client.change(|state, _| state.connecting(relay));
+        let url = self.client.url(relay);
+        let mut socket = dial_relay(url, PARENT_PATH, self.client.key.as_str()).await?;
+        let address = timeout(WELCOME_TIMEOUT, welcome(&mut socket))
+            .await
+            .map_err(|_| ConnectionEnd::NoWelcome)??;
+        self.client.change(|state, now| state.connected(now, relay, address));
+        self.client.attempt_succeeded(relay);
+        tracing::debug!(url, "connected to a relay");
+        self.serve(socket).await
+    }
+
+    async fn serve(
+        &mut self,
+        mut socket: RelaySocket,
+    ) -> Result<std::convert::Infallible, ConnectionEnd> {
+        let (client, relay) = (self.client.clone(), self.relay);
+        let to_send = async || match client.to_send.get(relay.0) {
+            Some(to_send) => to_send.notified().await,
+            None => std::future::pending().await,
+        };
+        let mut heard = Instant::now();
+        let mut ping_at = heard + PING;
+        loop {
+            while let Some(message) = client.poll_send(relay) {
+                socket.send(message.encode()?).await?;
+            }
+            let renew_at = client.read(|state| state.renew_at(relay));
+            let renewal = async {
+                match renew_at {
+                    Some(renew_at) => sleep_until(renew_at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                received = socket.recv() => {
+                    heard = Instant::now();
+                    if let RelayMessage::Binary(bytes) = received? {
+                        self.receive(RelayToParent::decode(&bytes)?)?;
+                    }
+                }
+                () = to_send() => {}
+                () = renewal => {}
+                () = sleep_until(ping_at) => {
+                    if heard.elapsed() >= SILENCE {
+                        return Err(ConnectionEnd::Silent);
+                    }
+                    ping_at = Instant::now() + PING;
+                    socket.ping().await?;
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, message: RelayToParent) -> Result<(), ConnectionEnd> {
+        match message {
+            RelayToParent::RunnerWaiting { runner, ticket, within_ms } => {
+                self.open_socket(runner, ticket, Duration::from_millis(within_ms));
+            }
+            RelayToParent::Draining { .. } => return Err(ConnectionEnd::Draining),
+            RelayToParent::Rejected { runners, max_runners } => {
+                self.client.change(|state, _| state.rejected(self.relay, &runners, max_runners));
+                let (url, rejected) = (self.client.url(self.relay).to_owned(), runners.len());
+                log_writer::event(move || {
+                    tracing::warn!(
+                        url,
+                        rejected,
+                        max_runners,
+                        "a relay accepts no more runners of this parent"
+                    );
+                });
+            }
+            // Messages of later versions need no reaction.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Opens the socket for a runner that waits, in a task of its own.
+    fn open_socket(&mut self, runner: RunnerRef, ticket: Ticket, within: Duration) {
+        while self.opening.try_join_next().is_some() {}
+        let node = self.client.read(|state| state.node_of(self.relay, runner).map(str::to_owned));
+        let Some(node) = node else {
+            return tracing::debug!(%runner, "a runner waits at a relay, but is not expected");
+        };
+        if self.opening.len() >= MAX_OPENING {
+            return tracing::debug!(%runner, "too many runners wait at a relay");
+        }
+        let client = self.client.clone();
+        self.opening.spawn(async move {
+            let path = format!("{SOCKET_PATH}{}", ticket.to_path());
+            let dialled = timeout(within, dial_relay(&node, &path, client.key.as_str())).await;
+            match dialled {
+                Ok(Ok(socket)) => {
+                    let socket = NewSocket::Relayed(socket.into_io());
+                    // Fails only if the client is gone.
+                    let _ = client.sockets.send(socket).await;
+                }
+                // The runner tries again.
+                Ok(Err(error)) => {
+                    tracing::debug!(%runner, node, %error, "no socket to a runner at a relay");
+                }
+                Err(_) => tracing::debug!(%runner, node, "a runner at a relay waited in vain"),
+            }
+        });
+    }
+
+    /// Records why a connection ended, or why there was none.
+    fn ended(&self, end: ConnectionEnd) {
+        let relay = self.relay;
+        let is_draining = matches!(end, ConnectionEnd::Draining);
+        self.client.change(|state, now| {
+            let random = rand::random();
+            if is_draining {
+                state.draining(now, relay, random);
+            } else {
+                state.disconnected(now, relay, random);
+            }
+        });
+        let end = Arc::new(end);
+        let url = self.client.url(relay).to_owned();
+        if self.client.attempt_failed(relay, end.clone()) {
+            log_writer::event(move || {
+                let cause = std::error::Error::source(&*end).map(ToString::to_string);
+                tracing::warn!(url, %end, cause, "no connection to a relay; trying again");
+            });
+        } else {
+            tracing::debug!(url, %end, "still no connection to a relay");
+        }
+    }
+}
+
+/// Waits for the relay's first message. Returns the address of its node, if it has one of its own.
+async fn welcome(socket: &mut RelaySocket) -> Result<Option<String>, ConnectionEnd> {
+    loop {
+        let RelayMessage::Binary(bytes) = socket.recv().await? else { continue };
+        if let RelayToParent::Welcome { address, .. } = RelayToParent::decode(&bytes)? {
+            // An address that no runner could use is as good as none.
+            return Ok(address.filter(|address| flame_link::is_address(address)));
+        }
+    }
+}

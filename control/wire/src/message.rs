@@ -8,7 +8,7 @@
 //!                           the call has failed, but its function can't be stopped: DONE follows
 //!                           when the function returns
 //!
-//! control stream  parent ── Drain, StayUp ────────────────▶ runner    (ParentToRunner)
+//! control stream  parent ── Drain, StayUp, Addresses ─────▶ runner    (ParentToRunner)
 //!                 parent ◀─ Idle, Draining, Log, Goodbye ── runner    (RunnerToParent)
 //! ```
 //!
@@ -94,6 +94,12 @@ pub enum ParentToRunner {
         /// time.
         #[serde(default, with = "pack::maybe_millis")]
         again_in_ms: Option<u64>,
+    },
+    /// The parent's addresses have changed. The runner uses the new ones when it connects again. It
+    /// ignores a list that [`check_addresses`](crate::parent::check_addresses) rejects.
+    Addresses {
+        /// The addresses, the preferred one first.
+        addresses: Vec<String>,
     },
 }
 

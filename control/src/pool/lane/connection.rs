@@ -36,6 +36,13 @@ pub(super) fn send_stay_up(link: &Link, again_in: Option<Duration>) {
     send(link, &ParentToRunner::StayUp { again_in_ms: again_in.map(millis) });
 }
 
+/// Tells a runner at which addresses it finds its parent from now on, the preferred one first. The
+/// runner uses them when it connects again.
+#[expect(dead_code, reason = "no pool changes its addresses yet")]
+pub(crate) fn send_addresses(link: &Link, addresses: Vec<String>) {
+    send(link, &ParentToRunner::Addresses { addresses });
+}
+
 fn send(link: &Link, message: &ParentToRunner) {
     match message.encode() {
         Ok(body) => {

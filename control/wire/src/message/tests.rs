@@ -1,5 +1,5 @@
-use proptest::option;
 use proptest::prelude::*;
+use proptest::{collection, option};
 
 use super::*;
 use crate::testing::{Damage, arbitrary_bytes};
@@ -30,6 +30,10 @@ fn messages_from_the_parent_are_encoded_as_these_bytes() {
         ),
         (ParentToRunner::StayUp { again_in_ms: Some(5) }, b"\x81\xa6StayUp\x81\xabagain_in_ms\x05"),
         (ParentToRunner::StayUp { again_in_ms: None }, b"\x81\xa6StayUp\x81\xabagain_in_ms\xc0"),
+        (
+            ParentToRunner::Addresses { addresses: vec!["ws://a".into(), "wss://b".into()] },
+            b"\x81\xa9Addresses\x81\xa9addresses\x92\xa6ws://a\xa7wss://b",
+        ),
     ] {
         assert_eq!(message.encode().unwrap(), bytes, "{message:?}");
         assert_eq!(ParentToRunner::decode(bytes), Ok(message));
@@ -139,6 +143,8 @@ fn from_parent() -> impl Strategy<Value = ParentToRunner> {
     prop_oneof![
         (0..=MAX_MS).prop_map(|within_ms| ParentToRunner::Drain { within_ms }),
         option::of(0..=MAX_MS).prop_map(|again_in_ms| ParentToRunner::StayUp { again_in_ms }),
+        collection::vec("wss?://[a-z]{1,20}", 0..5)
+            .prop_map(|addresses| ParentToRunner::Addresses { addresses }),
     ]
 }
 

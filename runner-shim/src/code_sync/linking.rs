@@ -46,9 +46,13 @@ fn missing(listed: &Output) -> Vec<String> {
 /// The library, or the version of a library, that a line reports as missing.
 fn missing_library(line: &str) -> Option<&str> {
     let line = line.trim();
-    // glibc: `libx.so.1 => not found`.
+    // glibc, traced as by `ldd`: `libx.so.1 => not found`.
     if let Some(name) = line.strip_suffix(" => not found") {
         return Some(name);
+    }
+    // glibc: `FILE: error while loading shared libraries: libx.so.1: cannot open ...`.
+    if let Some((_, name)) = line.split_once("error while loading shared libraries: ") {
+        return name.split_once(": ").map(|(name, _)| name);
     }
     // glibc: `FILE: /lib/libc.so.6: version `GLIBC_2.38' not found (required by FILE)`.
     if let Some((_, version)) = line.split_once(": version `") {
@@ -67,6 +71,11 @@ mod tests {
     fn each_loaders_words_for_a_missing_library_are_recognized() {
         for (line, name) in [
             ("\tlibx.so.1 => not found", Some("libx.so.1")),
+            (
+                "app: error while loading shared libraries: libx.so.1: cannot open shared object \
+                 file: No such file or directory",
+                Some("libx.so.1"),
+            ),
             ("\tlibc.so.6 => /lib/libc.so.6 (0x00007f0000000000)", None),
             ("\tlinux-vdso.so.1 (0x00007ffc00000000)", None),
             (

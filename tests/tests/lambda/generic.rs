@@ -21,6 +21,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_parent_of_another_build_gets_its_own_executable_in_a_warm_environment,
         without_code_sync_a_generic_runner_fails_the_boot_with_advice,
         a_dead_runner_fails_its_invocation_and_the_environment_lives_on,
+        a_plain_function_that_still_runs_ends_its_process_and_not_the_environment,
         sigterm_ends_the_supervisor_after_its_runner,
     ])
 }
@@ -164,6 +165,21 @@ async fn a_dead_runner_fails_its_invocation_and_the_environment_lives_on() {
     pool.drain().await;
     assert_eq!(generic.function.until_quiet().await, [supervisor]);
     assert_eq!(generic.cached(), files, "the executable comes from the cache");
+}
+
+async fn a_plain_function_that_still_runs_ends_its_process_and_not_the_environment() {
+    let generic = GenericFunction::new().await;
+    let pool = generic.pool().await.shutdown_timeout(Duration::from_millis(300));
+    let pool = pool.start().await.unwrap();
+    let pid = pool.call(demo::pid()).await.unwrap();
+    let supervisor = generic.supervisor().await;
+    pool.cast(misbehaving::spins()).await.unwrap();
+    pool.drain().await;
+    until_gone(&[pid]).await;
+    let pool = generic.start().await;
+    assert_ne!(pool.call(demo::pid()).await.unwrap(), pid);
+    pool.drain().await;
+    assert_eq!(generic.function.until_quiet().await, [supervisor]);
 }
 
 async fn sigterm_ends_the_supervisor_after_its_runner() {

@@ -275,6 +275,65 @@ mod tests {
         }
     }
 
+    /// The server stands for Lambda here: it speaks the same protocol.
+    #[tokio::test]
+    async fn events_and_answers_pass_with_their_headers() {
+        let (listener, address) = listen().await.unwrap();
+        let (to, mut requests) = mpsc::unbounded_channel();
+        let server = tokio::spawn(serve(listener, to));
+        let api = RuntimeApi { address: address.to_string() };
+        let event = message(&[
+            (REQUEST_ID, "id-1"),
+            ("lambda-runtime-deadline-ms", "1700000000000"),
+            ("lambda-runtime-trace-id", "Root=1-2;Sampled=1"),
+        ]);
+        let (next, ()) = tokio::join!(api.next(), async {
+            let Some(ChildRequest::Next(reply)) = requests.recv().await else { panic!("next") };
+            reply.send(event_response(event.clone())).unwrap();
+        });
+        let (request_id, mut given) = next.unwrap();
+        // The time of the server's response is not a part of the event.
+        given.headers.remove("date");
+        assert_eq!((request_id.as_str(), &given.headers), ("id-1", &event.headers));
+        assert_eq!(given.body, event.body);
+
+        let error = message(&[(ERROR_TYPE, "Flame.Test")]);
+        let (answered, ()) =
+            tokio::join!(api.answer("id-1", AnswerKind::Error, error.clone()), async {
+                let Some(ChildRequest::Answer { request_id, answer }) = requests.recv().await
+                else {
+                    panic!("an answer")
+                };
+                assert_eq!((request_id.as_str(), answer.kind), ("id-1", AnswerKind::Error));
+                assert_eq!(answer.message.headers[ERROR_TYPE], "Flame.Test");
+                assert_eq!(answer.message.body, error.body);
+                let refused = error_response(StatusCode::BAD_REQUEST, "InvalidRequestID");
+                answer.reply.send(refused).unwrap();
+            });
+        assert_eq!(answered.unwrap().status(), StatusCode::BAD_REQUEST);
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_child_whose_request_is_dropped_gets_an_error_and_not_an_event() {
+        let (listener, address) = listen().await.unwrap();
+        let (to, mut requests) = mpsc::unbounded_channel();
+        let server = tokio::spawn(serve(listener, to));
+        let api = RuntimeApi { address: address.to_string() };
+        let (next, ()) = tokio::join!(api.next(), async { drop(requests.recv().await) });
+        assert!(next.unwrap_err().to_string().contains("410"));
+        server.abort();
+        let gone = RuntimeApi { address: "127.0.0.1:1".to_owned() };
+        assert!(gone.next().await.is_err());
+    }
+
+    fn message(headers: &[(&'static str, &str)]) -> Message {
+        let headers = headers.iter().map(|(name, value)| {
+            (hyper::header::HeaderName::from_static(name), value.parse().unwrap())
+        });
+        Message { headers: headers.collect(), body: Bytes::from_static(b"{\"v\":1}") }
+    }
+
     #[test]
     fn headers_of_one_connection_are_not_passed_on() {
         let mut headers = HeaderMap::new();

@@ -103,7 +103,11 @@ impl<I> ExpectedRunner<I> {
 
     /// Whether a runner of another build may download this executable once more.
     fn may_download(&self, hello: &Hello) -> Result<(), NoCodeSync> {
-        self.code_sync?;
+        match self.code_sync {
+            // The host's limit does not hold for a runner with a supervisor.
+            Err(NoCodeSync::UnsupportedHost(_)) if hello.supervised => {}
+            code_sync => code_sync?,
+        }
         if hello.synced {
             return Err(NoCodeSync::StillAnotherBuild);
         }
@@ -224,6 +228,7 @@ mod tests {
             expires_in_ms: None,
             synced: false,
             incarnation: 1,
+            supervised: false,
         }
     }
 
@@ -347,6 +352,19 @@ mod tests {
         let first = Hello { synced: true, ..hello(Proof::BootToken(token(1))) };
         assert_eq!(admission.admit(now, &first), Ok(ADMITTED));
         assert!(admission.record_socket(RUNNER), "the first socket");
+    }
+
+    #[test]
+    fn on_a_host_without_code_sync_only_a_supervised_runner_may_download_the_code() {
+        let supervised = Hello { supervised: true, ..of_another_build() };
+        let unsupported = NoCodeSync::UnsupportedHost(HostKind::Lambda);
+        let (now, mut admission) = admission_with(Err(unsupported));
+        let until = now + Duration::from_secs(10);
+        let admitted = admission.admit(now, &supervised);
+        assert_eq!(admitted, Ok(Admitted::NeedsCode { inbox: 7, until }));
+        assert_eq!(admission.admit(now, &of_another_build()), other_build(unsupported));
+        let (now, mut admission) = admission_with(Err(NoCodeSync::Disabled));
+        assert_eq!(admission.admit(now, &supervised), other_build(NoCodeSync::Disabled));
     }
 
     #[test]

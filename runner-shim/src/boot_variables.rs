@@ -39,12 +39,14 @@ pub const SYNCED_ENV: &str = "FLAME_SYNCED";
 
 /// The variables that are meant for one process only.
 #[cfg(target_os = "linux")]
-const NAMES: [&str; 4] = [FlameParent::ENV, host::RUNNER_ENV, LIFELINE_ENV, SYNCED_ENV];
+const NAMES: [&str; 5] =
+    [FlameParent::ENV, host::RUNNER_ENV, host::SUPERVISED_ENV, LIFELINE_ENV, SYNCED_ENV];
 
 /// The variables that a process was started with.
 pub struct BootVariables {
     parent: Option<OsString>,
     runner: Option<OsString>,
+    supervised: Option<OsString>,
     lifeline: Option<OsString>,
     synced_mark: Option<OsString>,
     depth: OnceLock<u8>,
@@ -61,6 +63,7 @@ impl BootVariables {
         Self {
             parent: variable(FlameParent::ENV),
             runner: variable(host::RUNNER_ENV),
+            supervised: variable(host::SUPERVISED_ENV),
             lifeline: variable(LIFELINE_ENV),
             synced_mark: variable(SYNCED_ENV),
             depth: OnceLock::new(),
@@ -77,6 +80,12 @@ impl BootVariables {
     #[must_use]
     pub fn runner(&self) -> Option<&OsStr> {
         self.runner.as_deref()
+    }
+
+    /// Whether a supervisor has started this process: see [`host::SUPERVISED_ENV`].
+    #[must_use]
+    pub fn is_supervised(&self) -> bool {
+        self.supervised.is_some()
     }
 
     /// Whether this process was started as a runner, even if it can't become one.
@@ -113,8 +122,12 @@ impl BootVariables {
     /// The variables that another program needs to continue as the same runner.
     #[cfg(unix)]
     pub(crate) fn passed_on(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
-        let passed_on =
-            [(FlameParent::ENV, self.parent()), (LIFELINE_ENV, self.lifeline.as_deref())];
+        let passed_on = [
+            (FlameParent::ENV, self.parent()),
+            (host::RUNNER_ENV, self.runner()),
+            (host::SUPERVISED_ENV, self.supervised.as_deref()),
+            (LIFELINE_ENV, self.lifeline.as_deref()),
+        ];
         passed_on.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 }
@@ -192,15 +205,17 @@ mod tests {
     }
 
     #[test]
-    fn another_program_takes_over_with_the_parent_and_the_lifeline() {
+    fn another_program_takes_over_with_all_variables_but_the_mark() {
         let text = parent_at(1);
-        let variables = with(&[
-            (FlameParent::ENV, &text),
-            (LIFELINE_ENV, "7"),
-            (SYNCED_ENV, "of another boot"),
-        ]);
-        let passed_on: Vec<_> = variables.passed_on().collect();
-        let expected = [(FlameParent::ENV, OsStr::new(&text)), (LIFELINE_ENV, OsStr::new("7"))];
-        assert_eq!(passed_on, expected);
+        for kept in [
+            vec![(FlameParent::ENV, text.as_str()), (LIFELINE_ENV, "7")],
+            vec![(host::RUNNER_ENV, "lambda"), (host::SUPERVISED_ENV, "1")],
+        ] {
+            let variables = with(&[kept[0], kept[1], (SYNCED_ENV, "of another boot")]);
+            let passed_on: Vec<_> = variables.passed_on().collect();
+            let kept: Vec<_> =
+                kept.iter().map(|(name, value)| (*name, OsStr::new(value))).collect();
+            assert_eq!(passed_on, kept);
+        }
     }
 }

@@ -32,7 +32,7 @@ use flame_wire::hex::Hex;
 use flame_wire::ids::BuildId;
 
 mod content;
-mod elf;
+pub(crate) mod elf;
 #[cfg(test)]
 mod tests;
 
@@ -71,6 +71,12 @@ pub fn build_id() -> Result<&'static BuildId, &'static BuildIdError> {
 #[must_use]
 pub fn parse(executable: &[u8]) -> Option<BuildId> {
     from_gnu_note(&mut io::Cursor::new(executable))
+}
+
+/// The path of the dynamic loader that an executable's bytes name. `None` if it is linked statically.
+#[must_use]
+pub fn dynamic_loader(executable: &[u8]) -> Option<String> {
+    elf::dynamic_loader(&mut io::Cursor::new(executable))
 }
 
 fn find<R: Read + Seek>(

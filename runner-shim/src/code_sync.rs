@@ -3,12 +3,15 @@
 //! ```text
 //! offer ─▶ for this host? ─▶ complete in the cache? ──no──▶ fetch ─▶ draft ─▶ length, hash ─▶ rename
 //!                                   │ yes                                                     │
-//!                                   └──────────────▶ hash the open file ─▶ exec it ◀──────────┘
+//!                                   └─▶ hash the open file ─▶ can it be linked? ─▶ exec it ◀──┘
 //! ```
 //!
-//! The new program has the same process id, arguments and environment. FLAME_PARENT and the
-//! lifeline, which this process has taken out of its environment, are set again, and FLAME_SYNCED
-//! is added. The new program says hello like any runner.
+//! The new program has the same process id, arguments and environment. The variables that this
+//! process has taken out of its environment, such as FLAME_PARENT and the lifeline, are set again,
+//! and FLAME_SYNCED is added. The new program says hello like any runner.
+//!
+//! In a Lambda invocation, only a runner with a supervisor can do this. The supervisor gives the
+//! invocation's event to the new program, and passes on its response.
 //!
 //! # Invariants
 //!
@@ -35,6 +38,8 @@ use flame_wire::ids::RunnerRef;
 use flame_wire::parent::HostKind;
 
 mod cache;
+#[cfg(unix)]
+mod linking;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
@@ -75,6 +80,24 @@ pub enum SyncError {
     /// A runner on this kind of host can't replace its executable.
     #[error("a runner of kind {0} can't become another program")]
     Host(HostKind),
+    /// The dynamic loader that the executable names is missing on this machine.
+    #[error(
+        "the parent's executable needs the dynamic loader {}, which is not on this machine: \
+         {BUILD_STATIC}", loader.display()
+    )]
+    MissingLoader {
+        /// The loader's path.
+        loader: PathBuf,
+    },
+    /// Shared libraries that the executable needs are missing on this machine, or are too old.
+    #[error(
+        "the parent's executable needs shared libraries that this machine lacks ({}): install \
+         them here, or {BUILD_STATIC}", missing.join("; ")
+    )]
+    MissingLibraries {
+        /// Each library, or each version of one, as the dynamic loader names it.
+        missing: Vec<String>,
+    },
     /// The executable was offered again to a runner that has already become it.
     #[error(
         "this runner has already become its parent's executable, and is of another build again"
@@ -147,6 +170,10 @@ pub enum SyncError {
     Cut(#[source] HelloError),
 }
 
+/// How a parent gets rid of libraries that its runners lack.
+const BUILD_STATIC: &str = "link the parent statically, with \
+     RUSTFLAGS=\"-C target-feature=+crt-static\" and --target for the parent's platform";
+
 fn exec_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "is its folder on a file system that is mounted noexec?",
@@ -178,7 +205,8 @@ impl CodeSync {
     pub(crate) fn of(runner: RunnerRef, host: HostKind) -> Self {
         let mark = boot_variables().synced_mark().and_then(|mark| mark.to_str());
         let folder = std::env::var_os(FOLDER_ENV).filter(|folder| !folder.is_empty());
-        Self { runner, unable: unable(runner, host, mark), folder }
+        let supervised = boot_variables().is_supervised();
+        Self { runner, unable: unable(runner, host, supervised, mark), folder }
     }
 
     /// Whether this process was made by a sync during this boot.
@@ -193,7 +221,7 @@ impl CodeSync {
         &self,
         mut offered: CodeDownload,
     ) -> Result<SyncedExecutable, SyncError> {
-        match self.ensure(&mut offered).await {
+        match self.ensure_executable(&mut offered).await {
             Ok(executable) => {
                 // If this fails, only a line in the parent's log is missing.
                 let _ = offered.confirm().await;
@@ -206,6 +234,15 @@ impl CodeSync {
                 Err(error)
             }
         }
+    }
+
+    async fn ensure_executable(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
+        let executable = self.ensure(offered).await?;
+        blocking(move || {
+            executable.check_linking()?;
+            Ok(executable)
+        })
+        .await
     }
 
     async fn ensure(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
@@ -269,9 +306,15 @@ impl SyncedExecutable {
 }
 
 /// Why a runner can't sync, if it can't.
-fn unable(runner: RunnerRef, host: HostKind, mark: Option<&str>) -> Option<Unable> {
+fn unable(
+    runner: RunnerRef,
+    host: HostKind,
+    supervised: bool,
+    mark: Option<&str>,
+) -> Option<Unable> {
     match host {
         HostKind::Process | HostKind::Ecs => {}
+        HostKind::Lambda if supervised => {}
         host => return Some(Unable::Host(host)),
     }
     // A mark with another runner is from another boot.

@@ -24,6 +24,10 @@ pub const RUNNER_ENV: &str = "FLAME_RUNNER";
 /// The value of [`RUNNER_ENV`] on a Lambda function whose invocations are runners.
 pub const RUNNER_ON_LAMBDA: &str = "lambda";
 
+/// The variable that a supervisor sets for the runner that it starts. The supervisor keeps an
+/// invocation open while the runner executes another program in its own place.
+pub const SUPERVISED_ENV: &str = "FLAME_SUPERVISED";
+
 /// How long flushing standard output and error may take before the process exits. The reader of the
 /// pipe may have stopped reading.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);

@@ -26,6 +26,7 @@ use self::dialling::Dialler;
 use self::driver::{EXIT_MARGIN, RunnerDriver};
 use self::serving::Calls;
 use self::terminator::Terminator;
+use crate::boot_variables::boot_variables;
 use crate::code_sync::{CodeSync, SyncError};
 use crate::host::Host;
 use crate::log_writer;
@@ -105,6 +106,7 @@ impl Runner {
         let calls = Calls::new(self.parent.runner, limits.max_depth, events.clone());
         let host_deadline = expiry_less(Duration::from_millis(limits.host_margin_ms));
         let terminator = Terminator::new(now.into_std(), self.terminator_config(host_deadline));
+        let supervised = boot_variables().is_supervised();
         let sync = CodeSync::of(self.parent.runner, self.host.kind());
         let hello = Hello {
             protocol: PROTOCOL,
@@ -120,6 +122,7 @@ impl Runner {
             // would admit both with one token.
             incarnation: entropy::random_bytes()
                 .map_or_else(|_| rand::random(), u64::from_le_bytes),
+            supervised,
         };
         let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
         let latest_end = expiry_less(EXIT_MARGIN);

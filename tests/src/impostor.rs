@@ -32,6 +32,7 @@ pub fn hello(parent: &FlameParent) -> Hello {
         expires_in_ms: None,
         synced: false,
         incarnation: 0,
+        supervised: false,
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 pub mod browser;
+mod cargo_build;
 pub mod demo;
 pub mod emulator;
 mod harness;
@@ -26,6 +27,7 @@ pub mod terminal;
 pub mod tls_proxy;
 mod watcher;
 
+pub use cargo_build::{cargo_build, generic_runner};
 pub use harness::{
     PoolBackend, Requirement, Test, as_root, emulated, on, pool, process_pool, requiring, run_copy,
     runtime, suite, suite_with, test, trial, until,

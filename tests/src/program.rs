@@ -1,5 +1,6 @@
 //! The suite as a program of its own: small parents that a test can kill, and whose log it reads.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
@@ -32,6 +33,14 @@ impl Program {
     #[must_use]
     pub fn start(name: &str, variables: &[(&str, &str)]) -> Self {
         Self::spawn(copy(), name, variables)
+    }
+
+    /// Starts a program of another build of the suite.
+    #[must_use]
+    pub fn start_build(executable: &Path, name: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(executable);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        Self::spawn(command, name, variables)
     }
 
     /// Starts a program that ignores SIGHUP from its start, as under `nohup`.
@@ -173,6 +182,7 @@ pub(crate) async fn run(name: &str) {
         "traced_calls" => traces::traced_calls().await,
         "parent_on_lambda" => on_lambda::parent_on_lambda().await,
         "boots_on_lambda" => on_lambda::boots_on_lambda().await,
+        "code_synced_on_lambda" => on_lambda::code_synced_on_lambda().await,
         "talks_on_lambda" => on_lambda::talks_on_lambda().await,
         "ecs_family" => on_ecs::ecs_family().await,
         "ecs_booting" => on_ecs::ecs_booting().await,

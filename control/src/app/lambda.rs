@@ -1,5 +1,6 @@
 //! The bootstrap of a Lambda function: one process that is one runner after another.
 
+use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::exit_code::{EXIT_OK, EXIT_WORK_ABORTED};
 use flame_runner_shim::host::lambda::{Environment, EnvironmentEnd, EnvironmentError};
@@ -30,7 +31,10 @@ pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
         }
         _ => ("it was asked to end", EXIT_OK),
     };
-    log_writer::print_line(format!("flame-aws: this Lambda environment ends: {why}"));
+    // A supervisor starts another process in the same environment.
+    let supervised = boot_variables().is_supervised();
+    let what = if supervised { "this process" } else { "this Lambda environment" };
+    log_writer::print_line(format!("flame-aws: {what} ends: {why}"));
     log_writer::global().flush().await;
     std::process::exit(code)
 }

@@ -237,7 +237,8 @@ impl Backend for Lambda {
         Duration::from_secs(30)
     }
 
-    /// A function can't execute a file that it has written.
+    /// A function can't replace its process in the middle of an invocation. A function with a
+    /// supervisor can, and its runners say so in their hello.
     fn supports_code_sync(&self) -> bool {
         false
     }

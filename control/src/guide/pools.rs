@@ -76,7 +76,7 @@
 //! |---|---|---|
 //! | `backend` | `Process` | where runners come from; see [`backend`](crate::backend) |
 //! | `burst`, `burst_max` | none, 100 | a second backend, which serves calls that find no slot while the first backend boots; see [`burst`](crate::PoolBuilder::burst) |
-//! | `code_sync` | false | a runner of another build fetches this executable and becomes it; not on Lambda; see [`code_sync`](crate::PoolBuilder::code_sync) |
+//! | `code_sync` | false | a runner of another build fetches this executable and becomes it; on Lambda only with `flame-runner` as the bootstrap; see [`code_sync`](crate::PoolBuilder::code_sync) |
 //! | `max_depth` | 8 | how deep calls may nest, at most 254; on Lambda about 15 |
 //! | `log` | true | whether the output and the `tracing` events of runners appear in the parent's log |
 //! | `on_grow_start`, `on_grow_end`, `on_shrink` | none | callbacks |

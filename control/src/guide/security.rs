@@ -39,7 +39,8 @@
 //! A runner executes the file that its parent sends, after checking its length and hash. The option
 //! is set in the parent alone: a runner accepts any offer of its parent. So anyone who can start
 //! your app with a `FLAME_PARENT` of their own can make it run any code, not only remote functions.
-//! People who can set the environment of a process can usually do that anyway.
+//! People who can set the environment of a process can usually do that anyway. The same holds for
+//! the generic runner, `flame-runner`, which is made to become any parent's executable.
 //!
 //! # On AWS
 //!

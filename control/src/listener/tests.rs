@@ -32,6 +32,7 @@ fn hello() -> Hello {
         expires_in_ms: None,
         synced: false,
         incarnation: 1,
+        supervised: false,
     }
 }
 

@@ -394,18 +394,22 @@ impl PoolBuilder {
     /// runner's disk keeps the newest three executables.
     ///
     /// **What must match.** Operating system and architecture, which are checked before anything is
-    /// sent. The C library must match as well, but can't be checked: link statically, or use the
-    /// same base image. Files beside the executable are not sent.
+    /// sent. The dynamic loader and the shared libraries that the executable needs must be on the
+    /// runner's machine, which the runner checks before it executes the file: link statically, or
+    /// use the same base image. Files beside the executable are not sent.
     ///
     /// **Where it works.** On hosts of kind [`Process`](crate::HostKind::Process) and
     /// [`Ecs`](crate::HostKind::Ecs), including your own backends; see
-    /// [`Backend::supports_code_sync`]. A Lambda function can't become another program, so there a
-    /// runner of another build still fails its boot, and the failure says so. The cache is the
-    /// folder that `FLAME_CODE_DIR` names in the runner's environment, or `flame-code-<user id>` in
-    /// the folder for temporary files. It is created with mode 0700. A folder that another user
-    /// owns or can write to is rejected, and so is one on a file system mounted with `noexec`. A
-    /// failure is a [`BootFailed`](crate::CallError::BootFailed) that says what to do, and the
-    /// runner exits with code 85.
+    /// [`Backend::supports_code_sync`]. On Lambda it works for a function whose bootstrap is the
+    /// generic runner, `flame-runner`: its supervisor keeps the invocation open while the runner
+    /// becomes another program. A Lambda function with another bootstrap can't become another
+    /// program, so there a runner of another build still fails its boot, and the failure says so.
+    ///
+    /// The cache is the folder that `FLAME_CODE_DIR` names in the runner's environment, or
+    /// `flame-code-<user id>` in the folder for temporary files. It is created with mode 0700. A
+    /// folder that another user owns or can write to is rejected, and so is one on a file system
+    /// mounted with `noexec`. A failure is a [`BootFailed`](crate::CallError::BootFailed) that says
+    /// what to do, and the runner exits with code 85.
     ///
     /// **Security.** A runner executes only what comes from the parent whose key is pinned in its
     /// FLAME_PARENT. The parent alone enables this option, and a runner follows the offer of the

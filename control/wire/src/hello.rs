@@ -63,6 +63,10 @@ pub struct Hello {
     /// apart.
     #[serde(default)]
     pub incarnation: u64,
+    /// A supervisor keeps its invocation open while it executes another program. So it can become
+    /// its parent's executable, although other runners on this kind of host can't.
+    #[serde(default)]
+    pub supervised: bool,
 }
 
 /// How a runner proves that the parent it connects to has booted it.
@@ -160,10 +164,10 @@ pub enum NoCodeSync {
          download it (for one image on several architectures, set FLAME_BUILD_ID to the same value)"
     )]
     Disabled,
-    /// On this kind of host, a runner can't execute another file.
+    /// On this kind of host, a runner without a supervisor can't execute another file.
     #[error(
         "deploy the same executable to both; `code_sync` does not help here, because a runner on \
-         host `{0}` can't execute another file"
+         host `{0}` can't execute another file (the generic runner `flame-runner` can, in Lambda)"
     )]
     UnsupportedHost(HostKind),
     /// The runner executes the downloaded file, and is still of another build.

@@ -1,7 +1,8 @@
-//! Reads two things from an ELF file: its GNU build id, and which parts of it are loaded.
+//! Reads three things from an ELF file: its GNU build id, which parts of it are loaded, and the
+//! dynamic loader that it names.
 //!
 //! Supports 64-bit little-endian files. For all others, and for files that contradict themselves,
-//! the result is `None`, and the caller hashes the whole file.
+//! the result is `None`.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -11,6 +12,7 @@ const MAX_READ: u64 = 64 * 1024;
 const MAX_ID: usize = 60;
 
 const PT_LOAD: u32 = 1;
+const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
 const NT_GNU_BUILD_ID: u32 = 3;
 
@@ -29,6 +31,16 @@ pub(super) fn build_id_note<R: Read + Seek>(file: &mut R) -> Option<Vec<u8>> {
         let id = find_note(&notes, if segment.align == 8 { 8 } else { 4 })?;
         id.iter().any(|byte| *byte != 0).then(|| id.to_vec())
     })
+}
+
+/// The path of the dynamic loader, which the kernel starts in the file's place. `None` for a file
+/// that is linked statically.
+pub(crate) fn dynamic_loader<R: Read + Seek>(file: &mut R) -> Option<String> {
+    let segments = segments(file)?;
+    let named = segments.iter().find(|segment| segment.kind == PT_INTERP)?;
+    let path = read_at(file, named.offset, named.len)?;
+    let path = path.split(|byte| *byte == 0).next()?;
+    String::from_utf8(path.to_vec()).ok().filter(|path| path.starts_with('/'))
 }
 
 /// Offset and length of each loaded part of the file, in the table's order. `None` if there is

@@ -209,6 +209,13 @@ impl Executable {
         &self.path
     }
 
+    /// Fails if the executable needs a dynamic loader or libraries that this machine lacks.
+    pub(super) fn check_linking(&self) -> Result<(), SyncError> {
+        #[cfg(unix)]
+        super::linking::check(&self.file, &self.path)?;
+        Ok(())
+    }
+
     /// Replaces this process by the executable; returns only on failure.
     pub(super) fn exec(&self, mark: &str) -> io::Error {
         platform::exec(&self.file, &self.path, mark)

@@ -238,13 +238,22 @@ fn an_unsuitable_offer_is_refused_before_anything_is_fetched() {
 fn a_mark_applies_to_the_boot_that_it_names() {
     let mark = |runner: RunnerRef| format!("{}/{runner}", hash(b"x"));
     let (mine, other) = (mark(RUNNER), mark(RunnerRef::from_bytes([2; 16])));
-    assert_eq!(unable(RUNNER, HostKind::Process, None), None);
-    assert_eq!(unable(RUNNER, HostKind::Ecs, Some(&other)), None);
-    assert_eq!(unable(RUNNER, HostKind::Ecs, Some("1")), None);
-    assert_eq!(unable(RUNNER, HostKind::Process, Some(&mine)), Some(Unable::Again));
+    assert_eq!(unable(RUNNER, HostKind::Process, false, None), None);
+    assert_eq!(unable(RUNNER, HostKind::Ecs, false, Some(&other)), None);
+    assert_eq!(unable(RUNNER, HostKind::Ecs, false, Some("1")), None);
+    assert_eq!(unable(RUNNER, HostKind::Process, false, Some(&mine)), Some(Unable::Again));
     for host in [HostKind::Local, HostKind::Lambda] {
-        assert_eq!(unable(RUNNER, host, None), Some(Unable::Host(host)));
+        assert_eq!(unable(RUNNER, host, false, None), Some(Unable::Host(host)));
     }
+}
+
+#[test]
+fn in_lambda_only_a_supervised_runner_may_become_another_program() {
+    let mark = format!("{}/{RUNNER}", hash(b"x"));
+    assert_eq!(unable(RUNNER, HostKind::Lambda, true, None), None);
+    assert_eq!(unable(RUNNER, HostKind::Lambda, true, Some(&mark)), Some(Unable::Again));
+    let local = Some(Unable::Host(HostKind::Local));
+    assert_eq!(unable(RUNNER, HostKind::Local, true, None), local);
 }
 
 #[test]

@@ -20,6 +20,12 @@
 //!   Lambda delivers asynchronous events again after errors.
 //! * The environment survives events that it can't read: each of them ends with an error of its
 //!   own.
+//!
+//! # With a supervisor
+//!
+//! The generic runner `flame-runner` starts the process of an environment as its child, and serves
+//! Lambda's Runtime API to it. A supervised process can become its parent's executable in the
+//! middle of an invocation: the new program asks for its next event, and gets the same event again.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,7 @@
 //! A Lambda function whose code is the suite.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
@@ -32,6 +33,18 @@ impl Function {
     /// Creates a function with this timeout and these variables. An invocation that is no runner
     /// lists the suite's tests and exits.
     pub async fn with(timeout: Duration, variables: &[(&str, &str)]) -> Self {
+        let image = ImageConfig::builder().command("--list").build();
+        Self::of_image(image, timeout, variables).await
+    }
+
+    /// Creates a function whose program is `bootstrap` and not the suite.
+    pub async fn of_program(bootstrap: &Path, variables: &[(&str, &str)]) -> Self {
+        let bootstrap = bootstrap.to_str().expect("the path is text");
+        let image = ImageConfig::builder().entry_point(bootstrap).build();
+        Self::of_image(image, Duration::from_secs(60), variables).await
+    }
+
+    async fn of_image(image: ImageConfig, timeout: Duration, variables: &[(&str, &str)]) -> Self {
         let account = Account::new().await;
         let client = aws_sdk_lambda::Client::new(&account.sdk().await);
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -41,7 +54,7 @@ impl Function {
             .function_name(Self::NAME)
             .package_type(PackageType::Image)
             .code(FunctionCode::builder().image_uri(IMAGE).build())
-            .image_config(ImageConfig::builder().command("--list").build())
+            .image_config(image)
             .role(format!("arn:aws:iam::{}:role/runners", account.id))
             .timeout(i32::try_from(timeout.as_secs()).expect("a timeout that Lambda allows"))
             .memory_size(512)

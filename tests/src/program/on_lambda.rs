@@ -49,3 +49,11 @@ pub(super) async fn talks_on_lambda() {
     println!("runner {}", pool.snapshot().runners[0].runner);
     pool.drain().await;
 }
+
+/// Has an invocation that may become this executable, and prints its process id.
+pub(super) async fn code_synced_on_lambda() {
+    let pool = lambda_pool().max(1).code_sync(true).boot_timeout(Duration::from_secs(60));
+    let pool = pool.start().await.unwrap();
+    super::report_pid("runner", pool.call(demo::pid()).await.unwrap());
+    pool.drain().await;
+}

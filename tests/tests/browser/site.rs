@@ -3,33 +3,13 @@
 use std::process::Stdio;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use flame_tests::until;
+use flame_tests::{cargo_build, until};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-/// The example's executable, built with the suite's profile into the suite's target directory.
-///
-/// Cargo does not build examples for a suite, and an executable that exists may be out of date.
-static EXECUTABLE: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
-    let suite = std::env::current_exe().expect("this suite has a path");
-    // target/debug/deps/browser-0123456789abcdef
-    let built = suite.ancestors().nth(2).expect("the suite is in cargo's target directory");
-    let profile = match built.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(profile) => profile,
-    };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = std::process::Command::new(cargo)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(["build", "--quiet", "--locked", "--workspace", "--example", "web", "--profile"])
-        .arg(profile)
-        .arg("--target-dir")
-        .arg(built.parent().expect("the suite is in cargo's target directory"))
-        .stdin(Stdio::null())
-        .status();
-    assert!(status.expect("cargo starts").success(), "building the web example failed");
-    built.join("examples").join("web")
-});
+/// The example's executable.
+static EXECUTABLE: LazyLock<std::path::PathBuf> =
+    LazyLock::new(|| cargo_build(&["--example", "web"]).join("examples").join("web"));
 
 /// A running server. It is killed when it is dropped.
 #[derive(Debug)]

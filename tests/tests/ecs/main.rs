@@ -2,12 +2,20 @@
 
 mod boots;
 mod conformance;
+mod generic;
 mod life;
 mod orphans;
 mod setup;
 mod work;
 
 fn main() -> std::process::ExitCode {
-    let tests = [work::tests(), life::tests(), boots::tests(), setup::tests(), orphans::tests()];
+    let tests = [
+        work::tests(),
+        life::tests(),
+        boots::tests(),
+        setup::tests(),
+        orphans::tests(),
+        generic::tests(),
+    ];
     flame_tests::suite_with(tests.concat(), conformance::trials)
 }

@@ -17,13 +17,16 @@ use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;
 use flame_tests::process::{drains_cleanly, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
 use flame_tests::proxy::{Network, Proxy, pool_behind};
-use flame_tests::{TempDir, Test, demo, impostor, other_build, process_pool, tests, until};
+use flame_tests::{
+    TempDir, Test, demo, generic_runner, impostor, other_build, process_pool, tests, until,
+};
 use flame_wire::code::{CodeHash, CodeHasher, Offer, OfferReply, target};
 use flame_wire::hello::{Proof, Rejection};
 use flame_wire::ids::BuildId;
 use flame_wire::parent::{FlameParent, RunnerLimits};
 use flame_wire::token::Token;
 use rustix::process::Signal;
+use tokio::process::Command;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
@@ -43,6 +46,11 @@ pub(crate) fn tests() -> Vec<Test> {
         bytes_with_another_hash_are_rejected,
         an_executable_for_another_target_is_not_fetched,
         a_file_that_is_no_executable_is_not_run_by_a_shell,
+        a_generic_runner_becomes_its_parents_executable_and_the_next_one_uses_the_cache,
+        without_code_sync_a_generic_runner_is_refused_with_advice,
+        a_generic_runner_that_is_killed_while_it_fetches_leaves_nothing_that_the_next_one_uses,
+        a_library_or_loader_that_is_missing_is_named_before_the_exec,
+        a_generic_runner_without_a_parent_says_how_it_is_started,
     ]
 }
 
@@ -59,6 +67,11 @@ impl OtherBuild {
         let folder = TempDir::new();
         let program = other_build(folder.path());
         Self { folder, program }
+    }
+
+    /// The generic runner, which is of another build than any suite.
+    async fn generic() -> Self {
+        Self { folder: TempDir::new(), program: generic_runner().await }
     }
 
     /// The cache, which the first runner creates.
@@ -327,15 +340,19 @@ struct FakeParent {
     listener: tokio::net::TcpListener,
 }
 
-/// Sends this many bytes.
-struct FillerChunks(u64);
+/// Sends these bytes.
+struct Chunks(Bytes);
 
-impl ChunkSource for FillerChunks {
+impl ChunkSource for Chunks {
     async fn next_chunk(&mut self) -> std::io::Result<Option<Bytes>> {
-        let len = self.0.min(1000);
-        self.0 -= len;
-        Ok((len > 0).then(|| Bytes::from(vec![b'x'; usize::try_from(len).unwrap()])))
+        let len = self.0.len().min(1000);
+        Ok((len > 0).then(|| self.0.split_to(len)))
     }
+}
+
+/// As many bytes as are offered, that are no executable.
+fn filler(offer: &Offer) -> Bytes {
+    vec![b'x'; usize::try_from(offer.len).unwrap()].into()
 }
 
 impl FakeParent {
@@ -359,25 +376,29 @@ impl FakeParent {
         }
     }
 
-    async fn offers(&self, offer: Offer) -> OfferReply {
+    async fn offers(&self, offer: Offer, bytes: Bytes) -> OfferReply {
         let (tcp, _) = self.listener.accept().await.unwrap();
         let greeting =
             IncomingHello::read(accept(Io::new(tcp), &self.key).await.unwrap()).await.unwrap();
-        let bytes = FillerChunks(offer.len);
         let offering = greeting.offer(offer).await.unwrap();
-        offering.send(bytes).await.unwrap().reply
+        offering.send(Chunks(bytes)).await.unwrap().reply
     }
 }
 
 /// Offers an executable to a runner. Returns the runner's output, the failure that it reports to
 /// its parent, and the directory of its cache.
 async fn offered(offer: Offer) -> (Output, String, TempDir) {
+    let bytes = filler(&offer);
+    offered_to(program::copy(), offer, bytes).await
+}
+
+async fn offered_to(mut runner: Command, offer: Offer, bytes: Bytes) -> (Output, String, TempDir) {
     let (parent, folder) = (FakeParent::new().await, TempDir::new());
-    let runner = program::copy()
+    let runner = runner
         .env(FlameParent::ENV, parent.flame_parent().encode().unwrap())
         .env(FOLDER_ENV, folder.path().join("cache"))
         .output();
-    let (output, answer) = tokio::join!(runner, parent.offers(offer));
+    let (output, answer) = tokio::join!(runner, parent.offers(offer, bytes));
     let OfferReply::Failed(why) = answer else { panic!("{answer:?}") };
     (output.unwrap(), why, folder)
 }
@@ -415,5 +436,108 @@ async fn a_file_that_is_no_executable_is_not_run_by_a_shell() {
     let file = folder.path().join("cache").join(hash.to_string());
     for part in [file.to_str().unwrap(), "can't be executed", "architecture", "FLAME_CODE_DIR"] {
         assert!(reported.contains(part), "{reported} does not contain {part}");
+    }
+}
+
+async fn a_generic_runner_becomes_its_parents_executable_and_the_next_one_uses_the_cache() {
+    let generic = OtherBuild::generic().await;
+    let mut files = Vec::new();
+    for _ in 0..2 {
+        let pool = generic.pool().start().await.unwrap();
+        assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
+        let pid = pool.call(demo::pid()).await.unwrap();
+        let cached = generic.only_cached();
+        assert_eq!(std::fs::read_link(format!("/proc/{pid}/exe")).unwrap(), cached);
+        assert!(is_this_executable(&cached));
+        files.push(inode(&cached));
+        drains_cleanly(&pool, &[pid]).await;
+    }
+    assert_eq!(files[0], files[1], "the second boot has written the file again");
+}
+
+async fn without_code_sync_a_generic_runner_is_refused_with_advice() {
+    let generic = OtherBuild::generic().await;
+    let pool = generic.pool().code_sync(false).start().await.unwrap();
+    let failure = failure(pool.call(demo::double(1)).await);
+    for part in ["flame-runner-", build_id().unwrap().as_str(), "turn on", "`code_sync`"] {
+        assert!(failure.reason.contains(part), "{failure} does not contain {part}");
+    }
+    assert_eq!(failure.kind, BootFailureKind::Rejected);
+    drains_cleanly(&pool, &[]).await;
+}
+
+async fn a_generic_runner_that_is_killed_while_it_fetches_leaves_nothing_that_the_next_one_uses() {
+    let generic = OtherBuild::generic().await;
+    let (pool, proxy) = behind_a_proxy(|| generic.pool(), Network::Delays(20..30)).await;
+    let call = tokio::spawn(pool.call(demo::double(21)));
+    until("the runner fetches", || !generic.cached().1.is_empty()).await;
+    let partial = generic.cached().1.remove(0);
+    // <hash>.<pid>-<random>.part
+    let name = partial.file_name().unwrap().to_str().unwrap();
+    let pid = name.split(['.', '-']).nth(1).unwrap().parse().unwrap();
+    signal(pid, Signal::KILL);
+    let failure = failure(call.await.unwrap());
+    assert!(failure.reason.contains("signal"), "{failure:?}");
+    let (complete, partial) = generic.cached();
+    assert!(complete.is_empty() && partial.len() == 1, "{complete:?} {partial:?}");
+    proxy.set(Network::Normal);
+    assert_eq!(pool.call(demo::double(4)).await.unwrap(), 8);
+    let (complete, _) = generic.cached();
+    assert!(complete.len() == 1 && is_this_executable(&complete[0]), "{complete:?}");
+    drains_cleanly(&pool, &[pid]).await;
+}
+
+/// This executable, with one text in it replaced by another of the same length.
+fn altered_executable(text: &str, replaced: &str) -> Bytes {
+    assert_eq!(text.len(), replaced.len());
+    let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+    // The terminating zero tells a name in a table from a part of a longer text.
+    let (text, replaced) = (format!("{text}\0"), format!("{replaced}\0"));
+    let at: Vec<_> = (0..bytes.len() - text.len())
+        .filter(|at| bytes[*at..].starts_with(text.as_bytes()))
+        .collect();
+    assert!(!at.is_empty(), "the executable does not contain {text:?}");
+    for at in at {
+        bytes[at..at + text.len()].copy_from_slice(replaced.as_bytes());
+    }
+    bytes.into()
+}
+
+async fn a_library_or_loader_that_is_missing_is_named_before_the_exec() {
+    let generic = generic_runner().await;
+    let bytes = std::fs::read("/proc/self/exe").unwrap();
+    let Some(loader) = build_id::dynamic_loader(&bytes) else {
+        // A static executable needs neither.
+        return;
+    };
+    let other_loader = format!("{}_", &loader[..loader.len() - 1]);
+    for (text, replaced) in [("libgcc_s.so.1", "libgcc_q.so.1"), (&loader, &other_loader)] {
+        let altered = altered_executable(text, replaced);
+        let mut hasher = CodeHasher::default();
+        hasher.update(&altered);
+        let (build, hash) = (BuildId::new("b"), hasher.finish());
+        let offer = Offer { build, len: altered.len() as u64, hash, target: target() };
+        let mut runner = Command::new(&generic);
+        runner.kill_on_drop(true);
+        let (output, reported, _folder) = offered_to(runner, offer, altered).await;
+        assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
+        for text in [&reported, &String::from_utf8_lossy(&output.stderr).into_owned()] {
+            assert!(text.contains(replaced) && text.contains("+crt-static"), "{text}");
+        }
+    }
+}
+
+async fn a_generic_runner_without_a_parent_says_how_it_is_started() {
+    let generic = generic_runner().await;
+    for (variables, code, part) in [
+        (vec![], 2, "FLAME_PARENT is not set: a pool with `code_sync(true)` starts it"),
+        (vec![("FLAME_RUNNER", "ecs")], 2, "set it to `lambda`"),
+        (vec![("FLAME_PARENT", "nonsense")], 1, "its FLAME_PARENT is invalid"),
+        (vec![("FLAME_RUNNER", "lambda")], 1, "AWS_LAMBDA_RUNTIME_API"),
+    ] {
+        let ended = Command::new(&generic).envs(variables).output().await.unwrap();
+        let error = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{error}");
+        assert!(error.contains(part) && error.lines().count() == 1, "{error}");
     }
 }

@@ -5,6 +5,7 @@ mod boots;
 mod bursts;
 mod conformance;
 mod environments;
+mod generic;
 mod losses;
 mod work;
 
@@ -12,6 +13,7 @@ fn main() -> std::process::ExitCode {
     let tests = [
         work::tests(),
         environments::tests(),
+        generic::tests(),
         boots::tests(),
         losses::tests(),
         conformance::tests(),

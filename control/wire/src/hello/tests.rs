@@ -18,6 +18,7 @@ fn hello() -> Hello {
         expires_in_ms: None,
         synced: false,
         incarnation: 3,
+        supervised: false,
     }
 }
 
@@ -48,7 +49,7 @@ fn framed(message: &[u8]) -> BytesMut {
 #[test]
 fn a_hello_is_encoded_as_these_bytes() {
     let want = [
-        b"\xaa\x00\x89\xa8protocol\x02".as_slice(),
+        b"\xb6\x00\x8a\xa8protocol\x02".as_slice(),
         b"\xa6runner\xd9\x22f-abababababababababababababababab",
         b"\xa5proof\x81\xa9BootToken\xc4\x20",
         &[7; 32],
@@ -58,6 +59,7 @@ fn a_hello_is_encoded_as_these_bytes() {
         b"\xadexpires_in_ms\xc0",
         b"\xa6synced\xc2",
         b"\xabincarnation\x03",
+        b"\xaasupervised\xc2",
     ]
     .concat();
     let mut bytes = encoded(&hello());
@@ -244,10 +246,10 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         "\\PC{0,40}",
         any::<Option<u32>>(),
         option::of(0..=MAX_MS),
-        (any::<bool>(), any::<u64>()),
+        (any::<bool>(), any::<u64>(), any::<bool>()),
     )
         .prop_map(|(protocol, runner, proof, build, instance, pid, expires_in_ms, last)| {
-            let (synced, incarnation) = last;
+            let (synced, incarnation, supervised) = last;
             Hello {
                 protocol,
                 runner,
@@ -258,6 +260,7 @@ fn any_hello() -> impl Strategy<Value = Hello> {
                 expires_in_ms,
                 synced,
                 incarnation,
+                supervised,
             }
         })
 }

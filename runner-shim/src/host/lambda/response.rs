@@ -29,7 +29,7 @@ pub enum InvocationResponse {
         /// Why.
         rejection: Rejection,
     },
-    /// The runner was offered its parent's executable, and a Lambda function can't become it.
+    /// The runner was offered its parent's executable, and could not become it.
     NotSynced {
         /// The error.
         what: String,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example thumbnails -- [FOLDER] [--out DIR] [--runners N] [--no-compare]
-//!     [--backend process|ecs|lambda|burst] [--emulated]
+//!     [--backend process|ecs|lambda|burst] [--emulated] [--relay]
 //! ```
 //!
 //! Each photograph is developed in six looks, and each look is a call of its own. `develop` (in
@@ -15,7 +15,6 @@
 //!                      calls -----await--> develop (in this process)  ------------------->
 //! ```
 
-mod aws;
 mod backend_kind;
 mod contact_sheet;
 mod develop;
@@ -26,7 +25,9 @@ mod options;
 mod outcome;
 mod output;
 mod photos;
+mod platform;
 mod progress;
+mod relay;
 mod report;
 
 use std::fs::OpenOptions;
@@ -39,13 +40,13 @@ use flame_aws::{App, Work};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use crate::aws::Aws;
 use crate::develop::{Developed, develop};
 use crate::looks::Look;
 use crate::options::{Options, Request};
 use crate::outcome::Outcome;
 use crate::output::print_line;
 use crate::photos::Photo;
+use crate::platform::Platform;
 use crate::progress::Progress;
 use crate::report::Report;
 
@@ -86,8 +87,8 @@ async fn parent() -> anyhow::Result<ExitCode> {
     let sheet_path = prepare_output(&options.out)?;
 
     let with_runners = {
-        let aws = Aws::start(&options).await?;
-        develop_with_runners(&found.photos, &options, &aws).await?
+        let platform = Platform::start(&options).await?;
+        develop_with_runners(&found.photos, &options, &platform).await?
     };
     if with_runners.developed().next().is_none() {
         with_runners.print_failures();
@@ -118,10 +119,10 @@ fn calls(photos: &[Photo]) -> impl Iterator<Item = Work<'static, anyhow::Result<
 async fn develop_with_runners(
     photos: &[Photo],
     options: &Options,
-    aws: &Aws,
+    platform: &Platform,
 ) -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let pool = aws
+    let pool = platform
         .pool(options)
         .max(options.runners)
         .max_concurrency(CALLS_PER_RUNNER)

@@ -10,7 +10,7 @@ use crate::backend_kind::BackendKind;
 
 pub(crate) const HELP: &str = "\
 usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
-                  [--backend BACKEND [--emulated | --listen ADDRESS]]
+                  [--backend BACKEND [--emulated | --listen ADDRESS] | --relay]
 
   FOLDER         a folder of photographs (JPEG or PNG), or one photograph;
                  default: the photographs that come with this example
@@ -24,6 +24,8 @@ usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
                  the cluster and the function (FLAME_ECS_CLUSTER, ...)
   --listen A     the address to which runners on AWS connect, such as
                  0.0.0.0:4000
+  --relay        connect through a relay, which this program starts, to generic
+                 runners, which download this program
 ";
 
 /// More copies than this would only slow each other down on one machine.
@@ -45,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) backend: BackendKind,
     pub(crate) emulated: bool,
     pub(crate) listen: Option<SocketAddr>,
+    pub(crate) relay: bool,
 }
 
 impl Default for Options {
@@ -59,6 +62,7 @@ impl Default for Options {
             backend: BackendKind::Process,
             emulated: false,
             listen: None,
+            relay: false,
         }
     }
 }
@@ -80,6 +84,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
             Arg::Long("backend") => options.backend = parser.value()?.parse()?,
             Arg::Long("emulated") => options.emulated = true,
             Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
+            Arg::Long("relay") => options.relay = true,
             Arg::Long("no-compare") => options.compare = false,
             Arg::Long("help") | Arg::Short('h') => return Ok(Request::Help),
             Arg::Value(path) if input.is_none() => input = Some(PathBuf::from(path)),
@@ -88,6 +93,15 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
     }
     if options.emulated && options.backend == BackendKind::Process {
         return Err("--emulated needs --backend ecs, lambda or burst".into());
+    }
+    if options.relay && options.backend != BackendKind::Process {
+        return Err("--relay is for --backend process".into());
+    }
+    if options.relay && options.listen.is_some() {
+        return Err(
+            "--relay and --listen exclude each other: with a relay, the parent listens nowhere"
+                .into(),
+        );
     }
     options.input = input.unwrap_or(options.input);
     Ok(Request::Run(options))
@@ -117,11 +131,14 @@ mod tests {
             backend: BackendKind::Burst,
             emulated: true,
             listen: Some(([127, 0, 0, 1], 4000).into()),
+            relay: false,
         };
         let line = "--out small holiday --runners=3 --no-compare --backend burst --emulated \
                     --listen 127.0.0.1:4000";
         assert_eq!(parse_text(line), Ok(Request::Run(expected)));
         assert_eq!(parse_text("holiday --help"), Ok(Request::Help));
+        let expected = Options { relay: true, ..Options::default() };
+        assert_eq!(parse_text("--relay"), Ok(Request::Run(expected)));
     }
 
     #[test]
@@ -137,6 +154,8 @@ mod tests {
             ("--backend moon", "process, ecs, lambda or burst"),
             ("--emulated", "needs --backend"),
             ("--listen nowhere", "nowhere"),
+            ("--relay --backend ecs", "--backend process"),
+            ("--relay --listen 127.0.0.1:4000", "listens nowhere"),
         ] {
             let error = parse_text(line).unwrap_err();
             assert!(error.contains(reason), "{line}: {error}");

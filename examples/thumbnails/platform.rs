@@ -1,0 +1,46 @@
+//! Where the runners run. Only the pool's backend differs, and how runners connect.
+//!
+//! The backends on AWS read their settings from the environment (see
+//! `flame_aws::backend::{Ecs, Lambda}`). With `--emulated`, this program starts an emulator, creates
+//! what it needs there, and uses that. With `--relay`, it starts a relay.
+
+use flame_aws::backend::{Ecs, Lambda};
+use flame_aws::{Pool, PoolBuilder};
+
+use crate::backend_kind::BackendKind;
+use crate::emulator::Emulator;
+use crate::options::Options;
+use crate::relay::RelayProcess;
+
+/// The programs that this program has started for its pool. They must live as long as the pool.
+pub(crate) struct Platform {
+    emulator: Option<Emulator>,
+    relay: Option<RelayProcess>,
+}
+
+impl Platform {
+    pub(crate) async fn start(options: &Options) -> anyhow::Result<Self> {
+        let emulator =
+            if options.emulated { Some(Emulator::start(&options.out).await?) } else { None };
+        let relay = if options.relay { Some(RelayProcess::start()?) } else { None };
+        Ok(Self { emulator, relay })
+    }
+
+    /// A pool whose runners are there. All its other options are the same everywhere.
+    pub(crate) fn pool(&self, options: &Options) -> PoolBuilder {
+        let from_env = || (Ecs::from_env(), Lambda::from_env());
+        let (ecs, lambda) = self.emulator.as_ref().map_or_else(from_env, Emulator::backends);
+        let pool = Pool::builder("thumbnails");
+        let pool = match options.backend {
+            BackendKind::Process => pool,
+            BackendKind::Ecs => pool.backend(ecs),
+            BackendKind::Lambda => pool.backend(lambda),
+            BackendKind::Burst => pool.backend(ecs).burst(lambda),
+        };
+        match (&self.relay, options.listen) {
+            (Some(relay), _) => relay.pool(pool),
+            (None, Some(address)) => pool.listen(address),
+            (None, None) => pool,
+        }
+    }
+}

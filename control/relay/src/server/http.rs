@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flame_wire::relay::{PARENT_PATH, RUNNER_PATH, SOCKET_PATH};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::handshakes::Handshake;
@@ -137,6 +137,8 @@ fn text(status: StatusCode, body: impl Into<String>) -> Answer {
     *answer.status_mut() = status;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, text);
+    // One request for each connection: a client that is not admitted does not keep its socket.
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a driver knows.
+/// The relay, and everything that its driver knows about it.
 struct Model {
     state: RelayState,
     now: Instant,
@@ -59,7 +59,7 @@ struct Model {
     waiting: BTreeMap<ConnectionId, (Ticket, KeyId, Instant)>,
     /// Every ticket that a parent was told of.
     told: Vec<Ticket>,
-    /// Who owns a runner, as far as the messages say.
+    /// The control connection of each registered runner, and when the registration ends.
     owners: BTreeMap<u8, (ConnectionId, Instant)>,
     draining: bool,
 }
@@ -148,15 +148,15 @@ impl Model {
         }
         let refs = runners.iter().map(|&n| runner(n)).collect();
         self.state.register(self.now, parent, refs, Duration::from_secs(secs));
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         for action in std::iter::from_fn(|| self.state.poll_action()).collect::<Vec<_>>() {
             if let Action::Send(to, RelayToParent::Rejected { runners, .. }) = &action {
                 assert_eq!(*to, parent);
-                said.extend(runners.clone());
+                reported.extend(runners.clone());
             }
             self.observe(action);
         }
-        assert_eq!(said, rejected, "the relay rejects who must be rejected, and no one else");
+        assert_eq!(reported, rejected, "the relay rejects the wrong runners");
     }
 
     fn runner(&mut self, n: u8, address: u8) {

@@ -8,8 +8,8 @@ mod registrations;
 
 const A: KeyId = KeyId(1);
 const B: KeyId = KeyId(2);
-const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-const AWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+const PARENT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const RUNNER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn limits() -> Limits {
@@ -43,7 +43,7 @@ impl Test {
     }
 
     fn parent(&mut self, key: KeyId) -> ConnectionId {
-        self.state.parent_connected(key, HOME).unwrap()
+        self.state.parent_connected(key, PARENT_ADDRESS).unwrap()
     }
 
     /// A parent that has registered `runner(1)`.
@@ -60,11 +60,11 @@ impl Test {
     }
 
     fn runner(&mut self, n: u8, with: u8) -> Result<ConnectionId, Refusal> {
-        self.state.runner_arrived(self.now, runner(n), AWAY, ticket(with))
+        self.state.runner_arrived(self.now, runner(n), RUNNER_ADDRESS, ticket(with))
     }
 
     fn socket(&mut self, with: u8, key: KeyId) -> Result<Pairing, Refusal> {
-        self.state.socket_arrived(self.now, ticket(with), key, HOME)
+        self.state.socket_arrived(self.now, ticket(with), key, PARENT_ADDRESS)
     }
 
     fn pass(&mut self, time: Duration) {

@@ -21,14 +21,14 @@ use crate::harness::{
 };
 
 /// A process of the binary. Killed when dropped.
-struct RelayProcess {
+pub(crate) struct RelayProcess {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     log: Option<JoinHandle<String>>,
 }
 
 impl RelayProcess {
-    fn start(flags: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = command(flags, variables).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut first = String::new();
@@ -48,6 +48,13 @@ impl RelayProcess {
             first
         });
         Self { child, address, log: Some(log) }
+    }
+
+    /// The memory of the process that is in RAM.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * rustix::param::page_size()
     }
 
     fn signal(&self, signal: Signal) {
@@ -218,7 +225,7 @@ async fn a_certificate_is_replaced_while_the_relay_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_count_what_has_happened() {
+async fn metrics_count_connections_bytes_and_refusals() {
     let process = RelayProcess::start(&[], &[("FLAME_RELAY_KEYS", KEY)]);
     let relay = Clients { address: process.address };
     let mut parent = Parent::connect(process.address, KEY).await.unwrap();

@@ -100,6 +100,12 @@ impl Clients {
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         metric(&self.get("/metrics").await, series)
     }
+
+    /// Waits until this series of `/metrics` has this value.
+    pub(crate) async fn until_metric(&self, series: &str, value: f64) {
+        let line = format!("{series} {value}");
+        while !self.get("/metrics").await.lines().any(|other| other == line) {}
+    }
 }
 
 /// A control connection.

@@ -3,7 +3,7 @@ use super::*;
 const WITHIN: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_draining_relay_tells_its_parents_and_refuses_who_waits() {
+fn a_draining_relay_tells_its_parents_and_refuses_the_runners_that_wait() {
     let mut t = Test::new(limits());
     let parent = t.parent_of_runner();
     t.runner(1, 8).unwrap();
@@ -20,13 +20,13 @@ fn a_draining_relay_tells_its_parents_and_refuses_who_waits() {
 }
 
 #[test]
-fn a_draining_relay_admits_no_one() {
+fn a_draining_relay_admits_no_connection() {
     let mut t = Test::new(limits());
     let _parent = t.parent_of_runner();
     t.runner(1, 9).unwrap();
     t.state.drain(WITHIN);
     assert!(t.state.is_draining());
     assert_eq!(t.runner(1, 8).unwrap_err(), Refusal::Draining);
-    assert_eq!(t.state.parent_connected(A, HOME).unwrap_err(), Refusal::Draining);
+    assert_eq!(t.state.parent_connected(A, PARENT_ADDRESS).unwrap_err(), Refusal::Draining);
     assert_eq!(t.socket(9, A).unwrap_err(), Refusal::UnknownTicket);
 }

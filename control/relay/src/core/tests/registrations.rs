@@ -64,7 +64,11 @@ fn a_parent_that_reconnects_takes_its_runners_over() {
     let new = t.parent(A);
     t.register(new, &[1]);
     let rest = limits().pair_timeout - Duration::from_secs(4);
-    assert_eq!(t.actions(), [waiting(new, 1, 9, rest)], "the new connection learns who waits");
+    assert_eq!(
+        t.actions(),
+        [waiting(new, 1, 9, rest)],
+        "the new connection is told of the waiting runner"
+    );
     t.state.disconnected(old);
     assert_eq!(t.actions(), [], "the end of the old connection changes nothing");
     assert!(t.socket(9, A).is_ok());
@@ -76,9 +80,9 @@ fn a_parent_that_reconnects_takes_its_runners_over() {
 fn a_runner_of_another_key_is_rejected() {
     let mut t = Test::new(limits());
     let owner = t.parent_of_runner();
-    let thief = t.parent(B);
-    t.register(thief, &[1]);
-    assert_eq!(t.actions(), [rejected(thief, &[1])]);
+    let other = t.parent(B);
+    t.register(other, &[1]);
+    assert_eq!(t.actions(), [rejected(other, &[1])]);
     t.runner(1, 9).unwrap();
     assert_eq!(t.actions(), [waiting(owner, 1, 9, limits().pair_timeout)]);
 }

@@ -5,9 +5,11 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
 use super::check::{BadSettings, Check, at_least, byte_count, own_address, parse};
+use super::log::{LogConfig, LogFormat};
 use super::{Config, duration};
 
 /// The variable with the keys.
@@ -128,24 +130,6 @@ pub struct Args {
     log_level: String,
 }
 
-/// How log records look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
-    /// One line of text each.
-    Text,
-    /// One JSON object on a line each.
-    Json,
-}
-
-/// How the binary logs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LogConfig {
-    /// How records look.
-    pub format: LogFormat,
-    /// The least important records.
-    pub level: tracing::level_filters::LevelFilter,
-}
-
 impl Args {
     /// The settings, or everything that is wrong with them. `keys` is the value of [`KEYS_ENV`].
     ///
@@ -163,8 +147,8 @@ impl Args {
             ));
         }
         let log = LogConfig {
-            format: check.value("--log-format", &self.log_format, LogFormat::Text, log_format),
-            level: check.value("--log-level", &self.log_level, LEVEL, parse::<_>),
+            format: check.value("--log-format", &self.log_format, LogFormat::Text, parse),
+            level: check.value("--log-level", &self.log_level, LevelFilter::INFO, parse),
         };
         let (keys, key_file) = check.keys(keys, self.key_file);
         let mut config = Config::new(([0, 0, 0, 0], 0).into(), keys);
@@ -207,15 +191,5 @@ impl Args {
         }
         check.finish()?;
         Ok((config, log))
-    }
-}
-
-const LEVEL: tracing::level_filters::LevelFilter = tracing::level_filters::LevelFilter::INFO;
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("write text or json".to_owned()),
     }
 }

@@ -10,7 +10,12 @@ use crate::pair::PairLimits;
 use crate::tls::TlsPaths;
 
 pub mod args;
+mod check;
 mod duration;
+mod log;
+
+pub use check::BadSettings;
+pub use log::{InvalidLogFormat, LogConfig, LogFormat};
 
 /// The settings of a relay. [`args`] reads them from flags and environment.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Decides who meets whom. Pure: no clock, no task, no socket; `now` is an argument.
+//! Decides which runner is paired with which socket. Pure: no clock, no task, no socket; `now` is an argument.
 //!
 //! ```text
 //!   parent_connected ──▶ a control connection ── register ──▶ its runners, each with an expiry
@@ -20,7 +20,7 @@
 //! * A connection counts from the moment it is admitted until its end is reported. The counts return
 //!   to zero.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ use flame_wire::time::millis;
 
 mod connections;
 mod refusal;
+mod registrations;
+mod waiting;
 
 #[cfg(test)]
 mod properties;
@@ -39,6 +41,8 @@ mod tests;
 use connections::Connections;
 pub use connections::{ConnectionId, ConnectionKind};
 pub use refusal::{Limit, Refusal};
+use registrations::Registrations;
+use waiting::{WaitingRunner, WaitingRunners};
 
 use crate::keys::KeyId;
 
@@ -92,14 +96,8 @@ pub struct RelayState {
     limits: Limits,
     connections: Connections,
     parents: HashMap<ConnectionId, Parent>,
-    registrations: HashMap<RunnerRef, Registration>,
-    /// The registrations in the order in which they expire.
-    expiries: BTreeSet<(Instant, RunnerRef)>,
-    /// The runners that wait, by connection, and by ticket.
-    waiting: HashMap<ConnectionId, Waiting>,
-    tickets: HashMap<Ticket, ConnectionId>,
-    /// The waiting runners in the order in which their time runs out.
-    deadlines: BTreeSet<(Instant, ConnectionId)>,
+    registrations: Registrations,
+    waiting: WaitingRunners,
     draining: bool,
     actions: VecDeque<Action>,
 }
@@ -110,23 +108,6 @@ struct Parent {
     runners: HashSet<RunnerRef>,
 }
 
-#[derive(Debug)]
-struct Registration {
-    parent: ConnectionId,
-    expires: Instant,
-    /// The runner's connections that wait for their parent.
-    waiting: Vec<ConnectionId>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    runner: RunnerRef,
-    ticket: Ticket,
-    key: KeyId,
-    since: Instant,
-    until: Instant,
-}
-
 impl RelayState {
     /// A relay without connections.
     #[must_use]
@@ -135,11 +116,8 @@ impl RelayState {
             limits,
             connections: Connections::default(),
             parents: HashMap::new(),
-            registrations: HashMap::new(),
-            expiries: BTreeSet::new(),
-            waiting: HashMap::new(),
-            tickets: HashMap::new(),
-            deadlines: BTreeSet::new(),
+            registrations: Registrations::default(),
+            waiting: WaitingRunners::default(),
             draining: false,
             actions: VecDeque::new(),
         }
@@ -186,7 +164,7 @@ impl RelayState {
     /// A parent says that runners will not connect again. Those that wait are refused.
     pub fn unregister(&mut self, parent: ConnectionId, runners: &[RunnerRef]) {
         for &runner in runners {
-            if self.registrations.get(&runner).is_some_and(|found| found.parent == parent) {
+            if self.registrations.get(runner).is_some_and(|found| found.parent == parent) {
                 self.forget(runner, &Refusal::UnknownRunner);
             }
         }
@@ -206,7 +184,7 @@ impl RelayState {
         if self.draining {
             return Err(Refusal::Draining);
         }
-        let registration = self.registrations.get(&runner).ok_or(Refusal::UnknownRunner)?;
+        let registration = self.registrations.get(runner).ok_or(Refusal::UnknownRunner)?;
         let parent = registration.parent;
         if registration.waiting.len() >= MAX_WAITING_PER_RUNNER {
             let max = MAX_WAITING_PER_RUNNER;
@@ -215,12 +193,8 @@ impl RelayState {
         let key = self.parents.get(&parent).ok_or(Refusal::UnknownRunner)?.key;
         let id = self.admit(ConnectionKind::Runner, key, address)?;
         let until = now + self.limits.pair_timeout;
-        self.waiting.insert(id, Waiting { runner, ticket, key, since: now, until });
-        self.tickets.insert(ticket, id);
-        self.deadlines.insert((until, id));
-        if let Some(registration) = self.registrations.get_mut(&runner) {
-            registration.waiting.push(id);
-        }
+        self.waiting.insert(id, WaitingRunner { runner, ticket, key, since: now, until });
+        self.registrations.add_waiting(runner, id);
         self.announce(now, parent, id);
         Ok(id)
     }
@@ -237,9 +211,9 @@ impl RelayState {
         key: KeyId,
         address: IpAddr,
     ) -> Result<Pairing, Refusal> {
-        let &runner_connection = self.tickets.get(&ticket).ok_or(Refusal::UnknownTicket)?;
-        let waiting = self.waiting.get(&runner_connection).filter(|waiting| waiting.key == key);
-        let &Waiting { runner, since, .. } = waiting.ok_or(Refusal::UnknownTicket)?;
+        let (runner_connection, waiting) =
+            self.waiting.find(ticket, key).ok_or(Refusal::UnknownTicket)?;
+        let &WaitingRunner { runner, since, .. } = waiting;
         let socket_connection = self.admit(ConnectionKind::Socket, key, address)?;
         self.stop_waiting(runner_connection);
         let waited = now.saturating_duration_since(since);
@@ -269,8 +243,8 @@ impl RelayState {
         }
     }
 
-    /// The relay exits after `within`: it admits no one from now on, refuses the runners that wait,
-    /// and tells the parents.
+    /// The relay exits after `within`. It admits no connection from now on, refuses the runners that
+    /// wait, and tells the parents.
     pub fn drain(&mut self, within: Duration) {
         if std::mem::replace(&mut self.draining, true) {
             return;
@@ -280,9 +254,7 @@ impl RelayState {
         for parent in parents {
             self.send(parent, RelayToParent::Draining { within_ms: millis(within) });
         }
-        let mut waiting: Vec<_> = self.waiting.keys().copied().collect();
-        waiting.sort_unstable();
-        for id in waiting {
+        while let Some((_, id)) = self.waiting.next_deadline() {
             self.refuse(id, Refusal::Draining);
         }
     }
@@ -290,19 +262,19 @@ impl RelayState {
     /// When the next [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let expiry = self.expiries.first().map(|&(at, _)| at);
-        let deadline = self.deadlines.first().map(|&(at, _)| at);
+        let expiry = self.registrations.next_expiry().map(|(at, _)| at);
+        let deadline = self.waiting.next_deadline().map(|(at, _)| at);
         expiry.into_iter().chain(deadline).min()
     }
 
     /// Refuses the runners whose time is over, and forgets expired registrations.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&(at, id)) = self.deadlines.first()
+        while let Some((at, id)) = self.waiting.next_deadline()
             && at <= now
         {
             self.refuse(id, Refusal::ParentTimeout { waited: self.limits.pair_timeout });
         }
-        while let Some(&(at, runner)) = self.expiries.first()
+        while let Some((at, runner)) = self.registrations.next_expiry()
             && at <= now
         {
             self.forget(runner, &Refusal::UnknownRunner);
@@ -353,7 +325,7 @@ impl RelayState {
         runner: RunnerRef,
         expires: Instant,
     ) -> bool {
-        let owner = self.registrations.get(&runner).map(|found| found.parent);
+        let owner = self.registrations.get(runner).map(|found| found.parent);
         if owner != Some(parent) && !self.has_room(parent) {
             return false;
         }
@@ -371,18 +343,10 @@ impl RelayState {
         if let Some(parent) = self.parents.get_mut(&parent) {
             parent.runners.insert(runner);
         }
-        let registration = self.registrations.entry(runner).or_insert_with(|| Registration {
-            parent,
-            expires,
-            waiting: Vec::new(),
-        });
-        self.expiries.remove(&(registration.expires, runner));
-        self.expiries.insert((expires, runner));
-        registration.expires = expires;
-        registration.parent = parent;
+        let waiting = self.registrations.register(runner, parent, expires);
         if owner.is_some_and(|owner| owner != parent) {
-            // The connection that was told of these runners may be broken.
-            for id in registration.waiting.clone() {
+            // The old connection may have broken before the parent read the message about them.
+            for id in waiting {
                 self.announce(now, parent, id);
             }
         }
@@ -395,7 +359,7 @@ impl RelayState {
     }
 
     fn announce(&mut self, now: Instant, parent: ConnectionId, waiting: ConnectionId) {
-        if let Some(&Waiting { runner, ticket, until, .. }) = self.waiting.get(&waiting) {
+        if let Some(&WaitingRunner { runner, ticket, until, .. }) = self.waiting.get(waiting) {
             let within_ms = millis(until.saturating_duration_since(now));
             self.send(parent, RelayToParent::RunnerWaiting { runner, ticket, within_ms });
         }
@@ -403,8 +367,7 @@ impl RelayState {
 
     /// Ends a registration, and refuses the runner's connections that wait.
     fn forget(&mut self, runner: RunnerRef, refusal: &Refusal) {
-        let Some(registration) = self.registrations.remove(&runner) else { return };
-        self.expiries.remove(&(registration.expires, runner));
+        let Some(registration) = self.registrations.remove(runner) else { return };
         if let Some(parent) = self.parents.get_mut(&registration.parent) {
             parent.runners.remove(&runner);
         }
@@ -422,12 +385,8 @@ impl RelayState {
 
     /// Returns whether the connection waited.
     fn stop_waiting(&mut self, id: ConnectionId) -> bool {
-        let Some(waiting) = self.waiting.remove(&id) else { return false };
-        self.tickets.remove(&waiting.ticket);
-        self.deadlines.remove(&(waiting.until, id));
-        if let Some(registration) = self.registrations.get_mut(&waiting.runner) {
-            registration.waiting.retain(|&other| other != id);
-        }
+        let Some(waiting) = self.waiting.remove(id) else { return false };
+        self.registrations.remove_waiting(waiting.runner, id);
         true
     }
 

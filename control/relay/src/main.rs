@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use flame_relay::config::Config;
-use flame_relay::config::args::{Args, KEYS_ENV, LogConfig, LogFormat};
+use flame_relay::config::args::{Args, KEYS_ENV};
+use flame_relay::config::{Config, LogConfig, LogFormat};
 use flame_relay::ecs::{self, METADATA_URI_ENV};
 use flame_relay::{Relay, Stopper};
 use tokio::signal::unix::{Signal, SignalKind, signal};

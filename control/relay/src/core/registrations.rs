@@ -1,0 +1,71 @@
+//! The registered runners, by ref and by expiry.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use flame_wire::ids::RunnerRef;
+
+use super::ConnectionId;
+
+/// The registered runners.
+#[derive(Debug, Default)]
+pub(super) struct Registrations {
+    by_runner: HashMap<RunnerRef, Registration>,
+    expiries: BTreeSet<(Instant, RunnerRef)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Registration {
+    /// The control connection that the registration belongs to.
+    pub(super) parent: ConnectionId,
+    expires: Instant,
+    /// The runner's connections that wait for their parent.
+    pub(super) waiting: Vec<ConnectionId>,
+}
+
+impl Registrations {
+    /// Registers a runner, renews its registration, or moves it to another control connection.
+    /// Returns the runner's connections that wait.
+    pub(super) fn register(
+        &mut self,
+        runner: RunnerRef,
+        parent: ConnectionId,
+        expires: Instant,
+    ) -> Vec<ConnectionId> {
+        let waiting = self.remove(runner).map(|old| old.waiting).unwrap_or_default();
+        self.expiries.insert((expires, runner));
+        self.by_runner.insert(runner, Registration { parent, expires, waiting: waiting.clone() });
+        waiting
+    }
+
+    pub(super) fn remove(&mut self, runner: RunnerRef) -> Option<Registration> {
+        let registration = self.by_runner.remove(&runner)?;
+        self.expiries.remove(&(registration.expires, runner));
+        Some(registration)
+    }
+
+    pub(super) fn get(&self, runner: RunnerRef) -> Option<&Registration> {
+        self.by_runner.get(&runner)
+    }
+
+    pub(super) fn add_waiting(&mut self, runner: RunnerRef, id: ConnectionId) {
+        if let Some(registration) = self.by_runner.get_mut(&runner) {
+            registration.waiting.push(id);
+        }
+    }
+
+    pub(super) fn remove_waiting(&mut self, runner: RunnerRef, id: ConnectionId) {
+        if let Some(registration) = self.by_runner.get_mut(&runner) {
+            registration.waiting.retain(|&other| other != id);
+        }
+    }
+
+    /// The registration that expires first.
+    pub(super) fn next_expiry(&self) -> Option<(Instant, RunnerRef)> {
+        self.expiries.first().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_runner.len()
+    }
+}

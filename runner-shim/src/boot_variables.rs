@@ -168,7 +168,7 @@ mod tests {
             depth,
             limits: RunnerLimits::default(),
         };
-        parent.encode().unwrap()
+        parent.encode().unwrap().to_string()
     }
 
     #[test]

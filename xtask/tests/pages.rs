@@ -7,22 +7,50 @@ use std::{fs, io};
 /// The page about AWS's pitfalls. The third column of its tables has the names of tests, in
 /// backticks.
 const PAGE: &str = "control/src/backend/aws/README.md";
+/// The page about attackers. The second column of its tables has the names of tests and the paths
+/// of files, in backticks.
+const SECURITY_PAGE: &str = "SECURITY.md";
 /// The directories with tests.
 const SOURCES: [&str; 5] = ["control", "localstack", "runner-shim", "tests", "xtask"];
 
 #[test]
 fn every_test_named_on_the_aws_page_exists() {
+    let root = root().expect("cargo sets the variable");
+    let found = faults(&fs::read_to_string(root.join(PAGE)).unwrap(), &all_tests(&root).unwrap());
+    assert!(found.is_empty(), "{PAGE}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn every_test_and_file_named_on_the_security_page_exists() {
+    let root = root().expect("cargo sets the variable");
+    let tests = all_tests(&root).unwrap();
+    let page = fs::read_to_string(root.join(SECURITY_PAGE)).unwrap();
+    let last_cells = page.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| "));
+    let names: Vec<_> =
+        last_cells.flat_map(|(_, cell)| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 20, "the page names tests");
+    for name in names {
+        let exists =
+            if name.contains('/') { root.join(name).exists() } else { tests.contains(name) };
+        assert!(exists, "{SECURITY_PAGE}: there is no test or file `{name}`");
+    }
+}
+
+fn root() -> Option<PathBuf> {
     // Read at run time: the directory at build time may be that of another checkout.
-    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets the variable");
-    let root = Path::new(&xtask).join("..");
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR")?;
+    Some(Path::new(&xtask).join(".."))
+}
+
+/// Returns the names of all tests of the workspace.
+fn all_tests(root: &Path) -> io::Result<BTreeSet<String>> {
     let mut tests = BTreeSet::new();
     for folder in SOURCES {
-        for file in sources(&root.join(folder)).unwrap() {
-            tests.append(&mut tests_in(&file, &fs::read_to_string(&file).unwrap()));
+        for file in sources(&root.join(folder))? {
+            tests.append(&mut tests_in(&file, &fs::read_to_string(&file)?));
         }
     }
-    let found = faults(&fs::read_to_string(root.join(PAGE)).unwrap(), &tests);
-    assert!(found.is_empty(), "{PAGE}:\n{}", found.join("\n"));
+    Ok(tests)
 }
 
 /// Returns the faults in the tables of a page, with their lines.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flame_wire::EncodeError;
+use flame_wire::frame::{Frame, MAX_FRAME};
 use flame_wire::mux::{Message, Side};
 use flame_wire::packet::Packet;
 use futures_util::future::join_all;
@@ -362,4 +363,145 @@ async fn a_client_that_speaks_plain_http_is_rejected() {
     let (mut stranger, socket) = tokio::io::duplex(4096);
     stranger.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(matches!(accept(Io::new(socket), &key).await, Err(AcceptError::WebSocket(_))));
+}
+
+/// A peer that reads packets from a socket and decides itself what it acknowledges.
+struct RawPeer {
+    socket: DuplexStream,
+    input: BytesMut,
+    /// The payload of each frame that has arrived so far, in bytes.
+    frames: Vec<usize>,
+}
+
+impl RawPeer {
+    /// Resumes the session on a new socket, as if only the first `frames` had arrived.
+    async fn resume(socket: DuplexStream, frames: Vec<usize>) -> Self {
+        let mut peer = Self { socket, input: BytesMut::new(), frames };
+        peer.send(&Packet::Resume { next: peer.frames.len() as u64 }).await;
+        peer
+    }
+
+    async fn send(&mut self, packet: &Packet) {
+        let mut out = BytesMut::new();
+        packet.encode(&mut out);
+        self.socket.write_all(&out).await.unwrap();
+    }
+
+    /// Reads until nothing more comes.
+    async fn read_all(&mut self) {
+        loop {
+            while let Some(packet) = Packet::decode(&mut self.input).unwrap() {
+                let Packet::Data { seq, frame: Frame::Data(data), .. } = packet else { continue };
+                assert_eq!(seq, self.frames.len() as u64, "frames come once and in order");
+                self.frames.push(data.payload.len());
+            }
+            let more = self.socket.read_buf(&mut self.input);
+            match tokio::time::timeout(Duration::from_secs(1), more).await {
+                Ok(Ok(1..)) => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn payload(&self) -> usize {
+        self.frames.iter().sum()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_replay_queue_holds_frames_back_and_loses_none() {
+    const BODY: usize = 200 * 1024;
+    const REPLAY: usize = 64 * 1024;
+    let config = LinkConfig { replay: REPLAY, ..LinkConfig::default() };
+    let (link, driver) = Driver::new(Side::Parent, config, |_| Caller);
+    let (sockets, next) = mpsc::channel(1);
+    let (near, far) = tokio::io::duplex(BODY * 2);
+    tokio::spawn(driver.run(Io::new(near), SocketSource::Accepted(next)));
+    let body = Bytes::from(vec![7; BODY]);
+    let (_stream, _) = link.open(0, None, |_| Ok((CALL, body.into(), true))).unwrap();
+
+    let mut peer = RawPeer::resume(far, Vec::new()).await;
+    peer.read_all().await;
+    let unacknowledged = peer.payload();
+    assert!(
+        (REPLAY / 2..=REPLAY + MAX_FRAME).contains(&unacknowledged),
+        "{unacknowledged} bytes were sent without an acknowledgement"
+    );
+    // The socket breaks. The first frame had arrived, the others had not.
+    let (near, far) = tokio::io::duplex(BODY * 2);
+    let frames = peer.frames[..1].to_vec();
+    drop(peer);
+    sockets.send(Io::new(near)).await.unwrap();
+    let mut peer = RawPeer::resume(far, frames).await;
+    let mut rounds = 0;
+    while peer.payload() < BODY {
+        let before = peer.payload();
+        peer.read_all().await;
+        assert!(peer.payload() > before, "an acknowledgement makes room");
+        assert!(peer.payload() - before <= REPLAY + MAX_FRAME);
+        peer.send(&Packet::Ack { next: peer.frames.len() as u64 }).await;
+        rounds += 1;
+    }
+    assert_eq!(peer.payload(), BODY, "each byte has arrived once");
+    assert!(rounds > 1, "the queue was full in between");
+}
+
+/// Forwards bytes between two sockets, until the first one closes. Returns what the first one sent.
+/// While `altering` is set, inverts a bit of what the first one sends.
+async fn middlebox(
+    mut from: DuplexStream,
+    mut to: DuplexStream,
+    altering: Arc<AtomicBool>,
+) -> Vec<u8> {
+    let mut recorded = Vec::new();
+    let (mut sent, mut answer) = (vec![0; 4096], vec![0; 4096]);
+    loop {
+        tokio::select! {
+            len = from.read(&mut sent) => match len {
+                Ok(len @ 1..) => {
+                    recorded.extend_from_slice(&sent[..len]);
+                    if altering.load(Ordering::Relaxed) {
+                        sent[len - 1] ^= 1;
+                    }
+                    to.write_all(&sent[..len]).await.unwrap();
+                }
+                _ => return recorded,
+            },
+            len = to.read(&mut answer) => {
+                let len = len.unwrap();
+                from.write_all(&answer[..len]).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_middlebox_can_neither_read_nor_alter_nor_replay() {
+    const SECRET: &[u8] = b"the arguments of a call";
+    let key = ServerKey::generate().unwrap();
+    let altering = Arc::new(AtomicBool::new(false));
+    let ((runner, near), (far, parent)) = (tokio::io::duplex(4096), tokio::io::duplex(4096));
+    let middlebox = tokio::spawn(middlebox(near, far, altering.clone()));
+    let (runner, parent) =
+        tokio::join!(tls::connect(Io::new(runner), key.fingerprint()), key.accept(Io::new(parent)));
+    let (mut runner, mut parent) = (runner.unwrap(), parent.unwrap());
+    runner.write_all(SECRET).await.unwrap();
+    runner.flush().await.unwrap();
+    let mut arrived = vec![0; SECRET.len()];
+    parent.read_exact(&mut arrived).await.unwrap();
+    assert_eq!(arrived, SECRET);
+
+    altering.store(true, Ordering::Relaxed);
+    runner.write_all(SECRET).await.unwrap();
+    runner.flush().await.unwrap();
+    let altered = parent.read_exact(&mut arrived).await.unwrap_err();
+    assert_eq!(altered.kind(), std::io::ErrorKind::InvalidData, "{altered}");
+
+    drop(runner);
+    let recorded = middlebox.await.unwrap();
+    assert!(!recorded.windows(SECRET.len()).any(|window| window == SECRET));
+    let (mut replaying, parent) = tokio::io::duplex(64 * 1024);
+    replaying.write_all(&recorded).await.unwrap();
+    let replayed = key.accept(Io::new(parent)).await.unwrap_err();
+    assert_eq!(replayed.kind(), std::io::ErrorKind::InvalidData, "{replayed}");
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flame_link::Io;
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::{FlameParent, ParentError};
+use flame_wire::token::Zeroizing;
 use futures_util::future::BoxFuture;
 
 /// Opens a connection to the pool's listener within this process.
@@ -20,8 +21,9 @@ pub struct BootSpec {
     /// idempotency token, and a good tag by which to find the instance.
     pub runner: RunnerRef,
     /// The value of FLAME_PARENT, which goes into the instance's environment. It is a secret until
-    /// the runner has connected: never put it into arguments, tags or logs.
-    pub flame_parent: String,
+    /// the runner has connected: never put it into arguments, tags or logs. It is overwritten when
+    /// it is dropped.
+    pub flame_parent: Zeroizing<String>,
     /// `flame_parent`, decoded, for a runner within this process.
     pub(crate) parent: FlameParent,
     /// For a runner within this process.
@@ -99,5 +101,25 @@ pub(crate) mod testing {
         };
         let in_memory = Arc::new(|| async { Err(std::io::Error::other("no listener")) }.boxed());
         BootSpec::new(parent, in_memory).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flame_wire::parent::HostKind;
+
+    use super::*;
+
+    #[test]
+    fn debug_shows_neither_flame_parent_nor_the_token() {
+        let mut spec = testing::spec(HostKind::Process);
+        spec.parent.token =
+            flame_wire::token::Token::from_bytes(*b"SECRETSECRETSECRETSECRETSECRETSE");
+        spec.flame_parent = spec.parent.encode().unwrap();
+        let shown = format!("{spec:?} {:?}", spec.parent);
+        assert!(shown.contains(&spec.runner.to_string()), "{shown}");
+        for secret in ["SECRET", "83, 69, 67, 82", "flame1."] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
     }
 }

@@ -262,7 +262,7 @@ impl Instances for LambdaInstances {
     /// Returns at once. Lambda's response to the request is the instance's death.
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         async move {
-            let event = runner::Event::new(spec.flame_parent);
+            let event = runner::Event::new(&spec.flame_parent);
             let event =
                 serde_json::to_vec(&event).map_err(|error| BootFailure::new(error.to_string()))?;
             let instance = Instance::new(runner::instance_of(spec.runner));

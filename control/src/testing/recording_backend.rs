@@ -133,7 +133,7 @@ impl Instances for RecordingInstances {
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         async move {
             let spec = self.record.misdirect(spec)?;
-            let (runner, flame_parent) = (spec.runner, spec.flame_parent.clone());
+            let (runner, flame_parent) = (spec.runner, spec.flame_parent.to_string());
             let instance = self.instances.remote_boot(spec).await?;
             let boot = RecordedBoot { runner, flame_parent, instance: instance.clone() };
             self.record.boots.send_modify(|boots| boots.push(boot));

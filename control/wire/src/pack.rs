@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use crate::error::{DecodeError, EncodeError};
 
@@ -19,6 +20,22 @@ pub(crate) fn encode(
     max: usize,
 ) -> Result<Vec<u8>, EncodeError> {
     let bytes = rmp_serde::to_vec_named(value)
+        .map_err(|error| EncodeError::BadValue { what, reason: error.to_string() })?;
+    if bytes.len() > max {
+        return Err(EncodeError::TooLong { what, len: bytes.len(), max });
+    }
+    Ok(bytes)
+}
+
+/// Like [`encode`], for a value with a secret: no copy of its bytes stays in memory.
+pub(crate) fn encode_secret(
+    what: &'static str,
+    value: &impl Serialize,
+    max: usize,
+) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    // A buffer that grows would leave copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(max));
+    rmp_serde::encode::write_named(&mut *bytes, value)
         .map_err(|error| EncodeError::BadValue { what, reason: error.to_string() })?;
     if bytes.len() > max {
         return Err(EncodeError::TooLong { what, len: bytes.len(), max });

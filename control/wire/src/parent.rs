@@ -27,7 +27,7 @@ use crate::error::DecodeError;
 use crate::hex::Hex;
 use crate::ids::RunnerRef;
 use crate::pack;
-use crate::token::{self, Token};
+use crate::token::{self, Token, Zeroizing};
 
 mod limits;
 mod valid;
@@ -222,20 +222,26 @@ impl FlameParent {
     pub const VERSION: u16 = 1;
 
     /// Encodes the document as ASCII text of at most [`MAX_ENCODED`] characters. The text contains
-    /// the token: pass it to the runner's environment, never to a command line or a log.
+    /// the token: pass it to the runner's environment, never to a command line or a log. It is
+    /// overwritten when it is dropped.
     ///
     /// # Errors
     /// [`ParentError::BadField`] if [`decode`](Self::decode) would reject the value of a field,
     /// such as an address that is not the address of a WebSocket, or addresses that are too long
     /// together.
-    pub fn encode(&self) -> Result<String, ParentError> {
+    pub fn encode(&self) -> Result<Zeroizing<String>, ParentError> {
         valid::all(self)?;
-        let document = pack::encode("document", self, MAX_DOCUMENT)
+        let document = pack::encode_secret("document", self, MAX_DOCUMENT)
             .map_err(|error| ParentError::bad("document", error.to_string()))?;
         let len = u16::try_from(document.len())
             .map_err(|_| ParentError::bad("document", "is too long"))?;
-        let bytes = [&len.to_le_bytes(), check(&document).as_slice(), &document].concat();
-        Ok(format!("{NAME}{}.{}", Self::VERSION, URL_SAFE_NO_PAD.encode(bytes)))
+        let check = check(&document);
+        let bytes = Zeroizing::new([&len.to_le_bytes(), check.as_slice(), &document].concat());
+        // A text that grows would leave copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(MAX_ENCODED));
+        text.push_str(&format!("{NAME}{}.", Self::VERSION));
+        URL_SAFE_NO_PAD.encode_string(&*bytes, &mut text);
+        Ok(text)
     }
 
     /// Decodes the text that [`encode`](Self::encode) made.
@@ -257,7 +263,7 @@ impl FlameParent {
 }
 
 /// Takes the document out of `text`, and checks that it is complete and unaltered.
-fn unseal(text: &str) -> Result<Vec<u8>, ParentError> {
+fn unseal(text: &str) -> Result<Zeroizing<Vec<u8>>, ParentError> {
     let (version, sealed) = text
         .strip_prefix(NAME)
         .and_then(|rest| rest.split_once('.'))
@@ -274,8 +280,8 @@ fn unseal(text: &str) -> Result<Vec<u8>, ParentError> {
         return Err(ParentError::NotBase64 { at: text.len() - sealed.len() + at });
     }
     let (strict, bytes) = match URL_SAFE_NO_PAD.decode(sealed) {
-        Ok(bytes) => (true, bytes),
-        Err(_) => (false, decode_truncated(sealed)),
+        Ok(bytes) => (true, Zeroizing::new(bytes)),
+        Err(_) => (false, Zeroizing::new(decode_truncated(sealed))),
     };
     let truncated = |want| ParentError::Truncated { have: bytes.len(), want };
     let (len, rest) = bytes.split_first_chunk().ok_or(truncated(LEN + CHECK))?;
@@ -287,7 +293,7 @@ fn unseal(text: &str) -> Result<Vec<u8>, ParentError> {
     if !strict || document.len() > len || check(document) != *expected {
         return Err(ParentError::Checksum);
     }
-    Ok(document.to_vec())
+    Ok(Zeroizing::new(document.to_vec()))
 }
 
 /// The bytes of base64url text that was truncated anywhere.

@@ -2,16 +2,20 @@
 //!
 //! Anyone who holds a token can connect as that runner. So a token is 256 random bits, the parent
 //! keeps only its hash and compares it in constant time, and a token is never printed: it leaves
-//! the process only in FLAME_PARENT and in the encrypted hello.
+//! the process only in FLAME_PARENT and in the encrypted hello. Its bytes are overwritten when it is
+//! dropped.
 
 use std::fmt;
 
 use aws_lc_rs::{constant_time, digest};
+pub use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::entropy;
 use crate::error::NoEntropy;
 
-/// 256 secret random bits. `Debug` does not show them, and there is no `Display`.
+/// 256 secret random bits. `Debug` does not show them, there is no `Display`, and they are
+/// overwritten when the token is dropped.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
@@ -41,6 +45,20 @@ impl Token {
         TokenHash(hash)
     }
 }
+
+impl Zeroize for Token {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Token {}
 
 /// Compares in constant time.
 impl PartialEq for Token {
@@ -110,6 +128,16 @@ mod tests {
         let want = digest::digest(&digest::SHA256, b"an example of exactly 32 bytes..");
         assert_eq!(hash.0, want.as_ref());
         assert_ne!(&hash.0, b"an example of exactly 32 bytes..");
+    }
+
+    #[test]
+    fn a_dropped_token_is_overwritten() {
+        fn is_overwritten_when_dropped<T: ZeroizeOnDrop>(_: &T) {}
+        let mut token = Token::from_bytes([0xa7; 32]);
+        is_overwritten_when_dropped(&token);
+        // `drop` does the same.
+        token.zeroize();
+        assert_eq!(token.0, [0; 32]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_command_that_a_function_starts_may_have_a_pool_of_its_own,
         commands_do_not_inherit_the_variables_that_make_a_runner,
         commands_of_a_code_synced_runner_do_not_inherit_the_variables,
+        flame_parent_is_in_no_argument_and_in_no_environment_of_a_command,
     ]
 }
 
@@ -49,4 +50,15 @@ async fn commands_of_a_code_synced_runner_do_not_inherit_the_variables() {
     let names = pool.call(commands::inherited_variables()).await.unwrap().unwrap();
     assert_eq!(names, ["FLAME_CODE_DIR"]);
     drains_cleanly(&pool, &[pid]).await;
+}
+
+async fn flame_parent_is_in_no_argument_and_in_no_environment_of_a_command() {
+    let pool = process_pool("test").max(1).start().await.unwrap();
+    let found = pool.call(commands::flame_parent_in_proc()).await.unwrap().unwrap();
+    // The kernel keeps the environment that the runner itself was started with: SECURITY.md says
+    // who can read it. If this ever fails, that page is wrong.
+    assert!(found.initial_environment, "{found:?}");
+    let elsewhere = [found.arguments, found.arguments_of_a_command, found.environment_of_a_command];
+    assert_eq!(elsewhere, [false; 3], "{found:?}");
+    drains_cleanly(&pool, &[]).await;
 }

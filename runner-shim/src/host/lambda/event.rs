@@ -5,6 +5,7 @@ use std::fmt;
 use flame_wire::parent::{FlameParent, HostKind, ParentError};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 /// The event with which a pool invokes its function. `Debug` does not show FLAME_PARENT.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +23,8 @@ impl Event {
 
     /// The event for a runner with this FLAME_PARENT.
     #[must_use]
-    pub fn new(flame_parent: impl Into<String>) -> Self {
-        Self { flame_parent: flame_parent.into(), v: Self::VERSION }
+    pub fn new(flame_parent: &str) -> Self {
+        Self { flame_parent: flame_parent.to_owned(), v: Self::VERSION }
     }
 
     /// The decoded FLAME_PARENT.
@@ -39,6 +40,13 @@ impl Event {
             return Err(EventError::Host(parent.host));
         }
         Ok(parent)
+    }
+}
+
+/// Overwrites FLAME_PARENT, which is a secret.
+impl Drop for Event {
+    fn drop(&mut self) {
+        self.flame_parent.zeroize();
     }
 }
 

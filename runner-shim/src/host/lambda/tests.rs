@@ -36,7 +36,7 @@ fn an_event_has_this_json() {
 #[test]
 fn an_event_contains_its_flame_parent() {
     let parent = parent(HostKind::Lambda);
-    let event = serde_json::to_string(&Event::new(parent.encode().unwrap())).unwrap();
+    let event = serde_json::to_string(&Event::new(&parent.encode().unwrap())).unwrap();
     assert_eq!(read(&event), Ok(parent));
 }
 
@@ -62,7 +62,7 @@ fn an_event_that_no_pool_sent_is_rejected_with_advice() {
     assert!(error.to_string().contains("version 2"), "{error}");
     let error = read(r#"{"FLAME_PARENT":"nonsense","v":1}"#).unwrap_err();
     assert!(matches!(error, EventError::Parent(_)), "{error}");
-    let error = Event::new(parent(HostKind::Process).encode().unwrap()).parent().unwrap_err();
+    let error = Event::new(&parent(HostKind::Process).encode().unwrap()).parent().unwrap_err();
     assert!(error.to_string().contains("the Lambda backend"), "{error}");
 }
 

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
+use crate::emulator::{self, containers};
+use crate::{Test, requiring};
+
 /// Builds these targets with the suite's profile into the suite's target directory. Returns the
 /// folder with the profile's executables. Blocks.
 ///
@@ -41,4 +44,17 @@ pub async fn generic_runner() -> PathBuf {
         cargo_build(&["--bin", "flame-runner", "--example", "web"]).join("flame-runner")
     });
     tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-runner is built")
+}
+
+/// Marks tests in which AWS runs the generic runner. It has no image, so they need the emulator, and
+/// instances that are processes of this machine.
+#[must_use]
+pub fn on_generic_runners(tests: Vec<Test>) -> Vec<Test> {
+    requiring(tests, || {
+        if containers::asked_for() {
+            return Ok(Some("no image contains the generic runner".to_owned()));
+        }
+        let is_emulator = emulator::is_used()?;
+        Ok((!is_emulator).then(|| "it needs the emulator's pages".to_owned()))
+    })
 }

@@ -27,7 +27,7 @@ pub mod terminal;
 pub mod tls_proxy;
 mod watcher;
 
-pub use cargo_build::{cargo_build, generic_runner};
+pub use cargo_build::{cargo_build, generic_runner, on_generic_runners};
 pub use harness::{
     PoolBackend, Requirement, Test, as_root, emulated, on, pool, process_pool, requiring, run_copy,
     runtime, suite, suite_with, test, trial, until,

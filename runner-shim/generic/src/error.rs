@@ -1,12 +1,14 @@
-//! Why this process can't be a runner.
+//! Why this process can't be a runner, or can't go on.
 
 use flame_runner_shim::host::ecs::MetadataError;
 use flame_runner_shim::host::lambda::EnvironmentError;
 use flame_wire::parent::{HostKind, ParentError};
 
-/// Why this process can't be a runner.
+use crate::supervisor::RuntimeApiError;
+
+/// Why this process can't be a runner, or can't go on.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
+pub(crate) enum RunError {
     #[error(
         "this is the generic runner of flame-aws, and FLAME_PARENT is not set: a pool with \
          `code_sync(true)` starts it, as the program of a process, as the command of an ECS task, \
@@ -32,6 +34,8 @@ pub(crate) enum StartError {
     Ecs(#[from] MetadataError),
     #[error(transparent)]
     Lambda(#[from] EnvironmentError),
+    #[error(transparent)]
+    RuntimeApi(#[from] RuntimeApiError),
     #[error("the runtime of this process can't be started")]
     Runtime(#[source] std::io::Error),
     #[error("this process can't listen for signals, so it could not drain at a signal")]
@@ -42,7 +46,7 @@ pub(crate) enum StartError {
     Child(#[source] std::io::Error),
 }
 
-impl StartError {
+impl RunError {
     /// Whether the process was not started as a runner.
     pub(crate) fn is_usage(&self) -> bool {
         matches!(self, Self::NotARunner | Self::RunnerKind(_) | Self::TwoRunners)

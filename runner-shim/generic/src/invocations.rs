@@ -6,11 +6,11 @@ use flame_runner_shim::exit_code::{EXIT_OK, EXIT_WORK_ABORTED};
 use flame_runner_shim::host::lambda::{Environment, EnvironmentEnd};
 use flame_runner_shim::log::LogSink;
 
-use crate::error::StartError;
+use crate::error::RunError;
 use crate::{build, exit_code, signals};
 
 /// Serves invocations. Returns only if this process does not become a parent's executable.
-pub(crate) async fn serve() -> Result<ExitCode, StartError> {
+pub(crate) async fn serve() -> Result<ExitCode, RunError> {
     let environment = Environment {
         build: build(),
         idle_predicate: None,

@@ -15,8 +15,8 @@ use flame_runner_shim::log_writer;
 use flame_wire::error::Chain;
 use flame_wire::ids::BuildId;
 
-use crate::error::StartError;
-use crate::role::Role;
+use crate::error::RunError;
+use crate::role::ProcessRole;
 
 mod error;
 mod invocations;
@@ -31,13 +31,13 @@ const EXIT_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let run = async {
-        match Role::of_this_process()? {
-            Role::Process(text) => process::serve(text).await,
-            Role::Supervisor => supervisor::run().await,
-            Role::Invocations => invocations::serve().await,
+        match ProcessRole::of_this_process()? {
+            ProcessRole::Process(text) => process::serve(text).await,
+            ProcessRole::Supervisor => supervisor::run().await,
+            ProcessRole::Invocations => invocations::serve().await,
         }
     };
-    let ended = runtime.map_err(StartError::Runtime).and_then(|runtime| runtime.block_on(run));
+    let ended = runtime.map_err(RunError::Runtime).and_then(|runtime| runtime.block_on(run));
     // Not with `print_line`: no other thread has to survive a full pipe here.
     match ended {
         Ok(code) => code,

@@ -11,16 +11,16 @@ use flame_runner_shim::runner::{Ended, Runner};
 use flame_runner_shim::{Connect, lifeline, log_writer};
 use flame_wire::parent::{FlameParent, HostKind};
 
-use crate::error::StartError;
+use crate::error::RunError;
 use crate::{build, exit_code, signals};
 
 /// Connects to the parent. Returns only if this process does not become the parent's executable.
-pub(crate) async fn serve(flame_parent: &OsStr) -> Result<ExitCode, StartError> {
-    let parent = FlameParent::decode(flame_parent.to_str().ok_or(StartError::NotText)?)?;
+pub(crate) async fn serve(flame_parent: &OsStr) -> Result<ExitCode, RunError> {
+    let parent = FlameParent::decode(flame_parent.to_str().ok_or(RunError::NotText)?)?;
     let host: Arc<dyn Host> = match parent.host {
         HostKind::Process => Arc::new(ProcessHost),
         HostKind::Ecs => Arc::new(EcsHost::discover().await?),
-        kind => return Err(StartError::Host(kind)),
+        kind => return Err(RunError::Host(kind)),
     };
     // If the parent is already gone, this ends the process.
     lifeline::keep_tied();

@@ -5,11 +5,11 @@ use std::ffi::OsStr;
 use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::host::RUNNER_ON_LAMBDA;
 
-use crate::error::StartError;
+use crate::error::RunError;
 
 /// What this process is.
 #[derive(Debug)]
-pub(crate) enum Role<'a> {
+pub(crate) enum ProcessRole<'a> {
     /// One runner, with its FLAME_PARENT.
     Process(&'a OsStr),
     /// The supervisor of a Lambda environment.
@@ -18,25 +18,25 @@ pub(crate) enum Role<'a> {
     Invocations,
 }
 
-impl Role<'static> {
-    pub(crate) fn of_this_process() -> Result<Self, StartError> {
+impl ProcessRole<'static> {
+    pub(crate) fn of_this_process() -> Result<Self, RunError> {
         let variables = boot_variables();
         Self::of(variables.parent(), variables.runner(), variables.is_supervised())
     }
 }
 
-impl<'a> Role<'a> {
+impl<'a> ProcessRole<'a> {
     fn of(
         parent: Option<&'a OsStr>,
         runner: Option<&OsStr>,
         supervised: bool,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, RunError> {
         match (parent, runner) {
-            (None, None) => Err(StartError::NotARunner),
+            (None, None) => Err(RunError::NotARunner),
             (Some(parent), None) => Ok(Self::Process(parent)),
-            (Some(_), Some(_)) => Err(StartError::TwoRunners),
+            (Some(_), Some(_)) => Err(RunError::TwoRunners),
             (None, Some(kind)) if kind != RUNNER_ON_LAMBDA => {
-                Err(StartError::RunnerKind(kind.to_string_lossy().into_owned()))
+                Err(RunError::RunnerKind(kind.to_string_lossy().into_owned()))
             }
             (None, Some(_)) if supervised => Ok(Self::Invocations),
             (None, Some(_)) => Ok(Self::Supervisor),
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     fn role(parent: Option<&'static str>, runner: Option<&str>, supervised: bool) -> String {
-        match Role::of(parent.map(OsStr::new), runner.map(OsStr::new), supervised) {
+        match ProcessRole::of(parent.map(OsStr::new), runner.map(OsStr::new), supervised) {
             Ok(role) => format!("{role:?}"),
             Err(error) => {
                 assert!(error.is_usage());

@@ -15,102 +15,119 @@ mod child;
 mod runtime_api;
 mod state;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use flame_runner_shim::host::lambda::Environment;
 use flame_runner_shim::log_writer;
 use hyper::StatusCode;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
 use self::child::{RUNTIME_API_ENV, SupervisedChild};
-use self::runtime_api::{Answer, AnswerKind, ChildRequest, Message, Reply, RuntimeApi};
-use self::runtime_api::{RuntimeApiError, error_message, error_response, event_response};
-use self::state::{Action, Ending, Failure, FunctionEvent, Input, MAX_IDLE_EXITS, SupervisorState};
-use crate::error::StartError;
+pub(crate) use self::runtime_api::RuntimeApiError;
+use self::runtime_api::{
+    Answer, AnswerKind, ChildRequest, HttpMessage, Reply, RuntimeApi, error_message,
+    error_response, event_response,
+};
+use self::state::{
+    Action, Failure, FunctionEvent, MAX_IDLE_EXITS, SupervisorEnd, SupervisorInput, SupervisorState,
+};
+use crate::error::RunError;
 use crate::{exit_code, signals};
 
 /// Supervises one child after another, for as long as the environment lives.
-pub(crate) async fn run() -> Result<ExitCode, StartError> {
+pub(crate) async fn run() -> Result<ExitCode, RunError> {
     Environment::check()?;
-    let api = RuntimeApi { address: std::env::var(RUNTIME_API_ENV).unwrap_or_default() };
-    let mut signals = signals::listen()?;
-    let (listener, address) = runtime_api::listen().await.map_err(StartError::Listen)?;
-    let (to, mut requests) = mpsc::unbounded_channel();
-    tokio::spawn(runtime_api::serve(listener, to));
-    let mut supervisor =
-        Supervisor { api, state: SupervisorState::new(), child: None, fetch: JoinSet::new() };
+    let mut supervisor = EnvironmentSupervisor::start().await?;
     loop {
         while let Some(action) = supervisor.state.poll_action() {
-            if let Action::StartChild = action {
-                let child = SupervisedChild::start(address).map_err(StartError::Child)?;
-                supervisor.child = Some(child);
-                continue;
-            }
-            match supervisor.carry_out(action).await {
-                Ok(None) => {}
-                Ok(Some(code)) => return Ok(exit_code(code).await),
-                Err(error) => {
-                    log_writer::print_line(format!("flame-runner: {error}"));
-                    return Ok(exit_code(1).await);
-                }
+            if let Some(code) = supervisor.carry_out(action).await? {
+                return Ok(exit_code(code).await);
             }
         }
-        let input = tokio::select! {
-            // An answer that the child gave before its end counts.
-            biased;
-            Some(request) = requests.recv() => match request {
-                ChildRequest::Next(reply) => Input::NextRequested(reply),
-                ChildRequest::Answer { request_id, answer } => Input::Answered { request_id, answer },
-                ChildRequest::InitError(answer) => Input::InitFailed(answer),
-            },
-            Some(fetched) = supervisor.fetch.join_next() => match fetched {
-                Ok(Ok((request_id, payload))) => Input::Fetched(FunctionEvent { request_id, payload }),
-                Ok(Err(error)) => {
-                    log_writer::print_line(format!("flame-runner: {error}"));
-                    return Ok(exit_code(1).await);
-                }
-                // The runtime is shutting down.
-                Err(_) => return Ok(exit_code(1).await),
-            },
-            how = ended(&mut supervisor.child) => {
-                supervisor.child = None;
-                Input::ChildExited(how)
-            }
-            Some(signal) = signals.recv() => {
-                if let Some(child) = &supervisor.child {
-                    child.signal(signal);
-                }
-                Input::Signalled
-            }
-        };
+        let input = supervisor.next_input().await?;
         supervisor.state.handle(input);
     }
 }
 
-async fn ended(child: &mut Option<SupervisedChild>) -> String {
-    match child {
-        Some(child) => child.ended().await,
-        None => std::future::pending().await,
-    }
-}
-
-struct Supervisor {
+/// The driver of the [`SupervisorState`]. It decides nothing.
+struct EnvironmentSupervisor {
+    state: SupervisorState<Reply, Answer, HttpMessage>,
+    /// Lambda's.
     api: RuntimeApi,
-    state: SupervisorState<Reply, Answer, Message>,
-    child: Option<SupervisedChild>,
     /// The request for the next event, if there is one.
-    fetch: JoinSet<Result<(String, Message), RuntimeApiError>>,
+    fetch: JoinSet<Result<(String, HttpMessage), RuntimeApiError>>,
+    child: Option<SupervisedChild>,
+    /// Where the child finds the Runtime API.
+    address: SocketAddr,
+    requests: UnboundedReceiver<ChildRequest>,
+    signals: UnboundedReceiver<i32>,
 }
 
-impl Supervisor {
+impl EnvironmentSupervisor {
+    async fn start() -> Result<Self, RunError> {
+        let (listener, address) = runtime_api::listen().await.map_err(RunError::Listen)?;
+        let (to, requests) = mpsc::unbounded_channel();
+        tokio::spawn(runtime_api::serve(listener, to));
+        Ok(Self {
+            state: SupervisorState::new(),
+            api: RuntimeApi { address: std::env::var(RUNTIME_API_ENV).unwrap_or_default() },
+            fetch: JoinSet::new(),
+            child: None,
+            address,
+            requests,
+            signals: signals::listen()?,
+        })
+    }
+
+    async fn next_input(
+        &mut self,
+    ) -> Result<SupervisorInput<Reply, Answer, HttpMessage>, RunError> {
+        let ended = async {
+            match &mut self.child {
+                Some(child) => child.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        Ok(tokio::select! {
+            // An answer that the child gave before its end counts.
+            biased;
+            Some(request) = self.requests.recv() => match request {
+                ChildRequest::Next(reply) => SupervisorInput::NextRequested(reply),
+                ChildRequest::Answer { request_id, answer } => {
+                    SupervisorInput::Answered { request_id, answer }
+                }
+                ChildRequest::InitError(answer) => SupervisorInput::InitFailed(answer),
+            },
+            Some(Ok(fetched)) = self.fetch.join_next() => {
+                let (request_id, payload) = fetched?;
+                SupervisorInput::Fetched(FunctionEvent { request_id, payload })
+            }
+            how = ended => {
+                self.child = None;
+                SupervisorInput::ChildExited(how)
+            }
+            Some(signal) = self.signals.recv() => {
+                if let Some(child) = &self.child {
+                    child.signal(signal);
+                }
+                SupervisorInput::Signalled
+            }
+        })
+    }
+
     /// Returns the exit code if this process ends.
     async fn carry_out(
         &mut self,
-        action: Action<Reply, Answer, Message>,
-    ) -> Result<Option<i32>, RuntimeApiError> {
+        action: Action<Reply, Answer, HttpMessage>,
+    ) -> Result<Option<i32>, RunError> {
         match action {
-            Action::StartChild => {}
+            Action::StartChild => {
+                let child = SupervisedChild::start(self.address).map_err(RunError::Child)?;
+                self.child = Some(child);
+            }
             Action::Fetch => {
                 // Lambda freezes this environment when it is asked.
                 self.pass_on_output().await;
@@ -119,7 +136,7 @@ impl Supervisor {
             }
             Action::Deliver(reply, event) => {
                 if reply.send(event_response(event.payload)).is_err() {
-                    self.state.handle(Input::Undelivered);
+                    self.state.handle(SupervisorInput::Undelivered);
                 }
             }
             Action::Forward { request_id, answer: Answer { kind, message, reply } } => {
@@ -150,8 +167,8 @@ impl Supervisor {
                 self.pass_on_output().await;
                 self.api.answer(&request_id, AnswerKind::Error, message).await?;
             }
-            Action::End(Ending::Signalled) => return Ok(Some(0)),
-            Action::End(Ending::NoChildServes { how, initialised }) => {
+            Action::End(SupervisorEnd::Signalled) => return Ok(Some(0)),
+            Action::End(SupervisorEnd::NoChildServes { how, initialised }) => {
                 let text = format!(
                     "{MAX_IDLE_EXITS} processes in a row ended before they served an invocation: {how}"
                 );

@@ -5,10 +5,10 @@ use std::time::Duration;
 use aws_sdk_ecs::types::KeyValuePair;
 use flame_runner_shim::code_sync::FOLDER_ENV;
 use flame_tests::emulator::EcsApp;
-use flame_tests::{TempDir, Test, demo, emulated, generic_runner, tests};
+use flame_tests::{TempDir, Test, demo, generic_runner, on_generic_runners, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
-    emulated(tests![a_generic_runner_in_a_task_becomes_its_parents_executable])
+    on_generic_runners(tests![a_generic_runner_in_a_task_becomes_its_parents_executable])
 }
 
 async fn a_generic_runner_in_a_task_becomes_its_parents_executable() {

@@ -50,7 +50,6 @@ pub(crate) fn tests() -> Vec<Test> {
         without_code_sync_a_generic_runner_is_refused_with_advice,
         a_generic_runner_that_is_killed_while_it_fetches_leaves_nothing_that_the_next_one_uses,
         a_library_or_loader_that_is_missing_is_named_before_the_exec,
-        a_generic_runner_without_a_parent_says_how_it_is_started,
     ]
 }
 
@@ -524,20 +523,5 @@ async fn a_library_or_loader_that_is_missing_is_named_before_the_exec() {
         for text in [&reported, &String::from_utf8_lossy(&output.stderr).into_owned()] {
             assert!(text.contains(replaced) && text.contains("+crt-static"), "{text}");
         }
-    }
-}
-
-async fn a_generic_runner_without_a_parent_says_how_it_is_started() {
-    let generic = generic_runner().await;
-    for (variables, code, part) in [
-        (vec![], 2, "FLAME_PARENT is not set: a pool with `code_sync(true)` starts it"),
-        (vec![("FLAME_RUNNER", "ecs")], 2, "set it to `lambda`"),
-        (vec![("FLAME_PARENT", "nonsense")], 1, "its FLAME_PARENT is invalid"),
-        (vec![("FLAME_RUNNER", "lambda")], 1, "AWS_LAMBDA_RUNTIME_API"),
-    ] {
-        let ended = Command::new(&generic).envs(variables).output().await.unwrap();
-        let error = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(code), "{error}");
-        assert!(error.contains(part) && error.lines().count() == 1, "{error}");
     }
 }

@@ -11,11 +11,11 @@ use flame_tests::demo::misbehaving;
 use flame_tests::emulator::Function;
 use flame_tests::process::{signal, until_gone};
 use flame_tests::program::Program;
-use flame_tests::{TempDir, Test, demo, emulated, generic_runner, other_build, tests};
+use flame_tests::{TempDir, Test, demo, generic_runner, on_generic_runners, other_build, tests};
 use rustix::process::Signal;
 
 pub(crate) fn tests() -> Vec<Test> {
-    emulated(tests![
+    on_generic_runners(tests![
         a_generic_runner_becomes_its_parents_executable_within_the_invocation,
         the_next_invocation_finds_the_app_running_and_downloads_nothing,
         a_parent_of_another_build_gets_its_own_executable_in_a_warm_environment,

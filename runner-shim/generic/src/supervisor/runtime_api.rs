@@ -26,7 +26,7 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 
 /// A message with its whole body, in either direction.
 #[derive(Debug, Clone)]
-pub(crate) struct Message {
+pub(crate) struct HttpMessage {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -39,7 +39,7 @@ pub(crate) type Reply = oneshot::Sender<Response<Full<Bytes>>>;
 pub(crate) struct Answer {
     /// The rest of the path: `response` or `error`.
     pub(crate) kind: AnswerKind,
-    pub(crate) message: Message,
+    pub(crate) message: HttpMessage,
     pub(crate) reply: Reply,
 }
 
@@ -87,7 +87,7 @@ async fn respond(
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return error_response(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge");
     };
-    let message = Message { headers: parts.headers, body: body.to_bytes() };
+    let message = HttpMessage { headers: parts.headers, body: body.to_bytes() };
     let (reply, response) = oneshot::channel();
     let Some(request) = ChildRequest::of(&parts.method, parts.uri.path(), message, reply) else {
         return error_response(StatusCode::NOT_FOUND, "UnknownPath");
@@ -97,7 +97,7 @@ async fn respond(
 }
 
 impl ChildRequest {
-    fn of(method: &Method, path: &str, message: Message, reply: Reply) -> Option<Self> {
+    fn of(method: &Method, path: &str, message: HttpMessage, reply: Reply) -> Option<Self> {
         if method == Method::GET {
             return (path == NEXT).then_some(Self::Next(reply));
         }
@@ -125,7 +125,7 @@ pub(crate) fn error_response(status: StatusCode, kind: &str) -> Response<Full<By
 }
 
 /// The response to the child's request for an event.
-pub(crate) fn event_response(event: Message) -> Response<Full<Bytes>> {
+pub(crate) fn event_response(event: HttpMessage) -> Response<Full<Bytes>> {
     response(StatusCode::OK, event.headers, event.body)
 }
 
@@ -150,8 +150,8 @@ pub(crate) struct RuntimeApi {
 
 impl RuntimeApi {
     /// Waits for the next event. Returns its request id as well.
-    pub(crate) async fn next(&self) -> Result<(String, Message), RuntimeApiError> {
-        let none = Message { headers: HeaderMap::new(), body: Bytes::new() };
+    pub(crate) async fn next(&self) -> Result<(String, HttpMessage), RuntimeApiError> {
+        let none = HttpMessage { headers: HeaderMap::new(), body: Bytes::new() };
         let (status, event) = self.request(Method::GET, NEXT, none).await?;
         let request_id = event.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
         match request_id.map(str::to_owned) {
@@ -167,7 +167,7 @@ impl RuntimeApi {
         &self,
         request_id: &str,
         kind: AnswerKind,
-        message: Message,
+        message: HttpMessage,
     ) -> Result<Response<Full<Bytes>>, RuntimeApiError> {
         let kind = match kind {
             AnswerKind::Response => "response",
@@ -179,7 +179,7 @@ impl RuntimeApi {
     /// Reports that the initialisation has failed.
     pub(crate) async fn init_error(
         &self,
-        message: Message,
+        message: HttpMessage,
     ) -> Result<Response<Full<Bytes>>, RuntimeApiError> {
         self.post(INIT_ERROR, message).await
     }
@@ -187,7 +187,7 @@ impl RuntimeApi {
     async fn post(
         &self,
         path: &str,
-        message: Message,
+        message: HttpMessage,
     ) -> Result<Response<Full<Bytes>>, RuntimeApiError> {
         let (status, answer) = self.request(Method::POST, path, message).await?;
         Ok(response(status, answer.headers, answer.body))
@@ -197,8 +197,8 @@ impl RuntimeApi {
         &self,
         method: Method,
         path: &str,
-        message: Message,
-    ) -> Result<(StatusCode, Message), RuntimeApiError> {
+        message: HttpMessage,
+    ) -> Result<(StatusCode, HttpMessage), RuntimeApiError> {
         let failed = |error: &dyn std::fmt::Display| RuntimeApiError(error.to_string());
         let mut request = Request::new(Full::new(message.body));
         *request.method_mut() = method;
@@ -216,7 +216,7 @@ impl RuntimeApi {
         let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| failed(&error))?;
         connection.abort();
         let headers = end_to_end(parts.headers);
-        Ok((parts.status, Message { headers, body: body.to_bytes() }))
+        Ok((parts.status, HttpMessage { headers, body: body.to_bytes() }))
     }
 }
 
@@ -229,11 +229,11 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// An error that the supervisor reports in its child's place.
-pub(crate) fn error_message(kind: &'static str, text: &str) -> Message {
+pub(crate) fn error_message(kind: &'static str, text: &str) -> HttpMessage {
     let body = serde_json::json!({ "errorType": kind, "errorMessage": text }).to_string();
     let mut headers = HeaderMap::new();
     headers.insert(ERROR_TYPE, hyper::header::HeaderValue::from_static(kind));
-    Message { headers, body: body.into() }
+    HttpMessage { headers, body: body.into() }
 }
 
 /// A free port of this machine that only this machine can reach.
@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     fn request(method: &Method, path: &str) -> Option<ChildRequest> {
-        let message = Message { headers: HeaderMap::new(), body: Bytes::new() };
+        let message = HttpMessage { headers: HeaderMap::new(), body: Bytes::new() };
         ChildRequest::of(method, path, message, oneshot::channel().0)
     }
 
@@ -327,11 +327,11 @@ mod tests {
         assert!(gone.next().await.is_err());
     }
 
-    fn message(headers: &[(&'static str, &str)]) -> Message {
+    fn message(headers: &[(&'static str, &str)]) -> HttpMessage {
         let headers = headers.iter().map(|(name, value)| {
             (hyper::header::HeaderName::from_static(name), value.parse().unwrap())
         });
-        Message { headers: headers.collect(), body: Bytes::from_static(b"{\"v\":1}") }
+        HttpMessage { headers: headers.collect(), body: Bytes::from_static(b"{\"v\":1}") }
     }
 
     #[test]

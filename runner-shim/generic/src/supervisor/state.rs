@@ -37,7 +37,7 @@ pub(crate) struct FunctionEvent<P> {
 
 /// What has happened. `N` is a child's request for the next event, and `A` a child's answer.
 #[derive(Debug)]
-pub(crate) enum Input<N, A, P> {
+pub(crate) enum SupervisorInput<N, A, P> {
     /// The child asks for the next event.
     NextRequested(N),
     /// Lambda has sent an event.
@@ -72,7 +72,7 @@ pub(crate) enum Action<N, A, P> {
     /// Start a child.
     StartChild,
     /// End this process.
-    End(Ending),
+    End(SupervisorEnd),
 }
 
 /// Why the supervisor answers an event itself.
@@ -86,7 +86,7 @@ pub(crate) enum Failure {
 
 /// Why the supervisor ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum SupervisorEnd {
     /// It was asked to.
     Signalled,
     /// One child after another ends before it serves. The text says how the last one ended.
@@ -138,20 +138,20 @@ impl<N, A, P: Clone> SupervisorState<N, A, P> {
     }
 
     /// Takes note of what has happened.
-    pub(crate) fn handle(&mut self, input: Input<N, A, P>) {
+    pub(crate) fn handle(&mut self, input: SupervisorInput<N, A, P>) {
         match input {
-            Input::NextRequested(request) => self.next_requested(request),
-            Input::Fetched(event) => {
+            SupervisorInput::NextRequested(request) => self.next_requested(request),
+            SupervisorInput::Fetched(event) => {
                 self.fetching = false;
                 self.open = Some(OpenEvent { event, deliveries: 0 });
                 self.deliver();
             }
-            Input::Undelivered => {
+            SupervisorInput::Undelivered => {
                 if let Some(open) = &mut self.open {
                     open.deliveries = open.deliveries.saturating_sub(1);
                 }
             }
-            Input::Answered { request_id, answer } => {
+            SupervisorInput::Answered { request_id, answer } => {
                 let is_open = self.given().is_some_and(|open| open.request_id == request_id);
                 self.actions.push_back(if is_open {
                     self.open = None;
@@ -160,7 +160,7 @@ impl<N, A, P: Clone> SupervisorState<N, A, P> {
                     Action::Refuse(answer)
                 });
             }
-            Input::InitFailed(answer) => {
+            SupervisorInput::InitFailed(answer) => {
                 // A program that the child became in the middle of an invocation reports it so.
                 self.actions.push_back(match self.given().map(|event| event.request_id.clone()) {
                     Some(request_id) => {
@@ -171,8 +171,8 @@ impl<N, A, P: Clone> SupervisorState<N, A, P> {
                     None => Action::ForwardInitError(answer),
                 });
             }
-            Input::ChildExited(how) => self.child_exited(how),
-            Input::Signalled => self.signalled = true,
+            SupervisorInput::ChildExited(how) => self.child_exited(how),
+            SupervisorInput::Signalled => self.signalled = true,
         }
     }
 
@@ -217,11 +217,11 @@ impl<N, A, P: Clone> SupervisorState<N, A, P> {
             self.idle_exits += 1;
         }
         if self.signalled {
-            self.actions.push_back(Action::End(Ending::Signalled));
+            self.actions.push_back(Action::End(SupervisorEnd::Signalled));
         } else if self.idle_exits >= MAX_IDLE_EXITS {
             self.fail(Failure::ChildExited(how.clone()));
             let initialised = self.initialised;
-            self.actions.push_back(Action::End(Ending::NoChildServes { how, initialised }));
+            self.actions.push_back(Action::End(SupervisorEnd::NoChildServes { how, initialised }));
         } else {
             self.actions.push_back(Action::StartChild);
         }

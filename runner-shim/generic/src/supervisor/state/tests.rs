@@ -10,12 +10,12 @@ fn event(request_id: &str) -> FunctionEvent<&'static str> {
     FunctionEvent { request_id: request_id.to_owned(), payload: "event" }
 }
 
-fn answer(request_id: &str, answer: u32) -> Input<u32, u32, &'static str> {
-    Input::Answered { request_id: request_id.to_owned(), answer }
+fn answer(request_id: &str, answer: u32) -> SupervisorInput<u32, u32, &'static str> {
+    SupervisorInput::Answered { request_id: request_id.to_owned(), answer }
 }
 
-fn exited(how: &str) -> Input<u32, u32, &'static str> {
-    Input::ChildExited(how.to_owned())
+fn exited(how: &str) -> SupervisorInput<u32, u32, &'static str> {
+    SupervisorInput::ChildExited(how.to_owned())
 }
 
 fn forward(request_id: &str, answer: u32) -> Action<u32, u32, &'static str> {
@@ -29,7 +29,7 @@ fn fail(request_id: &str, failure: Failure) -> Action<u32, u32, &'static str> {
 /// The actions that an input leads to.
 fn after(
     state: &mut State,
-    input: Input<u32, u32, &'static str>,
+    input: SupervisorInput<u32, u32, &'static str>,
 ) -> Vec<Action<u32, u32, &'static str>> {
     state.handle(input);
     std::iter::from_fn(|| state.poll_action()).collect()
@@ -39,8 +39,11 @@ fn after(
 fn serving() -> State {
     let mut state = State::new();
     assert_eq!(state.poll_action(), Some(Action::StartChild));
-    assert_eq!(after(&mut state, Input::NextRequested(1)), [Action::Fetch]);
-    assert_eq!(after(&mut state, Input::Fetched(event("a"))), [Action::Deliver(1, event("a"))]);
+    assert_eq!(after(&mut state, SupervisorInput::NextRequested(1)), [Action::Fetch]);
+    assert_eq!(
+        after(&mut state, SupervisorInput::Fetched(event("a"))),
+        [Action::Deliver(1, event("a"))]
+    );
     state
 }
 
@@ -50,21 +53,24 @@ fn an_event_is_given_and_its_answer_is_passed_on_once() {
     assert_eq!(after(&mut state, answer("b", 7)), [Action::Refuse(7)]);
     assert_eq!(after(&mut state, answer("a", 8)), [forward("a", 8)]);
     assert_eq!(after(&mut state, answer("a", 9)), [Action::Refuse(9)]);
-    assert_eq!(after(&mut state, Input::NextRequested(2)), [Action::Fetch]);
+    assert_eq!(after(&mut state, SupervisorInput::NextRequested(2)), [Action::Fetch]);
 }
 
 #[test]
 fn a_child_that_has_become_another_program_is_given_the_open_event_once_more() {
     let mut state = serving();
-    assert_eq!(after(&mut state, Input::NextRequested(2)), [Action::Deliver(2, event("a"))]);
+    assert_eq!(
+        after(&mut state, SupervisorInput::NextRequested(2)),
+        [Action::Deliver(2, event("a"))]
+    );
     assert_eq!(after(&mut state, answer("a", 8)), [forward("a", 8)]);
 }
 
 #[test]
 fn an_event_that_was_given_twice_and_not_answered_fails() {
     let mut state = serving();
-    after(&mut state, Input::NextRequested(2));
-    let third = after(&mut state, Input::NextRequested(3));
+    after(&mut state, SupervisorInput::NextRequested(2));
+    let third = after(&mut state, SupervisorInput::NextRequested(3));
     assert_eq!(third, [fail("a", Failure::NotAnswered), Action::Fetch]);
     assert_eq!(after(&mut state, answer("a", 8)), [Action::Refuse(8)]);
 }
@@ -77,22 +83,25 @@ fn the_event_of_a_child_that_ends_fails_and_another_child_is_started() {
         after(&mut state, exited("exit status 7")),
         [fail("a", failure), Action::StartChild]
     );
-    assert_eq!(after(&mut state, Input::NextRequested(2)), [Action::Fetch]);
+    assert_eq!(after(&mut state, SupervisorInput::NextRequested(2)), [Action::Fetch]);
 }
 
 #[test]
 fn an_event_that_no_child_has_received_waits_for_the_next_child() {
     let mut state = State::new();
     state.poll_action();
-    after(&mut state, Input::NextRequested(1));
+    after(&mut state, SupervisorInput::NextRequested(1));
     assert_eq!(after(&mut state, exited("killed")), [Action::StartChild]);
-    assert_eq!(after(&mut state, Input::Fetched(event("a"))), []);
-    let given = after(&mut state, Input::NextRequested(2));
+    assert_eq!(after(&mut state, SupervisorInput::Fetched(event("a"))), []);
+    let given = after(&mut state, SupervisorInput::NextRequested(2));
     assert_eq!(given, [Action::Deliver(2, event("a"))], "Lambda is not asked twice");
     // The child was gone before it had read the event.
-    assert_eq!(after(&mut state, Input::Undelivered), []);
+    assert_eq!(after(&mut state, SupervisorInput::Undelivered), []);
     assert_eq!(after(&mut state, exited("killed")), [Action::StartChild]);
-    assert_eq!(after(&mut state, Input::NextRequested(3)), [Action::Deliver(3, event("a"))]);
+    assert_eq!(
+        after(&mut state, SupervisorInput::NextRequested(3)),
+        [Action::Deliver(3, event("a"))]
+    );
 }
 
 #[test]
@@ -104,7 +113,7 @@ fn children_that_end_without_an_event_are_started_again_a_limited_number_of_time
         assert_eq!(after(&mut state, exited("crash")), [Action::StartChild]);
     }
     let how = "crash".to_owned();
-    let ending = Ending::NoChildServes { how, initialised: true };
+    let ending = SupervisorEnd::NoChildServes { how, initialised: true };
     assert_eq!(after(&mut state, exited("crash")), [Action::End(ending)]);
 }
 
@@ -112,18 +121,18 @@ fn children_that_end_without_an_event_are_started_again_a_limited_number_of_time
 fn a_failed_initialisation_goes_to_lambda_only_before_the_first_event() {
     let mut state = State::new();
     state.poll_action();
-    assert_eq!(after(&mut state, Input::InitFailed(1)), [Action::ForwardInitError(1)]);
+    assert_eq!(after(&mut state, SupervisorInput::InitFailed(1)), [Action::ForwardInitError(1)]);
     let mut state = serving();
-    assert_eq!(after(&mut state, Input::InitFailed(2)), [forward("a", 2)]);
-    assert_eq!(after(&mut state, Input::InitFailed(3)), [Action::Refuse(3)]);
+    assert_eq!(after(&mut state, SupervisorInput::InitFailed(2)), [forward("a", 2)]);
+    assert_eq!(after(&mut state, SupervisorInput::InitFailed(3)), [Action::Refuse(3)]);
 }
 
 #[test]
 fn after_a_signal_the_end_of_the_child_is_the_end() {
     let mut state = serving();
-    assert_eq!(after(&mut state, Input::Signalled), []);
+    assert_eq!(after(&mut state, SupervisorInput::Signalled), []);
     assert_eq!(after(&mut state, answer("a", 8)), [forward("a", 8)]);
-    assert_eq!(after(&mut state, exited("exit status 0")), [Action::End(Ending::Signalled)]);
+    assert_eq!(after(&mut state, exited("exit status 0")), [Action::End(SupervisorEnd::Signalled)]);
 }
 
 /// What a child, Lambda and the kernel may do, in any order.
@@ -187,26 +196,26 @@ impl Model {
     }
 
     /// The input for a step, if it can happen now.
-    fn input(&mut self, step: &Step) -> Option<Input<u32, u32, &'static str>> {
+    fn input(&mut self, step: &Step) -> Option<SupervisorInput<u32, u32, &'static str>> {
         Some(match step {
-            Step::Ask if self.is_alive => Input::NextRequested(1),
+            Step::Ask if self.is_alive => SupervisorInput::NextRequested(1),
             Step::Answer { of_open } => {
                 let open = self.last_given.clone().filter(|_| *of_open);
                 answer(&open.unwrap_or_else(|| "of no event".to_owned()), 1)
             }
-            Step::InitFailed => Input::InitFailed(1),
+            Step::InitFailed => SupervisorInput::InitFailed(1),
             Step::LambdaSends if self.fetches == 1 => {
                 // Lambda sends an event only when it has the answer to the one before.
                 assert!(self.events.values().all(|(_, answered)| *answered));
                 self.fetches = 0;
                 let request_id = format!("event {}", self.events.len());
                 self.events.insert(request_id.clone(), (0, false));
-                Input::Fetched(event(&request_id))
+                SupervisorInput::Fetched(event(&request_id))
             }
             Step::Lose => match self.events.get_mut(self.last_given.as_ref()?)? {
                 (given, false) if *given > 0 => {
                     *given -= 1;
-                    Input::Undelivered
+                    SupervisorInput::Undelivered
                 }
                 _ => return None,
             },
@@ -237,7 +246,7 @@ proptest! {
         }
         // A child that goes on answers what is open.
         if !model.has_ended && model.events.values().any(|(_, answered)| !answered) {
-            state.handle(Input::NextRequested(1));
+            state.handle(SupervisorInput::NextRequested(1));
             model.check(&mut state)?;
             state.handle(answer(&format!("event {}", model.events.len() - 1), 1));
             model.check(&mut state)?;

@@ -15,11 +15,16 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+pub(super) use self::addresses::ParentAddresses;
 use super::terminator::Event;
 use crate::code_sync::{CodeSync, SyncError, SyncedExecutable};
 use crate::log_writer;
 
-/// The pauses between attempts to connect. The jitter keeps runners that lost their connections
+mod addresses;
+#[cfg(test)]
+mod tests;
+
+/// The pauses between rounds of attempts. A round tries each address once. The jitter keeps runners that lost their connections
 /// together from coming back all at once.
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
@@ -70,6 +75,7 @@ pub(super) enum ConnectError {
 #[derive(Clone)]
 pub(super) struct Dialler {
     connect: Connect,
+    addresses: ParentAddresses,
     hello: Hello,
     sync: CodeSync,
     resume_key: Arc<Mutex<Option<Token>>>,
@@ -83,7 +89,16 @@ impl Dialler {
         sync: CodeSync,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
-        Self { connect, hello, sync, resume_key: Arc::default(), events }
+        let addresses = match &connect {
+            Connect::Dial { addresses, .. } => ParentAddresses::new(addresses.clone()),
+            Connect::InMemory(_) => ParentAddresses::default(),
+        };
+        Self { connect, addresses, hello, sync, resume_key: Arc::default(), events }
+    }
+
+    /// The addresses that are tried.
+    pub(super) fn addresses(&self) -> &ParentAddresses {
+        &self.addresses
     }
 
     /// Tries until the parent admits this runner, rejects it, or has sent its executable. The
@@ -92,11 +107,11 @@ impl Dialler {
         let mut failures: u32 = 0;
         let (since, mut report_after) = (Instant::now(), FIRST_REPORT);
         loop {
-            match self.attempt().await {
+            match self.round().await {
                 Ok(outcome) => return Ok(outcome),
                 Err(AttemptError::Final(error)) => return Err(error),
                 Err(AttemptError::Retry(error)) => {
-                    tracing::debug!(error, "an attempt to connect to the parent failed");
+                    tracing::debug!(error, "the attempts to connect to the parent failed");
                     let tried_for = since.elapsed();
                     if tried_for >= report_after && self.resume_key().is_none() {
                         print_not_connected(tried_for, &error);
@@ -109,24 +124,40 @@ impl Dialler {
         }
     }
 
-    /// Tries each address once.
-    async fn attempt(&self) -> Result<ConnectOutcome, AttemptError> {
-        let (addresses, fingerprint) = match &self.connect {
-            Connect::Dial { addresses, fingerprint } => (addresses, *fingerprint),
+    /// Tries each address once. The error names each address.
+    async fn round(&self) -> Result<ConnectOutcome, AttemptError> {
+        let fingerprint = match &self.connect {
+            Connect::Dial { fingerprint, .. } => *fingerprint,
             Connect::InMemory(connect) => {
                 return self.say_hello(connect().await.map_err(retry)?).await;
             }
         };
         let mut errors = Vec::new();
-        for address in addresses {
-            let attempt =
-                async { self.say_hello(dial(address, fingerprint).await.map_err(retry)?).await };
-            match attempt.await {
+        for address in self.addresses.in_order() {
+            match self.attempt(&address, fingerprint).await {
                 Err(AttemptError::Retry(error)) => errors.push(error),
-                outcome => return outcome,
+                Ok(outcome) => {
+                    self.addresses.connected_at(address);
+                    return Ok(outcome);
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(AttemptError::Retry(errors.join("; ")))
+    }
+
+    async fn attempt(
+        &self,
+        address: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<ConnectOutcome, AttemptError> {
+        let io = dial(address, fingerprint).await.map_err(retry)?;
+        self.say_hello(io).await.map_err(|error| match error {
+            AttemptError::Retry(error) => {
+                AttemptError::Retry(format!("the hello to the parent at {address} failed: {error}"))
+            }
+            error => error,
+        })
     }
 
     async fn say_hello(&self, io: Io) -> Result<ConnectOutcome, AttemptError> {

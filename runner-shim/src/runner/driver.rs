@@ -152,7 +152,8 @@ impl RunnerDriver {
     }
 
     fn start_link(&mut self, io: Io, dialler: Dialler) {
-        let handler = CallHandler(self.calls.clone());
+        let handler =
+            CallHandler { calls: self.calls.clone(), addresses: dialler.addresses().clone() };
         let config = link_config(&self.runner.parent.limits);
         let (link, driver) = Driver::new(Side::Runner, config, |_| handler);
         let redial: flame_link::Dial = Box::new(move || {

@@ -25,11 +25,13 @@ use flame_wire::frame::StreamId;
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::{ParentToRunner, Tag};
 use flame_wire::mux::Message;
+use flame_wire::parent::check_addresses;
 use flame_wire::sync::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc};
 
 use self::call::Call;
 use super::channel_drain::ChannelDrain;
+use super::dialling::ParentAddresses;
 use super::held_values::HeldValues;
 use super::terminator::Event;
 use crate::calling::table;
@@ -132,11 +134,15 @@ impl Calls {
 }
 
 /// Receives what the parent sends over the link.
-pub(super) struct CallHandler(pub(super) Arc<Calls>);
+pub(super) struct CallHandler {
+    pub(super) calls: Arc<Calls>,
+    /// The addresses that the parent may replace.
+    pub(super) addresses: ParentAddresses,
+}
 
 impl Handler for CallHandler {
     fn on_stream_opened(&mut self, stream: Stream, first: Message) {
-        if let Err((stream, failure)) = accept_call(&self.0, stream, first) {
+        if let Err((stream, failure)) = accept_call(&self.calls, stream, first) {
             send_failure(&stream, &failure, FailedMessage::EndsStream);
         }
     }
@@ -145,12 +151,18 @@ impl Handler for CallHandler {
         match ParentToRunner::decode(&message.body) {
             Ok(ParentToRunner::Drain { within_ms }) => {
                 let within = Duration::from_millis(within_ms);
-                self.0.send_event(Event::DrainRequested { within: Some(within) });
+                self.calls.send_event(Event::DrainRequested { within: Some(within) });
             }
             Ok(ParentToRunner::StayUp { again_in_ms }) => {
                 let again_in = again_in_ms.map(Duration::from_millis);
-                self.0.send_event(Event::StayUp { again_in });
+                self.calls.send_event(Event::StayUp { again_in });
             }
+            Ok(ParentToRunner::Addresses { addresses }) => match check_addresses(&addresses) {
+                Ok(()) => self.addresses.replace(addresses),
+                Err(reason) => {
+                    tracing::warn!("ignored new addresses of the parent: the list {reason}");
+                }
+            },
             Ok(_) => {
                 tracing::warn!("ignored a message from the parent that this version does not know");
             }
@@ -161,11 +173,11 @@ impl Handler for CallHandler {
     }
 
     fn on_connected(&mut self) {
-        self.0.send_event(Event::Connected);
+        self.calls.send_event(Event::Connected);
     }
 
     fn on_disconnected(&mut self) {
-        self.0.send_event(Event::Disconnected);
+        self.calls.send_event(Event::Disconnected);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Faults, on real processes: each fault gives the typed error that describes it, nothing hangs,
 //! nothing leaks, and the pool goes on.
 
+mod addresses;
 mod admission;
 mod boots;
 mod builds;
@@ -14,6 +15,7 @@ mod reachability;
 
 fn main() -> std::process::ExitCode {
     let tests = [
+        addresses::tests(),
         admission::tests(),
         impostors::tests(),
         boots::tests(),

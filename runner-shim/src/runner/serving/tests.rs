@@ -25,7 +25,7 @@ fn runner(max_depth: u8) -> (Arc<Calls>, Link) {
     // Neither side gets another socket.
     let (_, none) = mpsc::channel(1);
     tokio::spawn(driver.run(a, SocketSource::Accepted(none)));
-    let handler = CallHandler(calls.clone());
+    let handler = CallHandler { calls: calls.clone(), addresses: ParentAddresses::default() };
     let (_, driver) = Driver::new(Side::Runner, config, |_| handler);
     let dial: flame_link::Dial = Box::new(|| Box::pin(std::future::pending()));
     tokio::spawn(driver.run(b, SocketSource::Dialled(dial)));
@@ -80,4 +80,24 @@ async fn a_depth_that_can_no_longer_be_counted_is_refused_even_under_the_highest
     assert!(matches!(deep, CallFailure::UnknownFunction { .. }), "{deep:?}");
     let deep = refused(&parent, Some(header(255))).await;
     assert_eq!(deep, CallFailure::DepthExceeded { limit: 255 });
+}
+
+#[tokio::test]
+async fn valid_addresses_from_the_parent_replace_the_old_ones() {
+    let list = |addresses: &[&str]| addresses.iter().map(|&a| a.to_owned()).collect::<Vec<_>>();
+    let addresses = ParentAddresses::new(list(&["ws://old"]));
+    let (events, _) = mpsc::unbounded_channel();
+    let calls = Calls::new(RunnerRef::from_bytes([7; 16]), 1, events);
+    let mut handler = CallHandler { calls, addresses: addresses.clone() };
+    let mut send = |sent: &[&str]| {
+        let body = ParentToRunner::Addresses { addresses: list(sent) }.encode().unwrap();
+        handler.on_control(Message { tag: Tag::Control.into(), body, end: false });
+    };
+    send(&["ws://new", "wss://other/v1/runner/f-1"]);
+    let new = addresses.in_order();
+    assert_eq!(new, ["ws://new", "wss://other/v1/runner/f-1"]);
+    for invalid in [[].as_slice(), &["ws://a"; 4], &["ws://a", "http://b"], &["ws://a?query"]] {
+        send(invalid);
+        assert_eq!(addresses.in_order(), new, "{invalid:?}");
+    }
 }

@@ -10,7 +10,10 @@ use crate::pair::PairLimits;
 use crate::tls::TlsPaths;
 
 pub mod args;
+mod check;
 mod duration;
+
+pub use check::BadSettings;
 
 /// The settings of a relay. [`args`] reads them from flags and environment.
 #[derive(Debug)]

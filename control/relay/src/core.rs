@@ -1,4 +1,4 @@
-//! Decides who meets whom. Pure: no clock, no task, no socket; `now` is an argument.
+//! Decides which runner is paired with which socket. Pure: no clock, no task, no socket; `now` is an argument.
 //!
 //! ```text
 //!   parent_connected ──▶ a control connection ── register ──▶ its runners, each with an expiry
@@ -269,8 +269,8 @@ impl RelayState {
         }
     }
 
-    /// The relay exits after `within`: it admits no one from now on, refuses the runners that wait,
-    /// and tells the parents.
+    /// The relay exits after `within`. It admits no connection from now on, refuses the runners that
+    /// wait, and tells the parents.
     pub fn drain(&mut self, within: Duration) {
         if std::mem::replace(&mut self.draining, true) {
             return;
@@ -381,7 +381,7 @@ impl RelayState {
         registration.expires = expires;
         registration.parent = parent;
         if owner.is_some_and(|owner| owner != parent) {
-            // The connection that was told of these runners may be broken.
+            // The old connection may have broken before the parent read the message about them.
             for id in registration.waiting.clone() {
                 self.announce(now, parent, id);
             }

@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn short_missing_and_unsendable_keys_are_rejected() {
-        assert_eq!(KeyTexts::parse(" \n,# none\n").unwrap_err(), KeyError::Empty);
+        assert_eq!(KeyTexts::parse(" \n,\n# none\n").unwrap_err(), KeyError::Empty);
         assert_eq!(
             KeyTexts::parse(&format!("{A},{}", &B[1..])).unwrap_err(),
             KeyError::TooShort { number: 2, length: 31 }

@@ -1,4 +1,4 @@
-//! A relay for `flame-aws`: parents and runners that can't reach each other meet here.
+//! A relay for `flame-aws`: it connects parents and runners that can't reach each other.
 //!
 //! ```text
 //!   parent ── /v1/parent, /v1/socket/TICKET ──▶ relay ◀── /v1/runner/REF ── runner
@@ -8,7 +8,7 @@
 //! parent opens for it. The messages are encrypted between the two, so the relay can't read them.
 //! The protocol is in `flame_wire::relay`.
 //!
-//! [`core`] decides who meets whom, without I/O. [`Relay`] is the server around it. The binary reads
+//! [`core`] decides which runner is paired with which socket, without I/O. [`Relay`] is the server around it. The binary reads
 //! a [`Config`](config::Config) from flags and environment ([`config::args`]).
 
 pub mod config;

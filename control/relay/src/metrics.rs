@@ -42,7 +42,7 @@ pub(crate) struct Metrics {
     handles: Handles,
 }
 
-/// What is counted often, so that it needs no lookup by name.
+/// The metrics that change often: their handles need no lookup by name.
 struct Handles {
     connections: [(ConnectionKind, Gauge); 3],
     handshakes: Gauge,

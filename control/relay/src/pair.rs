@@ -1,8 +1,8 @@
 //! Forwards messages between a runner's socket and its parent's, until one of them ends.
 //!
 //! A pair is one task without buffers: bytes are read into a buffer that all pairs of a thread
-//! share, rewritten there ([`frames`]), and written to the other socket. Only what that socket does
-//! not take at once is kept, and then nothing more is read for it. So an idle pair costs two sockets
+//! share, rewritten there ([`frames`]), and written to the other socket. If that socket does not
+//! accept all of them at once, the pair keeps the rest, and reads nothing more in that direction. So an idle pair costs two sockets
 //! and a small task, and a busy one at most two buffers.
 
 use std::cell::RefCell;
@@ -27,7 +27,7 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a direction is served before the other one gets its turn.
 const ROUNDS: usize = 8;
 
-/// How long a pair waits, and how much it buffers.
+/// The time limits of a pair, and the size of its buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PairLimits {
     /// The longest time that a socket may take to accept what is written to it.
@@ -109,7 +109,7 @@ impl PairEnd {
     }
 }
 
-/// Two sockets, and what the relay remembers of them.
+/// A runner's socket and its parent's, after their upgrades.
 pub(crate) struct Pair {
     runner: Side,
     parent: Side,
@@ -184,7 +184,7 @@ impl Pair {
         end
     }
 
-    /// Forwards what `from` has sent, as far as the other side takes it.
+    /// Forwards the bytes that `from` has sent, until the other side accepts no more.
     fn poll_direction(
         &mut self,
         cx: &mut Context<'_>,

@@ -30,6 +30,7 @@ mod connection;
 mod control;
 mod handshakes;
 mod http;
+mod pairing;
 mod reload;
 mod shared;
 mod timer;
@@ -114,7 +115,7 @@ impl Relay {
 }
 
 impl Stopper {
-    /// Begins to drain: the relay admits no one from now on, and tells its parents. After the drain
+    /// Begins to drain: the relay admits no connection from now on, and tells its parents. After the drain
     /// time it closes all connections.
     pub fn drain(&self) {
         self.0.drain();

@@ -11,6 +11,8 @@ mod binary;
 mod drain;
 #[path = "relay/limits.rs"]
 mod limits;
+#[path = "relay/memory.rs"]
+mod memory;
 #[path = "relay/pairs.rs"]
 mod pairs;
 #[path = "relay/refusals.rs"]

@@ -2,18 +2,13 @@
 //!
 //! Each flag is read as text first, so that all bad settings are reported at once.
 
-use std::fmt::Display;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Parser;
-use flame_wire::error::Chain;
 use zeroize::Zeroizing;
 
+use super::check::{BadSettings, Check, at_least, byte_count, own_address, parse};
 use super::{Config, duration};
-use crate::file::KeyFile;
-use crate::keys::KeyTexts;
-use crate::tls::TlsPaths;
 
 /// The variable with the keys.
 pub const KEYS_ENV: &str = "FLAME_RELAY_KEYS";
@@ -151,19 +146,6 @@ pub struct LogConfig {
     pub level: tracing::level_filters::LevelFilter,
 }
 
-/// All settings that can't be used.
-#[derive(Debug, PartialEq, Eq)]
-pub struct BadSettings(Vec<String>);
-
-impl std::error::Error for BadSettings {}
-
-impl Display for BadSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "flame-relay can't start with these settings:")?;
-        self.0.iter().try_for_each(|bad| write!(f, "\n  {bad}"))
-    }
-}
-
 impl Args {
     /// The settings, or everything that is wrong with them. `keys` is the value of [`KEYS_ENV`].
     ///
@@ -211,7 +193,7 @@ impl Args {
         }
         limits.runners_per_parent =
             check.value("--max-runners-per-parent", &self.max_runners_per_parent, 0, at_least(1));
-        pair.bytes_per_pair = check.value("--bytes-per-pair", &self.bytes_per_pair, 0, bytes);
+        pair.bytes_per_pair = check.value("--bytes-per-pair", &self.bytes_per_pair, 0, byte_count);
         for (flag, text, time) in [
             ("--handshake-timeout", &self.handshake_timeout, &mut config.handshake_timeout),
             ("--pair-timeout", &self.pair_timeout, &mut limits.pair_timeout),
@@ -223,98 +205,12 @@ impl Args {
         ] {
             *time = check.value(flag, text, *time, duration::parse);
         }
-        if check.bad.is_empty() { Ok((config, log)) } else { Err(BadSettings(check.bad)) }
+        check.finish()?;
+        Ok((config, log))
     }
 }
 
 const LEVEL: tracing::level_filters::LevelFilter = tracing::level_filters::LevelFilter::INFO;
-
-/// Collects what is wrong.
-#[derive(Default)]
-struct Check {
-    bad: Vec<String>,
-}
-
-impl Check {
-    fn bad(&mut self, setting: &str, why: impl Display) {
-        self.bad.push(format!("{setting}: {why}"));
-    }
-
-    /// The value that the text stands for. If it stands for none, remembers why, and returns
-    /// `instead`.
-    fn value<T>(
-        &mut self,
-        flag: &str,
-        text: &str,
-        instead: T,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> T {
-        parse(text).unwrap_or_else(|why| {
-            self.bad(flag, format!("{text:?} can't be used: {why}"));
-            instead
-        })
-    }
-
-    fn keys(
-        &mut self,
-        variable: Option<Zeroizing<String>>,
-        file: Option<PathBuf>,
-    ) -> (KeyTexts, Option<KeyFile>) {
-        match (variable, file) {
-            (Some(_), Some(_)) => {
-                self.bad("--key-file", format!("{KEYS_ENV} is set as well; use one of them"));
-            }
-            (None, None) => self.bad(KEYS_ENV, "there is no key; set it, or use --key-file"),
-            (Some(text), None) => match KeyTexts::parse(&text) {
-                Ok(keys) => return (keys, None),
-                Err(error) => self.bad(KEYS_ENV, error),
-            },
-            (None, Some(path)) => match KeyFile::open(path) {
-                Ok((file, keys)) => return (keys, Some(file)),
-                Err(error) => self.bad("--key-file", Chain(&error)),
-            },
-        }
-        (KeyTexts::none(), None)
-    }
-
-    fn tls(&mut self, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsPaths> {
-        match (certificate, key) {
-            (Some(certificate), Some(key)) => {
-                let paths = TlsPaths { certificate, key };
-                if let Err(error) = paths.check() {
-                    self.bad("--tls-cert, --tls-key", Chain(&error));
-                }
-                Some(paths)
-            }
-            (None, None) => None,
-            (Some(_), None) => {
-                self.bad("--tls-key", "--tls-cert needs it");
-                None
-            }
-            (None, Some(_)) => {
-                self.bad("--tls-cert", "--tls-key needs it");
-                None
-            }
-        }
-    }
-}
-
-fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
-}
-
-fn at_least<T: FromStr<Err: Display> + PartialOrd + Display + Copy>(
-    min: T,
-) -> impl Fn(&str) -> Result<T, String> {
-    move |text| {
-        let number = parse(text)?;
-        if number >= min { Ok(number) } else { Err(format!("the least is {min}")) }
-    }
-}
-
-fn bytes(text: &str) -> Result<usize, String> {
-    at_least(1024)(text)
-}
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
@@ -322,18 +218,4 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
         "json" => Ok(LogFormat::Json),
         _ => Err("write text or json".to_owned()),
     }
-}
-
-/// Checks an address for runners: a scheme, a host, perhaps a port, and nothing else.
-fn own_address(text: &str) -> Result<String, String> {
-    let expected = || "write ws://host:port or wss://host:port, without a path".to_owned();
-    let uri: hyper::Uri = text.parse().map_err(|_| expected())?;
-    let parts = uri.clone().into_parts();
-    let is_websocket = matches!(uri.scheme_str(), Some("ws" | "wss"));
-    let path = parts.path_and_query.map(|path| path.to_string()).unwrap_or_default();
-    let authority = parts.authority.ok_or_else(expected)?;
-    if !is_websocket || !matches!(path.as_str(), "" | "/") || authority.as_str().contains('@') {
-        return Err(expected());
-    }
-    Ok(text.trim_end_matches('/').to_owned())
 }

@@ -11,7 +11,7 @@ use crate::keys::KeyId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionId(u64);
 
-/// Who has opened a connection, and for what.
+/// Which client has opened a connection, and for which purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ConnectionKind {
     /// A parent's control connection.
@@ -90,7 +90,7 @@ impl Connections {
     }
 }
 
-/// Counts without an entry for zero, so that the map is no larger than what is open.
+/// Counts without an entry for zero, so that the map does not grow with the number of past clients.
 #[derive(Debug)]
 struct Counts<K>(HashMap<K, usize>);
 

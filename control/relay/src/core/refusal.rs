@@ -1,4 +1,4 @@
-//! Why a relay refuses a connection, and what it tells the client.
+//! Why a relay refuses a connection, and the answer that the client gets.
 
 use std::time::Duration;
 

@@ -48,7 +48,7 @@ pub(crate) enum FrameError {
     Text,
 }
 
-/// One direction of a pair: where in the client's stream of frames the relay is.
+/// One direction of a pair: the relay's position in the client's stream of frames.
 #[derive(Debug, Default)]
 pub(super) struct FrameForwarder {
     /// The first bytes of a header that has not arrived completely.
@@ -78,7 +78,7 @@ enum Payload {
     },
 }
 
-/// What a client's bytes contained.
+/// The result of rewriting a client's bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Forwarded {
     /// How many bytes at the front of the buffer are to be sent to the other client.

@@ -1,4 +1,5 @@
-//! One socket of a pair: what waits to be written to it, and when it was last heard.
+//! One socket of a pair, the bytes that wait to be written to it, and the time of its last sign of
+//! life.
 
 use std::io;
 use std::pin::Pin;
@@ -34,7 +35,7 @@ pub(super) struct Side {
     needs_flush: bool,
     /// Control frames of the relay, to be written between two frames.
     control: Vec<u8>,
-    /// Since when the socket has accepted less than all that was to be written.
+    /// Since when the socket has accepted nothing, although bytes wait.
     blocked_since: Option<Instant>,
     last_heard: Instant,
     is_pinged: bool,
@@ -71,7 +72,7 @@ impl Side {
         }
     }
 
-    /// Puts the control frames behind what is to be written. Only between two frames.
+    /// Appends the control frames to the bytes that wait. To be called only between two frames.
     pub(super) fn queue_control(&mut self) {
         if !self.control.is_empty() {
             self.unsent.append(&mut self.control);
@@ -104,7 +105,7 @@ impl Side {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Writes what the socket has not accepted yet.
+    /// Writes the bytes that wait.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.unsent_at < self.unsent.len() {
             let socket = Pin::new(&mut self.socket.socket);
@@ -127,7 +128,7 @@ impl Side {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what the socket accepts at once, and keeps the rest. Nothing may wait already.
+    /// Writes the bytes that the socket accepts at once, and keeps the rest. No bytes may wait already.
     pub(super) fn write_now(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match Pin::new(&mut self.socket.socket).poll_write(cx, bytes) {
@@ -199,8 +200,8 @@ impl Side {
         blocked.into_iter().chain((!other_is_blocked).then_some(silent)).min()
     }
 
-    /// Writes what is left and a close frame with this payload, and waits until the client has
-    /// disconnected, so that it can read all of it. Without a payload, drops the connection.
+    /// Writes the bytes that wait and a close frame with this payload. Then waits until the client
+    /// has disconnected, so that the client can read all of them. Without a payload, does nothing.
     pub(super) async fn close(&mut self, payload: Option<Vec<u8>>) {
         let Some(payload) = payload else { return };
         let mut rest = self.unsent.split_off(self.unsent_at);

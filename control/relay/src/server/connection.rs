@@ -50,7 +50,6 @@ pub(super) async fn serve(
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.handshake_timeout)
-        .keep_alive(false)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(socket), service)

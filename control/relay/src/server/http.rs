@@ -6,17 +6,16 @@ use std::sync::Arc;
 use flame_wire::relay::{PARENT_PATH, RUNNER_PATH, SOCKET_PATH};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::handshakes::Handshake;
-use super::shared::{NewPair, Shared};
-use super::{control, upgrade};
+use super::shared::Shared;
+use super::{control, pairing, upgrade};
 use crate::core::Refusal;
 use crate::keys::KeyId;
-use crate::pair::Pair;
 
-/// Who sends a request.
+/// The client of a request.
 pub(super) struct Client {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: SocketAddr,
@@ -100,7 +99,7 @@ impl Client {
         let pair = self.shared.socket_arrived(ticket, key, address)?;
         self.handshake.end();
         let upgrade = hyper::upgrade::on(&mut request);
-        tokio::spawn(run_pair(self.shared.clone(), pair, upgrade));
+        tokio::spawn(pairing::run(self.shared.clone(), pair, upgrade));
         Ok(answer)
     }
 
@@ -110,8 +109,8 @@ impl Client {
         self.shared.keys.read().find(key).ok_or(Refusal::Unauthorized)
     }
 
-    /// The address that limits count: that of the connection, or the one that a load balancer has
-    /// seen.
+    /// The address that counts for the limits: the address of the connection, or the one that a load
+    /// balancer reports.
     fn address(&self, request: &Request<Incoming>) -> IpAddr {
         let forwarded = self.shared.config.trust_forwarded_for.then(|| {
             // The load balancer appends its client to what the client has sent.
@@ -137,30 +136,8 @@ fn text(status: StatusCode, body: impl Into<String>) -> Answer {
     *answer.status_mut() = status;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, text);
+    // One request for each connection: a client that is not admitted does not keep its socket.
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
-}
-
-/// Waits for both upgrades, and forwards until one side ends.
-async fn run_pair(shared: Arc<Shared>, pair: NewPair, upgrade: hyper::upgrade::OnUpgrade) {
-    let NewPair { pairing, runner_upgrade, connections } = pair;
-    let runner = pairing.runner;
-    let within = shared.config.handshake_timeout;
-    let sockets = tokio::try_join!(
-        upgrade::upgraded(runner_upgrade, within),
-        upgrade::upgraded(upgrade, within),
-    );
-    let (runner_socket, parent_socket) = match sockets {
-        Ok(sockets) => sockets,
-        Err(error) => {
-            tracing::info!(%runner, %error, "a socket was lost before it was paired");
-            return shared.metrics.pair_ended("lost_before_upgrade");
-        }
-    };
-    tracing::debug!(%runner, "a runner and its parent are connected");
-    let pair = Pair::new(runner_socket, parent_socket, shared.config.pair, shared.metrics.bytes());
-    let end = pair.run(shared.closing()).await;
-    shared.metrics.pair_ended(end.reason());
-    tracing::debug!(%runner, reason = end.reason(), "a pair has ended");
-    drop(connections);
 }

@@ -1,4 +1,4 @@
-//! What all tasks of a relay share: the state machine, and the tasks that it speaks to.
+//! The state machine and the queues to its tasks, behind one lock that all tasks share.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use flame_wire::ids::RunnerRef;
 use flame_wire::relay::{ParentToRelay, RelayToParent, Ticket};
 use flame_wire::sync::{Mutex, RwLock};
 use hyper::upgrade::OnUpgrade;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -39,7 +40,7 @@ pub(super) struct Shared {
     closing: watch::Sender<bool>,
     /// When the drain is over, once it has begun.
     drain_ends: watch::Sender<Option<Instant>>,
-    /// The connection ends whose tasks have not finished.
+    /// How many [`OpenConnection`]s there are.
     open: watch::Sender<usize>,
 }
 
@@ -248,7 +249,7 @@ impl Shared {
         OpenConnection { id, shared: self.clone(), is_handed_over: false }
     }
 
-    /// Changes the state, and carries out what it then asks for.
+    /// Changes the state, and carries out the actions that follow.
     fn update<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner.lock();
         let before = inner.state.poll_timeout();
@@ -269,8 +270,8 @@ impl Inner {
         match action {
             Action::Send(parent, message) => {
                 let sent = self.parents.get(&parent).map(|queue| queue.try_send(message));
-                if let Some(Err(error)) = sent {
-                    tracing::warn!(%error, "a parent does not read its messages");
+                if let Some(Err(TrySendError::Full(_))) = sent {
+                    tracing::warn!("a parent does not read its messages");
                     // Its task ends with its queue.
                     self.parents.remove(&parent);
                 }

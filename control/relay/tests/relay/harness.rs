@@ -27,9 +27,22 @@ pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 /// A relay in this process.
 pub(crate) struct TestRelay {
-    pub(crate) address: SocketAddr,
+    clients: Clients,
     pub(crate) stopper: Stopper,
     pub(crate) running: JoinHandle<()>,
+}
+
+/// Connects to a relay, in this process or in another one.
+pub(crate) struct Clients {
+    pub(crate) address: SocketAddr,
+}
+
+impl std::ops::Deref for TestRelay {
+    type Target = Clients;
+
+    fn deref(&self) -> &Clients {
+        &self.clients
+    }
 }
 
 impl TestRelay {
@@ -44,9 +57,11 @@ impl TestRelay {
         let relay = Relay::bind(config).await.unwrap();
         let address = relay.local_address().unwrap();
         let stopper = relay.stopper();
-        Self { address, stopper, running: tokio::spawn(relay.run()) }
+        Self { clients: Clients { address }, stopper, running: tokio::spawn(relay.run()) }
     }
+}
 
+impl Clients {
     pub(crate) async fn parent(&self) -> Parent {
         Parent::connect(self.address, KEY).await.unwrap()
     }
@@ -84,6 +99,12 @@ impl TestRelay {
     /// The value of this series of `/metrics`.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         metric(&self.get("/metrics").await, series)
+    }
+
+    /// Waits until this series of `/metrics` has this value.
+    pub(crate) async fn until_metric(&self, series: &str, value: f64) {
+        let line = format!("{series} {value}");
+        while !self.get("/metrics").await.lines().any(|other| other == line) {}
     }
 }
 

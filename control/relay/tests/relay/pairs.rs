@@ -1,4 +1,4 @@
-//! What passes between a runner and its parent.
+//! Messages between a runner and its parent.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;

@@ -25,7 +25,10 @@ pub(crate) async fn serve(flame_parent: &OsStr) -> Result<ExitCode, RunError> {
     // If the parent is already gone, this ends the process.
     lifeline::keep_tied();
     let runner = Runner {
-        connect: Connect::Dial { address: parent.address.clone(), fingerprint: parent.fingerprint },
+        connect: Connect::Dial {
+            addresses: parent.addresses.clone(),
+            fingerprint: parent.fingerprint,
+        },
         parent,
         host,
         build: build(),

@@ -31,6 +31,7 @@ fn dialler(addresses: Vec<String>, key: &ServerKey) -> Dialler {
         pid: None,
         expires_in_ms: None,
         synced: false,
+        supervised: false,
         incarnation: 1,
     };
     let connect = Connect::Dial { addresses, fingerprint: key.fingerprint() };

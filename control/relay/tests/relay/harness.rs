@@ -205,6 +205,7 @@ pub(crate) async fn connect(
         request.headers_mut().insert("authorization", header);
     }
     let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     Ok(client_async_with_config(request, tcp, Some(config)).await?.0)
 }

@@ -119,7 +119,7 @@ async fn a_reader_that_never_reads_is_disconnected() {
     let (mut runner, socket) = relay.pair(&mut parent).await;
     let message = Message::Binary(vec![1; 1 << 20].into());
     while runner.send(message.clone()).await.is_ok() {}
-    drop(socket);
+    drop((runner, socket));
     relay.until_metric("flame_relay_pairs_ended_total{reason=\"parent_blocked\"}", 1.0).await;
 }
 

@@ -78,6 +78,7 @@ impl Relay {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let config = config.bounded();
         let address = config.listen;
         let tls = config.tls.clone().map(TlsFiles::load).transpose()?;
         let listener = TcpListener::bind(address)

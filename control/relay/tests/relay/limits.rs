@@ -136,6 +136,33 @@ async fn a_pair_without_messages_is_closed() {
 }
 
 #[tokio::test]
+async fn a_parent_that_answers_no_ping_loses_its_registrations() {
+    let relay = TestRelay::with(|config| {
+        config.pair.ping_interval = Duration::from_millis(50);
+        config.pair.pong_timeout = Duration::from_millis(500);
+    })
+    .await;
+    // This parent does not read after it has registered.
+    let _parent = relay.parent_of_runner().await;
+    relay.until_metric("flame_relay_registered_runners", 0.0).await;
+    relay.until_metric("flame_relay_connections{kind=\"parent\"}", 0.0).await;
+}
+
+#[tokio::test]
+async fn a_parent_that_answers_pings_stays_connected() {
+    let relay = TestRelay::with(|config| {
+        config.pair.ping_interval = Duration::from_millis(20);
+        config.pair.pong_timeout = Duration::from_secs(5);
+    })
+    .await;
+    let mut parent = relay.parent_of_runner().await;
+    for _ in 0..5 {
+        assert!(matches!(parent.socket.next().await, Some(Ok(Message::Ping(_)))));
+    }
+    let (_runner, _socket) = relay.pair(&mut parent).await;
+}
+
+#[tokio::test]
 async fn a_silent_side_is_pinged_and_one_that_does_not_answer_is_disconnected() {
     let relay = TestRelay::with(|config| {
         config.pair.ping_interval = Duration::from_millis(50);

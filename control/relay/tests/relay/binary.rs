@@ -121,6 +121,7 @@ impl Drop for Folder {
 #[test]
 fn every_bad_setting_is_named_at_once() {
     let flags = [
+        "--listen=nowhere",
         "--max-connections=0",
         "--pair-timeout=10",
         "--address=http://x/y",
@@ -128,9 +129,16 @@ fn every_bad_setting_is_named_at_once() {
         "--log-format=xml",
         "--key=a-secret-that-must-not-be-shown-anywhere",
     ];
-    let (code, text) = run(&flags, &[("FLAME_RELAY_BYTES_PER_PAIR", "many")]);
+    let variables = [("FLAME_RELAY_BYTES_PER_PAIR", "many")];
+    let output = Command::new(env!("CARGO_BIN_EXE_flame-relay"))
+        .args(flags)
+        .envs(variables)
+        .output()
+        .unwrap();
+    let (code, text) = (output.status.code(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(code, Some(2), "{text}");
     for setting in [
+        "--listen: \"nowhere\"",
         "--max-connections: \"0\"",
         "--pair-timeout: \"10\"",
         "--address: \"http://x/y\"",

@@ -17,7 +17,10 @@ mod log;
 pub use check::BadSettings;
 pub use log::{InvalidLogFormat, LogConfig, LogFormat};
 
-/// The settings of a relay. [`args`] reads them from flags and environment.
+/// The longest time that a relay waits for anything. A longer one could overflow a point in time.
+const MAX_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The settings of a relay. A time longer than a week counts as a week. [`args`] reads them from flags and environment.
 #[derive(Debug)]
 pub struct Config {
     /// Where the relay listens.
@@ -74,5 +77,21 @@ impl Config {
             handshake_timeout: Duration::from_secs(10),
             drain_time: Duration::from_secs(30),
         }
+    }
+
+    /// Shortens the times that are too long.
+    pub(crate) fn bounded(mut self) -> Self {
+        for time in [
+            &mut self.limits.pair_timeout,
+            &mut self.pair.write_timeout,
+            &mut self.pair.idle_timeout,
+            &mut self.pair.ping_interval,
+            &mut self.pair.pong_timeout,
+            &mut self.handshake_timeout,
+            &mut self.drain_time,
+        ] {
+            *time = (*time).min(MAX_TIME);
+        }
+        self
     }
 }

@@ -50,6 +50,10 @@ use crate::keys::KeyId;
 /// but the relay may notice late that an earlier one is gone.
 const MAX_WAITING_PER_RUNNER: usize = 4;
 
+/// The longest time until a registration or a wait ends, as on the wire. A longer one could overflow
+/// a point in time.
+const MAX_TIME: Duration = Duration::from_millis(flame_wire::time::MAX_MS);
+
 /// How much a relay admits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -111,7 +115,8 @@ struct Parent {
 impl RelayState {
     /// A relay without connections.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(mut limits: Limits) -> Self {
+        limits.pair_timeout = limits.pair_timeout.min(MAX_TIME);
         Self {
             limits,
             connections: Connections::default(),
@@ -150,7 +155,7 @@ impl RelayState {
         expires_in: Duration,
     ) {
         let Some(key) = self.parents.get(&parent).map(|parent| parent.key) else { return };
-        let expires = now + expires_in;
+        let expires = now + expires_in.min(MAX_TIME);
         let rejected: Vec<_> = runners
             .into_iter()
             .filter(|&runner| !self.register_one(now, parent, key, runner, expires))

@@ -17,6 +17,7 @@ pub mod ecs;
 mod file;
 pub mod keys;
 mod metrics;
+pub mod open_files;
 mod pair;
 mod server;
 mod socket;

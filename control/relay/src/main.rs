@@ -6,7 +6,7 @@ use clap::Parser;
 use flame_relay::config::args::{Args, KEYS_ENV};
 use flame_relay::config::{Config, LogConfig, LogFormat};
 use flame_relay::ecs::{self, METADATA_URI_ENV};
-use flame_relay::{Relay, Stopper};
+use flame_relay::{Relay, Stopper, open_files};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         }
     };
     start_log(log);
+    check_open_files(&config);
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -37,6 +38,18 @@ fn start_log(log: LogConfig) {
     match log.format {
         LogFormat::Text => builder.with_ansi(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+fn check_open_files(config: &Config) {
+    let needed = config.limits.connections.saturating_add(config.max_handshakes) as u64;
+    if let Some(limit) = open_files::raise_limit().filter(|&limit| limit < needed) {
+        tracing::warn!(
+            limit,
+            needed,
+            "this process may not open as many files as --max-connections and --max-handshakes \
+             allow; raise its limit (ulimit -n, or nofile in the task definition)"
+        );
     }
 }
 

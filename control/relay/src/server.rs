@@ -78,6 +78,7 @@ impl Relay {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let config = config.bounded();
         let address = config.listen;
         let tls = config.tls.clone().map(TlsFiles::load).transpose()?;
         let listener = TcpListener::bind(address)
@@ -102,8 +103,9 @@ impl Relay {
         Stopper(self.shared.clone())
     }
 
-    /// Serves until the relay has been stopped and its drain time is over, or all its connections
-    /// have ended.
+    /// Serves until a [`Stopper`] has stopped the relay, and then until all connections have ended or
+    /// the drain time is over. If the future is dropped, the relay accepts no more connections; those
+    /// that are open stay open.
     pub async fn run(self) {
         let Self { listener, shared } = self;
         let mut background = JoinSet::new();

@@ -8,7 +8,7 @@ use clap::Parser;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use super::check::{BadSettings, Check, at_least, byte_count, own_address, parse};
+use super::check::{BadSettings, Check, at_least, byte_count, listen_address, own_address, parse};
 use super::log::{LogConfig, LogFormat};
 use super::{Config, duration};
 
@@ -43,8 +43,8 @@ pub struct Args {
         value_name = "IP:PORT"
     )]
     listen: String,
-    /// The address at which runners reach this very node, ws://host:port or wss://host:port. On ECS
-    /// the default is the task's private address; elsewhere, the address that the parent uses.
+    /// The address at which runners reach this node, ws://host:port or wss://host:port. The default
+    /// is the task's private address on ECS, and the address that the parent uses elsewhere.
     #[arg(long, env = "FLAME_RELAY_ADDRESS", value_name = "URL")]
     address: Option<String>,
     /// A file with keys, one on each line. It is read again when it changes.
@@ -59,14 +59,14 @@ pub struct Args {
     /// The private key of the certificate, in PEM.
     #[arg(long, env = "FLAME_RELAY_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// Take the address of a client from the last entry of X-Forwarded-For. Only behind a load
-    /// balancer that sets it, because clients can forge it otherwise.
+    /// Take the address of a client from the last entry of X-Forwarded-For. Use this only behind a
+    /// load balancer that sets the header: otherwise clients can forge it.
     #[arg(long, env = "FLAME_RELAY_TRUST_FORWARDED_FOR")]
     trust_forwarded_for: bool,
-    /// Most connections in all.
+    /// The maximum number of connections.
     #[arg(long, env = "FLAME_RELAY_MAX_CONNECTIONS", default_value = "65536", value_name = "N")]
     max_connections: String,
-    /// Most connections from one address (IPv6: from one /64 network).
+    /// The maximum number of connections from one address (IPv6: from one /64 network).
     #[arg(
         long,
         env = "FLAME_RELAY_MAX_CONNECTIONS_PER_ADDRESS",
@@ -74,7 +74,7 @@ pub struct Args {
         value_name = "N"
     )]
     max_connections_per_address: String,
-    /// Most connections with one key, including those of its parents' runners.
+    /// The maximum number of connections with one key, including the runners of its parents.
     #[arg(
         long,
         env = "FLAME_RELAY_MAX_CONNECTIONS_PER_KEY",
@@ -82,7 +82,7 @@ pub struct Args {
         value_name = "N"
     )]
     max_connections_per_key: String,
-    /// Most runners that one parent may register.
+    /// The maximum number of runners that one parent may register.
     #[arg(
         long,
         env = "FLAME_RELAY_MAX_RUNNERS_PER_PARENT",
@@ -90,10 +90,11 @@ pub struct Args {
         value_name = "N"
     )]
     max_runners_per_parent: String,
-    /// Most connections that have not sent their request yet. A new one replaces the oldest.
+    /// The maximum number of connections that have not sent their request yet. A new one replaces
+    /// the oldest.
     #[arg(long, env = "FLAME_RELAY_MAX_HANDSHAKES", default_value = "1024", value_name = "N")]
     max_handshakes: String,
-    /// Most bytes that are buffered for a runner and its parent together.
+    /// The maximum number of bytes that are buffered for a runner and its parent together.
     #[arg(
         long,
         env = "FLAME_RELAY_BYTES_PER_PAIR",
@@ -153,7 +154,7 @@ impl Args {
         let (keys, key_file) = check.keys(keys, self.key_file);
         let mut config = Config::new(([0, 0, 0, 0], 0).into(), keys);
         config.key_file = key_file;
-        config.listen = check.value("--listen", &self.listen, config.listen, parse);
+        config.listen = check.value("--listen", &self.listen, config.listen, listen_address);
         config.address =
             self.address.map(|text| check.value("--address", &text, String::new(), own_address));
         config.tls = check.tls(self.tls_cert, self.tls_key);

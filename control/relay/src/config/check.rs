@@ -1,6 +1,7 @@
 //! Checks settings, and collects everything that is wrong with them.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -113,12 +114,17 @@ pub(super) fn at_least<T: FromStr<Err: Display> + PartialOrd + Display + Copy>(
 ) -> impl Fn(&str) -> Result<T, String> {
     move |text| {
         let number = parse(text)?;
-        if number >= min { Ok(number) } else { Err(format!("the least is {min}")) }
+        if number >= min { Ok(number) } else { Err(format!("write a number of at least {min}")) }
     }
 }
 
 pub(super) fn byte_count(text: &str) -> Result<usize, String> {
     at_least(1024)(text)
+}
+
+/// An IP address and a port.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, for example 0.0.0.0:8443".to_owned())
 }
 
 /// Checks an address for runners: a scheme, a host, perhaps a port, and nothing else.

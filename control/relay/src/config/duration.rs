@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// The longest duration that a flag accepts.
-const MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+use super::MAX_TIME;
 
 /// Reads `500ms`, `10s`, `5m` or `2h`; a number without a unit is rejected, because it is ambiguous.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
@@ -18,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = number.parse().map_err(|_| "write a number before the unit".to_owned())?;
     let duration = Duration::from_millis(number.saturating_mul(unit_ms));
-    if duration.is_zero() || duration > MAX {
+    if duration.is_zero() || duration > MAX_TIME {
         return Err("write a duration from 1ms to 168h".to_owned());
     }
     Ok(duration)

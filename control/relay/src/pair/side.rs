@@ -95,7 +95,7 @@ impl Side {
             let len = read_ahead.len().min(buffer.len());
             read_ahead.copy_to_slice(&mut buffer[..len]);
             if read_ahead.is_empty() {
-                // Gives back the buffer of the HTTP request.
+                // Frees its memory.
                 *read_ahead = Bytes::new();
             }
             return Poll::Ready(Ok(len));

@@ -33,5 +33,7 @@ pub(super) async fn upgraded(
     let parts = upgraded
         .downcast::<TokioIo<Socket>>()
         .map_err(|_| io::Error::other("the upgraded connection is of an unknown type"))?;
-    Ok(UpgradedSocket { socket: parts.io.into_inner(), read_ahead: parts.read_buf })
+    // A copy, because even an empty `read_buf` keeps the buffer of the request alive.
+    let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
+    Ok(UpgradedSocket { socket: parts.io.into_inner(), read_ahead })
 }

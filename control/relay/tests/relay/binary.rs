@@ -29,7 +29,11 @@ pub(crate) struct RelayProcess {
 
 impl RelayProcess {
     pub(crate) fn start(flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = command(flags, variables).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(&mut command(flags, variables))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut first = String::new();
         let address = loop {
@@ -117,6 +121,7 @@ impl Drop for Folder {
 #[test]
 fn every_bad_setting_is_named_at_once() {
     let flags = [
+        "--listen=nowhere",
         "--max-connections=0",
         "--pair-timeout=10",
         "--address=http://x/y",
@@ -124,9 +129,16 @@ fn every_bad_setting_is_named_at_once() {
         "--log-format=xml",
         "--key=a-secret-that-must-not-be-shown-anywhere",
     ];
-    let (code, text) = run(&flags, &[("FLAME_RELAY_BYTES_PER_PAIR", "many")]);
+    let variables = [("FLAME_RELAY_BYTES_PER_PAIR", "many")];
+    let output = Command::new(env!("CARGO_BIN_EXE_flame-relay"))
+        .args(flags)
+        .envs(variables)
+        .output()
+        .unwrap();
+    let (code, text) = (output.status.code(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(code, Some(2), "{text}");
     for setting in [
+        "--listen: \"nowhere\"",
         "--max-connections: \"0\"",
         "--pair-timeout: \"10\"",
         "--address: \"http://x/y\"",
@@ -186,6 +198,19 @@ async fn sigterm_drains_and_a_second_signal_exits_at_once() {
     assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
     process.signal(Signal::INT);
     assert_eq!(process.wait().0, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_low_limit_of_open_files_is_raised() {
+    let binary = env!("CARGO_BIN_EXE_flame-relay");
+    let script = format!("ulimit -Sn 32; exec '{binary}' --listen 127.0.0.1:0");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).env("FLAME_RELAY_KEYS", KEY);
+    let process = RelayProcess::spawn(&mut shell);
+    let mut parents = Vec::new();
+    for _ in 0..50 {
+        parents.push(Parent::connect(process.address, KEY).await.unwrap());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

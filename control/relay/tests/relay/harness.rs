@@ -172,16 +172,17 @@ pub(crate) async fn receive_message(socket: &mut Socket) -> Option<RelayToParent
     None
 }
 
-/// The code with which the relay closes this socket; `None` if it just disconnects.
+/// The code with which the relay closes this socket; `None` if it just disconnects. Disconnects as
+/// well.
 pub(crate) async fn close_code(socket: &mut Socket) -> Option<u16> {
+    let mut code = None;
     while let Some(Ok(message)) = socket.next().await {
         if let Message::Close(frame) = message {
-            // Answers, and reads until the relay has disconnected.
-            while let Some(Ok(_)) = socket.next().await {}
-            return frame.map(|frame| frame.code.into());
+            code = frame.map(|frame| frame.code.into());
         }
     }
-    None
+    let _ = socket.get_mut().shutdown().await;
+    code
 }
 
 pub(crate) async fn receive_binary(socket: &mut Socket) -> Vec<u8> {
@@ -205,6 +206,7 @@ pub(crate) async fn connect(
         request.headers_mut().insert("authorization", header);
     }
     let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     Ok(client_async_with_config(request, tcp, Some(config)).await?.0)
 }

@@ -119,7 +119,7 @@ async fn a_reader_that_never_reads_is_disconnected() {
     let (mut runner, socket) = relay.pair(&mut parent).await;
     let message = Message::Binary(vec![1; 1 << 20].into());
     while runner.send(message.clone()).await.is_ok() {}
-    drop(socket);
+    drop((runner, socket));
     relay.until_metric("flame_relay_pairs_ended_total{reason=\"parent_blocked\"}", 1.0).await;
 }
 
@@ -133,6 +133,33 @@ async fn a_pair_without_messages_is_closed() {
     let (mut runner, mut socket) = relay.pair(&mut parent).await;
     let (runner, socket) = tokio::join!(close_code(&mut runner), close_code(&mut socket));
     assert_eq!((runner, socket), (Some(1001), Some(1001)));
+}
+
+#[tokio::test]
+async fn a_parent_that_answers_no_ping_loses_its_registrations() {
+    let relay = TestRelay::with(|config| {
+        config.pair.ping_interval = Duration::from_millis(50);
+        config.pair.pong_timeout = Duration::from_millis(500);
+    })
+    .await;
+    // This parent does not read after it has registered.
+    let _parent = relay.parent_of_runner().await;
+    relay.until_metric("flame_relay_registered_runners", 0.0).await;
+    relay.until_metric("flame_relay_connections{kind=\"parent\"}", 0.0).await;
+}
+
+#[tokio::test]
+async fn a_parent_that_answers_pings_stays_connected() {
+    let relay = TestRelay::with(|config| {
+        config.pair.ping_interval = Duration::from_millis(20);
+        config.pair.pong_timeout = Duration::from_secs(5);
+    })
+    .await;
+    let mut parent = relay.parent_of_runner().await;
+    for _ in 0..5 {
+        assert!(matches!(parent.socket.next().await, Some(Ok(Message::Ping(_)))));
+    }
+    let (_runner, _socket) = relay.pair(&mut parent).await;
 }
 
 #[tokio::test]

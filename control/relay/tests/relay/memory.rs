@@ -21,7 +21,7 @@ async fn an_idle_pair_costs_little_memory_even_after_large_messages() {
     let _pairs = used_pairs(&relay, &mut parent, 50..50 + PAIRS).await;
     let per_pair = (process.resident_bytes().saturating_sub(before)) / PAIRS;
     println!("an idle pair costs {per_pair} bytes");
-    assert!(per_pair <= 16 * 1024, "an idle pair costs {per_pair} bytes");
+    assert!(per_pair <= 8 * 1024, "an idle pair costs {per_pair} bytes");
 }
 
 /// Pairs over each of which a message of 256 KiB has passed in both directions.

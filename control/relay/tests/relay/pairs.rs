@@ -18,6 +18,28 @@ async fn messages_pass_in_both_directions() {
 }
 
 #[tokio::test]
+async fn the_longest_times_do_not_overflow() {
+    let relay = TestRelay::with(|config| {
+        for time in [
+            &mut config.limits.pair_timeout,
+            &mut config.pair.write_timeout,
+            &mut config.pair.idle_timeout,
+            &mut config.pair.ping_interval,
+            &mut config.pair.pong_timeout,
+            &mut config.handshake_timeout,
+            &mut config.drain_time,
+        ] {
+            *time = std::time::Duration::MAX;
+        }
+    })
+    .await;
+    let mut parent = relay.parent_of_runner().await;
+    let (mut runner, mut socket) = relay.pair(&mut parent).await;
+    runner.send(Message::Binary("still here".into())).await.unwrap();
+    assert_eq!(receive_binary(&mut socket).await, b"still here");
+}
+
+#[tokio::test]
 async fn messages_of_any_length_arrive_unchanged() {
     let relay = TestRelay::start().await;
     let mut parent = relay.parent_of_runner().await;

@@ -88,6 +88,7 @@ async fn a_client_that_breaks_the_websocket_protocol_is_disconnected() {
     let mut tcp = socket.into_inner();
     tcp.write_all(b"\x82\x05naked").await.unwrap();
     assert_eq!(close_code(&mut runner).await, Some(1001));
+    drop(tcp);
     relay.until_metric("flame_relay_pairs_ended_total{reason=\"parent_invalid\"}", 1.0).await;
 }
 

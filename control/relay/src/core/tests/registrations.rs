@@ -88,6 +88,14 @@ fn a_runner_of_another_key_is_rejected() {
 }
 
 #[test]
+fn the_longest_times_do_not_overflow() {
+    let mut t = Test::new(Limits { pair_timeout: Duration::MAX, ..limits() });
+    let parent = t.parent(A);
+    t.state.register(t.now, parent, vec![runner(1)], Duration::MAX);
+    assert!(t.runner(1, 9).is_ok());
+}
+
+#[test]
 fn a_connection_that_has_ended_registers_nothing() {
     let mut t = Test::new(limits());
     let parent = t.parent(A);

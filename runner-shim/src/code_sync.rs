@@ -221,7 +221,7 @@ impl CodeSync {
         &self,
         mut offered: CodeDownload,
     ) -> Result<SyncedExecutable, SyncError> {
-        match self.ensure_executable(&mut offered).await {
+        match self.ensure(&mut offered).await {
             Ok(executable) => {
                 // If this fails, only a line in the parent's log is missing.
                 let _ = offered.confirm().await;
@@ -236,8 +236,8 @@ impl CodeSync {
         }
     }
 
-    async fn ensure_executable(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
-        let executable = self.ensure(offered).await?;
+    async fn ensure(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
+        let executable = self.find_or_fetch(offered).await?;
         blocking(move || {
             executable.check_linking()?;
             Ok(executable)
@@ -245,7 +245,7 @@ impl CodeSync {
         .await
     }
 
-    async fn ensure(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
+    async fn find_or_fetch(&self, offered: &mut CodeDownload) -> Result<Executable, SyncError> {
         match self.unable {
             Some(Unable::Host(host)) => return Err(SyncError::Host(host)),
             Some(Unable::Again) => return Err(SyncError::Again),

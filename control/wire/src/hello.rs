@@ -167,7 +167,7 @@ pub enum NoCodeSync {
     /// On this kind of host, a runner without a supervisor can't execute another file.
     #[error(
         "deploy the same executable to both; `code_sync` does not help here, because a runner on \
-         host `{0}` can't execute another file (the generic runner `flame-runner` can, in Lambda)"
+         host `{0}` can't execute another file (in Lambda, the generic runner `flame-runner` can)"
     )]
     UnsupportedHost(HostKind),
     /// The runner executes the downloaded file, and is still of another build.

@@ -222,7 +222,7 @@
 //! - FLAME_PARENT reaches the copy unchanged, and appears in no log, argument or tag.
 //! - The runner can reach the pool: the pool [listens](crate::PoolBuilder::listen) on an address that
 //!   the runner can reach, and [advertises](crate::PoolBuilder::advertise) it. If `start` can tell that
-//!   [`PoolInfo::address`] is out of the runners' reach, it returns an error that says so.
+//!   one of [`PoolInfo::addresses`] is out of the runners' reach, it returns an error that says so.
 //! - `remote_boot` has a time limit of its own, works concurrently, and retries only what is idempotent.
 //! - Each instance has a unique id.
 //! - `stop` works while an instance boots, while it serves and when it is dead, and can be repeated.
@@ -247,7 +247,7 @@
 //! [`notify`]: crate::backend::Instances::notify
 //! [`InstanceTable`]: crate::backend::InstanceTable
 //! [`PoolInfo`]: crate::backend::PoolInfo
-//! [`PoolInfo::address`]: crate::backend::PoolInfo::address
+//! [`PoolInfo::addresses`]: crate::backend::PoolInfo::addresses
 //! [`PoolInfo::args`]: crate::backend::PoolInfo::args
 //! [`PoolInfo::output`]: crate::backend::PoolInfo::output
 //! [`BootSpec::flame_parent`]: crate::backend::BootSpec::flame_parent

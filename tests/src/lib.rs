@@ -20,6 +20,7 @@ mod other_build;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod relay;
 pub mod spans;
 mod temp_dir;
 pub mod terminal;
@@ -27,8 +28,8 @@ pub mod tls_proxy;
 mod watcher;
 
 pub use harness::{
-    PoolBackend, Requirement, Test, as_root, emulated, on, pool, process_pool, requiring, run_copy,
-    runtime, suite, suite_with, test, trial, until,
+    PoolBackend, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool, process_pool,
+    requiring, run_copy, runtime, suite, suite_with, test, trial, until,
 };
 pub use other_build::other_build;
 pub use temp_dir::TempDir;

@@ -14,6 +14,8 @@ use crate::emulator;
 pub use copy::run_copy;
 pub use pools::{PoolBackend, pool, process_pool};
 
+use pools::{Connection, PoolMode};
+
 /// A test that takes longer than this has failed, so that no test can hang.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -22,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub struct Test {
     name: &'static str,
     run: fn() -> BoxFuture<'static, ()>,
-    backend: PoolBackend,
+    mode: PoolMode,
     requirement: Option<Requirement>,
 }
 
@@ -46,13 +48,25 @@ macro_rules! tests {
 /// Returns a test of that name. [`tests!`](crate::tests) is shorter.
 #[must_use]
 pub fn test(name: &'static str, run: fn() -> BoxFuture<'static, ()>) -> Test {
-    Test { name, run, backend: PoolBackend::Process, requirement: None }
+    Test { name, run, mode: PoolMode::DEFAULT, requirement: None }
 }
 
 /// Returns the same tests with another backend for their [`pool`]s.
 #[must_use]
 pub fn on(backend: PoolBackend, tests: &[Test]) -> Vec<Test> {
-    tests.iter().map(|test| Test { backend, ..test.clone() }).collect()
+    in_modes(tests, |mode| PoolMode { backend, ..mode })
+}
+
+/// Returns the tests twice: with runners that connect directly, and through a relay.
+#[must_use]
+pub fn direct_and_relayed(tests: &[Test]) -> Vec<Test> {
+    [Connection::Direct, Connection::Relay]
+        .map(|connection| in_modes(tests, |mode| PoolMode { connection, ..mode }))
+        .concat()
+}
+
+fn in_modes(tests: &[Test], change: impl Fn(PoolMode) -> PoolMode) -> Vec<Test> {
+    tests.iter().map(|test| Test { mode: change(test.mode), ..test.clone() }).collect()
 }
 
 /// Marks tests that use the emulator's own pages, for which AWS has no calls: faults, counts of
@@ -107,16 +121,16 @@ impl Test {
             if let Some(reason) = self.requirement.map_or(Ok(None), |missing| missing())? {
                 return Ok(Completion::ignored_with(reason));
             }
-            let run = pools::on(self.backend, (self.run)());
+            let run = pools::in_mode(self.mode, (self.run)());
             in_time(async {
                 run.await;
                 Ok(())
             })?;
             Ok(Completion::Completed)
         });
-        match self.backend {
-            PoolBackend::Process => trial,
-            PoolBackend::Local => trial.with_kind("local"),
+        match self.mode.name() {
+            None => trial,
+            Some(name) => trial.with_kind(name),
         }
     }
 }

@@ -21,6 +21,7 @@ mod other_build;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod relay;
 pub mod spans;
 mod temp_dir;
 pub mod terminal;
@@ -29,8 +30,8 @@ mod watcher;
 
 pub use cargo_build::{cargo_build, generic_runner, on_generic_runners};
 pub use harness::{
-    PoolBackend, Requirement, Test, as_root, emulated, on, pool, process_pool, requiring, run_copy,
-    runtime, suite, suite_with, test, trial, until,
+    PoolBackend, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool, process_pool,
+    requiring, run_copy, runtime, suite, suite_with, test, trial, until,
 };
 pub use other_build::other_build;
 pub use temp_dir::TempDir;

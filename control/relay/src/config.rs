@@ -64,7 +64,7 @@ impl Config {
                 connections_per_address: 16_384,
                 connections_per_key: 32_768,
                 runners_per_parent: 10_000,
-                pair_timeout: Duration::from_secs(10),
+                pair_timeout: Duration::from_secs(8),
             },
             pair: PairLimits {
                 write_timeout: Duration::from_secs(30),

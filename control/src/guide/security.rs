@@ -2,7 +2,8 @@
 //!
 //! # How a connection is secured
 //!
-//! - The pools of a process share a key, created when the first of them starts. The key never leaves the parent's memory.
+//! - The pools of a process share a key, created when the first of them starts. The key never
+//!   leaves the parent's memory.
 //! - `FLAME_PARENT`, the environment variable with which a runner boots, carries the fingerprint of
 //!   that key and a random token of 256 bits.
 //! - The runner accepts only the key with that fingerprint, and speaks TLS 1.3 with the parent.

@@ -175,7 +175,9 @@ impl ControlConnection {
                 Ok(Err(error)) => {
                     tracing::debug!(%runner, node, %error, "no socket to a runner at a relay");
                 }
-                Err(_) => tracing::debug!(%runner, node, "a runner at a relay waited in vain"),
+                Err(_) => {
+                    tracing::debug!(%runner, node, "a runner that waited at a relay timed out")
+                }
             }
         });
     }
@@ -197,7 +199,7 @@ impl ControlConnection {
         if self.client.attempt_failed(relay, end.clone()) {
             log_writer::event(move || {
                 let cause = std::error::Error::source(&*end).map(ToString::to_string);
-                tracing::warn!(url, %end, cause, "no connection to a relay; trying again");
+                tracing::warn!(url, %end, cause, "no connection to a relay; retrying");
             });
         } else {
             tracing::debug!(url, %end, "still no connection to a relay");
@@ -210,7 +212,7 @@ async fn welcome(socket: &mut RelaySocket) -> Result<Option<String>, ConnectionE
     loop {
         let RelayMessage::Binary(bytes) = socket.recv().await? else { continue };
         if let RelayToParent::Welcome { address, .. } = RelayToParent::decode(&bytes)? {
-            // An address that no runner could use is as good as none.
+            // Runners could not use a malformed address, so the relay's URL takes its place.
             return Ok(address.filter(|address| flame_link::is_address(address)));
         }
     }

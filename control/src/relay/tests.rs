@@ -35,8 +35,8 @@ fn a_key_in_the_code_is_preferred_to_that_of_the_environment() {
 #[test]
 fn what_is_wrong_with_a_relay_is_said_and_its_key_is_not_shown() {
     for (relay, why) in [
-        (Relay::new("relay.example.com").key(KEY), "is not an address"),
-        (Relay::new("https://relay.example.com").key(KEY), "is not an address"),
+        (Relay::new("relay.example.com").key(KEY), "does not begin with"),
+        (Relay::new("https://relay.example.com").key(KEY), "does not begin with"),
         (Relay::new("wss://relay.example.com/v1/runner").key(KEY), "more than a host and a port"),
         (Relay::new("ws://user@a").key(KEY), "more than a host and a port"),
         (Relay::new("ws://a").or("ws://b").or("ws://c").or("ws://d").key(KEY), "at most 3 relays"),

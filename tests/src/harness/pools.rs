@@ -1,7 +1,9 @@
-//! The pools of tests, and the backend that a test runs them on.
+//! The pools of tests: the backend that a test runs them on, and how their runners connect.
 
 use flame_aws::PoolBuilder;
 use flame_aws::backend::{Local, Process};
+
+use crate::relay;
 
 /// Where the runners of [`pool`] come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +14,44 @@ pub enum PoolBackend {
     Local,
 }
 
-tokio::task_local! {
-    static BACKEND: PoolBackend;
+/// How the runners of [`pool`] and [`process_pool`] connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// To the port of their pool.
+    Direct,
+    /// Through the relay that the tests of a suite share.
+    Relay,
 }
 
-/// Runs a test whose [`pool`]s have this backend.
-pub(super) fn on(backend: PoolBackend, run: impl Future<Output = ()>) -> impl Future<Output = ()> {
-    BACKEND.scope(backend, run)
+/// What a test runs its pools on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PoolMode {
+    pub(super) backend: PoolBackend,
+    pub(super) connection: Connection,
+}
+
+impl PoolMode {
+    pub(super) const DEFAULT: Self =
+        Self { backend: PoolBackend::Process, connection: Connection::Direct };
+
+    /// The word that tells the tests of a mode from those of the default mode.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match (self.backend, self.connection) {
+            (PoolBackend::Process, Connection::Direct) => None,
+            (PoolBackend::Process, Connection::Relay) => Some("relay"),
+            (PoolBackend::Local, Connection::Direct) => Some("local"),
+            (PoolBackend::Local, Connection::Relay) => Some("local, relay"),
+        }
+    }
+}
+
+tokio::task_local! {
+    static MODE: PoolMode;
+}
+
+/// Runs a test whose pools have this mode.
+pub(super) fn in_mode(mode: PoolMode, run: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    MODE.scope(mode, run)
 }
 
 /// Returns a small pool of child processes, copies of the suite.
@@ -28,12 +61,20 @@ pub fn process_pool(name: &str) -> PoolBuilder {
 
 /// Returns a small pool on the backend of the test that calls this: see [`on`](crate::on).
 pub fn pool(name: &str) -> PoolBuilder {
-    match BACKEND.try_with(|backend| *backend).unwrap_or(PoolBackend::Process) {
+    match mode().backend {
         PoolBackend::Process => process_pool(name),
         PoolBackend::Local => small_pool(name).backend(Local::new()),
     }
 }
 
 fn small_pool(name: &str) -> PoolBuilder {
-    flame_aws::Pool::builder(name).max(2).max_concurrency(4)
+    let pool = flame_aws::Pool::builder(name).max(2).max_concurrency(4);
+    match mode().connection {
+        Connection::Direct => pool,
+        Connection::Relay => pool.relay(relay::shared().option()),
+    }
+}
+
+fn mode() -> PoolMode {
+    MODE.try_with(|mode| *mode).unwrap_or(PoolMode::DEFAULT)
 }

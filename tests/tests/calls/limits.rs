@@ -6,10 +6,12 @@ use flame_tests::demo::{channels, nesting};
 use flame_tests::{Test, demo, pool, tests, until};
 
 pub(crate) fn on_one_backend() -> Vec<Test> {
-    tests![
-        a_runner_at_its_channel_limit_rejects_the_next_call,
-        endless_recursion_is_rejected_at_the_highest_max_depth,
-    ]
+    tests![a_runner_at_its_channel_limit_rejects_the_next_call,]
+}
+
+/// Tests that keep their pool in a static of this process, and so run once.
+pub(crate) fn run_once() -> Vec<Test> {
+    tests![endless_recursion_is_rejected_at_the_highest_max_depth,]
 }
 
 async fn a_runner_at_its_channel_limit_rejects_the_next_call() {

@@ -1,5 +1,5 @@
-//! Calls of every kind, to child processes that are copies of this suite and, where the behaviour
-//! is the same, on the local backend.
+//! Calls of every kind, to child processes that are copies of this suite, which connect directly and
+//! through a relay. Where the behaviour is the same, also on the local backend.
 
 mod abandoned;
 mod deadlines;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use flame_aws::{CallError, TimeoutPhase, channel};
 use flame_tests::demo::{self, Video};
-use flame_tests::{PoolBackend, Test, on, pool, process_pool, suite, tests};
+use flame_tests::{PoolBackend, Test, direct_and_relayed, on, pool, process_pool, suite, tests};
 use futures_util::{StreamExt, TryStreamExt};
 // A dependency with a remote function is in the table of this suite, as in an app. Its state is
 // missing, and calls must work all the same.
@@ -34,7 +34,10 @@ fn main() -> std::process::ExitCode {
         limits::on_one_backend(),
     ]
     .concat();
-    suite([on(PoolBackend::Process, &on_both), on(PoolBackend::Local, &on_both), on_one].concat())
+    let with_processes = [on(PoolBackend::Process, &on_both), on_one].concat();
+    let tests =
+        [direct_and_relayed(&with_processes), on(PoolBackend::Local, &on_both), limits::run_once()];
+    suite(tests.concat())
 }
 
 fn on_both_backends() -> Vec<Test> {

@@ -19,8 +19,12 @@ pub(crate) fn tests() -> Vec<Test> {
         a_runtime_that_shuts_down_leaves_no_child,
         a_pool_whose_runtime_is_gone_fails_its_callers,
         pools_on_runners_start_empty,
-        endless_recursion_is_rejected_at_max_depth,
     ]
+}
+
+/// Tests that keep their pool in a static of this process, and so run once.
+pub(crate) fn run_once() -> Vec<Test> {
+    tests![endless_recursion_is_refused_at_max_depth,]
 }
 
 fn current_thread() -> Runtime {

@@ -1,4 +1,5 @@
-//! The life of a pool and its runners: on real processes, and partly on the local backend as well.
+//! The life of a pool and its runners: on real processes, which connect directly and through a
+//! relay, and partly on the local backend as well.
 
 mod burst;
 mod capacity;
@@ -14,11 +15,11 @@ mod subcommands;
 mod terminal;
 mod traces;
 
-use flame_tests::{PoolBackend, on};
+use flame_tests::{PoolBackend, direct_and_relayed, on};
 
 fn main() -> std::process::ExitCode {
     let on_both_backends = [slots::tests(), capacity::tests()].concat();
-    let tests = [
+    let tests_of_pools = [
         burst::tests(),
         idle::tests(),
         shutdown::tests(),
@@ -26,12 +27,16 @@ fn main() -> std::process::ExitCode {
         logs::tests(),
         traces::tests(),
         embedding::tests(),
+        on(PoolBackend::Process, &on_both_backends),
+    ];
+    let tests = [
+        direct_and_relayed(&tests_of_pools.concat()),
+        on(PoolBackend::Local, &on_both_backends),
+        embedding::run_once(),
         one_port::tests(),
         subcommands::tests(),
         processes::tests(),
         terminal::tests(),
-        on(PoolBackend::Process, &on_both_backends),
-        on(PoolBackend::Local, &on_both_backends),
     ];
     flame_tests::suite(tests.concat())
 }

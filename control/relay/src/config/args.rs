@@ -105,8 +105,8 @@ pub struct Args {
     /// How long TLS and the head of a request may take, each.
     #[arg(long, env = "FLAME_RELAY_HANDSHAKE_TIMEOUT", default_value = "10s", value_name = "TIME")]
     handshake_timeout: String,
-    /// How long a runner waits for its parent's socket.
-    #[arg(long, env = "FLAME_RELAY_PAIR_TIMEOUT", default_value = "10s", value_name = "TIME")]
+    /// How long a runner waits for its parent's socket. A runner gives up after 10 s.
+    #[arg(long, env = "FLAME_RELAY_PAIR_TIMEOUT", default_value = "8s", value_name = "TIME")]
     pair_timeout: String,
     /// A runner and its parent are disconnected if no message passes for this long.
     #[arg(long, env = "FLAME_RELAY_IDLE_TIMEOUT", default_value = "10m", value_name = "TIME")]

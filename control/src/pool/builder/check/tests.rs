@@ -36,7 +36,7 @@ async fn wrong(builder: PoolBuilder) -> Vec<BadOption> {
 async fn each_invalid_option_is_rejected_at_the_start_by_its_name() {
     type Change = fn(PoolBuilder) -> PoolBuilder;
     let bad: &[(&str, &str, Change)] = &[
-        ("relay", "is not an address", |p| p.relay(Relay::new("relay").key("k"))),
+        ("relay", "does not begin with", |p| p.relay(Relay::new("relay").key("k"))),
         ("relay", "can't be combined with `listen`", |p| {
             p.relay(Relay::new("ws://a").key("k")).listen(([127, 0, 0, 1], 0).into())
         }),

@@ -24,7 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// Tests that keep their pool in a static of this process, and so run once.
 pub(crate) fn run_once() -> Vec<Test> {
-    tests![endless_recursion_is_refused_at_max_depth,]
+    tests![endless_recursion_is_rejected_at_max_depth,]
 }
 
 fn current_thread() -> Runtime {

@@ -117,7 +117,7 @@ async fn values_at_the_limits_are_accepted() {
         builder().idle_shutdown_after(Idle::Never).timeout(None),
         builder().timeout(Duration::from_nanos(1)),
         Pool::builder("ü".repeat(32)).backend(Local::new()).advertise(longest),
-        builder().advertise("wss://runners.example.com/flame?x=1"),
+        builder().advertise("wss://runners.example.com/flame/x=1"),
         builder().advertise("ws://[::1]:1"),
     ];
     for builder in at_the_limits {

@@ -38,7 +38,7 @@ fn what_is_wrong_with_a_relay_is_said_and_its_key_is_not_shown() {
         (Relay::new("relay.example.com").key(KEY), "does not begin with"),
         (Relay::new("https://relay.example.com").key(KEY), "does not begin with"),
         (Relay::new("wss://relay.example.com/v1/runner").key(KEY), "more than a host and a port"),
-        (Relay::new("ws://user@a").key(KEY), "more than a host and a port"),
+        (Relay::new("ws://user@a").key(KEY), "a user name"),
         (Relay::new("ws://a").or("ws://b").or("ws://c").or("ws://d").key(KEY), "at most 3 relays"),
         (Relay::new("ws://a"), "has no key: call `Relay::key`, or set FLAME_RELAY_KEY"),
         (Relay::new("ws://a").key(""), "has a key that is empty"),

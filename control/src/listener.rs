@@ -8,8 +8,8 @@
 //! in memory ─────────────────────────────────────────┘               └──▶ another build: code.rs
 //! ```
 //!
-//! All pools of a runtime share one listener, and pools with the same `listen` share one TCP socket.
-//! Which pool a socket belongs to is known once its runner has said its ref.
+//! All pools of a runtime share one listener, and pools with the same `listen` share one TCP
+//! socket. Which pool a socket belongs to is known once its runner has said its ref.
 //!
 //! Each new socket costs one task. At most [`MAX_HANDSHAKES`] sockets of one source are in their
 //! handshakes at a time: one more replaces the oldest, so that clients that connect and send

@@ -1,8 +1,8 @@
 //! Where the runners run. Only the pool's backend differs, and how runners connect.
 //!
-//! The backends on AWS read their settings from the environment (see
-//! `flame_aws::backend::{Ecs, Lambda}`). With `--emulated`, this program starts an emulator, creates
-//! what it needs there, and uses that. With `--relay`, it starts a relay.
+//! The backends on AWS read their settings from the environment (see `flame_aws::backend::{Ecs,
+//! Lambda}`). With `--emulated`, this program starts an emulator, creates what it needs there, and
+//! uses that. With `--relay`, it starts a relay.
 
 use flame_aws::backend::{Ecs, Lambda};
 use flame_aws::{Pool, PoolBuilder};

@@ -73,7 +73,8 @@ pub fn parse(executable: &[u8]) -> Option<BuildId> {
     from_gnu_note(&mut io::Cursor::new(executable))
 }
 
-/// The path of the dynamic loader that an executable's bytes name. `None` if it is linked statically.
+/// The path of the dynamic loader that an executable's bytes name. `None` if it is linked
+/// statically.
 #[must_use]
 pub fn dynamic_loader(executable: &[u8]) -> Option<String> {
     elf::dynamic_loader(&mut io::Cursor::new(executable))

@@ -46,8 +46,8 @@ pub async fn generic_runner() -> PathBuf {
     tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-runner is built")
 }
 
-/// Marks tests in which AWS runs the generic runner. It has no image, so they need the emulator, and
-/// instances that are processes of this machine.
+/// Marks tests in which AWS runs the generic runner. It has no image, so they need the emulator,
+/// and instances that are processes of this machine.
 #[must_use]
 pub fn on_generic_runners(tests: Vec<Test>) -> Vec<Test> {
     requiring(tests, || {

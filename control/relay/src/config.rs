@@ -20,7 +20,8 @@ pub use log::{InvalidLogFormat, LogConfig, LogFormat};
 /// The longest time that a relay waits for anything. A longer one could overflow a point in time.
 const MAX_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The settings of a relay. A time longer than a week counts as a week. [`args`] reads them from flags and environment.
+/// The settings of a relay. A time longer than a week counts as a week. [`args`] reads them from
+/// flags and environment.
 #[derive(Debug)]
 pub struct Config {
     /// Where the relay listens.

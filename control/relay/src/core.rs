@@ -1,4 +1,5 @@
-//! Decides which runner is paired with which socket. Pure: no clock, no task, no socket; `now` is an argument.
+//! Decides which runner is paired with which socket. Pure: no clock, no task, no socket; `now` is
+//! an argument.
 //!
 //! ```text
 //!   parent_connected ──▶ a control connection ── register ──▶ its runners, each with an expiry
@@ -8,17 +9,18 @@
 //! ```
 //!
 //! The driver reports each event by a method, carries out the [`Action`]s that it polls, and calls
-//! [`handle_timeout`](RelayState::handle_timeout) when [`poll_timeout`](RelayState::poll_timeout) is
-//! due. It reports the end of each connection once or more often: the second report does nothing.
+//! [`handle_timeout`](RelayState::handle_timeout) when [`poll_timeout`](RelayState::poll_timeout)
+//! is due. It reports the end of each connection once or more often: the second report does
+//! nothing.
 //!
 //! # Invariants
 //!
-//! * A waiting runner is answered exactly once, by a [`Pairing`] or by [`Action::Refuse`], unless it
-//!   disconnects first. A ticket pairs at most once, and only with a socket that has the key of the
-//!   runner's parent.
+//! * A waiting runner is answered exactly once, by a [`Pairing`] or by [`Action::Refuse`], unless
+//!   it disconnects first. A ticket pairs at most once, and only with a socket that has the key of
+//!   the runner's parent.
 //! * A registration belongs to one control connection, and ends with it.
-//! * A connection counts from the moment it is admitted until its end is reported. The counts return
-//!   to zero.
+//! * A connection counts from the moment it is admitted until its end is reported. The counts
+//!   return to zero.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -50,8 +52,8 @@ use crate::keys::KeyId;
 /// but the relay may notice late that an earlier one is gone.
 const MAX_WAITING_PER_RUNNER: usize = 4;
 
-/// The longest time until a registration or a wait ends, as on the wire. A longer one could overflow
-/// a point in time.
+/// The longest time until a registration or a wait ends, as on the wire. A longer one could
+/// overflow a point in time.
 const MAX_TIME: Duration = Duration::from_millis(flame_wire::time::MAX_MS);
 
 /// How much a relay admits.
@@ -248,8 +250,8 @@ impl RelayState {
         }
     }
 
-    /// The relay exits after `within`. It admits no connection from now on, refuses the runners that
-    /// wait, and tells the parents.
+    /// The relay exits after `within`. It admits no connection from now on, refuses the runners
+    /// that wait, and tells the parents.
     pub fn drain(&mut self, within: Duration) {
         if std::mem::replace(&mut self.draining, true) {
             return;

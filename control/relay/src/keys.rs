@@ -57,8 +57,8 @@ impl KeyTexts {
         Self(Vec::new())
     }
 
-    /// Reads keys that are separated by commas, spaces or line breaks. Lines that begin with `#` are
-    /// comments.
+    /// Reads keys that are separated by commas, spaces or line breaks. Lines that begin with `#`
+    /// are comments.
     ///
     /// # Errors
     /// [`KeyError`].

@@ -8,8 +8,9 @@
 //! parent opens for it. The messages are encrypted between the two, so the relay can't read them.
 //! The protocol is in `flame_wire::relay`.
 //!
-//! [`core`] decides which runner is paired with which socket, without I/O. [`Relay`] is the server around it. The binary reads
-//! a [`Config`](config::Config) from flags and environment ([`config::args`]).
+//! [`core`] decides which runner is paired with which socket, without I/O. [`Relay`] is the server
+//! around it. The binary reads a [`Config`](config::Config) from flags and environment
+//! ([`config::args`]).
 
 pub mod config;
 pub mod core;

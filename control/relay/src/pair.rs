@@ -2,8 +2,8 @@
 //!
 //! A pair is one task without buffers: bytes are read into a buffer that all pairs of a thread
 //! share, rewritten there ([`frames`]), and written to the other socket. If that socket does not
-//! accept all of them at once, the pair keeps the rest, and reads nothing more in that direction. So an idle pair costs two sockets
-//! and a small task, and a busy one at most two buffers.
+//! accept all of them at once, the pair keeps the rest, and reads nothing more in that direction.
+//! So an idle pair costs two sockets and a small task, and a busy one at most two buffers.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -103,9 +103,9 @@ impl Relay {
         Stopper(self.shared.clone())
     }
 
-    /// Serves until a [`Stopper`] has stopped the relay, and then until all connections have ended or
-    /// the drain time is over. If the future is dropped, the relay accepts no more connections; those
-    /// that are open stay open.
+    /// Serves until a [`Stopper`] has stopped the relay, and then until all connections have ended
+    /// or the drain time is over. If the future is dropped, the relay accepts no more connections;
+    /// those that are open stay open.
     pub async fn run(self) {
         let Self { listener, shared } = self;
         let mut background = JoinSet::new();
@@ -117,8 +117,8 @@ impl Relay {
 }
 
 impl Stopper {
-    /// Begins to drain: the relay admits no connection from now on, and tells its parents. After the drain
-    /// time it closes all connections.
+    /// Begins to drain: the relay admits no connection from now on, and tells its parents. After
+    /// the drain time it closes all connections.
     pub fn drain(&self) {
         self.0.drain();
     }

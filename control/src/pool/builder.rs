@@ -330,8 +330,8 @@ impl PoolBuilder {
     /// its connection.
     ///
     /// If neither `relay` nor `listen` nor [`advertise`](Self::advertise) is called, and the
-    /// environment has the variable `FLAME_RELAY_URL`, the pool uses the relays that it names (up to
-    /// three URLs, separated by commas), with the key in `FLAME_RELAY_KEY`.
+    /// environment has the variable `FLAME_RELAY_URL`, the pool uses the relays that it names (up
+    /// to three URLs, separated by commas), with the key in `FLAME_RELAY_KEY`.
     ///
     /// [`start`](Self::start) waits until a relay is connected, for 10 s at most. If the connection
     /// is lost later, the parent connects again.

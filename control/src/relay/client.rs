@@ -1,5 +1,5 @@
-//! The relays that pools of a runtime share: one control connection for each URL, however many pools
-//! there are.
+//! The relays that pools of a runtime share: one control connection for each URL, however many
+//! pools there are.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -199,8 +199,8 @@ impl ClientShared {
         self.record(relay, Attempt::Connected);
     }
 
-    /// A relay is not connected, or not any more. Returns whether it was before, or is tried for the
-    /// first time.
+    /// A relay is not connected, or not any more. Returns whether it was before, or is tried for
+    /// the first time.
     pub(super) fn attempt_failed(&self, relay: RelayIndex, end: Arc<ConnectionEnd>) -> bool {
         !matches!(self.record(relay, Attempt::Failed(end)), Some(Attempt::Failed(_)))
     }

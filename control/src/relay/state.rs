@@ -143,8 +143,8 @@ impl RelayState {
         }
     }
 
-    /// A relay is about to exit. Its driver closes the connection, and connects again; behind a load
-    /// balancer it will find another node.
+    /// A relay is about to exit. Its driver closes the connection, and connects again; behind a
+    /// load balancer it will find another node.
     pub(super) fn draining(&mut self, now: Instant, index: RelayIndex, random: f64) {
         if let Some(relay) = self.relays.get_mut(index.0) {
             relay.node_address = None;
@@ -152,8 +152,8 @@ impl RelayState {
         self.disconnected(now, index, random);
     }
 
-    /// A relay did not register runners, because it has reached its limit. They are registered again
-    /// with the next renewal, when others may be gone.
+    /// A relay did not register runners, because it has reached its limit. They are registered
+    /// again with the next renewal, when others may be gone.
     pub(super) fn rejected(&mut self, relay: RelayIndex, runners: &[RunnerRef], max: u32) {
         let Some(relay) = self.relays.get_mut(relay.0) else { return };
         for runner in runners.iter().filter(|runner| self.runners.contains(runner)) {

@@ -2,8 +2,8 @@
 //!
 //! Anyone who holds a token can connect as that runner. So a token is 256 random bits, the parent
 //! keeps only its hash and compares it in constant time, and a token is never printed: it leaves
-//! the process only in FLAME_PARENT and in the encrypted hello. Its bytes are overwritten when it is
-//! dropped.
+//! the process only in FLAME_PARENT and in the encrypted hello. Its bytes are overwritten when it
+//! is dropped.
 
 use std::fmt;
 

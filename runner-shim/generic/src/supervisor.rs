@@ -8,8 +8,8 @@
 //!
 //! The child starts as this executable. In its first invocation it downloads the parent's
 //! executable and becomes it. The new program asks for its next event, as every program on Lambda
-//! does, and the supervisor gives it the event whose answer is still missing. Later invocations find
-//! the app running, and a parent of another build makes it become another program again.
+//! does, and the supervisor gives it the event whose answer is still missing. Later invocations
+//! find the app running, and a parent of another build makes it become another program again.
 
 mod child;
 mod runtime_api;

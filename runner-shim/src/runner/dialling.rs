@@ -24,8 +24,8 @@ mod addresses;
 #[cfg(test)]
 mod tests;
 
-/// The pauses between rounds of attempts. A round tries each address once. The jitter keeps runners that lost their connections
-/// together from coming back all at once.
+/// The pauses between rounds of attempts. A round tries each address once. The jitter keeps runners
+/// that lost their connections together from coming back all at once.
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
 

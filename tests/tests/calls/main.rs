@@ -1,5 +1,5 @@
-//! Calls of every kind, to child processes that are copies of this suite, which connect directly and
-//! through a relay. Where the behaviour is the same, also on the local backend.
+//! Calls of every kind, to child processes that are copies of this suite, which connect directly
+//! and through a relay. Where the behaviour is the same, also on the local backend.
 
 mod abandoned;
 mod deadlines;

@@ -1,5 +1,5 @@
-//! Why a server rejected the WebSocket upgrade. Anyone may have written the response, and the reason
-//! ends up in logs, so it is short and printable.
+//! Why a server rejected the WebSocket upgrade. Anyone may have written the response, and the
+//! reason ends up in logs, so it is short and printable.
 
 /// The longest reason, in characters.
 const MAX_REASON: usize = 200;

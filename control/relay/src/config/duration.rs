@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::MAX_TIME;
 
-/// Reads `500ms`, `10s`, `5m` or `2h`; a number without a unit is rejected, because it is ambiguous.
+/// Reads `500ms`, `10s`, `5m` or `2h`; a number without a unit is rejected, because it is
+/// ambiguous.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);

@@ -128,7 +128,8 @@ impl Side {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes the bytes that the socket accepts at once, and keeps the rest. No bytes may wait already.
+    /// Writes the bytes that the socket accepts at once, and keeps the rest. No bytes may wait
+    /// already.
     pub(super) fn write_now(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match Pin::new(&mut self.socket.socket).poll_write(cx, bytes) {

@@ -109,8 +109,8 @@ impl Client {
         self.shared.keys.read().find(key).ok_or(Refusal::Unauthorized)
     }
 
-    /// The address that counts for the limits: the address of the connection, or the one that a load
-    /// balancer reports.
+    /// The address that counts for the limits: the address of the connection, or the one that a
+    /// load balancer reports.
     fn address(&self, request: &Request<Incoming>) -> IpAddr {
         let forwarded = self.shared.config.trust_forwarded_for.then(|| {
             // The load balancer appends its client to what the client has sent.

@@ -24,8 +24,8 @@ fn no_longer_than(max: usize, text: &str) -> Result<(), String> {
     Err(format!("is longer than {max} bytes"))
 }
 
-/// Checks the addresses of one parent: 1 to [`MAX_ADDRESSES`], each valid for [`check_address`], and
-/// together at most [`MAX_ADDRESSES_BYTES`].
+/// Checks the addresses of one parent: 1 to [`MAX_ADDRESSES`], each valid for [`check_address`],
+/// and together at most [`MAX_ADDRESSES_BYTES`].
 ///
 /// # Errors
 /// What is wrong with the addresses, to be printed as "the list of addresses {}". The text contains

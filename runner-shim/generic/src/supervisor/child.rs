@@ -93,8 +93,8 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Writes the child's lines to this process's standard error, and remembers the last ones. Ends when
-/// `requests` is closed.
+/// Writes the child's lines to this process's standard error, and remembers the last ones. Ends
+/// when `requests` is closed.
 async fn pass_on(
     mut from: impl AsyncBufRead + Unpin,
     mut requests: mpsc::UnboundedReceiver<oneshot::Sender<VecDeque<String>>>,

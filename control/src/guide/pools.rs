@@ -60,8 +60,9 @@
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `listen` | 127.0.0.1, a free port | address on which the pool accepts runners |
+//! | `listen` | 127.0.0.1, a free port | address on which the pool accepts runners; pools with the same address share one port |
 //! | `advertise` | the listener's address | address to which runners connect: `ws://host:port`, or `wss://host` if a load balancer terminates TLS |
+//! | `relay` | `FLAME_RELAY_URL`, if it is set | relays through which runners connect, in place of `listen`; see [below](#relays) |
 //! | `keepalive_timeout` | 30 s, or half of `reconnect_timeout` if that is shorter | how long a connection may be silent before it is closed |
 //! | `reconnect_timeout` | 60 s, or twice `keepalive_timeout` if that is longer | how long a runner may take to reconnect before it counts as lost |
 //! | `max_message` | 1 GiB | maximum size of the arguments or the result of one call |
@@ -190,6 +191,26 @@
 //! same W3C `traceparent`, as do the pool's events about a call. `work.trace(..)` sets the app's
 //! own trace context. Calls that a function makes belong to the trace of the call that it serves.
 //!
+//! # Relays
+//!
+//! A parent that its runners can't reach, such as a laptop, can listen nowhere: the parent and its
+//! runners both connect to a relay, the program `flame-relay`, which sees only ciphertext. Nothing
+//! else of the pool changes:
+//!
+//! ```no_run
+//! use flame_aws::{Pool, Relay};
+//!
+//! # async fn example(key: String) -> Result<(), flame_aws::PoolError> {
+//! let relay = Relay::new("wss://relay.example.com").key(key);
+//! let pool = Pool::builder("thumbs").relay(relay).code_sync(true).start().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With [`code_sync`](crate::PoolBuilder::code_sync), runners can begin as `flame-runner`, a program
+//! without an app, and become this executable. So one image or function, deployed once, runs any
+//! app of its platform.
+//!
 //! # Environment variables
 //!
 //! The variables of the AWS backends are on [the page about AWS](super::aws#settings).
@@ -200,6 +221,8 @@
 //! | `FLAME_BUILD_ID` | both | name of the build, for parents and runners that are not the same file |
 //! | `FLAME_CODE_DIR` | runner | cache folder for fetched executables; default `flame-code-<user id>` in the folder for temporary files |
 //! | `FLAME_RUNNER=lambda` | runner | makes a Lambda function a runner |
+//! | `FLAME_RELAY_URL` | parent | relays, up to three, separated by commas; used if neither `relay`, `listen` nor `advertise` is called |
+//! | `FLAME_RELAY_KEY` | parent | the key that the relays expect |
 //! | `FLAME_PARENT` | runner | set by the pool that boots the runner; never set it yourself |
 //!
 //! # Limits
@@ -236,8 +259,6 @@
 //! - **Linux first.** On Linux the kernel ties a child to its parent, and the child is started from
 //!   the running file even if that file was replaced on disk. On other systems a thread watches the
 //!   parent, and the file is found by its path. Neither is tested there.
-//! - **There is no relay yet** for runners that can't reach their parent. ROADMAP.md lists what is
-//!   missing.
 //!
 //! **Build setting**
 //!

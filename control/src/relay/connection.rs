@@ -9,8 +9,10 @@ use flame_runner_shim::log_writer;
 use flame_wire::error::{DecodeError, EncodeError};
 use flame_wire::ids::RunnerRef;
 use flame_wire::relay::{PARENT_PATH, RelayToParent, SOCKET_PATH, Ticket};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::client::ClientShared;
 use super::state::RelayIndex;
@@ -22,6 +24,8 @@ const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(10);
 /// A connection is lost when nothing has arrived for this long.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How long the likeliest address of a node has until the next one is tried as well.
+const HEAD_START: Duration = Duration::from_millis(300);
 /// How many sockets to runners may be opened at a time.
 const MAX_OPENING: usize = 256;
 
@@ -154,29 +158,30 @@ impl ControlConnection {
     /// Opens the socket for a runner that waits, in a task of its own.
     fn open_socket(&mut self, runner: RunnerRef, ticket: Ticket, within: Duration) {
         while self.opening.try_join_next().is_some() {}
-        let node = self.client.read(|state| state.node_of(self.relay, runner).map(str::to_owned));
-        let Some(node) = node else {
+        let relay = self.relay;
+        let nodes = self.client.read(|state| state.node_addresses(relay, runner));
+        if nodes.is_empty() {
             return tracing::debug!(%runner, "a runner waits at a relay, but is not expected");
-        };
+        }
         if self.opening.len() >= MAX_OPENING {
             return tracing::debug!(%runner, "too many runners wait at a relay");
         }
         let client = self.client.clone();
         self.opening.spawn(async move {
             let path = format!("{SOCKET_PATH}{}", ticket.to_path());
-            let dialled = timeout(within, dial_relay(&node, &path, client.key.as_str())).await;
-            match dialled {
-                Ok(Ok(socket)) => {
+            match timeout(within, dial_first(&nodes, &path, client.key.as_str())).await {
+                Ok(Ok((node, socket))) => {
+                    client.change(|state, _| state.reached_at(relay, node));
                     let socket = NewSocket::Relayed(socket.into_io());
                     // Fails only if the client is gone.
                     let _ = client.sockets.send(socket).await;
                 }
                 // The runner tries again.
                 Ok(Err(error)) => {
-                    tracing::debug!(%runner, node, %error, "no socket to a runner at a relay");
+                    tracing::debug!(%runner, ?nodes, %error, "no socket to a runner at a relay");
                 }
                 Err(_) => {
-                    tracing::debug!(%runner, node, "a runner that waited at a relay timed out")
+                    tracing::debug!(%runner, ?nodes, "a runner that waited at a relay timed out");
                 }
             }
         });
@@ -205,6 +210,30 @@ impl ControlConnection {
             tracing::debug!(url, %end, "still no connection to a relay");
         }
     }
+}
+
+/// Opens a WebSocket at the first address that leads to the node. A ticket is unknown to other
+/// nodes, and valid once, so no harm is done if several addresses answer.
+async fn dial_first<'a>(
+    addresses: &'a [String],
+    path: &str,
+    key: &str,
+) -> Result<(&'a str, RelaySocket), RelayDialError> {
+    let mut dials: FuturesUnordered<_> = (0..)
+        .zip(addresses)
+        .map(async |(place, address): (u32, &'a String)| {
+            sleep(HEAD_START * place).await;
+            dial_relay(address, path, key).await.map(|socket| (address.as_str(), socket))
+        })
+        .collect();
+    let mut last = Err(RelayDialError::Address);
+    while let Some(dialled) = dials.next().await {
+        last = dialled;
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
 /// Waits for the relay's first message. Returns the address of its node, if it has one of its own.

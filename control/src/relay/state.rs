@@ -50,6 +50,8 @@ struct RelayEntry {
     failures: u32,
     /// The address of the very node that has sent the last Welcome.
     node_address: Option<String>,
+    /// This parent reached the node at the relay's URL, but not at the node's own address.
+    is_reached_by_url: bool,
     /// Runners that the relay has yet to learn of.
     to_register: BTreeSet<RunnerRef>,
     /// Runners that the relay has yet to forget.
@@ -73,6 +75,7 @@ impl RelayState {
             connection: ConnectionState::Waiting { attempt_at: now },
             failures: 0,
             node_address: None,
+            is_reached_by_url: false,
             to_register: BTreeSet::new(),
             to_unregister: BTreeSet::new(),
             rejected: BTreeMap::new(),
@@ -121,6 +124,7 @@ impl RelayState {
         let runners = self.runners.clone();
         if let Some(relay) = self.relays.get_mut(index.0) {
             relay.connection = ConnectionState::Connected { renew_at: now + RENEWAL };
+            relay.is_reached_by_url &= relay.node_address == address;
             relay.node_address = address;
             relay.to_register = runners;
         }
@@ -200,10 +204,27 @@ impl RelayState {
         }
     }
 
-    /// The address of the node that a runner waits at, if this parent expects the runner.
-    pub(super) fn node_of(&self, relay: RelayIndex, runner: RunnerRef) -> Option<&str> {
-        let relay = self.relays.get(relay.0)?;
-        self.runners.contains(&runner).then(|| relay.address())
+    /// The addresses at which this parent may reach the node that a runner waits at, the likeliest
+    /// first. Empty if this parent does not expect the runner.
+    ///
+    /// The node's own address may be one that only runners can reach, as in a private network. The
+    /// URL may lead to another node, as behind a load balancer.
+    pub(super) fn node_addresses(&self, relay: RelayIndex, runner: RunnerRef) -> Vec<String> {
+        let is_expected = self.runners.contains(&runner);
+        let Some(relay) = self.relays.get(relay.0).filter(|_| is_expected) else { return vec![] };
+        let mut addresses = vec![relay.address().to_owned(), relay.url.clone()];
+        if relay.is_reached_by_url {
+            addresses.reverse();
+        }
+        addresses.dedup();
+        addresses
+    }
+
+    /// This parent has reached a relay's node at this address.
+    pub(super) fn reached_at(&mut self, relay: RelayIndex, address: &str) {
+        if let Some(relay) = self.relays.get_mut(relay.0) {
+            relay.is_reached_by_url = relay.address() != address;
+        }
     }
 
     pub(super) fn is_connected(&self, relay: RelayIndex) -> bool {

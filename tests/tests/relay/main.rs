@@ -24,6 +24,7 @@ fn tests() -> Vec<Test> {
         a_relay_that_rejects_the_key_is_an_error_that_says_so,
         a_relay_that_can_not_be_reached_is_an_error_that_names_it,
         a_pool_starts_if_one_of_its_relays_can_be_reached,
+        a_parent_that_can_not_reach_the_own_address_of_a_node_uses_the_url,
         a_boot_that_fails_names_the_relay,
         calls_survive_a_relay_that_is_killed_and_started_again,
         calls_survive_the_loss_of_one_of_two_relays,
@@ -70,6 +71,17 @@ async fn a_parent_with_a_relay_listens_nowhere() {
     let pool = process_pool("test").start().await.unwrap();
     assert_eq!(pool.call(open_ports_with_a_relay(&relay.url())).await.unwrap().unwrap(), 0);
     assert!(open_ports() > 0, "this process listens for its own runners, so the count works");
+    drains_cleanly(&pool, &[]).await;
+}
+
+/// As a laptop whose relay is in a private network: only runners reach the node's own address.
+async fn a_parent_that_can_not_reach_the_own_address_of_a_node_uses_the_url() {
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let relay = TestRelay::start_at(([127, 0, 0, 1], 0).into(), |config| {
+        config.address = Some(format!("ws://{nowhere}"));
+    });
+    let pool = process_pool("test").relay(relay.option()).start().await.unwrap();
+    assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
     drains_cleanly(&pool, &[]).await;
 }
 

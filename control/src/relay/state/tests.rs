@@ -178,12 +178,27 @@ fn the_node_of_a_draining_relay_is_forgotten_and_another_relay_becomes_home() {
 #[test]
 fn only_registered_runners_are_served() {
     let (now, mut state) = connected_with(&[runner(1)]);
-    assert_eq!(state.node_of(FIRST, runner(1)), Some("ws://a"));
-    assert_eq!(state.node_of(FIRST, runner(2)), None);
+    assert_eq!(state.node_addresses(FIRST, runner(1)), ["ws://a"]);
+    assert!(state.node_addresses(FIRST, runner(2)).is_empty());
     state.connected(now, FIRST, Some("ws://n0".to_owned()));
-    assert_eq!(state.node_of(FIRST, runner(1)), Some("ws://n0"));
+    assert_eq!(state.node_addresses(FIRST, runner(1)), ["ws://n0", "ws://a"]);
     state.unregister(runner(1));
-    assert_eq!(state.node_of(FIRST, runner(1)), None);
+    assert!(state.node_addresses(FIRST, runner(1)).is_empty());
+}
+
+#[test]
+fn the_address_at_which_a_node_was_reached_is_tried_first_until_the_node_is_another() {
+    let (now, mut state) = connected_with(&[runner(1)]);
+    state.connected(now, FIRST, Some("ws://n0".to_owned()));
+    state.reached_at(FIRST, "ws://a");
+    assert_eq!(state.node_addresses(FIRST, runner(1)), ["ws://a", "ws://n0"]);
+    state.connected(now, FIRST, Some("ws://n0".to_owned()));
+    assert_eq!(state.node_addresses(FIRST, runner(1)), ["ws://a", "ws://n0"]);
+    state.reached_at(FIRST, "ws://n0");
+    assert_eq!(state.node_addresses(FIRST, runner(1)), ["ws://n0", "ws://a"]);
+    state.reached_at(FIRST, "ws://a");
+    state.connected(now, FIRST, Some("ws://n1".to_owned()));
+    assert_eq!(state.node_addresses(FIRST, runner(1)), ["ws://n1", "ws://a"]);
 }
 
 #[test]

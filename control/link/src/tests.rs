@@ -446,7 +446,7 @@ async fn a_full_replay_queue_holds_frames_back_and_loses_none() {
     assert!(rounds > 1, "the queue was full in between");
 }
 
-/// Forwards bytes between two sockets, until the first one closes. Returns what the first one sent.
+/// Forwards bytes between two sockets, until the first one is closed. Returns what the first one sent.
 /// While `altering` is set, inverts a bit of what the first one sends.
 async fn middlebox(
     mut from: DuplexStream,
@@ -469,7 +469,10 @@ async fn middlebox(
             },
             len = to.read(&mut answer) => {
                 let len = len.unwrap();
-                from.write_all(&answer[..len]).await.unwrap();
+                // The first one may have closed its end in the meantime.
+                if from.write_all(&answer[..len]).await.is_err() {
+                    return recorded;
+                }
             }
         }
     }

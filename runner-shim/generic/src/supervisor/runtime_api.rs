@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 const NEXT: &str = "/2018-06-01/runtime/invocation/next";
 const INIT_ERROR: &str = "/2018-06-01/runtime/init/error";
@@ -23,6 +25,9 @@ const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 /// The longest body, in bytes. Lambda's own limits are lower: 6 MB for an event or a response.
 const MAX_BODY: usize = 32 * 1024 * 1024;
+
+/// How long the Runtime API may take to accept an answer or an error. It is on this machine.
+const POST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A message with its whole body, in either direction.
 #[derive(Debug, Clone)]
@@ -189,7 +194,12 @@ impl RuntimeApi {
         path: &str,
         message: HttpMessage,
     ) -> Result<Response<Full<Bytes>>, RuntimeApiError> {
-        let (status, answer) = self.request(Method::POST, path, message).await?;
+        let (status, answer) = timeout(POST_TIMEOUT, self.request(Method::POST, path, message))
+            .await
+            .map_err(|_| {
+                let limit = POST_TIMEOUT.as_secs();
+                RuntimeApiError(format!("it did not answer POST {path} within {limit} s"))
+            })??;
         Ok(response(status, answer.headers, answer.body))
     }
 
@@ -312,6 +322,14 @@ mod tests {
             });
         assert_eq!(answered.unwrap().status(), StatusCode::BAD_REQUEST);
         server.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_that_never_answers_is_an_error() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = RuntimeApi { address: silent.local_addr().unwrap().to_string() };
+        let error = api.init_error(error_message("Test", "text")).await.unwrap_err();
+        assert!(error.to_string().contains("did not answer"), "{error}");
     }
 
     #[tokio::test]

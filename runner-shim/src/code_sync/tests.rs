@@ -71,7 +71,7 @@ fn a_kept_executable_is_found_and_is_the_only_file() {
 }
 
 #[test]
-fn wrong_missing_and_extra_bytes_are_refused_and_no_file_is_left() {
+fn wrong_missing_and_extra_bytes_are_rejected_and_no_file_is_left() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     for came in [b"executabel".as_slice(), b"executabl", b"executables", b""] {
@@ -146,7 +146,7 @@ fn a_folder_that_others_can_write_is_refused_by_name() {
 }
 
 #[test]
-fn a_folder_of_another_user_is_refused() {
+fn a_folder_of_another_user_is_rejected() {
     assert_eq!(exposure(1000, 0o40_700, 1000), None);
     let why = exposure(0, 0o40_700, 1000).unwrap();
     assert!(why.contains("another user"), "{why}");
@@ -154,7 +154,7 @@ fn a_folder_of_another_user_is_refused() {
 }
 
 #[test]
-fn an_error_names_the_folder_that_can_not_be_created_and_what_to_set() {
+fn an_error_names_the_folder_that_cannot_be_created_and_what_to_set() {
     let folder = Folder::new();
     let file = folder.0.join("file");
     std::fs::write(&file, "").unwrap();
@@ -168,7 +168,7 @@ fn an_error_names_the_folder_that_can_not_be_created_and_what_to_set() {
 }
 
 #[test]
-fn an_error_says_where_the_executable_can_not_be_written_and_what_to_do() {
+fn an_error_says_where_the_executable_cannot_be_written_and_what_to_do() {
     let folder = Folder::new();
     let (cache, offer) = (folder.cache(), offer(b"executable"));
     std::fs::remove_dir(&folder.0).unwrap();

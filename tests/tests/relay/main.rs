@@ -22,14 +22,14 @@ fn tests() -> Vec<Test> {
         the_addresses_of_a_runner_lead_to_the_relay,
         pools_with_the_same_relay_share_its_connection,
         a_relay_that_rejects_the_key_is_an_error_that_says_so,
-        a_relay_that_can_not_be_reached_is_an_error_that_names_it,
+        a_relay_that_cannot_be_reached_is_an_error_that_names_it,
         a_pool_starts_if_one_of_its_relays_can_be_reached,
-        a_parent_that_can_not_reach_the_own_address_of_a_node_uses_the_url,
+        a_parent_that_cannot_reach_the_own_address_of_a_node_uses_the_url,
         a_boot_that_fails_names_the_relay,
         calls_survive_a_relay_that_is_killed_and_started_again,
         calls_survive_the_loss_of_one_of_two_relays,
         a_relay_that_drains_is_left_without_losing_a_call,
-        an_unknown_runner_and_a_wrong_token_are_refused,
+        an_unknown_runner_and_a_wrong_token_are_rejected,
     ]
 }
 
@@ -75,7 +75,7 @@ async fn a_parent_with_a_relay_listens_nowhere() {
 }
 
 /// As a laptop whose relay is in a private network: only runners reach the node's own address.
-async fn a_parent_that_can_not_reach_the_own_address_of_a_node_uses_the_url() {
+async fn a_parent_that_cannot_reach_the_own_address_of_a_node_uses_the_url() {
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let relay = TestRelay::start_at(([127, 0, 0, 1], 0).into(), |config| {
         config.address = Some(format!("ws://{nowhere}"));
@@ -127,7 +127,7 @@ async fn a_relay_that_rejects_the_key_is_an_error_that_says_so() {
     assert!(!format!("{error:?} {error}").contains("not-a-key"), "{error:?}");
 }
 
-async fn a_relay_that_can_not_be_reached_is_an_error_that_names_it() {
+async fn a_relay_that_cannot_be_reached_is_an_error_that_names_it() {
     let relay = TestRelay::start();
     let (url, option) = (relay.url(), relay.option());
     drop(relay);
@@ -210,7 +210,7 @@ async fn a_relay_that_drains_is_left_without_losing_a_call() {
     drains_cleanly(&pool, &[pid]).await;
 }
 
-async fn an_unknown_runner_and_a_wrong_token_are_refused() {
+async fn an_unknown_runner_and_a_wrong_token_are_rejected() {
     let relay = TestRelay::start();
     let folder = TempDir::new();
     let backend = Process::new().env("DEMO_WRITE_PARENT_TO", folder.path());

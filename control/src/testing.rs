@@ -117,8 +117,8 @@ impl Conformance {
 
     /// The address that the suite's pools listen on; see
     /// [`PoolBuilder::listen`](crate::PoolBuilder::listen). Default: a free port of 127.0.0.1. If
-    /// the port is not 0, run the checks one after the other, since each pool needs a port of its
-    /// own.
+    /// the port is not 0, run the checks one after the other, because pools of different runtimes
+    /// can't share a port.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self

@@ -446,8 +446,8 @@ async fn a_full_replay_queue_holds_frames_back_and_loses_none() {
     assert!(rounds > 1, "the queue was full in between");
 }
 
-/// Forwards bytes between two sockets, until the first one is closed. Returns what the first one sent.
-/// While `altering` is set, inverts a bit of what the first one sends.
+/// Forwards bytes between two sockets, until the first one is closed. Returns what the first one
+/// sent. While `altering` is set, inverts a bit of what the first one sends.
 async fn middlebox(
     mut from: DuplexStream,
     mut to: DuplexStream,

@@ -207,9 +207,9 @@
 //! # }
 //! ```
 //!
-//! With [`code_sync`](crate::PoolBuilder::code_sync), runners can begin as `flame-runner`, a program
-//! without an app, and become this executable. So one image or function, deployed once, runs any
-//! app of its platform.
+//! With [`code_sync`](crate::PoolBuilder::code_sync), runners can begin as `flame-runner`, a
+//! program without an app, and become this executable. So one image or function, deployed once,
+//! runs any app of its platform.
 //!
 //! # Environment variables
 //!

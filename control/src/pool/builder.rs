@@ -311,7 +311,8 @@ impl PoolBuilder {
 
     /// The address that runners connect to, if it differs from the address of
     /// [`listen`](Self::listen): `ws://host:port`, or `wss://host` if a load balancer terminates
-    /// TLS in front of the pool. At most 384 bytes.
+    /// TLS in front of the pool. At most 384 bytes. An address with a path is used as it is; the
+    /// pool itself serves only `/flame/v1`, which is the default.
     ///
     /// With `wss://`, the runner checks the load balancer's certificate against the certificates
     /// that its system trusts. Default: the listener's address. If the pool listens on all

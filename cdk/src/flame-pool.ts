@@ -1,0 +1,221 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import {
+  Connections,
+  type IConnectable,
+  type IVpc,
+  Port,
+  type SubnetSelection,
+} from 'aws-cdk-lib/aws-ec2';
+import { CpuArchitecture, type FargateTaskDefinition, type ICluster } from 'aws-cdk-lib/aws-ecs';
+import type { Grant, IGrantable, IPrincipal } from 'aws-cdk-lib/aws-iam';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { checkPoolProps } from './pool/checks';
+import type { CodeStore } from './pool/code-store';
+import type { EcsRunnersOptions } from './pool/ecs-options';
+import { EcsRunners } from './pool/ecs-runners';
+import { flameAws } from './pool/environment';
+import type { LambdaRunnersOptions } from './pool/lambda-options';
+import { LambdaRunners } from './pool/lambda-runners';
+import { poolSubnets, poolVpc, runnersSecurityGroup } from './pool/network';
+import {
+  codeStoreStatements,
+  ecsStatements,
+  grantStatements,
+  lambdaStatements,
+} from './pool/parent-grants';
+import { RunnerCode } from './pool/runner-code';
+import { RunnersPrincipal } from './pool/runners-principal';
+import { Problems } from './problems';
+
+/** The props of a `FlamePool`. */
+export interface FlamePoolProps {
+  /**
+   * The code of the runners.
+   * @default RunnerCode.generic()
+   */
+  readonly code?: RunnerCode;
+  /**
+   * Boots runners as tasks on Fargate. Together with `lambda`, the app can use both backends, for
+   * example with a burst to Lambda.
+   * @default - tasks with the default options, unless `lambda` is set
+   */
+  readonly ecs?: EcsRunnersOptions;
+  /**
+   * Boots runners as invocations of a Lambda function.
+   * @default - no function
+   */
+  readonly lambda?: LambdaRunnersOptions;
+  /**
+   * The VPC of the runners.
+   * @default - the VPC of `ecs.cluster`, or a new one with two availability zones and a NAT gateway
+   */
+  readonly vpc?: IVpc;
+  /**
+   * The subnets of the runners. In several availability zones, Fargate is more likely to have capacity.
+   * @default - the private subnets, or if there are none, the public ones
+   */
+  readonly vpcSubnets?: SubnetSelection;
+  /**
+   * The processor of the runners. It must be that of the parent.
+   * @default CpuArchitecture.X86_64
+   */
+  readonly cpuArchitecture?: CpuArchitecture;
+  /**
+   * The port on which the app's pool listens.
+   * @default 4100
+   */
+  readonly port?: number;
+  /**
+   * Whether runners may open connections to all addresses. Otherwise they may open them to port 443, and
+   * wherever `connections` and `allowRunnersTo` say.
+   * @default false
+   */
+  readonly allowAllOutbound?: boolean;
+  /**
+   * A folder of a bucket through which the parent gives its executable to generic runners.
+   * @default - runners download it from the parent itself
+   */
+  readonly codeStore?: CodeStore;
+  /**
+   * Environment variables of all runners. Do not put secrets here.
+   * @default - none
+   */
+  readonly environment?: { [name: string]: string };
+  /**
+   * How long the new log groups keep the log of the runners.
+   * @default RetentionDays.ONE_MONTH
+   */
+  readonly logRetention?: RetentionDays;
+  /**
+   * Whether the new log groups stay when the stack is deleted.
+   * @default RemovalPolicy.DESTROY
+   */
+  readonly removalPolicy?: RemovalPolicy;
+}
+
+/** Options of `FlamePool.grantParent`. */
+export interface ParentGrantOptions {
+  /**
+   * The cluster in which the parent runs, if it is an ECS task in another cluster than the runners. The
+   * library looks parents up there, to find runners whose parents are gone.
+   * @default - the cluster of the runners, or the parent is not an ECS task
+   */
+  readonly cluster?: ICluster;
+}
+
+/**
+ * What a pool of flame-aws needs on AWS: a task definition, a function, or both, from which the app
+ * boots its runners.
+ *
+ * ```ts
+ * const pool = new FlamePool(this, 'Pool', { vpc, ecs: {}, lambda: {} });
+ * pool.grantParent(service.taskDefinition.taskRole);
+ * pool.allowRunnersTo(service);
+ * for (const [name, value] of Object.entries(pool.environmentForParent())) {
+ *   container.addEnvironment(name, value);
+ * }
+ * ```
+ *
+ * As an `IGrantable` it stands for its runners: `bucket.grantRead(pool)`.
+ */
+export class FlamePool extends Construct implements IConnectable, IGrantable {
+  /** The connections of the runners. Runners accept none. */
+  readonly connections: Connections;
+  /** The roles of the runners. */
+  readonly grantPrincipal: IPrincipal;
+  /** The port on which the app's pool listens. */
+  readonly port: number;
+  /** The VPC of the runners. Undefined if there are only runners on Lambda, outside of any VPC. */
+  readonly vpc?: IVpc;
+  private readonly ecsRunners?: EcsRunners;
+  private readonly lambdaRunners?: LambdaRunners;
+  private readonly codeStore?: CodeStore;
+
+  constructor(scope: Construct, id: string, given: FlamePoolProps = {}) {
+    super(scope, id);
+    const props = given.ecs || given.lambda ? given : { ...given, ecs: {} };
+    const code = props.code ?? RunnerCode.generic();
+    const problems = new Problems();
+    checkPoolProps(props, code, problems);
+    problems.throwFor(this);
+
+    const context = {
+      code,
+      architecture: props.cpuArchitecture ?? CpuArchitecture.X86_64,
+      environment: props.environment ?? {},
+      logRetention: props.logRetention ?? RetentionDays.ONE_MONTH,
+      removalPolicy: props.removalPolicy ?? RemovalPolicy.DESTROY,
+    };
+    this.port = props.port ?? 4100;
+    this.codeStore = props.codeStore;
+    const usesVpc = props.ecs !== undefined || props.lambda?.outsideVpc !== true;
+    const vpc = usesVpc ? poolVpc(this, props) : undefined;
+    this.vpc = vpc;
+    const subnets = vpc && poolSubnets(vpc, props, problems);
+    problems.throwFor(this);
+    const securityGroup = vpc && runnersSecurityGroup(this, vpc, props.allowAllOutbound ?? false);
+    this.connections = new Connections({
+      securityGroups: securityGroup && [securityGroup],
+      defaultPort: Port.tcp(this.port),
+    });
+
+    if (props.ecs && vpc && subnets && securityGroup) {
+      const assignPublicIp = props.ecs.assignPublicIp ?? subnets.hasPublic;
+      const network = { securityGroup, subnetIds: subnets.subnetIds, assignPublicIp };
+      this.ecsRunners = new EcsRunners(this, 'Ecs', props.ecs, context, vpc, network);
+    }
+    if (props.lambda) {
+      const isInside = vpc && securityGroup && props.lambda.outsideVpc !== true;
+      const network = isInside ? { vpc, vpcSubnets: props.vpcSubnets, securityGroup } : undefined;
+      this.lambdaRunners = new LambdaRunners(this, 'Lambda', props.lambda, context, network);
+    }
+    const roles = [this.ecsRunners?.taskDefinition.taskRole, this.lambdaRunners?.function.role];
+    this.grantPrincipal = new RunnersPrincipal(roles.filter((role) => role !== undefined));
+  }
+
+  /** The cluster of the runners on ECS. */
+  get cluster(): ICluster | undefined {
+    return this.ecsRunners?.cluster;
+  }
+
+  /** The task definition of the runners on ECS. */
+  get taskDefinition(): FargateTaskDefinition | undefined {
+    return this.ecsRunners?.taskDefinition;
+  }
+
+  /** The function whose invocations are runners. */
+  get runnerFunction(): LambdaFunction | undefined {
+    return this.lambdaRunners?.function;
+  }
+
+  /**
+   * Lets the runners connect to a parent, on the pool's port. The parent must have security groups: a
+   * service, a function in a VPC, an instance.
+   */
+  allowRunnersTo(parent: IConnectable): void {
+    this.connections.allowTo(parent, Port.tcp(this.port), 'Runners to their parent');
+  }
+
+  /**
+   * Allows a parent to boot, watch and stop runners, and nothing else. For a person, give a
+   * `ManagedPolicy` and attach it to the person's role.
+   */
+  grantParent(grantee: IGrantable, options: ParentGrantOptions = {}): Grant {
+    this.codeStore?.bucket.encryptionKey?.grantEncryptDecrypt(grantee);
+    return grantStatements(grantee, [
+      ...(this.ecsRunners ? ecsStatements(this.ecsRunners, options.cluster) : []),
+      ...(this.lambdaRunners ? lambdaStatements(this.lambdaRunners) : []),
+      ...(this.codeStore ? codeStoreStatements(this.codeStore) : []),
+    ]);
+  }
+
+  /**
+   * The environment variables of a parent: `FLAME_AWS`, with all settings of the backends. They contain
+   * no secret.
+   */
+  environmentForParent(): { [name: string]: string } {
+    return { FLAME_AWS: flameAws(this, { ecs: this.ecsRunners, lambda: this.lambdaRunners }) };
+  }
+}

@@ -1,0 +1,5 @@
+export * from './flame-pool';
+export * from './pool/code-store';
+export * from './pool/ecs-options';
+export * from './pool/lambda-options';
+export * from './pool/runner-code';

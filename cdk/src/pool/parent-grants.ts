@@ -1,0 +1,80 @@
+import { Stack } from 'aws-cdk-lib';
+import type { ICluster } from 'aws-cdk-lib/aws-ecs';
+import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
+import { type CodeStore, codeStorePrefix } from './code-store';
+import type { EcsRunners } from './ecs-runners';
+import type { LambdaRunners } from './lambda-runners';
+
+/** A statement of a parent's policy. */
+interface Statement {
+  readonly actions: string[];
+  readonly resources: string[];
+  readonly conditions?: { [operator: string]: { [key: string]: string } };
+}
+
+/** Gives a parent the statements. */
+export function grantStatements(grantee: IGrantable, statements: Statement[]): Grant {
+  const grants = statements.map(({ actions, resources, conditions }) =>
+    Grant.addToPrincipal({
+      grantee,
+      actions,
+      resourceArns: resources,
+      conditions: conditions as Record<string, Record<string, unknown>> | undefined,
+    }),
+  );
+  return grants.reduce((all, grant) => all.combine(grant));
+}
+
+/**
+ * The statements on the page of the ECS backend, `control/src/backend/ecs/README.md`. `parentCluster` is
+ * the cluster of the parent, if the parent is an ECS task.
+ */
+export function ecsStatements(runners: EcsRunners, parentCluster?: ICluster): Statement[] {
+  const stack = Stack.of(runners);
+  const tasksOf = (cluster: ICluster) =>
+    stack.formatArn({ service: 'ecs', resource: 'task', resourceName: `${cluster.clusterName}/*` });
+  const inCluster = { ArnEquals: { 'ecs:cluster': runners.cluster.clusterArn } };
+  const revisions = stack.formatArn({
+    service: 'ecs',
+    resource: 'task-definition',
+    resourceName: `${runners.taskDefinition.family}:*`,
+  });
+  const statements: Statement[] = [
+    { actions: ['ecs:RunTask'], resources: [revisions], conditions: inCluster },
+    { actions: ['ecs:StopTask', 'ecs:DescribeTasks'], resources: [tasksOf(runners.cluster)] },
+    { actions: ['ecs:ListTasks'], resources: ['*'], conditions: inCluster },
+    {
+      actions: ['ecs:TagResource'],
+      resources: [tasksOf(runners.cluster)],
+      conditions: { StringEquals: { 'ecs:CreateAction': 'RunTask' } },
+    },
+    {
+      actions: ['iam:PassRole'],
+      resources: runners.roles.map((role) => role.roleArn),
+      conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
+    },
+    { actions: ['ecs:DescribeClusters'], resources: [runners.cluster.clusterArn] },
+    { actions: ['ecs:DescribeTaskDefinition'], resources: ['*'] },
+  ];
+  if (parentCluster && parentCluster !== runners.cluster) {
+    statements.push({ actions: ['ecs:DescribeTasks'], resources: [tasksOf(parentCluster)] });
+  }
+  return statements;
+}
+
+/** The statement on the page of the Lambda backend, `control/src/backend/lambda/README.md`. */
+export function lambdaStatements(runners: LambdaRunners): Statement[] {
+  const { function: fn, alias } = runners;
+  const actions = ['lambda:InvokeFunction', 'lambda:GetFunctionConfiguration'];
+  if (runners.usesEvents) {
+    actions.push('lambda:GetFunctionEventInvokeConfig');
+  }
+  const resources = [fn.functionArn, ...(alias ? [alias.functionArn] : [])];
+  return [{ actions, resources }];
+}
+
+/** What a parent needs to put its executable into the code store, and to sign URLs for runners. */
+export function codeStoreStatements(store: CodeStore): Statement[] {
+  const objects = store.bucket.arnForObjects(`${codeStorePrefix(store)}/*`);
+  return [{ actions: ['s3:PutObject', 's3:GetObject'], resources: [objects] }];
+}

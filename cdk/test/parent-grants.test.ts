@@ -1,0 +1,93 @@
+import { Bucket } from 'aws-cdk-lib/aws-s3';
+import { expect, test } from 'vitest';
+import { RunnerInvocation } from '../src';
+import {
+  ACCOUNT,
+  lambdaCode,
+  newPool,
+  newStack,
+  parentOf,
+  parentsCluster,
+  REGION,
+} from './support/stacks';
+import { Deployed } from './support/template';
+
+const ECS = `arn:aws:ecs:${REGION}:${ACCOUNT}`;
+
+test('a parent of ECS gets the statements on the page of the backend, and no other', () => {
+  const { stack, pool } = newPool({ ecs: {} });
+  const cluster = parentsCluster(stack);
+  pool.grantParent(parentOf(stack), { cluster });
+  const deployed = new Deployed(stack);
+  const clusterId = deployed.idOf('AWS::ECS::Cluster');
+  const clusterArn = deployed.arnOf('AWS::ECS::Cluster');
+  const family = deployed.only('AWS::ECS::TaskDefinition').Family;
+  const role = (name: string) => deployed.arnOf('AWS::IAM::Role', name);
+  expect(deployed.statements('Parent')).toEqual([
+    {
+      Effect: 'Allow',
+      Action: 'ecs:RunTask',
+      Resource: `${ECS}:task-definition/${family}:*`,
+      Condition: { ArnEquals: { 'ecs:cluster': clusterArn } },
+    },
+    {
+      Effect: 'Allow',
+      Action: ['ecs:StopTask', 'ecs:DescribeTasks'],
+      Resource: `${ECS}:task/${clusterId}/*`,
+    },
+    {
+      Effect: 'Allow',
+      Action: 'ecs:ListTasks',
+      Resource: '*',
+      Condition: { ArnEquals: { 'ecs:cluster': clusterArn } },
+    },
+    {
+      Effect: 'Allow',
+      Action: 'ecs:TagResource',
+      Resource: `${ECS}:task/${clusterId}/*`,
+      Condition: { StringEquals: { 'ecs:CreateAction': 'RunTask' } },
+    },
+    {
+      Effect: 'Allow',
+      Action: 'iam:PassRole',
+      Resource: [role('TaskRole'), role('ExecutionRole')],
+      Condition: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
+    },
+    { Effect: 'Allow', Action: 'ecs:DescribeClusters', Resource: clusterArn },
+    { Effect: 'Allow', Action: 'ecs:DescribeTaskDefinition', Resource: '*' },
+    { Effect: 'Allow', Action: 'ecs:DescribeTasks', Resource: `${ECS}:task/parents/*` },
+  ]);
+});
+
+test('a parent of Lambda may invoke the alias and the function, and read their configuration', () => {
+  const { stack, pool } = newPool({
+    lambda: { code: lambdaCode(), aliasName: 'live', invocation: RunnerInvocation.EVENT },
+  });
+  pool.grantParent(parentOf(stack));
+  const deployed = new Deployed(stack);
+  const arn = deployed.arnOf('AWS::Lambda::Function');
+  expect(deployed.statements('Parent')).toEqual([
+    {
+      Effect: 'Allow',
+      Action: [
+        'lambda:InvokeFunction',
+        'lambda:GetFunctionConfiguration',
+        'lambda:GetFunctionEventInvokeConfig',
+      ],
+      Resource: [arn, `${arn}:live`],
+    },
+  ]);
+});
+
+test('a parent with a code store may read and write below its prefix', () => {
+  const stack = newStack();
+  const bucket = Bucket.fromBucketName(stack, 'Code', 'code-1');
+  const codeStore = { bucket, prefix: '/apps/thumbs/' };
+  const { pool } = newPool({ lambda: { code: lambdaCode() }, codeStore }, stack);
+  pool.grantParent(parentOf(stack));
+  expect(new Deployed(stack).statements('Parent').at(-1)).toEqual({
+    Effect: 'Allow',
+    Action: ['s3:PutObject', 's3:GetObject'],
+    Resource: 'arn:aws:s3:::code-1/apps/thumbs/*',
+  });
+});

@@ -10,7 +10,8 @@ import { CpuArchitecture, type FargateTaskDefinition, type ICluster } from 'aws-
 import type { Grant, IGrantable, IPrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { Construct } from 'constructs';
+import { Construct, type IConstruct } from 'constructs';
+import type { FlameRelay } from './flame-relay';
 import { checkPoolProps } from './pool/checks';
 import type { CodeStore } from './pool/code-store';
 import type { EcsRunnersOptions } from './pool/ecs-options';
@@ -19,11 +20,13 @@ import { flameAws } from './pool/environment';
 import type { LambdaRunnersOptions } from './pool/lambda-options';
 import { LambdaRunners } from './pool/lambda-runners';
 import { poolSubnets, poolVpc, runnersSecurityGroup } from './pool/network';
+import { acknowledgeWildcards } from './pool/parent-findings';
 import {
   codeStoreStatements,
   ecsStatements,
   grantStatements,
   lambdaStatements,
+  type Statement,
 } from './pool/parent-grants';
 import { RunnerCode } from './pool/runner-code';
 import { RunnersPrincipal } from './pool/runners-principal';
@@ -79,6 +82,12 @@ export interface FlamePoolProps {
    */
   readonly codeStore?: CodeStore;
   /**
+   * The relay through which the runners connect to their parents. `environmentForParent` and `grantParent`
+   * then include what parents need for the relay.
+   * @default - runners connect to their parents directly: see `allowRunnersTo`
+   */
+  readonly relay?: FlameRelay;
+  /**
    * Environment variables of all runners. Do not put secrets here.
    * @default - none
    */
@@ -132,6 +141,7 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
   private readonly ecsRunners?: EcsRunners;
   private readonly lambdaRunners?: LambdaRunners;
   private readonly codeStore?: CodeStore;
+  private readonly relay?: FlameRelay;
 
   constructor(scope: Construct, id: string, given: FlamePoolProps = {}) {
     super(scope, id);
@@ -150,6 +160,7 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
     };
     this.port = props.port ?? 4100;
     this.codeStore = props.codeStore;
+    this.relay = props.relay;
     const usesVpc = props.ecs !== undefined || props.lambda?.outsideVpc !== true;
     const vpc = usesVpc ? poolVpc(this, props) : undefined;
     this.vpc = vpc;
@@ -160,6 +171,10 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
       securityGroups: securityGroup && [securityGroup],
       defaultPort: Port.tcp(this.port),
     });
+
+    if (securityGroup) {
+      props.relay?.allowRunners(this);
+    }
 
     if (props.ecs && vpc && subnets && securityGroup) {
       const assignPublicIp = props.ecs.assignPublicIp ?? subnets.hasPublic;
@@ -204,18 +219,32 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
    */
   grantParent(grantee: IGrantable, options: ParentGrantOptions = {}): Grant {
     this.codeStore?.bucket.encryptionKey?.grantEncryptDecrypt(grantee);
-    return grantStatements(grantee, [
-      ...(this.ecsRunners ? ecsStatements(this.ecsRunners, options.cluster) : []),
-      ...(this.lambdaRunners ? lambdaStatements(this.lambdaRunners) : []),
-      ...(this.codeStore ? codeStoreStatements(this.codeStore) : []),
-    ]);
+    this.relay?.grantParent(grantee);
+    return grantStatements(grantee, this.parentStatements(options));
   }
 
   /**
-   * The environment variables of a parent: `FLAME_AWS`, with all settings of the backends. They contain
-   * no secret.
+   * Tells cdk-nag why the statements of `grantParent` have wildcards. Without cdk-nag it has no effect.
+   * `parent` is the role or policy that has been given to `grantParent`.
+   */
+  acknowledgeParent(parent: IConstruct, options: ParentGrantOptions = {}): void {
+    acknowledgeWildcards(parent, this.parentStatements(options));
+  }
+
+  /**
+   * The environment variables of a parent: `FLAME_AWS`, with all settings of the backends, and with a
+   * relay `FLAME_RELAY_URL`. They contain no secret.
    */
   environmentForParent(): { [name: string]: string } {
-    return { FLAME_AWS: flameAws(this, { ecs: this.ecsRunners, lambda: this.lambdaRunners }) };
+    const backends = { ecs: this.ecsRunners, lambda: this.lambdaRunners };
+    return { FLAME_AWS: flameAws(this, backends), ...this.relay?.environmentForParent() };
+  }
+
+  private parentStatements(options: ParentGrantOptions): Statement[] {
+    return [
+      ...(this.ecsRunners ? ecsStatements(this.ecsRunners, options.cluster) : []),
+      ...(this.lambdaRunners ? lambdaStatements(this.lambdaRunners) : []),
+      ...(this.codeStore ? codeStoreStatements(this.codeStore) : []),
+    ];
   }
 }

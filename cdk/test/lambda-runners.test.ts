@@ -1,10 +1,10 @@
-import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { Duration, Size } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { Repository } from 'aws-cdk-lib/aws-ecr';
 import { CpuArchitecture } from 'aws-cdk-lib/aws-ecs';
 import { expect, test } from 'vitest';
 import { RunnerCode } from '../src';
+import { allows } from './support/simulate';
 import { ACCOUNT, lambdaCode, newPool, newStack, REGION } from './support/stacks';
 import { Deployed } from './support/template';
 
@@ -93,29 +93,9 @@ test('Lambda may use network interfaces, and the code of the function may not', 
   const { stack } = newPool({ lambda: { code: lambdaCode() } });
   const deployed = new Deployed(stack);
   const statements = deployed.statements('NetworkInterfaces');
-  const result = async (contextVariables: { [key: string]: string }) => {
-    const simulation = await runSimulation(
-      {
-        request: {
-          principal: `arn:aws:iam::${ACCOUNT}:role/runner`,
-          action: 'ec2:DeleteNetworkInterface',
-          resource: {
-            resource: `arn:aws:ec2:${REGION}:${ACCOUNT}:network-interface/eni-0123456789abcdef0`,
-            accountId: ACCOUNT,
-          },
-          contextVariables,
-        },
-        identityPolicies: [
-          { name: 'runner', policy: { Version: '2012-10-17', Statement: statements } },
-        ],
-        serviceControlPolicies: [],
-        resourceControlPolicies: [],
-      },
-      {},
-    );
-    return simulation.resultType === 'error' ? simulation.errors : simulation.overallResult;
-  };
-  expect(await result({})).toBe('Allowed');
-  const code = { 'lambda:SourceFunctionArn': deployed.arnOf(FUNCTION) };
-  expect(await result(code)).toBe('ExplicitlyDenied');
+  const interfaceArn = `arn:aws:ec2:${REGION}:${ACCOUNT}:network-interface/eni-0123456789abcdef0`;
+  const may = (context: { [key: string]: string }) =>
+    allows(statements, 'ec2:DeleteNetworkInterface', interfaceArn, context);
+  expect(await may({})).toBe(true);
+  expect(await may({ 'lambda:SourceFunctionArn': deployed.arnOf(FUNCTION) })).toBe(false);
 });

@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { beforeAll, expect, test } from 'vitest';
 import { RunnerInvocation } from '../src';
@@ -12,6 +11,7 @@ import {
   type Request,
   taskIn,
 } from './requests';
+import { allows } from './support/simulate';
 import {
   ACCOUNT,
   lambdaCode,
@@ -61,34 +61,6 @@ beforeAll(() => {
     ...codeStoreRequests(deployedPool),
   ];
 });
-
-/** Whether a policy allows a request. An invalid request or policy is an error. */
-async function allows(
-  statements: Statement[],
-  action: string,
-  resource: string,
-  context: { [key: string]: string } = {},
-): Promise<boolean> {
-  const policy = { Version: '2012-10-17', Statement: statements };
-  const result = await runSimulation(
-    {
-      request: {
-        principal: `arn:aws:iam::${ACCOUNT}:role/parent`,
-        action,
-        resource: { resource, accountId: ACCOUNT },
-        contextVariables: context,
-      },
-      identityPolicies: [{ name: 'parent', policy }],
-      serviceControlPolicies: [],
-      resourceControlPolicies: [],
-    },
-    {},
-  );
-  if (result.resultType === 'error') {
-    throw new Error(`${action} on ${resource}: ${JSON.stringify(result.errors)}`);
-  }
-  return result.overallResult === 'Allowed';
-}
 
 /** The requests that a policy denies. */
 async function denied(statements: Statement[]): Promise<string[]> {

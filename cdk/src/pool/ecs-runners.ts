@@ -1,9 +1,7 @@
-import { Duration, Size, Stack, Validations } from 'aws-cdk-lib';
+import { Duration, Size, Stack } from 'aws-cdk-lib';
 import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import {
   AwsLogDriverMode,
-  type CfnCluster,
-  Cluster,
   type ContainerDefinition,
   type ContainerImage,
   FargateTaskDefinition,
@@ -11,8 +9,11 @@ import {
   LogDrivers,
   OperatingSystemFamily,
 } from 'aws-cdk-lib/aws-ecs';
-import { type IRole, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
+import { acknowledgedExecutionRole } from '../execution-role';
+import { newFargateCluster } from '../fargate-cluster';
+import { newTaskRole } from '../task-role';
 import { type EcsRunnersOptions, FargateCapacity } from './ecs-options';
 import { type RunnersContext, type RunnersNetwork, runnersLogGroup } from './runners-context';
 
@@ -44,7 +45,7 @@ export class EcsRunners extends Construct {
     private readonly network: RunnersNetwork,
   ) {
     super(scope, id);
-    this.cluster = options.cluster ?? this.newCluster(vpc);
+    this.cluster = options.cluster ?? newFargateCluster(this, vpc);
     const taken = options.taskDefinition;
     this.taskDefinition = taken ?? this.newTaskDefinition(context);
     // If the parent has this task definition as well, its environment can't contain the ARN.
@@ -71,18 +72,6 @@ export class EcsRunners extends Construct {
     };
   }
 
-  private newCluster(vpc: IVpc): Cluster {
-    const cluster = new Cluster(this, 'Cluster', { vpc });
-    // `enableFargateCapacityProviders` would add a resource of its own for this.
-    const resource = cluster.node.defaultChild as CfnCluster;
-    resource.capacityProviders = ['FARGATE', 'FARGATE_SPOT'];
-    Validations.of(cluster).acknowledge({
-      id: 'AwsSolutions-ECS4',
-      reason: 'Container Insights costs extra for each task; an account can enable it by default.',
-    });
-    return cluster;
-  }
-
   private newTaskDefinition(context: RunnersContext): FargateTaskDefinition {
     const { options } = this;
     return new FargateTaskDefinition(this, 'TaskDefinition', {
@@ -93,7 +82,7 @@ export class EcsRunners extends Construct {
         cpuArchitecture: context.architecture,
         operatingSystemFamily: OperatingSystemFamily.LINUX,
       },
-      taskRole: options.taskRole ?? this.newTaskRole(),
+      taskRole: options.taskRole ?? newTaskRole(this, 'What the app may do in its runners on ECS'),
       executionRole: options.executionRole,
     });
   }
@@ -118,6 +107,9 @@ export class EcsRunners extends Construct {
         maxBufferSize: LOG_BUFFER,
       }),
     });
+    if (!options.executionRole) {
+      acknowledgedExecutionRole(this.taskDefinition);
+    }
     if (readOnly) {
       this.taskDefinition.addVolume({ name: 'tmp' });
       container.addMountPoints({
@@ -127,20 +119,6 @@ export class EcsRunners extends Construct {
       });
     }
     return container;
-  }
-
-  /** A role that ECS can assume for tasks of this account only. */
-  private newTaskRole(): Role {
-    const stack = Stack.of(this);
-    return new Role(this, 'TaskRole', {
-      description: 'What the app may do in its runners on ECS',
-      assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com', {
-        conditions: {
-          StringEquals: { 'aws:SourceAccount': stack.account },
-          ArnLike: { 'aws:SourceArn': stack.formatArn({ service: 'ecs', resource: '*' }) },
-        },
-      }),
-    });
   }
 }
 

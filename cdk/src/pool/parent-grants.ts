@@ -6,7 +6,7 @@ import type { EcsRunners } from './ecs-runners';
 import type { LambdaRunners } from './lambda-runners';
 
 /** A statement of a parent's policy. */
-interface Statement {
+export interface Statement {
   readonly actions: string[];
   readonly resources: string[];
   readonly conditions?: { [operator: string]: { [key: string]: string } };

@@ -1,0 +1,84 @@
+import { CfnOutput, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import { FlowLogDestination, SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2';
+import { Repository } from 'aws-cdk-lib/aws-ecr';
+import {
+  type CfnCluster,
+  Cluster,
+  ContainerImage,
+  FargateService,
+  FargateTaskDefinition,
+  LogDrivers,
+} from 'aws-cdk-lib/aws-ecs';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { Construct } from 'constructs';
+import { FargateCapacity, FlamePool, RunnerCode } from '../../src';
+
+/**
+ * A web service on Fargate with one pool. Its runners are copies of the service: tasks on Spot, and
+ * invocations of Lambda while Fargate boots.
+ *
+ * The image of the service is in ECR. `cdk deploy -c tag=1.2.3` deploys another version.
+ */
+export class ServiceStack extends Stack {
+  constructor(scope: Construct, id: string, props?: StackProps) {
+    super(scope, id, props);
+    const tag: string = this.node.tryGetContext('tag') ?? 'latest';
+    const repository = Repository.fromRepositoryName(this, 'Repository', 'thumbs');
+
+    const vpc = new Vpc(this, 'Vpc', { maxAzs: 2, natGateways: 1 });
+    vpc.addFlowLog('FlowLog', { destination: FlowLogDestination.toCloudWatchLogs() });
+    const cluster = new Cluster(this, 'Cluster', { vpc });
+    (cluster.node.defaultChild as CfnCluster).capacityProviders = ['FARGATE', 'FARGATE_SPOT'];
+
+    const pool = new FlamePool(this, 'Pool', {
+      code: RunnerCode.fromEcr(repository, tag),
+      ecs: { cluster, capacity: FargateCapacity.SPOT_FIRST },
+      lambda: {},
+    });
+
+    // The parent: an ordinary service.
+    const taskDefinition = new FargateTaskDefinition(this, 'Service', {
+      cpu: 512,
+      memoryLimitMiB: 1_024,
+    });
+    taskDefinition.addContainer('service', {
+      image: ContainerImage.fromEcrRepository(repository, tag),
+      environment: pool.environmentForParent(),
+      portMappings: [{ containerPort: 8080 }],
+      logging: LogDrivers.awsLogs({
+        streamPrefix: 'service',
+        logGroup: new LogGroup(this, 'Log', { retention: RetentionDays.ONE_MONTH }),
+      }),
+    });
+    const securityGroup = new SecurityGroup(this, 'ServiceSecurityGroup', { vpc });
+    const service = new FargateService(this, 'FargateService', {
+      cluster,
+      taskDefinition,
+      securityGroups: [securityGroup],
+      minHealthyPercent: 100,
+    });
+    pool.grantParent(taskDefinition.taskRole);
+    pool.acknowledgeParent(taskDefinition.taskRole);
+    pool.allowRunnersTo(service);
+
+    this.acknowledge(cluster, taskDefinition);
+
+    new CfnOutput(this, 'ClusterName', { value: cluster.clusterName });
+    new CfnOutput(this, 'ServiceName', { value: service.serviceName });
+  }
+
+  /** Explains the findings of cdk-nag. */
+  private acknowledge(cluster: Cluster, service: FargateTaskDefinition): void {
+    Validations.of(cluster).acknowledge({
+      id: 'AwsSolutions-ECS4',
+      reason: 'Container Insights costs extra for each task.',
+    });
+    Validations.of(service).acknowledge(
+      { id: 'AwsSolutions-ECS2', reason: 'FLAME_AWS has no secrets.' },
+      {
+        id: 'AwsSolutions-IAM5[Resource::*]',
+        reason: 'AWS has no resource for ecr:GetAuthorizationToken.',
+      },
+    );
+  }
+}

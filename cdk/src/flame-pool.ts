@@ -52,7 +52,8 @@ export interface FlamePoolProps {
   readonly lambda?: LambdaRunnersOptions;
   /**
    * The VPC of the runners.
-   * @default - the VPC of `ecs.cluster`, or a new one with two availability zones and a NAT gateway
+   * @default - the VPC of `ecs.cluster` or of `relay`, or a new one with two availability zones and a NAT
+   * gateway
    */
   readonly vpc?: IVpc;
   /**
@@ -218,9 +219,8 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
    * `ManagedPolicy` and attach it to the person's role.
    */
   grantParent(grantee: IGrantable, options: ParentGrantOptions = {}): Grant {
-    this.codeStore?.bucket.encryptionKey?.grantEncryptDecrypt(grantee);
-    this.relay?.grantParent(grantee);
-    return grantStatements(grantee, this.parentStatements(options));
+    const grant = grantStatements(grantee, this.parentStatements(options));
+    return this.relay ? grant.combine(this.relay.grantParent(grantee)) : grant;
   }
 
   /**

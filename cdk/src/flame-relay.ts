@@ -158,6 +158,8 @@ export interface FlameRelayProps {
 export class FlameRelay extends Construct implements IConnectable {
   /** The connections of the nodes. The default port is the one on which they listen. */
   readonly connections: Connections;
+  /** The VPC of the relay. */
+  readonly vpc: IVpc;
   /** The load balancer that parents connect to. */
   readonly loadBalancer: NetworkLoadBalancer;
   /** The cluster of the nodes. */
@@ -176,6 +178,7 @@ export class FlameRelay extends Construct implements IConnectable {
     problems.throwFor(this);
 
     const { vpc } = props;
+    this.vpc = vpc;
     const removalPolicy = props.removalPolicy ?? RemovalPolicy.DESTROY;
     const logRetention = props.logRetention ?? RetentionDays.ONE_MONTH;
     const firstPort = props.port ?? 443;

@@ -1,4 +1,4 @@
-import { Bucket } from 'aws-cdk-lib/aws-s3';
+import { Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import { expect, test } from 'vitest';
 import { RunnerInvocation } from '../src';
 import {
@@ -90,4 +90,24 @@ test('a parent with a code store may read and write below its prefix', () => {
     Action: ['s3:PutObject', 's3:GetObject'],
     Resource: 'arn:aws:s3:::code-1/apps/thumbs/*',
   });
+});
+
+test('a parent may use the key of an encrypted code store', () => {
+  const stack = newStack();
+  const bucket = new Bucket(stack, 'Code', { encryption: BucketEncryption.KMS });
+  const { pool } = newPool({ lambda: { code: lambdaCode() }, codeStore: { bucket } }, stack);
+  pool.grantParent(parentOf(stack));
+  const deployed = new Deployed(stack);
+  expect(deployed.statements('Parent').slice(-2)).toEqual([
+    {
+      Effect: 'Allow',
+      Action: ['s3:PutObject', 's3:GetObject'],
+      Resource: `${deployed.arnOf('AWS::S3::Bucket')}/flame-code/*`,
+    },
+    {
+      Effect: 'Allow',
+      Action: ['kms:GenerateDataKey', 'kms:Decrypt'],
+      Resource: `${deployed.idOf('AWS::KMS::Key')}.Arn`,
+    },
+  ]);
 });

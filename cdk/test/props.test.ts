@@ -26,8 +26,17 @@ const WRONG: [string, FlamePoolProps, string][] = [
   ['a stop timeout', { ecs: { stopTimeout: Duration.seconds(121) } }, '`ecs.stopTimeout` is 121 s'],
   ['a container name', { ecs: { containerName: 'app' } }, '`ecs.containerName` is set without'],
   ['code for ECS', { code, ecs: {} }, '`code` is a bootstrap zip, which ECS cannot run'],
-  ['own code for ECS', { ecs: { code } }, '`ecs.code` is a bootstrap zip, which ECS cannot run'],
-  ['code for Lambda', { lambda: {} }, '`code` is an image of a registry, which Lambda cannot run'],
+  [
+    'own code for ECS',
+    { code: undefined, ecs: { code } },
+    '`ecs.code` is a bootstrap zip, which ECS cannot run',
+  ],
+  ['code that nothing uses', { code, lambda: { code } }, '`code` is set, but each backend has'],
+  [
+    'code for Lambda',
+    { ecs: {}, lambda: {} },
+    '`code` is an image of a registry, which Lambda cannot run',
+  ],
   [
     'own code for Lambda',
     { lambda: { code: ecsCode() } },
@@ -116,7 +125,9 @@ test('a task definition of the user cannot be combined with options of a new one
 
 test('code that does not exist is rejected when it is named', () => {
   const image = ContainerImage.fromRegistry('runner:1');
-  expect(() => RunnerCode.fromBootstrapZip(`${BOOTSTRAP}/missing`)).toThrow('neither a zip file');
+  for (const path of [`${BOOTSTRAP}/missing`, '/missing.zip', __dirname]) {
+    expect(() => RunnerCode.fromBootstrapZip(path)).toThrow('neither a zip file nor a folder');
+  }
   expect(() => RunnerCode.generic({ executable: '/missing' })).toThrow('`executable` is /missing');
   expect(() => RunnerCode.generic({ executable: '/bin/sh', image })).toThrow('are both set');
 });

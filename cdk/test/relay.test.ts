@@ -5,7 +5,7 @@ import { Cluster } from 'aws-cdk-lib/aws-ecs';
 import { expect, test } from 'vitest';
 import type { FlameRelayProps } from '../src';
 import { newRelay } from './support/relay';
-import { ecsCode, lambdaCode, newPool, newStack, parentOf, vpcOf } from './support/stacks';
+import { lambdaCode, newPool, newStack, parentOf, vpcOf } from './support/stacks';
 import { Deployed } from './support/template';
 
 /** The security group of the nodes, and that of the load balancer. */
@@ -136,7 +136,8 @@ test('a parent in the VPC reaches the load balancer and the nodes', () => {
 test('the runners of a pool with a relay reach its nodes, and its parent gets the rest', () => {
   const stack = newStack();
   const { relay } = newRelay({}, stack);
-  const { pool } = newPool({ relay }, stack);
+  const { pool } = newPool({ relay, vpc: undefined }, stack);
+  expect(pool.vpc).toBe(relay.vpc);
   pool.grantParent(parentOf(stack));
   const deployed = new Deployed(stack);
   const runners = `${deployed.idOf('AWS::EC2::SecurityGroup', 'Pool')}.GroupId`;
@@ -144,7 +145,7 @@ test('the runners of a pool with a relay reach its nodes, and its parent gets th
   const { FLAME_RELAY_URL, ...others } = pool.environmentForParent();
   expect(FLAME_RELAY_URL).toBe('wss://relay.example.com,wss://relay.example.com:444');
   expect(Object.keys(others)).toEqual(['FLAME_AWS']);
-  expect(deployed.statements('Parent')[0]).toEqual({
+  expect(deployed.statements('Parent').at(-1)).toEqual({
     Effect: 'Allow',
     Action: 'secretsmanager:GetSecretValue',
     Resource: deployed.arnOf('AWS::SecretsManager::Secret', 'RelayKeysKey'),
@@ -156,7 +157,7 @@ test('runners outside of any VPC use the load balancer', () => {
   const stack = newStack();
   const { relay } = newRelay({}, stack);
   const lambda = { code: lambdaCode(), outsideVpc: true };
-  expect(() => newPool({ relay, code: ecsCode(), vpc: undefined, lambda }, stack)).not.toThrow();
+  expect(() => newPool({ relay, vpc: undefined, lambda }, stack)).not.toThrow();
 });
 
 test('with scaling, nodes are added by connections and by CPU', () => {

@@ -56,6 +56,7 @@ export class ServiceStack extends Stack {
       taskDefinition,
       securityGroups: [securityGroup],
       minHealthyPercent: 100,
+      circuitBreaker: { rollback: true },
     });
     pool.grantParent(taskDefinition.taskRole);
     pool.acknowledgeParent(taskDefinition.taskRole);

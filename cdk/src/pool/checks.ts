@@ -45,6 +45,12 @@ export function checkPoolProps(props: FlamePoolProps, code: RunnerCode, problems
       '`codeStore.prefix` is empty: the parent would be allowed to write to the whole bucket',
     );
   }
+  const onEcs = props.ecs && !props.ecs.code && !props.ecs.taskDefinition;
+  const onLambda = props.lambda && !props.lambda.code;
+  problems.require(
+    props.code === undefined || onEcs === true || onLambda === true,
+    '`code` is set, but each backend has code of its own: remove one of them',
+  );
   if (props.ecs) {
     checkEcs(props.ecs, problems);
     const image = (props.ecs.code ?? code)._imageForEcs(architecture);

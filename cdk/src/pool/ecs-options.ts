@@ -30,7 +30,8 @@ export interface EcsRunnersOptions {
   /**
    * A task definition of your own, for example that of the parent. Its container is essential, starts
    * the app or the generic runner, and has a `stopTimeout` of 120 s. The options of this interface that
-   * describe a task then can't be set. Parents use the latest revision of its family.
+   * describe a task then can't be set, and the pool's `environment` has no effect on it. Parents use the
+   * latest revision of its family.
    * @default - a new task definition
    */
   readonly taskDefinition?: FargateTaskDefinition;

@@ -1,5 +1,5 @@
 import { Duration, Size, Stack, Validations } from 'aws-cdk-lib';
-import type { IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
+import type { IVpc, SecurityGroup, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
 import {
   Effect,
   type IRole,
@@ -14,7 +14,7 @@ import { Construct } from 'constructs';
 import { lambdaArchitecture } from './architecture';
 import { type LambdaRunnersOptions, RunnerInvocation } from './lambda-options';
 import type { FunctionCode } from './runner-code';
-import { type RunnersContext, type RunnersNetwork, runnersLogGroup } from './runners-context';
+import { type RunnersContext, runnersLogGroup } from './runners-context';
 
 const DEFAULT_TIMEOUT = Duration.seconds(900);
 const DEFAULT_MEMORY = Size.mebibytes(1_769);
@@ -35,7 +35,7 @@ const NETWORK_INTERFACE_ACTIONS = [
 export interface FunctionNetwork {
   readonly vpc: IVpc;
   readonly vpcSubnets?: SubnetSelection;
-  readonly securityGroup: RunnersNetwork['securityGroup'];
+  readonly securityGroup: SecurityGroup;
 }
 
 /** The part of a pool whose runners are invocations of a function. */

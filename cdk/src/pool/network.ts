@@ -16,9 +16,9 @@ import type { Problems } from '../problems';
 /** The most subnets that a task may have (AWS documentation, AwsVpcConfiguration). */
 const MAX_SUBNETS = 16;
 
-/** The VPC of a pool: the given one, that of the cluster, or a new one. */
+/** The VPC of a pool: the given one, that of the cluster or of the relay, or a new one. */
 export function poolVpc(scope: Construct, props: FlamePoolProps): IVpc {
-  return props.vpc ?? props.ecs?.cluster?.vpc ?? newVpc(scope);
+  return props.vpc ?? props.ecs?.cluster?.vpc ?? props.relay?.vpc ?? newVpc(scope);
 }
 
 function newVpc(scope: Construct): IVpc {

@@ -76,5 +76,11 @@ export function lambdaStatements(runners: LambdaRunners): Statement[] {
 /** What a parent needs to put its executable into the code store, and to sign URLs for runners. */
 export function codeStoreStatements(store: CodeStore): Statement[] {
   const objects = store.bucket.arnForObjects(`${codeStorePrefix(store)}/*`);
-  return [{ actions: ['s3:PutObject', 's3:GetObject'], resources: [objects] }];
+  const statements = [{ actions: ['s3:PutObject', 's3:GetObject'], resources: [objects] }];
+  const key = store.bucket.encryptionKey;
+  if (key) {
+    const actions = ['kms:GenerateDataKey', 'kms:Decrypt'];
+    statements.push({ actions, resources: [key.keyArn] });
+  }
+  return statements;
 }

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FileSystem } from 'aws-cdk-lib';
 import type { IRepository } from 'aws-cdk-lib/aws-ecr';
@@ -9,6 +9,13 @@ import { isArm } from './architecture';
 
 /** The folder with the Dockerfile of the generic runner. */
 const GENERIC_RUNNER = join(__dirname, '..', '..', 'images', 'runner');
+
+/** The Dockerfile of an image with the generic runner and nothing else. */
+const EXECUTABLE_IMAGE = `FROM scratch
+COPY flame-runner /flame-runner
+VOLUME /tmp
+ENTRYPOINT ["/flame-runner"]
+`;
 
 /** Options of `RunnerCode.generic`. Set at most one of them. */
 export interface GenericRunnerOptions {
@@ -168,8 +175,8 @@ class RegistryImage extends RunnerCode {
 class BootstrapZip extends RunnerCode {
   constructor(private readonly path: string) {
     super();
-    const isFolder = existsSync(path) && statSync(path).isDirectory();
-    if (!path.endsWith('.zip') && !(isFolder && existsSync(join(path, 'bootstrap')))) {
+    const isZip = path.endsWith('.zip') && existsSync(path);
+    if (!isZip && !existsSync(join(path, 'bootstrap'))) {
       throw new Error(
         `RunnerCode.fromBootstrapZip: ${resolve(path)} is neither a zip file nor a folder with a ` +
           'file `bootstrap`',
@@ -200,9 +207,7 @@ class Executable extends RunnerCode {
 
   override _imageForEcs(architecture: CpuArchitecture): ContainerImage {
     const folder = this.copyAs('flame-runner');
-    const lines = ['FROM scratch', 'COPY . /', 'VOLUME /tmp', 'ENTRYPOINT ["/flame-runner"]', ''];
-    writeFileSync(join(folder, 'Dockerfile'), lines.join('\n'));
-    writeFileSync(join(folder, '.dockerignore'), 'Dockerfile\n.dockerignore\n');
+    writeFileSync(join(folder, 'Dockerfile'), EXECUTABLE_IMAGE);
     return new BuiltImage(folder, {})._imageForEcs(architecture);
   }
 

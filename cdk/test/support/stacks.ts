@@ -13,9 +13,9 @@ export const RUNNER_IMAGE = `${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com/flame-ru
 /** The folder with a `bootstrap` for tests. */
 export const BOOTSTRAP = `${__dirname}/bootstrap`;
 
-/** An empty stack. */
-export function newStack(name = 'Test'): Stack {
-  return new Stack(new App({ analyticsReporting: false }), name);
+/** An empty stack, in an app with these feature flags. */
+export function newStack(context: { [flag: string]: boolean } = {}): Stack {
+  return new Stack(new App({ context, analyticsReporting: false }), 'Test');
 }
 
 /** A VPC that exists already, with two private subnets. */
@@ -37,7 +37,9 @@ export function newPool(
   props: FlamePoolProps = {},
   stack = newStack(),
 ): { stack: Stack; pool: FlamePool } {
-  const pool = new FlamePool(stack, 'Pool', { code: ecsCode(), vpc: vpcOf(stack), ...props });
+  const usesCode = props.ecs || !props.lambda;
+  const code = usesCode && !props.ecs?.taskDefinition ? ecsCode() : undefined;
+  const pool = new FlamePool(stack, 'Pool', { code, vpc: vpcOf(stack), ...props });
   return { stack, pool };
 }
 

@@ -7,7 +7,8 @@ export default defineConfig({
     pool: 'threads',
     isolate: false,
     maxWorkers: 1,
-    testTimeout: 60_000,
+    testTimeout: 0,
+    hookTimeout: 0,
     // CDK's own check of templates takes seconds. `lint.test.ts` checks them with cfn-lint.
     env: { CDK_VALIDATION: 'false' },
   },

@@ -19,7 +19,7 @@ import { EcsRunners } from './pool/ecs-runners';
 import { flameAws } from './pool/environment';
 import type { LambdaRunnersOptions } from './pool/lambda-options';
 import { LambdaRunners } from './pool/lambda-runners';
-import { poolSubnets, poolVpc, runnersSecurityGroup } from './pool/network';
+import { poolSubnets, poolVpc, type RunnersNetwork, runnersSecurityGroup } from './pool/network';
 import { acknowledgeWildcards } from './pool/parent-findings';
 import {
   codeStoreStatements,
@@ -144,14 +144,18 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
   private readonly codeStore?: CodeStore;
   private readonly relay?: FlameRelay;
 
-  constructor(scope: Construct, id: string, given: FlamePoolProps = {}) {
+  constructor(scope: Construct, id: string, props: FlamePoolProps = {}) {
     super(scope, id);
-    const props = given.ecs || given.lambda ? given : { ...given, ecs: {} };
+    const { lambda } = props;
+    const ecs = props.ecs ?? (lambda ? undefined : {});
     const code = props.code ?? RunnerCode.generic();
     const problems = new Problems();
-    checkPoolProps(props, code, problems);
+    checkPoolProps({ ...props, ecs }, code, problems);
     problems.throwFor(this);
 
+    this.port = props.port ?? 4100;
+    this.codeStore = props.codeStore;
+    this.relay = props.relay;
     const context = {
       code,
       architecture: props.cpuArchitecture ?? CpuArchitecture.X86_64,
@@ -159,33 +163,22 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
       logRetention: props.logRetention ?? RetentionDays.ONE_MONTH,
       removalPolicy: props.removalPolicy ?? RemovalPolicy.DESTROY,
     };
-    this.port = props.port ?? 4100;
-    this.codeStore = props.codeStore;
-    this.relay = props.relay;
-    const usesVpc = props.ecs !== undefined || props.lambda?.outsideVpc !== true;
-    const vpc = usesVpc ? poolVpc(this, props) : undefined;
-    this.vpc = vpc;
-    const subnets = vpc && poolSubnets(vpc, props, problems);
-    problems.throwFor(this);
-    const securityGroup = vpc && runnersSecurityGroup(this, vpc, props.allowAllOutbound ?? false);
+    const lambdaInVpc = lambda !== undefined && lambda.outsideVpc !== true;
+    const network = ecs || lambdaInVpc ? this.newNetwork(props) : undefined;
+    this.vpc = network?.vpc;
     this.connections = new Connections({
-      securityGroups: securityGroup && [securityGroup],
+      securityGroups: network && [network.securityGroup],
       defaultPort: Port.tcp(this.port),
     });
-
-    if (securityGroup) {
-      props.relay?.allowRunners(this);
+    if (network) {
+      this.relay?.allowRunners(this);
     }
-
-    if (props.ecs && vpc && subnets && securityGroup) {
-      const assignPublicIp = props.ecs.assignPublicIp ?? subnets.hasPublic;
-      const network = { securityGroup, subnetIds: subnets.subnetIds, assignPublicIp };
-      this.ecsRunners = new EcsRunners(this, 'Ecs', props.ecs, context, vpc, network);
+    if (ecs && network) {
+      this.ecsRunners = new EcsRunners(this, 'Ecs', ecs, context, network);
     }
-    if (props.lambda) {
-      const isInside = vpc && securityGroup && props.lambda.outsideVpc !== true;
-      const network = isInside ? { vpc, vpcSubnets: props.vpcSubnets, securityGroup } : undefined;
-      this.lambdaRunners = new LambdaRunners(this, 'Lambda', props.lambda, context, network);
+    if (lambda) {
+      const inside = lambdaInVpc ? network : undefined;
+      this.lambdaRunners = new LambdaRunners(this, 'Lambda', lambda, context, inside);
     }
     const roles = [this.ecsRunners?.taskDefinition.taskRole, this.lambdaRunners?.function.role];
     this.grantPrincipal = new RunnersPrincipal(roles.filter((role) => role !== undefined));
@@ -238,6 +231,13 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
   environmentForParent(): { [name: string]: string } {
     const backends = { ecs: this.ecsRunners, lambda: this.lambdaRunners };
     return { FLAME_AWS: flameAws(this, backends), ...this.relay?.environmentForParent() };
+  }
+
+  private newNetwork(props: FlamePoolProps): RunnersNetwork {
+    const vpc = poolVpc(this, props);
+    const subnets = poolSubnets(this, vpc, props);
+    const securityGroup = runnersSecurityGroup(this, vpc, props.allowAllOutbound ?? false);
+    return { vpc, vpcSubnets: props.vpcSubnets, subnets, securityGroup };
   }
 
   private parentStatements(options: ParentGrantOptions): Statement[] {

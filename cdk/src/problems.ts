@@ -19,8 +19,13 @@ export class Problems {
   /** Throws an error that lists all problems, if there are any. */
   throwFor(construct: IConstruct): void {
     if (this.found.length > 0) {
-      const name = `${construct.constructor.name} ${construct.node.path}`;
-      throw new Error(`${name} can't be created: ${this.found.join('; ')}`);
+      throw this.errorFor(construct);
     }
+  }
+
+  /** The error that lists all problems. */
+  errorFor(construct: IConstruct): Error {
+    const name = `${construct.constructor.name} ${construct.node.path}`;
+    return new Error(`${name} can't be created: ${this.found.join('; ')}`);
   }
 }

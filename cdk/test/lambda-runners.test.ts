@@ -3,9 +3,9 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { Repository } from 'aws-cdk-lib/aws-ecr';
 import { CpuArchitecture } from 'aws-cdk-lib/aws-ecs';
 import { expect, test } from 'vitest';
-import { RunnerCode } from '../src';
+import { FlamePool, RunnerCode } from '../src';
 import { allows } from './support/simulate';
-import { ACCOUNT, lambdaCode, newPool, newStack, REGION } from './support/stacks';
+import { ACCOUNT, lambdaCode, newPool, newStack, REGION, vpcOf } from './support/stacks';
 import { Deployed } from './support/template';
 
 const FUNCTION = 'AWS::Lambda::Function';
@@ -69,6 +69,20 @@ test('an image of ECR runs on ECS and on Lambda', () => {
   });
   const [{ Image }] = deployed.only('AWS::ECS::TaskDefinition').ContainerDefinitions;
   expect(Image).toBe(image);
+});
+
+test('by default both backends run the generic runner from one image that the deployment builds', () => {
+  const stack = newStack();
+  const vpc = vpcOf(stack);
+  const cpuArchitecture = CpuArchitecture.ARM64;
+  new FlamePool(stack, 'Pool', { vpc, cpuArchitecture, ecs: {}, lambda: {} });
+  const deployed = new Deployed(stack);
+  const [{ Image }] = deployed.only('AWS::ECS::TaskDefinition').ContainerDefinitions;
+  expect(deployed.only(FUNCTION).Code.ImageUri).toEqual(Image);
+  const [image, ...others] = deployed.imageAssets();
+  expect(others).toEqual([]);
+  expect(image?.source.platform).toBe('linux/arm64');
+  expect(JSON.stringify(Image)).toContain(image?.id);
 });
 
 test('a function outside of the VPC has no network permissions, and needs no VPC', () => {

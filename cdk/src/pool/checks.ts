@@ -56,7 +56,7 @@ export function checkPoolProps(props: FlamePoolProps, code: RunnerCode, problems
     const image = (props.ecs.code ?? code)._imageForEcs(architecture);
     problems.require(
       image !== undefined || props.ecs.taskDefinition !== undefined,
-      `\`${props.ecs.code ? 'ecs.code' : 'code'}\` is a bootstrap zip, which ECS cannot run: use an image, or set \`ecs.code\` to one`,
+      `\`${props.ecs.code ? 'ecs.code' : 'code'}\` is a bootstrap zip, which ECS cannot run: use an image`,
     );
   }
   if (props.lambda) {

@@ -1,5 +1,4 @@
 import { Duration, Size, Stack } from 'aws-cdk-lib';
-import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import {
   AwsLogDriverMode,
   type ContainerDefinition,
@@ -15,7 +14,8 @@ import { acknowledgedExecutionRole } from '../execution-role';
 import { newFargateCluster } from '../fargate-cluster';
 import { newTaskRole } from '../task-role';
 import { type EcsRunnersOptions, FargateCapacity } from './ecs-options';
-import { type RunnersContext, type RunnersNetwork, runnersLogGroup } from './runners-context';
+import type { RunnersNetwork } from './network';
+import { type RunnersContext, runnersLogGroup } from './runners-context';
 
 export const DEFAULT_CPU = 1_024;
 export const DEFAULT_MEMORY = Size.gibibytes(2);
@@ -41,11 +41,10 @@ export class EcsRunners extends Construct {
     id: string,
     private readonly options: EcsRunnersOptions,
     context: RunnersContext,
-    vpc: IVpc,
     private readonly network: RunnersNetwork,
   ) {
     super(scope, id);
-    this.cluster = options.cluster ?? newFargateCluster(this, vpc);
+    this.cluster = options.cluster ?? newFargateCluster(this, network.vpc);
     const taken = options.taskDefinition;
     this.taskDefinition = taken ?? this.newTaskDefinition(context);
     // If the parent has this task definition as well, its environment can't contain the ARN.
@@ -65,9 +64,9 @@ export class EcsRunners extends Construct {
       cluster: this.cluster.clusterArn,
       taskDefinition: this.taskDefinitionName,
       container: this.container.containerName,
-      subnets: this.network.subnetIds,
+      subnets: this.network.subnets.subnetIds,
       securityGroups: [this.network.securityGroup.securityGroupId],
-      assignPublicIp: this.network.assignPublicIp,
+      assignPublicIp: this.options.assignPublicIp ?? this.network.subnets.hasPublic,
       capacityProvider: capacityProviders(this.options.capacity),
     };
   }

@@ -1,5 +1,4 @@
 import { Duration, Size, Stack, Validations } from 'aws-cdk-lib';
-import type { IVpc, SecurityGroup, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
 import {
   Effect,
   type IRole,
@@ -13,6 +12,7 @@ import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { lambdaArchitecture } from './architecture';
 import { type LambdaRunnersOptions, RunnerInvocation } from './lambda-options';
+import type { RunnersNetwork } from './network';
 import type { FunctionCode } from './runner-code';
 import { type RunnersContext, runnersLogGroup } from './runners-context';
 
@@ -31,13 +31,6 @@ const NETWORK_INTERFACE_ACTIONS = [
   'ec2:UnassignPrivateIpAddresses',
 ];
 
-/** The network of a function. */
-export interface FunctionNetwork {
-  readonly vpc: IVpc;
-  readonly vpcSubnets?: SubnetSelection;
-  readonly securityGroup: SecurityGroup;
-}
-
 /** The part of a pool whose runners are invocations of a function. */
 export class LambdaRunners extends Construct {
   readonly function: LambdaFunction;
@@ -49,7 +42,7 @@ export class LambdaRunners extends Construct {
     id: string,
     private readonly options: LambdaRunnersOptions,
     context: RunnersContext,
-    network: FunctionNetwork | undefined,
+    network: RunnersNetwork | undefined,
   ) {
     super(scope, id);
     const logGroup = runnersLogGroup(this, options.logGroup, context);

@@ -11,10 +11,19 @@ import {
 } from 'aws-cdk-lib/aws-ec2';
 import type { Construct } from 'constructs';
 import type { FlamePoolProps } from '../flame-pool';
-import type { Problems } from '../problems';
+import { Problems } from '../problems';
 
 /** The most subnets that a task may have (AWS documentation, AwsVpcConfiguration). */
 const MAX_SUBNETS = 16;
+
+/** The network of runners in a VPC. */
+export interface RunnersNetwork {
+  readonly vpc: IVpc;
+  readonly vpcSubnets?: SubnetSelection;
+  /** The subnets that `vpcSubnets` selects. */
+  readonly subnets: SelectedSubnets;
+  readonly securityGroup: SecurityGroup;
+}
 
 /** The VPC of a pool: the given one, that of the cluster or of the relay, or a new one. */
 export function poolVpc(scope: Construct, props: FlamePoolProps): IVpc {
@@ -34,15 +43,25 @@ function newVpc(scope: Construct): IVpc {
   });
 }
 
-/** The subnets that `vpcSubnets` selects; `undefined`, with a problem, if they can't be used. */
-export function poolSubnets(
-  vpc: IVpc,
-  props: FlamePoolProps,
-  problems: Problems,
-): SelectedSubnets | undefined {
-  const selected = select(vpc, props.vpcSubnets, problems);
-  if (!selected || selected.isPendingLookup) {
-    return selected;
+/** The subnets that `vpcSubnets` selects. Throws an error if they can't be used. */
+export function poolSubnets(pool: Construct, vpc: IVpc, props: FlamePoolProps): SelectedSubnets {
+  const problems = new Problems();
+  let selected: SelectedSubnets;
+  try {
+    selected = vpc.selectSubnets(props.vpcSubnets);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    problems.add(`\`vpcSubnets\` selects no subnet of the VPC: ${why}`);
+    throw problems.errorFor(pool);
+  }
+  checkSubnets(selected, props, problems);
+  problems.throwFor(pool);
+  return selected;
+}
+
+function checkSubnets(selected: SelectedSubnets, props: FlamePoolProps, problems: Problems): void {
+  if (selected.isPendingLookup) {
+    return;
   }
   const count = selected.subnetIds.length;
   problems.require(
@@ -60,21 +79,6 @@ export function poolSubnets(
       '`vpcSubnets` selects public subnets, where a Lambda function reaches nothing outside of the ' +
         'VPC: select private subnets, or set `lambda.outsideVpc`',
     );
-  }
-  return selected;
-}
-
-function select(
-  vpc: IVpc,
-  selection: SubnetSelection | undefined,
-  problems: Problems,
-): SelectedSubnets | undefined {
-  try {
-    return vpc.selectSubnets(selection);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    problems.add(`\`vpcSubnets\` selects no subnet of the VPC: ${why}`);
-    return undefined;
   }
 }
 

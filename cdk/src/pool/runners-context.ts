@@ -1,5 +1,4 @@
 import type { RemovalPolicy } from 'aws-cdk-lib';
-import type { SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import type { CpuArchitecture } from 'aws-cdk-lib/aws-ecs';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
@@ -13,13 +12,6 @@ export interface RunnersContext {
   readonly environment: { [name: string]: string };
   readonly logRetention: RetentionDays;
   readonly removalPolicy: RemovalPolicy;
-}
-
-/** The network of runners in a VPC. */
-export interface RunnersNetwork {
-  readonly securityGroup: SecurityGroup;
-  readonly subnetIds: string[];
-  readonly assignPublicIp: boolean;
 }
 
 /** The log group of runners: the given one, or a new one. */

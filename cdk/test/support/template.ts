@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Stack, Stage } from 'aws-cdk-lib';
 import { ACCOUNT, REGION } from './stacks';
 
@@ -35,9 +37,22 @@ const REF_IS_ARN = [
 export class Deployed {
   readonly resources: { [id: string]: Resource };
 
+  private readonly directory: string;
+
   constructor(private readonly stack: Stack) {
     const assembly = Stage.of(stack)?.synth();
+    this.directory = assembly?.directory ?? '';
     this.resources = assembly?.getStackByName(stack.stackName).template.Resources;
+  }
+
+  /** The images that a deployment builds. */
+  imageAssets(): { id: string; source: { platform?: string } }[] {
+    const manifest = join(this.directory, `${this.stack.artifactId}.assets.json`);
+    const images = JSON.parse(readFileSync(manifest, 'utf8')).dockerImages ?? {};
+    return Object.entries(images).map(([id, image]) => ({
+      id,
+      ...(image as { source: { platform?: string } }),
+    }));
   }
 
   /** The resolved properties of all resources of a type. */

@@ -20,6 +20,7 @@ pub mod keys;
 mod metrics;
 pub mod open_files;
 mod pair;
+pub mod request;
 mod server;
 mod socket;
 mod tls;

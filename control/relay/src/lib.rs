@@ -27,5 +27,7 @@ mod tls;
 
 pub use file::{KeyFile, KeyFileError};
 pub use pair::PairLimits;
+#[cfg(fuzzing)]
+pub use pair::fuzzing;
 pub use server::{Relay, StartError, Stopper};
 pub use tls::{TlsFilesError, TlsPaths};

@@ -32,7 +32,7 @@ mod process;
 
 pub use boot::{BootSpec, Instance, InstanceEvent};
 #[cfg(feature = "ecs")]
-pub use ecs::{Ecs, EcsBuilder};
+pub use ecs::{Ecs, EcsBuilder, EcsReaper, ReaperReport};
 pub use failure::{BackendError, BootFailure, BootFailureKind, Death};
 pub use instance_table::InstanceTable;
 #[cfg(feature = "lambda")]

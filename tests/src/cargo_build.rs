@@ -38,12 +38,20 @@ pub fn cargo_build(targets: &[&str]) -> PathBuf {
 
 /// The executable of the generic runner, `flame-runner`.
 pub async fn generic_runner() -> PathBuf {
-    static EXECUTABLE: LazyLock<PathBuf> = LazyLock::new(|| {
-        // With an example, cargo unifies the features of dev-dependencies as it does for the suite.
-        // Without, it would build all dependencies once more.
-        cargo_build(&["--bin", "flame-runner", "--example", "web"]).join("flame-runner")
-    });
+    static EXECUTABLE: LazyLock<PathBuf> = LazyLock::new(|| executable("flame-runner"));
     tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-runner is built")
+}
+
+/// The executable of the Lambda function that stops orphans, `flame-reaper`.
+pub async fn reaper() -> PathBuf {
+    static EXECUTABLE: LazyLock<PathBuf> = LazyLock::new(|| executable("flame-reaper"));
+    tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-reaper is built")
+}
+
+fn executable(name: &str) -> PathBuf {
+    // With an example, cargo unifies the features of dev-dependencies as it does for the suite.
+    // Without, it would build all dependencies once more.
+    cargo_build(&["--bin", name, "--example", "web"]).join(name)
 }
 
 /// Marks tests in which AWS runs the generic runner. It has no image, so they need the emulator,

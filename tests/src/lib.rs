@@ -28,7 +28,7 @@ pub mod terminal;
 pub mod tls_proxy;
 mod watcher;
 
-pub use cargo_build::{cargo_build, generic_runner, on_generic_runners};
+pub use cargo_build::{cargo_build, generic_runner, on_generic_runners, reaper};
 pub use harness::{
     PoolBackend, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool, process_pool,
     requiring, run_copy, runtime, suite, suite_with, test, trial, until,

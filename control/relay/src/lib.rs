@@ -20,11 +20,14 @@ pub mod keys;
 mod metrics;
 pub mod open_files;
 mod pair;
+pub mod request;
 mod server;
 mod socket;
 mod tls;
 
 pub use file::{KeyFile, KeyFileError};
 pub use pair::PairLimits;
+#[cfg(fuzzing)]
+pub use pair::fuzzing;
 pub use server::{Relay, StartError, Stopper};
 pub use tls::{TlsFilesError, TlsPaths};

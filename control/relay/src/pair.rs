@@ -20,6 +20,8 @@ use side::Side;
 pub(crate) use side::UpgradedSocket;
 
 mod frames;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod side;
 
 /// How long a socket may take to accept the last bytes, and to close.

@@ -7,8 +7,8 @@
 //!                  (pure)      (pure)
 //!  watch, stop ──▶ task_monitor ─▶ poller ─▶ api: DescribeTasks, for all tasks at once
 //!                                  (pure)
-//!  a timer ──────▶ sweeper ─▶ sweep ─▶ api: StopTask for orphans
-//!                             (pure)
+//!  a timer ──────▶ sweeper ─┬─▶ orphan_search ─▶ sweep ─▶ api: StopTask for orphans
+//!  a schedule ───▶ reaper ──┘                    (pure)
 //! ```
 //!
 //! `classify` says what RunTask's errors mean, `task` why a task ended, and `fargate` which sizes
@@ -32,7 +32,9 @@ mod builder;
 mod classify;
 mod fargate;
 mod instances;
+mod orphan_search;
 mod poller;
+mod reaper;
 mod request;
 mod run_task;
 mod start;
@@ -46,6 +48,7 @@ mod testing;
 mod warnings;
 
 pub use builder::EcsBuilder;
+pub use reaper::{EcsReaper, ReaperReport};
 
 #[doc = include_str!("ecs/README.md")]
 #[derive(Clone)]

@@ -5,6 +5,7 @@ mod conformance;
 mod generic;
 mod life;
 mod orphans;
+mod reaper;
 mod setup;
 mod work;
 
@@ -15,6 +16,7 @@ fn main() -> std::process::ExitCode {
         boots::tests(),
         setup::tests(),
         orphans::tests(),
+        reaper::tests(),
         generic::tests(),
     ];
     flame_tests::suite_with(tests.concat(), conformance::trials)

@@ -29,7 +29,7 @@ async fn runners_of(app: &EcsApp, parent: &str) -> Vec<String> {
     runners.filter_map(|task| task.task_arn().map(str::to_owned)).collect()
 }
 
-async fn status(app: &EcsApp, arn: &str) -> String {
+pub(crate) async fn status(app: &EcsApp, arn: &str) -> String {
     let tasks = app.tasks().await;
     let task = tasks.iter().find(|task| task.task_arn() == Some(arn)).unwrap();
     task.desired_status().unwrap().to_owned()
@@ -37,7 +37,7 @@ async fn status(app: &EcsApp, arn: &str) -> String {
 
 /// Starts a parent that is an ECS task, with one runner that hangs before `App::run`, and so before
 /// it has any timer. All settings come from the parent's own task. Returns both ARNs.
-async fn parent(app: &EcsApp) -> (String, String) {
+pub(crate) async fn parent(app: &EcsApp) -> (String, String) {
     let parent = app.run(&[("DEMO_PROGRAM", "ecs_parent")], &[]).await;
     let waiting = async {
         loop {

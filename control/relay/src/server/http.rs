@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use flame_wire::relay::{PARENT_PATH, RUNNER_PATH, SOCKET_PATH};
+use flame_wire::ids::RunnerRef;
+use flame_wire::relay::Ticket;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::handshakes::Handshake;
@@ -14,6 +15,7 @@ use super::shared::Shared;
 use super::{control, pairing, upgrade};
 use crate::core::Refusal;
 use crate::keys::KeyId;
+use crate::request::{self, Route};
 
 /// The client of a request.
 pub(super) struct Client {
@@ -27,17 +29,14 @@ type Answer = Response<Full<Bytes>>;
 /// Answers a request. The answer to a runner waits for its parent.
 pub(super) async fn answer(client: Client, request: Request<Incoming>) -> Answer {
     let address = client.address(&request);
-    let path = request.uri().path().to_owned();
-    let answer = match path.as_str() {
-        "/healthz" => Ok(text(StatusCode::OK, "ok")),
-        "/readyz" => Ok(client.readiness()),
-        "/metrics" => Ok(text(StatusCode::OK, client.shared.render_metrics())),
-        PARENT_PATH => client.parent(address, request),
-        path => match (path.strip_prefix(RUNNER_PATH), path.strip_prefix(SOCKET_PATH)) {
-            (Some(runner), _) => client.runner(address, runner, request).await,
-            (_, Some(ticket)) => client.socket(address, ticket, request),
-            _ => Err(Refusal::UnknownPath),
-        },
+    let answer = match Route::of(request.uri().path()) {
+        Some(Route::Health) => Ok(text(StatusCode::OK, "ok")),
+        Some(Route::Readiness) => Ok(client.readiness()),
+        Some(Route::Metrics) => Ok(text(StatusCode::OK, client.shared.render_metrics())),
+        Some(Route::Parent) => client.parent(address, request),
+        Some(Route::Runner(runner)) => client.runner(address, runner.ok(), request).await,
+        Some(Route::Socket(ticket)) => client.socket(address, ticket.ok(), request),
+        None => Err(Refusal::UnknownPath),
     };
     answer.unwrap_or_else(|refusal| {
         client.shared.metrics.refused(refusal.reason());
@@ -68,11 +67,11 @@ impl Client {
     async fn runner(
         &self,
         address: IpAddr,
-        runner: &str,
+        runner: Option<RunnerRef>,
         mut request: Request<Incoming>,
     ) -> Result<Answer, Refusal> {
         let answer = upgrade::switching_protocols(&request)?;
-        let runner = runner.parse().map_err(|_| Refusal::UnknownRunner)?;
+        let runner = runner.ok_or(Refusal::UnknownRunner)?;
         let upgrade = hyper::upgrade::on(&mut request);
         let waiting = self.shared.runner_arrived(runner, address, upgrade).inspect_err(|refusal| {
             tracing::debug!(peer = %self.peer, %runner, reason = refusal.reason(), "refused a runner");
@@ -90,12 +89,12 @@ impl Client {
     fn socket(
         &self,
         address: IpAddr,
-        ticket: &str,
+        ticket: Option<Ticket>,
         mut request: Request<Incoming>,
     ) -> Result<Answer, Refusal> {
         let key = self.authenticate(&request)?;
         let answer = upgrade::switching_protocols(&request)?;
-        let ticket = ticket.parse().map_err(|_| Refusal::UnknownTicket)?;
+        let ticket = ticket.ok_or(Refusal::UnknownTicket)?;
         let pair = self.shared.socket_arrived(ticket, key, address)?;
         self.handshake.end();
         let upgrade = hyper::upgrade::on(&mut request);
@@ -104,27 +103,17 @@ impl Client {
     }
 
     fn authenticate(&self, request: &Request<Incoming>) -> Result<KeyId, Refusal> {
-        let header = request.headers().get(AUTHORIZATION).ok_or(Refusal::Unauthorized)?;
-        let key = bearer(header).ok_or(Refusal::Unauthorized)?;
+        let key = request::bearer_key(request.headers()).ok_or(Refusal::Unauthorized)?;
         self.shared.keys.read().find(key).ok_or(Refusal::Unauthorized)
     }
 
     /// The address that counts for the limits: the address of the connection, or the one that a
     /// load balancer reports.
     fn address(&self, request: &Request<Incoming>) -> IpAddr {
-        let forwarded = self.shared.config.trust_forwarded_for.then(|| {
-            // The load balancer appends its client to what the client has sent.
-            let header = request.headers().get_all("x-forwarded-for").into_iter().next_back()?;
-            header.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
-        });
+        let trusted = self.shared.config.trust_forwarded_for;
+        let forwarded = trusted.then(|| request::forwarded_for(request.headers()));
         forwarded.flatten().unwrap_or(self.peer.ip())
     }
-}
-
-/// The key in an `Authorization` header.
-fn bearer(header: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, key) = header.as_bytes().split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
 }
 
 fn text(status: StatusCode, body: impl Into<String>) -> Answer {

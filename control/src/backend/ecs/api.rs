@@ -228,14 +228,14 @@ impl Api {
         Ok(arns)
     }
 
-    /// A page of the tasks of a family, except stopped ones: the first page, or the page with this
-    /// token.
-    pub(super) async fn of_family(
+    /// A page of the tasks of a family, or of the cluster, except stopped ones: the first page, or
+    /// the page with this token.
+    pub(super) async fn tasks(
         &self,
-        family: &str,
+        family: Option<&str>,
         token: Option<String>,
     ) -> Result<Page, ApiError> {
-        self.page(token, |call| call.family(family)).await
+        self.page(token, |call| call.set_family(family.map(str::to_owned))).await
     }
 
     async fn page(

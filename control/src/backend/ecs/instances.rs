@@ -9,11 +9,11 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::orphan_search::unix_now;
 use super::poller::MAX_BATCH;
 use super::request::{Owner, RunTaskRequest};
 use super::run_task::{Action, Event, RunTaskAttempt};
 use super::sweep::RUNNER_TAG;
-use super::sweeper::unix_now;
 use super::task::Task;
 use super::task_monitor::{TaskMonitor, now};
 use super::task_template::TaskTemplate;

@@ -88,7 +88,7 @@ pub(super) async fn start(
     let monitor = TaskMonitor::new(api, template.container.clone(), log, intervals);
     let mut background = vec![tokio::spawn(monitor.clone().keep_polling())];
     if let Sweeping::Every { interval, age } = builder.sweep {
-        let (pool, parent) = (owner.pool.clone(), owner.parent.clone());
+        let (pool, parent) = (Some(owner.pool.clone()), Some(owner.parent.clone()));
         let rule = Rule { pool, parent, age, pause: interval };
         let sweeper = Sweeper::new(monitor.clone(), family, rule);
         background.push(tokio::spawn(sweeper.keep_sweeping()));

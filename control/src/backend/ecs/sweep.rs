@@ -54,10 +54,10 @@ pub(super) enum ParentStatus {
 /// The parameters of a sweep.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
-    /// The value of this pool's [`POOL_TAG`].
-    pub(super) pool: String,
-    /// The value of this parent's [`PARENT_TAG`].
-    pub(super) parent: String,
+    /// The value of this pool's [`POOL_TAG`]; `None` for the runners of all pools.
+    pub(super) pool: Option<String>,
+    /// The value of this parent's [`PARENT_TAG`]; `None` in a process that boots no runners.
+    pub(super) parent: Option<String>,
     /// The minimum age of a task that is stopped.
     pub(super) age: Duration,
     /// The shortest time between the scan that marks a task and the scan that stops it.
@@ -104,12 +104,17 @@ impl Sweep {
     pub(super) fn parents_of(&self, tasks: &[Task]) -> Vec<String> {
         let candidates = tasks.iter().filter(|task| self.is_candidate(task));
         let mut parents: Vec<_> = candidates
-            .filter(|task| task.tags.get(PARENT_TAG) != Some(&self.rule.parent))
+            .filter(|task| !self.is_of_this_parent(task))
             .filter_map(|task| parent_of(task).map(str::to_owned))
             .collect();
         parents.sort();
         parents.dedup();
         parents
+    }
+
+    /// The tasks that are marked.
+    pub(super) fn marked(&self) -> impl Iterator<Item = &str> {
+        self.marked.keys().map(String::as_str)
     }
 
     /// Marks orphans. Returns those to be stopped, each with the reason.
@@ -136,18 +141,24 @@ impl Sweep {
     }
 
     fn is_candidate(&self, task: &Task) -> bool {
-        task.tags.get(POOL_TAG) == Some(&self.rule.pool)
+        let pool = task.tags.get(POOL_TAG);
+        pool.is_some_and(|pool| self.rule.pool.as_ref().is_none_or(|own| own == pool))
             && task.tags.contains_key(RUNNER_TAG)
             && !task.is_ending()
+    }
+
+    fn is_of_this_parent(&self, task: &Task) -> bool {
+        self.rule.parent.is_some() && task.tags.get(PARENT_TAG) == self.rule.parent.as_ref()
     }
 
     fn why_orphan(&self, task: &Task, scan: &Scan<'_>) -> Option<&'static str> {
         if (scan.known)(task) {
             return None;
         }
-        if task.tags.get(PARENT_TAG)? == &self.rule.parent {
+        if self.is_of_this_parent(task) {
             return Some("flame: a stray task, whose boot was given up");
         }
+        task.tags.get(PARENT_TAG)?;
         let parent = parent_of(task).and_then(|arn| scan.parents.get(arn));
         if parent == Some(&ParentStatus::Dead) {
             return Some("flame: an orphan: its parent's task has stopped");

@@ -11,7 +11,7 @@ fn start() -> Instant {
 }
 
 fn sweep() -> Sweep {
-    let (pool, parent) = ("thumbs".to_owned(), "p-me".to_owned());
+    let (pool, parent) = (Some("thumbs".to_owned()), Some("p-me".to_owned()));
     Sweep::new(Rule { pool, parent, age: MINUTE * 10, pause: MINUTE * 5 })
 }
 
@@ -184,4 +184,21 @@ fn a_mark_lasts_until_its_task_is_scanned_again_in_a_round_of_several_scans() {
     // A complete round without the task.
     assert_eq!((scan(&[], false), scan(&[], true)), (0, 0));
     assert_eq!(scan(orphans, true), 0, "it is marked again");
+}
+
+#[test]
+fn a_sweep_of_all_pools_finds_orphans_of_each_but_no_strays() {
+    let all = || Sweep::new(Rule { pool: None, parent: None, age: MINUTE * 10, pause: MINUTE * 5 });
+    let mut orphan = task(&[(PARENT_TASK_TAG, PARENTS_TASK)]);
+    orphan.tags.insert(POOL_TAG.to_owned(), "others".to_owned());
+    assert_eq!(all().parents_of(std::slice::from_ref(&orphan)), [PARENTS_TASK]);
+    assert_eq!(stopped(&mut all(), &orphan, Some(ParentStatus::Dead)), 1);
+    assert_eq!(stopped(&mut all(), &orphan, Some(ParentStatus::Alive)), 0);
+    assert_eq!(stopped(&mut all(), &task(&[(ENDS_BY_TAG, "1")]), None), 1);
+    assert_eq!(stopped(&mut all(), &task(&[]), None), 0);
+    for tag in [POOL_TAG, RUNNER_TAG, PARENT_TAG] {
+        let mut no_runner = orphan.clone();
+        no_runner.tags.remove(tag);
+        assert_eq!(stopped(&mut all(), &no_runner, Some(ParentStatus::Dead)), 0, "no {tag}");
+    }
 }

@@ -44,9 +44,9 @@ fn missing() -> Value {
     json!({ "tasks": [], "failures": [{ "arn": PARENTS, "reason": "MISSING" }] })
 }
 
-async fn sweeper(
+async fn search(
     answer: impl Fn(&str, &Value) -> Option<Result<Value, &'static str>> + Send + 'static,
-) -> (Sweeper, UnboundedReceiver<RecordedRequest>) {
+) -> (OrphanSearch, UnboundedReceiver<RecordedRequest>) {
     let (monitor, requests) = testing::monitor(move |operation, body| {
         answer(operation, body).unwrap_or_else(|| {
             Ok(match operation {
@@ -57,9 +57,9 @@ async fn sweeper(
         })
     })
     .await;
-    let (pool, parent) = ("thumbs".to_owned(), "p-me".to_owned());
+    let (pool, parent) = (Some("thumbs".to_owned()), Some("p-me".to_owned()));
     let rule = Rule { pool, parent, age: Duration::ZERO, pause: Duration::ZERO };
-    (Sweeper::new(monitor, "app".to_owned(), rule), requests)
+    (OrphanSearch::new(monitor.api.clone(), Some("app".to_owned()), rule), requests)
 }
 
 /// The numbers of the pages that were requested since the last call.
@@ -74,9 +74,9 @@ fn pages(requests: &mut UnboundedReceiver<RecordedRequest>) -> Vec<usize> {
 }
 
 /// The orphans that one scan stops, by the numbers of their pages.
-async fn scan(sweeper: &mut Sweeper) -> Vec<usize> {
-    let orphans = sweeper.scan().await.unwrap();
-    let number = |(arn, _): &(String, _)| arn.rsplit_once('/').unwrap().1.parse().unwrap();
+async fn scan(search: &mut OrphanSearch) -> Vec<usize> {
+    let orphans = search.scan(&|_| false).await.unwrap().orphans;
+    let number = |orphan: &Orphan| orphan.arn.rsplit_once('/').unwrap().1.parse().unwrap();
     orphans.iter().map(number).collect()
 }
 
@@ -94,15 +94,15 @@ fn once(
 
 #[tokio::test]
 async fn a_scan_continues_the_list_where_the_last_scan_stopped() {
-    let (mut sweeper, mut requests) = sweeper(|_, _| None).await;
+    let (mut search, mut requests) = search(|_, _| None).await;
     let rounds = [0..10, 10..20, 20..25];
     for numbers in rounds.clone() {
-        assert_eq!(scan(&mut sweeper).await, [0; 0], "a first scan stops nothing");
+        assert_eq!(scan(&mut search).await, [0; 0], "a first scan stops nothing");
         assert_eq!(pages(&mut requests), numbers.collect::<Vec<_>>());
     }
     for numbers in rounds {
         let numbers: Vec<_> = numbers.collect();
-        assert_eq!(scan(&mut sweeper).await, numbers, "each page was scanned twice");
+        assert_eq!(scan(&mut search).await, numbers, "each page was scanned twice");
         assert_eq!(pages(&mut requests), numbers);
     }
 }
@@ -110,53 +110,53 @@ async fn a_scan_continues_the_list_where_the_last_scan_stopped() {
 #[tokio::test]
 async fn a_page_that_fails_is_requested_again_without_the_earlier_ones() {
     let throttled = once("ListTasks", Some("3"), "ThrottlingException");
-    let (mut sweeper, mut requests) = sweeper(throttled).await;
-    scan(&mut sweeper).await;
+    let (mut search, mut requests) = search(throttled).await;
+    scan(&mut search).await;
     assert_eq!(pages(&mut requests), [0, 1, 2, 3]);
-    assert_eq!(sweeper.next_page.as_deref(), Some("3"));
-    scan(&mut sweeper).await;
+    assert_eq!(search.next_page.as_deref(), Some("3"));
+    scan(&mut search).await;
     assert_eq!(pages(&mut requests), (3..13).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn an_expired_page_token_restarts_the_list() {
     let expired = once("ListTasks", Some("10"), "InvalidParameterException");
-    let (mut sweeper, mut requests) = sweeper(expired).await;
-    scan(&mut sweeper).await;
-    scan(&mut sweeper).await;
-    scan(&mut sweeper).await;
+    let (mut search, mut requests) = search(expired).await;
+    scan(&mut search).await;
+    scan(&mut search).await;
+    scan(&mut search).await;
     let numbers = pages(&mut requests);
     assert_eq!(numbers[10..12], [10, 0]);
 }
 
 #[tokio::test]
 async fn tasks_that_cannot_be_described_do_not_hide_the_others() {
-    let (mut sweeper, _requests) = sweeper(|operation, body| {
+    let (mut search, _requests) = search(|operation, body| {
         let fails = operation == "DescribeTasks" && body["tasks"][0] == format!("{TASK}/2");
         fails.then_some(Err("ServerException"))
     })
     .await;
     for _ in 0..3 {
-        scan(&mut sweeper).await;
+        scan(&mut search).await;
     }
-    assert_eq!(scan(&mut sweeper).await, [0, 1, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(scan(&mut search).await, [0, 1, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 #[tokio::test]
 async fn without_permission_to_look_parents_up_no_runner_of_theirs_is_stopped() {
-    let (mut sweeper, _requests) =
-        sweeper(|_, body| (body["cluster"] == "parents").then_some(Err("AccessDeniedException")))
+    let (mut search, _requests) =
+        search(|_, body| (body["cluster"] == "parents").then_some(Err("AccessDeniedException")))
             .await;
     for _ in 0..6 {
-        assert_eq!(scan(&mut sweeper).await, [0; 0]);
-        assert!(sweeper.denied);
+        assert_eq!(scan(&mut search).await, [0; 0]);
+        assert!(search.denied);
     }
 }
 
 #[tokio::test]
 async fn a_missing_permission_to_list_tasks_is_reported() {
-    let (mut sweeper, _requests) = sweeper(once("ListTasks", None, "AccessDeniedException")).await;
-    assert!(error_class::is_denied(&sweeper.scan().await.unwrap_err()));
+    let (mut search, _requests) = search(once("ListTasks", None, "AccessDeniedException")).await;
+    assert!(error_class::is_denied(&search.scan(&|_| false).await.unwrap_err()));
 }
 
 #[test]

@@ -7,9 +7,12 @@
 //!     receive ◀─────────── the same ────────── write it back
 //! ```
 //!
+//! With a [hop](hop), a third process forwards the messages between the two.
+//!
 //! As on a link, the other process connects. So it masks its WebSocket messages, and the measuring
 //! process has the TLS key.
 
+mod hop;
 mod tls;
 mod ws;
 
@@ -22,8 +25,9 @@ use flame_wire::parent::Fingerprint;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::condition::Condition;
-use crate::process;
+use crate::process::{self, ChildProcess};
 
+pub(crate) use hop::Hop;
 pub(crate) use tls::{TlsBaseline, framed};
 pub(crate) use ws::WsBaseline;
 
@@ -67,6 +71,24 @@ impl Echo {
     async fn start(fingerprint: Option<Fingerprint>) -> (TcpStream, EchoProcess) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port to listen on");
         let address = listener.local_addr().expect("the listener's address");
+        Self::start_dialling(&listener, address, fingerprint).await
+    }
+
+    /// Starts a forwarder and the echo process behind it, and accepts the forwarder's connection.
+    async fn start_with_hop() -> (TcpStream, EchoProcess, ChildProcess) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port to listen on");
+        let address = listener.local_addr().expect("the listener's address");
+        let mut hop = ChildProcess::start(&["hop".to_owned(), address.to_string()]);
+        let address = hop.line().await.parse().expect("the forwarder's address");
+        let (socket, process) = Self::start_dialling(&listener, address, None).await;
+        (socket, process, hop)
+    }
+
+    async fn start_dialling(
+        listener: &TcpListener,
+        address: SocketAddr,
+        fingerprint: Option<Fingerprint>,
+    ) -> (TcpStream, EchoProcess) {
         let mut role = vec!["echo".to_owned(), address.to_string()];
         role.extend(fingerprint.map(|fingerprint| fingerprint.to_string()));
         let process = EchoProcess(process::copy(&role).spawn().expect("an echo process"));

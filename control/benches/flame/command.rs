@@ -2,17 +2,19 @@
 
 use std::process::Command;
 
-use crate::baseline::Echo;
+use crate::baseline::{Echo, Hop};
 use crate::condition::Condition;
 use crate::group::Group;
 use crate::measurement::Measurement;
 use crate::process::{self, AS};
+use crate::relay::{RawRunners, RelayRole};
 use crate::sample::Effort;
 
 pub(crate) const USAGE: &str = "\
 cargo bench -p flame-aws --bench flame -- [GROUP...] [--quick]
 
-  GROUP    latency, local, cpu, throughput, transfer, boot, burst, failure, memory (default: all)
+  GROUP    latency, local, cpu, throughput, transfer, boot, burst, failure, memory, relay,
+           relay_pairs, resume, code_sync (default: all)
   --quick  fewer rounds, for a first look: the figures are not precise enough to keep";
 
 /// The role of a process of the benchmark.
@@ -24,6 +26,12 @@ pub(crate) enum Role {
     Measure(Measurement),
     /// The other side of a baseline.
     Echo(Echo),
+    /// A forwarder between the two sides of a baseline.
+    Hop(Hop),
+    /// A relay.
+    Relay(RelayRole),
+    /// The sockets of many runners at a relay.
+    RawRunners(RawRunners),
     /// Starts a runtime, and exits.
     BareStart,
 }
@@ -45,6 +53,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Role,
     match words.as_slice() {
         [AS, "bare-start"] => Ok(Role::BareStart),
         [AS, "echo", echo @ ..] => Echo::parse(echo).map(Role::Echo),
+        [AS, "hop", hop @ ..] => Hop::parse(hop).map(Role::Hop),
+        [AS, "relay", relay @ ..] => RelayRole::parse(relay).map(Role::Relay),
+        [AS, "runners", runners @ ..] => RawRunners::parse(runners).map(Role::RawRunners),
         [AS, "measure", rest @ ..] => Measurement::parse(rest).map(Role::Measure),
         words => request(words).map(Role::Coordinate),
     }

@@ -40,6 +40,15 @@ impl Condition {
         vec![apart.unwrap_or(Self::FREE), alone]
     }
 
+    /// Returns the same conditions, and another one in which the system chooses the cores.
+    pub(crate) fn pinned_and_free() -> Vec<Self> {
+        let mut conditions = Self::pinned();
+        if !conditions.contains(&Self::FREE) {
+            conditions.push(Self::FREE);
+        }
+        conditions
+    }
+
     /// Returns the condition of runners, of echo processes, and of the bare start.
     pub(crate) fn of_runners() -> Self {
         let workers = std::env::var(Self::RUNNER_WORKERS).ok();

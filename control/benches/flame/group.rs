@@ -14,10 +14,14 @@ pub(crate) enum Group {
     Burst,
     Failure,
     Memory,
+    Relay,
+    RelayPairs,
+    Resume,
+    CodeSync,
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Latency,
         Self::Local,
         Self::Cpu,
@@ -27,6 +31,10 @@ impl Group {
         Self::Burst,
         Self::Failure,
         Self::Memory,
+        Self::Relay,
+        Self::RelayPairs,
+        Self::Resume,
+        Self::CodeSync,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -40,6 +48,10 @@ impl Group {
             Self::Burst => "burst",
             Self::Failure => "failure",
             Self::Memory => "memory",
+            Self::Relay => "relay",
+            Self::RelayPairs => "relay_pairs",
+            Self::Resume => "resume",
+            Self::CodeSync => "code_sync",
         }
     }
 
@@ -52,6 +64,7 @@ impl Group {
         let free = Condition::FREE;
         match self {
             Self::Latency | Self::Cpu => Condition::pinned(),
+            Self::Relay => Condition::pinned_and_free(),
             Self::Throughput => vec![free, Condition { workers: Some(2), ..free }],
             _ => vec![free],
         }

@@ -19,6 +19,7 @@
 mod baseline;
 mod boot;
 mod burst;
+mod code_sync;
 mod command;
 mod condition;
 mod coordinator;
@@ -33,7 +34,10 @@ mod measurement;
 mod memory;
 mod pools;
 mod process;
+mod proxy;
+mod relay;
 mod report;
+mod resume;
 mod sample;
 mod throughput;
 mod transfer;
@@ -57,6 +61,15 @@ fn main() -> ExitCode {
             Condition::of_runners().pin();
             echo.run();
         }
+        Ok(Role::Hop(hop)) => {
+            Condition::of_runners().pin();
+            hop.run();
+        }
+        Ok(Role::Relay(relay)) => {
+            Condition::of_runners().pin();
+            relay.run();
+        }
+        Ok(Role::RawRunners(runners)) => runners.run(),
         // The least that any copy of the app has to do.
         Ok(Role::BareStart) => Condition::of_runners().runtime().block_on(async {}),
         Err(usage) => {

@@ -6,7 +6,10 @@ use crate::condition::Condition;
 use crate::figures::Figures;
 use crate::group::Group;
 use crate::sample::Effort;
-use crate::{boot, burst, cpu, failure, latency, local, memory, throughput, transfer};
+use crate::{
+    boot, burst, code_sync, cpu, failure, latency, local, memory, relay, resume, throughput,
+    transfer,
+};
 
 /// What one measuring process measures: a group under a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,10 @@ impl Measurement {
             Group::Burst => burst::measure(effort).await,
             Group::Failure => failure::measure(effort).await,
             Group::Memory => memory::measure().await,
+            Group::Relay => relay::hop::measure(self.condition, effort).await,
+            Group::RelayPairs => relay::pairs::measure(effort).await,
+            Group::Resume => resume::measure(effort).await,
+            Group::CodeSync => code_sync::measure(effort).await,
         }
     }
 }

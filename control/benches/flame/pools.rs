@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use flame_aws::{Blob, Idle, Pool};
+use flame_aws::{Blob, Idle, Pool, PoolBuilder};
 
 use crate::functions::echo;
+use crate::relay::RelayProcess;
 
 /// The payload of a small call in bytes, each way. The WebSocket baseline's message has the same
 /// size.
@@ -16,15 +17,23 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Returns a pool of `runners` child processes, which are all up and have served a call.
 pub(crate) async fn warm(runners: u32, max_concurrency: u32) -> Pool {
-    let pool = Pool::builder("bench")
-        .min(runners)
-        .max(runners)
-        .max_concurrency(max_concurrency)
-        .timeout(TIMEOUT)
-        .idle_shutdown_after(Idle::Never)
-        .start()
-        .await
-        .expect("a pool");
+    warmed(builder(), runners, max_concurrency).await
+}
+
+/// The same, with runners that connect through a relay.
+pub(crate) async fn warm_through(relay: &RelayProcess, runners: u32, max_concurrency: u32) -> Pool {
+    warmed(builder().relay(relay.option()), runners, max_concurrency).await
+}
+
+/// The options that all pools share.
+pub(crate) fn builder() -> PoolBuilder {
+    Pool::builder("bench").timeout(TIMEOUT).idle_shutdown_after(Idle::Never)
+}
+
+/// Starts a pool of `runners` child processes, which are all up and have served a call.
+pub(crate) async fn warmed(pool: PoolBuilder, runners: u32, max_concurrency: u32) -> Pool {
+    let pool = pool.min(runners).max(runners).max_concurrency(max_concurrency);
+    let pool = pool.start().await.expect("a pool");
     pool.ready().await;
     // The calls are spread over all runners, so each serves at least one.
     let calls = (0..runners * max_concurrency.min(50)).map(|_| pool.call(echo(payload(SMALL))));
@@ -36,14 +45,8 @@ pub(crate) async fn warm(runners: u32, max_concurrency: u32) -> Pool {
 
 /// Returns a pool of up to `runners` child processes, none of which is up.
 pub(crate) async fn cold(runners: u32, max_concurrency: u32) -> Pool {
-    Pool::builder("bench")
-        .max(runners)
-        .max_concurrency(max_concurrency)
-        .timeout(TIMEOUT)
-        .idle_shutdown_after(Idle::Never)
-        .start()
-        .await
-        .expect("a pool")
+    let pool = builder().max(runners).max_concurrency(max_concurrency);
+    pool.start().await.expect("a pool")
 }
 
 /// Calls [`echo`].

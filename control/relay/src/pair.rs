@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::metrics::PairCounters;
-use frames::{Control, FrameError};
+use frames::{Control, Forwarded, FrameError};
 use side::Side;
 pub(crate) use side::UpgradedSocket;
 
@@ -227,14 +227,15 @@ impl Pair {
                 Ok(forwarded) => forwarded,
                 Err(error) => return Poll::Ready(PairEnd::Invalid(from.peer, error)),
             };
-            if forwarded.len > 0 {
+            let Forwarded { range, payload, control } = forwarded;
+            if !range.is_empty() {
                 self.last_message = Instant::now();
-                bytes.increment(forwarded.payload as u64);
-                if to.write_now(cx, &buffer[..forwarded.len]).is_err() {
+                bytes.increment(payload as u64);
+                if to.write_now(cx, &buffer[range]).is_err() {
                     return Poll::Ready(PairEnd::Lost(to.peer));
                 }
             }
-            for control in forwarded.control {
+            for control in control {
                 match control {
                     Control::Ping(payload) => from.queue_pong(&payload),
                     Control::Pong => {}

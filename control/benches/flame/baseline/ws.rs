@@ -10,11 +10,15 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_with_config};
 
 use super::{Echo, EchoProcess};
+use crate::process::ChildProcess;
 use crate::sample::now;
+
+/// Nobody resolves this host.
+pub(super) const URL: &str = "ws://baseline.invalid/";
 
 /// Allows messages of any length. The read buffer has the size of the link's: tungstenite's default
 /// of 128 KiB is zeroed for every read, which would add a tenth to the baseline.
-fn config() -> WebSocketConfig {
+pub(super) fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .max_message_size(None)
         .max_frame_size(None)
@@ -25,14 +29,19 @@ fn config() -> WebSocketConfig {
 pub(crate) struct WsBaseline {
     socket: WebSocketStream<TcpStream>,
     process: EchoProcess,
+    _hop: Option<ChildProcess>,
 }
 
 impl WsBaseline {
     pub(crate) async fn start() -> Self {
         let (socket, process) = Echo::start(None).await;
-        let socket =
-            accept_async_with_config(socket, Some(config())).await.expect("a WebSocket handshake");
-        Self { socket, process }
+        Self { socket: accept(socket).await, process, _hop: None }
+    }
+
+    /// The same, with a process between the two that forwards the messages.
+    pub(crate) async fn start_with_hop() -> Self {
+        let (socket, process, hop) = Echo::start_with_hop().await;
+        Self { socket: accept(socket).await, process, _hop: Some(hop) }
     }
 
     /// Sends a message, and waits for its echo.
@@ -87,12 +96,14 @@ impl WsBaseline {
     }
 }
 
+async fn accept(socket: TcpStream) -> WebSocketStream<TcpStream> {
+    accept_async_with_config(socket, Some(config())).await.expect("a WebSocket handshake")
+}
+
 /// The echo process's side.
 pub(super) async fn echo(socket: TcpStream) {
     let (mut socket, _) =
-        client_async_with_config("ws://baseline.invalid/", socket, Some(config()))
-            .await
-            .expect("a WebSocket handshake");
+        client_async_with_config(URL, socket, Some(config())).await.expect("a WebSocket handshake");
     // Any error means that the other side has closed the connection.
     while let Some(Ok(message)) = socket.next().await {
         let mut taken = socket.feed(message).await;

@@ -6,7 +6,10 @@
 //! ```
 //!
 //! A frame is forwarded while it arrives, so a message of any length needs no memory. The bytes are
-//! rewritten in place: an unmasked frame is shorter than a masked one.
+//! rewritten in place: an unmasked frame is shorter than a masked one. At each header, the shorter
+//! neighbour moves to close the gap, so a long payload stays where it is.
+
+use std::ops::Range;
 
 /// The longest header of a frame from a client: 2 bytes, 8 bytes of length, 4 bytes of mask.
 pub(super) const MAX_HEADER: usize = 14;
@@ -81,8 +84,8 @@ enum Payload {
 /// The result of rewriting a client's bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Forwarded {
-    /// How many bytes at the front of the buffer are to be sent to the other client.
-    pub(super) len: usize,
+    /// Where the bytes are in the buffer that are to be sent to the other client.
+    pub(super) range: Range<usize>,
     /// How many of them are payload.
     pub(super) payload: usize,
     /// The control frames, in order.
@@ -116,7 +119,7 @@ impl FrameForwarder {
                 Payload::None => match Header::parse(&buffer[at..])? {
                     Some(header) => {
                         at += header.len;
-                        self.begin(&header, buffer, &mut done)?;
+                        self.begin(&header, at, buffer, &mut done)?;
                         self.end_of_control(&mut done);
                     }
                     None => {
@@ -130,9 +133,12 @@ impl FrameForwarder {
                     let available = buffer.len() - at;
                     let n = usize::try_from(*left).map_or(available, |left| left.min(available));
                     unmask(&mut buffer[at..at + n], mask);
-                    buffer.copy_within(at..at + n, done.len);
+                    let to = done.range.end;
+                    if at != to {
+                        buffer.copy_within(at..at + n, to);
+                    }
                     at += n;
-                    done.len += n;
+                    done.range.end += n;
                     done.payload += n;
                     *left -= n as u64;
                     if *left == 0 {
@@ -155,6 +161,7 @@ impl FrameForwarder {
     fn begin(
         &mut self,
         header: &Header,
+        at: usize,
         buffer: &mut [u8],
         done: &mut Forwarded,
     ) -> Result<(), FrameError> {
@@ -167,7 +174,15 @@ impl FrameForwarder {
                     return Err(FrameError::Fragments);
                 }
                 self.in_message = !is_last;
-                done.len += header.write_unmasked(&mut buffer[done.len..]);
+                let arrived = usize::try_from(payload_len).unwrap_or(usize::MAX);
+                let arrived = arrived.min(buffer.len() - at);
+                let header_at = at - header.unmasked_len();
+                if done.range.len() <= arrived {
+                    done.move_to_end_at(header_at, buffer);
+                }
+                let Range { end, .. } = &mut done.range;
+                header.write_unmasked(&mut buffer[*end..]);
+                *end += header.unmasked_len();
                 if payload_len > 0 {
                     self.payload = Payload::Data { mask, left: payload_len };
                 }
@@ -198,6 +213,15 @@ impl FrameForwarder {
             });
             self.payload = Payload::None;
         }
+    }
+}
+
+impl Forwarded {
+    /// Moves the bytes towards the end of the buffer.
+    fn move_to_end_at(&mut self, end: usize, buffer: &mut [u8]) {
+        let start = end - self.range.len();
+        buffer.copy_within(self.range.clone(), start);
+        self.range = start..end;
     }
 }
 
@@ -246,12 +270,16 @@ impl Header {
         Ok(Some(Self { first, length, payload_len, mask, len: 2 + extended + 4 }))
     }
 
-    /// Writes the header without its mask, and returns its length.
-    fn write_unmasked(&self, to: &mut [u8]) -> usize {
-        let len = self.len - 4;
+    /// The length of the header without its mask.
+    fn unmasked_len(&self) -> usize {
+        self.len - 4
+    }
+
+    /// Writes the header without its mask.
+    fn write_unmasked(&self, to: &mut [u8]) {
+        let len = self.unmasked_len();
         to[0] = self.first;
         to[1..len].copy_from_slice(&self.length[..len - 1]);
-        len
     }
 }
 

@@ -40,7 +40,7 @@ fn forward(pieces: &[&[u8]]) -> Result<(Vec<u8>, Vec<Control>, FrameForwarder), 
         let start = frames.restore(&mut buffer);
         buffer[start..start + piece.len()].copy_from_slice(piece);
         let forwarded = frames.forward(&mut buffer[..start + piece.len()])?;
-        out.extend(&buffer[..forwarded.len]);
+        out.extend(&buffer[forwarded.range]);
         control.extend(forwarded.control);
     }
     Ok((out, control, frames))

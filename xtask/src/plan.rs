@@ -73,7 +73,8 @@ impl fmt::Display for PlanError {
             Self::StormOption(option) => {
                 write!(
                     f,
-                    "`storm` takes `--seconds N` and `--seed S` with whole numbers, not `{option}`"
+                    "`storm` takes the name of a storm, and `--seconds N`, `--calls N` and \
+                     `--seed S` with whole numbers, not `{option}`"
                 )
             }
         }
@@ -136,14 +137,22 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
 
 /// How long each storm lasts by default.
 const STORM_SECONDS: &str = "60";
+/// How many calls the storm around a relay makes by default, and how many strangers there are.
+const STORM_CALLS: &str = "10000";
 
-/// Returns the plan of `cargo xtask storm`: the suite `storm`, for longer than in the test.
+/// Returns the plan of `cargo xtask storm`: the suite `storm`, or one storm of it, for longer than
+/// in the test.
 pub(crate) fn storm(arguments: &[String]) -> Result<Step, PlanError> {
-    let mut options = vec!["--seconds", STORM_SECONDS];
-    for pair in arguments.chunks(2) {
+    let (name, pairs) = match arguments.split_first() {
+        Some((name, rest)) if !name.starts_with('-') => (Some(name), rest),
+        _ => (None, arguments),
+    };
+    let mut options = vec!["--seconds", STORM_SECONDS, "--calls", STORM_CALLS];
+    for pair in pairs.chunks(2) {
         match pair {
             [name, number] if number.parse::<u64>().is_ok() => match name.as_str() {
                 "--seconds" => options[1] = number,
+                "--calls" => options[3] = number,
                 "--seed" => options.extend(["--seed", number]),
                 _ => return Err(PlanError::StormOption(pair.join(" "))),
             },
@@ -152,9 +161,14 @@ pub(crate) fn storm(arguments: &[String]) -> Result<Step, PlanError> {
     }
     // Selecting the whole workspace reuses the artifacts of the test.
     let mut call = CargoCommand::new("test --workspace --locked --test storm --");
+    if let Some(name) = name {
+        // Exactly: a name may be part of another one.
+        call.args.extend(["--exact".to_owned(), name.clone()]);
+    }
     call.args.extend(options.into_iter().map(str::to_owned));
     let shows = "under stress every call is answered once, and nothing is left over";
-    Ok(Step { name: "storm", shows, action: Action::Cargo(call) })
+    // The step fails if there is no storm of that name.
+    Ok(Step { name: "storm", shows, action: Action::CargoTests(call) })
 }
 
 /// The plans that are selected by `--` and the step's name.

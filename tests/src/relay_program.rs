@@ -39,12 +39,6 @@ impl RelayCommand {
         Self { listen, flags, log: log.to_owned() }
     }
 
-    /// Where the relay listens.
-    #[must_use]
-    pub fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
     /// Starts the relay, and waits until it listens. Returns `None` if it exits, for example because
     /// another process has taken its port.
     pub async fn start(&self, executable: &Path) -> Option<RelayProgram> {
@@ -76,15 +70,15 @@ impl RelayProgram {
         self.child.id()
     }
 
+    /// Where the relay listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         process::signal(self.pid(), signal);
-    }
-
-    /// Kills the relay with SIGKILL, and waits until it is gone.
-    pub fn kill(mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 
     /// How the relay has exited, if it has.

@@ -103,13 +103,23 @@ pub(crate) fn names() -> String {
     all_steps().iter().map(|step| step.name).collect::<Vec<_>>().join(", ")
 }
 
-/// The group of figures that needs the AWS emulator. It has a benchmark of its own.
-const AWS: &str = "aws";
+/// The groups of figures that need the harness of the tests. Each has a benchmark of its own.
+const OF_THE_TESTS: [Group; 2] = [
+    Group { name: "strangers", shows: "the time of calls while strangers connect" },
+    Group { name: "aws", shows: "the cost of runners on emulated AWS, beside the emulator's own" },
+];
+
+/// Figures that are measured together.
+struct Group {
+    name: &'static str,
+    shows: &'static str,
+}
 
 /// Returns the plan of `cargo xtask bench`, for the named groups or for all. Ignores a leading
 /// `--`.
 ///
-/// AWS comes last: it adds its figures to the file that the other benchmark writes.
+/// The groups of the tests come last: they add their figures to the file that the other benchmark
+/// writes.
 pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     let arguments = match arguments.split_first() {
         Some((first, rest)) if first == "--" => rest,
@@ -117,7 +127,8 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     };
     let (options, groups): (Vec<_>, Vec<_>) =
         arguments.iter().partition(|argument| argument.starts_with('-'));
-    let others: Vec<_> = groups.iter().copied().filter(|group| *group != AWS).collect();
+    let of_the_tests = |name: &str| OF_THE_TESTS.iter().any(|group| group.name == name);
+    let others: Vec<_> = groups.iter().copied().filter(|name| !of_the_tests(name)).collect();
 
     let mut steps = Vec::new();
     if groups.is_empty() || !others.is_empty() {
@@ -126,11 +137,13 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
         let shows = "the cost of a call, beside its baseline";
         steps.push(Step { name: "bench", shows, action: Action::Cargo(call) });
     }
-    if groups.is_empty() || others.len() < groups.len() {
-        let mut call = CargoCommand::new("bench --locked --package flame-tests --bench aws --");
-        call.args.extend(options.iter().map(|argument| (*argument).clone()));
-        let shows = "the cost of runners on emulated AWS, beside the emulator's own";
-        steps.push(Step { name: AWS, shows, action: Action::Cargo(call) });
+    for Group { name, shows } in OF_THE_TESTS {
+        if groups.is_empty() || groups.iter().any(|group| *group == name) {
+            let command = format!("bench --locked --package flame-tests --bench {name} --");
+            let mut call = CargoCommand::new(&command);
+            call.args.extend(options.iter().map(|argument| (*argument).clone()));
+            steps.push(Step { name, shows, action: Action::Cargo(call) });
+        }
     }
     steps
 }

@@ -35,13 +35,14 @@ pub(crate) async fn run(context: &Arc<StormContext>, Extent { calls, .. }: Exten
     let mut random = context.random("relay");
     let mut site = Site::start(context, &mut random).await;
     let relay = Relay::new(site.to_parents.address()).key(KEY);
-    let pool = context.pool().relay(relay).min(1).max(RUNNERS).max_concurrency(SLOTS);
+    let pool = context.pool().relay(relay).min(RUNNERS / 4).max(RUNNERS).max_concurrency(SLOTS);
     // Longer than a parent pauses before it connects to its relay again.
     let pool =
         pool.keepalive_timeout(Duration::from_secs(2)).reconnect_timeout(Duration::from_secs(20));
     let pool = pool.shutdown_timeout(Duration::from_secs(2));
     let pool = pool.boot_backoff(Duration::from_millis(10), Duration::from_millis(100));
-    let pool = pool.boot_breaker(8, Duration::from_millis(100)).start().await;
+    // Calls wait for a boot that succeeds. With an open breaker, most of them would fail at once.
+    let pool = pool.boot_breaker(u32::MAX, Duration::from_millis(100)).start().await;
     let pool = pool.expect("the pool starts");
 
     let started = Instant::now();
@@ -88,13 +89,13 @@ impl Site {
     /// Lets one thing go wrong, or one network recover.
     async fn disturb(&mut self, signals: &mut Signals, random: &mut StdRng) {
         let mut millis = |range| Duration::from_millis(random.random_range(range));
-        let (down, stopped, pause) = (millis(0..800), millis(50..1500), millis(10..200));
+        let (down, stopped, pause) = (millis(0..800), millis(50..1500), millis(20..400));
         match random.random_range(0..200) {
-            0..1 => self.relay.is_killed(down).await,
-            1..2 => self.relay.drains().await,
-            2..5 => self.relay.is_stopped(stopped).await,
-            5..25 => self.change("parent and relay: ", &self.to_parents, random),
-            25..120 => self.change("runners and relay: ", &self.to_runners, random),
+            0..2 => self.relay.is_killed(down).await,
+            2..4 => self.relay.drains().await,
+            4..8 => self.relay.is_stopped(stopped).await,
+            8..28 => self.change("parent and relay: ", &self.to_parents, random),
+            28..165 => self.change("runners and relay: ", &self.to_runners, random),
             _ => {
                 let mut runners = process::children(std::process::id());
                 runners.retain(|process| *process != self.relay.pid());

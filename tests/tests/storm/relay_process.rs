@@ -49,7 +49,7 @@ impl StormRelay {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.command.listen()
+        self.relay.address()
     }
 
     /// The relay is killed, and started again after `down`.

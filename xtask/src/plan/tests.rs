@@ -160,7 +160,11 @@ fn bench_passes_its_arguments_on_with_and_without_the_separator() {
 fn bench_without_names_measures_everything_and_aws_last() {
     assert_eq!(
         bench_commands(&["--quick"]),
-        ["flame-aws --bench flame -- --quick", "flame-tests --bench aws -- --quick"]
+        [
+            "flame-aws --bench flame -- --quick",
+            "flame-tests --bench strangers -- --quick",
+            "flame-tests --bench aws -- --quick",
+        ]
     );
 }
 
@@ -171,4 +175,5 @@ fn bench_measures_aws_if_it_is_named() {
         bench_commands(&["aws", "boot"]),
         ["flame-aws --bench flame -- boot", "flame-tests --bench aws --"]
     );
+    assert_eq!(bench_commands(&["strangers"]), ["flame-tests --bench strangers --"]);
 }

@@ -133,6 +133,14 @@ pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
     folders.filter(marked).filter_map(|f| f.file_name()?.to_str()?.parse().ok()).collect()
 }
 
+/// Returns how much memory of a process is in RAM, in KiB, or 0 if there is no such process.
+#[must_use]
+pub fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    memory.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 /// Returns the children of a process in order of their ids, zombies included.
 #[must_use]
 pub fn children(parent: u32) -> Vec<u32> {

@@ -23,8 +23,9 @@ Usage: cargo xtask COMMAND
   test [STEP...]      run every test of the project, or only the named steps
   test --containers   run the ECS suite only, with tasks in podman containers
   test --localstack   run the AWS suites only, against LocalStack (needs Docker and a licence)
-  storm [--seconds N] [--seed S]
-                      run the three stress tests for 60 s each, or for N s, and print the counts
+  storm [STORM] [--seconds N] [--calls N] [--seed S]
+                      run the stress tests, or one of them, for 60 s each and 10,000 calls, or for
+                      N s and N calls, and print the counts
   audit               check licences, sources and banned packages with cargo-deny
   bench [-- ARGS...]  run the benchmarks, or only the named groups, and write target/bench.json
   help                print this text

@@ -73,7 +73,8 @@ impl fmt::Display for PlanError {
             Self::StormOption(option) => {
                 write!(
                     f,
-                    "`storm` takes `--seconds N` and `--seed S` with whole numbers, not `{option}`"
+                    "`storm` takes the name of a storm, and `--seconds N`, `--calls N` and \
+                     `--seed S` with whole numbers, not `{option}`"
                 )
             }
         }
@@ -102,13 +103,23 @@ pub(crate) fn names() -> String {
     all_steps().iter().map(|step| step.name).collect::<Vec<_>>().join(", ")
 }
 
-/// The group of figures that needs the AWS emulator. It has a benchmark of its own.
-const AWS: &str = "aws";
+/// The groups of figures that need the harness of the tests. Each has a benchmark of its own.
+const OF_THE_TESTS: [Group; 2] = [
+    Group { name: "strangers", shows: "the time of calls while strangers connect" },
+    Group { name: "aws", shows: "the cost of runners on emulated AWS, beside the emulator's own" },
+];
+
+/// Figures that are measured together.
+struct Group {
+    name: &'static str,
+    shows: &'static str,
+}
 
 /// Returns the plan of `cargo xtask bench`, for the named groups or for all. Ignores a leading
 /// `--`.
 ///
-/// AWS comes last: it adds its figures to the file that the other benchmark writes.
+/// The groups of the tests come last: they add their figures to the file that the other benchmark
+/// writes.
 pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     let arguments = match arguments.split_first() {
         Some((first, rest)) if first == "--" => rest,
@@ -116,7 +127,8 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     };
     let (options, groups): (Vec<_>, Vec<_>) =
         arguments.iter().partition(|argument| argument.starts_with('-'));
-    let others: Vec<_> = groups.iter().copied().filter(|group| *group != AWS).collect();
+    let of_the_tests = |name: &str| OF_THE_TESTS.iter().any(|group| group.name == name);
+    let others: Vec<_> = groups.iter().copied().filter(|name| !of_the_tests(name)).collect();
 
     let mut steps = Vec::new();
     if groups.is_empty() || !others.is_empty() {
@@ -125,25 +137,35 @@ pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
         let shows = "the cost of a call, beside its baseline";
         steps.push(Step { name: "bench", shows, action: Action::Cargo(call) });
     }
-    if groups.is_empty() || others.len() < groups.len() {
-        let mut call = CargoCommand::new("bench --locked --package flame-tests --bench aws --");
-        call.args.extend(options.iter().map(|argument| (*argument).clone()));
-        let shows = "the cost of runners on emulated AWS, beside the emulator's own";
-        steps.push(Step { name: AWS, shows, action: Action::Cargo(call) });
+    for Group { name, shows } in OF_THE_TESTS {
+        if groups.is_empty() || groups.iter().any(|group| *group == name) {
+            let command = format!("bench --locked --package flame-tests --bench {name} --");
+            let mut call = CargoCommand::new(&command);
+            call.args.extend(options.iter().map(|argument| (*argument).clone()));
+            steps.push(Step { name, shows, action: Action::Cargo(call) });
+        }
     }
     steps
 }
 
 /// How long each storm lasts by default.
 const STORM_SECONDS: &str = "60";
+/// How many calls the storm around a relay makes by default, and how many strangers there are.
+const STORM_CALLS: &str = "10000";
 
-/// Returns the plan of `cargo xtask storm`: the suite `storm`, for longer than in the test.
+/// Returns the plan of `cargo xtask storm`: the suite `storm`, or one storm of it, for longer than
+/// in the test.
 pub(crate) fn storm(arguments: &[String]) -> Result<Step, PlanError> {
-    let mut options = vec!["--seconds", STORM_SECONDS];
-    for pair in arguments.chunks(2) {
+    let (name, pairs) = match arguments.split_first() {
+        Some((name, rest)) if !name.starts_with('-') => (Some(name), rest),
+        _ => (None, arguments),
+    };
+    let mut options = vec!["--seconds", STORM_SECONDS, "--calls", STORM_CALLS];
+    for pair in pairs.chunks(2) {
         match pair {
             [name, number] if number.parse::<u64>().is_ok() => match name.as_str() {
                 "--seconds" => options[1] = number,
+                "--calls" => options[3] = number,
                 "--seed" => options.extend(["--seed", number]),
                 _ => return Err(PlanError::StormOption(pair.join(" "))),
             },
@@ -152,9 +174,14 @@ pub(crate) fn storm(arguments: &[String]) -> Result<Step, PlanError> {
     }
     // Selecting the whole workspace reuses the artifacts of the test.
     let mut call = CargoCommand::new("test --workspace --locked --test storm --");
+    if let Some(name) = name {
+        // Exactly: a name may be part of another one.
+        call.args.extend(["--exact".to_owned(), name.clone()]);
+    }
     call.args.extend(options.into_iter().map(str::to_owned));
     let shows = "under stress every call is answered once, and nothing is left over";
-    Ok(Step { name: "storm", shows, action: Action::Cargo(call) })
+    // The step fails if there is no storm of that name.
+    Ok(Step { name: "storm", shows, action: Action::CargoTests(call) })
 }
 
 /// The plans that are selected by `--` and the step's name.

@@ -1,6 +1,7 @@
 //! Callers that make calls of every kind without a pause.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flame_aws::{CallError, Pool, channel};
@@ -51,24 +52,45 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
+    /// Starts callers that make calls until they are stopped.
     pub(crate) fn start(
         context: &Arc<StormContext>,
         pool: &Pool,
         expected: ExpectedErrors,
     ) -> Self {
+        Self::start_with(context, pool, expected, CALLERS, u64::MAX)
+    }
+
+    /// Starts `callers` callers that make `calls` calls together.
+    pub(crate) fn start_with(
+        context: &Arc<StormContext>,
+        pool: &Pool,
+        expected: ExpectedErrors,
+        callers: usize,
+        calls: u64,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
+        let left = Arc::new(AtomicU64::new(calls));
         let caller = |number| {
             let random = context.random(&format!("caller {number}"));
             let mut caller =
                 Caller { context: context.clone(), pool: pool.clone(), random, expected };
-            let stopped = stopped.clone();
+            let (stopped, left) = (stopped.clone(), left.clone());
+            let take = |left: u64| left.checked_sub(1);
             tokio::spawn(async move {
-                while !*stopped.borrow() {
+                while !*stopped.borrow()
+                    && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+                {
                     caller.make_a_call().await;
                 }
             })
         };
-        Self { stop, tasks: (0..CALLERS).map(caller).collect() }
+        Self { stop, tasks: (0..callers).map(caller).collect() }
+    }
+
+    /// Returns whether all calls that the callers are to make have their answers.
+    pub(crate) fn have_finished(&self) -> bool {
+        self.tasks.iter().all(JoinHandle::is_finished)
     }
 
     /// Stops making calls, and waits until every call has its answer.

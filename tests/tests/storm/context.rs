@@ -48,7 +48,7 @@ impl StormContext {
             seed: options.seed,
             folder,
             ledger: CallLedger::default(),
-            watchdog: Watchdog::start(options.to_string()),
+            watchdog: Watchdog::start(options.to_repeat(name)),
             served: Mutex::default(),
         })
     }
@@ -75,6 +75,11 @@ impl StormContext {
             .backend(backend)
     }
 
+    /// The file that a relay of this storm appends its log to.
+    pub(crate) fn relay_log(&self) -> PathBuf {
+        self.folder.path().join("relay.log")
+    }
+
     /// The directory in which each runner writes its FLAME_PARENT, to a file named by its process
     /// id.
     fn parents(&self) -> PathBuf {
@@ -99,9 +104,13 @@ impl StormContext {
     pub(crate) fn has_served(&self, runner: u32) {
         let mut served = self.served.lock().expect("nothing panics with the lock");
         if served.runners.insert(runner) {
-            let document = impostor::flame_parent(&self.parents().join(runner.to_string()));
-            served.documents.push(document);
+            served.documents.push(self.document_of(runner));
         }
+    }
+
+    /// Returns the FLAME_PARENT of a runner.
+    pub(crate) fn document_of(&self, runner: u32) -> FlameParent {
+        impostor::flame_parent(&self.parents().join(runner.to_string()))
     }
 
     /// How many runners have answered a call.

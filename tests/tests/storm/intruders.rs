@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::callers::{Callers, ExpectedErrors};
 use crate::context::StormContext;
+use crate::options::Extent;
 use crate::report::Section;
 
 /// How many intruders there are at a time.
@@ -30,7 +31,7 @@ const UPGRADE: &[u8] = b"GET /flame/v1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrad
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-pub(crate) async fn run(context: &Arc<StormContext>, time: Duration) {
+pub(crate) async fn run(context: &Arc<StormContext>, Extent { time, .. }: Extent) {
     let pool = context.pool().start().await.expect("the pool starts");
     let before = context.runners();
     let callers = Callers::start(context, &pool, ExpectedErrors::None);

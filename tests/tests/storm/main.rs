@@ -1,20 +1,22 @@
-//! Stress tests: three storms over a pool of real processes, under a constant load of calls.
+//! Stress tests: storms over pools of real processes, under a constant load of calls.
 //!
 //! | storm | what happens |
 //! |---|---|
 //! | `kills` | runners get SIGKILL, SIGSTOP, SIGCONT and SIGTERM, also while they boot |
-//! | `cuts` | a proxy between runners and parent cuts, delays and stalls their connections |
+//! | `cuts` | a proxy between runners and parent cuts, delays, stalls and garbles their connections |
 //! | `intruders` | clients send garbage, other protocols, partial handshakes, and wrong and used tokens |
+//! | `relay` | all of this between 20 runners, a `flame-relay` process and their parent; the relay is killed, stopped and drained |
+//! | `strangers` | many clients without a valid ref or key connect to a parent and to a relay |
 //!
 //! Each call has a number. Its execution writes that number to a file before anything else, so that
 //! no signal can hide it. After the storm each call must have been answered once, executed at most
 //! once, and not executed at all if its error says so; and no resource may be left over.
 //!
 //! ```text
-//! cargo xtask storm [--seconds N] [--seed S]
+//! cargo xtask storm [STORM] [--seconds N] [--calls N] [--seed S]
 //! ```
 //!
-//! `cargo xtask test` runs each storm for two seconds with a fixed seed. The seed decides what
+//! `cargo xtask test` runs each storm for a few seconds with a fixed seed. The seed decides what
 //! happens and in which order; the timing depends on the machine.
 
 mod callers;
@@ -25,20 +27,22 @@ mod intruders;
 mod kills;
 mod ledger;
 mod options;
+mod relay;
+mod relay_process;
 mod report;
 mod resources;
+mod strangers;
 mod watchdog;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use flame_aws::Pool;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::context::StormContext;
-use crate::options::Options;
+use crate::options::{Extent, Options};
 use crate::report::Report;
 use crate::resources::Resources;
 
@@ -46,13 +50,15 @@ use crate::resources::Resources;
 #[derive(Clone, Copy)]
 struct Storm {
     name: &'static str,
-    run: for<'a> fn(&'a Arc<StormContext>, Duration) -> BoxFuture<'a, ()>,
+    run: for<'a> fn(&'a Arc<StormContext>, Extent) -> BoxFuture<'a, ()>,
 }
 
-const STORMS: [Storm; 3] = [
-    Storm { name: "kills", run: |context, time| Box::pin(kills::run(context, time)) },
-    Storm { name: "cuts", run: |context, time| Box::pin(cuts::run(context, time)) },
-    Storm { name: "intruders", run: |context, time| Box::pin(intruders::run(context, time)) },
+const STORMS: [Storm; 5] = [
+    Storm { name: "kills", run: |context, extent| Box::pin(kills::run(context, extent)) },
+    Storm { name: "cuts", run: |context, extent| Box::pin(cuts::run(context, extent)) },
+    Storm { name: "intruders", run: |context, extent| Box::pin(intruders::run(context, extent)) },
+    Storm { name: "relay", run: |context, extent| Box::pin(relay::run(context, extent)) },
+    Storm { name: "strangers", run: |context, extent| Box::pin(strangers::run(context, extent)) },
 ];
 
 fn main() -> ExitCode {
@@ -92,12 +98,13 @@ async fn run(storm: Storm, context: &Arc<StormContext>, options: Options) -> Res
     let initial = Resources::now();
     (storm.run)(context, options.warm_up()).await;
     let before = resources::settle(context, &initial, None).await;
-    (storm.run)(context, options.time()).await;
+    (storm.run)(context, options.extent()).await;
     let after = resources::settle(context, &initial, Some(&before)).await;
     context.verify();
     after.compare(&before, context);
     let violations = context.ledger.violations();
-    if violations.is_empty() { Ok(()) } else { Err(format!("{violations}\n\n{options}").into()) }
+    let to_repeat = options.to_repeat(storm.name);
+    if violations.is_empty() { Ok(()) } else { Err(format!("{violations}\n\n{to_repeat}").into()) }
 }
 
 /// Drains a pool, after a last call that shows that the pool still works.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flame_tests::process;
+
 use crate::context::StormContext;
 use crate::report::Section;
 
 /// How many KiB may be left over. The allocator keeps some freed memory, more in some runs than in
 /// others.
-const TOLERATED_KIB: u64 = 24 << 10;
+pub(crate) const TOLERATED_KIB: u64 = 24 << 10;
 
 /// The resources in use at one moment.
 #[derive(Debug)]
@@ -29,11 +31,8 @@ impl Resources {
             let kind = kind.split(":[").next().unwrap_or_default().to_owned();
             *descriptors.entry(kind).or_default() += 1;
         }
-        let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let memory = memory.and_then(|line| line.split_whitespace().next()?.parse().ok());
         let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-        Self { descriptors, tasks, memory_kib: memory.expect("the kernel reports it") }
+        Self { descriptors, tasks, memory_kib: process::resident_kib(std::process::id()) }
     }
 
     fn open_descriptors(&self) -> usize {

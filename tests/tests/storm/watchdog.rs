@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use flame_tests::process;
 use tokio::time::Instant;
 
 /// Calls take 30 s at most, and draining is bounded, too. The rest is for a very busy machine.
@@ -24,7 +25,7 @@ struct Awaited {
 
 impl Watchdog {
     /// Starts the thread. When a future takes too long, it prints the future's name and
-    /// `how_to_repeat`, and exits the process. Runners die with it.
+    /// `how_to_repeat`, kills the children of the process, and exits it.
     pub(crate) fn start(how_to_repeat: String) -> Arc<Self> {
         let watchdog = Arc::new(Self::default());
         let watched = Arc::downgrade(&watchdog);
@@ -34,6 +35,8 @@ impl Watchdog {
                 if !overdue.is_empty() {
                     let names = overdue.join("\n");
                     eprintln!("storm: still waiting after {LIMIT:?}:\n{names}\n{how_to_repeat}");
+                    // Runners die with this process, but a relay does not.
+                    process::children(std::process::id()).into_iter().for_each(process::kill);
                     std::process::exit(1);
                 }
                 drop(watchdog);

@@ -112,25 +112,32 @@ fn a_browser_is_installed_before_the_tests_run() {
 fn storm_of(arguments: &[&str]) -> Result<String, String> {
     let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
     let step = storm(&arguments).map_err(|error| error.to_string())?;
-    let Action::Cargo(call) = step.action else { panic!("not a cargo command") };
+    let Action::CargoTests(call) = step.action else { panic!("not a step of tests") };
     assert!(call.args.iter().any(|arg| arg == "--locked"));
     Ok(call.args.join(" ").split_once(" -- ").unwrap().1.to_owned())
 }
 
 #[test]
-fn a_storm_takes_a_minute_unless_its_options_say_otherwise() {
-    assert_eq!(storm_of(&[]).unwrap(), "--seconds 60");
-    assert_eq!(storm_of(&["--seed", "7"]).unwrap(), "--seconds 60 --seed 7");
-    let all = ["--seed", "7", "--seconds", "5"];
-    assert_eq!(storm_of(&all).unwrap(), "--seconds 5 --seed 7");
+fn a_storm_takes_a_minute_and_ten_thousand_calls_unless_its_options_say_otherwise() {
+    assert_eq!(storm_of(&[]).unwrap(), "--seconds 60 --calls 10000");
+    assert_eq!(storm_of(&["--seed", "7"]).unwrap(), "--seconds 60 --calls 10000 --seed 7");
+    let all = ["--seed", "7", "--calls", "500", "--seconds", "5"];
+    assert_eq!(storm_of(&all).unwrap(), "--seconds 5 --calls 500 --seed 7");
+}
+
+#[test]
+fn one_storm_is_selected_by_its_name() {
+    let storm = storm_of(&["relay", "--seed", "7"]).unwrap();
+    assert_eq!(storm, "--exact relay --seconds 60 --calls 10000 --seed 7");
 }
 
 #[test]
 fn a_storm_rejects_other_options() {
-    for wrong in [&["--seed"][..], &["--seed", "x"], &["--second", "5"], &["5"]] {
+    for wrong in [&["--seed"][..], &["--seed", "x"], &["--second", "5"], &["--calls"]] {
         let error = storm_of(wrong).unwrap_err();
         assert!(error.contains(&format!("not `{}`", wrong.join(" "))), "{error}");
     }
+    assert!(storm_of(&["relay", "cuts"]).unwrap_err().contains("not `cuts`"));
 }
 
 fn bench_commands(arguments: &[&str]) -> Vec<String> {
@@ -153,7 +160,11 @@ fn bench_passes_its_arguments_on_with_and_without_the_separator() {
 fn bench_without_names_measures_everything_and_aws_last() {
     assert_eq!(
         bench_commands(&["--quick"]),
-        ["flame-aws --bench flame -- --quick", "flame-tests --bench aws -- --quick"]
+        [
+            "flame-aws --bench flame -- --quick",
+            "flame-tests --bench strangers -- --quick",
+            "flame-tests --bench aws -- --quick",
+        ]
     );
 }
 
@@ -164,4 +175,5 @@ fn bench_measures_aws_if_it_is_named() {
         bench_commands(&["aws", "boot"]),
         ["flame-aws --bench flame -- boot", "flame-tests --bench aws --"]
     );
+    assert_eq!(bench_commands(&["strangers"]), ["flame-tests --bench strangers --"]);
 }

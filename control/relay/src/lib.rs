@@ -27,4 +27,6 @@ mod tls;
 pub use file::{KeyFile, KeyFileError};
 pub use pair::PairLimits;
 pub use server::{Relay, StartError, Stopper};
+#[doc(hidden)]
+pub use socket::ByteStream;
 pub use tls::{TlsFilesError, TlsPaths};

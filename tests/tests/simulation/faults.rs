@@ -26,6 +26,7 @@ pub(crate) enum Repair {
     StartRelay(u8),
     /// All hosts go on, and their clocks have jumped.
     ThawAll,
+    Platform,
 }
 
 /// A kind of fault.
@@ -95,7 +96,9 @@ impl FaultSchedule {
         let plan = simulation.scenario.faults;
         let pause = match plan {
             FaultPlan::Survivable => self.random.random_range(SURVIVABLE_PAUSE),
-            FaultPlan::Any => self.random.random_range(0..20_000),
+            FaultPlan::Any => {
+                self.random.random_range(0..simulation.scenario.fault_pause.as_millis() as u64)
+            }
         };
         self.next = simulation.now + Duration::from_millis(pause);
         let fault = match plan {
@@ -215,8 +218,10 @@ impl FaultSchedule {
             (Fault::KillRunner, _, Some(runner), _) => simulation.kill_runner(runner),
             (Fault::SwitchOffRunner, _, Some(runner), _) => simulation.switch_off_runner(runner),
             (Fault::PlatformFails, ..) => {
-                let percent = [0, 0, 20, 100][self.random.random_range(0..4)];
+                let percent = [20, 50, 100][self.random.random_range(0..3)];
                 simulation.platform.set_failures(percent);
+                simulation.platform_has_failed = true;
+                simulation.at(end, Task::Repair(Repair::Platform));
             }
             _ => {}
         }
@@ -282,6 +287,7 @@ impl Repair {
                     host.thaw(now);
                 }
             }
+            Repair::Platform => simulation.platform.set_failures(0),
             Repair::ThawAll => {
                 network().trace.line(now, format_args!("all hosts go on"));
                 simulation.hosts.values_mut().for_each(|host| host.thaw(now));

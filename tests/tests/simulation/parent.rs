@@ -71,7 +71,7 @@ pub(crate) async fn run(
             network: network.clone(),
             expects_results: scenario.faults == FaultPlan::Survivable,
         };
-        tokio::spawn(caller.make_calls(scenario.calls_per_caller))
+        tokio::spawn(caller.make_calls(scenario.time))
     });
     for caller in join_all(callers).await {
         caller.expect("a caller does not panic");

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::network::HostNetwork;
 
 /// The key of all relays.
-pub(crate) const KEY: &str = "the-key-of-the-simulated-relays";
+pub(crate) const KEY: &str = "the-key-of-all-the-simulated-relays";
 
 const PORT: u16 = 80;
 

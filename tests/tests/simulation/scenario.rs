@@ -22,7 +22,22 @@ pub(crate) struct Scenario {
     /// `keepalive_timeout` of the pool. `reconnect_timeout` is twice as long.
     pub(crate) keepalive: Duration,
     pub(crate) callers: u32,
-    pub(crate) calls_per_caller: u32,
+    /// How long calls are made and faults happen.
+    pub(crate) time: Duration,
+    /// The longest pause between two faults.
+    pub(crate) fault_pause: Duration,
+    pub(crate) end: End,
+}
+
+/// How a simulation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The pool answers another call, and drains.
+    Drain,
+    /// The parent is killed. Its runners must end by themselves.
+    ParentIsKilled,
+    /// The parent's machine is lost.
+    ParentIsSwitchedOff,
 }
 
 /// Which faults happen.
@@ -60,7 +75,16 @@ impl Scenario {
             idle: Duration::from_secs([1, 30, 300][random.random_range(0..3)]),
             keepalive: Duration::from_secs(keepalive),
             callers: random.random_range(4..12),
-            calls_per_caller: 30,
+            time: Duration::from_secs(match faults {
+                FaultPlan::Survivable => 1_500,
+                FaultPlan::Any => 600,
+            }),
+            fault_pause: Duration::from_secs([4, 20, 60][random.random_range(0..3)]),
+            end: match random.random_range(0..8) {
+                0 => End::ParentIsKilled,
+                1 => End::ParentIsSwitchedOff,
+                _ => End::Drain,
+            },
         }
     }
 }
@@ -69,13 +93,14 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} relays, {:?} faults, up to {} runners with {} slots, {} calls",
+            "seed {}: {} relays, {:?} faults, up to {} runners with {} slots, {} callers, {:?}",
             self.seed,
             self.relays,
             self.faults,
             self.max_runners,
             self.max_concurrency,
-            self.callers * self.calls_per_caller
+            self.callers,
+            self.end
         )
     }
 }

@@ -1,8 +1,8 @@
 //! Runs a scenario: lets time pass for all hosts, boots and stops runners, and checks the end.
 //!
 //! ```text
-//! 0 s            faults begin                 the faults are over        drained
-//! ├─ the pool starts ─┼─ calls and faults ────────┼─ one more call, drain ───┼─ nothing is left ─┤
+//! the pool starts ─▶ calls and faults ─▶ repair ─┬▶ one more call ─▶ drain ─┬▶ nothing is left
+//!                                                └▶ the parent is lost ─────┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -22,13 +22,16 @@ use crate::host::Host;
 use crate::network::{HostNetwork, Network, Time};
 use crate::parent::{self, Contact, Progress};
 use crate::relays::{self, SharedStopper};
-use crate::scenario::Scenario;
+use crate::scenario::{End, Scenario};
 use crate::trace::{self, Trace};
 
 /// How long a new process takes to reach its `main`.
 const BOOT_TIME: std::ops::Range<u64> = 100..4_000;
-/// How long the pool may take to make all calls.
-const CALLS_LIMIT: Duration = Duration::from_secs(6 * 3600);
+/// How long the last calls may take after the time for calls.
+const CALLS_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// How long runners may live after their parent: as long as a boot may take, or until they have
+/// noticed the loss, and have waited for the parent.
+const ORPHANS_LIMIT: Duration = Duration::from_secs(2 * 60);
 /// How long the pool may take to answer a call, once there are no faults.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long a drain may take.
@@ -48,6 +51,8 @@ pub(crate) struct Simulation {
     pub(crate) runners: BTreeMap<IpAddr, RunnerProcess>,
     pub(crate) stoppers: BTreeMap<u8, SharedStopper>,
     pub(crate) platform: Platform,
+    /// The pool may have been unable to stop an instance.
+    pub(crate) platform_has_failed: bool,
     ledger: Arc<CallLedger>,
     contact: Contact,
     /// What happens later.
@@ -81,6 +86,7 @@ impl Simulation {
             runners: BTreeMap::new(),
             stoppers: BTreeMap::new(),
             platform: Platform::new(scenario.seed),
+            platform_has_failed: false,
             ledger: Arc::default(),
             contact: Contact::new(),
             agenda: BTreeMap::new(),
@@ -98,7 +104,7 @@ impl Simulation {
     /// Runs the scenario. Returns what is wrong, and a summary.
     pub(crate) fn run(mut self) -> (Vec<String>, String) {
         let mut violations = self.run_phases().err().into_iter().collect::<Vec<_>>();
-        let (wrong, answers) = self.ledger.verify();
+        let (wrong, answers) = self.ledger.verify(self.scenario.end != End::Drain);
         violations.extend(wrong);
         let network = self.network.lock().expect("nothing panics with the lock");
         let minutes = self.now.as_secs() / 60;
@@ -109,13 +115,21 @@ impl Simulation {
 
     fn run_phases(&mut self) -> Result<(), String> {
         let mut faults = FaultSchedule::new(self);
-        let limit = self.now + CALLS_LIMIT;
-        while self.contact.progress() < Progress::Called {
+        let limit = self.scenario.time + CALLS_LIMIT;
+        let is_over = |simulation: &Self| match simulation.scenario.end {
+            End::Drain => simulation.contact.progress() >= Progress::Called,
+            _ => simulation.now >= simulation.scenario.time,
+        };
+        while !is_over(self) {
             self.step();
             faults.step(self);
+            self.check_runners()?;
             self.check_limit(limit, "not all calls are answered")?;
         }
         faults.repair_all(self);
+        if self.scenario.end != End::Drain {
+            return self.lose_parent();
+        }
         self.contact.healed.send_replace(true);
         let limit = self.now + RECOVERY_LIMIT;
         while self.contact.progress() < Progress::Draining {
@@ -132,21 +146,36 @@ impl Simulation {
 
     /// After the drain, nothing may be left.
     fn check_leftovers(&mut self) -> Result<(), String> {
-        if let Some((_, host)) = self
-            .hosts
-            .iter()
-            .find(|(address, host)| host.is_alive() && self.runners.contains_key(*address))
-        {
+        if let Some(host) = self.living_runners().next() {
             return Err(format!("{} is alive after the drain", host.name));
         }
-        let limit = self.now + CLOSE_LIMIT;
-        while self.now < limit {
-            self.step();
-        }
+        self.pass(CLOSE_LIMIT);
         let tasks = self.hosts[&PARENT].tasks();
         if tasks != 1 {
             return Err(format!("{tasks} tasks of the parent are left, its main among them"));
         }
+        self.check_connections()?;
+        self.contact.exit.send_replace(true);
+        self.step();
+        Ok(())
+    }
+
+    /// The parent dies. All of its runners end by themselves.
+    fn lose_parent(&mut self) -> Result<(), String> {
+        if let Some(parent) = self.hosts.get_mut(&PARENT) {
+            match self.scenario.end {
+                End::ParentIsSwitchedOff => parent.switch_off(self.now),
+                _ => parent.kill(self.now),
+            }
+        }
+        self.pass(ORPHANS_LIMIT);
+        if let Some(host) = self.living_runners().next() {
+            return Err(format!("{} is alive although its parent is not", host.name));
+        }
+        self.check_connections()
+    }
+
+    fn check_connections(&mut self) -> Result<(), String> {
         let network = self.network.lock().expect("nothing panics with the lock");
         let open = network.open_connections();
         drop(network);
@@ -159,9 +188,21 @@ impl Simulation {
                 return Err(format!("the relay {relay} has not forgotten everything: {left:?}"));
             }
         }
-        self.contact.exit.send_replace(true);
-        self.step();
         Ok(())
+    }
+
+    /// There are never more runners than the pool may have.
+    fn check_runners(&self) -> Result<(), String> {
+        let alive = self.living_runners().count();
+        if self.platform_has_failed || alive <= self.scenario.max_runners as usize {
+            return Ok(());
+        }
+        Err(format!("at {:?}: {alive} runners are alive", self.now))
+    }
+
+    fn living_runners(&self) -> impl Iterator<Item = &Host> {
+        let runners = self.hosts.iter().filter(|(host, _)| self.runners.contains_key(*host));
+        runners.map(|(_, host)| host).filter(|host| host.is_alive())
     }
 
     fn check_limit(&self, limit: Time, what: &str) -> Result<(), String> {
@@ -171,6 +212,14 @@ impl Simulation {
         let alive = self.hosts.values().filter(|host| host.is_alive());
         let alive: Vec<_> = alive.map(|host| &host.name).collect();
         Err(format!("at {:?}: {what}; alive: {alive:?}", self.now))
+    }
+
+    /// Lets this time pass.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.step();
+        }
     }
 
     /// Lets the shortest latency pass.
@@ -283,9 +332,7 @@ impl Simulation {
         self.start_host("a reader of metrics".to_owned(), address, |network| {
             Box::pin(relays::read_metrics(relay, read, network))
         });
-        for _ in 0..200 {
-            self.step();
-        }
+        self.pass(Duration::from_secs(5));
         let text = text.lock().expect("nothing panics with the lock");
         text.clone()
     }

@@ -21,6 +21,7 @@ pub(crate) struct Scenario {
     pub(crate) idle: Duration,
     /// `keepalive_timeout` of the pool. `reconnect_timeout` is twice as long.
     pub(crate) keepalive: Duration,
+    pub(crate) boot_timeout: Duration,
     pub(crate) callers: u32,
     /// How long calls are made and faults happen.
     pub(crate) time: Duration,
@@ -52,7 +53,7 @@ pub(crate) enum FaultPlan {
 impl Scenario {
     pub(crate) fn of(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let latency = [5, 10, 20, 40][random.random_range(0..4)];
+        let latency = [10, 20, 40, 80][random.random_range(0..4)];
         let network = NetworkConfig {
             latency: Duration::from_millis(latency),
             spread: random.random_range(1..4),
@@ -74,6 +75,11 @@ impl Scenario {
             max_concurrency: random.random_range(1..6),
             idle: Duration::from_secs([1, 30, 300][random.random_range(0..3)]),
             keepalive: Duration::from_secs(keepalive),
+            // A parent may take 40 s to notice that its connection to a relay is lost.
+            boot_timeout: Duration::from_secs(match faults {
+                FaultPlan::Survivable => 60,
+                FaultPlan::Any => 30,
+            }),
             callers: random.random_range(4..12),
             time: Duration::from_secs(match faults {
                 FaultPlan::Survivable => 1_500,

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use flame_wire::parent::Fingerprint;
-use tokio::net::TcpStream;
 use tokio_tungstenite::{client_async_with_config, tungstenite};
 
 use crate::io::Io;
 use crate::websocket::{self, PATH, WebSocketIo};
-use crate::{outer_tls, tls};
+use crate::{network, outer_tls, tls};
 
 mod address;
 mod rejection;
@@ -122,9 +121,8 @@ struct DialStep<'a> {
 
 impl DialStep<'_> {
     async fn tcp(&self, address: &Address) -> Result<Io, DialError> {
-        self.within_timeout(TcpStream::connect((address.host.as_str(), address.port)))
+        self.within_timeout(network::connect(&address.host, address.port))
             .await?
-            .and_then(|tcp| tcp.set_nodelay(true).map(|()| Io::new(tcp)))
             .map_err(|source| DialError::Connect { address: self.name(), source })
     }
 

@@ -8,7 +8,7 @@
 //!             TLS 1.3         the parent's key is pinned                    tls.rs
 //!             WebSocket       binary messages                               websocket.rs
 //!             (TLS)           only for wss://, up to a load balancer        outer_tls.rs
-//!  network    TCP             the runner connects to the parent             dial.rs, accept.rs
+//!  network    TCP             the runner connects to the parent             dial.rs, accept.rs, network.rs
 //! ```
 //!
 //! Every layer up to TLS turns one [`Io`] into another, so any byte stream can carry a link. The
@@ -25,6 +25,7 @@ mod hello;
 mod io;
 mod keepalive;
 mod link;
+mod network;
 mod open;
 mod outer_tls;
 mod relay_client;
@@ -42,9 +43,16 @@ pub use handshake::HelloError;
 pub use hello::{HelloOutcome, IncomingHello, say_hello};
 pub use io::{Io, in_memory};
 pub use link::Link;
+pub use network::SocketListener;
 pub use relay_client::{RelayDialError, RelayMessage, RelaySocket, RelaySocketError, dial_relay};
 pub use stream::Stream;
 pub use tls::{ServerKey, TlsError};
+
+/// For tests that simulate the network.
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::network::{NetworkSimulation, SimulatedListener, SimulatedNetwork};
+}
 
 #[cfg(test)]
 mod tests;

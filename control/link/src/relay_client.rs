@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use flame_wire::relay::MAX_MESSAGE;
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, StatusCode};
@@ -16,8 +15,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::dial::Address;
 use crate::io::Io;
-use crate::outer_tls;
 use crate::websocket::{self, WebSocketIo};
+use crate::{network, outer_tls};
 
 /// How long each step of opening a WebSocket may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,10 +114,8 @@ pub async fn dial_relay(
 ) -> Result<RelaySocket, RelayDialError> {
     let address = Address::parse(address).ok_or(RelayDialError::Address)?;
     let request = request(&address, path, key)?;
-    let tcp = step(TcpStream::connect((address.host.as_str(), address.port))).await?;
-    let tcp = tcp.map_err(RelayDialError::Connect)?;
-    tcp.set_nodelay(true).map_err(RelayDialError::Connect)?;
-    let mut socket = Io::new(tcp);
+    let connected = step(network::connect(&address.host, address.port)).await?;
+    let mut socket = connected.map_err(RelayDialError::Connect)?;
     if address.has_outer_tls {
         let tls = step(outer_tls::connect(socket, &address.host)).await?;
         socket = tls.map_err(RelayDialError::Tls)?;

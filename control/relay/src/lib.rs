@@ -30,4 +30,6 @@ pub use pair::PairLimits;
 #[cfg(fuzzing)]
 pub use pair::fuzzing;
 pub use server::{Relay, StartError, Stopper};
+#[doc(hidden)]
+pub use socket::ByteStream;
 pub use tls::{TlsFilesError, TlsPaths};

@@ -16,13 +16,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
 use crate::keys::KeyRing;
 use crate::metrics::Metrics;
+use crate::socket::{ByteStream, Socket};
 use crate::tls::TlsFiles;
 use shared::Shared;
 
@@ -41,8 +43,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A relay that listens.
 pub struct Relay {
-    listener: TcpListener,
+    connections: Connections,
     shared: Arc<Shared>,
+}
+
+/// Where the connections of clients come from.
+enum Connections {
+    Tcp(TcpListener),
+    /// A simulated network.
+    Simulated(mpsc::Receiver<(Socket, SocketAddr)>),
 }
 
 /// Stops a relay. Clones stop the same one.
@@ -78,15 +87,31 @@ impl Relay {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let config = config.bounded();
         let address = config.listen;
-        let tls = config.tls.clone().map(TlsFiles::load).transpose()?;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| StartError::Listen { address, source })?;
+        Self::new(config, Connections::Tcp(listener))
+    }
+
+    /// Serves the connections of a simulated network, for tests.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    #[doc(hidden)]
+    pub fn simulated(
+        config: Config,
+        connections: mpsc::Receiver<(Box<dyn ByteStream>, SocketAddr)>,
+    ) -> Result<Self, StartError> {
+        Self::new(config, Connections::Simulated(connections))
+    }
+
+    fn new(config: Config, connections: Connections) -> Result<Self, StartError> {
+        let config = config.bounded();
+        let tls = config.tls.clone().map(TlsFiles::load).transpose()?;
         let keys = KeyRing::new(&config.keys);
         let shared = Shared::new(config, keys, tls, Metrics::new()?)?;
-        Ok(Self { listener, shared: Arc::new(shared) })
+        Ok(Self { connections, shared: Arc::new(shared) })
     }
 
     /// The address at which the relay listens.
@@ -94,7 +119,10 @@ impl Relay {
     /// # Errors
     /// [`io::Error`] of the operating system.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        match &self.connections {
+            Connections::Tcp(listener) => listener.local_addr(),
+            Connections::Simulated(_) => Ok(self.shared.config.listen),
+        }
     }
 
     /// Stops this relay, from another task.
@@ -107,11 +135,11 @@ impl Relay {
     /// or the drain time is over. If the future is dropped, the relay accepts no more connections;
     /// those that are open stay open.
     pub async fn run(self) {
-        let Self { listener, shared } = self;
+        let Self { connections, shared } = self;
         let mut background = JoinSet::new();
         background.spawn(timer::run(shared.clone()));
         background.spawn(reload::run(shared.clone()));
-        background.spawn(accept(listener, shared.clone()));
+        background.spawn(accept(connections, shared.clone()));
         shared.drained().await;
     }
 }
@@ -124,10 +152,10 @@ impl Stopper {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(mut connections: Connections, shared: Arc<Shared>) {
     loop {
-        match listener.accept().await {
-            Ok((tcp, peer)) => start_connection(tcp, peer, &shared),
+        match connections.accept().await {
+            Ok((socket, peer)) => start_connection(socket, peer, &shared),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections");
                 sleep_until(Instant::now() + ACCEPT_PAUSE).await;
@@ -136,11 +164,26 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-fn start_connection(tcp: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
-    let _ = tcp.set_nodelay(true);
+impl Connections {
+    async fn accept(&mut self) -> io::Result<(Socket, SocketAddr)> {
+        match self {
+            Connections::Tcp(listener) => {
+                let (tcp, peer) = listener.accept().await?;
+                let _ = tcp.set_nodelay(true);
+                Ok((Box::new(tcp), peer))
+            }
+            Connections::Simulated(connections) => match connections.recv().await {
+                Some(connection) => Ok(connection),
+                None => std::future::pending().await,
+            },
+        }
+    }
+}
+
+fn start_connection(socket: Socket, peer: SocketAddr, shared: &Arc<Shared>) {
     let shared = shared.clone();
     let handshake = shared.handshakes.reserve();
-    let task = tokio::spawn(connection::serve(shared.clone(), tcp, peer, handshake.clone()));
+    let task = tokio::spawn(connection::serve(shared.clone(), socket, peer, handshake.clone()));
     if let Some(evicted) = shared.handshakes.enter(&handshake, task.abort_handle()) {
         evicted.abort();
         shared.metrics.handshake_failed("evicted");

@@ -7,19 +7,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use flame_link::Io;
+use flame_link::SocketListener;
 use flame_runner_shim::log_writer;
 use flame_wire::sync::Mutex;
 use futures_util::{Stream, stream};
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use super::{Listener, NewSocket};
 
 /// How long to pause after an error of `accept`, such as a lack of file descriptors.
 const OUT_OF_SOCKETS_PAUSE: Duration = Duration::from_millis(100);
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// A TCP socket on which a listener accepts connections until the source is dropped.
 #[derive(Debug)]
@@ -39,7 +36,7 @@ struct TcpSourceEntry {
     local_address: SocketAddr,
     source: Weak<TcpSource>,
     /// Stays open for a moment after the source is dropped, until its task has ended.
-    socket: Weak<TcpListener>,
+    socket: Weak<SocketListener>,
 }
 
 impl TcpSourceEntry {
@@ -70,8 +67,8 @@ impl Listener {
                 return Ok(source);
             }
         }
-        let socket = Arc::new(bind(address)?);
-        let local_address = socket.local_addr()?;
+        let socket = Arc::new(SocketListener::bind(address)?);
+        let local_address = socket.local_address()?;
         let weak_socket = Arc::downgrade(&socket);
         let source = Arc::new(self.accept_from(socket, local_address));
         entries.push(TcpSourceEntry {
@@ -83,41 +80,25 @@ impl Listener {
         Ok(source)
     }
 
-    fn accept_from(&self, socket: Arc<TcpListener>, local_address: SocketAddr) -> TcpSource {
+    fn accept_from(&self, socket: Arc<SocketListener>, local_address: SocketAddr) -> TcpSource {
         let mut accepting = JoinSet::new();
         accepting.spawn(self.clone().serve(tcp_sockets(socket)));
         TcpSource { local_address, _accepting: accepting }
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // On Unix it lets a process listen where connections of its predecessor are still in TIME_WAIT.
-    // On Windows it would let two processes listen on one port.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// The connections that clients open to `listener`.
-fn tcp_sockets(listener: Arc<TcpListener>) -> impl Stream<Item = NewSocket> {
+fn tcp_sockets(listener: Arc<SocketListener>) -> impl Stream<Item = NewSocket> {
     stream::unfold(listener, |listener| async move {
         let socket = accept(&listener).await;
         Some((socket, listener))
     })
 }
 
-async fn accept(listener: &TcpListener) -> NewSocket {
+async fn accept(listener: &SocketListener) -> NewSocket {
     loop {
         match listener.accept().await {
-            Ok((tcp, peer)) => match tcp.set_nodelay(true) {
-                Ok(()) => return NewSocket::Tcp(Io::new(tcp)),
-                Err(error) => tracing::debug!(%peer, %error, "a client disconnected at once"),
-            },
+            Ok((socket, _)) => return NewSocket::Tcp(socket),
             Err(error) => {
                 log_writer::event(move || {
                     tracing::warn!(%error, "cannot accept a connection from a runner; retrying");

@@ -8,7 +8,6 @@ use flame_wire::error::Chain;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::handshakes::Handshake;
@@ -24,12 +23,12 @@ const MAX_HEADERS: usize = 64;
 /// Serves the connection until it is answered. A socket that is upgraded leaves this task.
 pub(super) async fn serve(
     shared: Arc<Shared>,
-    tcp: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     handshake: Handshake,
 ) {
     let config = &shared.config;
-    let socket = match timeout(config.handshake_timeout, accept_tls(&shared, tcp)).await {
+    let socket = match timeout(config.handshake_timeout, accept_tls(&shared, socket)).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "the TLS handshake failed");
@@ -70,9 +69,9 @@ pub(super) async fn serve(
     }
 }
 
-async fn accept_tls(shared: &Shared, tcp: TcpStream) -> io::Result<Socket> {
+async fn accept_tls(shared: &Shared, socket: Socket) -> io::Result<Socket> {
     match &shared.tls {
-        None => Ok(Socket::Plain(tcp)),
-        Some(tls) => Ok(Socket::Tls(Box::new(tls.acceptor().accept(tcp).await?))),
+        None => Ok(socket),
+        Some(tls) => Ok(Box::new(tls.acceptor().accept(socket).await?)),
     }
 }

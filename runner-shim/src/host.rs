@@ -13,8 +13,11 @@ use futures_core::future::BoxFuture;
 pub mod ecs;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+mod signals;
 #[cfg(test)]
 mod tests;
+
+pub use signals::termination_signals;
 
 /// The variable that marks a process as a runner whose FLAME_PARENT comes later, from its platform.
 /// Such a process may be several runners in turn, and gets one FLAME_PARENT for each. The variable
@@ -120,51 +123,6 @@ impl Host for LocalHost {
     /// Does nothing.
     fn shutdown(&self, _reason: EndReason, _code: i32) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
-    }
-}
-
-/// The signals that ask a process to end: SIGTERM and SIGINT.
-///
-/// After the first [`TerminationSignals::listen`] these signals no longer end the process.
-#[cfg(unix)]
-#[derive(Debug)]
-pub struct TerminationSignals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl TerminationSignals {
-    /// Starts listening.
-    ///
-    /// # Errors
-    ///
-    /// If the handlers can't be installed.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime with I/O enabled.
-    pub fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// The number of the next signal. Several signals of one kind may be reported as one.
-    ///
-    /// # Cancel safety
-    ///
-    /// No signal is lost when the future is dropped.
-    pub async fn recv(&mut self) -> i32 {
-        use tokio::signal::unix::SignalKind;
-        tokio::select! {
-            Some(()) = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
-            Some(()) = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            // Neither stream ends while the runtime exists.
-            else => std::future::pending().await,
-        }
     }
 }
 

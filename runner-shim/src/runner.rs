@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use flame_link::LinkConfig;
 use flame_wire::entropy;
-use flame_wire::hello::{Hello, PROTOCOL, Proof, Rejection};
+use flame_wire::hello::{Hello, PROTOCOL, Proof};
 use flame_wire::ids::BuildId;
-use flame_wire::message::{EndReason, LogRecord};
+use flame_wire::message::LogRecord;
 use flame_wire::mux::MuxConfig;
 use flame_wire::parent::{FlameParent, HostKind, RunnerLimits};
 use flame_wire::time::millis;
@@ -24,16 +24,18 @@ use tokio::time::Instant;
 pub use self::dialling::Connect;
 use self::dialling::Dialler;
 use self::driver::{EXIT_MARGIN, RunnerDriver};
+pub use self::ended::Ended;
 use self::serving::Calls;
 use self::terminator::Terminator;
 use crate::boot_variables::boot_variables;
-use crate::code_sync::{CodeSync, SyncError};
+use crate::code_sync::CodeSync;
 use crate::host::Host;
 use crate::log_writer;
 
 pub(crate) mod channel_drain;
 mod dialling;
 mod driver;
+mod ended;
 mod held_values;
 mod serving;
 mod terminator;
@@ -68,30 +70,6 @@ impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runner").field("parent", &self.parent).finish_non_exhaustive()
     }
-}
-
-/// How a runner ended.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Ended {
-    /// The runner decided to end.
-    Done {
-        /// The exit code for the host.
-        code: i32,
-        /// Why the runner ended.
-        reason: EndReason,
-        /// The number of calls that it served.
-        calls: u64,
-        /// Functions that are still running although their calls are over. Counted only if the host
-        /// [is reused](Host::is_reused). They are plain functions, or async functions that block:
-        /// nothing can stop them.
-        still_running: usize,
-    },
-    /// The parent rejected the runner.
-    Rejected(Rejection),
-    /// The runner had to become its parent's executable, and could not. (If it can, the process
-    /// continues as that program, and the runner does not end.)
-    NotSynced(SyncError),
 }
 
 impl Runner {

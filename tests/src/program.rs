@@ -13,6 +13,7 @@ mod leftovers;
 mod logs;
 mod on_ecs;
 mod on_lambda;
+mod relayed;
 mod terminal;
 mod traces;
 
@@ -189,6 +190,7 @@ pub(crate) async fn run(name: &str) {
         "ecs_secret" => on_ecs::ecs_secret().await,
         "ecs_app" => on_ecs::ecs_app().await,
         "ecs_parent" => on_ecs::ecs_parent().await,
+        "relay_secret" => relayed::relay_secret().await,
         "command_without_a_pool" => commands::command_without_a_pool(),
         "command_with_a_pool" => commands::command_with_a_pool().await,
         "handles_signals" => terminal::handles_signals().await,

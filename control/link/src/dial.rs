@@ -17,6 +17,7 @@ mod tests;
 
 pub(crate) use address::Address;
 pub use address::is_address;
+pub(crate) use rejection::first_line;
 
 /// How long each step may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -148,7 +149,7 @@ impl DialStep<'_> {
             tungstenite::Error::Http(response) => DialError::UpgradeRejected {
                 address: self.name(),
                 status: response.status().as_u16(),
-                reason: response.body().as_deref().and_then(rejection::first_line),
+                reason: response.body().as_deref().and_then(first_line),
             },
             error => DialError::WebSocket { address: self.name(), source: Box::new(error) },
         }

@@ -16,6 +16,7 @@
 //! machines are pure and live in `flame-wire`; this crate adds the socket, the task and the clock.
 
 mod accept;
+mod attempts;
 mod code;
 mod dial;
 mod driver;
@@ -35,6 +36,7 @@ mod tls;
 mod websocket;
 
 pub use accept::{AcceptError, accept, accept_tls, accept_websocket};
+pub use attempts::Attempts;
 pub use code::{ChunkSource, CodeDownload, CodeUpload, UploadError, UploadOutcome};
 pub use dial::{DialError, dial, is_address};
 pub use driver::{Dial, Driver, Handler, LinkConfig, SocketSource};

@@ -11,13 +11,16 @@
 //! | `flame_relay_pairs_ended_total` | counter | `reason` |
 //! | `flame_relay_refusals_total` | counter | `reason` |
 //! | `flame_relay_handshakes_failed_total` | counter | `reason`: `tls`, `http`, `timeout`, `evicted` |
-//! | `flame_relay_pair_seconds` | histogram | |
+//! | `flame_relay_pairing_seconds` | histogram | |
 //!
 //! No label has a value that a client chooses, so the number of series is bounded.
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_recorder};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram, with_local_recorder,
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 
 use crate::core::{ConnectionKind, RelayState};
@@ -31,10 +34,10 @@ const PAIRS: &str = "flame_relay_pairs_total";
 const PAIRS_ENDED: &str = "flame_relay_pairs_ended_total";
 const REFUSALS: &str = "flame_relay_refusals_total";
 const HANDSHAKES_FAILED: &str = "flame_relay_handshakes_failed_total";
-const PAIR_SECONDS: &str = "flame_relay_pair_seconds";
+const PAIRING_SECONDS: &str = "flame_relay_pairing_seconds";
 
 /// The upper bounds of the histogram of the time to pair, in seconds.
-const PAIR_BUCKETS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const PAIRING_BUCKETS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
 /// The metrics of one relay. Not those of the process: a test may have several relays.
 pub(crate) struct Metrics {
@@ -49,7 +52,7 @@ struct Handles {
     registered_runners: Gauge,
     draining: Gauge,
     pairs: Counter,
-    pair_seconds: Histogram,
+    pairing_seconds: Histogram,
     bytes: PairCounters,
 }
 
@@ -73,7 +76,7 @@ impl Handles {
             registered_runners: gauge!(REGISTERED_RUNNERS),
             draining: gauge!(DRAINING),
             pairs: counter!(PAIRS),
-            pair_seconds: histogram!(PAIR_SECONDS),
+            pairing_seconds: histogram!(PAIRING_SECONDS),
             bytes: PairCounters {
                 to_parent: counter!(BYTES, "to" => "parent"),
                 to_runner: counter!(BYTES, "to" => "runner"),
@@ -85,8 +88,9 @@ impl Handles {
 impl Metrics {
     pub(crate) fn new() -> Result<Self, BuildError> {
         let buckets = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full(PAIR_SECONDS.to_owned()), &PAIR_BUCKETS)?;
+            .set_buckets_for_metric(Matcher::Full(PAIRING_SECONDS.to_owned()), &PAIRING_BUCKETS)?;
         let recorder = buckets.build_recorder();
+        with_local_recorder(&recorder, describe);
         let handles = with_local_recorder(&recorder, Handles::register);
         Ok(Self { recorder, handles })
     }
@@ -113,7 +117,7 @@ impl Metrics {
 
     pub(crate) fn paired(&self, waited: Duration) {
         self.handles.pairs.increment(1);
-        self.handles.pair_seconds.record(waited.as_secs_f64());
+        self.handles.pairing_seconds.record(waited.as_secs_f64());
     }
 
     pub(crate) fn pair_ended(&self, reason: &'static str) {
@@ -133,7 +137,54 @@ impl Metrics {
     }
 }
 
+/// The help texts of `/metrics`.
+fn describe() {
+    for (gauge, help) in [
+        (CONNECTIONS, "Open connections, by kind of client"),
+        (HANDSHAKES, "Connections whose request is not admitted yet"),
+        (REGISTERED_RUNNERS, "Runners that parents have registered"),
+        (DRAINING, "1 while the relay drains, 0 before"),
+    ] {
+        describe_gauge!(gauge, Unit::Count, help);
+    }
+    describe_counter!(BYTES, Unit::Bytes, "Bytes of the messages that were forwarded, by receiver");
+    for (counter, help) in [
+        (PAIRS, "Runners that were paired with a socket of their parent"),
+        (PAIRS_ENDED, "Pairs that have ended, by reason"),
+        (REFUSALS, "Requests that were answered with an error, by reason"),
+        (HANDSHAKES_FAILED, "Connections that sent no valid request, by reason"),
+    ] {
+        describe_counter!(counter, Unit::Count, help);
+    }
+    let help = "Time from a runner's request until its parent has opened a socket for it";
+    describe_histogram!(PAIRING_SECONDS, Unit::Seconds, help);
+}
+
 #[expect(clippy::cast_precision_loss, reason = "no relay has 2^52 connections")]
 fn as_f64(count: usize) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::keys::KeyTexts;
+
+    #[test]
+    fn each_metric_has_a_help_text() {
+        let metrics = Metrics::new().unwrap();
+        metrics.paired(Duration::from_millis(3));
+        metrics.pair_ended("closed");
+        metrics.refused("draining");
+        metrics.handshake_failed("tls");
+        let config = Config::new(([127, 0, 0, 1], 0).into(), KeyTexts::none());
+        let text = metrics.render(&RelayState::new(config.limits), 0);
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert_eq!(types.len(), 10, "{text}");
+        for line in types {
+            let name = line.split(' ').next().unwrap();
+            assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help text:\n{text}");
+        }
+    }
 }

@@ -4,11 +4,10 @@ use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::exit_code::{EXIT_OK, EXIT_WORK_ABORTED};
 use flame_runner_shim::host::lambda::{Environment, EnvironmentEnd, EnvironmentError};
+use flame_runner_shim::host::termination_signals;
 use flame_runner_shim::log::LogSink;
 use flame_runner_shim::{log, log_writer, panics};
-use tokio::sync::mpsc;
 
-use super::serve::listen_for_signals;
 use super::{idle_predicate, reached};
 use crate::error::AppError;
 
@@ -17,12 +16,10 @@ pub(super) async fn serve() -> Result<std::convert::Infallible, AppError> {
     panics::install();
     let log = LogSink::default();
     log::install_if_unset(log.clone());
-    let (signals, received) = mpsc::unbounded_channel();
-    listen_for_signals(signals).map_err(AppError::Signals)?;
+    let signals = termination_signals().map_err(AppError::Signals)?;
     // Computed now, so that the first runner does not wait for it.
     let build = build_id().map_err(|error| AppError::Build(error.into()))?.clone();
-    let environment =
-        Environment { build, idle_predicate: idle_predicate(), log, signals: received };
+    let environment = Environment { build, idle_predicate: idle_predicate(), log, signals };
     Environment::check().map_err(not_served)?;
     reached::mark_reached();
     let (why, code) = match environment.serve().await.map_err(not_served)? {

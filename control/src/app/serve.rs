@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::context::set_process_depth;
-use flame_runner_shim::exit_code::{EXIT_NOT_SYNCED, EXIT_REJECTED};
-use flame_runner_shim::host::{Host, ProcessHost};
+use flame_runner_shim::host::{Host, ProcessHost, termination_signals};
 use flame_runner_shim::runner::{Ended, Runner};
 use flame_runner_shim::{Connect, lifeline, log, log_writer, panics};
-use flame_wire::message::EndReason;
 use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,25 +40,24 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
     if parent.limits.log {
         log::install_if_unset(records);
     }
-    let (signals, received) = mpsc::unbounded_channel();
-    listen_for_signals(signals).map_err(AppError::Signals)?;
+    let signals = termination_signals().map_err(AppError::Signals)?;
     let runner = Runner {
-        connect: Connect::Dial {
-            addresses: parent.addresses.clone(),
-            fingerprint: parent.fingerprint,
-        },
+        connect: Connect::dial(&parent),
         parent,
         host: host.clone(),
         build: build_id().map_err(|error| AppError::Build(error.into()))?.clone(),
         idle_predicate: idle_predicate(),
         logs: Some(logs),
-        signals: received,
+        signals,
     };
     // The functions that this runner serves may start pools of their own.
     reached::mark_reached();
-    let (reason, code) = exit_of(ended(runner).await);
-    // The last line printed repeats the exit code, because the parent keeps a child's last lines.
+    let ended = run(runner).await;
+    if let Some(why) = ended.explanation() {
+        log_writer::print_line(format!("flame-aws: {why}"));
+    }
     log_writer::global().flush().await;
+    let (reason, code) = (ended.reason(), ended.code());
     host.shutdown(reason, code).await;
     // `ProcessHost::shutdown` does not return.
     std::process::exit(code)
@@ -71,7 +68,7 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
 /// The runner has a task of its own because each call wakes it twice. The root future of a runtime
 /// is woken through the runtime's driver or through another thread, which is slower. The `JoinSet`
 /// aborts the task if this future is dropped.
-async fn ended(runner: Runner) -> Ended {
+async fn run(runner: Runner) -> Ended {
     let mut tasks = JoinSet::new();
     tasks.spawn(runner.run());
     match tasks.join_next().await {
@@ -80,30 +77,6 @@ async fn ended(runner: Runner) -> Ended {
         // The runtime shuts down, and the process with it.
         _ => std::future::pending().await,
     }
-}
-
-/// The reason and the exit code of this process. Prints why, unless the runner ended in order.
-fn exit_of(ended: Ended) -> (EndReason, i32) {
-    let (reason, code) = match ended {
-        Ended::Done { code, reason, .. } => (reason, code),
-        Ended::Rejected(rejection) => {
-            log_writer::print_line(format!(
-                "flame-aws: the parent rejected this runner: {rejection}"
-            ));
-            (EndReason::ParentLost, EXIT_REJECTED)
-        }
-        Ended::NotSynced(error) => {
-            log_writer::print_line(format!(
-                "flame-aws: this runner can't replace itself with its parent's executable: {error}"
-            ));
-            (EndReason::ParentLost, EXIT_NOT_SYNCED)
-        }
-        _ => (EndReason::ParentLost, EXIT_REJECTED),
-    };
-    if ![0, EXIT_REJECTED, EXIT_NOT_SYNCED].contains(&code) {
-        log_writer::print_line(format!("flame-aws: this runner exits with code {code}: {reason}"));
-    }
-    (reason, code)
 }
 
 /// The host that this process runs on.
@@ -117,20 +90,4 @@ async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
         }
         kind => Err(AppError::Host(kind)),
     }
-}
-
-/// Sends the numbers of the signals that this process receives.
-#[cfg(unix)]
-pub(super) fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
-    let mut signals = flame_runner_shim::host::TerminationSignals::listen()?;
-    tokio::spawn(async move { while to.send(signals.recv().await).is_ok() {} });
-    Ok(())
-}
-
-/// Sends nothing: only Unix has these signals.
-#[cfg(not(unix))]
-pub(super) fn listen_for_signals(to: mpsc::UnboundedSender<i32>) -> std::io::Result<()> {
-    // Keeps the channel open, because a closed one would mean that no more signals can come.
-    std::mem::forget(to);
-    Ok(())
 }

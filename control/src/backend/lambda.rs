@@ -151,7 +151,7 @@ impl Lambda {
             ));
         }
         let endpoint = address::endpoint(&config, "LAMBDA", variable);
-        address::check(&pool.addresses, endpoint.as_deref(), "Lambda function")?;
+        address::check(pool, endpoint.as_deref(), "Lambda function")?;
         let LambdaSettings { target, invocation: invocation_type, .. } = settings;
         let function = target.to_string();
         let client = Client::new(&config, target)?;

@@ -16,6 +16,8 @@ pub struct PoolInfo {
     /// The addresses at which runners find the pool, the preferred one first: `ws://host:port` or
     /// `wss://host`, with or without a path.
     pub addresses: Vec<String>,
+    /// Whether these are the addresses of relays, and not of this process.
+    pub has_relay: bool,
     /// How long a boot may take, from requesting an instance until its runner connects.
     pub boot_timeout: Duration,
     /// How long a runner that has lost its connection tries to reconnect before it exits.

@@ -63,6 +63,7 @@ async fn the_error_of_a_runner_that_never_connects_has_the_backends_advice() {
         assert_eq!(failure.kind, BootFailureKind::TimedOut);
         assert!(failure.reason.contains("can reach ws://127.0.0.1:"), "{failure}");
         assert_eq!(failure.reason.contains("(its cable must be plugged in)"), advice.is_some());
+        assert_eq!(failure.reason.contains("needs a relay"), advice.is_some());
         pool.drain().await;
     }
 }
@@ -105,8 +106,9 @@ async fn one_backend_can_serve_several_pools() {
     let _second = Pool::builder("second").backend(backend).start().await.unwrap();
 }
 
-fn pool_info() -> PoolInfo {
+pub(super) fn pool_info() -> PoolInfo {
     PoolInfo {
+        has_relay: false,
         name: "test".to_owned(),
         addresses: vec!["ws://127.0.0.1:1".to_owned()],
         boot_timeout: SECOND,

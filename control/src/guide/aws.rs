@@ -49,6 +49,9 @@
 //! no inbound rule. On ECS and EC2 the pool finds the parent's private address by itself. Elsewhere,
 //! set [`advertise`](crate::PoolBuilder::advertise).
 //!
+//! Nothing can connect to a laptop behind NAT, or to a Lambda function. A parent there and its runners
+//! both connect to a [relay](super::pools#relays).
+//!
 //! # Settings
 //!
 //! Each backend reads a setting from its builder first, then from its own environment variable, then

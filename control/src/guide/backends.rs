@@ -221,8 +221,9 @@
 //!   the platform lets a process write a file and execute it.
 //! - FLAME_PARENT reaches the copy unchanged, and appears in no log, argument or tag.
 //! - The runner can reach the pool: the pool [listens](crate::PoolBuilder::listen) on an address that
-//!   the runner can reach, and [advertises](crate::PoolBuilder::advertise) it. If `start` can tell that
-//!   one of [`PoolInfo::addresses`] is out of the runners' reach, it returns an error that says so.
+//!   the runner can reach, and [advertises](crate::PoolBuilder::advertise) it, or it has a
+//!   [relay](crate::PoolBuilder::relay). If `start` can tell that one of [`PoolInfo::addresses`] is out
+//!   of the runners' reach, it returns an error that says so.
 //! - `remote_boot` has a time limit of its own, works concurrently, and retries only what is idempotent.
 //! - Each instance has a unique id.
 //! - `stop` works while an instance boots, while it serves and when it is dead, and can be repeated.

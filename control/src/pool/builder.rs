@@ -300,7 +300,8 @@ impl PoolBuilder {
 
     /// The address on which the pool listens for runners. Default 127.0.0.1 and a free port.
     ///
-    /// Runners on other machines need an address that they can reach, such as `0.0.0.0:4100`.
+    /// Runners on other machines need an address that they can reach, such as `0.0.0.0:4100`. If they
+    /// can't connect to this machine at all, use a [`relay`](Self::relay).
     ///
     /// Pools of one process, on one runtime, share a port if they have the same address: so an app
     /// with several pools needs one open port. The port is closed when the last of them has ended.

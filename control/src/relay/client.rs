@@ -4,6 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use flame_wire::error::Chain;
 use flame_wire::ids::RunnerRef;
 use flame_wire::relay::ParentToRelay;
 use flame_wire::sync::Mutex;
@@ -80,17 +81,8 @@ impl RelayClients {
 
 impl RelayClient {
     fn start(listener: &Listener, urls: &[String], key: &RelayKey) -> Self {
-        let state = RelayState::new(Instant::now().into_std(), urls);
         let (sockets, new_sockets) = mpsc::channel(QUEUED_SOCKETS);
-        let shared = Arc::new(ClientShared {
-            urls: urls.to_vec(),
-            key: key.clone(),
-            addresses: watch::Sender::new(state.base_addresses()),
-            state: Mutex::new(state),
-            to_send: urls.iter().map(|_| Notify::new()).collect(),
-            attempts: watch::Sender::new(vec![Attempt::Pending; urls.len()]),
-            sockets,
-        });
+        let shared = Arc::new(ClientShared::new(urls, key, sockets));
         let mut tasks = JoinSet::new();
         let new_sockets = stream::unfold(new_sockets, async |mut new_sockets| {
             new_sockets.recv().await.map(|socket| (socket, new_sockets))
@@ -129,14 +121,12 @@ impl RelayClient {
 
     /// Lets a runner connect through the relays.
     pub(crate) fn register(&self, runner: RunnerRef) {
-        self.shared.state.lock().register(runner);
-        self.shared.notify_all();
+        self.shared.register(runner);
     }
 
     /// The runner will not connect again.
     pub(crate) fn unregister(&self, runner: RunnerRef) {
-        self.shared.state.lock().unregister(runner);
-        self.shared.notify_all();
+        self.shared.unregister(runner);
     }
 
     /// Where runners find the relays, the preferred one first.
@@ -159,17 +149,54 @@ impl RelayClient {
         if let Some(max) = self.shared.state.lock().rejection(runner) {
             return Some(format!("the relay accepts at most {max} runners of one parent"));
         }
-        let attempts = self.shared.attempts.borrow();
-        attempts.iter().zip(&self.shared.urls).find_map(|(attempt, url)| match attempt {
-            Attempt::Failed(end) => {
-                Some(format!("this parent has no connection to the relay at {url}: {end}"))
-            }
-            Attempt::Pending | Attempt::Connected => None,
-        })
+        no_connection(&self.shared.attempts.borrow(), &self.shared.urls)
     }
 }
 
+/// Why this parent is connected to none of its relays. `None` if it is connected to one: then a
+/// runner can connect there.
+fn no_connection(attempts: &[Attempt], urls: &[String]) -> Option<String> {
+    if attempts.iter().any(Attempt::is_connected) {
+        return None;
+    }
+    let reasons: Vec<_> = attempts
+        .iter()
+        .zip(urls)
+        .filter_map(|(attempt, url)| match attempt {
+            Attempt::Failed(end) => Some(format!("{url}: {}", Chain(end))),
+            Attempt::Pending | Attempt::Connected => None,
+        })
+        .collect();
+    let reasons = reasons.join("; ");
+    (!reasons.is_empty()).then(|| format!("this parent has no connection to it ({reasons})"))
+}
+
 impl ClientShared {
+    pub(super) fn new(urls: &[String], key: &RelayKey, sockets: mpsc::Sender<NewSocket>) -> Self {
+        let state = RelayState::new(Instant::now().into_std(), urls);
+        Self {
+            urls: urls.to_vec(),
+            key: key.clone(),
+            addresses: watch::Sender::new(state.base_addresses()),
+            state: Mutex::new(state),
+            to_send: urls.iter().map(|_| Notify::new()).collect(),
+            attempts: watch::Sender::new(vec![Attempt::Pending; urls.len()]),
+            sockets,
+        }
+    }
+
+    /// Lets a runner connect through the relays.
+    pub(super) fn register(&self, runner: RunnerRef) {
+        self.state.lock().register(runner);
+        self.to_send.iter().for_each(Notify::notify_one);
+    }
+
+    /// The runner will not connect again.
+    pub(super) fn unregister(&self, runner: RunnerRef) {
+        self.state.lock().unregister(runner);
+        self.to_send.iter().for_each(Notify::notify_one);
+    }
+
     /// Changes the state of a relay's connection, and publishes the addresses if they have changed.
     pub(super) fn change(&self, change: impl FnOnce(&mut RelayState, std::time::Instant)) {
         let mut state = self.state.lock();
@@ -214,10 +241,6 @@ impl ClientShared {
         });
         previous
     }
-
-    fn notify_all(&self) {
-        self.to_send.iter().for_each(Notify::notify_one);
-    }
 }
 
 impl Attempt {
@@ -241,5 +264,25 @@ impl Listener {
         let client = self.relays().client(self, urls, key);
         client.connected().await?;
         Ok(client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_to_one_relay_is_enough_and_without_one_each_reason_is_given() {
+        let urls = ["ws://a".to_owned(), "ws://b".to_owned()];
+        let (silent, draining) = (ConnectionEnd::Silent, ConnectionEnd::Draining);
+        let failed = [silent, draining].map(|end| Attempt::Failed(Arc::new(end)));
+        for connected in 0..2 {
+            let mut attempts = failed.clone();
+            attempts[connected] = Attempt::Connected;
+            assert_eq!(no_connection(&attempts, &urls), None);
+        }
+        let why = no_connection(&failed, &urls).unwrap();
+        assert!(why.contains("ws://a: ") && why.contains("; ws://b: "), "{why}");
+        assert_eq!(no_connection(&[Attempt::Pending, Attempt::Pending], &urls), None);
     }
 }

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::{RelayDialError, RelayMessage, RelaySocket, RelaySocketError, dial_relay};
+use flame_link::{
+    Attempts, RelayDialError, RelayMessage, RelaySocket, RelaySocketError, dial_relay,
+};
 use flame_runner_shim::log_writer;
-use flame_wire::error::{DecodeError, EncodeError};
+use flame_wire::backoff::Backoff;
+use flame_wire::error::{Chain, DecodeError, EncodeError};
 use flame_wire::ids::RunnerRef;
 use flame_wire::relay::{PARENT_PATH, RelayToParent, SOCKET_PATH, Ticket};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::client::ClientShared;
 use super::state::RelayIndex;
@@ -26,6 +27,11 @@ const PING: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long the likeliest address of a node has until the next one is tried as well.
 const HEAD_START: Duration = Duration::from_millis(300);
+/// The pauses between the attempts at one address of a node.
+const SOCKET_BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(50), Duration::from_secs(1)).with_jitter(0.5);
+/// The longest time in which a socket to a runner is opened, even if a relay says more.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How many sockets to runners may be opened at a time.
 const MAX_OPENING: usize = 256;
 
@@ -79,17 +85,26 @@ impl ControlConnection {
         let relay = self.relay;
         self.client.change(|state, _| state.connecting(relay));
         let url = self.client.url(relay);
-        let mut socket = dial_relay(url, PARENT_PATH, self.client.key.as_str()).await?;
+        let socket = dial_relay(url, PARENT_PATH, self.client.key.as_str()).await?;
+        self.serve(socket).await
+    }
+
+    /// Serves a new socket until the connection ends.
+    async fn serve(
+        &mut self,
+        mut socket: RelaySocket,
+    ) -> Result<std::convert::Infallible, ConnectionEnd> {
+        let relay = self.relay;
         let address = timeout(WELCOME_TIMEOUT, welcome(&mut socket))
             .await
             .map_err(|_| ConnectionEnd::NoWelcome)??;
         self.client.change(|state, now| state.connected(now, relay, address));
         self.client.attempt_succeeded(relay);
-        tracing::debug!(url, "connected to a relay");
-        self.serve(socket).await
+        tracing::debug!(url = self.client.url(relay), "connected to a relay");
+        self.exchange_messages(socket).await
     }
 
-    async fn serve(
+    async fn exchange_messages(
         &mut self,
         mut socket: RelaySocket,
     ) -> Result<std::convert::Infallible, ConnectionEnd> {
@@ -168,21 +183,15 @@ impl ControlConnection {
         }
         let client = self.client.clone();
         self.opening.spawn(async move {
-            let path = format!("{SOCKET_PATH}{}", ticket.to_path());
-            match timeout(within, dial_first(&nodes, &path, client.key.as_str())).await {
-                Ok(Ok((node, socket))) => {
-                    client.change(|state, _| state.reached_at(relay, node));
+            match dial_node(nodes, ticket, client.key.as_str(), within).await {
+                Ok((node, socket)) => {
+                    client.change(|state, _| state.reached_at(relay, &node));
                     let socket = NewSocket::Relayed(socket.into_io());
                     // Fails only if the client is gone.
                     let _ = client.sockets.send(socket).await;
                 }
                 // The runner tries again.
-                Ok(Err(error)) => {
-                    tracing::debug!(%runner, ?nodes, %error, "no socket to a runner at a relay");
-                }
-                Err(_) => {
-                    tracing::debug!(%runner, ?nodes, "a runner that waited at a relay timed out");
-                }
+                Err(error) => tracing::debug!(%runner, error, "no socket to a runner at a relay"),
             }
         });
     }
@@ -212,28 +221,34 @@ impl ControlConnection {
     }
 }
 
-/// Opens a WebSocket at the first address that leads to the node. A ticket is unknown to other
-/// nodes, and valid once, so no harm is done if several addresses answer.
-async fn dial_first<'a>(
-    addresses: &'a [String],
-    path: &str,
+/// Opens the socket for a ticket at the first of these addresses that leads to the ticket's node.
+/// Fails, with the last error of each address, when the ticket's time is over.
+///
+/// An address may lead to another node each time, as behind a load balancer, so a node that does
+/// not know the ticket is no reason to give up. A ticket is valid once, so no harm is done if
+/// several addresses lead to its node.
+async fn dial_node(
+    addresses: Vec<String>,
+    ticket: Ticket,
     key: &str,
-) -> Result<(&'a str, RelaySocket), RelayDialError> {
-    let mut dials: FuturesUnordered<_> = (0..)
-        .zip(addresses)
-        .map(async |(place, address): (u32, &'a String)| {
-            sleep(HEAD_START * place).await;
-            dial_relay(address, path, key).await.map(|socket| (address.as_str(), socket))
-        })
-        .collect();
-    let mut last = Err(RelayDialError::Address);
-    while let Some(dialled) = dials.next().await {
-        last = dialled;
-        if last.is_ok() {
-            break;
+    within: Duration,
+) -> Result<(String, RelaySocket), String> {
+    let path = format!("{SOCKET_PATH}{}", ticket.to_path());
+    let path = path.as_str();
+    let until = Instant::now() + within.min(MAX_WAIT);
+    let mut attempts = Attempts::new(addresses, HEAD_START, |address| {
+        Box::pin(async move { dial_relay(&address, path, key).await })
+    });
+    loop {
+        match timeout_at(until, attempts.next()).await {
+            Ok((index, Ok(socket))) => return Ok((attempts.address(index).to_owned(), socket)),
+            Ok((index, Err(error))) => {
+                let error = format!("{}: {}", attempts.address(index), Chain(&error));
+                attempts.failed(index, error, |n| SOCKET_BACKOFF.pause(n, rand::random()));
+            }
+            Err(_) => return Err(attempts.errors()),
         }
     }
-    last
 }
 
 /// Waits for the relay's first message. Returns the address of its node, if it has one of its own.
@@ -246,3 +261,6 @@ async fn welcome(socket: &mut RelaySocket) -> Result<Option<String>, ConnectionE
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use crate::admission::ExpectedRunner;
 use crate::backend::{BootFailure, BootFailureKind, BootSpec, Instance};
 use crate::code::may_sync;
 use crate::inbox::{SocketInbox, TurnedAway};
+use crate::listener::Endpoint;
 use crate::pool::lane::{Lane, RunnerCommand};
 
 /// How much longer than the boot timeout a backend may take to return from `remote_boot`.
@@ -152,8 +153,16 @@ fn never_connected(report: &RunnerReport) -> BootFailure {
         )
     } else {
         let address = lane.shared.endpoint.description(report.runner);
-        let advice = lane.backend.connection_advice();
-        let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
+        let advice = match lane.backend.connection_advice() {
+            None => String::new(),
+            Some(advice) if matches!(lane.shared.endpoint, Endpoint::Relay(_)) => {
+                format!(" ({advice})")
+            }
+            // A backend with advice boots runners on other machines.
+            Some(advice) => format!(
+                " ({advice}); a parent that its runners can't reach needs a relay (`.relay(..)`)"
+            ),
+        };
         format!(
             "the runner did not connect within the boot timeout of {limit:?}: raise `boot_timeout`, \
              check that its `main` reaches `App::run`, and that it can reach {address}{advice}"

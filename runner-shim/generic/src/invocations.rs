@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use flame_runner_shim::exit_code::{EXIT_OK, EXIT_WORK_ABORTED};
 use flame_runner_shim::host::lambda::{Environment, EnvironmentEnd};
+use flame_runner_shim::host::termination_signals;
 use flame_runner_shim::log::LogSink;
 
 use crate::error::RunError;
-use crate::{build, exit_code, signals};
+use crate::{build, exit_code};
 
 /// Serves invocations. Returns only if this process does not become a parent's executable.
 pub(crate) async fn serve() -> Result<ExitCode, RunError> {
@@ -15,7 +16,7 @@ pub(crate) async fn serve() -> Result<ExitCode, RunError> {
         build: build(),
         idle_predicate: None,
         log: LogSink::default(),
-        signals: signals::listen()?,
+        signals: termination_signals().map_err(RunError::Signals)?,
     };
     let code = match environment.serve().await? {
         EnvironmentEnd::FunctionsStillRunning => EXIT_WORK_ABORTED,

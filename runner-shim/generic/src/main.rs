@@ -22,7 +22,6 @@ mod error;
 mod invocations;
 mod process;
 mod role;
-mod signals;
 mod supervisor;
 
 /// The exit code of a process that can't be a runner, because its environment does not make it one.

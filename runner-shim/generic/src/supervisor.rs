@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use flame_runner_shim::host::lambda::Environment;
+use flame_runner_shim::host::termination_signals;
 use flame_runner_shim::log_writer;
 use hyper::StatusCode;
 use tokio::sync::mpsc;
@@ -35,7 +36,7 @@ use self::state::{
     Action, Failure, FunctionEvent, MAX_IDLE_EXITS, SupervisorEnd, SupervisorInput, SupervisorState,
 };
 use crate::error::RunError;
-use crate::{exit_code, signals};
+use crate::exit_code;
 
 /// Supervises one child after another, for as long as the environment lives.
 pub(crate) async fn run() -> Result<ExitCode, RunError> {
@@ -78,7 +79,7 @@ impl EnvironmentSupervisor {
             child: None,
             address,
             requests,
-            signals: signals::listen()?,
+            signals: termination_signals().map_err(RunError::Signals)?,
         })
     }
 

@@ -69,10 +69,10 @@ mod unix {
     #[tokio::test]
     async fn as_listener() {
         if plays("listener") {
-            let mut signals = TerminationSignals::listen().unwrap();
+            let mut signals = termination_signals().unwrap();
             println!("listening");
             for _ in 0..2 {
-                println!("signal {}", signals.recv().await);
+                println!("signal {}", signals.recv().await.unwrap());
             }
         }
     }

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_link::{CodeDownload, HelloError, HelloOutcome, Io, dial, say_hello};
+use flame_link::{
+    Attempts, CodeDownload, DialError, HelloError, HelloOutcome, Io, dial, say_hello,
+};
 use flame_wire::backoff::Backoff;
 use flame_wire::error::Chain;
 use flame_wire::hello::{Hello, Proof, Rejection};
-use flame_wire::parent::Fingerprint;
+use flame_wire::parent::{Fingerprint, FlameParent};
 use flame_wire::sync::{Mutex, MutexGuard};
 use flame_wire::token::Token;
 use futures_util::future::BoxFuture;
@@ -24,10 +26,16 @@ mod addresses;
 #[cfg(test)]
 mod tests;
 
-/// The pauses between rounds of attempts. A round tries each address once. The jitter keeps runners
-/// that lost their connections together from coming back all at once.
+/// How long an address has to answer until the next one is tried as well.
+const HEAD_START: Duration = Duration::from_secs(1);
+/// The pauses between the attempts at one address. The jitter keeps runners that lost their
+/// connections together from coming back all at once.
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
+/// The pauses if a relay answers that the parent is not there. The parent may be about to connect
+/// to that relay, and the next attempt may reach another one behind the same address.
+const BACKOFF_AT_RELAY: Backoff =
+    Backoff::new(Duration::from_millis(50), Duration::from_millis(400)).with_jitter(0.5);
 
 /// A runner that has not been admitted prints the reason after this time, and again each time the
 /// time has doubled. The parent shows the last printed line when it gives up on the boot.
@@ -45,6 +53,14 @@ pub enum Connect {
     },
     /// Within the parent's process.
     InMemory(Arc<dyn Fn() -> BoxFuture<'static, std::io::Result<Io>> + Send + Sync>),
+}
+
+impl Connect {
+    /// Over the network, to this parent.
+    #[must_use]
+    pub fn dial(parent: &FlameParent) -> Self {
+        Self::Dial { addresses: parent.addresses.clone(), fingerprint: parent.fingerprint }
+    }
 }
 
 impl std::fmt::Debug for Connect {
@@ -104,60 +120,58 @@ impl Dialler {
     /// Tries until the parent admits this runner, rejects it, or has sent its executable. The
     /// caller limits the time.
     pub(super) async fn connect(&self) -> Result<ConnectOutcome, ConnectError> {
-        let mut failures: u32 = 0;
+        let mut attempts =
+            Attempts::new(self.targets(), HEAD_START, |address| Box::pin(self.dial(address)));
         let (since, mut report_after) = (Instant::now(), FIRST_REPORT);
         loop {
-            match self.round().await {
-                Ok(outcome) => return Ok(outcome),
-                Err(AttemptError::Final(error)) => return Err(error),
-                Err(AttemptError::Retry(error)) => {
-                    tracing::debug!(error, "the attempts to connect to the parent failed");
-                    let tried_for = since.elapsed();
-                    if tried_for >= report_after && self.resume_key().is_none() {
-                        print_not_connected(tried_for, &error);
-                        report_after = 2 * tried_for;
+            let (index, dialled) = attempts.next().await;
+            let outcome = match dialled {
+                Ok(io) => self.say_hello(io).await.map_err(|error| match error {
+                    AttemptError::Retry(failure) => {
+                        AttemptError::Retry(failure.in_hello_at(attempts.address(index)))
                     }
-                }
-            }
-            failures = failures.saturating_add(1);
-            tokio::time::sleep(BACKOFF.pause(failures, rand::random())).await;
-        }
-    }
-
-    /// Tries each address once. The error names each address.
-    async fn round(&self) -> Result<ConnectOutcome, AttemptError> {
-        let fingerprint = match &self.connect {
-            Connect::Dial { fingerprint, .. } => *fingerprint,
-            Connect::InMemory(connect) => {
-                return self.say_hello(connect().await.map_err(retry)?).await;
-            }
-        };
-        let mut errors = Vec::new();
-        for address in self.addresses.in_order() {
-            match self.attempt(&address, fingerprint).await {
-                Err(AttemptError::Retry(error)) => errors.push(error),
+                    error => error,
+                }),
+                Err(failure) => Err(AttemptError::Retry(failure)),
+            };
+            match outcome {
                 Ok(outcome) => {
-                    self.addresses.connected_at(address);
+                    self.addresses.connected_at(attempts.address(index).to_owned());
                     return Ok(outcome);
                 }
-                Err(error) => return Err(error),
+                Err(AttemptError::Final(error)) => return Err(error),
+                Err(AttemptError::Retry(FailedAttempt { error, backoff })) => {
+                    tracing::debug!(error, "an attempt to connect to the parent failed");
+                    attempts.failed(index, error, |n| backoff.pause(n, rand::random()));
+                }
+            }
+            let tried_for = since.elapsed();
+            if tried_for >= report_after && self.resume_key().is_none() {
+                print_not_connected(tried_for, &attempts.errors());
+                report_after = 2 * tried_for;
             }
         }
-        Err(AttemptError::Retry(errors.join("; ")))
     }
 
-    async fn attempt(
-        &self,
-        address: &str,
-        fingerprint: Fingerprint,
-    ) -> Result<ConnectOutcome, AttemptError> {
-        let io = dial(address, fingerprint).await.map_err(retry)?;
-        self.say_hello(io).await.map_err(|error| match error {
-            AttemptError::Retry(error) => {
-                AttemptError::Retry(format!("the hello to the parent at {address} failed: {error}"))
+    /// What to dial, in order.
+    fn targets(&self) -> Vec<String> {
+        match self.connect {
+            Connect::Dial { .. } => self.addresses.in_order(),
+            Connect::InMemory(_) => vec!["memory".to_owned()],
+        }
+    }
+
+    async fn dial(&self, address: String) -> Result<Io, FailedAttempt> {
+        match &self.connect {
+            Connect::Dial { fingerprint, .. } => {
+                dial(&address, *fingerprint).await.map_err(|error| {
+                    let backoff =
+                        if is_parent_elsewhere(&error) { BACKOFF_AT_RELAY } else { BACKOFF };
+                    FailedAttempt { backoff, ..FailedAttempt::new(error) }
+                })
             }
-            error => error,
-        })
+            Connect::InMemory(connect) => connect().await.map_err(FailedAttempt::new),
+        }
     }
 
     async fn say_hello(&self, io: Io) -> Result<ConnectOutcome, AttemptError> {
@@ -206,9 +220,32 @@ fn print_not_connected(tried_for: Duration, error: &str) {
 
 enum AttemptError {
     Final(ConnectError),
-    Retry(String),
+    Retry(FailedAttempt),
+}
+
+struct FailedAttempt {
+    error: String,
+    /// The pauses until the next attempt at the same address.
+    backoff: Backoff,
+}
+
+impl FailedAttempt {
+    fn new(error: impl std::error::Error + 'static) -> Self {
+        Self { error: Chain(&error).to_string(), backoff: BACKOFF }
+    }
+
+    fn in_hello_at(self, address: &str) -> Self {
+        let error = format!("the hello to the parent at {address} failed: {}", self.error);
+        Self { error, ..self }
+    }
 }
 
 fn retry(error: impl std::error::Error + 'static) -> AttemptError {
-    AttemptError::Retry(Chain(&error).to_string())
+    AttemptError::Retry(FailedAttempt::new(error))
+}
+
+/// Whether a relay has answered that it does not know this runner (404), that it is draining (503),
+/// or that the parent has left or did not respond (504).
+fn is_parent_elsewhere(error: &DialError) -> bool {
+    matches!(error, DialError::UpgradeRejected { status: 404 | 503 | 504, .. })
 }

@@ -12,8 +12,11 @@ use flame_tests::{TempDir, Test, demo, impostor, process_pool, suite, tests, unt
 use flame_wire::hello::Rejection;
 use flame_wire::parent::Fingerprint;
 
+mod load_balancer;
+mod secrets;
+
 fn main() -> std::process::ExitCode {
-    suite(tests())
+    suite([tests(), load_balancer::tests(), secrets::tests()].concat())
 }
 
 fn tests() -> Vec<Test> {

@@ -5,7 +5,7 @@
 const MAX_REASON: usize = 200;
 
 /// The first line of a response's body, with every character but printable ASCII replaced by `?`.
-pub(super) fn first_line(body: &[u8]) -> Option<String> {
+pub(crate) fn first_line(body: &[u8]) -> Option<String> {
     let line = body.split(|byte| matches!(byte, b'\r' | b'\n')).next()?.trim_ascii();
     let printable = |&byte: &u8| match byte {
         b' '..=b'~' => char::from(byte),

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::BoolishValueParser;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
@@ -29,7 +30,12 @@ Paths:
 
 Signals:
   SIGTERM or SIGINT starts to drain: new connections are refused, parents are told to connect
-  elsewhere, and after --drain-time all connections are closed. A second signal exits at once.";
+  elsewhere, and after --drain-time all connections are closed. A second signal exits at once.
+
+Exit codes:
+  0  the relay has drained
+  1  it could not start, or a second signal came while it drained
+  2  settings are wrong; all of them are named";
 
 /// A relay for flame-aws: parents and runners that cannot reach each other meet here.
 #[derive(Parser)]
@@ -49,19 +55,23 @@ pub struct Args {
     address: Option<String>,
     /// A file with keys, one on each line. It is read again when it changes.
     #[arg(long, env = "FLAME_RELAY_KEY_FILE", value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    key_file: Option<String>,
     /// Not accepted.
     #[arg(long, hide = true, value_name = "KEY")]
     key: Option<String>,
     /// A certificate chain in PEM, for TLS. It is read again when it changes.
     #[arg(long, env = "FLAME_RELAY_TLS_CERT", value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
+    tls_cert: Option<String>,
     /// The private key of the certificate, in PEM.
     #[arg(long, env = "FLAME_RELAY_TLS_KEY", value_name = "FILE")]
-    tls_key: Option<PathBuf>,
+    tls_key: Option<String>,
     /// Take the address of a client from the last entry of X-Forwarded-For. Use this only behind a
     /// load balancer that sets the header: otherwise clients can forge it.
-    #[arg(long, env = "FLAME_RELAY_TRUST_FORWARDED_FOR")]
+    #[arg(
+        long,
+        env = "FLAME_RELAY_TRUST_FORWARDED_FOR",
+        value_parser = BoolishValueParser::new()
+    )]
     trust_forwarded_for: bool,
     /// The maximum number of connections.
     #[arg(long, env = "FLAME_RELAY_MAX_CONNECTIONS", default_value = "65536", value_name = "N")]
@@ -151,13 +161,14 @@ impl Args {
             format: check.value("--log-format", &self.log_format, LogFormat::Text, parse),
             level: check.value("--log-level", &self.log_level, LevelFilter::INFO, parse),
         };
-        let (keys, key_file) = check.keys(keys, self.key_file);
+        let (keys, key_file) = check.keys(keys, path(self.key_file));
         let mut config = Config::new(([0, 0, 0, 0], 0).into(), keys);
         config.key_file = key_file;
         config.listen = check.value("--listen", &self.listen, config.listen, listen_address);
+        let address = self.address.filter(|text| !text.is_empty());
         config.address =
-            self.address.map(|text| check.value("--address", &text, String::new(), own_address));
-        config.tls = check.tls(self.tls_cert, self.tls_key);
+            address.map(|text| check.value("--address", &text, String::new(), own_address));
+        config.tls = check.tls(path(self.tls_cert), path(self.tls_key));
         config.trust_forwarded_for = self.trust_forwarded_for;
         let (limits, pair) = (&mut config.limits, &mut config.pair);
         for (flag, text, limit) in [
@@ -193,4 +204,9 @@ impl Args {
         check.finish()?;
         Ok((config, log))
     }
+}
+
+/// The path in a setting. A variable that is empty counts as not set, as deployments write it.
+fn path(text: Option<String>) -> Option<PathBuf> {
+    text.filter(|text| !text.is_empty()).map(PathBuf::from)
 }

@@ -1,7 +1,7 @@
 //! Checks settings, and collects everything that is wrong with them.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -52,7 +52,8 @@ impl Check {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> T {
         parse(text).unwrap_or_else(|why| {
-            self.bad(flag, format!("{text:?} can't be used: {why}"));
+            let variable = variable_of(flag);
+            self.bad(&format!("{flag} or {variable}"), format!("{text:?} can't be used: {why}"));
             instead
         })
     }
@@ -105,6 +106,12 @@ impl Check {
     }
 }
 
+/// The variable with which a flag can be set as well.
+fn variable_of(flag: &str) -> String {
+    let name = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
+    format!("FLAME_RELAY_{name}")
+}
+
 pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
@@ -137,6 +144,10 @@ pub(super) fn own_address(text: &str) -> Result<String, String> {
     let authority = parts.authority.ok_or_else(expected)?;
     if !is_websocket || !matches!(path.as_str(), "" | "/") || authority.as_str().contains('@') {
         return Err(expected());
+    }
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
+        return Err("no runner can connect to it; write the address of this node".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
     /// The path does not exist.
-    #[error("there is nothing at this path; see the documentation of flame-relay")]
+    #[error(
+        "this is a relay for flame-aws, and it has nothing at this path: parents and runners find \
+         their paths by themselves; /healthz, /readyz and /metrics are for the operator"
+    )]
     UnknownPath,
     /// The request is not a WebSocket upgrade.
     #[error("this path accepts WebSocket upgrades only (GET, Sec-WebSocket-Version 13)")]

@@ -138,19 +138,39 @@ fn every_bad_setting_is_named_at_once() {
     let (code, text) = (output.status.code(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(code, Some(2), "{text}");
     for setting in [
-        "--listen: \"nowhere\"",
-        "--max-connections: \"0\"",
-        "--pair-timeout: \"10\"",
-        "--address: \"http://x/y\"",
+        "--listen or FLAME_RELAY_LISTEN: \"nowhere\"",
+        "--max-connections or FLAME_RELAY_MAX_CONNECTIONS: \"0\"",
+        "--pair-timeout or FLAME_RELAY_PAIR_TIMEOUT: \"10\"",
+        "--address or FLAME_RELAY_ADDRESS: \"http://x/y\"",
         "--tls-key: ",
-        "--log-format: \"xml\"",
+        "--log-format or FLAME_RELAY_LOG_FORMAT: \"xml\"",
         "--key: ",
-        "--bytes-per-pair: \"many\"",
+        "--bytes-per-pair or FLAME_RELAY_BYTES_PER_PAIR: \"many\"",
         "FLAME_RELAY_KEYS: ",
     ] {
         assert!(text.contains(setting), "no {setting} in:\n{text}");
     }
     assert!(!text.contains("a-secret"), "{text}");
+}
+
+#[test]
+fn an_address_that_no_runner_can_connect_to_is_rejected() {
+    for address in ["ws://0.0.0.0:8443", "wss://[::]:8443"] {
+        let (code, text) = run(&["--address", address], &[("FLAME_RELAY_KEYS", KEY)]);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("the address of this node"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn empty_variables_count_as_not_set_and_a_switch_can_be_set_by_a_number() {
+    let names =
+        ["ADDRESS", "KEY_FILE", "TLS_CERT", "TLS_KEY"].map(|name| format!("FLAME_RELAY_{name}"));
+    let mut variables: Vec<_> = names.iter().map(|name| (&**name, "")).collect();
+    variables.extend([("FLAME_RELAY_KEYS", KEY), ("FLAME_RELAY_TRUST_FORWARDED_FOR", "1")]);
+    let process = RelayProcess::start(&[], &variables);
+    let relay = Clients { address: process.address };
+    assert!(relay.get("/healthz").await.contains("200 OK"));
 }
 
 #[test]
@@ -269,7 +289,7 @@ async fn metrics_count_connections_bytes_and_refusals() {
         ("flame_relay_bytes_total{to=\"parent\"}", 1000.0),
         ("flame_relay_bytes_total{to=\"runner\"}", 0.0),
         ("flame_relay_refusals_total{reason=\"unauthorized\"}", 1.0),
-        ("flame_relay_pair_seconds_count", 1.0),
+        ("flame_relay_pairing_seconds_count", 1.0),
         ("flame_relay_draining", 0.0),
     ] {
         assert_eq!(metric(&text, series), value, "{series}");

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use aws_config::SdkConfig;
 
 use super::ec2;
-use crate::backend::BackendError;
+use crate::backend::{BackendError, PoolInfo};
 
-/// See [`Backend::connection_advice`](crate::backend::Backend::connection_advice).
-pub(crate) const CONNECTION_ADVICE: &str = "its security groups must allow outbound traffic to this address, those of this process must \
-     allow inbound traffic from it, and its subnets need a route";
+/// See [`Backend::connection_advice`](crate::backend::Backend::connection_advice). True for the
+/// address of a relay as well.
+pub(crate) const CONNECTION_ADVICE: &str = "its security groups must allow outbound traffic to this address, the security groups at this \
+     address must allow inbound traffic from it, and its subnets need a route";
 
 /// The private address of the ECS task (with the feature `ecs`) or the EC2 instance that this
 /// process runs on.
@@ -40,31 +41,44 @@ pub(crate) fn endpoint(
     variable(&format!("AWS_ENDPOINT_URL_{service}")).or(common)
 }
 
-/// Rejects addresses of which one can't be reached by any runner on AWS: a runner that connects to
-/// 127.0.0.1 connects to itself. A loopback address is accepted if the endpoint is an emulator on
-/// this machine, since its runners are on this machine, too.
+/// Rejects a pool of which one address can't be reached by any runner on AWS: a runner that
+/// connects to 127.0.0.1 connects to itself. A loopback address is accepted if the endpoint is an
+/// emulator on this machine, since its runners are on this machine, too.
 pub(crate) fn check(
-    addresses: &[String],
+    pool: &PoolInfo,
     endpoint: Option<&str>,
     runner: &str,
 ) -> Result<(), BackendError> {
-    addresses.iter().try_for_each(|address| check_address(address, endpoint, runner))
+    match pool.addresses.iter().find(|address| is_out_of_reach(address, endpoint)) {
+        Some(address) => Err(BackendError::new(out_of_reach(address, pool.has_relay, runner))),
+        None => Ok(()),
+    }
 }
 
-fn check_address(address: &str, endpoint: Option<&str>, runner: &str) -> Result<(), BackendError> {
+fn is_out_of_reach(address: &str, endpoint: Option<&str>) -> bool {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let unspecified = authority.starts_with("0.0.0.0") || authority.starts_with("[::]");
-    let own_machine = is_loopback(authority) && !endpoint.is_some_and(is_local);
-    if !unspecified && !own_machine {
-        return Ok(());
+    unspecified || (is_loopback(authority) && !endpoint.is_some_and(is_local))
+}
+
+/// What is wrong, and what to do.
+fn out_of_reach(address: &str, has_relay: bool, runner: &str) -> String {
+    if has_relay {
+        return format!(
+            "the pool's relay is at {address}, which no {runner} can reach: run the relay where \
+             this process and the runners can both connect to it, and give `.relay(..)`, or \
+             FLAME_RELAY_URL, its address there"
+        );
     }
-    Err(BackendError::new(format!(
-        "the pool's address is {address}, which no {runner} can reach: let the pool \
-         `.listen(..)` on 0.0.0.0, open its port to the runners' security group, and set \
-         `.advertise(\"ws://<private address of this machine>:<port>\")`; on EC2, and on ECS with \
-         the network mode `awsvpc` (feature `ecs`), the address to advertise is detected"
-    )))
+    format!(
+        "the pool's address is {address}, which no {runner} can reach: if runners can connect to \
+         this machine, let the pool `.listen(..)` on 0.0.0.0, open its port to the runners' \
+         security group, and set `.advertise(\"ws://<private address of this machine>:<port>\")` \
+         (on EC2, and on ECS with the network mode `awsvpc` and the feature `ecs`, this address is \
+         detected); if they can't, as on a laptop or in a Lambda function, let both connect to a \
+         relay: `.relay(..)`, or FLAME_RELAY_URL and FLAME_RELAY_KEY"
+    )
 }
 
 /// Whether an endpoint is on this machine, as an emulator's may be.
@@ -88,6 +102,7 @@ mod tests {
     use aws_config::{BehaviorVersion, Region};
 
     use super::*;
+    use crate::backend::tests::pool_info;
 
     #[tokio::test]
     async fn the_apps_endpoint_precedes_the_services_variable() {
@@ -116,22 +131,35 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_no_runner_can_reach_is_rejected_with_advice() {
+    fn a_loopback_address_is_in_reach_of_an_emulator_on_this_machine_only() {
         let aws = Some("https://ecs.eu-central-1.amazonaws.com");
+        let emulator = Some("http://127.0.0.1:4566");
         for address in ["ws://127.0.0.1:4100", "ws://localhost:4100/x", "ws://[::1]:4100"] {
-            for endpoint in [None, aws] {
-                let error = check_address(address, endpoint, "task").unwrap_err().to_string();
-                assert!(error.contains(".listen(") && error.contains(".advertise("), "{error}");
-            }
-            let emulator = Some("http://127.0.0.1:4566");
-            assert!(check_address(address, emulator, "task").is_ok(), "{address}");
+            assert!(is_out_of_reach(address, None), "{address}");
+            assert!(is_out_of_reach(address, aws), "{address}");
+            assert!(!is_out_of_reach(address, emulator), "{address}");
         }
-        assert!(check_address("ws://0.0.0.0:4100", Some("http://127.0.0.1:4566"), "task").is_err());
+        assert!(is_out_of_reach("ws://0.0.0.0:4100", emulator));
         for address in ["ws://10.0.0.7:4100", "wss://flame.example.com"] {
-            assert!(check_address(address, None, "task").is_ok(), "{address}");
+            assert!(!is_out_of_reach(address, None), "{address}");
         }
-        let one_is_wrong = ["ws://10.0.0.7:4100", "ws://127.0.0.1:4100"].map(str::to_owned);
-        assert!(check(&one_is_wrong, aws, "task").is_err());
-        assert!(check(&one_is_wrong[..1], aws, "task").is_ok());
+    }
+
+    #[test]
+    fn a_pool_that_no_runner_can_reach_is_rejected_with_advice() {
+        let with = |addresses: &[&str], has_relay| PoolInfo {
+            addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
+            has_relay,
+            ..pool_info()
+        };
+        assert!(check(&with(&["ws://10.0.0.7:4100"], false), None, "task").is_ok());
+        let one_is_wrong = ["ws://10.0.0.7:4100", "ws://127.0.0.1:4100"];
+        let error = check(&with(&one_is_wrong, false), None, "task").unwrap_err().to_string();
+        for advice in ["ws://127.0.0.1:4100", ".listen(", ".advertise(", ".relay("] {
+            assert!(error.contains(advice), "{error}");
+        }
+        let error = check(&with(&one_is_wrong, true), None, "task").unwrap_err().to_string();
+        assert!(error.contains("the pool's relay is at ws://127.0.0.1:4100"), "{error}");
+        assert!(!error.contains(".listen("), "{error}");
     }
 }

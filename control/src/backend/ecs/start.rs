@@ -59,7 +59,7 @@ pub(super) async fn start(
         );
     }
     let endpoint = address::endpoint(&config, "ECS", variable);
-    let address = address::check(&pool.addresses, endpoint.as_deref(), "ECS task");
+    let address = address::check(pool, endpoint.as_deref(), "ECS task");
     problems.extend(address.err().map(|error| error.to_string()));
     check_problems(problems)?;
 

@@ -115,8 +115,9 @@ fn ended(answer: &InvocationResponse, request: &str) -> Death {
     let (code, advice) = match answer {
         InvocationResponse::Ended { code: EXIT_NEVER_CONNECTED, .. } => (
             Some(EXIT_NEVER_CONNECTED),
-            "; the function must reach the pool's address: attach it to the parent's VPC, and \
-             allow its security group on the parent's port"
+            "; the function must reach the pool's address: attach it to the VPC of the parent, or \
+             of its relay, and allow its security group on the port there; a parent that the \
+             function can't reach needs a relay (`.relay(..)`)"
                 .to_owned(),
         ),
         InvocationResponse::Ended { code, reason: EndReason::HostDeadline, calls: 0, .. } => {

@@ -64,6 +64,7 @@ impl PoolBuilder {
         let info = PoolInfo {
             name: self.name.clone(),
             addresses: endpoint.base_addresses(),
+            has_relay: self.relay.is_some(),
             boot_timeout,
             shutdown_timeout: self.shutdown_timeout,
             reconnect_timeout: self.connection_times().reconnect_timeout,

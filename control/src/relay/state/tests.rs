@@ -219,3 +219,25 @@ fn a_runner_that_every_connected_relay_rejects_has_a_reason_and_is_registered_ag
     state.disconnected(now, SECOND, HALF);
     assert_eq!(state.rejection(runner(1)), None);
 }
+
+#[test]
+fn after_a_jump_of_the_clock_all_runners_are_registered_again_and_then_as_often_as_before() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (now, mut state) = connected_with(&[runner(1), runner(2)]);
+    let later = now + HOUR;
+    assert_eq!(state.poll_send(later, FIRST), register(&[runner(1), runner(2)]));
+    assert_eq!(state.poll_send(later, FIRST), None, "the renewals of an hour are not made up for");
+    assert_eq!(state.renew_at(FIRST), Some(later + RENEWAL));
+    // The connection is found to be broken, and the next attempt is not an hour away.
+    state.disconnected(later, FIRST, HALF);
+    assert!(state.attempt_at(FIRST).unwrap() <= later + PAUSES.pause(1, 1.0));
+    state.connected(later, FIRST, None);
+    assert_eq!(state.poll_send(later, FIRST), register(&[runner(1), runner(2)]));
+}
+
+#[test]
+fn an_attempt_that_a_jump_of_the_clock_has_skipped_is_due_at_once() {
+    let (now, mut state) = state(&["ws://a"]);
+    state.disconnected(now, FIRST, HALF);
+    assert!(state.attempt_at(FIRST).unwrap() < now + Duration::from_secs(3600));
+}

@@ -187,10 +187,7 @@ impl InvocationHandler {
         let host = LambdaHost::new(parent.runner, deadline);
         tracing::debug!(runner = %parent.runner, request, "this invocation is a runner");
         let runner = Runner {
-            connect: Connect::Dial {
-                addresses: parent.addresses.clone(),
-                fingerprint: parent.fingerprint,
-            },
+            connect: Connect::dial(&parent),
             parent,
             host: Arc::new(host),
             build: self.build.clone(),

@@ -63,7 +63,7 @@ fn is_connected(outcome: &Result<ConnectOutcome, ConnectError>) -> bool {
 }
 
 #[tokio::test]
-async fn the_next_address_is_tried_in_the_same_round() {
+async fn the_next_address_is_tried_when_one_fails() {
     let key = ServerKey::generate().unwrap();
     let ((relay, at_relay), (parent, at_parent)) = (listener().await, listener().await);
     let dialler = dialler(vec![dead_address().await, at_relay, at_parent], &key);
@@ -71,33 +71,39 @@ async fn the_next_address_is_tried_in_the_same_round() {
         reject_one(&relay).await;
         welcome_one(&parent, &key).await
     };
-    let ((proof, _io), outcome) = tokio::join!(welcomed, dialler.round());
-    assert!(matches!(outcome, Ok(ConnectOutcome::Connected(_))));
+    let ((proof, _io), outcome) = tokio::join!(welcomed, dialler.connect());
+    assert!(is_connected(&outcome));
     assert!(matches!(proof, Proof::BootToken(_)));
 }
 
 #[tokio::test]
-async fn a_round_that_fails_names_each_address_with_its_error() {
+async fn a_failed_attempt_names_its_address_and_is_repeated_sooner_if_a_relay_has_answered() {
     let key = ServerKey::generate().unwrap();
     let ((relay, at_relay), (closing, at_closing)) = (listener().await, listener().await);
     let dead = dead_address().await;
-    let dialler = dialler(vec![dead.clone(), at_relay.clone(), at_closing.clone()], &key);
-    let all_fail = async {
-        reject_one(&relay).await;
+    let dialler = dialler(Vec::new(), &key);
+    let failed = async |address: &str| {
+        let failure = dialler.dial(address.to_owned()).await.err().unwrap();
+        assert!(failure.error.contains(address), "{}", failure.error);
+        failure
+    };
+    let FailedAttempt { error, backoff } = failed(&dead).await;
+    assert!(error.contains("cannot connect"), "{error}");
+    assert_eq!(backoff, BACKOFF);
+    let ((), FailedAttempt { error, backoff }) =
+        tokio::join!(reject_one(&relay), failed(&at_relay));
+    assert!(error.contains("HTTP status 404: unknown runner"), "{error}");
+    assert_eq!(backoff, BACKOFF_AT_RELAY);
+    let closes = async {
         let (tcp, _) = closing.accept().await.unwrap();
         drop(accept(Io::new(tcp), &key).await.unwrap());
     };
-    let ((), outcome) = tokio::join!(all_fail, dialler.round());
-    let Err(AttemptError::Retry(error)) = outcome else { panic!("the round fails") };
-    let parts: Vec<_> = error.split("; ").collect();
-    assert_eq!(parts.len(), 3, "{error}");
-    for (part, (address, why)) in parts.into_iter().zip([
-        (dead, "cannot connect"),
-        (at_relay, "HTTP status 404: unknown runner"),
-        (at_closing, "the hello to the parent"),
-    ]) {
-        assert!(part.contains(&address) && part.contains(why), "{part}");
-    }
+    let ((), io) = tokio::join!(closes, dialler.dial(at_closing.clone()));
+    let Err(AttemptError::Retry(failure)) = dialler.say_hello(io.ok().unwrap()).await else {
+        panic!("the hello fails")
+    };
+    let error = failure.in_hello_at(&at_closing).error;
+    assert!(error.contains(&format!("the hello to the parent at {at_closing} failed")), "{error}");
 }
 
 #[tokio::test]

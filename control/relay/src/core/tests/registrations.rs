@@ -120,3 +120,25 @@ fn a_revoked_key_loses_its_control_connections_but_not_its_pairs() {
     t.register(other, &[1]);
     assert!(t.runner(1, 7).is_ok());
 }
+
+#[test]
+fn after_a_jump_of_the_clock_all_runners_can_be_registered_again() {
+    let timed_out = Refusal::ParentTimeout { waited: limits().pair_timeout };
+    let mut t = Test::new(limits());
+    let parent = t.parent_of_runner();
+    let id = t.runner(1, 8).unwrap();
+    t.actions();
+    // A renewal that arrives before the timer notices the jump is not undone by the timer.
+    t.now += 2 * HOUR;
+    t.register(parent, &[1]);
+    t.pass(Duration::ZERO);
+    assert_eq!(t.actions(), [Action::Refuse(id, timed_out.clone())]);
+    let id = t.runner(1, 9).unwrap();
+    t.actions();
+    // The timer notices the jump first.
+    t.pass(2 * HOUR);
+    assert_eq!(t.actions(), [Action::Refuse(id, timed_out)]);
+    assert_eq!(t.state.registered(), 0);
+    t.register(parent, &[1]);
+    assert!(t.runner(1, 7).is_ok());
+}

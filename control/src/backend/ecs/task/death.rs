@@ -201,9 +201,10 @@ fn exit_reason(exit_code: Option<i32>, text: &str) -> String {
             its entry point and its command"
             .to_owned(),
         Some(81) => {
-            "it never connected to its parent; check that the parent's security group allows \
-            the runners' on the pool's port, and that the pool advertises an address that the \
-            runner can reach"
+            "it never connected to its parent; check that the runner can reach the address that \
+            the pool advertises, and that the security group of the parent, or of its relay, \
+            allows the runners' on the port there; a parent that the runner can't reach needs a \
+            relay (`.relay(..)`)"
                 .to_owned()
         }
         Some(82) => "it lost its parent for longer than `reconnect_timeout`".to_owned(),

@@ -1,9 +1,10 @@
 /**
  * The rotation of a relay's key, in the four steps of Secrets Manager.
  *
- * Parents read `keySecret`. The nodes of the relay accept the keys in `acceptedKeys`, which they read
- * when they start. So the nodes are restarted with the new key before parents get it, and they accept
- * the old key until the next rotation. A parent must read its key again once in an interval.
+ * Parents read the secret that is rotated. The nodes of the relay accept the keys in another secret,
+ * which they read when they start. So the nodes are restarted with the new key before parents get
+ * it, and they accept the old key until the next rotation. A parent must read its key again once in
+ * an interval.
  */
 
 import { randomBytes } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * Every request to AWS that the library makes in a parent, taken from the SDK calls in the Rust sources.
- * The tests check that a parent's policy allows exactly these.
+ * Every request to AWS that the library makes in a parent, taken from the SDK calls in the Rust
+ * sources. The tests check that a parent's policy allows exactly these.
  */
 
 import { ACCOUNT, REGION } from './support/stacks';

@@ -15,7 +15,7 @@ const MARGIN_MS = 15_000;
 
 /**
  * @typedef {{ SecretId: string, ClientRequestToken: string, Step: string }} RotationEvent
- * @typedef {{ status?: string, rolloutState?: string }} Deployment
+ * @typedef {{ rolloutState?: string }} Deployment
  *
  * @typedef {object} Aws The requests to AWS.
  * @property {(id: string, stage: string, version?: string) => Promise<string | undefined>} secret
@@ -96,11 +96,13 @@ async function acceptBoth(id, version, aws, settings) {
  */
 async function waitUntilRestarted(service, aws, settings) {
   for (;;) {
-    const [first, ...others] = await aws.deployments(service);
-    if (first?.rolloutState === 'COMPLETED' && others.length === 0) {
+    const deployments = await aws.deployments(service);
+    const [deployment] = deployments;
+    // While old nodes drain, their deployment is still in the list.
+    if (deployments.length === 1 && deployment?.rolloutState === 'COMPLETED') {
       return;
     }
-    if (first?.rolloutState === 'FAILED') {
+    if (deployments.some(({ rolloutState }) => rolloutState === 'FAILED')) {
       throw new Error(`the new deployment of ${service} has failed: see the events of the service`);
     }
     if (settings.remainingMs() < POLL_INTERVAL_MS + MARGIN_MS) {

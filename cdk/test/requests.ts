@@ -95,7 +95,10 @@ export function lambdaRequests(pool: DeployedPool, events: boolean): Request[] {
   return requests;
 }
 
-/** The requests of the code store. HeadObject needs the permission for GetObject. */
+/**
+ * The requests of the code store. HeadObject needs the permission for GetObject, and so does the
+ * request of a runner, which its parent signs.
+ */
 export function codeStoreRequests(pool: DeployedPool): Request[] {
   const resources = [`arn:aws:s3:::${pool.codeStore}/sha256-of-an-executable`];
   return [

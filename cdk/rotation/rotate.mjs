@@ -1,9 +1,10 @@
 /**
  * The rotation of a relay's key, in the four steps of Secrets Manager.
  *
- * Parents read `keySecret`. The nodes of the relay accept the keys in `acceptedKeys`, which they read
- * when they start. So the nodes are restarted with the new key before parents get it, and they accept
- * the old key until the next rotation. A parent must read its key again once in an interval.
+ * Parents read the secret that is rotated. The nodes of the relay accept the keys in another secret,
+ * which they read when they start. So the nodes are restarted with the new key before parents get
+ * it, and they accept the old key until the next rotation. A parent must read its key again once in
+ * an interval.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -14,7 +15,7 @@ const MARGIN_MS = 15_000;
 
 /**
  * @typedef {{ SecretId: string, ClientRequestToken: string, Step: string }} RotationEvent
- * @typedef {{ status?: string, rolloutState?: string }} Deployment
+ * @typedef {{ rolloutState?: string }} Deployment
  *
  * @typedef {object} Aws The requests to AWS.
  * @property {(id: string, stage: string, version?: string) => Promise<string | undefined>} secret
@@ -95,11 +96,13 @@ async function acceptBoth(id, version, aws, settings) {
  */
 async function waitUntilRestarted(service, aws, settings) {
   for (;;) {
-    const [first, ...others] = await aws.deployments(service);
-    if (first?.rolloutState === 'COMPLETED' && others.length === 0) {
+    const deployments = await aws.deployments(service);
+    const [deployment] = deployments;
+    // While old nodes drain, their deployment is still in the list.
+    if (deployments.length === 1 && deployment?.rolloutState === 'COMPLETED') {
       return;
     }
-    if (first?.rolloutState === 'FAILED') {
+    if (deployments.some(({ rolloutState }) => rolloutState === 'FAILED')) {
       throw new Error(`the new deployment of ${service} has failed: see the events of the service`);
     }
     if (settings.remainingMs() < POLL_INTERVAL_MS + MARGIN_MS) {

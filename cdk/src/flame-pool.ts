@@ -52,12 +52,13 @@ export interface FlamePoolProps {
   readonly lambda?: LambdaRunnersOptions;
   /**
    * The VPC of the runners.
-   * @default - the VPC of `ecs.cluster` or of `relay`, or a new one with two availability zones and a NAT
-   * gateway
+   * @default - the VPC of `ecs.cluster` or of `relay`, or a new one with two availability zones and
+   * a NAT gateway
    */
   readonly vpc?: IVpc;
   /**
-   * The subnets of the runners. In several availability zones, Fargate is more likely to have capacity.
+   * The subnets of the runners. In several availability zones, Fargate is more likely to have
+   * capacity.
    * @default - the private subnets, or if there are none, the public ones
    */
   readonly vpcSubnets?: SubnetSelection;
@@ -72,8 +73,8 @@ export interface FlamePoolProps {
    */
   readonly port?: number;
   /**
-   * Whether runners may open connections to all addresses. Otherwise they may open them to port 443, and
-   * wherever `connections` and `allowRunnersTo` say.
+   * Whether runners may open connections to all addresses. Otherwise they may open them to port
+   * 443, and wherever `connections` and `allowRunnersTo` say.
    * @default false
    */
   readonly allowAllOutbound?: boolean;
@@ -83,8 +84,8 @@ export interface FlamePoolProps {
    */
   readonly codeStore?: CodeStore;
   /**
-   * The relay through which the runners connect to their parents. `environmentForParent` and `grantParent`
-   * then include what parents need for the relay.
+   * The relay through which the runners connect to their parents. `environmentForParent` and
+   * `grantParent` then include what parents need for the relay.
    * @default - runners connect to their parents directly: see `allowRunnersTo`
    */
   readonly relay?: FlameRelay;
@@ -108,8 +109,8 @@ export interface FlamePoolProps {
 /** Options of `FlamePool.grantParent`. */
 export interface ParentGrantOptions {
   /**
-   * The cluster in which the parent runs, if it is an ECS task in another cluster than the runners. The
-   * library looks parents up there, to find runners whose parents are gone.
+   * The cluster in which the parent runs, if it is an ECS task in another cluster than the runners.
+   * The library looks parents up there, to find runners whose parents are gone.
    * @default - the cluster of the runners, or the parent is not an ECS task
    */
   readonly cluster?: ICluster;
@@ -170,8 +171,8 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
       securityGroups: network && [network.securityGroup],
       defaultPort: Port.tcp(this.port),
     });
-    if (network) {
-      this.relay?.allowRunners(this);
+    if (network && this.relay) {
+      this.connections.allowToDefaultPort(this.relay, 'Runners to the relay');
     }
     if (ecs && network) {
       this.ecsRunners = new EcsRunners(this, 'Ecs', ecs, context, network);
@@ -200,11 +201,12 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
   }
 
   /**
-   * Lets the runners connect to a parent, on the pool's port. The parent must have security groups: a
-   * service, a function in a VPC, an instance.
+   * Lets the runners connect to a parent, on the pool's port. The parent must have security groups:
+   * a service, a function in a VPC, an instance.
    */
   allowRunnersTo(parent: IConnectable): void {
-    this.connections.allowTo(parent, Port.tcp(this.port), 'Runners to their parent');
+    // The rules are then in the parent's stack, which depends on the pool's stack anyway.
+    parent.connections.allowFrom(this, Port.tcp(this.port), 'Runners to their parent');
   }
 
   /**
@@ -217,16 +219,16 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
   }
 
   /**
-   * Tells cdk-nag why the statements of `grantParent` have wildcards. Without cdk-nag it has no effect.
-   * `parent` is the role or policy that has been given to `grantParent`.
+   * Tells cdk-nag why the statements of `grantParent` have wildcards. Without cdk-nag it has no
+   * effect. `parent` is the role or policy that has been given to `grantParent`.
    */
   acknowledgeParent(parent: IConstruct, options: ParentGrantOptions = {}): void {
     acknowledgeWildcards(parent, this.parentStatements(options));
   }
 
   /**
-   * The environment variables of a parent: `FLAME_AWS`, with all settings of the backends, and with a
-   * relay `FLAME_RELAY_URL`. They contain no secret.
+   * The environment variables of a parent: `FLAME_AWS`, with all settings of the backends, and with
+   * a relay `FLAME_RELAY_URL`. They contain no secret.
    */
   environmentForParent(): { [name: string]: string } {
     const backends = { ecs: this.ecsRunners, lambda: this.lambdaRunners };

@@ -43,7 +43,10 @@ export interface FlameRelayProps {
   readonly vpc: IVpc;
   /** The name at which parents reach the relay, such as `relay.example.com`. */
   readonly domainName: string;
-  /** The certificate for `domainName`, for example from ACM. The system of the parents must trust it. */
+  /**
+   * The certificate for `domainName`, for example from ACM. The system of the parents must trust
+   * it.
+   */
   readonly certificate: IListenerCertificate;
   /**
    * The hosted zone in which to create the record for `domainName`.
@@ -51,12 +54,12 @@ export interface FlameRelayProps {
    */
   readonly hostedZone?: IHostedZone;
   /**
-   * How many endpoints the relay has, 1 to 3. Parents keep a connection to each of them, so that one of
-   * them may fail. Each is a port of the load balancer with a service of its own: a parent that opens a
-   * socket for a runner must reach the very node at which the runner waits.
+   * How many endpoints the relay has, 1 to 3. Parents keep a connection to each of them, so that
+   * one of them may fail. Each is a port of the load balancer with a service of its own: a parent
+   * that opens a socket for a runner must reach the very node at which the runner waits.
    *
-   * A runner knows three addresses, those of the nodes first. So with 3 endpoints, all runners must be in
-   * the VPC.
+   * A runner knows three addresses, those of the nodes first. So with 3 endpoints, all runners must
+   * be in the VPC.
    * @default 2
    */
   readonly endpoints?: number;
@@ -107,8 +110,8 @@ export interface FlameRelayProps {
    */
   readonly environment?: { [name: string]: string };
   /**
-   * How long connections may stay open when a node is stopped, at most 105 s. The node tells its parents
-   * to connect elsewhere, and no call is lost.
+   * How long connections may stay open when a node is stopped, at most 105 s. The node tells its
+   * parents to connect elsewhere, and no call is lost.
    * @default Duration.seconds(60)
    */
   readonly drainTime?: Duration;
@@ -118,8 +121,8 @@ export interface FlameRelayProps {
    */
   readonly scaling?: RelayScaling;
   /**
-   * Whether the key of the parents is replaced regularly. A key is valid for two intervals, so a parent
-   * that runs for longer must read it again.
+   * Whether the key of the parents is replaced regularly. A key is valid for two intervals, so a
+   * parent that runs for longer must read it again.
    * @default true
    */
   readonly rotateKey?: boolean;
@@ -146,8 +149,8 @@ export interface FlameRelayProps {
 }
 
 /**
- * A relay, through which parents use runners that can't reach them: a laptop behind NAT, or a parent in a
- * Lambda function. Parents and runners encrypt their messages from end to end.
+ * A relay, through which parents use runners that can't reach them: a laptop behind NAT, or a
+ * parent in a Lambda function. Parents and runners encrypt their messages from end to end.
  *
  * ```ts
  * const relay = new FlameRelay(this, 'Relay', { vpc, domainName, certificate, hostedZone });
@@ -251,7 +254,9 @@ export class FlameRelay extends Construct implements IConnectable {
     return this.keys.key;
   }
 
-  /** Lets parents with these addresses connect to the load balancer, for example those of an office. */
+  /**
+   * Lets parents with these addresses connect to the load balancer, for example those of an office.
+   */
   allowParents(peer: IPeer): void {
     for (const port of this.ports) {
       this.loadBalancer.connections.allowFrom(peer, Port.tcp(port), 'Parents');
@@ -260,15 +265,11 @@ export class FlameRelay extends Construct implements IConnectable {
 
   /** Lets a parent in the VPC connect to the load balancer and to the nodes. */
   allowParent(parent: IConnectable): void {
+    // The rules are then in the parent's stack, which depends on the relay's stack anyway.
     for (const port of this.ports) {
-      this.loadBalancer.connections.allowFrom(parent, Port.tcp(port), 'Parent');
+      parent.connections.allowTo(this.loadBalancer, Port.tcp(port), 'Parent');
     }
-    this.connections.allowDefaultPortFrom(parent, 'Parent');
-  }
-
-  /** Lets runners in the VPC connect to the nodes. A `FlamePool` with this relay calls it. */
-  allowRunners(runners: IConnectable): void {
-    this.connections.allowDefaultPortFrom(runners, 'Runners');
+    parent.connections.allowToDefaultPort(this, 'Parent');
   }
 
   /** Allows a parent to read its key. */

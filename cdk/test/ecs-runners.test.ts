@@ -119,7 +119,8 @@ test('a task definition of the user is used as it is', () => {
     image: ContainerImage.fromRegistry('app:1'),
   });
   const { pool } = newPool({ code: undefined, ecs: { taskDefinition } }, stack);
-  // A parent may be a task of the same definition: its environment must not refer to that definition.
+  // A parent may be a task of the same definition: its environment must not refer to that
+  // definition.
   for (const [name, value] of Object.entries(pool.environmentForParent())) {
     container.addEnvironment(name, value);
   }

@@ -123,12 +123,13 @@ test('the parents do not get the key while a service still runs old nodes', asyn
   await aws.step('createSecret', 'v2');
   await aws.step('setSecret', 'v2');
   const old = [{ rolloutState: 'IN_PROGRESS' }, { rolloutState: 'COMPLETED' }];
-  aws.rollouts = [old, old, [{ rolloutState: 'COMPLETED' }]];
+  const draining = [{ rolloutState: 'COMPLETED' }, { rolloutState: 'COMPLETED' }];
+  aws.rollouts = [old, draining, [{ rolloutState: 'COMPLETED' }]];
   await aws.step('testSecret', 'v2');
   expect(aws.log.filter((line) => line === 'deployments one').length).toBe(3);
   aws.rollouts = [old];
   await expect(aws.step('testSecret', 'v2', 60)).rejects.toThrow('one still runs nodes');
-  aws.rollouts = [[{ rolloutState: 'FAILED' }]];
+  aws.rollouts = [[{ rolloutState: 'IN_PROGRESS' }, { rolloutState: 'FAILED' }]];
   await expect(aws.step('testSecret', 'v2')).rejects.toThrow('has failed');
   expect(await aws.current(KEY)).toBe('first');
 });

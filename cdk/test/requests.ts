@@ -1,6 +1,6 @@
 /**
- * Every request to AWS that the library makes in a parent, taken from the SDK calls in the Rust sources.
- * The tests check that a parent's policy allows exactly these.
+ * Every request to AWS that the library makes in a parent, taken from the SDK calls in the Rust
+ * sources. The tests check that a parent's policy allows exactly these.
  */
 
 import { ACCOUNT, REGION } from './support/stacks';
@@ -95,7 +95,10 @@ export function lambdaRequests(pool: DeployedPool, events: boolean): Request[] {
   return requests;
 }
 
-/** The requests of the code store. HeadObject needs the permission for GetObject. */
+/**
+ * The requests of the code store. HeadObject needs the permission for GetObject, and so does the
+ * request of a runner, which its parent signs.
+ */
 export function codeStoreRequests(pool: DeployedPool): Request[] {
   const resources = [`arn:aws:s3:::${pool.codeStore}/sha256-of-an-executable`];
   return [

@@ -13,10 +13,11 @@ import { FlamePool, FlameRelay, RunnerCode } from '../../src';
 const APP = join(__dirname, 'app');
 
 /**
- * A parent in a Lambda function, whose runners are invocations of a second function with the same code.
+ * A parent in a Lambda function, whose runners are invocations of a second function with the same
+ * code.
  *
- * A function accepts no connections, so the two meet at a relay in their VPC. The app reads the relay's
- * key from the secret in RELAY_KEY_SECRET, and gives it to `Relay::key`.
+ * A function accepts no connections, so the two meet at a relay in their VPC. The app reads the
+ * relay's key from the secret in RELAY_KEY_SECRET, and gives it to `Relay::key`.
  */
 export class LambdaParentStack extends Stack {
   constructor(scope: Construct, id: string, props?: StackProps) {

@@ -7,7 +7,9 @@ import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { FargateCapacity, FlamePool, FlameRelay, RunnerCode } from '../../src';
 
-/** What the stack must know. `cdk deploy -c domainName=.. -c certificate=.. -c parents=..` sets it. */
+/**
+ * What the stack must know. `cdk deploy -c domainName=.. -c certificate=.. -c parents=..` sets it.
+ */
 interface Context {
   /** The name of the relay, for which the certificate is valid. */
   readonly domainName: string;
@@ -18,8 +20,8 @@ interface Context {
 }
 
 /**
- * Runners for the laptops of a team: `cargo run` on a laptop boots tasks on Spot, which become the app.
- * There is no service; without parents, only the relay costs something.
+ * Runners for the laptops of a team: `cargo run` on a laptop boots tasks on Spot, which become the
+ * app. There is no service; without parents, only the relay costs something.
  *
  * The images of `flame-runner` and `flame-relay` are in ECR.
  */

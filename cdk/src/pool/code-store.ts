@@ -1,8 +1,8 @@
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 
 /**
- * A folder of a bucket through which the parent gives its executable to generic runners. The app's pool
- * needs `code_store("s3://BUCKET/PREFIX")`.
+ * A folder of a bucket through which the parent gives its executable to generic runners. The app's
+ * pool needs `code_store("s3://BUCKET/PREFIX")`.
  */
 export interface CodeStore {
   /** The bucket. Runners read from it by presigned URLs, so they need no permission. */

@@ -28,10 +28,10 @@ export interface EcsRunnersOptions {
    */
   readonly code?: RunnerCode;
   /**
-   * A task definition of your own, for example that of the parent. Its container is essential, starts
-   * the app or the generic runner, and has a `stopTimeout` of 120 s. The options of this interface that
-   * describe a task then can't be set, and the pool's `environment` has no effect on it. Parents use the
-   * latest revision of its family.
+   * A task definition of your own, for example that of the parent. Its container is essential,
+   * starts the app or the generic runner, and has a `stopTimeout` of 120 s. The options of this
+   * interface that describe a task then can't be set, and the pool's `environment` has no effect on
+   * it. Parents use the latest revision of its family.
    * @default - a new task definition
    */
   readonly taskDefinition?: FargateTaskDefinition;
@@ -72,8 +72,8 @@ export interface EcsRunnersOptions {
    */
   readonly readonlyRootFilesystem?: boolean;
   /**
-   * Whether tasks get public addresses. Public subnets need it, because Fargate can't pull the image
-   * otherwise.
+   * Whether tasks get public addresses. Public subnets need it, because Fargate can't pull the
+   * image otherwise.
    * @default - true if the pool's subnets are public
    */
   readonly assignPublicIp?: boolean;

@@ -10,8 +10,8 @@ export interface PoolBackends {
 }
 
 /**
- * The value of FLAME_AWS. `control/src/backend/aws/settings.rs` reads it, and rejects settings that it
- * does not know.
+ * The value of FLAME_AWS. `control/src/backend/aws/settings.rs` reads it, and rejects settings that
+ * it does not know.
  */
 export function flameAws(scope: IConstruct, backends: PoolBackends): string {
   const document = { ecs: backends.ecs?.settings, lambda: backends.lambda?.settings };

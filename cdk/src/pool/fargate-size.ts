@@ -9,8 +9,8 @@ interface MemoryRange {
 }
 
 /**
- * The memory that Fargate offers for each number of CPU units, on Linux. The library checks the same
- * table: `control/src/backend/ecs/fargate.rs`.
+ * The memory that Fargate offers for each number of CPU units, on Linux. The library checks the
+ * same table: `control/src/backend/ecs/fargate.rs`.
  */
 const SIZES: ReadonlyMap<number, MemoryRange> = new Map([
   [256, { min: 512, max: 2_048, step: 512 }],

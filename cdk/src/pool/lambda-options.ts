@@ -19,8 +19,8 @@ export interface LambdaRunnersOptions {
    */
   readonly code?: RunnerCode;
   /**
-   * How long a runner lives at most, from 15 s to 1,800 s. Some regions may allow only 900 s. Unused
-   * time costs nothing.
+   * How long a runner lives at most, from 15 s to 1,800 s. Some regions may allow only 900 s.
+   * Unused time costs nothing.
    * @default Duration.seconds(900)
    */
   readonly timeout?: Duration;
@@ -45,20 +45,20 @@ export interface LambdaRunnersOptions {
    */
   readonly invocation?: RunnerInvocation;
   /**
-   * The name of an alias. Each deployment publishes a version and moves the alias to it, and parents
-   * invoke the alias.
+   * The name of an alias. Each deployment publishes a version and moves the alias to it, and
+   * parents invoke the alias.
    * @default - parents invoke the unpublished version, $LATEST
    */
   readonly aliasName?: string;
   /**
-   * Whether the function is outside of the VPC. It then reaches a parent only at a public address, or
-   * through a relay.
+   * Whether the function is outside of the VPC. It then reaches a parent only at a public address,
+   * or through a relay.
    * @default false
    */
   readonly outsideVpc?: boolean;
   /**
-   * The role that the app has on Lambda. flame-aws itself needs no permission. A role of your own must
-   * allow writing the log and, in a VPC, what AWSLambdaVPCAccessExecutionRole allows.
+   * The role that the app has on Lambda. flame-aws itself needs no permission. A role of your own
+   * must allow writing the log and, in a VPC, what AWSLambdaVPCAccessExecutionRole allows.
    * @default - a new role with these permissions only
    */
   readonly role?: IRole;

@@ -107,8 +107,8 @@ export class LambdaRunners extends Construct {
   }
 
   /**
-   * Allows Lambda to connect the function to the VPC. The second statement takes these permissions from
-   * the function's code, whose requests have this key.
+   * Allows Lambda to connect the function to the VPC. The second statement takes these permissions
+   * from the function's code, whose requests have this key.
    */
   private allowNetworkInterfaces(role: Role): void {
     const all = { actions: NETWORK_INTERFACE_ACTIONS, resources: ['*'] };

@@ -26,8 +26,8 @@ export function grantStatements(grantee: IGrantable, statements: Statement[]): G
 }
 
 /**
- * The statements on the page of the ECS backend, `control/src/backend/ecs/README.md`. `parentCluster` is
- * the cluster of the parent, if the parent is an ECS task.
+ * The statements on the page of the ECS backend, `control/src/backend/ecs/README.md`.
+ * `parentCluster` is the cluster of the parent, if the parent is an ECS task.
  */
 export function ecsStatements(runners: EcsRunners, parentCluster?: ICluster): Statement[] {
   const stack = Stack.of(runners);

@@ -25,8 +25,8 @@ export interface GenericRunnerOptions {
    */
   readonly image?: ContainerImage;
   /**
-   * The path of the program `flame-runner`, static and for the architecture of the pool. ECS gets an
-   * image with nothing else in it, and Lambda gets a zip file.
+   * The path of the program `flame-runner`, static and for the architecture of the pool. ECS gets
+   * an image with nothing else in it, and Lambda gets a zip file.
    * @default - the Dockerfile of this package compiles it
    */
   readonly executable?: string;
@@ -68,8 +68,8 @@ export interface FunctionCode {
  */
 export abstract class RunnerCode {
   /**
-   * The generic runner, which downloads its parent's executable and becomes it. The app's pool needs
-   * `code_sync(true)`. A new build of the app needs no deployment.
+   * The generic runner, which downloads its parent's executable and becomes it. The app's pool
+   * needs `code_sync(true)`. A new build of the app needs no deployment.
    */
   static generic(options: GenericRunnerOptions = {}): RunnerCode {
     const { image, executable } = options;

@@ -29,13 +29,13 @@ import { newTaskRole } from '../task-role';
 /** The port on which nodes listen. */
 export const NODE_PORT = 8443;
 /**
- * The time that a node keeps for its exit after it has drained. ECS kills a task after its stop timeout,
- * which is 120 s at most.
+ * The time that a node keeps for its exit after it has drained. ECS kills a task after its stop
+ * timeout, which is 120 s at most.
  */
 export const EXIT_MARGIN = Duration.seconds(15);
 /**
- * How long the load balancer still knows a node that ECS is about to stop. The node does not drain before
- * that, so a longer time only delays deployments.
+ * How long the load balancer still knows a node that ECS is about to stop. The node does not drain
+ * before that, so a longer time only delays deployments.
  */
 const DEREGISTRATION_DELAY = Duration.seconds(15);
 /** More than `--max-connections` and `--max-handshakes` together. */

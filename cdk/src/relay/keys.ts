@@ -11,7 +11,9 @@ import { Construct } from 'constructs';
 const ROTATION = join(__dirname, '..', '..', 'rotation');
 const KEY_LENGTH = 64;
 
-/** The key that parents present, and the keys that the nodes accept: the key, and the one before. */
+/**
+ * The key that parents present, and the keys that the nodes accept: the key, and the one before.
+ */
 export class RelayKeys extends Construct {
   /** The key of the parents. */
   readonly key: Secret;

@@ -7,9 +7,9 @@ import type { RelayEndpoint } from './endpoint';
 /**
  * Adds nodes behind each endpoint when there are more connections.
  *
- * A parent that opens a socket for a runner must reach the very node at which the runner waits. At the
- * load balancer it may get another node of the endpoint, so all parents must be able to reach the private
- * addresses of the nodes: they run in the VPC, or in a network that is connected to it.
+ * A parent that opens a socket for a runner must reach the very node at which the runner waits. At
+ * the load balancer it may get another node of the endpoint, so all parents must be able to reach
+ * the private addresses of the nodes: they run in the VPC, or in a network that is connected to it.
  */
 export interface RelayScaling {
   /** The most nodes behind each endpoint. */
@@ -26,7 +26,9 @@ const TARGET_CPU = 60;
 /** A node is removed when the others would be used to about half. */
 const SCALE_IN_AT = 0.3;
 
-/** Scales the services of all endpoints by the connections of the load balancer, and by their CPU. */
+/**
+ * Scales the services of all endpoints by the connections of the load balancer, and by their CPU.
+ */
 export function scaleEndpoints(
   endpoints: RelayEndpoint[],
   loadBalancer: NetworkLoadBalancer,

@@ -89,7 +89,9 @@ export class Deployed {
     return this.arn(this.idOf(type, part));
   }
 
-  /** The statements of all policies of a role or managed policy whose logical id contains `name`. */
+  /**
+   * The statements of all policies of a role or managed policy whose logical id contains `name`.
+   */
   statements(name: string): Statement[] {
     const policies = Object.entries(this.resources).filter(
       ([id, { Type }]) =>

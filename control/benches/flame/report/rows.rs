@@ -91,7 +91,6 @@ pub(super) const ROWS: &[Row] = &[
     beside("ws_hop_over_direct_1MiB", "relay_hop_over_direct_1MiB", AtMost(1.6)),
     beside("ws_hop_over_direct_one_core", "relay_hop_over_direct_one_core", NoTarget),
     beside("ws_hop_over_direct_1MiB_one_core", "relay_hop_over_direct_1MiB_one_core", NoTarget),
-    beside("ws_hop_over_direct_free", "relay_hop_over_direct_free", NoTarget),
     beside("ws_hop_over_direct_1MiB_free", "relay_hop_over_direct_1MiB_free", NoTarget),
     row("relay_pairs_per_s", NoTarget),
     row("relay_idle_pairs", NoTarget),

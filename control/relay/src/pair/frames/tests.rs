@@ -60,6 +60,18 @@ fn a_message_is_forwarded_without_its_mask() {
 }
 
 #[test]
+fn a_long_payload_stays_where_it_was_read() {
+    let short = frame(FIN | BINARY, MASK, b"short");
+    let long = frame(FIN | BINARY, MASK, &[7; 1000]);
+    let mut alone = long.clone();
+    let forwarded = FrameForwarder::default().forward(&mut alone).unwrap();
+    assert_eq!(forwarded.range, 4..long.len());
+    let mut both = [short, long].concat();
+    let forwarded = FrameForwarder::default().forward(&mut both).unwrap();
+    assert_eq!(forwarded.range, 8..both.len());
+}
+
+#[test]
 fn a_frame_is_forwarded_before_its_end_has_arrived() {
     let bytes = frame(FIN | BINARY, MASK, b"hello");
     let (out, _, frames) = forward(&[&bytes[..8]]).unwrap();

@@ -133,11 +133,14 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// Each dial that began: its address, and when.
+    type DialLog = Arc<Mutex<Vec<(String, Duration)>>>;
+
     /// Attempts whose dials take these times and then return whether they have succeeded, and the
     /// log of the dials that began.
     fn attempts<const N: usize>(
         outcomes: [(&'static str, Duration, bool); N],
-    ) -> (Attempts<'static, bool>, Arc<Mutex<Vec<(String, Duration)>>>) {
+    ) -> (Attempts<'static, bool>, DialLog) {
         let dialled = Arc::new(Mutex::new(Vec::new()));
         let (log, begin) = (dialled.clone(), Instant::now());
         let addresses = outcomes.iter().map(|(address, ..)| (*address).to_owned());

@@ -211,6 +211,11 @@
 //! program without an app, and become this executable. So one image or function, deployed once,
 //! runs any app of its platform.
 //!
+//! A relay may be lost or restarted at any time. Calls go on once parent and runner have connected
+//! again, within [`reconnect_timeout`](crate::PoolBuilder::reconnect_timeout): through the same relay,
+//! through another one that [`Relay::or`](crate::Relay::or) names, or through another node of several
+//! behind one URL.
+//!
 //! # Environment variables
 //!
 //! The variables of the AWS backends are on [the page about AWS](super::aws#settings).

@@ -212,11 +212,10 @@ impl ControlConnection {
         let url = self.client.url(relay).to_owned();
         if self.client.attempt_failed(relay, end.clone()) {
             log_writer::event(move || {
-                let cause = std::error::Error::source(&*end).map(ToString::to_string);
-                tracing::warn!(url, %end, cause, "no connection to a relay; retrying");
+                tracing::warn!(url, reason = %Chain(&end), "no connection to a relay; retrying");
             });
         } else {
-            tracing::debug!(url, %end, "still no connection to a relay");
+            tracing::debug!(url, reason = %Chain(&end), "still no connection to a relay");
         }
     }
 }

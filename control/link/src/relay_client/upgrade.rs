@@ -22,6 +22,8 @@ use super::RelayDialError;
 use crate::dial::first_line;
 use crate::io::Io;
 
+/// How much of an answer is read at once, in bytes.
+const READ_SIZE: usize = 4 * 1024;
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -60,7 +62,8 @@ impl UpgradeRequest {
         let lost = RelayDialError::WebSocket;
         socket.write_all(self.text.as_bytes()).await.map_err(lost)?;
         socket.flush().await.map_err(lost)?;
-        let mut received = BytesMut::new();
+        // A refusal and its reason arrive together, and are shown together if both fit.
+        let mut received = BytesMut::with_capacity(READ_SIZE);
         let (head, response) = loop {
             if socket.read_buf(&mut received).await.map_err(lost)? == 0 {
                 return Err(lost(io::ErrorKind::UnexpectedEof.into()));

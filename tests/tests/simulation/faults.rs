@@ -11,7 +11,7 @@ use rand::seq::IndexedRandom;
 use crate::host::Freeze;
 use crate::network::{ConnectionId, Side, Time};
 use crate::relays;
-use crate::scenario::FaultPlan;
+use crate::scenario::{FaultPlan, Scenario};
 use crate::simulation::{PARENT, Simulation, Task};
 
 /// The pause between two survivable faults. In the worst case both sides need their
@@ -128,17 +128,17 @@ impl FaultSchedule {
     }
 
     /// How long a fault lasts.
-    fn duration(&mut self, plan: FaultPlan) -> Duration {
-        let longest = match plan {
-            FaultPlan::Survivable => 8_000,
-            FaultPlan::Any => [3_000, 30_000, 200_000][self.random.random_range(0..3)],
+    fn duration(&mut self, scenario: &Scenario) -> Duration {
+        let longest = match scenario.faults {
+            FaultPlan::Survivable => Duration::from_secs(8),
+            // So that a few faults overlap, but not so many that nothing works any more.
+            FaultPlan::Any => scenario.fault_pause * [1, 4, 12][self.random.random_range(0..3)] / 2,
         };
-        Duration::from_millis(self.random.random_range(1..longest))
+        Duration::from_millis(self.random.random_range(1..longest.as_millis() as u64))
     }
 
     fn happens(&mut self, simulation: &mut Simulation, fault: Fault) {
-        let plan = simulation.scenario.faults;
-        let end = simulation.now + self.duration(plan);
+        let end = simulation.now + self.duration(&simulation.scenario);
         let relay = (simulation.scenario.relays > 0)
             .then(|| self.random.random_range(0..simulation.scenario.relays));
         let side = if self.random.random() { Side::Client } else { Side::Server };

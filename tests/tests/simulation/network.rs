@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use rand::rngs::StdRng;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, SeedableRng};
 
 use crate::trace::Trace;
 
@@ -140,14 +140,28 @@ struct End {
     window: usize,
     /// Packets that this end sends vanish.
     is_forgotten: bool,
-    /// The next bytes that this end sends arrive with others among them.
-    is_garbled: bool,
+    garbling: Garbling,
     /// When the last packet that this end has sent arrives.
     last_arrival: Time,
     /// When the last byte that this end has sent is on its way.
     sent_at: Time,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+/// Which of the bytes that an end sends arrive as others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Garbling {
+    None,
+    /// Half of the next packet, and all bytes after it.
+    Next,
+    All,
+}
+
+impl Garbling {
+    fn next(self) -> Self {
+        if self == Garbling::None { Garbling::None } else { Garbling::All }
+    }
 }
 
 impl Side {
@@ -365,11 +379,13 @@ impl Network {
         }
         end.window -= len;
         let mut data = bytes[..len].to_vec();
-        if std::mem::take(&mut end.is_garbled) {
-            let mut garbage = [0; 24];
-            self.random.fill_bytes(&mut garbage);
-            let at = self.random.random_range(0..=len);
-            data.splice(at..at, garbage);
+        let garbling = end.garbling;
+        end.garbling = garbling.next();
+        match garbling {
+            Garbling::None => {}
+            // Not random: what a receiver makes of it must not depend on the keys of TLS.
+            Garbling::Next => data[len / 2..].fill(0xff),
+            Garbling::All => data.fill(0xff),
         }
         self.send(now, id, side, Payload::Data(data.into()));
         Poll::Ready(Ok(len))
@@ -504,7 +520,7 @@ impl End {
             read: 0,
             window: config.window,
             is_forgotten: false,
-            is_garbled: false,
+            garbling: Garbling::None,
             last_arrival: Duration::ZERO,
             sent_at: Duration::ZERO,
             reader: None,

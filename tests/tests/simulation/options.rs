@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// The seeds that the test runs.
-pub(crate) const DEFAULT_SEEDS: Range<u64> = 0..12;
+pub(crate) const DEFAULT_SEEDS: Range<u64> = 0..8;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::{ConnectionId, Network, Payload, Side, Time};
+use super::{ConnectionId, Garbling, Network, Payload, Side, Time};
 
 /// How much longer than its route's latency a held packet may take after the route is healed: TCP
 /// sends lost packets again, with growing pauses.
@@ -90,10 +90,10 @@ impl Network {
         }
     }
 
-    /// The next bytes from one end arrive with others among them.
+    /// From now on, garbage arrives in place of the bytes that one end sends.
     pub(crate) fn garble(&mut self, id: ConnectionId, side: Side) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.end(side).is_garbled = true;
+            connection.end(side).garbling = Garbling::Next;
         }
     }
 

@@ -46,6 +46,15 @@ pub async fn generic_runner() -> PathBuf {
     tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-runner is built")
 }
 
+/// The executable of the relay, `flame-relay`.
+pub async fn relay_program() -> PathBuf {
+    static EXECUTABLE: LazyLock<PathBuf> = LazyLock::new(|| {
+        // The example for the same reason as in `generic_runner`.
+        cargo_build(&["--bin", "flame-relay", "--example", "web"]).join("flame-relay")
+    });
+    tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-relay is built")
+}
+
 /// Marks tests in which AWS runs the generic runner. It has no image, so they need the emulator,
 /// and instances that are processes of this machine.
 #[must_use]

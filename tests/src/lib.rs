@@ -28,10 +28,11 @@ pub mod terminal;
 pub mod tls_proxy;
 mod watcher;
 
-pub use cargo_build::{cargo_build, generic_runner, on_generic_runners};
+pub use cargo_build::{cargo_build, generic_runner, on_generic_runners, relay_program};
 pub use harness::{
-    PoolBackend, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool, process_pool,
-    requiring, run_copy, runtime, suite, suite_with, test, trial, until,
+    PoolBackend, PoolProxy, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool,
+    pool_behind_proxy, process_pool, requiring, run_copy, runtime, suite, suite_with, test, trial,
+    until,
 };
 pub use other_build::other_build;
 pub use temp_dir::TempDir;

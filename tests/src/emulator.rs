@@ -28,6 +28,7 @@ mod ecs;
 mod external;
 mod lambda;
 
+pub(crate) use advertise::advertised;
 pub use advertise::{checks, reachable};
 use containers::Containers;
 pub use ecs::EcsApp;

@@ -2,6 +2,7 @@
 
 mod copy;
 mod pools;
+mod proxied;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::emulator;
 
 pub use copy::run_copy;
 pub use pools::{PoolBackend, pool, process_pool};
+pub(crate) use pools::{connection_variables, is_relayed, through_shared_relay};
+pub use proxied::{PoolProxy, pool_behind_proxy};
 
 use pools::{Connection, PoolMode};
 

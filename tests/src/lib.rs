@@ -22,7 +22,6 @@ pub mod process;
 pub mod program;
 pub mod proxy;
 pub mod relay;
-pub mod relay_program;
 pub mod spans;
 pub mod strangers;
 mod temp_dir;
@@ -32,8 +31,9 @@ mod watcher;
 
 pub use cargo_build::{cargo_build, generic_runner, on_generic_runners, reaper};
 pub use harness::{
-    PoolBackend, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool, process_pool,
-    requiring, run_copy, runtime, suite, suite_with, test, trial, until,
+    PoolBackend, PoolProxy, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool,
+    pool_behind_proxy, process_pool, requiring, run_copy, runtime, suite, suite_with, test, trial,
+    until,
 };
 pub use other_build::other_build;
 pub use temp_dir::TempDir;

@@ -6,6 +6,8 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::harness::connection_variables;
+
 pub mod before_run;
 mod children;
 mod commands;
@@ -39,18 +41,15 @@ impl Program {
     /// Starts a program of another build of the suite.
     #[must_use]
     pub fn start_build(executable: &Path, name: &str, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(executable);
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        Self::spawn(command, name, variables)
+        Self::spawn(command(executable), name, variables)
     }
 
     /// Starts a program that ignores SIGHUP from its start, as under `nohup`.
     #[must_use]
     pub fn start_without_sighup(name: &str, variables: &[(&str, &str)]) -> Self {
         let suite = std::env::current_exe().expect("the suite has a path");
-        let mut command = Command::new("sh");
+        let mut command = command("sh".as_ref());
         command.args(["-c", "trap '' HUP; exec \"$0\""]).arg(suite);
-        command.stdin(Stdio::null()).kill_on_drop(true);
         Self::spawn(command, name, variables)
     }
 
@@ -162,8 +161,13 @@ impl Program {
 /// Returns a command that starts the suite again.
 #[must_use]
 pub fn copy() -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.stdin(Stdio::null()).kill_on_drop(true);
+    command("/proc/self/exe".as_ref())
+}
+
+/// Returns a command whose pools connect as those of the test that calls this.
+fn command(executable: &Path) -> Command {
+    let mut command = Command::new(executable);
+    command.envs(connection_variables()).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
@@ -174,6 +178,7 @@ pub(crate) async fn run(name: &str) {
         "child_with_a_child" => children::child_with_a_child().await,
         "boots_without_end" => children::boots_without_end().await,
         "exits_with_live_children" => children::exits_with_live_children().await,
+        "impatient_parent" => children::impatient_parent().await,
         "code_synced_child" => children::code_synced_child().await,
         "prints_and_logs" => logs::prints_and_logs().await,
         "child_blocks_every_worker" => logs::child_blocks_every_worker().await,

@@ -12,6 +12,11 @@ use flame_relay::config::Config;
 use flame_relay::keys::KeyTexts;
 use tokio::sync::oneshot;
 
+use crate::emulator::advertised;
+use crate::proxy::Proxy;
+
+pub mod program;
+
 /// The key of every [`TestRelay`].
 pub const KEY: &str = "the-key-of-the-relays-of-these-tests";
 
@@ -65,6 +70,16 @@ impl TestRelay {
         Self { address, stopper, running: Some(running), thread: Some(thread) }
     }
 
+    /// Starts a relay whose node is reached through a proxy. Its URL leads to the relay itself.
+    pub async fn start_behind_proxy(seed: u64) -> (Self, Proxy) {
+        // The proxy has to exist before the relay that tells its address, so this takes the port
+        // of a relay that has ended.
+        let address = Self::start().address();
+        let proxy = Proxy::start(address, seed).await;
+        let relay = Self::start_at(address, |config| config.address = Some(proxy.address()));
+        (relay, proxy)
+    }
+
     /// Where the relay listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -74,13 +89,28 @@ impl TestRelay {
     /// The URL of the relay.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("ws://{}", self.address)
+        url(self.address)
     }
 
     /// The option for a pool.
     #[must_use]
     pub fn option(&self) -> Relay {
         Relay::new(self.url()).key(KEY)
+    }
+
+    /// The variables that stand for the [`option`](Self::option) in another process.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, String); 2] {
+        [("FLAME_RELAY_URL", self.url()), ("FLAME_RELAY_KEY", KEY.to_owned())]
+    }
+
+    /// The value of this series of the relay's metrics.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let client = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        let text = client.get(format!("http://{}/metrics", self.address)).send().await;
+        let text = text.expect("the relay answers").text().await.expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).expect("the relay has this metric")
     }
 
     /// Begins to drain.
@@ -102,5 +132,21 @@ impl Drop for TestRelay {
 /// The relay that the tests of this suite share.
 pub fn shared() -> &'static TestRelay {
     static SHARED: OnceLock<TestRelay> = OnceLock::new();
-    SHARED.get_or_init(TestRelay::start)
+    SHARED.get_or_init(|| match advertised() {
+        None => TestRelay::start(),
+        Some((port, address)) => {
+            TestRelay::start_at((Ipv4Addr::UNSPECIFIED, port).into(), |config| {
+                config.address = Some(address);
+            })
+        }
+    })
+}
+
+/// The URL at which this machine reaches a relay that listens at this address.
+fn url(listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        format!("ws://{}:{}", Ipv4Addr::LOCALHOST, listen.port())
+    } else {
+        format!("ws://{listen}")
+    }
 }

@@ -24,7 +24,7 @@ use flame_aws::backend::Process;
 use flame_aws::{Idle, Pool, PoolBuilder, Relay};
 use flame_tests::proxy::free_address;
 use flame_tests::relay::KEY;
-use flame_tests::relay_program::{self, RelayCommand, RelayProgram};
+use flame_tests::relay::program::{self, RelayCommand, RelayProgram};
 use flame_tests::{TempDir, demo};
 
 use crate::crowd::{CrowdProcess, TargetArgument};
@@ -102,7 +102,7 @@ async fn warm(pool: PoolBuilder) -> Pool {
 }
 
 async fn start_relay(folder: &TempDir) -> RelayProgram {
-    let executable = relay_program::executable().await;
+    let executable = program::executable().await;
     loop {
         let command = RelayCommand::new(free_address(), &[], &folder.path().join("relay.log"));
         if let Some(relay) = command.start(&executable).await {

@@ -6,12 +6,22 @@ use std::net::{Ipv4Addr, TcpListener};
 use flame_aws::PoolBuilder;
 use flame_aws::testing::{Check, Conformance};
 
+use crate::harness::{is_relayed, through_shared_relay};
+
 /// The variable with the host name at which such containers reach this machine.
 const ENV: &str = "FLAME_TEST_ADVERTISE";
 
-/// Makes a pool reachable for its runners. If `FLAME_TEST_ADVERTISE` is set, the pool listens on a
-/// fixed port, so start only one pool from the result.
+/// Makes a pool reachable for its runners, in the mode of the test that calls this. If
+/// `FLAME_TEST_ADVERTISE` is set, a pool without a relay listens on a fixed port, so start only one
+/// pool from the result.
 pub fn reachable(pool: PoolBuilder) -> PoolBuilder {
+    if is_relayed() {
+        return through_shared_relay(pool);
+    }
+    // A program that a test has started: its environment names the relay.
+    if std::env::var_os("FLAME_RELAY_URL").is_some() {
+        return pool;
+    }
     match advertised() {
         None => pool,
         Some((port, address)) => {
@@ -34,7 +44,7 @@ pub fn checks(suite: impl Fn() -> Conformance) -> Vec<Check> {
 }
 
 /// Returns a free port and its URL, if the variable is set.
-fn advertised() -> Option<(u16, String)> {
+pub(crate) fn advertised() -> Option<(u16, String)> {
     let host = std::env::var(ENV).ok().filter(|host| !host.is_empty())?;
     let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|port| port.local_addr());
     let port = free.expect("a free port").port();

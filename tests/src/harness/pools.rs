@@ -14,7 +14,7 @@ pub enum PoolBackend {
     Local,
 }
 
-/// How the runners of [`pool`] and [`process_pool`] connect.
+/// How the runners of a test connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Connection {
     /// To the port of their pool.
@@ -69,10 +69,23 @@ pub fn pool(name: &str) -> PoolBuilder {
 
 fn small_pool(name: &str) -> PoolBuilder {
     let pool = flame_aws::Pool::builder(name).max(2).max_concurrency(4);
-    match mode().connection {
-        Connection::Direct => pool,
-        Connection::Relay => pool.relay(relay::shared().option()),
-    }
+    if is_relayed() { through_shared_relay(pool) } else { pool }
+}
+
+/// Makes the runners of a pool connect through the relay that the tests of this suite share.
+pub(crate) fn through_shared_relay(pool: PoolBuilder) -> PoolBuilder {
+    pool.relay(relay::shared().option())
+}
+
+/// Returns whether the runners of the test that calls this connect through a relay.
+pub(crate) fn is_relayed() -> bool {
+    mode().connection == Connection::Relay
+}
+
+/// Returns the variables that make the pools of another process connect as the pools of the test
+/// that calls this do.
+pub(crate) fn connection_variables() -> Vec<(&'static str, String)> {
+    if is_relayed() { relay::shared().variables().to_vec() } else { Vec::new() }
 }
 
 fn mode() -> PoolMode {

@@ -49,6 +49,15 @@ pub(super) async fn child_with_a_child() {
     std::future::pending().await
 }
 
+/// Has one child, with a short reconnect timeout.
+pub(super) async fn impatient_parent() {
+    let pool = process_pool("impatient").min(1).max(1).keepalive_timeout(Duration::from_secs(1));
+    let pool = pool.reconnect_timeout(Duration::from_millis(1500)).start().await.unwrap();
+    pool.ready().await;
+    println!("ready");
+    std::future::pending().await
+}
+
 /// Boots children, one after the other, until it is killed.
 pub(super) async fn boots_without_end() {
     let pool = process_pool("booting").max(4).max_concurrency(1).single_use(true);

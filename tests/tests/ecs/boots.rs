@@ -12,7 +12,6 @@ pub(crate) fn tests() -> Vec<Test> {
     let anywhere = tests![
         a_runner_that_exits_during_its_boot_is_reported_with_its_code,
         a_runner_that_hangs_during_its_boot_is_stopped_at_the_boot_timeout,
-        a_runner_that_cannot_reach_its_parent_fails_at_the_boot_timeout,
         a_missing_image_is_reported_with_the_reason_from_ecs,
         a_capacity_provider_that_the_cluster_lacks_is_an_error_with_advice,
         a_cluster_that_is_deleted_after_the_start_is_a_failed_boot,
@@ -35,6 +34,11 @@ pub(crate) fn tests() -> Vec<Test> {
         a_task_that_ecs_does_not_know_yet_is_pending,
     ];
     [anywhere, emulated(here)].concat()
+}
+
+/// Tests of an address at which a pool listens.
+pub(crate) fn with_a_listener() -> Vec<Test> {
+    tests![a_runner_that_cannot_reach_its_parent_fails_at_the_boot_timeout]
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -9,15 +9,19 @@ mod reaper;
 mod setup;
 mod work;
 
+use flame_tests::direct_and_relayed;
+
 fn main() -> std::process::ExitCode {
-    let tests = [
-        work::tests(),
-        life::tests(),
-        boots::tests(),
-        setup::tests(),
+    let in_both_modes =
+        [work::tests(), life::tests(), boots::tests(), setup::tests(), generic::tests()];
+    let direct = [
+        // Addresses at which a pool listens, and parents that are tasks and have no relay.
+        setup::with_a_listener(),
+        boots::with_a_listener(),
         orphans::tests(),
         reaper::tests(),
-        generic::tests(),
     ];
+    let tests = [direct_and_relayed(&in_both_modes.concat()), direct.concat()];
+    // The pools of the conformance suite listen: it is the same for every backend.
     flame_tests::suite_with(tests.concat(), conformance::trials)
 }

@@ -15,22 +15,31 @@ use tokio::net::TcpListener;
 
 pub(crate) fn tests() -> Vec<Test> {
     let anywhere = tests![
-        a_pool_at_an_unreachable_address_does_not_start,
         a_shutdown_timeout_longer_than_the_stop_timeout_is_rejected,
         a_start_without_credentials_fails_at_once,
-        a_start_without_root_certificates_fails_with_advice,
         another_size_applies_to_the_task_and_its_container,
         one_backend_can_start_several_pools,
-        a_parent_on_ecs_whose_subnets_are_set_needs_no_other_setting,
         a_runner_without_task_metadata_exits_with_an_error,
     ];
     let here = tests![
         settings_that_ecs_does_not_know_are_named_with_where_to_set_them,
         a_container_whose_exit_does_not_end_its_task_is_rejected_at_the_start,
-        flame_aws_can_set_everything_that_the_builder_can,
-        a_parent_on_ecs_needs_no_settings,
         checks_without_permission_are_skipped,
         a_throttled_start_is_retried,
+    ];
+    [anywhere, emulated(here)].concat()
+}
+
+/// Tests of the address at which a pool listens, and of parents that listen.
+pub(crate) fn with_a_listener() -> Vec<Test> {
+    let anywhere = tests![
+        a_pool_at_an_unreachable_address_does_not_start,
+        a_start_without_root_certificates_fails_with_advice,
+        a_parent_on_ecs_whose_subnets_are_set_needs_no_other_setting,
+    ];
+    let here = tests![
+        flame_aws_can_set_everything_that_the_builder_can,
+        a_parent_on_ecs_needs_no_settings,
         runners_connect_to_the_private_address_of_a_parent_on_ec2,
     ];
     [anywhere, emulated(here)].concat()
@@ -186,8 +195,9 @@ async fn flame_aws_can_set_everything_that_the_builder_can() {
 async fn one_backend_can_start_several_pools() {
     let app = EcsApp::new().await;
     let backend = app.backend().await.build();
-    let one = Pool::builder("one").backend(backend.clone()).start().await.unwrap();
-    let two = Pool::builder("two").backend(backend).start().await.unwrap();
+    let pool = |name| emulator::reachable(Pool::builder(name).backend(backend.clone()));
+    let one = pool("one").start().await.unwrap();
+    let two = pool("two").start().await.unwrap();
     assert_eq!(one.call(demo::double(1)).await.unwrap(), 2);
     one.drain().await;
     assert_eq!(two.call(demo::double(2)).await.unwrap(), 4, "the other pool's tasks live on");

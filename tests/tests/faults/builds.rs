@@ -16,9 +16,10 @@ use flame_runner_shim::code_sync::FOLDER_ENV;
 use flame_runner_shim::exit_code::EXIT_NOT_SYNCED;
 use flame_tests::process::{drains_cleanly, is_gone, signal, until_gone};
 use flame_tests::program::{self, Program};
-use flame_tests::proxy::{Network, Proxy, pool_behind};
+use flame_tests::proxy::Network;
 use flame_tests::{
-    TempDir, Test, demo, generic_runner, impostor, other_build, process_pool, tests, until,
+    PoolProxy, TempDir, Test, demo, generic_runner, impostor, other_build, pool_behind_proxy,
+    process_pool, tests, until,
 };
 use flame_wire::code::{CodeHash, CodeHasher, Offer, OfferReply, target};
 use flame_wire::hello::{Proof, Rejection};
@@ -43,12 +44,18 @@ pub(crate) fn tests() -> Vec<Test> {
         a_runner_that_gets_sigterm_while_it_fetches_exits_at_once,
         a_killed_parent_leaves_no_code_synced_runner,
         only_a_runner_with_a_good_token_is_offered_the_executable,
-        bytes_with_another_hash_are_rejected,
-        an_executable_for_another_target_is_not_fetched,
-        a_file_that_is_no_executable_is_not_run_by_a_shell,
         a_generic_runner_becomes_its_parents_executable_and_the_next_one_uses_the_cache,
         without_code_sync_a_generic_runner_is_refused_with_advice,
         a_generic_runner_that_is_killed_while_it_fetches_leaves_nothing_that_the_next_one_uses,
+    ]
+}
+
+/// Tests without a pool: a runner whose parent is the test itself, which listens.
+pub(crate) fn without_a_pool() -> Vec<Test> {
+    tests![
+        bytes_with_another_hash_are_rejected,
+        an_executable_for_another_target_is_not_fetched,
+        a_file_that_is_no_executable_is_not_run_by_a_shell,
         a_library_or_loader_that_is_missing_is_named_before_the_exec,
     ]
 }
@@ -250,8 +257,8 @@ async fn an_altered_file_in_the_cache_is_fetched_again() {
 async fn behind_a_proxy(
     make: impl Fn() -> PoolBuilder,
     network: Network,
-) -> (flame_aws::Pool, Proxy) {
-    let (pool, proxy) = pool_behind(make, 1).await;
+) -> (flame_aws::Pool, PoolProxy) {
+    let (pool, proxy) = pool_behind_proxy(make, 1).await;
     proxy.set(network);
     (pool, proxy)
 }

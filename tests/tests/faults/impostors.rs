@@ -51,8 +51,14 @@ async fn connect_as_runner(parent: &FlameParent) -> Io {
     io
 }
 
-fn address(parent: &FlameParent) -> &str {
-    parent.addresses[0].strip_prefix("ws://").unwrap()
+/// The host and port to which runners connect, and the path that they request.
+fn address(parent: &FlameParent) -> (&str, &str) {
+    let address = parent.addresses[0].strip_prefix("ws://").unwrap();
+    let path_at = address.find('/').unwrap_or(address.len());
+    match address.split_at(path_at) {
+        (host, "") => (host, "/flame/v1"),
+        with_path => with_path,
+    }
 }
 
 async fn garbage_at_the_listener_affects_no_call() {
@@ -62,6 +68,7 @@ async fn garbage_at_the_listener_affects_no_call() {
     let pool = pool.start().await.unwrap();
     let pid = pool.call(demo::pid()).await.unwrap();
     let parent = impostor::flame_parent(&folder.files()[0]);
+    let (host, path) = address(&parent);
     let noise: Vec<u8> =
         (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let upgrade = |path| {
@@ -70,7 +77,7 @@ async fn garbage_at_the_listener_affects_no_call() {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
     };
-    let in_websocket = [upgrade("/flame/v1").into_bytes(), noise.clone()].concat();
+    let in_websocket = [upgrade(path).into_bytes(), noise.clone()].concat();
     let payloads = [
         noise,
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
@@ -79,7 +86,7 @@ async fn garbage_at_the_listener_affects_no_call() {
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
     ];
     for payload in payloads {
-        let mut socket = TcpStream::connect(address(&parent)).await.unwrap();
+        let mut socket = TcpStream::connect(host).await.unwrap();
         // The listener may close the connection before it has read everything.
         let _ = socket.write_all(&payload).await;
         let _ = socket.shutdown().await;
@@ -102,7 +109,7 @@ async fn silent_connections_do_not_keep_runners_out() {
     let parent = impostor::flame_parent(&folder.files()[0]);
     let mut silent = Vec::new();
     for _ in 0..300 {
-        silent.push(TcpStream::connect(address(&parent)).await.unwrap());
+        silent.push(TcpStream::connect(address(&parent).0).await.unwrap());
     }
     assert_eq!(pool.call(demo::double(4)).await.unwrap(), 8, "another runner has connected");
     child.stop();
@@ -113,7 +120,7 @@ async fn a_runner_of_one_pool_is_rejected_as_a_runner_of_another_pool_on_the_sam
     let (folder, other_folder) = (TempDir::new(), TempDir::new());
     let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
     let (other, other_parent, other_child) = pool_for_an_impostor(&other_folder, |pool| pool).await;
-    assert_eq!(parent.addresses, other_parent.addresses);
+    assert_eq!(address(&parent).0, address(&other_parent).0);
     let crossed = FlameParent { runner: other_parent.runner, ..parent.clone() };
     let rejected = impostor::connect(&crossed, &impostor::hello(&crossed)).await;
     assert!(matches!(rejected, Err(HelloError::Rejected(Rejection::WrongToken))), "{rejected:?}");

@@ -1,4 +1,4 @@
-//! Faults, on real processes: each fault gives the typed error that describes it, nothing hangs,
+//! Faults, on real processes, which connect directly and through a relay: each fault gives the typed error that describes it, nothing hangs,
 //! nothing leaks, and the pool goes on.
 
 mod addresses;
@@ -13,19 +13,27 @@ mod network;
 mod orphans;
 mod reachability;
 
+use flame_tests::direct_and_relayed;
+
 fn main() -> std::process::ExitCode {
-    let tests = [
-        addresses::tests(),
+    let in_both_modes = [
         admission::tests(),
         impostors::tests(),
         boots::tests(),
         builds::tests(),
-        reachability::tests(),
         lost_runners::tests(),
         network::tests(),
         orphans::tests(),
         copies_of_copies::tests(),
         leftover_processes::tests(),
     ];
-    flame_tests::suite(tests.concat())
+    let direct = [
+        // Two addresses of one listener. The suite `relay` has the test with two relays.
+        addresses::tests(),
+        // The parent is the test itself.
+        builds::without_a_pool(),
+        // An address that the pool advertises, and what is in front of it.
+        reachability::tests(),
+    ];
+    flame_tests::suite([direct_and_relayed(&in_both_modes.concat()), direct.concat()].concat())
 }

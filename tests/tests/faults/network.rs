@@ -1,4 +1,4 @@
-//! A network between runners and their parent that cuts, delays and stalls connections.
+//! A network between runners and their parent or relay that cuts, delays and stalls connections.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use flame_aws::{CallError, Pool, PoolBuilder};
 use flame_tests::demo::gates::{self, Gate};
 use flame_tests::process::{drains_cleanly, pids, until_gone};
-use flame_tests::proxy::{Network, pool_behind};
-use flame_tests::{Test, Watcher, demo, process_pool, tests, until};
+use flame_tests::proxy::Network;
+use flame_tests::{Test, Watcher, demo, pool_behind_proxy, process_pool, tests, until};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -85,7 +85,7 @@ async fn a_thousand_calls_over_cut_connections_run_once_each() {
         let _seed = Seed(seed);
         let make =
             || process_pool("test").min(2).max(2).max_concurrency(500).reconnect_timeout(MINUTE);
-        let (pool, proxy) = pool_behind(make, seed).await;
+        let (pool, proxy) = pool_behind_proxy(make, seed).await;
         pool.ready().await;
         let before = pids(&pool);
         // The link writes 64 KiB at a time, so most cuts are within a write, which is sent again.
@@ -113,7 +113,7 @@ async fn large_values_over_cut_connections_cross_once_each() {
         let _seed = Seed(seed);
         let make =
             || process_pool("test").min(1).max(1).max_concurrency(100).reconnect_timeout(MINUTE);
-        let (pool, proxy) = pool_behind(make, seed).await;
+        let (pool, proxy) = pool_behind_proxy(make, seed).await;
         pool.ready().await;
         let before = pids(&pool);
         proxy.set(Network::Cuts(1_000_000..24_000_000));
@@ -141,7 +141,7 @@ async fn channels_and_streams_over_cut_connections_lose_nothing() {
     for seed in SEEDS {
         let _seed = Seed(seed);
         let make = || process_pool("test").min(1).max(1).timeout(MINUTE).reconnect_timeout(MINUTE);
-        let (pool, proxy) = pool_behind(make, seed).await;
+        let (pool, proxy) = pool_behind_proxy(make, seed).await;
         pool.ready().await;
         proxy.set(Network::Cuts(2_000..300_000));
         let (numbers, rx) = flame_aws::channel(8);
@@ -177,7 +177,7 @@ async fn a_single_use_runner_delivers_its_result_over_cut_connections() {
         let make = || {
             process_pool("test").max(2).single_use(true).timeout(MINUTE).reconnect_timeout(MINUTE)
         };
-        let (pool, proxy) = pool_behind(make, seed).await;
+        let (pool, proxy) = pool_behind_proxy(make, seed).await;
         // The handshakes need fewer bytes, so the cuts come after them.
         proxy.set(Network::Cuts(30_000..600_000));
         for n in 0..12 {
@@ -193,7 +193,7 @@ async fn a_cut_during_the_handshakes_loses_no_call() {
     // The handshakes take about 1,500 bytes. The hello, its answer and the first packets follow.
     for bytes in (100..2_000).step_by(50) {
         let make = || process_pool("test").max(1).max_concurrency(1).reconnect_timeout(MINUTE);
-        let (pool, proxy) = pool_behind(make, 0).await;
+        let (pool, proxy) = pool_behind_proxy(make, 0).await;
         proxy.set(Network::Cuts(bytes..bytes + 1));
         let call = tokio::spawn(pool.call(demo::double(4)));
         until("the connection is cut, or the call has finished", || {
@@ -208,7 +208,7 @@ async fn a_cut_during_the_handshakes_loses_no_call() {
 
 async fn delays_lose_no_call() {
     let make = || process_pool("test").min(1).max(2).max_concurrency(50);
-    let (pool, proxy) = pool_behind(make, 1).await;
+    let (pool, proxy) = pool_behind_proxy(make, 1).await;
     proxy.set(Network::Delays(0..30));
     let calls = pool.map((0..200).map(demo::double)).try_collect::<Vec<u32>>();
     let blob = demo::bytes(300_000);
@@ -224,16 +224,17 @@ fn impatient(pool: PoolBuilder) -> PoolBuilder {
 
 async fn a_silent_connection_is_closed_and_resumed() {
     let make = || impatient(process_pool("test")).reconnect_timeout(MINUTE);
-    let (pool, proxy) = pool_behind(make, 1).await;
+    let (pool, proxy) = pool_behind_proxy(make, 1).await;
     pool.ready().await;
     let before = pids(&pool);
     let (mut gate, begun, open) = Gate::new();
     let call = tokio::spawn(pool.call(gates::gated(begun, open)));
     gate.entered().await;
+    let connections = proxy.connections();
     proxy.set(Network::Stalled);
     let during = tokio::spawn(pool.call(demo::tally(1, demo::bytes(100_000))));
     // The runner's next connection stalls as well.
-    until("the runner connects again", || proxy.connections() > 1).await;
+    until("the runner connects again", || proxy.connections() > connections).await;
     proxy.set(Network::Normal);
     assert_eq!(during.await.unwrap().unwrap().0, 1);
     gate.open();
@@ -249,7 +250,7 @@ async fn a_half_open_connection_is_resumed() {
             let pool = impatient(process_pool("test"));
             reconnect_timeout.into_iter().fold(pool, PoolBuilder::reconnect_timeout)
         };
-        let (pool, proxy) = pool_behind(make, 1).await;
+        let (pool, proxy) = pool_behind_proxy(make, 1).await;
         pool.ready().await;
         let before = pids(&pool);
         let (mut gate, begun, open) = Gate::new();
@@ -267,7 +268,7 @@ async fn a_half_open_connection_is_resumed() {
 
 async fn a_connection_that_is_not_resumed_in_time_is_a_lost_runner() {
     let make = || impatient(process_pool("test")).reconnect_timeout(Duration::from_millis(1500));
-    let (pool, proxy) = pool_behind(make, 1).await;
+    let (pool, proxy) = pool_behind_proxy(make, 1).await;
     pool.ready().await;
     let before = pids(&pool);
     let mut watcher = Watcher::new(&pool);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flame_aws::backend::{InvocationType, Lambda};
 use flame_aws::{BootFailure, BootFailureKind, CallError, PoolBuilder, PoolError};
-use flame_tests::emulator::Function;
+use flame_tests::emulator::{Function, reachable};
 use flame_tests::program::{Program, copy};
 use flame_tests::{Test, demo, emulated, tests};
 use serde_json::json;
@@ -16,7 +16,6 @@ pub(crate) fn tests() -> Vec<Test> {
         an_unknown_function_is_named_at_the_start,
         missing_settings_are_named_at_the_start,
         one_backend_can_start_several_pools,
-        a_pool_that_lambda_cannot_reach_does_not_start,
     ];
     let here = tests![
         a_throttled_invoke_is_retried_until_it_is_accepted,
@@ -37,6 +36,11 @@ pub(crate) fn tests() -> Vec<Test> {
         flame_parent_is_in_no_log_at_any_level,
     ];
     [anywhere, emulated(here)].concat()
+}
+
+/// Tests of an address at which a pool listens.
+pub(crate) fn with_a_listener() -> Vec<Test> {
+    tests![a_pool_that_lambda_cannot_reach_does_not_start]
 }
 
 /// The failure of a pool's first boot.
@@ -312,7 +316,7 @@ async fn a_start_warns_if_lambda_may_redeliver_events() {
 async fn one_backend_can_start_several_pools() {
     let function = Function::of_runners().await;
     let backend = function.backend().await.build();
-    let pool = || flame_aws::Pool::builder("test").backend(backend.clone());
+    let pool = || reachable(flame_aws::Pool::builder("test").backend(backend.clone()));
     let (one, two) = (pool().start().await.unwrap(), pool().start().await.unwrap());
     assert_eq!(one.call(demo::double(1)).await.unwrap(), 2);
     one.drain().await;

@@ -9,15 +9,22 @@ mod generic;
 mod losses;
 mod work;
 
+use flame_tests::direct_and_relayed;
+
 fn main() -> std::process::ExitCode {
-    let tests = [
+    let in_both_modes = [
         work::tests(),
         environments::tests(),
         generic::tests(),
         boots::tests(),
         losses::tests(),
-        conformance::tests(),
         bursts::tests(),
     ];
-    flame_tests::suite(tests.concat())
+    let direct = [
+        // Addresses at which a pool listens.
+        boots::with_a_listener(),
+        // The pools of the conformance suite listen: it is the same for every backend.
+        conformance::tests(),
+    ];
+    flame_tests::suite([direct_and_relayed(&in_both_modes.concat()), direct.concat()].concat())
 }

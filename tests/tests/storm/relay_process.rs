@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flame_tests::relay_program::{self, RelayCommand, RelayProgram};
+use flame_tests::relay::program::{self, RelayCommand, RelayProgram};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -36,7 +36,7 @@ impl StormRelay {
         listen: SocketAddr,
         flags: &[&str],
     ) -> Option<Self> {
-        let executable = relay_program::executable().await;
+        let executable = program::executable().await;
         let command = RelayCommand::new(listen, flags, &context.relay_log());
         let relay = command.start(&executable).await?;
         let (idle_descriptors, idle_kib) = (relay.open_descriptors(), relay.resident_kib());

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use flame_aws::Relay;
 use rustix::process::Signal;
 
-use crate::relay::KEY;
-use crate::{cargo_build, process};
+use super::KEY;
+use crate::{cargo_build, process, until};
 
 /// How long the relay may take to answer a request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,6 +75,25 @@ impl RelayProgram {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// The option for a pool.
+    #[must_use]
+    pub fn option(&self) -> Relay {
+        Relay::new(super::url(self.listen)).key(KEY)
+    }
+
+    /// Kills the relay with SIGKILL. Returns its address.
+    pub fn kill(mut self) -> SocketAddr {
+        self.child.kill().expect("the relay runs");
+        self.child.wait().expect("the relay is a child of this process");
+        self.listen
+    }
+
+    /// Sends SIGSTOP, and waits until the process is stopped.
+    pub async fn stop(&self) {
+        self.signal(Signal::STOP);
+        until("the relay is stopped", || process::is_stopped(self.pid())).await;
     }
 
     /// Sends a signal.

@@ -8,11 +8,12 @@
 //!   crowd ──▶ flame-relay ──▶ parent, runner  a pool behind a relay
 //! ```
 //!
-//! 10,000 strangers arrive at each target, [`PER_SECOND`] in a second. They come from a process of
-//! their own, a copy of this executable with the lowest priority, so that it takes only the time of
-//! the processors that no other process needs. Rounds with and without strangers take turns, so
-//! that both see the same machine. A quarter of the strangers each has a bad ref, a bad key, bad
-//! TLS, and a slow handshake. `flame_tests::strangers` has the details.
+//! 10,000 strangers arrive at each target, at most [`PER_SECOND`] in a second. They come from a
+//! process of their own, a copy of this executable with the lowest priority, so that it takes only
+//! the time of the processors that no other process needs. Rounds with and without strangers take
+//! turns, so that both see the same machine; they are meaningful only on a machine that is idle
+//! otherwise. A quarter of the strangers each has a bad ref, a bad key, bad TLS, and a slow
+//! handshake. `flame_tests::strangers` has the details.
 
 mod crowd;
 mod report;
@@ -37,8 +38,8 @@ cargo bench -p flame-tests --bench strangers -- [--quick]
 
 /// How many strangers connect in a second.
 const PER_SECOND: u32 = 500;
-/// How long each round takes, with or without strangers.
-const ROUND: Duration = Duration::from_secs(2);
+/// How many strangers there are in each round.
+const STRANGERS: u32 = 1_000;
 const ROUNDS: u32 = 10;
 
 fn main() -> ExitCode {
@@ -97,7 +98,8 @@ async fn measure(rounds: u32) -> Report {
 
 async fn warm(pool: PoolBuilder) -> Pool {
     let pool = pool.min(1).max(1).idle_shutdown_after(Idle::Never).start().await.expect("a pool");
-    small_calls(&pool, Duration::from_millis(500)).await;
+    let end = now() + Duration::from_millis(500);
+    small_calls(&pool, || now() >= end).await;
     pool
 }
 
@@ -120,25 +122,24 @@ async fn beside(
     report: &mut Report,
 ) {
     let (mut alone, mut beside) = (Samples::default(), Samples::default());
-    let strangers = PER_SECOND * u32::try_from(ROUND.as_secs()).expect("a short round");
-    for round in 0..rounds {
-        eprintln!(
-            "measuring calls beside strangers at the {name}: round {} of {rounds}",
-            round + 1
-        );
-        alone.extend(small_calls(pool, ROUND).await);
-        let crowd = CrowdProcess::start(target, strangers, PER_SECOND, u64::from(round));
-        beside.extend(small_calls(pool, ROUND).await);
-        report.add_crowd(name, crowd.wait().await);
+    for round in 1..=rounds {
+        eprintln!("measuring calls beside strangers at the {name}: round {round} of {rounds}");
+        let start = now();
+        let crowd = CrowdProcess::start(target, STRANGERS, PER_SECOND, u64::from(round));
+        let crowd = tokio::spawn(crowd.wait());
+        beside.extend(small_calls(pool, || crowd.is_finished()).await);
+        report.add_crowd(name, crowd.await.expect("a crowd that does not fail"));
+        // As long as with strangers, however many of them the machine lets arrive in a second.
+        let end = now() + start.elapsed();
+        alone.extend(small_calls(pool, || now() >= end).await);
     }
     report.add_samples(name, &alone, &beside);
 }
 
 /// Makes small calls, one after another.
-async fn small_calls(pool: &Pool, time: Duration) -> Samples {
+async fn small_calls(pool: &Pool, is_over: impl Fn() -> bool) -> Samples {
     let mut samples = Samples::default();
-    let end = now() + time;
-    while now() < end {
+    while !is_over() {
         let start = now();
         assert_eq!(pool.call(demo::double(21)).await.expect("a call"), 42);
         samples.push(start.elapsed());

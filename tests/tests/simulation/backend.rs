@@ -25,7 +25,7 @@ const API_TIME: std::ops::Range<u64> = 20..500;
 
 /// Something that the pool has asked for, and that the simulation has yet to do.
 pub(crate) enum Request {
-    Boot(Instance, FlameParent),
+    Boot(Instance, Box<FlameParent>),
     Stop(Instance),
 }
 
@@ -109,7 +109,7 @@ impl Instances for Platform {
                 .map_err(|error| BootFailure::new(error.to_string()))?;
             let instance = Instance::new(format!("instance of {}", spec.runner));
             self.0.instances.insert(instance.clone(), ());
-            self.request(Request::Boot(instance.clone(), parent));
+            self.request(Request::Boot(instance.clone(), Box::new(parent)));
             Ok(instance)
         }
         .boxed()

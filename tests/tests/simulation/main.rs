@@ -21,10 +21,12 @@
 //! # What a seed does not decide
 //! On Linux, two runs of a seed have the same trace: the test `a_seed_replays_exactly` compares them.
 //! For that each seed has a process of its own, because tokio counts the runtimes of a process, and
-//! `entropy.rs` replaces the operating system's random numbers. These are not determined, and change
-//! nothing in the trace:
+//! `entropy.rs` replaces the operating system's random numbers. These are not determined:
 //! - the keys of TLS, and so the bytes on the network and, by a few bytes, the length of handshakes;
 //! - the thread that writes the log.
+//!
+//! They change nothing in the traces of most seeds, but they do in some: the traces of seed 29, in
+//! which a connection is garbled, differ from run to run. The cause is not known yet.
 //!
 //! Not simulated: threads, so the functions that are called are all async; name resolution; outer
 //! TLS (`wss://`); and the platforms, which have suites of their own.

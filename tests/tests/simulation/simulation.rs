@@ -237,7 +237,7 @@ impl Simulation {
         for request in self.platform.take_requests() {
             match request {
                 Request::Boot(instance, parent) => {
-                    self.later(BOOT_TIME, Task::Boot(instance, Box::new(parent)));
+                    self.later(BOOT_TIME, Task::Boot(instance, parent));
                 }
                 Request::Stop(instance) => self.later(100..1_000, Task::Stop(instance)),
             }
@@ -307,7 +307,7 @@ impl Simulation {
     pub(crate) fn start_relay(&mut self, relay: u8) {
         let stopper = SharedStopper::default();
         self.stoppers.insert(relay, stopper.clone());
-        let has_own_address = self.scenario.seed % 2 == 0;
+        let has_own_address = self.scenario.seed.is_multiple_of(2);
         self.start_host(format!("relay {relay}"), relays::address(relay), |network| {
             Box::pin(relays::run(relay, has_own_address, stopper, network))
         });

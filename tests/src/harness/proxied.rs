@@ -2,11 +2,11 @@
 
 use std::ops::Deref;
 
-use flame_aws::{Pool, PoolBuilder};
+use flame_aws::{Pool, PoolBuilder, Relay};
 
 use super::pools;
 use crate::proxy::{self, Proxy};
-use crate::relay::TestRelay;
+use crate::relay::{KEY, TestRelay};
 
 /// The proxy in front of a pool, or in front of the relay of a pool.
 #[derive(Debug)]
@@ -27,18 +27,19 @@ impl Deref for PoolProxy {
 ///
 /// ```text
 /// direct:  runner ──▶ proxy ──▶ the pool's listener
-/// relay:   runner ──▶ proxy ──▶ a relay ◀── proxy ◀── the parent's socket for the runner
-///                                       ◀── the parent's control connection
+/// relay:   runner ──▶ proxy ──▶ a relay ◀── proxy ◀── the parent's sockets and control connection
 /// ```
 ///
-/// With a relay, the proxy is the address of the relay's node, so each runner has two connections
-/// through it.
+/// With a relay, all connections pass through the proxy: a runner that also knew the relay's own
+/// address would avoid the proxy.
 pub async fn pool_behind_proxy(make: impl Fn() -> PoolBuilder, seed: u64) -> (Pool, PoolProxy) {
     if !pools::is_relayed() {
         let (pool, proxy) = proxy::pool_behind(make, seed).await;
         return (pool, PoolProxy { proxy, _relay: None });
     }
-    let (relay, proxy) = TestRelay::start_behind_proxy(seed).await;
-    let pool = make().relay(relay.option()).start().await.expect("the relay can be reached");
+    let relay = TestRelay::start();
+    let proxy = Proxy::start(relay.address(), seed).await;
+    let option = Relay::new(proxy.address()).key(KEY);
+    let pool = make().relay(option).start().await.expect("the relay can be reached");
     (pool, PoolProxy { proxy, _relay: Some(relay) })
 }

@@ -30,6 +30,10 @@ fn main() -> std::process::ExitCode {
     let direct = [
         // Two addresses of one listener. The suite `relay` has the test with two relays.
         addresses::tests(),
+        // A relay does not lead such a runner to its parent.
+        admission::at_the_listener(),
+        // A parent notices a half-open control connection later than these tests allow.
+        network::half_open(),
         // The parent is the test itself.
         builds::without_a_pool(),
         // An address that the pool advertises, and what is in front of it.

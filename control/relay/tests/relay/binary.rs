@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{
     Clients, KEY, OTHER_KEY, Parent, RUNNER, close_code, connect, metric, receive_binary, refusal,
-    request,
+    request, start_watchdog,
 };
 
 /// A process of the binary. Killed when dropped.
@@ -33,6 +33,7 @@ impl RelayProcess {
     }
 
     fn spawn(command: &mut Command) -> Self {
+        start_watchdog();
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut first = String::new();

@@ -1,6 +1,8 @@
 //! A relay in this process, and clients for it.
 
 use std::net::SocketAddr;
+use std::sync::Once;
+use std::thread;
 use std::time::Duration;
 
 use flame_relay::config::Config;
@@ -24,6 +26,9 @@ pub(crate) const OTHER_KEY: &str = "another-key-of-a-parent-in-a-test-1234";
 pub(crate) const RUNNER: RunnerRef = RunnerRef::from_bytes([7; 16]);
 
 pub(crate) type Socket = WebSocketStream<TcpStream>;
+
+/// The time limit of all tests together, which take 20 s on a busy machine.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A relay in this process.
 pub(crate) struct TestRelay {
@@ -51,6 +56,7 @@ impl TestRelay {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        start_watchdog();
         let keys = KeyTexts::parse(&format!("{KEY},{OTHER_KEY}")).unwrap();
         let mut config = Config::new(([127, 0, 0, 1], 0).into(), keys);
         change(&mut config);
@@ -160,6 +166,19 @@ impl Parent {
             message => panic!("unexpected {message:?} from {}", self.address),
         }
     }
+}
+
+/// Makes this process exit at the time limit, so that a test that hangs has failed. By then, the
+/// test runner has named it.
+pub(crate) fn start_watchdog() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        thread::spawn(|| {
+            thread::sleep(LIMIT);
+            eprintln!("the tests of the relay took longer than {LIMIT:?}");
+            std::process::exit(1);
+        });
+    });
 }
 
 /// The next message; `None` if the connection has ended.

@@ -23,12 +23,14 @@ use serde_json::{Value, json};
 use crate::{TempDir, process};
 
 mod advertise;
+mod bucket;
 pub mod containers;
 mod ecs;
 mod external;
 mod lambda;
 
 pub use advertise::{checks, reachable};
+pub use bucket::Bucket;
 use containers::Containers;
 pub use ecs::EcsApp;
 pub use lambda::Function;

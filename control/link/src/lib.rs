@@ -34,7 +34,9 @@ mod tls;
 mod websocket;
 
 pub use accept::{AcceptError, accept, accept_tls, accept_websocket};
-pub use code::{ChunkSource, CodeDownload, CodeUpload, UploadError, UploadOutcome};
+pub use code::{
+    ChunkSource, CodeDownload, CodeOrigin, CodeUpload, UploadError, UploadOutcome, UrlSource,
+};
 pub use dial::{DialError, dial, is_address};
 pub use driver::{Dial, Driver, Handler, LinkConfig, SocketSource};
 pub use error::{LinkClosed, LinkEnd, StreamError};

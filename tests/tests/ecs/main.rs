@@ -1,6 +1,7 @@
 //! Runners on ECS, in the emulator: the tasks are copies of this suite, and ECS fails on demand.
 
 mod boots;
+mod code_store;
 mod conformance;
 mod generic;
 mod life;
@@ -16,6 +17,7 @@ fn main() -> std::process::ExitCode {
         setup::tests(),
         orphans::tests(),
         generic::tests(),
+        code_store::tests(),
     ];
     flame_tests::suite_with(tests.concat(), conformance::trials)
 }

@@ -1,5 +1,5 @@
 //! This process's executable, for runners of another build. It is hashed once, and sent whenever a
-//! runner asks for it.
+//! runner asks for it. With a code store, runners download it from there if they can.
 //!
 //! Invariant: a transfer holds at most two chunks in memory. Each transfer reads the file anew. The
 //! running file survives a rebuild; if it did change, the runner would notice the wrong hash.
@@ -7,19 +7,27 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "code-s3")]
+use std::sync::Arc;
 
 use bytes::Bytes;
-use flame_link::{ChunkSource, IncomingHello, UploadError};
+use flame_link::{ChunkSource, CodeOrigin, CodeUpload, IncomingHello, UploadError, UploadOutcome};
 use flame_runner_shim::log_writer;
 use flame_wire::code::{CodeHash, CodeHasher, MAX_CODE, Offer, OfferReply, target};
 use flame_wire::hello::NoCodeSync;
-use flame_wire::ids::BuildId;
+use flame_wire::ids::{BuildId, RunnerRef};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::Backend;
 use crate::error::CodeSyncError;
 use crate::inbox::{SocketInbox, TurnedAway};
+
+#[cfg(feature = "code-s3")]
+mod store;
+
+#[cfg(feature = "code-s3")]
+pub use store::CodeStore;
 
 /// How many bytes are read and sent at a time.
 const CHUNK: usize = 256 * 1024;
@@ -29,6 +37,8 @@ const CHUNK: usize = 256 * 1024;
 pub(crate) struct Code {
     path: PathBuf,
     offer: Offer,
+    #[cfg(feature = "code-s3")]
+    store: Option<Arc<store::SharedStore>>,
 }
 
 impl Code {
@@ -48,8 +58,21 @@ impl Code {
         if len > MAX_CODE {
             return Err(CodeSyncError::TooLarge { len });
         }
-        let offer = Offer { build, len, hash, target: target() };
-        Ok(Self { path, offer })
+        let offer = Offer { build, len, hash, target: target(), in_store: false };
+        Ok(Self {
+            path,
+            offer,
+            #[cfg(feature = "code-s3")]
+            store: None,
+        })
+    }
+
+    /// The same executable, which runners may download from `store`.
+    #[cfg(feature = "code-s3")]
+    pub(crate) fn in_store(mut self, store: Option<&CodeStore>) -> Self {
+        self.store = store.and_then(|store| store.open(self.path.clone(), &self.offer));
+        self.offer.in_store = self.store.is_some();
+        self
     }
 
     /// Offers the executable to a runner and, until `until`, sends it if the runner asks for it. If
@@ -60,7 +83,7 @@ impl Code {
         let started = Instant::now();
         let upload = async {
             let upload = incoming.offer(self.offer.clone()).await?;
-            upload.send(CodeReader::of(&self.path, self.offer.len)).await
+            self.send(upload, runner, until).await
         };
         let outcome = tokio::select! {
             outcome = timeout_at(until, upload) => outcome,
@@ -72,9 +95,16 @@ impl Code {
                 OfferReply::Failed(why) => why.clone(),
                 _ => {
                     let took = started.elapsed();
-                    log_writer::event(move || {
-                        tracing::info!(%runner, %build, ?took, "sent this executable to a runner of another build");
-                    });
+                    let what = match outcome.origin {
+                        CodeOrigin::Parent => "sent this executable to a runner of another build",
+                        CodeOrigin::Store => {
+                            "a runner of another build downloaded this executable from the code store"
+                        }
+                        CodeOrigin::Cache => {
+                            "a runner of another build has this executable in its cache"
+                        }
+                    };
+                    log_writer::event(move || tracing::info!(%runner, %build, ?took, "{what}"));
                     return;
                 }
             },
@@ -94,6 +124,37 @@ impl Code {
         // Dropped last: this closes the socket, and then the runner exits. By that time the
         // runner's task must have the reason.
         drop(outcome);
+    }
+
+    /// Sends the executable, or a URL, as the runner asks for it.
+    #[cfg(not(feature = "code-s3"))]
+    async fn send(
+        &self,
+        upload: CodeUpload,
+        _: RunnerRef,
+        _: Instant,
+    ) -> Result<UploadOutcome, UploadError> {
+        upload.send(CodeReader::of(&self.path, self.offer.len)).await
+    }
+
+    /// Sends the executable, or a URL, as the runner asks for it.
+    #[cfg(feature = "code-s3")]
+    async fn send(
+        &self,
+        upload: CodeUpload,
+        runner: RunnerRef,
+        until: Instant,
+    ) -> Result<UploadOutcome, UploadError> {
+        let reader = CodeReader::of(&self.path, self.offer.len);
+        let Some(store) = &self.store else { return upload.send(reader).await };
+        let mut urls = store.urls(runner, until);
+        let outcome = upload.send_with(&mut urls, reader).await?;
+        match outcome.origin {
+            CodeOrigin::Store => urls.downloaded(),
+            CodeOrigin::Parent => urls.advise_if_not_asked(),
+            CodeOrigin::Cache => {}
+        }
+        Ok(outcome)
     }
 }
 
@@ -216,7 +277,7 @@ mod tests {
         let mut hasher = CodeHasher::default();
         hasher.update(&bytes);
         let (len, hash) = (bytes.len() as u64, hasher.finish());
-        assert_eq!(code.offer, Offer { build, len, hash, target: target() });
+        assert_eq!(code.offer, Offer { build, len, hash, target: target(), in_store: false });
         let chunks = all(CodeReader::of(&code.path, len)).await.unwrap();
         assert!(chunks.iter().all(|chunk| chunk.len() <= CHUNK));
         assert!(chunks.concat() == bytes);

@@ -42,6 +42,7 @@
 //! |---|---|
 //! | `ecs` | [`backend::Ecs`]: runners are ECS tasks on Fargate |
 //! | `lambda` | [`backend::Lambda`]: runners are invocations of a Lambda function |
+//! | `code-s3` | [`CodeStore`]: with `code_sync`, runners fetch the executable from S3 |
 //! | `testing` | [`testing`]: a conformance suite for your own backend |
 //!
 //! None is on by default.
@@ -77,6 +78,8 @@ pub mod testing;
 pub use app::{App, is_runner, test};
 pub use backend::{BootFailure, BootFailureKind};
 pub use calls::{CallStream, Child, HeldRunner};
+#[cfg(feature = "code-s3")]
+pub use code::CodeStore;
 pub use error::{AppError, BadOption, CallError, CodeSyncError, PoolError, TimeoutPhase};
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{CallId, InvalidRunnerRef, RunnerRef};

@@ -6,6 +6,10 @@
 //!                                   └─▶ hash the open file ─▶ can it be linked? ─▶ exec it ◀──┘
 //! ```
 //!
+//! It is fetched from the parent's code store if the parent has one and this crate's feature
+//! `code-store` is on, and otherwise from the parent itself. A store that fails does not fail the
+//! boot.
+//!
 //! The new program has the same process id, arguments and environment. The variables that this
 //! process has taken out of its environment, such as FLAME_PARENT and the lifeline, are set again,
 //! and FLAME_SYNCED is added. The new program says hello like any runner.
@@ -38,6 +42,9 @@ use flame_wire::ids::RunnerRef;
 use flame_wire::parent::HostKind;
 
 mod cache;
+#[cfg(feature = "code-store")]
+mod download;
+mod fetch;
 #[cfg(unix)]
 mod linking;
 #[cfg(test)]
@@ -259,19 +266,7 @@ impl CodeSync {
         if let Some(executable) = blocking(move || at.find(&wanted)).await? {
             return Ok(executable);
         }
-        tracing::info!(build = %offer.build, bytes = offer.len, "fetching the parent's executable");
-        let at = cache.clone();
-        let (mut draft, _draft_guard) = blocking(move || at.draft(&offer)).await?;
-        offered.request().await.map_err(SyncError::Cut)?;
-        while let Some(chunk) = offered.next_chunk().await.map_err(SyncError::Cut)? {
-            draft = blocking(move || draft.add(&chunk)).await?;
-        }
-        blocking(move || {
-            let executable = cache.keep(draft)?;
-            cache.prune(&executable);
-            Ok(executable)
-        })
-        .await
+        fetch::fetch(offered, &cache, &offer).await
     }
 }
 

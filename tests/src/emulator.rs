@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use crate::{TempDir, process};
 
 mod advertise;
+mod bucket;
 pub mod containers;
 mod ecs;
 mod external;
@@ -30,6 +31,7 @@ mod lambda;
 
 pub(crate) use advertise::advertised;
 pub use advertise::{checks, reachable};
+pub use bucket::Bucket;
 use containers::Containers;
 pub use ecs::EcsApp;
 pub use lambda::Function;

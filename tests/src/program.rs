@@ -10,6 +10,7 @@ use crate::harness::connection_variables;
 
 pub mod before_run;
 mod children;
+pub mod code_store;
 mod commands;
 mod leftovers;
 mod logs;
@@ -180,6 +181,8 @@ pub(crate) async fn run(name: &str) {
         "exits_with_live_children" => children::exits_with_live_children().await,
         "impatient_parent" => children::impatient_parent().await,
         "code_synced_child" => children::code_synced_child().await,
+        "code_store_on_ecs" => code_store::code_store_on_ecs().await,
+        "code_store_on_lambda" => code_store::code_store_on_lambda().await,
         "prints_and_logs" => logs::prints_and_logs().await,
         "child_blocks_every_worker" => logs::child_blocks_every_worker().await,
         "works_with_stderr_unread" => logs::works_with_stderr_unread().await,

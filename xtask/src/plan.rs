@@ -233,7 +233,8 @@ fn all_steps() -> Vec<Step> {
     let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
         .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.
-    let features = ["", " --features ecs", " --features lambda"].map(|features| {
+    let features = ["", " --features code-s3", " --features ecs", " --features lambda"];
+    let features = features.map(|features| {
         CargoCommand::new(&format!("check --package flame-aws --locked{features}"))
     });
     let examples = CargoCommand::new("build --workspace --examples --locked");

@@ -1,5 +1,6 @@
 //! The transfer of an executable to a runner of another build. It follows a hello to which the
-//! parent has replied with an offer: see [`flame_wire::code`].
+//! parent has replied with an offer: see [`flame_wire::code`]. If the parent has a code store, the
+//! runner may get a URL instead of the bytes; it downloads the executable elsewhere.
 //!
 //! Each step of the transfer has 10 s, like the steps of the hello. The transfer as a whole has no
 //! time limit here: the callers set one.
@@ -7,7 +8,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use flame_wire::code::{Offer, OfferReply};
+use flame_wire::code::{Offer, OfferReply, PresignedUrl, StoreReply};
+use flame_wire::error::DecodeError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::handshake::{HelloError, read_into, with_timeout, write};
@@ -17,6 +19,8 @@ use crate::io::Io;
 const CHUNK: usize = 256 * 1024;
 /// How long a runner that gives up waits for its parent to receive the reason.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a parent that has no URL yet says so. A runner gives up after 10 s without a message.
+const WAIT_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The runner's side of a transfer.
 #[derive(Debug)]
@@ -35,6 +39,32 @@ impl CodeDownload {
     #[must_use]
     pub fn offer(&self) -> &Offer {
         &self.offer
+    }
+
+    /// Asks the parent for a URL of the executable, and waits for as long as the parent needs to
+    /// upload it. `None`: there is no URL.
+    ///
+    /// # Errors
+    /// [`HelloError`] if the socket broke, or if nothing arrived for 10 s.
+    pub async fn request_url(&mut self) -> Result<Option<PresignedUrl>, HelloError> {
+        write_reply(&mut self.io, &OfferReply::RequestUrl).await?;
+        let mut input = BytesMut::new();
+        loop {
+            let reply = read_into(&mut input, &mut self.io, StoreReply::decode);
+            match with_timeout(reply).await? {
+                StoreReply::Wait => {}
+                StoreReply::Url(url) => return Ok(Some(url)),
+                StoreReply::Unavailable => return Ok(None),
+            }
+        }
+    }
+
+    /// Tells the parent why the download from the URL failed, and asks it to send the executable.
+    ///
+    /// # Errors
+    /// [`HelloError`] if the socket broke.
+    pub async fn request_after_store_failure(&mut self, why: &str) -> Result<(), HelloError> {
+        write_reply(&mut self.io, &OfferReply::StoreFailed(why.to_owned())).await
     }
 
     /// Asks the parent to send the executable.
@@ -97,6 +127,27 @@ pub trait ChunkSource: Send {
     fn next_chunk(&mut self) -> impl Future<Output = std::io::Result<Option<Bytes>>> + Send;
 }
 
+/// Where runners can download the executable, other than from their parent.
+pub trait UrlSource: Send {
+    /// Returns a URL of the executable, or `None` if there is none. The runner waits for it.
+    fn url(&mut self) -> impl Future<Output = Option<PresignedUrl>> + Send;
+
+    /// A runner could not download the executable from the URL.
+    fn failed(&mut self, why: &str);
+}
+
+/// There is no such place.
+#[derive(Debug)]
+struct NoUrls;
+
+impl UrlSource for NoUrls {
+    async fn url(&mut self) -> Option<PresignedUrl> {
+        None
+    }
+
+    fn failed(&mut self, _: &str) {}
+}
+
 /// The parent's side of a transfer.
 #[derive(Debug)]
 pub struct CodeUpload {
@@ -120,7 +171,20 @@ pub enum UploadError {
 pub struct UploadOutcome {
     /// The runner's last message: [`OfferReply::Ready`] or [`OfferReply::Failed`].
     pub reply: OfferReply,
+    /// Where the runner got the executable, if it is ready.
+    pub origin: CodeOrigin,
     _io: Io,
+}
+
+/// Where a runner got its parent's executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeOrigin {
+    /// From its own cache.
+    Cache,
+    /// From the URL that the parent sent.
+    Store,
+    /// From the parent, over the connection.
+    Parent,
 }
 
 impl CodeUpload {
@@ -133,13 +197,63 @@ impl CodeUpload {
     ///
     /// # Errors
     /// [`UploadError`].
-    pub async fn send(mut self, chunks: impl ChunkSource) -> Result<UploadOutcome, UploadError> {
+    pub async fn send(self, chunks: impl ChunkSource) -> Result<UploadOutcome, UploadError> {
+        self.send_with(&mut NoUrls, chunks).await
+    }
+
+    /// Like [`send`](Self::send), but sends a URL to a runner that asks for one. The time that the
+    /// runner needs for its download is not limited here.
+    ///
+    /// # Errors
+    /// [`UploadError`].
+    pub async fn send_with(
+        mut self,
+        urls: &mut impl UrlSource,
+        chunks: impl ChunkSource,
+    ) -> Result<UploadOutcome, UploadError> {
         let mut input = BytesMut::new();
-        let reply = match read_into(&mut input, &mut self.io, OfferReply::decode).await? {
-            OfferReply::Fetch => self.send_all(&mut input, chunks).await?,
+        let mut origin = CodeOrigin::Cache;
+        let mut reply = self.read_reply(&mut input).await?;
+        if reply == OfferReply::RequestUrl {
+            origin = CodeOrigin::Store;
+            self.send_url(urls).await?;
+            reply = self.read_reply(&mut input).await?;
+        }
+        let reply = match reply {
+            OfferReply::RequestUrl => return Err(repeated_request().into()),
+            OfferReply::Fetch | OfferReply::StoreFailed(_) => {
+                if let OfferReply::StoreFailed(why) = &reply {
+                    urls.failed(why);
+                }
+                origin = CodeOrigin::Parent;
+                self.send_all(&mut input, chunks).await?
+            }
             reply => last_reply(&mut self.io, &mut input, reply).await,
         };
-        Ok(UploadOutcome { reply, _io: self.io })
+        Ok(UploadOutcome { reply, origin, _io: self.io })
+    }
+
+    async fn read_reply(&mut self, input: &mut BytesMut) -> Result<OfferReply, HelloError> {
+        read_into(input, &mut self.io, OfferReply::decode).await
+    }
+
+    /// Sends a URL once there is one, or says that there is none.
+    async fn send_url(&mut self, urls: &mut impl UrlSource) -> Result<(), HelloError> {
+        let url = urls.url();
+        tokio::pin!(url);
+        loop {
+            let reply = match tokio::time::timeout(WAIT_INTERVAL, &mut url).await {
+                Ok(Some(url)) => StoreReply::Url(url),
+                Ok(None) => StoreReply::Unavailable,
+                Err(_) => StoreReply::Wait,
+            };
+            let mut out = BytesMut::new();
+            reply.encode_to(&mut out)?;
+            write(&mut self.io, &out).await?;
+            if reply != StoreReply::Wait {
+                return Ok(());
+            }
+        }
     }
 
     async fn send_all(
@@ -182,6 +296,11 @@ async fn last_reply(
         Ok(failed @ OfferReply::Failed(_)) => failed,
         _ => reply,
     }
+}
+
+fn repeated_request() -> HelloError {
+    let (what, reason) = ("reply to an offer", "the runner asked for a URL twice".to_owned());
+    DecodeError::BadValue { what, reason }.into()
 }
 
 async fn write_chunks(

@@ -37,7 +37,9 @@ mod websocket;
 
 pub use accept::{AcceptError, accept, accept_tls, accept_websocket};
 pub use attempts::Attempts;
-pub use code::{ChunkSource, CodeDownload, CodeUpload, UploadError, UploadOutcome};
+pub use code::{
+    ChunkSource, CodeDownload, CodeOrigin, CodeUpload, UploadError, UploadOutcome, UrlSource,
+};
 pub use dial::{DialError, dial, is_address};
 pub use driver::{Dial, Driver, Handler, LinkConfig, SocketSource};
 pub use error::{LinkClosed, LinkEnd, StreamError};

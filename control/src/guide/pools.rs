@@ -78,6 +78,7 @@
 //! | `backend` | `Process` | where runners come from; see [`backend`](crate::backend) |
 //! | `burst`, `burst_max` | none, 100 | a second backend, which serves calls that find no slot while the first backend boots; see [`burst`](crate::PoolBuilder::burst) |
 //! | `code_sync` | false | a runner of another build fetches this executable and becomes it; on Lambda only with `flame-runner` as the bootstrap; see [`code_sync`](crate::PoolBuilder::code_sync) |
+//! | `code_store` | none | with the feature `code-s3`: an S3 bucket from which such runners fetch the executable, which is uploaded once; see [`code_store`](crate::PoolBuilder#method.code_store) |
 //! | `max_depth` | 8 | how deep calls may nest, at most 254; on Lambda about 15 |
 //! | `log` | true | whether the output and the `tracing` events of runners appear in the parent's log |
 //! | `on_grow_start`, `on_grow_end`, `on_shrink` | none | callbacks |
@@ -209,7 +210,8 @@
 //!
 //! With [`code_sync`](crate::PoolBuilder::code_sync), runners can begin as `flame-runner`, a
 //! program without an app, and become this executable. So one image or function, deployed once,
-//! runs any app of its platform.
+//! runs any app of its platform. With the feature `code-s3` and the option `code_store`, a parent
+//! with a slow upload sends its executable once, to S3, and not to each runner.
 //!
 //! A relay may be lost or restarted at any time. Calls go on once parent and runner have connected
 //! again, within [`reconnect_timeout`](crate::PoolBuilder::reconnect_timeout): through the same relay,

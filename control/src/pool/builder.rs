@@ -11,6 +11,8 @@ use super::events::PoolEvent;
 use super::state::{BootBackoff, Idle};
 use crate::backend::Backend;
 use crate::backend::catch_panics::CatchPanics;
+#[cfg(feature = "code-s3")]
+use crate::code::CodeStore;
 use crate::relay::Relay;
 
 mod check;
@@ -76,6 +78,8 @@ pub struct PoolBuilder {
     burst: Option<Arc<dyn Backend>>,
     burst_max: u32,
     code_sync: bool,
+    #[cfg(feature = "code-s3")]
+    code_store: Option<CodeStore>,
     backoff: BootBackoff,
     callbacks: Callbacks,
 }
@@ -120,6 +124,8 @@ impl PoolBuilder {
             burst: None,
             burst_max: 100,
             code_sync: false,
+            #[cfg(feature = "code-s3")]
+            code_store: None,
             backoff: BootBackoff::default(),
             callbacks: Callbacks::default(),
         }
@@ -434,6 +440,59 @@ impl PoolBuilder {
     /// ```
     pub fn code_sync(mut self, sync: bool) -> Self {
         self.code_sync = sync;
+        self
+    }
+
+    /// An S3 bucket from which runners of another build fetch this process's executable. Turns
+    /// [`code_sync`](Self::code_sync) on. Default: they fetch it from this process.
+    ///
+    /// Use it when the executable is large, the pool has many runners, and this process has a slow
+    /// upload: it uploads the executable once, and the runners download it at the speed of S3.
+    ///
+    /// The object is `prefix/<SHA-256>`. When the first runner needs it, this process looks for it
+    /// in the bucket and uploads it if it is missing, so later pools and later runs of the same
+    /// build upload nothing. Each runner that needs it gets a presigned URL over its encrypted
+    /// connection. The URL is valid until the boot times out, for 15 minutes at most, and not
+    /// longer than this process's credentials. The runner checks length and SHA-256 as without a
+    /// store. Nothing is ever deleted: let a lifecycle rule of the bucket expire old objects.
+    ///
+    /// **If the store fails**, runners fetch the executable from this process, as without a store.
+    /// No boot fails. The log says why: if the bucket is missing or denied, if the upload takes
+    /// longer than half of the boot timeout, or if a runner can't download the object.
+    ///
+    /// **Permissions.** This process needs these; runners need none, and no AWS credentials:
+    ///
+    /// ```json
+    /// {
+    ///   "Effect": "Allow",
+    ///   "Action": ["s3:GetObject", "s3:PutObject"],
+    ///   "Resource": "arn:aws:s3:::my-bucket/flame/*"
+    /// }
+    /// ```
+    ///
+    /// If the bucket is encrypted with a KMS key, add kms:GenerateDataKey and kms:Decrypt for that
+    /// key. With s3:ListBucket on the bucket a missing object is reported as missing rather than
+    /// as denied; this makes no difference here. Let nobody else write under the prefix. Others
+    /// can't make a runner execute anything, because of the SHA-256, but they can make downloads
+    /// fail.
+    ///
+    /// **Network.** Runners connect to S3 directly, without a proxy: through a NAT gateway, a
+    /// public address, or a VPC endpoint for S3. `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL` apply
+    /// to this process, and the URLs for the runners have the same host.
+    ///
+    /// **Runners.** `flame-runner` can download from a store, and so can an app that is built with
+    /// this feature. Other runners fetch the executable from this process.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), flame_aws::PoolError> {
+    /// let pool = flame_aws::Pool::builder("thumbs").code_store("s3://my-bucket/flame").start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "code-s3")]
+    pub fn code_store(mut self, store: impl Into<CodeStore>) -> Self {
+        self.code_store = Some(store.into());
+        self.code_sync = true;
         self
     }
 

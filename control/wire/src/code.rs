@@ -7,12 +7,23 @@
 //! runner ── OfferReply::Ready or Failed ──▶ parent     the socket closes, and a runner that is ready
 //!                                                      executes the file and connects again
 //! runner ── OfferReply::Failed ───────────▶ parent     after Ready: the file could not be executed
-//!
-//! OfferReply := encoded like a hello: len u16, len bytes of MessagePack
 //! ```
 //!
-//! The runner trusts the offer, because TLS has proved the parent's key. The bytes that follow must
-//! have the length and the hash in the offer.
+//! If the parent has a code store, which is an object store such as S3, the runner first asks for
+//! a URL:
+//!
+//! ```text
+//! runner ── OfferReply::RequestUrl ───────▶ parent     if Offer::in_store, in place of Fetch
+//! runner ◀─ StoreReply::Wait ────────────── parent     any number of times, while the parent uploads
+//! runner ◀─ StoreReply::Url ─────────────── parent     the runner downloads it by HTTP GET: Ready
+//! runner ── OfferReply::StoreFailed ──────▶ parent     or else the parent sends the bytes, as above
+//! runner ◀─ StoreReply::Unavailable ─────── parent     in place of Url: the runner sends Fetch
+//!
+//! OfferReply, StoreReply := encoded like a hello: len u16, len bytes of MessagePack
+//! ```
+//!
+//! The runner trusts the offer, because TLS has proved the parent's key. The bytes must have the
+//! length and the hash in the offer, wherever they come from.
 
 use std::fmt;
 
@@ -32,6 +43,10 @@ const MAX_TARGET: usize = 64;
 const MAX_REASON: usize = 1024;
 const REPLY: &str = "reply to an offer";
 
+mod store;
+
+pub use store::{InvalidUrl, MAX_URL, PresignedUrl, StoreReply};
+
 /// An executable that a runner may download and execute.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Offer {
@@ -44,6 +59,9 @@ pub struct Offer {
     /// The platform that it runs on: the parent's [`target`]. Cut off at 64 bytes.
     #[serde(serialize_with = "text::at_most::<_, MAX_TARGET>")]
     pub target: String,
+    /// Whether the runner can [ask for a URL](OfferReply::RequestUrl) of the executable.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_store: bool,
 }
 
 /// The platform of this process's executable: operating system and architecture, as in
@@ -58,6 +76,11 @@ pub fn target() -> String {
 pub enum OfferReply {
     /// The runner does not have the executable: the parent should send it.
     Fetch,
+    /// The runner does not have the executable, and can download it: the parent should send a URL.
+    RequestUrl,
+    /// The runner could not download the executable from the URL: the parent should send it. The
+    /// text says why, and is cut off at 1 KiB.
+    StoreFailed(#[serde(serialize_with = "text::at_most::<_, MAX_REASON>")] String),
     /// The runner has the whole executable, and is about to execute it.
     Ready,
     /// The runner can't execute it, and exits. The text says why, and is cut off at 1 KiB.
@@ -152,6 +175,8 @@ mod tests {
     fn offer_replies_are_encoded_as_these_bytes() {
         for (reply, bytes) in [
             (OfferReply::Fetch, b"\x06\x00\xa5Fetch".as_slice()),
+            (OfferReply::RequestUrl, b"\x0b\x00\xaaRequestUrl"),
+            (OfferReply::StoreFailed("no".into()), b"\x10\x00\x81\xabStoreFailed\xa2no"),
             (OfferReply::Ready, b"\x06\x00\xa5Ready"),
             (OfferReply::Failed("no".into()), b"\x0b\x00\x81\xa6Failed\xa2no"),
         ] {
@@ -180,8 +205,10 @@ mod tests {
     fn any_reply() -> impl Strategy<Value = OfferReply> {
         prop_oneof![
             Just(OfferReply::Fetch),
+            Just(OfferReply::RequestUrl),
             Just(OfferReply::Ready),
-            "\\PC{0,80}".prop_map(OfferReply::Failed)
+            "\\PC{0,80}".prop_map(OfferReply::StoreFailed),
+            "\\PC{0,80}".prop_map(OfferReply::Failed),
         ]
     }
 

@@ -99,7 +99,7 @@ class Gateway:
         if fault and fault.reset:
             reset_connection()
         elif fault and (fault.status is not None or fault.body is not None):
-            await self._answer_with_fault(send, operation, fault)
+            await self._answer_with_fault(send, scope["method"], operation, fault)
         else:
             if operation.name == "Invoke":
                 rejection = too_large(headers, body)
@@ -110,10 +110,10 @@ class Gateway:
             if fault and fault.reset_after:
                 reset_connection()
 
-    async def _answer_with_fault(self, send: Send, operation: Operation, fault: Fault) -> None:
+    async def _answer_with_fault(self, send: Send, method: str, operation: Operation, fault: Fault) -> None:
         if fault.status is not None:
             headers, body = protocols.error(operation.protocol, fault.type or "", fault.message)
-            await respond(send, fault.status, headers, body)
+            await respond(send, fault.status, headers, b"" if method == "HEAD" else body)
         else:
             headers, body = protocols.success(operation.protocol, fault.body)
             await respond(send, 200, headers, body)

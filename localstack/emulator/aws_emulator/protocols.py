@@ -31,11 +31,23 @@ LAMBDA = [
         ("GET", r"/2019-09-25/functions/[^/]+/event-invoke-config", "GetFunctionEventInvokeConfig"),
     )
 ]
+# Nor does an S3 request. The path is `/bucket` or `/bucket/key`: the emulator's endpoint is an IP address,
+# so clients don't put the bucket into the host name. The scope of the signature names the service.
+S3_SCOPE = re.compile(r"/s3/aws4_request|%2Fs3%2Faws4_request")
+S3 = {
+    ("PUT", False): "CreateBucket",
+    ("GET", False): "ListObjectsV2",
+    ("HEAD", False): "HeadBucket",
+    ("PUT", True): "PutObject",
+    ("GET", True): "GetObject",
+    ("HEAD", True): "HeadObject",
+    ("DELETE", True): "DeleteObject",
+}
 
 
 @dataclass(frozen=True)
 class Operation:
-    """The operation of a request, and its protocol: json, cbor, rest-json or query."""
+    """The operation of a request, and its protocol: json, cbor, rest-json, rest-xml or query."""
 
     name: str
     protocol: str
@@ -43,6 +55,9 @@ class Operation:
 
 def operation(method: str, path: str, headers: Mapping[str, str], query: str, body: bytes) -> Operation:
     """Identify the operation of a request."""
+    if S3_SCOPE.search(headers.get("authorization", "") or query):
+        has_key = "/" in path.strip("/")
+        return Operation(S3.get((method, has_key), f"{method} {path}"), "rest-xml")
     target = headers.get("x-amz-target", "")
     if target:
         return Operation(target.rsplit(".", 1)[-1], "json")
@@ -68,6 +83,9 @@ def error(protocol: str, kind: str, message: str) -> tuple[dict[str, str], bytes
             f"<Message>{escape(message)}</Message></Error></ErrorResponse>"
         )
         return {"content-type": "text/xml"}, xml.encode()
+    if protocol == "rest-xml":
+        xml = f"<Error><Code>{escape(kind)}</Code><Message>{escape(message)}</Message></Error>"
+        return {"content-type": "application/xml"}, xml.encode()
     headers, encoded = success(protocol, body)
     if protocol == "rest-json":
         headers["x-amzn-errortype"] = kind
@@ -80,7 +98,7 @@ def success(protocol: str, body: Any) -> tuple[dict[str, str], bytes]:
         import cbor2
 
         return {"content-type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}, cbor2.dumps(body)
-    if isinstance(body, str) and protocol == "query":
+    if isinstance(body, str) and protocol in ("query", "rest-xml"):
         return {"content-type": "text/xml"}, body.encode()
     kind = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
     return {"content-type": kind}, json.dumps(body).encode()

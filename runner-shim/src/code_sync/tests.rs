@@ -49,6 +49,7 @@ fn offer(bytes: &[u8]) -> Offer {
         len: bytes.len() as u64,
         hash: hash(bytes),
         target: code::target(),
+        in_store: false,
     }
 }
 

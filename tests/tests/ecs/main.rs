@@ -1,6 +1,7 @@
 //! Runners on ECS, in the emulator: the tasks are copies of this suite, and ECS fails on demand.
 
 mod boots;
+mod code_store;
 mod conformance;
 mod generic;
 mod life;
@@ -20,6 +21,7 @@ fn main() -> std::process::ExitCode {
         boots::with_a_listener(),
         orphans::tests(),
         reaper::tests(),
+        code_store::tests(),
     ];
     let tests = [direct_and_relayed(&in_both_modes.concat()), direct.concat()];
     // The pools of the conformance suite listen: it is the same for every backend.

@@ -411,7 +411,7 @@ async fn offered_to(mut runner: Command, offer: Offer, bytes: Bytes) -> (Output,
 
 async fn bytes_with_another_hash_are_rejected() {
     let (build, hash) = (BuildId::new("b"), CodeHash([7; 32]));
-    let offer = Offer { build, len: 1_000_000, hash, target: target() };
+    let offer = Offer { build, len: 1_000_000, hash, target: target(), in_store: false };
     let (output, reported, folder) = offered(offer).await;
     assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -424,7 +424,8 @@ async fn bytes_with_another_hash_are_rejected() {
 
 async fn an_executable_for_another_target_is_not_fetched() {
     let (build, hash) = (BuildId::new("b"), CodeHash([7; 32]));
-    let offer = Offer { build, len: 1_000_000, hash, target: "plan9-pdp11".to_owned() };
+    let offer =
+        Offer { build, len: 1_000_000, hash, target: "plan9-pdp11".to_owned(), in_store: false };
     let (output, reported, folder) = offered(offer).await;
     assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
     assert!(reported.contains("plan9-pdp11") && reported.contains(&target()), "{reported}");
@@ -436,7 +437,7 @@ async fn a_file_that_is_no_executable_is_not_run_by_a_shell() {
     let mut hasher = CodeHasher::default();
     hasher.update(&bytes);
     let (build, hash) = (BuildId::new("b"), hasher.finish());
-    let offer = Offer { build, len: bytes.len() as u64, hash, target: target() };
+    let offer = Offer { build, len: bytes.len() as u64, hash, target: target(), in_store: false };
     let (output, reported, folder) = offered(offer).await;
     assert_eq!(output.status.code(), Some(EXIT_NOT_SYNCED));
     let file = folder.path().join("cache").join(hash.to_string());
@@ -522,7 +523,8 @@ async fn a_library_or_loader_that_is_missing_is_named_before_the_exec() {
         let mut hasher = CodeHasher::default();
         hasher.update(&altered);
         let (build, hash) = (BuildId::new("b"), hasher.finish());
-        let offer = Offer { build, len: altered.len() as u64, hash, target: target() };
+        let offer =
+            Offer { build, len: altered.len() as u64, hash, target: target(), in_store: false };
         let mut runner = Command::new(&generic);
         runner.kill_on_drop(true);
         let (output, reported, _folder) = offered_to(runner, offer, altered).await;

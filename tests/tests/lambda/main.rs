@@ -3,6 +3,7 @@
 
 mod boots;
 mod bursts;
+mod code_store;
 mod conformance;
 mod environments;
 mod generic;
@@ -16,6 +17,7 @@ fn main() -> std::process::ExitCode {
         work::tests(),
         environments::tests(),
         generic::tests(),
+        code_store::tests(),
         boots::tests(),
         losses::tests(),
         bursts::tests(),

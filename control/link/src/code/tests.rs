@@ -27,8 +27,8 @@ fn zeros(len: u64) -> Zeros {
 }
 
 fn transfer(len: u64) -> (CodeUpload, CodeDownload) {
-    let offer =
-        Offer { build: BuildId::new("b"), len, hash: CodeHash([0; 32]), target: "here".to_owned() };
+    let (build, hash) = (BuildId::new("b"), CodeHash([0; 32]));
+    let offer = Offer { build, len, hash, target: "here".to_owned(), in_store: true };
     let (ours, theirs) = in_memory();
     (CodeUpload::new(ours), CodeDownload::new(offer, theirs))
 }
@@ -129,4 +129,89 @@ async fn a_download_times_out_when_the_parent_sends_nothing() {
     let (_upload, mut download) = transfer(1);
     download.request().await.unwrap();
     assert!(matches!(download.next_chunk().await, Err(HelloError::Timeout)));
+}
+
+/// Has a URL after a while, or none.
+struct Urls {
+    after: Duration,
+    url: Option<&'static str>,
+    failures: std::sync::mpsc::Sender<String>,
+}
+
+impl UrlSource for Urls {
+    async fn url(&mut self) -> Option<PresignedUrl> {
+        tokio::time::sleep(self.after).await;
+        self.url.map(|url| url.to_owned().try_into().unwrap())
+    }
+
+    fn failed(&mut self, why: &str) {
+        self.failures.send(why.to_owned()).unwrap();
+    }
+}
+
+type Upload = tokio::task::JoinHandle<Result<(OfferReply, CodeOrigin), UploadError>>;
+
+/// Starts an upload of three bytes, and returns the reported failures as well.
+fn spawn_upload_with(
+    upload: CodeUpload,
+    after: Duration,
+    url: Option<&'static str>,
+) -> (Upload, std::sync::mpsc::Receiver<String>) {
+    let (failures, reported) = std::sync::mpsc::channel();
+    let mut urls = Urls { after, url, failures };
+    let parent = tokio::spawn(async move {
+        let outcome = upload.send_with(&mut urls, zeros(3)).await?;
+        Ok((outcome.reply, outcome.origin))
+    });
+    (parent, reported)
+}
+
+const URL: &str = "https://bucket/key?secret";
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_waits_for_the_url_for_as_long_as_the_parent_uploads() {
+    for after in [Duration::ZERO, Duration::from_secs(100)] {
+        let (upload, mut download) = transfer(3);
+        let (parent, _) = spawn_upload_with(upload, after, Some(URL));
+        assert_eq!(download.request_url().await.unwrap().unwrap().as_str(), URL);
+        download.confirm().await.unwrap();
+        drop(download);
+        assert_eq!(parent.await.unwrap().unwrap(), (OfferReply::Ready, CodeOrigin::Store));
+    }
+}
+
+#[tokio::test]
+async fn a_runner_whose_download_failed_gets_the_bytes_and_the_parent_the_reason() {
+    let (upload, mut download) = transfer(3);
+    let (parent, reported) = spawn_upload_with(upload, Duration::ZERO, Some(URL));
+    download.request_url().await.unwrap().unwrap();
+    download.request_after_store_failure("403 AccessDenied").await.unwrap();
+    assert_eq!(download.next_chunk().await.unwrap().unwrap().len(), 3);
+    download.confirm().await.unwrap();
+    drop(download);
+    assert_eq!(parent.await.unwrap().unwrap(), (OfferReply::Ready, CodeOrigin::Parent));
+    assert_eq!(reported.try_iter().collect::<Vec<_>>(), ["403 AccessDenied"]);
+}
+
+#[tokio::test]
+async fn without_a_url_the_runner_fetches_the_bytes_from_its_parent() {
+    let (upload, mut download) = transfer(3);
+    let (parent, reported) = spawn_upload_with(upload, Duration::ZERO, None);
+    assert_eq!(download.request_url().await.unwrap(), None);
+    download.request().await.unwrap();
+    assert_eq!(download.next_chunk().await.unwrap().unwrap().len(), 3);
+    download.confirm().await.unwrap();
+    drop(download);
+    assert_eq!(parent.await.unwrap().unwrap(), (OfferReply::Ready, CodeOrigin::Parent));
+    assert_eq!(reported.try_iter().count(), 0);
+}
+
+#[tokio::test]
+async fn a_runner_that_asks_for_a_url_again_is_rejected() {
+    let (upload, mut download) = transfer(3);
+    let (parent, _) = spawn_upload_with(upload, Duration::ZERO, Some(URL));
+    download.request_url().await.unwrap();
+    let _ = download.request_url().await;
+    let error = parent.await.unwrap().unwrap_err();
+    assert!(matches!(error, UploadError::Runner(HelloError::Malformed(_))), "{error}");
 }

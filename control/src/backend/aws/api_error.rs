@@ -59,7 +59,8 @@ impl ApiError {
         let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
         let code = metadata.and_then(|metadata| metadata.code()).map(str::to_owned);
         let header = |name| error.raw_response().and_then(|raw| raw.headers().get(name));
-        let request_id = header("x-amzn-requestid");
+        // S3 uses the second name.
+        let request_id = header("x-amzn-requestid").or_else(|| header("x-amz-request-id"));
         // Every response of AWS has one of the two, whatever the error.
         let is_from_aws = code.is_some() || request_id.is_some();
         let body = error.raw_response().and_then(|raw| raw.body().bytes());

@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 
 use crate::backend::BackendError;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Values that replace those that the SDK finds in the environment.
 #[derive(Debug, Clone, Default)]

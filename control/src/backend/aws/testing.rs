@@ -3,8 +3,10 @@
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 #[cfg(feature = "ecs")]
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
-#[cfg(not(feature = "ecs"))]
+#[cfg(all(not(feature = "ecs"), feature = "lambda"))]
 use aws_sdk_lambda::config::{Credentials, SharedCredentialsProvider};
+#[cfg(all(not(feature = "ecs"), not(feature = "lambda")))]
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

@@ -44,6 +44,8 @@ impl PoolBuilder {
         self.check_runner_times(&mut wrong);
         self.check_connection(&mut wrong);
         self.check_burst(&mut wrong);
+        #[cfg(feature = "code-s3")]
+        self.check_code_store(&mut wrong);
         PoolError::of_options(wrong.0)
     }
 
@@ -114,6 +116,20 @@ impl PoolBuilder {
         wrong.unless(self.burst_max >= 1, "burst_max", || {
             "is 0, but must be at least 1: for no burst backend, leave out `burst`".to_owned()
         });
+    }
+}
+
+#[cfg(feature = "code-s3")]
+impl PoolBuilder {
+    fn check_code_store(&self, wrong: &mut WrongOptions) {
+        let Some(store) = &self.code_store else { return };
+        wrong.unless(self.code_sync, "code_store", || {
+            "is set, but `code_sync` is off, so no runner would use it: leave out one of them"
+                .to_owned()
+        });
+        if let Err(why) = store.check() {
+            wrong.unless(false, "code_store", || why);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_runner_shim::build_id::build_id;
+use flame_wire::ids::BuildId;
 use flame_wire::parent::RunnerLimits;
 use flame_wire::time::millis;
 
@@ -82,7 +83,7 @@ impl PoolBuilder {
             }
             None => None,
         };
-        let code = if self.code_sync { Some(Code::own(&build).await?) } else { None };
+        let code = if self.code_sync { Some(self.code(&build).await?) } else { None };
         let events = EventSender::new(&self.name);
         let shared = PoolShared::new(self.name.clone(), events, listener, endpoint, code);
         let callbacks = std::mem::take(&mut self.callbacks);
@@ -108,6 +109,14 @@ impl PoolBuilder {
             None if self.listen.is_none() && self.advertise.is_none() => Relay::from_environment(),
             None => None,
         };
+    }
+
+    /// The executable for runners of another build.
+    async fn code(&self, build: &BuildId) -> Result<Code, PoolError> {
+        let code = Code::own(build).await?;
+        #[cfg(feature = "code-s3")]
+        let code = code.in_store(self.code_store.as_ref());
+        Ok(code)
     }
 
     /// Opens what runners connect to, unless another pool has opened it.

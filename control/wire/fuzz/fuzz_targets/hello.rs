@@ -1,9 +1,9 @@
-//! The hello, the parent's reply, and the runner's reply to an offer, each with its length prefix.
+//! The hello, the parent's reply, and the messages that follow an offer, each with its length prefix.
 //! A message that decodes must survive another round trip, except that long texts are cut off.
 #![no_main]
 
 use bytes::BytesMut;
-use flame_wire::code::OfferReply;
+use flame_wire::code::{OfferReply, StoreReply};
 use flame_wire::hello::{Hello, HelloReply};
 use libfuzzer_sys::fuzz_target;
 
@@ -32,4 +32,5 @@ fuzz_target!(|bytes: &[u8]| {
             OfferReply::decode(&mut again).expect("an encoded reply can be decoded");
         }
     }
+    let _ = StoreReply::decode(&mut BytesMut::from(bytes));
 });

@@ -23,7 +23,8 @@ fn hello() -> Hello {
 }
 
 fn offer() -> Offer {
-    Offer { build: BuildId::new("b2"), len: 300, hash: CodeHash([5; 32]), target: "t-1".into() }
+    let (build, hash) = (BuildId::new("b2"), CodeHash([5; 32]));
+    Offer { build, len: 300, hash, target: "t-1".into(), in_store: false }
 }
 
 fn encoded(hello: &Hello) -> BytesMut {
@@ -103,6 +104,17 @@ fn replies_are_encoded_as_these_bytes() {
                 b"\xa4hash\xc4\x20",
                 &[5; 32],
                 b"\xa6target\xa3t-1",
+            ]
+            .concat(),
+        ),
+        (
+            HelloReply::CodeOffered(Offer { in_store: true, ..offer() }),
+            [
+                b"\x5a\x00\x81\xabCodeOffered\x85\xa5build\xa2b2\xa3len\xcd\x01\x2c".as_slice(),
+                b"\xa4hash\xc4\x20",
+                &[5; 32],
+                b"\xa6target\xa3t-1",
+                b"\xa8in_store\xc3",
             ]
             .concat(),
         ),
@@ -291,9 +303,10 @@ fn any_reply() -> impl Strategy<Value = HelloReply> {
     prop_oneof![
         any::<[u8; 32]>().prop_map(|key| HelloReply::Welcome { resume: Token::from_bytes(key) }),
         rejection.prop_map(HelloReply::Rejected),
-        (build(), any::<u64>(), any::<[u8; 32]>(), "\\PC{0,16}").prop_map(
-            |(build, len, hash, target)| {
-                HelloReply::CodeOffered(Offer { build, len, hash: CodeHash(hash), target })
+        (build(), any::<u64>(), any::<[u8; 32]>(), "\\PC{0,16}", any::<bool>()).prop_map(
+            |(build, len, hash, target, in_store)| {
+                let hash = CodeHash(hash);
+                HelloReply::CodeOffered(Offer { build, len, hash, target, in_store })
             }
         ),
     ]

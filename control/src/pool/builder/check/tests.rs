@@ -32,6 +32,21 @@ async fn wrong(builder: PoolBuilder) -> Vec<BadOption> {
     }
 }
 
+#[cfg(feature = "code-s3")]
+#[tokio::test]
+async fn a_code_store_needs_a_valid_url_and_code_sync() {
+    for (change, part) in [
+        (builder().code_store("s3://My-Bucket"), "lower-case"),
+        (builder().code_store("https://my-bucket"), "not an S3 URL"),
+        (builder().code_store("s3://my-bucket").code_sync(false), "`code_sync` is off"),
+    ] {
+        let wrong = wrong(change).await;
+        assert!(wrong.len() == 1 && wrong[0].option == "code_store", "{wrong:?}");
+        assert!(wrong[0].why.contains(part), "{wrong:?}");
+    }
+    assert_eq!(wrong(builder().code_store("s3://my-bucket")).await, []);
+}
+
 #[tokio::test]
 async fn each_invalid_option_is_rejected_at_the_start_by_its_name() {
     type Change = fn(PoolBuilder) -> PoolBuilder;

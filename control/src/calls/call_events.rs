@@ -12,7 +12,8 @@ use crate::pool::lane::now;
 
 /// Sends [`PoolEvent::CallStarted`] when it is made and [`PoolEvent::CallFinished`] when it is
 /// dropped. Does neither if nobody listened for events when the call started, which keeps calls
-/// fast.
+/// fast. The default sends nothing.
+#[derive(Default)]
 pub(super) struct CallEvents(Option<Box<FinishedOnDrop>>);
 
 struct FinishedOnDrop {

@@ -136,6 +136,7 @@ impl OutgoingCall {
         if budget.is_some_and(|budget| budget.is_zero()) {
             return Err(CallError::timeout(TimeoutPhase::Queue, timeout));
         }
+        let mut events = CallEvents::default();
         let opened = link.open(channel_ends.len(), Some(guard), |channels| {
             let header = CallHeader {
                 budget,
@@ -146,7 +147,11 @@ impl OutgoingCall {
                 channels: channels.iter().map(|id| id.0).collect(),
                 ..CallHeader::new(function)
             };
-            Ok((Tag::Call.into(), header.encode(body)?.into(), true))
+            let message = header.encode(body)?;
+            // Before the message is sent: then the call may end, and its runner with it, before this
+            // thread goes on.
+            events = CallEvents::start(&pool, runner, name, options.trace);
+            Ok((Tag::Call.into(), message.into(), true))
         });
         let (stream, channels) = opened.map_err(|error| stream_error(error, false, runner))?;
         for (end, stream) in channel_ends.into_iter().zip(channels) {
@@ -156,7 +161,6 @@ impl OutgoingCall {
             linger(&stream);
         }
         let run_span = tracing::debug_span!(parent: &span, "flame.run", %runner);
-        let events = CallEvents::start(&pool, runner, name, options.trace);
         Ok(InFlightCall {
             pool,
             stream,

@@ -22,9 +22,9 @@ use crate::listener::NewSocket;
 /// How long the relay may take to send its Welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a relay is pinged.
-const PING: Duration = Duration::from_secs(10);
+const PING: Duration = Duration::from_secs(5);
 /// A connection is lost when nothing has arrived for this long.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(15);
 /// How long the likeliest address of a node has until the next one is tried as well.
 const HEAD_START: Duration = Duration::from_millis(300);
 /// The pauses between the attempts at one address of a node.
@@ -135,7 +135,7 @@ impl ControlConnection {
                 }
                 () = to_send() => {}
                 () = renewal => {}
-                () = sleep_until(ping_at) => {
+                () = sleep_until(ping_at.min(heard + SILENCE)) => {
                     if heard.elapsed() >= SILENCE {
                         return Err(ConnectionEnd::Silent);
                     }

@@ -75,11 +75,8 @@ impl Scenario {
             max_concurrency: random.random_range(1..6),
             idle: Duration::from_secs([1, 30, 300][random.random_range(0..3)]),
             keepalive: Duration::from_secs(keepalive),
-            // A parent may take 40 s to notice that its connection to a relay is lost.
-            boot_timeout: Duration::from_secs(match faults {
-                FaultPlan::Survivable => 60,
-                FaultPlan::Any => 30,
-            }),
+            // A parent needs 15 s to notice that its connection to a relay is lost.
+            boot_timeout: Duration::from_secs(30),
             callers: random.random_range(4..12),
             time: Duration::from_secs(match faults {
                 FaultPlan::Survivable => 1_500,

@@ -22,8 +22,12 @@ const SEPARATOR: &[u8] = b"~~~~";
 const LONGEST: Duration = Duration::from_secs(600);
 
 fuzz_target!(|bytes: &[u8]| {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true);
-    runtime.build().expect("a runtime").block_on(check(bytes));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(check(bytes));
 });
 
 async fn check(bytes: &[u8]) {

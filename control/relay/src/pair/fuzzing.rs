@@ -28,7 +28,7 @@ pub fn rewrite<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Rewritten, 
         buffer[start..start + piece.len()].copy_from_slice(piece);
         let buffer = &mut buffer[..start + piece.len()];
         let forwarded = frames.forward(buffer).map_err(|error: FrameError| error.to_string())?;
-        all.bytes.extend_from_slice(&buffer[..forwarded.len]);
+        all.bytes.extend_from_slice(&buffer[forwarded.range]);
         for control in forwarded.control {
             match control {
                 Control::Ping(payload) => all.pings.push(payload),

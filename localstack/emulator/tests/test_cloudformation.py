@@ -126,6 +126,21 @@ class Network(Stacks):
         self.delete()
 
 
+class Functions(Stacks):
+    def test_the_environments_of_a_function_end_with_its_stack(self) -> None:
+        properties = {
+            "FunctionName": "f",
+            "PackageType": "Image",
+            "Code": {"ImageUri": "function:1"},
+            "Role": "arn:aws:iam::000000000000:role/r",
+        }
+        self.create({"Function": {"Type": "AWS::Lambda::Function", "Properties": properties}})
+        self.assertEqual(self.aws.invoke({}).status, 200)
+        self.assertEqual(len(self.aws.control("GET", "/_running")["environments"]), 1)
+        self.delete()
+        wait(lambda: not self.aws.control("GET", "/_running")["environments"], "the environment to end")
+
+
 class Secrets(Stacks):
     SECRET = {
         "Type": "AWS::SecretsManager::Secret",

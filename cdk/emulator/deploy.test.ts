@@ -31,7 +31,9 @@ let outputs: Outputs;
 
 beforeAll(async () => {
   for (const program of [THUMBNAILS, join(BUILT, 'flame-relay'), join(BUILT, 'flame-runner')]) {
-    expect(existsSync(program), `${program} is missing: run \`cargo xtask test tests\``).toBe(true);
+    expect(existsSync(program), `${program} is missing: run \`cargo xtask test deploy\``).toBe(
+      true,
+    );
   }
   writeFileSync(PHOTO, flatPicture());
   emulator = await Emulator.start(FOLDER, {

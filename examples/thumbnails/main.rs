@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example thumbnails -- [FOLDER] [--out DIR] [--runners N] [--no-compare]
-//!     [--backend process|ecs|lambda|burst] [--emulated] [--relay]
+//!     [--backend process|ecs|lambda|burst] [--emulated] [--code-sync]
+//!     [--relay]
 //! ```
 //!
 //! Each photograph is developed in six looks, and each look is a call of its own. `develop` (in

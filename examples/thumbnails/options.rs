@@ -10,7 +10,8 @@ use crate::backend_kind::BackendKind;
 
 pub(crate) const HELP: &str = "\
 usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
-                  [--backend BACKEND [--emulated | --listen ADDRESS] | --relay]
+                  [--backend BACKEND [--emulated | --listen ADDRESS] [--code-sync]
+                   | --relay]
 
   FOLDER         a folder of photographs (JPEG or PNG), or one photograph;
                  default: the photographs that come with this example
@@ -24,6 +25,8 @@ usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
                  the cluster and the function (FLAME_ECS_CLUSTER, ...)
   --listen A     the address to which runners on AWS connect, such as
                  0.0.0.0:4000
+  --code-sync    the copies start as generic runners, which download this
+                 program
   --relay        connect through a relay, which this program starts, to generic
                  runners, which download this program
 ";
@@ -47,6 +50,7 @@ pub(crate) struct Options {
     pub(crate) backend: BackendKind,
     pub(crate) emulated: bool,
     pub(crate) listen: Option<SocketAddr>,
+    pub(crate) code_sync: bool,
     pub(crate) relay: bool,
 }
 
@@ -62,6 +66,7 @@ impl Default for Options {
             backend: BackendKind::Process,
             emulated: false,
             listen: None,
+            code_sync: false,
             relay: false,
         }
     }
@@ -84,6 +89,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
             Arg::Long("backend") => options.backend = parser.value()?.parse()?,
             Arg::Long("emulated") => options.emulated = true,
             Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
+            Arg::Long("code-sync") => options.code_sync = true,
             Arg::Long("relay") => options.relay = true,
             Arg::Long("no-compare") => options.compare = false,
             Arg::Long("help") | Arg::Short('h') => return Ok(Request::Help),
@@ -93,6 +99,9 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
     }
     if options.emulated && options.backend == BackendKind::Process {
         return Err("--emulated needs --backend ecs, lambda or burst".into());
+    }
+    if options.code_sync && options.backend == BackendKind::Process {
+        return Err("--code-sync needs --backend ecs, lambda or burst".into());
     }
     if options.relay && options.backend != BackendKind::Process {
         return Err("--relay is for --backend process".into());
@@ -131,10 +140,11 @@ mod tests {
             backend: BackendKind::Burst,
             emulated: true,
             listen: Some(([127, 0, 0, 1], 4000).into()),
+            code_sync: true,
             relay: false,
         };
         let line = "--out small holiday --runners=3 --no-compare --backend burst --emulated \
-                    --listen 127.0.0.1:4000";
+                    --listen 127.0.0.1:4000 --code-sync";
         assert_eq!(parse_text(line), Ok(Request::Run(expected)));
         assert_eq!(parse_text("holiday --help"), Ok(Request::Help));
         let expected = Options { relay: true, ..Options::default() };
@@ -154,6 +164,7 @@ mod tests {
             ("--backend moon", "process, ecs, lambda or burst"),
             ("--emulated", "needs --backend"),
             ("--listen nowhere", "nowhere"),
+            ("--code-sync", "needs --backend"),
             ("--relay --backend ecs", "--backend process"),
             ("--relay --listen 127.0.0.1:4000", "listens nowhere"),
         ] {

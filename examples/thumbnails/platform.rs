@@ -30,7 +30,7 @@ impl Platform {
     pub(crate) fn pool(&self, options: &Options) -> PoolBuilder {
         let from_env = || (Ecs::from_env(), Lambda::from_env());
         let (ecs, lambda) = self.emulator.as_ref().map_or_else(from_env, Emulator::backends);
-        let pool = Pool::builder("thumbnails");
+        let pool = Pool::builder("thumbnails").code_sync(options.code_sync);
         let pool = match options.backend {
             BackendKind::Process => pool,
             BackendKind::Ecs => pool.backend(ecs),

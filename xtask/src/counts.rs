@@ -94,7 +94,7 @@ impl Counter {
 }
 
 /// Removes terminal escape sequences (`ESC [ ... letter`).
-fn without_colours(text: &str) -> String {
+pub(crate) fn without_colours(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, escaped)) = rest.split_once("\u{1b}[") {

@@ -1,4 +1,4 @@
-//! `cargo xtask`: every command of the project. Some steps also need Python or a tool that
+//! `cargo xtask`: every command of the project. Some steps also need Python, Node.js or a tool that
 //! [`tools`] installs or reports as missing.
 //!
 //! A command is a typed plan ([`plan`]), and a runner ([`run`]) carries it out step by step. Pure
@@ -11,6 +11,7 @@ mod cargo;
 mod counts;
 mod emulator;
 mod forbidden;
+mod node;
 mod plan;
 mod run;
 mod tools;

@@ -25,6 +25,9 @@ pub(crate) enum Action {
     CargoTests(CargoCommand),
     /// Runs the tests of the AWS emulator, which are written in Python.
     EmulatorTests,
+    /// Runs tests of the CDK constructs, by a script of `cdk/package.json`. They need what the
+    /// command builds.
+    NodeTests { script: &'static str, built: Option<CargoCommand> },
     /// Fails if the package is anywhere in the workspace's dependency tree.
     Forbid { package: &'static str },
 }
@@ -239,6 +242,7 @@ fn all_steps() -> Vec<Step> {
     });
     let examples = CargoCommand::new("build --workspace --examples --locked");
     // `--all-targets` would also run the benchmarks. The clippy step has already checked them.
+    let deployed = CargoCommand::new("build --workspace --locked --bins --examples");
     let tests = CargoCommand::new(
         "test --workspace --locked --no-fail-fast --lib --bins --tests --examples",
     )
@@ -269,9 +273,19 @@ fn all_steps() -> Vec<Step> {
             action: Action::EmulatorTests,
         },
         Step {
+            name: "cdk",
+            shows: "the CDK constructs are checked and tested",
+            action: Action::NodeTests { script: "test", built: None },
+        },
+        Step {
             name: "tests",
             shows: "unit, property, integration and compile-fail tests pass",
             action: Action::CargoTests(tests),
+        },
+        Step {
+            name: "deploy",
+            shows: "the CDK examples are deployed into the AWS emulator, and calls work there",
+            action: Action::NodeTests { script: "test:emulator", built: Some(deployed) },
         },
         Step {
             name: "doctests",

@@ -8,6 +8,7 @@ use crate::cargo;
 use crate::counts::{Counter, Counts};
 use crate::emulator;
 use crate::forbidden;
+use crate::node;
 use crate::plan::{Action, CargoCommand, Step};
 use crate::tools::Tool;
 
@@ -48,6 +49,13 @@ fn carry_out(action: &Action, counts: &mut Counts) -> Result<(), String> {
         }
         Action::EmulatorTests => {
             *counts += emulator::test()?;
+            Ok(())
+        }
+        Action::NodeTests { script, built } => {
+            if let Some(call) = built {
+                carry_out(&Action::Cargo(call.clone()), counts)?;
+            }
+            *counts += node::test(script)?;
             Ok(())
         }
         Action::CargoTests(call) => {

@@ -15,6 +15,8 @@ pub(crate) enum Tool {
     Podman,
     /// Chromium and chromedriver, packages of the system.
     Chromium,
+    /// Node.js with npm, packages of the system.
+    Node,
     /// Docker and a LocalStack licence, which can't be installed automatically.
     LocalStack,
 }
@@ -27,6 +29,7 @@ impl Tool {
             Self::Clippy => component("clippy", "clippy"),
             Self::Podman => podman(),
             Self::Chromium => chromium(),
+            Self::Node => node(),
             Self::LocalStack => localstack(),
         }
     }
@@ -89,6 +92,38 @@ fn chromium() -> Result<(), String> {
 
 /// The names of Chromium on various systems. chromedriver looks for the same names.
 const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
+
+/// The oldest version of Node.js that the CDK constructs support, as `cdk/package.json` says.
+const OLDEST_NODE: (u32, u32) = (20, 19);
+
+/// Ensures Node.js and npm. Root installs them with apt-get.
+fn node() -> Result<(), String> {
+    let (major, minor) = OLDEST_NODE;
+    let by_hand = format!(
+        "install Node.js {major}.{minor} or newer with npm, for example from https://nodejs.org"
+    );
+    let programs = ["node", "npm"];
+    let missing = missing_of(&programs);
+    if !missing.is_empty() {
+        if !is_root() || !is_installed("apt-get") {
+            return Err(format!("{} can't be found: {by_hand}", missing.join(" and ")));
+        }
+        apt(&programs, &["nodejs", "npm"], &by_hand)?;
+    }
+    let output = Command::new("node").arg("--version").stdin(Stdio::null()).output();
+    let version = output.map_err(|error| format!("`node` can't be started: {error}"))?.stdout;
+    let version = String::from_utf8_lossy(&version);
+    match node_version(&version) {
+        Some(found) if found >= OLDEST_NODE => Ok(()),
+        _ => Err(format!("the version of Node.js is {}: {by_hand}", version.trim())),
+    }
+}
+
+/// Reads a version such as `v20.19.2`.
+fn node_version(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.trim().strip_prefix('v')?.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
 
 /// Installs packages with apt-get if one of these programs is missing. Needs root.
 fn apt(programs: &[&str], packages: &[&str], by_hand: &str) -> Result<(), String> {
@@ -158,4 +193,26 @@ fn is_subcommand(subcommand: &str) -> bool {
 fn succeeds(command: &mut Command) -> bool {
     let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_node_is_compared_by_its_numbers() {
+        assert_eq!(node_version("v20.19.2\n"), Some((20, 19)));
+        assert!(node_version("v18.20.4") < Some(OLDEST_NODE));
+        assert!(node_version("v20.9.0") < Some(OLDEST_NODE));
+        assert!(node_version("v22.0.0") > Some(OLDEST_NODE));
+        assert_eq!(node_version("20.19.2"), None);
+        assert_eq!(node_version("v20"), None);
+    }
+
+    #[test]
+    fn the_oldest_node_is_that_of_the_package() {
+        let package = std::fs::read_to_string(cargo::root().join("cdk/package.json")).unwrap();
+        let (major, minor) = OLDEST_NODE;
+        assert!(package.contains(&format!("\"node\": \">={major}.{minor}\"")));
+    }
 }

@@ -15,6 +15,8 @@ interface Context {
   readonly domainName: string;
   /** The ARN of the certificate. */
   readonly certificate: string;
+  /** The first port of the relay. */
+  readonly port: string;
   /** The addresses from which parents connect, in CIDR notation. */
   readonly parents: string;
 }
@@ -37,6 +39,7 @@ export class LaptopStack extends Stack {
     const relay = new FlameRelay(this, 'Relay', {
       vpc,
       domainName: context.domainName,
+      port: Number(context.port),
       certificate: ListenerCertificate.fromArn(context.certificate),
       image: image('flame-relay'),
     });
@@ -82,6 +85,7 @@ export class LaptopStack extends Stack {
           resourceName: '00000000-0000-0000-0000-000000000000',
         }),
       ),
+      port: value('port', '443'),
       parents: value('parents', '203.0.113.0/24'),
     };
   }

@@ -14,6 +14,9 @@ parts that tests of runners need to be closer to AWS:
     functions   Lambda invocations: warm environments, logs, retries of events
     environment one execution environment: a process that polls for events
     runtime_api the Lambda runtime API of one environment
+    cloudformation  types of resources that MiniStack lacks
+    load_balancers  network load balancers that listen and forward connections
+    ports       ports of containers behind load balancers
     cloudwatch  writes log lines to CloudWatch Logs
     processes   a child process in its own session, and its output
     reaper      kills the remaining processes when the emulator is killed

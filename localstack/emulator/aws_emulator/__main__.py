@@ -104,11 +104,12 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, table: Pat
     from hypercorn.asyncio import serve as hypercorn
     from hypercorn.config import Config
 
-    from . import gateway, ministack
+    from . import cloudformation, gateway, ministack
     from .ecs import Ecs
     from .faults import Faults
     from .functions import Functions
     from .images import Images
+    from .load_balancers import LoadBalancers
     from .metadata import Metadata
     from .tasks import TaskHost, Tasks
 
@@ -119,6 +120,8 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, table: Pat
     functions = Functions(spawner, images, folder, endpoint, lambda account: faults.start_ms(account, "environment"))
     ecs.install()
     functions.install()
+    cloudformation.install()
+    LoadBalancers().install()
     gateway.watch_connections()
     application = gateway.Gateway(
         ministack.module("app").app, faults, tasks, ecs, functions, metadata, ready=lambda: announce(endpoint)

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import fargate, ministack
+from . import fargate, ministack, ports
 from .metadata import Metadata
 from .ministack import Answer
 from .tasks import Container, Ending, Record, Task, Tasks
@@ -269,12 +269,23 @@ class Ecs:
             "ephemeralStorage": definition.get("ephemeralStorage") or {"sizeInGiB": 20},
             "_deployment_id": data.get("_deploymentId"),
         }
+        for container in containers:
+            ports.publish(container, self._published_port(data, cluster, container.name))
         task = Task(record, containers, self._tasks.host, account, region)
         for container in containers:
             url, token = self._metadata.url()
             container.env["ECS_CONTAINER_METADATA_URI_V4"] = url
             self._metadata.register(token, task, container)
         return task
+
+    def _published_port(self, data: Mapping[str, Any], cluster: Record, container: str) -> int | None:
+        """The port of a service's container that is behind a load balancer."""
+        name = str(data.get("group") or "").removeprefix("service:")
+        service = self._original._services.get(f"{cluster['clusterName']}/{name}") or {}
+        for target in service.get("loadBalancers") or []:
+            if target.get("containerName") == container and "_deploymentId" in data:
+                return int(target["containerPort"])
+        return None
 
     def _container(self, definition: Record, override: Record, task_arn: str, attachment: Record | None) -> Container:
         container_arn = task_arn.replace(":task/", ":container/") + f"/{uuid.uuid4()}"

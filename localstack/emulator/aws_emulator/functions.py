@@ -77,6 +77,14 @@ class Functions:
         ministack.replace(self._original, "invoke_async_with_retry", self._invoke_event)
         ministack.run_before(self._original, "invalidate_worker", self._forget)
         ministack.run_before(self._original, "reset", self._clear)
+        handler = ministack.module("services.cloudformation.provisioners")._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+        delete = handler["delete"]
+
+        def delete_with_environments(name: str, properties: Mapping[str, Any]) -> None:
+            self._forget(name)
+            delete(name, properties)
+
+        handler["delete"] = delete_with_environments
         self._spawner.fork_lock = self._original._provided_code_lock
         # MiniStack's own Python and Node workers must not outlive the emulator either.
         popen = types.SimpleNamespace(**{**vars(subprocess), "Popen": self._spawner.popen})

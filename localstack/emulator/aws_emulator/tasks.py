@@ -189,7 +189,13 @@ class Task:
             if self._ending is not None:
                 return False
             self._folder.mkdir(parents=True, exist_ok=True)
-            env = {"PATH": PATH, "HOME": "/", "HOSTNAME": self.id[:12], **image.env, **container.env}
+            try:
+                secrets = ministack.module("services.ecs")._resolve_container_secrets(container.definition)
+            except ministack.module("services.ecs")._SecretResolutionError as error:
+                self._fail(f"ResourceInitializationError: {error}", container)
+                return False
+            own = {"PATH": PATH, "HOME": "/", "HOSTNAME": self.id[:12]}
+            env = {**own, **image.env, **container.env, **secrets}
             argv = container.argv(image)
             sinks = [cloudwatch.FileLog(self._folder / "log")]
             stream = cloudwatch.awslogs(container.definition, self.id, self.account, self.region)

@@ -9,7 +9,10 @@ fn without_names_every_step_runs_with_the_tests_last() {
     let steps = test(&[]).unwrap();
     assert_eq!(
         names_of(&steps),
-        ["fmt", "clippy", "doc", "ring", "features", "examples", "emulator", "tests", "doctests"]
+        [
+            "fmt", "clippy", "doc", "ring", "features", "examples", "emulator", "cdk", "tests",
+            "deploy", "doctests"
+        ]
     );
 }
 
@@ -79,7 +82,10 @@ fn a_plan_of_its_own_runs_only_when_it_is_the_only_argument() {
 #[test]
 fn every_step_that_resolves_dependencies_is_locked() {
     for step in all_steps() {
-        if let Action::Cargo(call) | Action::CargoTests(call) = step.action {
+        if let Action::Cargo(call)
+        | Action::CargoTests(call)
+        | Action::NodeTests { built: Some(call), .. } = step.action
+        {
             let formats = call.args.first().is_some_and(|first| first == "fmt");
             assert!(formats || call.args.iter().any(|arg| arg == "--locked"), "{}", step.name);
         }
@@ -107,6 +113,27 @@ fn a_browser_is_installed_before_the_tests_run() {
     let steps = test(&["tests".into()]).unwrap();
     let Action::CargoTests(call) = &steps[0].action else { panic!("not a step of tests") };
     assert_eq!(call.needs, Some(Tool::Chromium));
+}
+
+#[test]
+fn the_deployed_programs_are_built_from_the_artifacts_of_the_tests() {
+    let steps = test(&["deploy".into()]).unwrap();
+    let Action::NodeTests { built: Some(call), .. } = &steps[0].action else {
+        panic!("nothing is built")
+    };
+    for needed in ["--workspace", "--bins", "--examples"] {
+        assert!(call.args.iter().any(|arg| arg == needed), "{:?}", call.args);
+    }
+}
+
+#[test]
+fn every_step_of_node_is_a_script_of_the_package() {
+    let package = std::fs::read_to_string(crate::cargo::root().join("cdk/package.json")).unwrap();
+    for step in all_steps() {
+        if let Action::NodeTests { script, .. } = step.action {
+            assert!(package.contains(&format!("\"{script}\": ")), "{script}");
+        }
+    }
 }
 
 fn storm_of(arguments: &[&str]) -> Result<String, String> {

@@ -1,4 +1,4 @@
-// Installs cfn-lint, which the tests run, into a virtual environment beside the package.
+// Installs cfn-lint and hadolint, which the tests run, into a virtual environment beside the package.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -65,7 +65,7 @@ impl fmt::Display for Report {
         if self.0.is_empty() {
             return Ok(());
         }
-        write!(f, "{:<40}", "")?;
+        write!(f, "{:<56}", "")?;
         for (storm, _) in &self.0 {
             write!(f, "{storm:>11}")?;
         }
@@ -81,7 +81,7 @@ impl fmt::Display for Report {
             }
             let indent = if section.heading().is_empty() { "" } else { "  " };
             for row in rows {
-                write!(f, "\n{:<40}", format!("{indent}{row}"))?;
+                write!(f, "\n{:<56}", format!("{indent}{row}"))?;
                 for (_, column) in &self.0 {
                     match column.get(section, row) {
                         Some(count) => write!(f, "{count:>11}")?,

@@ -56,7 +56,7 @@ export interface FlameRelayProps {
   /**
    * How many endpoints the relay has, 1 to 3. Parents keep a connection to each of them, so that
    * one of them may fail. Each is a port of the load balancer with a service of its own: a parent
-   * that opens a socket for a runner must reach the same node at which the runner waits.
+   * that opens a socket for a runner must reach the node at which the runner waits.
    *
    * A runner knows three addresses, those of the nodes first. So with 3 endpoints, all runners must
    * be in the VPC.

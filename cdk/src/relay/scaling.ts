@@ -7,7 +7,7 @@ import type { RelayEndpoint } from './endpoint';
 /**
  * Adds nodes behind each endpoint when there are more connections.
  *
- * A parent that opens a socket for a runner must reach the same node at which the runner waits. At
+ * A parent that opens a socket for a runner must reach the node at which the runner waits. At
  * the load balancer it may get another node of the endpoint, so all parents must be able to reach
  * the private addresses of the nodes: they run in the VPC, or in a network that is connected to it.
  */

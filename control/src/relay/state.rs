@@ -48,7 +48,7 @@ struct RelayEntry {
     connection: ConnectionState,
     /// Failures in a row.
     failures: u32,
-    /// The address of the same node that has sent the last Welcome.
+    /// The address of the node that has sent the last Welcome.
     node_address: Option<String>,
     /// This parent reached the node at the relay's URL, but not at the node's own address.
     is_reached_by_url: bool,

@@ -30,7 +30,7 @@ mod local;
 mod pool_info;
 mod process;
 
-pub use boot::{BootSpec, Instance, InstanceEvent};
+pub use boot::{BootSpec, BootTimes, Instance, InstanceEvent};
 #[cfg(feature = "ecs")]
 pub use ecs::{Ecs, EcsBuilder, EcsReaper, ReaperReport};
 pub use failure::{BackendError, BootFailure, BootFailureKind, Death};
@@ -151,6 +151,12 @@ pub trait Instances: Send + Sync + 'static {
     /// report by themselves whether a request was carried out, or when an instance has ended. Must
     /// not block. Default: does nothing.
     fn notify(&self, _instance: &Instance, _event: InstanceEvent) {}
+
+    /// How long the platform took for the parts of a boot, for the pool's metrics. The pool asks
+    /// after the runner has connected, and waits for one minute at most. Default: unknown.
+    fn boot_times(&self, _instance: &Instance) -> BoxFuture<'static, BootTimes> {
+        Box::pin(std::future::ready(BootTimes::default()))
+    }
 }
 
 #[cfg(test)]

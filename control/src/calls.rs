@@ -11,7 +11,7 @@
 //! same methods on the runner that holds a value.
 
 mod call;
-mod call_events;
+mod call_record;
 mod child;
 mod held;
 mod held_stream;

@@ -68,6 +68,7 @@ pub mod guide;
 mod inbox;
 mod listener;
 mod log;
+pub mod metrics;
 mod pool;
 mod relay;
 mod remote;

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Admitted};
 use crate::inbox::SocketInbox;
+use crate::metrics::{PROCESS, RefusedAt};
 use crate::relay::RelayClients;
 
 mod endpoint;
@@ -122,11 +123,17 @@ impl Listener {
         };
         let io = match accepted {
             Ok(io) => io,
-            Err(error) => return tracing::debug!(%error, "a client is not a runner"),
+            Err(error) => {
+                PROCESS.refused_clients.add_one(RefusedAt::Handshake);
+                return tracing::debug!(%error, "a client is not a runner");
+            }
         };
         let incoming = match IncomingHello::read(io).await {
             Ok(incoming) => incoming,
-            Err(error) => return tracing::debug!(%error, "a client did not send a hello"),
+            Err(error) => {
+                PROCESS.refused_clients.add_one(RefusedAt::Hello);
+                return tracing::debug!(%error, "a client did not send a hello");
+            }
         };
         if let Err(error) = self.reply(incoming).await {
             tracing::debug!(%error, "a client disconnected before it received the reply");
@@ -172,6 +179,7 @@ impl Listener {
         incoming: IncomingHello,
         rejection: Rejection,
     ) -> Result<(), HelloError> {
+        PROCESS.refused_clients.add_one(RefusedAt::Admission);
         let runner = incoming.hello.runner;
         let reason = rejection.clone();
         log_writer::event(move || tracing::warn!(%runner, %reason, "rejected a runner"));

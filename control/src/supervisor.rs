@@ -80,7 +80,8 @@ impl Supervisor {
     async fn supervise(&mut self, supervision: &mut Supervision) {
         let report = self.report.clone();
         let runner = report.runner;
-        let deadline = Instant::now() + report.lane.config.boot_timeout;
+        let began = Instant::now();
+        let deadline = began + report.lane.config.boot_timeout;
         let (boot, request) = match Boot::begin(&report, deadline) {
             Ok(begun) => begun,
             Err(failure) => return report.boot_failed(failure),
@@ -96,6 +97,7 @@ impl Supervisor {
                 return self.stop_late_instance(request, supervision).await;
             }
         };
+        let accepted = Instant::now();
         let death = supervision.watch(&instance);
         let connected = boot
             .wait_for_hello(&report, &mut self.commands, death.clone())
@@ -103,6 +105,7 @@ impl Supervisor {
             .await;
         match connected {
             Ok(connected) => {
+                report.booted(&instance, accepted - began, accepted.elapsed());
                 report.instance_event(&instance, InstanceEvent::Connected);
                 self.serve(&instance, connected, death.clone()).await;
             }

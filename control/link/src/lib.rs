@@ -33,6 +33,7 @@ mod relay_client;
 mod state;
 mod stream;
 mod tls;
+mod traffic;
 mod websocket;
 
 pub use accept::{AcceptError, accept, accept_tls, accept_websocket};
@@ -51,6 +52,7 @@ pub use network::SocketListener;
 pub use relay_client::{RelayDialError, RelayMessage, RelaySocket, RelaySocketError, dial_relay};
 pub use stream::Stream;
 pub use tls::{ServerKey, TlsError};
+pub use traffic::Traffic;
 
 /// For tests that simulate the network.
 #[doc(hidden)]

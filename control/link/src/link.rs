@@ -10,6 +10,7 @@ use futures_util::future::poll_fn;
 
 use crate::error::{LinkClosed, LinkEnd, StreamError};
 use crate::state::{CloseRequest, LinkShared};
+use crate::traffic::Traffic;
 
 /// One end of a link, for any number of tasks.
 #[derive(Clone)]
@@ -89,6 +90,12 @@ impl Link {
         let state = self.shared.lock();
         let mut ids = state.streams.keys();
         ids.next().copied().filter(|_| ids.next().is_none())
+    }
+
+    /// The bytes of the link so far, on all its sockets together.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.shared.traffic()
     }
 
     /// Why the link has ended, or `None` if it is open.

@@ -11,11 +11,13 @@ use flame_wire::sync::{Mutex, MutexGuard};
 use futures_util::task::AtomicWaker;
 
 use crate::error::{LinkClosed, LinkEnd};
+use crate::traffic::{Traffic, TrafficCounter};
 
 /// A link, shared by its handles and its driver.
 pub(crate) struct LinkShared {
     state: Mutex<LinkInner>,
     driver: AtomicWaker,
+    pub(crate) counter: TrafficCounter,
 }
 
 impl LinkShared {
@@ -28,11 +30,19 @@ impl LinkShared {
             closed_wakers: Vec::new(),
             control_writer: None,
         };
-        Self { state: Mutex::new(state), driver: AtomicWaker::new() }
+        Self {
+            state: Mutex::new(state),
+            driver: AtomicWaker::new(),
+            counter: TrafficCounter::default(),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, LinkInner> {
         self.state.lock()
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.counter.read()
     }
 
     /// The driver registers before it looks at the state, so that it misses no wake-up.

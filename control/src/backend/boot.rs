@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flame_link::Io;
 use flame_wire::ids::RunnerRef;
@@ -76,6 +77,26 @@ pub enum InstanceEvent {
     Connected,
     /// The runner has said goodbye, and its link is closed: the instance is about to exit.
     Exiting,
+}
+
+/// How long a platform took for the parts of a boot; see
+/// [`Instances::boot_times`](super::Instances::boot_times). `None` means that it does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct BootTimes {
+    /// From the accepted request until the instance had a place.
+    pub provision: Option<Duration>,
+    /// From then until its image was there.
+    pub pull: Option<Duration>,
+    /// From then until its program ran.
+    pub start: Option<Duration>,
+}
+
+impl BootTimes {
+    /// The sum of the parts that are known.
+    pub(crate) fn total(&self) -> Duration {
+        [self.provision, self.pull, self.start].into_iter().flatten().sum()
+    }
 }
 
 #[cfg(test)]

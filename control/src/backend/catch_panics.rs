@@ -13,8 +13,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Backend, BackendError, BootFailure, BootSpec, Death, Instance, InstanceEvent, Instances,
-    PoolInfo,
+    Backend, BackendError, BootFailure, BootSpec, BootTimes, Death, Instance, InstanceEvent,
+    Instances, PoolInfo,
 };
 
 /// A [`Backend`], or its [`Instances`], whose panics are errors.
@@ -96,6 +96,13 @@ impl Instances for CatchPanics<dyn Instances> {
 
     fn longest_call(&self) -> Option<Duration> {
         self.0.longest_call()
+    }
+
+    fn boot_times(&self, instance: &Instance) -> BoxFuture<'static, BootTimes> {
+        let (instances, instance) = (self.0.clone(), instance.clone());
+        let times = async move { instances.boot_times(&instance).await };
+        // They are for metrics only.
+        async { catch(times).await.unwrap_or_default() }.boxed()
     }
 
     fn notify(&self, instance: &Instance, event: InstanceEvent) {

@@ -33,6 +33,9 @@ pub struct PoolInfo {
     /// Logs a line that an instance has printed. Never blocks: if the log is full, it drops the
     /// line and later reports how many lines were dropped.
     pub output: Arc<dyn Fn(OutputLine) + Send + Sync>,
+    /// Counts an instance of another parent that the backend has stopped because its parent was
+    /// gone. Never blocks.
+    pub orphan_stopped: Arc<dyn Fn() + Send + Sync>,
     /// Whether the pool logs these lines at all.
     pub(crate) log: bool,
 }

@@ -117,6 +117,7 @@ pub(super) fn pool_info() -> PoolInfo {
         max_lifetime: None,
         args: Vec::new(),
         output: Arc::new(|_| {}),
+        orphan_stopped: Arc::new(|| {}),
         log: false,
     }
 }

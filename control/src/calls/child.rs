@@ -24,7 +24,7 @@ pub struct Child<T> {
 impl<T> fmt::Debug for Child<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Child")
-            .field("function", &self.call.function)
+            .field("function", &self.call.record.function())
             .field("runner", &self.call.runner)
             .finish_non_exhaustive()
     }

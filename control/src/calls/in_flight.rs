@@ -1,6 +1,5 @@
 //! A call that was sent to a runner: it waits for the runner's messages, up to its deadline.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,19 +12,16 @@ use flame_wire::message::Tag;
 use flame_wire::mux::{Message, SendError, TooManyStreams};
 use tracing::Instrument;
 
-use super::call_events::CallEvents;
+use super::call_record::CallRecord;
 use super::held_stream::HeldStream;
 use crate::error::{CallError, TimeoutPhase};
-use crate::pool::PoolInner;
 use crate::pool::lane::now;
 
 /// A call that was sent to a runner and has not ended. Dropping it cancels the call, unless the
 /// call is detached.
 pub(super) struct InFlightCall {
-    pub(super) pool: Arc<PoolInner>,
     pub(super) stream: Stream,
     pub(super) runner: RunnerRef,
-    pub(super) function: &'static str,
     /// The time limit of the call.
     pub(super) timeout: Option<Duration>,
     pub(super) deadline: Option<Instant>,
@@ -35,14 +31,15 @@ pub(super) struct InFlightCall {
     pub(super) span: tracing::Span,
     /// The span from sending the call until its answer has arrived.
     pub(super) run_span: tracing::Span,
-    pub(super) events: CallEvents,
+    pub(super) record: CallRecord,
 }
 
 impl InFlightCall {
     /// Waits for the next message of the runner, up to the deadline. Cancel-safe.
     pub(super) async fn receive(&mut self) -> Result<Message, CallError> {
         let run_span = self.run_span.clone();
-        self.next_message().instrument(run_span).await
+        let received = self.next_message().instrument(run_span).await;
+        self.record.note_error(received)
     }
 
     async fn next_message(&mut self) -> Result<Message, CallError> {
@@ -73,20 +70,21 @@ impl InFlightCall {
 
     /// A timer of the pool's runtime, because the caller may wait outside of any runtime.
     fn timer(&self, until: Instant) -> tokio::time::Sleep {
-        let _within = self.pool.runtime().enter();
+        let _within = self.record.pool().runtime().enter();
         tokio::time::sleep_until(until.into())
     }
 
     /// Fails if the deadline has passed. A stream calls this before each item, because `receive`
     /// prefers a message to an expired timer: a stream whose next item is always ready would never
     /// time out.
-    pub(super) fn check_deadline(&self) -> Result<(), CallError> {
-        match self.deadline {
+    pub(super) fn check_deadline(&mut self) -> Result<(), CallError> {
+        let checked = match self.deadline {
             Some(deadline) if deadline <= now() => {
                 Err(CallError::timeout(TimeoutPhase::Run, self.timeout))
             }
             _ => Ok(()),
-        }
+        };
+        self.record.note_error(checked)
     }
 
     /// Waits until the runner has accepted the call.
@@ -95,7 +93,8 @@ impl InFlightCall {
         if message.tag == u8::from(Tag::Accepted) {
             Ok(())
         } else {
-            Err(self.protocol_error("it answered the call before it accepted it"))
+            let error = self.protocol_error("it answered the call before it accepted it");
+            self.record.note_error(Err(error))
         }
     }
 
@@ -103,7 +102,8 @@ impl InFlightCall {
     pub(super) async fn result(&mut self) -> Result<Message, CallError> {
         let message = self.receive().await?;
         if message.tag != u8::from(Tag::Result) {
-            return Err(self.protocol_error("it answered with something other than a result"));
+            let error = self.protocol_error("it answered with something other than a result");
+            return self.record.note_error(Err(error));
         }
         self.succeeded();
         // Held values in the result live as long as the caller's handles, even if the call was
@@ -118,17 +118,20 @@ impl InFlightCall {
         message: Message,
         decoder: ReplyDecoder<T>,
     ) -> Result<T, CallError> {
-        self.reply_span(Some(message.body.len())).in_scope(|| {
+        let span = self.reply_span(Some(message.body.len()));
+        let Self { stream, runner, mut record, .. } = self;
+        let decoded = span.in_scope(|| {
             let value = value(message.body)?;
             // A result with held values does not end the stream: the values keep it open.
-            let held = (!message.end).then(|| HeldStream::source(self.stream, self.runner));
+            let held = (!message.end).then(|| HeldStream::source(stream, runner));
             decoder.decode(value, held).map_err(|error| CallError::result(&error))
-        })
+        });
+        record.note_error(decoded)
     }
 
     /// The function has returned.
     pub(super) fn succeeded(&mut self) {
-        self.events.succeeded();
+        self.record.succeeded();
         self.run_span = tracing::Span::none();
     }
 
@@ -157,12 +160,12 @@ impl InFlightCall {
                 CallError::Panicked { message, location, backtrace }
             }
             CallFailure::UnknownFunction { .. } => {
-                CallError::UnknownFunction { function: self.function, runner: self.runner }
+                CallError::UnknownFunction { function: self.record.function(), runner: self.runner }
             }
             // The runner does not say whether the arguments or the result caused the error.
             CallFailure::Codec { what } => CallError::Codec { what, started: true },
             CallFailure::MissingState { state } => {
-                CallError::MissingState { function: self.function, state }
+                CallError::MissingState { function: self.record.function(), state }
             }
             CallFailure::DeadlinePassed => CallError::timeout(TimeoutPhase::Run, self.timeout),
             CallFailure::Draining => CallError::RunnerLost {

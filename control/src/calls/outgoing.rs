@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flame_link::Link;
+use flame_link::{Link, Stream};
 use flame_runner_shim::calling::{EncodedWork, HeldGuard, Timeout};
 use flame_runner_shim::context::CallContext;
 use flame_runner_shim::pump::pump;
@@ -14,19 +14,19 @@ use flame_wire::message::Tag;
 use flame_wire::trace::TraceContext;
 use tracing::Instrument;
 
-use super::call_events::CallEvents;
+use super::call_record::CallRecord;
 use super::held_stream::{HeldStream, runner_key};
 use super::in_flight::{InFlightCall, linger, stream_error};
 use crate::app;
 use crate::error::{CallError, TimeoutPhase};
-use crate::pool::lane::{CheckoutError, CheckoutRequest, QueuedCall, now};
+use crate::pool::lane::{CheckoutError, CheckoutRequest, LaneRole, QueuedCall, now};
 use crate::pool::state::WaitPhase;
 use crate::pool::{Lease, PoolInner};
 
 /// A call that has not been sent. Boxed by its users: thousands may wait, each in a future of its
 /// own.
 pub(super) struct OutgoingCall {
-    pool: Arc<PoolInner>,
+    record: CallRecord,
     encoded: EncodedWork,
     /// The time limit of the call.
     timeout: Option<Duration>,
@@ -50,7 +50,7 @@ impl OutgoingCall {
         let call = Some(QueuedCall { function: encoded.name, trace });
         let timeout = encoded.options.timeout.or(pool.timeout);
         Box::new(Self {
-            pool: pool.clone(),
+            record: CallRecord::new(pool, encoded.name, trace),
             encoded,
             timeout,
             request: CheckoutRequest { deadline: deadline(timeout), bounds_work: true, call },
@@ -71,32 +71,40 @@ impl OutgoingCall {
     /// Restarts the time of the call, for a call that is sent some time after it was made.
     pub(super) fn timed_from_now(mut self: Box<Self>) -> Box<Self> {
         self.request.deadline = deadline(self.timeout);
+        self.record.made_now();
         self
     }
 
     /// Waits for a slot and sends the call. Cancel-safe: if the future is dropped, nothing remains
     /// of the call.
-    pub(super) async fn send(self: Box<Self>) -> Result<InFlightCall, CallError> {
+    pub(super) async fn send(mut self: Box<Self>) -> Result<InFlightCall, CallError> {
+        let destination = self.find_destination().await;
+        let (destination, span) = self.record.note_error(destination)?;
+        self.open(destination, span)
+    }
+
+    async fn find_destination(&self) -> Result<(Destination, tracing::Span), CallError> {
         let span = self.check()?;
         let destination = match &self.held {
-            Some(guard) => Destination::holding(guard)?,
+            Some(guard) => Destination::holding(guard, self.record.pool())?,
             None => {
                 let queue = tracing::debug_span!(parent: &span, "flame.queue");
-                let lease = self.pool.check_out(self.request).instrument(queue).await;
+                let lease = self.record.pool().check_out(self.request).instrument(queue).await;
                 Destination::leased(lease.map_err(|error| checkout_failed(error, self.timeout))?)
             }
         };
-        self.open(destination, span)
+        Ok((destination, span))
     }
 
     /// Rejects a call that no runner could serve, before it waits for a slot.
     fn check(&self) -> Result<tracing::Span, CallError> {
-        let limit = self.pool.max_depth();
+        let pool = self.record.pool();
+        let limit = pool.max_depth();
         if is_too_deep(self.depth, limit) {
             return Err(CallError::DepthExceeded { limit });
         }
         if let (Some(limit), Some(_), Some(after)) =
-            (self.pool.longest_call(), self.work_deadline(), self.timeout)
+            (pool.longest_call(), self.work_deadline(), self.timeout)
             && after > limit
         {
             return Err(CallError::TooLong { after, limit });
@@ -107,7 +115,7 @@ impl OutgoingCall {
                 self.encoded.channel_ends.len()
             )));
         }
-        let (function, pool) = (self.encoded.name, self.pool.name());
+        let (function, pool) = (self.encoded.name, pool.name());
         let trace = self.encoded.options.trace.map(tracing::field::display);
         Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
     }
@@ -124,73 +132,93 @@ impl OutgoingCall {
         span: tracing::Span,
     ) -> Result<InFlightCall, CallError> {
         let work_deadline = self.work_deadline();
-        let Self { pool, encoded, timeout, request, depth, wants_ack, .. } = *self;
-        let EncodedWork { function, name, body, channel_ends, held_guards, options, .. } = encoded;
-        let Destination { link, runner, guard } = destination;
-        if held_guards.iter().any(|held| held.runner() != runner_key(runner)) {
-            let why =
-                "an argument is held by another runner: call the function by `pool.at(&held)`";
-            return Err(unsendable(why.to_owned()));
-        }
-        let budget = work_deadline.map(|by| by.saturating_duration_since(now()));
-        if budget.is_some_and(|budget| budget.is_zero()) {
-            return Err(CallError::timeout(TimeoutPhase::Queue, timeout));
-        }
-        let mut events = CallEvents::default();
-        let opened = link.open(channel_ends.len(), Some(guard), |channels| {
-            let header = CallHeader {
-                budget,
-                depth,
-                detached: options.detached,
-                ack: wants_ack,
-                trace: options.trace,
-                channels: channels.iter().map(|id| id.0).collect(),
-                ..CallHeader::new(function)
-            };
-            let message = header.encode(body)?;
-            // Before the message is sent: then the call may end, and its runner with it, before this
-            // thread goes on.
-            events = CallEvents::start(&pool, runner, name, options.trace);
-            Ok((Tag::Call.into(), message.into(), true))
-        });
-        let (stream, channels) = opened.map_err(|error| stream_error(error, false, runner))?;
-        for (end, stream) in channel_ends.into_iter().zip(channels) {
-            pool.runtime().spawn(pump(end, stream));
-        }
-        if options.detached {
+        let Self { mut record, encoded, timeout, request, depth, wants_ack, .. } = *self;
+        let (runner, detached) = (destination.runner, encoded.options.detached);
+        let terms = CallTerms { timeout, work_deadline, depth, wants_ack };
+        let opened = open_stream(&mut record, destination, encoded, terms);
+        let stream = record.note_error(opened)?;
+        if detached {
             linger(&stream);
         }
         let run_span = tracing::debug_span!(parent: &span, "flame.run", %runner);
+        let deadline = request.deadline;
         Ok(InFlightCall {
-            pool,
             stream,
             runner,
-            function: name,
             timeout,
-            deadline: request.deadline,
+            deadline,
             work_deadline,
             span,
             run_span,
-            events,
+            record,
         })
     }
+}
+
+/// What a call's message says besides the work.
+struct CallTerms {
+    timeout: Option<Duration>,
+    work_deadline: Option<Instant>,
+    depth: u8,
+    wants_ack: bool,
+}
+
+/// Sends the call's message, and opens the streams of its channels.
+fn open_stream(
+    record: &mut CallRecord,
+    destination: Destination,
+    encoded: EncodedWork,
+    terms: CallTerms,
+) -> Result<Stream, CallError> {
+    let EncodedWork { function, body, channel_ends, held_guards, options, .. } = encoded;
+    let Destination { link, runner, lane, guard } = destination;
+    if held_guards.iter().any(|held| held.runner() != runner_key(runner)) {
+        let why = "an argument is held by another runner: call the function by `pool.at(&held)`";
+        return Err(unsendable(why.to_owned()));
+    }
+    let budget = terms.work_deadline.map(|by| by.saturating_duration_since(now()));
+    if budget.is_some_and(|budget| budget.is_zero()) {
+        return Err(CallError::timeout(TimeoutPhase::Queue, terms.timeout));
+    }
+    let opened = link.open(channel_ends.len(), Some(guard), |channels| {
+        let header = CallHeader {
+            budget,
+            depth: terms.depth,
+            detached: options.detached,
+            ack: terms.wants_ack,
+            trace: options.trace,
+            channels: channels.iter().map(|id| id.0).collect(),
+            ..CallHeader::new(function)
+        };
+        let message = header.encode(body)?;
+        // Before the message is sent: then the call may end, and its runner with it, before this
+        // thread goes on.
+        record.sent(runner, lane);
+        Ok((Tag::Call.into(), message.into(), true))
+    });
+    let (stream, channels) = opened.map_err(|error| stream_error(error, false, runner))?;
+    for (end, stream) in channel_ends.into_iter().zip(channels) {
+        record.pool().runtime().spawn(pump(end, stream));
+    }
+    Ok(stream)
 }
 
 /// The runner that a call goes to, and the guard that keeps a slot there.
 struct Destination {
     link: Link,
     runner: RunnerRef,
+    lane: LaneRole,
     guard: Box<dyn Any + Send>,
 }
 
 impl Destination {
     fn leased(lease: Lease) -> Self {
-        let (link, runner) = (lease.link().clone(), lease.runner());
-        Self { link, runner, guard: Box::new(lease) }
+        let (link, runner, lane) = (lease.link().clone(), lease.runner(), lease.lane());
+        Self { link, runner, lane, guard: Box::new(lease) }
     }
 
     /// The runner that holds a value, with the slot that the value occupies.
-    fn holding(guard: &Arc<dyn HeldGuard>) -> Result<Self, CallError> {
+    fn holding(guard: &Arc<dyn HeldGuard>, pool: &PoolInner) -> Result<Self, CallError> {
         let Some(stream) = HeldStream::of(guard.as_ref()) else {
             let why = "the held value is in this process: await the function here";
             return Err(unsendable(why.to_owned()));
@@ -198,6 +226,7 @@ impl Destination {
         Ok(Self {
             link: stream.link().clone(),
             runner: stream.runner(),
+            lane: pool.lane_of(stream.runner()),
             guard: Box::new(guard.clone()),
         })
     }

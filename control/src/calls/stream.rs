@@ -123,11 +123,13 @@ impl<T> ItemReceiver<T> {
             return Ok(None);
         }
         if message.tag != u8::from(Tag::Item) {
-            return Err(call.protocol_error("it sent something other than an item of a stream"));
+            let error = call.protocol_error("it sent something other than an item of a stream");
+            return call.record.note_error(Err(error));
         }
-        reply_span.get_or_insert_with(|| call.reply_span(None)).in_scope(|| {
+        let item = reply_span.get_or_insert_with(|| call.reply_span(None)).in_scope(|| {
             let item = decoder.decode(value(message.body)?, None);
             item.map(Some).map_err(|error| CallError::result(&error))
-        })
+        });
+        call.record.note_error(item)
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 use super::state::{GrowOutcome, Note, RunnerId};
 use crate::backend::BootFailure;
+use crate::metrics::CallOutcome;
 
 pub use super::state::{GrowReason, ShrinkReason};
 
@@ -18,9 +19,9 @@ const BUFFERED_EVENTS: usize = 1024;
 
 /// Something that a pool did or observed.
 ///
-/// Boots come in pairs of [`GrowStart`](Self::GrowStart) and [`GrowEnd`](Self::GrowEnd), and calls
-/// in pairs of [`CallStarted`](Self::CallStarted) and [`CallFinished`](Self::CallFinished), so that
-/// gauges can be derived. The events of one call have the same `trace`.
+/// Boots come in pairs of [`GrowStart`](Self::GrowStart) and [`GrowEnd`](Self::GrowEnd). The events
+/// of one call have the same `trace`. A listener that is too slow misses events, so counts come from
+/// [`metrics`](crate::metrics), which miss nothing.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum PoolEvent {
@@ -88,18 +89,21 @@ pub enum PoolEvent {
         /// The call, as in [`CallQueued`](Self::CallQueued).
         trace: TraceContext,
     },
-    /// A call has ended, or its caller has dropped it.
+    /// A call has ended, or its caller has dropped it. Each call ends with this event, even if it
+    /// was never sent.
     CallFinished {
-        /// The runner.
-        runner: RunnerRef,
+        /// The runner; `None` if the call was never sent to one.
+        runner: Option<RunnerRef>,
         /// The function.
         function: &'static str,
         /// The call, as in [`CallQueued`](Self::CallQueued).
         trace: TraceContext,
-        /// The time since the call was sent to the runner.
+        /// How long the call waited for a slot, which includes the boot that it waited for.
+        queued: Duration,
+        /// The time from sending the call to the runner until its result was there.
         took: Duration,
-        /// Whether the function returned.
-        ok: bool,
+        /// How the call ended.
+        outcome: CallOutcome,
     },
     /// Boots have failed, and the next one waits for a while.
     BackingOff {

@@ -7,8 +7,9 @@ use flame_wire::ids::{CallId, RunnerRef};
 
 use super::burst::BurstLane;
 use super::events::PoolEvent;
-use super::lane::Lane;
+use super::lane::{Lane, LaneRole};
 use super::shared::PoolShared;
+use crate::metrics::LaneRecorder;
 
 /// A pool. Lives as long as one of its lanes has work to do, even if no handle is left.
 pub(crate) struct PoolInner {
@@ -28,6 +29,20 @@ impl PoolInner {
     /// The primary lane, and the burst lane if there is one.
     pub(crate) fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
         std::iter::once(&self.primary).chain(self.burst.as_ref().map(|burst| &burst.lane))
+    }
+
+    /// The lane of a runner that serves calls.
+    pub(crate) fn lane_of(&self, runner: RunnerRef) -> LaneRole {
+        let on_burst = |burst: &BurstLane| burst.lane.connection(runner).is_some();
+        if self.burst.as_ref().is_some_and(on_burst) { LaneRole::Burst } else { LaneRole::Primary }
+    }
+
+    /// What a lane's metrics are recorded into.
+    pub(crate) fn recorder(&self, lane: LaneRole) -> &LaneRecorder {
+        match (lane, &self.burst) {
+            (LaneRole::Burst, Some(burst)) => &burst.lane.recorder,
+            _ => &self.primary.recorder,
+        }
     }
 
     pub(crate) fn shutdown_timeout(&self) -> Duration {

@@ -9,9 +9,11 @@
 //! or logged while the lock is held: see [`effects`].
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Add;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use flame_link::Traffic;
 use flame_wire::ids::RunnerRef;
 use flame_wire::sync::Mutex;
 use tokio::sync::{Notify, watch};
@@ -21,6 +23,7 @@ use super::shared::PoolShared;
 use super::state::{Event, LeaseId, LimitsChange, PoolState, RunnerId, WaiterId};
 use crate::backend::{Backend, BootFailure, Instances};
 use crate::error::PoolError;
+use crate::metrics::LaneRecorder;
 
 mod checkout;
 mod command;
@@ -45,6 +48,7 @@ pub(crate) struct Lane {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) instances: Arc<dyn Instances>,
     pub(crate) shared: Arc<PoolShared>,
+    pub(crate) recorder: Arc<LaneRecorder>,
     role: LaneRole,
     start_supervisor: fn(RunnerToBoot),
     locked: Mutex<LaneState>,
@@ -72,6 +76,7 @@ pub(crate) struct LaneSetup {
     pub(crate) backend: Arc<dyn Backend>,
     /// Of the backend, which has been started.
     pub(crate) instances: Arc<dyn Instances>,
+    pub(crate) recorder: Arc<LaneRecorder>,
     /// Why every boot would fail, until [`Lane::unblock_boots`].
     pub(crate) boots_blocked: Option<BootFailure>,
     /// Boots a runner and takes care of it until it is gone, in a task of its own.
@@ -119,9 +124,24 @@ struct RunnerEntry {
     connection: Option<RunnerConnection>,
 }
 
+impl RunnerEntry {
+    /// The bytes of its link so far.
+    fn traffic(&self) -> Traffic {
+        self.connection.as_ref().map(|connection| connection.link.traffic()).unwrap_or_default()
+    }
+}
+
 impl Lane {
     pub(crate) fn new(shared: Arc<PoolShared>, setup: LaneSetup) -> Arc<Self> {
-        let LaneSetup { role, config, backend, instances, boots_blocked, start_supervisor } = setup;
+        let LaneSetup {
+            role,
+            config,
+            backend,
+            instances,
+            recorder,
+            boots_blocked,
+            start_supervisor,
+        } = setup;
         let status = LaneStatus { boots_blocked: boots_blocked.is_some(), ..LaneStatus::default() };
         let boots_blocked = boots_blocked.map(Arc::new);
         let pool = PoolState::new(now(), config.limits.clone(), rand::random(), boots_blocked);
@@ -130,6 +150,7 @@ impl Lane {
             backend,
             instances,
             shared,
+            recorder,
             role,
             start_supervisor,
             locked: Mutex::new(LaneState {
@@ -198,7 +219,9 @@ impl Lane {
             // Queued before the entry is removed, because the resulting events contain its
             // `RunnerRef`.
             locked.queue_effects(self);
-            locked.runners.remove(&id)
+            let entry = locked.runners.remove(&id);
+            self.recorder.link_ended(entry.as_ref().map(RunnerEntry::traffic).unwrap_or_default());
+            entry
         });
         if let Some(entry) = entry {
             self.shared.forget_runner(entry.runner);
@@ -265,6 +288,14 @@ impl Lane {
     /// Reads the state machine.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&PoolState<Arc<BootFailure>>) -> R) -> R {
         read(&self.locked.lock().pool)
+    }
+
+    /// The bytes of all links so far, including those of runners that are gone.
+    pub(crate) fn traffic(&self) -> Traffic {
+        // A runner that is gone is moved from one sum to the other under the lock.
+        let locked = self.locked.lock();
+        let open = locked.runners.values().map(RunnerEntry::traffic);
+        open.fold(self.recorder.past_traffic(), Traffic::add)
     }
 
     /// A runner, and its connection once it is up.

@@ -4,7 +4,7 @@ use flame_link::Link;
 use flame_wire::ids::RunnerRef;
 
 use super::burst::BurstCall;
-use super::lane::LaneLease;
+use super::lane::{LaneLease, LaneRole};
 
 /// A slot on a runner of either lane. Dropping it frees the slot.
 #[derive(Debug)]
@@ -12,16 +12,21 @@ use super::lane::LaneLease;
 pub(crate) struct Lease {
     slot: LaneLease,
     /// On the burst lane; ends after the slot is free.
-    _burst_call: Option<BurstCall>,
+    burst_call: Option<BurstCall>,
 }
 
 impl Lease {
     pub(super) fn primary(slot: LaneLease) -> Self {
-        Self { slot, _burst_call: None }
+        Self { slot, burst_call: None }
     }
 
     pub(super) fn burst(slot: LaneLease, burst_call: BurstCall) -> Self {
-        Self { slot, _burst_call: Some(burst_call) }
+        Self { slot, burst_call: Some(burst_call) }
+    }
+
+    /// The lane of the slot.
+    pub(crate) fn lane(&self) -> LaneRole {
+        if self.burst_call.is_some() { LaneRole::Burst } else { LaneRole::Primary }
     }
 
     pub(crate) fn runner(&self) -> RunnerRef {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use self::fake::{Behaviour, FakeBackend, StopBehaviour};
 use crate::backend::Local;
+use crate::metrics::CallOutcome;
 use crate::pool::state::RunnerId;
 use crate::pool::{Events, LimitsChange, Pool, PoolEvent};
 use crate::{BootFailureKind, CallError, PoolError, remote};
@@ -260,4 +261,38 @@ async fn a_call_that_waits_on_both_lanes_is_reported_as_queued_once() {
     busy.await.unwrap().unwrap();
     assert_eq!(failing.boots(), 1);
     assert_eq!(events_until_finished(&mut events, "add").await, ["queued", "started"]);
+}
+
+/// The last `CallFinished` of the function: whether it was sent, its outcome, and how long it waited.
+async fn finished(events: &mut Events, of: &'static str) -> (bool, CallOutcome, Duration) {
+    next(events, |event| match event {
+        PoolEvent::CallFinished { runner, function, outcome, queued, .. }
+            if function.ends_with(of) =>
+        {
+            Some((runner.is_some(), *outcome, *queued))
+        }
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_call_is_counted_once_with_its_outcome_and_its_time_in_the_queue() {
+    let pool = FakeBackend::default().pool().max(1).max_concurrency(1).start().await.unwrap();
+    let mut events = pool.events();
+    let busy = tokio::spawn(pool.call(wait(10)));
+    next(&mut events, |event| matches!(event, PoolEvent::CallStarted { .. }).then_some(())).await;
+    let late = pool.call(add(1, 2).timeout(4 * SECOND)).await;
+    assert!(late.unwrap_err().is_timeout());
+    assert_eq!(finished(&mut events, "add").await, (false, CallOutcome::Timeout, 4 * SECOND));
+    let dropped = tokio::spawn(pool.call(add(1, 2)));
+    next(&mut events, |event| matches!(event, PoolEvent::CallQueued { .. }).then_some(())).await;
+    dropped.abort();
+    assert_eq!(finished(&mut events, "add").await.1, CallOutcome::Cancelled);
+    busy.await.unwrap().unwrap();
+    assert_eq!(finished(&mut events, "wait").await.1, CallOutcome::Ok);
+    let calls = &pool.inner().primary.recorder.calls;
+    let counts: Vec<_> = calls.read().enumerate().filter(|(_, count)| *count > 0).collect();
+    let expected = [CallOutcome::Ok, CallOutcome::Timeout, CallOutcome::Cancelled];
+    assert_eq!(counts, expected.map(|outcome| (outcome as usize, 1)), "of {expected:?}");
 }

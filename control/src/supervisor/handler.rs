@@ -13,11 +13,13 @@ use crate::log;
 /// Handles the control messages of a runner, and the end of its link. Runs in the link's task.
 pub(super) struct RunnerHandler {
     report: RunnerReport,
+    /// Whether the link has had a socket.
+    was_connected: bool,
 }
 
 impl RunnerHandler {
     pub(super) fn new(report: RunnerReport) -> Self {
-        Self { report }
+        Self { report, was_connected: false }
     }
 }
 
@@ -55,6 +57,9 @@ impl Handler for RunnerHandler {
     }
 
     fn on_connected(&mut self) {
+        if std::mem::replace(&mut self.was_connected, true) {
+            self.report.lane.recorder.reconnected();
+        }
         self.report.connected(true);
     }
 

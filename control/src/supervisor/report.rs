@@ -8,12 +8,17 @@ use flame_runner_shim::log_writer;
 use flame_wire::ids::RunnerRef;
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::InstanceDeath;
 use crate::backend::{BootFailure, Instance, InstanceEvent};
+use crate::metrics::BootPhase;
 use crate::pool::events::PoolEvent;
 use crate::pool::lane::{Lane, RunnerConnection};
 use crate::pool::state::{Event, RunnerId};
+
+/// How long a backend may take to report the parts of a boot.
+const BOOT_TIMES_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Reports what happens to one runner. The supervisor and the link's handler share it.
 #[derive(Clone)]
@@ -48,6 +53,30 @@ impl RunnerReport {
 
     pub(super) fn boot_failed(&self, failure: BootFailure) {
         self.lane.handle(Event::BootFailed { runner: self.id, failure: Arc::new(failure) });
+    }
+
+    /// The runner has connected. `request` is the time until its platform had accepted the request,
+    /// and `rest` the time after that. A task asks the backend for the parts of the rest, because the
+    /// platform may report them later.
+    pub(super) fn booted(&self, instance: &Instance, request: Duration, rest: Duration) {
+        let times = self.lane.instances.boot_times(instance);
+        let recorder = self.lane.recorder.clone();
+        self.lane.shared.runtime.spawn(async move {
+            let times = timeout(BOOT_TIMES_TIMEOUT, times).await.unwrap_or_default();
+            let durations = &recorder.boot_duration;
+            durations.record(BootPhase::Request, request);
+            for (phase, part) in [
+                (BootPhase::Provision, times.provision),
+                (BootPhase::Pull, times.pull),
+                (BootPhase::Start, times.start),
+                // The platform's clock may differ a little from this one.
+                (BootPhase::Connect, Some(rest.saturating_sub(times.total()))),
+            ] {
+                if let Some(part) = part {
+                    durations.record(phase, part);
+                }
+            }
+        });
     }
 
     pub(super) fn up(&self, connection: RunnerConnection) {

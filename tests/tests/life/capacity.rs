@@ -218,9 +218,9 @@ async fn events_come_in_pairs() {
                 assert!(queued.remove(trace).is_none_or(|queued| queued == *function));
                 assert!(calls.insert(*trace, *runner).is_none(), "{event:?}");
             }
-            PoolEvent::CallFinished { runner, ok, trace, .. } => {
-                failed += usize::from(!ok);
-                assert_eq!(calls.remove(trace), Some(*runner), "{event:?}");
+            PoolEvent::CallFinished { runner, outcome, trace, .. } => {
+                failed += usize::from(!outcome.is_ok());
+                assert_eq!(calls.remove(trace), *runner, "{event:?}");
             }
             _ => {}
         }

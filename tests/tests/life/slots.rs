@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flame_aws::metrics::CallOutcome;
 use flame_aws::{CallError, PoolEvent, TimeoutPhase};
 use flame_tests::demo::{
     gates::{self, Gate},
@@ -123,7 +124,12 @@ async fn a_cancelled_plain_function_keeps_its_slot_until_it_returns() {
     let call = tokio::spawn(pool.call(gates::gated_plainly(begun, open)));
     gate.entered().await;
     call.abort();
-    watcher.next(|e| matches!(e, PoolEvent::CallFinished { ok: false, .. }).then_some(())).await;
+    let cancelled = |outcome: &CallOutcome| *outcome == CallOutcome::Cancelled;
+    watcher
+        .next(|e| {
+            matches!(e, PoolEvent::CallFinished { outcome, .. } if cancelled(outcome)).then_some(())
+        })
+        .await;
     let full = pool.call(demo::double(1).timeout(Duration::from_millis(100))).await;
     assert!(matches!(full, Err(CallError::Timeout { phase: TimeoutPhase::Queue, .. })), "{full:?}");
     gate.open();

@@ -143,7 +143,8 @@ impl<'a, H: Handler> Connection<'a, H> {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) => Err(self.socket_closed("the other side closed the connection")),
             Poll::Ready(Err(error)) => Err(self.socket_closed(error)),
-            Poll::Ready(Ok(_)) => {
+            Poll::Ready(Ok(len)) => {
+                self.shared.counter.received(len);
                 let now = now();
                 self.keepalive.received(now);
                 let handled = self.handle_packets(now);
@@ -283,6 +284,7 @@ impl<'a, H: Handler> Connection<'a, H> {
                     return Err(ConnectionEnd::Lost("the socket accepts no bytes".to_owned()));
                 }
                 Poll::Ready(Ok(len)) => {
+                    self.shared.counter.sent(len);
                     self.output.advance(len);
                     self.needs_flush = true;
                     progress = true;

@@ -19,7 +19,7 @@ use super::task_monitor::{TaskMonitor, now};
 use super::task_template::TaskTemplate;
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::jittered_backoff;
-use crate::backend::{BackendError, BootFailure, BootSpec, Death, Instance, Instances};
+use crate::backend::{BackendError, BootFailure, BootSpec, BootTimes, Death, Instance, Instances};
 
 /// The delays between the RunTask requests of one boot.
 const RUN_TASK_BACKOFF: Backoff =
@@ -153,6 +153,11 @@ impl Instances for EcsInstances {
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
         self.monitor.tasks.watch(instance)
+    }
+
+    fn boot_times(&self, instance: &Instance) -> BoxFuture<'static, BootTimes> {
+        let (monitor, arn) = (self.monitor.clone(), instance.id.clone());
+        async move { monitor.boot_times(&arn).await }.boxed()
     }
 }
 

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use flame_wire::backoff::Backoff;
 
 use super::task::Task;
+use crate::backend::BootTimes;
 use crate::backend::aws::jittered_backoff;
 
 /// The most tasks that DescribeTasks takes (AWS documentation, DescribeTasks).
@@ -52,12 +53,17 @@ pub(super) struct PollIntervals {
 struct WatchedTask {
     launched: Instant,
     running_since: Option<Instant>,
+    boot_times: Option<BootTimes>,
     /// Whether it had been running for [`SETTLE_TIME`] when it was last polled.
     settled: bool,
     ending: bool,
     /// The time of the first of the latest responses in a row that did not know it.
     missing_since: Option<Instant>,
 }
+
+/// No task with this ARN is watched.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NotWatched;
 
 /// How a watched task ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +111,7 @@ impl Poller {
         let task = WatchedTask {
             launched: now,
             running_since: None,
+            boot_times: None,
             settled: false,
             ending: false,
             missing_since: None,
@@ -121,6 +128,12 @@ impl Poller {
     /// watched.
     pub(super) fn is_ending(&self, arn: &str) -> Option<bool> {
         self.tasks.get(arn).map(|task| task.ending)
+    }
+
+    /// The parts of the task's boot, once ECS has reported them. An error means that it is not
+    /// watched.
+    pub(super) fn boot_times(&self, arn: &str) -> Result<Option<BootTimes>, NotWatched> {
+        self.tasks.get(arn).map(|task| task.boot_times).ok_or(NotWatched)
     }
 
     /// All watched tasks.
@@ -203,6 +216,7 @@ impl Poller {
                 self.tasks.remove(&task.arn);
                 dead.push((task.arn.clone(), TaskEnd::Stopped(task)));
             } else if task.is_running() {
+                watched.boot_times = task.times.boot_times();
                 let since = *watched.running_since.get_or_insert(now);
                 watched.settled = now.saturating_duration_since(since) >= SETTLE_TIME;
             }

@@ -88,9 +88,10 @@ pub(super) async fn start(
     let monitor = TaskMonitor::new(api, template.container.clone(), log, intervals);
     let mut background = vec![tokio::spawn(monitor.clone().keep_polling())];
     if let Sweeping::Every { interval, age } = builder.sweep {
+        let orphan_stopped = pool.orphan_stopped.clone();
         let (pool, parent) = (Some(owner.pool.clone()), Some(owner.parent.clone()));
         let rule = Rule { pool, parent, age, pause: interval };
-        let sweeper = Sweeper::new(monitor.clone(), family, rule);
+        let sweeper = Sweeper::new(monitor.clone(), family, rule, orphan_stopped);
         background.push(tokio::spawn(sweeper.keep_sweeping()));
     }
     let boot_timeout = pool.boot_timeout;

@@ -16,13 +16,19 @@ pub(super) struct Sweeper {
     monitor: Arc<TaskMonitor>,
     every: Duration,
     search: OrphanSearch,
+    orphan_stopped: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Sweeper {
-    pub(super) fn new(monitor: Arc<TaskMonitor>, family: String, rule: Rule) -> Self {
+    pub(super) fn new(
+        monitor: Arc<TaskMonitor>,
+        family: String,
+        rule: Rule,
+        orphan_stopped: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
         let every = rule.pause;
         let search = OrphanSearch::new(monitor.api.clone(), Some(family), rule);
-        Self { monitor, every, search }
+        Self { monitor, every, search, orphan_stopped }
     }
 
     /// Sweeps now and at regular intervals, until the future is dropped. Returns if this process
@@ -32,7 +38,9 @@ impl Sweeper {
             match self.search.scan(&|task| self.monitor.knows(task)).await {
                 Ok(scanned) => {
                     for orphan in scanned.orphans {
-                        orphan_search::stop(&self.monitor.api, orphan).await;
+                        if orphan_search::stop(&self.monitor.api, orphan).await {
+                            (self.orphan_stopped)();
+                        }
                     }
                 }
                 Err(error) if error_class::is_denied(&error) => {

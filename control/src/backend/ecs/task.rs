@@ -1,6 +1,9 @@
 //! A task as DescribeTasks reports it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::backend::BootTimes;
 
 mod death;
 
@@ -16,8 +19,31 @@ pub(super) struct Task {
     pub(super) stopped_reason: Option<String>,
     /// The time of its creation, in seconds of Unix time by AWS's clock.
     pub(super) created: Option<i64>,
+    pub(super) times: TaskTimes,
     pub(super) containers: Vec<ContainerState>,
     pub(super) tags: BTreeMap<String, String>,
+}
+
+/// When a task reached the steps of its start, as time since the Unix epoch by AWS's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct TaskTimes {
+    pub(super) created: Option<Duration>,
+    pub(super) pull_started: Option<Duration>,
+    pub(super) pull_stopped: Option<Duration>,
+    pub(super) started: Option<Duration>,
+}
+
+impl TaskTimes {
+    /// The parts of the boot, once the task has started.
+    pub(super) fn boot_times(&self) -> Option<BootTimes> {
+        let started = self.started?;
+        let between = |from: Option<Duration>, to: Option<Duration>| to?.checked_sub(from?);
+        let mut times = BootTimes::default();
+        times.provision = between(self.created, self.pull_started);
+        times.pull = between(self.pull_started, self.pull_stopped);
+        times.start = between(self.pull_stopped, Some(started));
+        Some(times)
+    }
 }
 
 /// The state of a task's container.

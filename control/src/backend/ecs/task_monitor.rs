@@ -14,12 +14,12 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::api::Api;
 use super::classify;
-use super::poller::{PollIntervals, Poller, TaskEnd};
+use super::poller::{NotWatched, PollIntervals, Poller, TaskEnd};
 use super::task::{LogLocation, Task};
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::error_class::ErrorClass;
 use crate::backend::aws::jittered_backoff;
-use crate::backend::{BackendError, Death, Instance, InstanceTable};
+use crate::backend::{BackendError, BootTimes, Death, Instance, InstanceTable};
 
 /// How long a stop first polls whether its task is ending by itself.
 const POLL_BEFORE_STOP: Duration = Duration::from_secs(3);
@@ -144,6 +144,21 @@ impl TaskMonitor {
                 }
             };
             self.tasks.record_death(&Instance::new(arn), death);
+        }
+    }
+
+    /// The parts of a task's boot. Waits until ECS has reported them, or the task is gone.
+    pub(super) async fn boot_times(&self, arn: &str) -> BootTimes {
+        let mut polls = self.polls.subscribe();
+        loop {
+            match self.state().poller.boot_times(arn) {
+                Ok(Some(times)) => return times,
+                Ok(None) => {}
+                Err(NotWatched) => return BootTimes::default(),
+            }
+            if polls.changed().await.is_err() {
+                return BootTimes::default();
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::backend::{Backend, Instances, PoolInfo, Process};
 use crate::code::Code;
 use crate::error::PoolError;
 use crate::listener::{Endpoint, Listener};
+use crate::metrics::{LaneRecorder, MeteredPool};
 use crate::pool::burst::{BurstLane, BurstPolicy};
 use crate::pool::events::EventSender;
 use crate::pool::lane::{Lane, LaneConfig, LaneRole, LaneSetup};
@@ -72,6 +73,8 @@ impl PoolBuilder {
             max_lifetime: self.max_lifetime,
             args: app::copies::args(),
             output: output.clone().into_fn(),
+            // Replaced by `StartedBackend`.
+            orphan_stopped: Arc::new(|| {}),
             log: self.log,
         };
         let primary = StartedBackend::start(backend, info.clone()).await?;
@@ -98,6 +101,7 @@ impl PoolBuilder {
             });
         }
         app::signals::register(&inner);
+        MeteredPool::new(&inner).register();
         Ok(Pool::new(inner))
     }
 
@@ -225,14 +229,18 @@ impl PoolBuilder {
 struct StartedBackend {
     backend: Arc<dyn Backend>,
     instances: Arc<dyn Instances>,
+    recorder: Arc<LaneRecorder>,
     boot_timeout: Duration,
 }
 
 impl StartedBackend {
     async fn start(backend: Arc<dyn Backend>, info: PoolInfo) -> Result<Self, PoolError> {
         let boot_timeout = info.boot_timeout;
-        let instances = backend.start(info).await?;
-        Ok(Self { backend, instances, boot_timeout })
+        let recorder = Arc::new(LaneRecorder::new());
+        let counter = recorder.clone();
+        let orphan_stopped = Arc::new(move || counter.orphan_stopped());
+        let instances = backend.start(PoolInfo { orphan_stopped, ..info }).await?;
+        Ok(Self { backend, instances, recorder, boot_timeout })
     }
 }
 
@@ -241,12 +249,13 @@ fn lane(
     shared: Arc<PoolShared>,
     role: LaneRole,
     config: LaneConfig,
-    StartedBackend { backend, instances, .. }: StartedBackend,
+    StartedBackend { backend, instances, recorder, .. }: StartedBackend,
 ) -> Arc<Lane> {
     let boots_blocked = app::copies::boots_blocked(backend.as_ref());
     let is_blocked = boots_blocked.is_some();
     let start_supervisor = supervisor::start;
-    let setup = LaneSetup { role, config, backend, instances, boots_blocked, start_supervisor };
+    let setup =
+        LaneSetup { role, config, backend, instances, recorder, boots_blocked, start_supervisor };
     let lane = Lane::new(shared, setup);
     if is_blocked {
         let blocked = Arc::downgrade(&lane);

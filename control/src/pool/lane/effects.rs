@@ -22,8 +22,9 @@ use super::{
     Lane, LaneLease, LaneRole, LaneState, RunnerCommand, RunnerEntry, RunnerToBoot, command,
 };
 use crate::backend::BootFailure;
+use crate::metrics::{LaneRecorder, RunnerExit};
 use crate::pool::events::{self, PoolEvent};
-use crate::pool::state::{Action, LeaseId, Note, RunnerId, WaiterId};
+use crate::pool::state::{Action, GrowOutcome, LeaseId, Note, RunnerId, WaiterId};
 
 /// Something to do once the lock is released.
 pub(super) enum Effect {
@@ -124,7 +125,10 @@ impl LaneState {
                 Action::Stop { runner } => self.command(runner, RunnerCommand::Stop),
                 Action::DrainRunner { runner } => self.command(runner, RunnerCommand::Drain),
                 Action::StayUp { runner, again_in } => self.stay_up(runner, again_in),
-                Action::Note(note) => self.note(note),
+                Action::Note(note) => {
+                    record(&lane.recorder, &note);
+                    self.note(note);
+                }
             }
         }
     }
@@ -211,6 +215,18 @@ impl LaneState {
     fn queued(&self, waiter: WaiterId) -> Option<PoolEvent> {
         let call = self.waiters.get(&waiter)?.call?;
         Some(PoolEvent::CallQueued { function: call.function, trace: call.trace })
+    }
+}
+
+/// Counts what a note reports.
+fn record(recorder: &LaneRecorder, note: &Note<Arc<BootFailure>>) {
+    match note {
+        Note::GrowEnd { outcome: GrowOutcome::BootFailed(failure), .. } => {
+            recorder.boot_failures.add_one(failure.kind.into());
+        }
+        Note::Shrink { reason, .. } => recorder.runner_exits.add_one((*reason).into()),
+        Note::RunnerLost { .. } => recorder.runner_exits.add_one(RunnerExit::Lost),
+        _ => {}
     }
 }
 

@@ -1,5 +1,8 @@
 //! Conversions between the SDK's types and plain values.
 
+use std::time::Duration;
+
+use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
     Compatibility, ContainerOverride, EphemeralStorage, KeyValuePair, LogDriver,
     TaskDefinitionStatus, TaskOverride,
@@ -7,7 +10,7 @@ use aws_sdk_ecs::types::{
 
 use super::super::classify::PlacementFailure;
 use super::super::request::TaskOverrides;
-use super::super::task::{ContainerState, LogLocation, Task};
+use super::super::task::{ContainerState, LogLocation, Task, TaskTimes};
 use super::super::task_template::{ContainerDefinition, TaskDefinition};
 
 pub(super) fn overrides(overrides: TaskOverrides) -> TaskOverride {
@@ -55,10 +58,20 @@ pub(super) fn task(task: &aws_sdk_ecs::types::Task) -> Task {
         desired: text(task.desired_status()),
         stop_code: task.stop_code().map(|code| code.as_str().to_owned()),
         stopped_reason: task.stopped_reason().map(str::to_owned),
-        created: task.created_at().map(aws_sdk_ecs::primitives::DateTime::secs),
+        created: task.created_at().map(DateTime::secs),
+        times: TaskTimes {
+            created: task.created_at().and_then(since_epoch),
+            pull_started: task.pull_started_at().and_then(since_epoch),
+            pull_stopped: task.pull_stopped_at().and_then(since_epoch),
+            started: task.started_at().and_then(since_epoch),
+        },
         containers: containers.collect(),
         tags: tags.collect(),
     }
+}
+
+fn since_epoch(time: &DateTime) -> Option<Duration> {
+    Duration::try_from_secs_f64(time.as_secs_f64()).ok()
 }
 
 /// By the option `mode`, which all log drivers have (AWS documentation, LogConfiguration).

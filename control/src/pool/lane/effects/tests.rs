@@ -53,6 +53,7 @@ fn lane() -> Arc<Lane> {
             config,
             backend: Arc::new(Local::new()),
             instances: Arc::new(NoInstances),
+            recorder: Arc::new(LaneRecorder::new()),
             boots_blocked: None,
             start_supervisor: |_| {},
         },

@@ -72,6 +72,7 @@ pub mod metrics;
 mod pool;
 mod relay;
 mod remote;
+mod size;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -95,6 +96,7 @@ pub use remote::{
     Blob, CallContext, ChannelError, CodecError, CodecPart, Held, NotHere, Receiver, Sender,
     StreamWork, Work, channel, remote,
 };
+pub use size::Size;
 
 /// The names that the expansions of `#[remote]`, `call!` and `#[test]` use. Not public API.
 #[doc(hidden)]

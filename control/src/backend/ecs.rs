@@ -1,4 +1,4 @@
-//! Runners as ECS tasks on Fargate.
+//! Runners as ECS tasks, on Fargate or on EC2 instances.
 //!
 //! ```text
 //!  builder, environment, own task ──▶ task_template ── start: checked against ECS ──▶ EcsInstances
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! `classify` says what RunTask's errors mean, `task` why a task ended, and `fargate` which sizes
-//! there are. `warnings` finds settings that are probably unintended. Only `api` knows the SDK's
+//! there are, and `providers` which capacity provider a runner tries. `warnings` finds settings that are probably unintended. Only `api` knows the SDK's
 //! types.
 
 use std::fmt;
@@ -34,6 +34,7 @@ mod fargate;
 mod instances;
 mod orphan_search;
 mod poller;
+mod providers;
 mod reaper;
 mod request;
 mod run_task;

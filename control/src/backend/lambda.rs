@@ -37,6 +37,7 @@ use super::{
     Backend, BackendError, BootFailure, BootSpec, Death, Instance, InstanceEvent, Instances,
     PoolInfo,
 };
+use crate::size::Size;
 
 mod client;
 mod driver;
@@ -156,7 +157,7 @@ impl Lambda {
         let function = target.to_string();
         let client = Client::new(&config, target)?;
         let timeout = match function_config(&client).await {
-            Ok(config) => check(&function, &config)?,
+            Ok(config) => check(&function, &config, &pool.size)?,
             Err(error) if is_denied(&error) => {
                 tracing::warn!(
                     "this process may not read the configuration of {function} ({error}), so a \
@@ -195,8 +196,12 @@ impl Lambda {
 }
 
 /// Logs the warnings about a function, and returns its timeout unless there are errors.
-fn check(function: &str, config: &FunctionConfig) -> Result<Option<Duration>, BackendError> {
-    let findings = function::check(config);
+fn check(
+    function: &str,
+    config: &FunctionConfig,
+    size: &Size,
+) -> Result<Option<Duration>, BackendError> {
+    let findings = function::check(config, size);
     for warning in &findings.warnings {
         tracing::warn!("{function}: {warning}");
     }

@@ -66,7 +66,8 @@ impl Backend for Local {
         false
     }
 
-    fn start(&self, _: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+    fn start(&self, pool: PoolInfo) -> BoxFuture<'_, Result<Arc<dyn Instances>, BackendError>> {
+        pool.warn_of_small_machine();
         // As on any runner, a panic in a function is reported with its location.
         panics::install();
         async { Ok(Arc::new(LocalInstances::default()) as Arc<dyn Instances>) }.boxed()

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use flame_wire::ids::RunnerRef;
 
+use crate::size::Size;
+
 /// The pool that a backend boots runners for.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -26,6 +28,9 @@ pub struct PoolInfo {
     pub shutdown_timeout: Duration,
     /// The maximum lifetime of a runner, if it is limited.
     pub max_lifetime: Option<Duration>,
+    /// What a runner is to have. A backend that can't provide it returns an error that says what it
+    /// can.
+    pub size: Size,
     /// The arguments, without the program's name, with which a copy of this executable reaches
     /// [`App::run`](crate::App::run): those of this process, or, in a
     /// [`test`](macro@crate::test), those that select the test.
@@ -38,6 +43,19 @@ pub struct PoolInfo {
     pub orphan_stopped: Arc<dyn Fn() + Send + Sync>,
     /// Whether the pool logs these lines at all.
     pub(crate) log: bool,
+}
+
+impl PoolInfo {
+    /// Logs a warning if runners that share this machine can't have their size.
+    pub(super) fn warn_of_small_machine(&self) {
+        if let Some(excess) = self.size.excess(&Size::of_this_machine()) {
+            tracing::warn!(
+                pool = self.name,
+                "this machine has less than the `size` of one runner ({excess}): its runners share \
+                 what there is"
+            );
+        }
+    }
 }
 
 impl fmt::Debug for PoolInfo {

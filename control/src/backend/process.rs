@@ -141,6 +141,7 @@ impl Backend for Process {
                     BackendError::new(format!("the path of this executable is unknown: {error}"))
                 })?,
             }
+            pool.warn_of_small_machine();
             let options = self.clone();
             let children = Children { options, pool, children: InstanceTable::new() };
             Ok(Arc::new(children) as Arc<dyn Instances>)

@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::code::{Code, may_sync};
-use crate::{CallError, Pool, remote};
+use crate::{CallError, Pool, Size, remote};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -115,6 +115,7 @@ pub(super) fn pool_info() -> PoolInfo {
         reconnect_timeout: SECOND,
         shutdown_timeout: SECOND,
         max_lifetime: None,
+        size: Size::new(),
         args: Vec::new(),
         output: Arc::new(|_| {}),
         orphan_stopped: Arc::new(|| {}),

@@ -40,6 +40,9 @@
 //! s3:GetObject and s3:PutObject on the objects of the store. Runners need no permission for it, but
 //! a route to S3. The page of that option has the policy statement.
 //!
+//! The pool's [`size`](crate::PoolBuilder::size) says what a runner has. For GPUs, and for work that
+//! keeps runners busy most of the time, ECS can use EC2 instances: see the page of `Ecs`.
+//!
 //! # Fargate and Lambda together
 //!
 //! With [`burst`](crate::PoolBuilder::burst), calls run on Lambda while Fargate boots for them. When

@@ -61,8 +61,11 @@
 //! [`start`] checks everything that can be checked without booting: that required names are set, that
 //! the account has the permissions, that the image exists. If something is wrong, return an error that
 //! names it and says how to fix it; the pool then does not start. Keep what you need of the
-//! [`PoolInfo`]. If the lines that instances print reach the backend, pass them to
-//! [`PoolInfo::output`], and the pool logs them.
+//! [`PoolInfo`]. If the pool has a [`PoolInfo::size`] that the platform can't provide, return an error
+//! that says what it can provide. If the lines that instances print reach the backend, pass them to
+//! [`PoolInfo::output`], and the pool logs them. If the backend stops instances of parents that are
+//! gone, call [`PoolInfo::orphan_stopped`] for each, and the pool's metrics count them. If the
+//! platform reports how long the parts of a boot took, implement [`boot_times`].
 //!
 //! The other methods have defaults:
 //!
@@ -250,7 +253,10 @@
 //! [`PoolInfo`]: crate::backend::PoolInfo
 //! [`PoolInfo::addresses`]: crate::backend::PoolInfo::addresses
 //! [`PoolInfo::args`]: crate::backend::PoolInfo::args
+//! [`PoolInfo::orphan_stopped`]: crate::backend::PoolInfo::orphan_stopped
 //! [`PoolInfo::output`]: crate::backend::PoolInfo::output
+//! [`PoolInfo::size`]: crate::backend::PoolInfo::size
+//! [`boot_times`]: crate::backend::Instances::boot_times
 //! [`BootSpec::flame_parent`]: crate::backend::BootSpec::flame_parent
 //! [`BootSpec::runner`]: crate::backend::BootSpec::runner
 //! [`Instance`]: crate::backend::Instance

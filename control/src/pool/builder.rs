@@ -14,6 +14,7 @@ use crate::backend::catch_panics::CatchPanics;
 #[cfg(feature = "code-s3")]
 use crate::code::CodeStore;
 use crate::relay::Relay;
+use crate::size::Size;
 
 mod check;
 mod connection_times;
@@ -69,6 +70,7 @@ pub struct PoolBuilder {
     max_message: u64,
     max_depth: u8,
     max_lifetime: Option<Duration>,
+    size: Size,
     reconnect_timeout: Option<Duration>,
     keepalive_timeout: Option<Duration>,
     listen: Option<SocketAddr>,
@@ -115,6 +117,7 @@ impl PoolBuilder {
             max_message: 1 << 30,
             max_depth: 8,
             max_lifetime: None,
+            size: Size::new(),
             reconnect_timeout: None,
             keepalive_timeout: None,
             listen: None,
@@ -280,6 +283,14 @@ impl PoolBuilder {
     /// is needed. At least 1 ms; default no limit.
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = Some(max_lifetime);
+        self
+    }
+
+    /// What each runner has: processors, memory, GPUs, storage. Each backend checks it when the pool
+    /// starts; see [`Size`]. Applies to the burst backend as well. Default: what the backend or its
+    /// platform decides.
+    pub fn size(mut self, size: Size) -> Self {
+        self.size = size;
         self
     }
 

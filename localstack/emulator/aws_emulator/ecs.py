@@ -378,12 +378,17 @@ def _check_launch(data: Mapping[str, Any], cluster: Record, definition: Record) 
                 "The specified capacity provider strategy cannot contain a capacity provider that is not "
                 "associated with the cluster. Associate the capacity provider with the cluster and try again."
             )
-    launch_type, _ = _capacity(data, cluster)
+    launch_type, provider = _capacity(data, cluster)
+    requires = definition.get("requiresCompatibilities") or []
     if launch_type == "FARGATE":
-        if "FARGATE" not in (definition.get("requiresCompatibilities") or ["FARGATE"]):
+        if requires and "FARGATE" not in requires:
             raise invalid("Task definition does not support launch_type FARGATE.")
+    elif provider is not None:
+        # The provider of the cluster has an instance for each task.
+        if requires and not {"EC2", "MANAGED_INSTANCES"} & set(requires):
+            raise invalid("Task definition does not support launch_type EC2.")
     elif "_deploymentId" not in data:
-        # The emulator has no EC2 instances.
+        # No instance belongs to the cluster itself.
         raise invalid("No Container Instances were found in your cluster.")
 
 

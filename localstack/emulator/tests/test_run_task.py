@@ -199,6 +199,19 @@ class Listing(Case):
         self.assertEqual(other.ecs("DescribeTasks", cluster="c", tasks=[arn])["failures"][0]["reason"], "MISSING")
         self.rejected("InvalidParameterException", lambda: other.ecs("StopTask", cluster="c", task=arn))
 
+    def test_a_capacity_provider_of_the_cluster_runs_tasks_on_instances(self) -> None:
+        self.aws.ecs("CreateCluster", clusterName="instances", capacityProviders=["gpu-instances"])
+        self.aws.register(family="bridge", networkMode="bridge", requiresCompatibilities=["EC2"])
+        strategy = [{"capacityProvider": "gpu-instances", "weight": 1}]
+        run = {"cluster": "instances", "taskDefinition": "bridge", "capacityProviderStrategy": strategy}
+        task = self.aws.ecs("RunTask", **run)["tasks"][0]
+        self.assertEqual((task["launchType"], task["capacityProviderName"]), ("EC2", "gpu-instances"))
+        self.aws.register(family="fargate")
+        self.rejected(
+            "InvalidParameterException",
+            lambda: self.aws.ecs("RunTask", **{**run, "taskDefinition": "fargate", "networkConfiguration": NETWORK}),
+        )
+
     def test_a_bridge_definition_takes_no_network(self) -> None:
         self.aws.register(family="bridge", networkMode="bridge", requiresCompatibilities=["EC2"])
         self.rejected(

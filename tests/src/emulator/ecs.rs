@@ -29,6 +29,8 @@ impl EcsApp {
     pub const FAMILY: &'static str = "app";
     /// The task definition's container.
     pub const CONTAINER: &'static str = "app";
+    /// The cluster with EC2 instances, and its task definition.
+    pub const INSTANCES: &'static str = "instances";
     /// The subnet of the tasks.
     pub const SUBNET: &'static str = "subnet-0a";
 
@@ -41,7 +43,8 @@ impl EcsApp {
     pub async fn make(account: Account) -> Self {
         let app = Self::of(account).await;
         let cluster = app.client.create_cluster().cluster_name(Self::CLUSTER);
-        let cluster = cluster.capacity_providers("FARGATE").capacity_providers("FARGATE_SPOT");
+        let providers = ["FARGATE", "FARGATE_SPOT"].map(str::to_owned);
+        let cluster = cluster.set_capacity_providers(Some(providers.to_vec()));
         cluster.send().await.expect("a cluster");
         app.define(Self::FAMILY, |container| container).await;
         app
@@ -62,6 +65,29 @@ impl EcsApp {
         self.define_with(family, change, []).await;
     }
 
+    /// The container that runs the suite.
+    fn container() -> ContainerDefinitionBuilder {
+        ContainerDefinition::builder()
+            .name(Self::CONTAINER)
+            .image(IMAGE)
+            .essential(true)
+            .stop_timeout(30)
+    }
+
+    /// Creates a cluster whose tasks run on the EC2 instances of these capacity providers, and a task
+    /// definition for it. Both have the name `instances`.
+    pub async fn make_instances(&self, providers: &[&str]) {
+        let providers = providers.iter().map(|&name| name.to_owned()).collect();
+        let cluster = self.client.create_cluster().cluster_name(Self::INSTANCES);
+        cluster.set_capacity_providers(Some(providers)).send().await.expect("a cluster");
+        let defined = self.client.register_task_definition().family(Self::INSTANCES);
+        let defined = defined
+            .network_mode(NetworkMode::Bridge)
+            .requires_compatibilities(Compatibility::Ec2)
+            .container_definitions(Self::container().memory(512).build());
+        defined.send().await.expect("a task definition");
+    }
+
     /// Registers a task definition with more containers beside the suite's.
     pub async fn define_with(
         &self,
@@ -69,11 +95,7 @@ impl EcsApp {
         change: impl FnOnce(ContainerDefinitionBuilder) -> ContainerDefinitionBuilder,
         others: impl IntoIterator<Item = ContainerDefinition>,
     ) {
-        let container = ContainerDefinition::builder()
-            .name(Self::CONTAINER)
-            .image(IMAGE)
-            .essential(true)
-            .stop_timeout(30);
+        let container = Self::container();
         let defined = self.client.register_task_definition().family(family);
         let defined = defined
             .network_mode(NetworkMode::Awsvpc)
@@ -148,16 +170,21 @@ impl EcsApp {
 
     /// Returns all tasks of the cluster, in any state, with their tags.
     pub async fn tasks(&self) -> Vec<Task> {
+        self.tasks_of(Self::CLUSTER).await
+    }
+
+    /// Returns all tasks of a cluster, in any state, with their tags.
+    pub async fn tasks_of(&self, cluster: &str) -> Vec<Task> {
         let mut arns = Vec::new();
         for status in ["RUNNING", "STOPPED"] {
-            let listed = self.client.list_tasks().cluster(Self::CLUSTER);
+            let listed = self.client.list_tasks().cluster(cluster);
             let listed = listed.desired_status(status.into()).send().await.expect("a list");
             arns.extend_from_slice(listed.task_arns());
         }
         if arns.is_empty() {
             return Vec::new();
         }
-        let call = self.client.describe_tasks().cluster(Self::CLUSTER).include(TaskField::Tags);
+        let call = self.client.describe_tasks().cluster(cluster).include(TaskField::Tags);
         let answer = call.set_tasks(Some(arns)).send().await.expect("a description");
         answer.tasks.unwrap_or_default()
     }

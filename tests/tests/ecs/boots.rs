@@ -41,11 +41,11 @@ pub(crate) fn with_a_listener() -> Vec<Test> {
     tests![a_runner_that_cannot_reach_its_parent_fails_at_the_boot_timeout]
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// The boot failure that a call returns.
-async fn failure(pool: &Pool) -> BootFailure {
+pub(crate) async fn failure(pool: &Pool) -> BootFailure {
     match pool.call(demo::double(1).timeout(SECOND * 60)).await {
         Err(CallError::BootFailed(failure)) => failure.as_ref().clone(),
         other => panic!("{other:?}"),
@@ -53,7 +53,7 @@ async fn failure(pool: &Pool) -> BootFailure {
 }
 
 /// Drains the pool, and checks that none of its tasks is left.
-async fn drain_clean(pool: &Pool, app: &EcsApp) {
+pub(crate) async fn drain_clean(pool: &Pool, app: &EcsApp) {
     pool.drain().await;
     app.until_nothing_runs().await;
 }

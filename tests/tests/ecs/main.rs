@@ -4,6 +4,7 @@ mod boots;
 mod code_store;
 mod conformance;
 mod generic;
+mod instances;
 mod life;
 mod orphans;
 mod reaper;
@@ -13,8 +14,14 @@ mod work;
 use flame_tests::direct_and_relayed;
 
 fn main() -> std::process::ExitCode {
-    let in_both_modes =
-        [work::tests(), life::tests(), boots::tests(), setup::tests(), generic::tests()];
+    let in_both_modes = [
+        work::tests(),
+        life::tests(),
+        boots::tests(),
+        setup::tests(),
+        generic::tests(),
+        instances::tests(),
+    ];
     let direct = [
         // Addresses at which a pool listens, and parents that are tasks and have no relay.
         setup::with_a_listener(),

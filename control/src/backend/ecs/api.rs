@@ -20,6 +20,7 @@ use aws_sdk_ecs::types::{
 use flame_runner_shim::log_writer;
 use flame_wire::sync::Mutex;
 
+use super::providers::Platform;
 use super::request::RunTaskRequest;
 use super::run_task::Event;
 use super::task::Task;
@@ -122,17 +123,11 @@ impl Api {
         template: &TaskTemplate,
         request: RunTaskRequest,
     ) -> Result<aws_sdk_ecs::operation::run_task::builders::RunTaskFluentBuilder, BuildError> {
-        let network = AwsVpcConfiguration::builder()
-            .set_subnets(Some(template.subnets.clone()))
-            .set_security_groups(
-                Some(template.security_groups.clone()).filter(|groups| !groups.is_empty()),
-            )
-            .assign_public_ip(match template.public_ip {
-                true => AssignPublicIp::Enabled,
-                false => AssignPublicIp::Disabled,
-            })
-            .build()?;
-        let network = NetworkConfiguration::builder().awsvpc_configuration(network).build();
+        let network = match template.subnets.is_empty() {
+            // The task shares the network of its instance.
+            true => None,
+            false => Some(network_configuration(template)?),
+        };
         let tag = |(key, value)| Tag::builder().key(key).value(value).build();
         let call = self
             .client
@@ -146,7 +141,7 @@ impl Api {
             .set_tags(Some(request.tags.into_iter().map(tag).collect()))
             // The tasks have only the tags of this request.
             .enable_ecs_managed_tags(false)
-            .network_configuration(network)
+            .set_network_configuration(network)
             .set_platform_version(template.platform_version.clone())
             .overrides(convert::overrides(request.overrides));
         Ok(match request.provider {
@@ -275,6 +270,22 @@ pub(super) struct Page {
 }
 
 type ListTasks = aws_sdk_ecs::operation::list_tasks::builders::ListTasksFluentBuilder;
+
+/// The network interface of a task of its own.
+fn network_configuration(template: &TaskTemplate) -> Result<NetworkConfiguration, BuildError> {
+    let interface = AwsVpcConfiguration::builder()
+        .set_subnets(Some(template.subnets.clone()))
+        .set_security_groups(
+            Some(template.security_groups.clone()).filter(|groups| !groups.is_empty()),
+        );
+    // Only Fargate gives a task a public address.
+    let interface = match (template.platform, template.public_ip) {
+        (Platform::Fargate, true) => interface.assign_public_ip(AssignPublicIp::Enabled),
+        (Platform::Fargate, false) => interface.assign_public_ip(AssignPublicIp::Disabled),
+        (Platform::Instances, _) => interface,
+    };
+    Ok(NetworkConfiguration::builder().awsvpc_configuration(interface.build()?).build())
+}
 
 /// StopTask of a task that is gone fails with the error code for any invalid parameter.
 fn is_unknown_task(error: &ApiError) -> bool {

@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 
 use super::Ecs;
 use super::poller::PollIntervals;
+use super::providers::CapacityProvider;
 
 /// The options of an [`Ecs`] backend.
 ///
@@ -27,7 +28,7 @@ pub struct EcsBuilder {
     pub(super) cpu: Option<u32>,
     pub(super) memory: Option<u32>,
     pub(super) ephemeral_storage: Option<u32>,
-    pub(super) providers: Vec<(String, u32)>,
+    pub(super) providers: Vec<CapacityProvider>,
     pub(super) env: Vec<(String, String)>,
     pub(super) tags: Vec<(String, String)>,
     pub(super) region: Option<String>,
@@ -114,7 +115,9 @@ impl EcsBuilder {
     }
 
     /// The CPU units of a task: 1,024 are one vCPU. `FLAME_ECS_CPU`; default: the task
-    /// definition's. Together with `memory` it must be a size that Fargate offers.
+    /// definition's. On Fargate, it must be a size that Fargate offers together with `memory`. The
+    /// pool's [`size`](crate::PoolBuilder::size) sets this, `memory`, `ephemeral_storage` and GPUs
+    /// in the words of all backends; a value that is set in both places is an error.
     pub fn cpu(mut self, units: u32) -> Self {
         self.cpu = Some(units);
         self
@@ -126,19 +129,33 @@ impl EcsBuilder {
         self
     }
 
-    /// The ephemeral storage of a task, in GiB: 21 to 200. `FLAME_ECS_EPHEMERAL_STORAGE`; default:
+    /// The ephemeral storage of a task on Fargate, in GiB: 21 to 200. `FLAME_ECS_EPHEMERAL_STORAGE`; default:
     /// the task definition's, or 20.
     pub fn ephemeral_storage(mut self, gib: u32) -> Self {
         self.ephemeral_storage = Some(gib);
         self
     }
 
-    /// Adds a capacity provider, such as `FARGATE_SPOT`. With several, each runner first tries one
-    /// that is drawn at random by weight, and tries the others if that one has no capacity. A
-    /// provider of weight 0 is only a fallback. `FLAME_ECS_CAPACITY_PROVIDER`:
+    /// Adds a capacity provider: `FARGATE_SPOT`, or one of the cluster's own, whose tasks run on EC2
+    /// instances. With several, each runner first tries one that is drawn at random by weight, and
+    /// tries the others if that one has no capacity. A provider of weight 0 is only a fallback.
+    /// Those of Fargate and others can't be mixed. `FLAME_ECS_CAPACITY_PROVIDER`:
     /// `FARGATE_SPOT=3,FARGATE=1`; default: none, which is the launch type FARGATE.
-    pub fn capacity_provider(mut self, name: impl Into<String>, weight: u32) -> Self {
-        self.providers.push((name.into(), weight));
+    pub fn capacity_provider(self, name: impl Into<String>, weight: u32) -> Self {
+        self.capacity_provider_with_base(name, weight, 0)
+    }
+
+    /// Like [`capacity_provider`](Self::capacity_provider), but the first `base` runners of the pool
+    /// try this provider before the weights count. So `("FARGATE", 0, 2)` and `("FARGATE_SPOT", 1,
+    /// 0)` keep two runners where they are not interrupted. In `FLAME_ECS_CAPACITY_PROVIDER` the
+    /// base follows the weight: `FARGATE=0:2,FARGATE_SPOT=1`.
+    pub fn capacity_provider_with_base(
+        mut self,
+        name: impl Into<String>,
+        weight: u32,
+        base: u32,
+    ) -> Self {
+        self.providers.push(CapacityProvider { name: name.into(), weight, base });
         self
     }
 

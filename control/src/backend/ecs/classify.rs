@@ -53,9 +53,19 @@ const RULES: &[PhraseRule<ErrorClass>] = &[
     PhraseRule { phrases: &["limit on vCPUs", "vCPU limit"], meaning: ErrorClass::Quota },
 ];
 
-/// What further texts mean in `failures[]` only (AWS documentation, "API failure reasons").
-const PLACEMENT_RULES: &[PhraseRule<ErrorClass>] =
-    &[PhraseRule { phrases: &["RESOURCE:", "capacity", "agent"], meaning: ErrorClass::Capacity }];
+/// What further texts mean in `failures[]` only (AWS documentation, "API failure reasons"). An
+/// instance that lacks an attribute, or that a placement constraint excludes, will not do later
+/// either.
+const PLACEMENT_RULES: &[PhraseRule<ErrorClass>] = &[
+    PhraseRule {
+        phrases: &["ATTRIBUTE", "placement constraint"],
+        meaning: ErrorClass::Misconfigured,
+    },
+    PhraseRule {
+        phrases: &["RESOURCE:", "capacity", "agent", "AGENT"],
+        meaning: ErrorClass::Capacity,
+    },
+];
 
 /// The class of an error text of ECS, if the text is known.
 fn of_text(text: &str) -> Option<ErrorClass> {
@@ -115,7 +125,13 @@ fn is_about_providers(error: &ApiError) -> bool {
 }
 
 /// What a person can do about a task that was not placed.
-pub(super) fn advice_on_failure(class: ErrorClass) -> &'static str {
+pub(super) fn advice_on_placement(class: ErrorClass, failure: &PlacementFailure) -> &'static str {
+    let is_placement =
+        phrases::contains_any(&failure.reason, &["ATTRIBUTE", "placement constraint"]);
+    if is_placement { PLACEMENT } else { advice_on_failure(class) }
+}
+
+fn advice_on_failure(class: ErrorClass) -> &'static str {
     match class {
         ErrorClass::Capacity => CAPACITY,
         ErrorClass::Quota => QUOTA,
@@ -132,8 +148,13 @@ const THROTTLED: &str = "AWS limits the requests per second of an account in a r
 const QUOTA: &str = "the account's Fargate quota is used up: raise the quota of Fargate vCPUs \
                      (Service Quotas, AWS Fargate), or lower `max`, `cpu` or `memory`; new accounts \
                      start with very few vCPUs";
-const CAPACITY: &str = "Fargate has no capacity for the task at the moment: add subnets in other \
-                        availability zones, or another capacity provider, or call again later";
+const CAPACITY: &str = "there is no capacity for the task at the moment: add another capacity \
+                        provider, or call again later; on Fargate, add subnets in other \
+                        availability zones; on instances, raise the maximum of their Auto Scaling \
+                        group, or choose a size of task that one instance has room for";
+const PLACEMENT: &str = "no instance satisfies the task's placement constraints or required \
+                         attributes, such as its architecture or a GPU: correct the task \
+                         definition, or name a capacity provider with such instances";
 
 #[cfg(test)]
 mod tests {
@@ -248,7 +269,7 @@ mod tests {
 
     #[test]
     fn any_other_failure_is_a_misconfiguration() {
-        for reason in ["MISSING", "INACTIVE", "ATTRIBUTE", "something new"] {
+        for reason in ["MISSING", "INACTIVE", "something new"] {
             assert_eq!(of_failure(&failure(reason)), ErrorClass::Misconfigured, "{reason}");
         }
         let arn = Some("arn:aws:ecs:eu-central-1:1:container-instance/capacity/quota".to_owned());
@@ -256,6 +277,22 @@ mod tests {
             of_failure(&PlacementFailure { arn, ..failure("MISSING") }),
             ErrorClass::Misconfigured
         );
+    }
+
+    #[test]
+    fn a_lack_of_room_and_an_unsatisfied_constraint_are_told_apart() {
+        for reason in ["ATTRIBUTE", "MemberOf placement constraint unsatisfied."] {
+            let failure = failure(reason);
+            let class = of_failure(&failure);
+            assert_eq!(class, ErrorClass::Misconfigured, "{reason}");
+            assert!(advice_on_placement(class, &failure).contains("constraints"), "{reason}");
+        }
+        for reason in ["RESOURCE:GPU", "AGENT"] {
+            let failure = failure(reason);
+            let class = of_failure(&failure);
+            assert_eq!(class, ErrorClass::Capacity, "{reason}");
+            assert!(advice_on_placement(class, &failure).contains("room"), "{reason}");
+        }
     }
 
     #[test]

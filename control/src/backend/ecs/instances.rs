@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_wire::backoff::Backoff;
+use flame_wire::ids::RunnerRef;
+use flame_wire::sync::Mutex;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
@@ -11,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::orphan_search::unix_now;
 use super::poller::MAX_BATCH;
+use super::providers::ProviderUse;
 use super::request::{Owner, RunTaskRequest};
 use super::run_task::{Action, Event, RunTaskAttempt};
 use super::sweep::RUNNER_TAG;
@@ -33,6 +36,7 @@ pub(super) struct EcsInstances {
     pub(super) template: TaskTemplate,
     pub(super) owner: Owner,
     pub(super) monitor: Arc<TaskMonitor>,
+    pub(super) providers: Arc<Mutex<ProviderUse>>,
     pub(super) boot_timeout: Duration,
     /// The longest time that a task may live from its launch, if the pool limits it.
     pub(super) max_age: Option<Duration>,
@@ -52,6 +56,7 @@ impl EcsInstances {
         let deadlines = BootDeadlines::new(Instant::now(), self.boot_timeout);
         let mut attempt = RunTaskAttempt::new(deadlines.request.into_std(), RUN_TASK_BACKOFF);
         let _launching = self.monitor.begin_launch(spec.runner);
+        let providers = ProviderAssignment::new(&self.providers, &self.template, spec.runner);
         let ends_by = self
             .max_age
             .and_then(|max_age| unix_now().checked_add(i64::try_from(max_age.as_secs()).ok()?));
@@ -59,13 +64,14 @@ impl EcsInstances {
         loop {
             let event = match action {
                 Action::RunTask { token } => {
+                    let attempt = (token, providers.attempt(token));
                     let (template, owner) = (&self.template, &self.owner);
                     let flame_parent = &spec.flame_parent;
                     let request = RunTaskRequest::new(
                         template,
                         owner,
                         spec.runner,
-                        token,
+                        attempt,
                         ends_by,
                         flame_parent,
                     );
@@ -84,7 +90,9 @@ impl EcsInstances {
                 }
                 Action::Done(arn) => {
                     self.monitor.insert(&arn);
-                    return Ok(Instance::new(arn));
+                    let instance = Instance::new(arn);
+                    providers.keep_until(self.monitor.tasks.watch(&instance));
+                    return Ok(instance);
                 }
                 Action::Fail(failure) => return Err(failure),
             };
@@ -158,6 +166,48 @@ impl Instances for EcsInstances {
     fn boot_times(&self, instance: &Instance) -> BoxFuture<'static, BootTimes> {
         let (monitor, arn) = (self.monitor.clone(), instance.id.clone());
         async move { monitor.boot_times(&arn).await }.boxed()
+    }
+}
+
+/// The capacity providers of one runner. While this lives, the runner counts as one of theirs.
+struct ProviderAssignment {
+    providers: Arc<Mutex<ProviderUse>>,
+    runner: RunnerRef,
+    /// In the order in which the runner tries them.
+    order: Vec<String>,
+}
+
+impl ProviderAssignment {
+    fn new(
+        providers: &Arc<Mutex<ProviderUse>>,
+        template: &TaskTemplate,
+        runner: RunnerRef,
+    ) -> Self {
+        let order = providers.lock().assign(&template.providers, runner);
+        Self { providers: providers.clone(), runner, order }
+    }
+
+    /// The provider to try with a client token; `None` is the launch type FARGATE.
+    fn attempt(&self, token: u32) -> Option<String> {
+        let provider = self.order.get(token as usize % self.order.len().max(1))?;
+        self.providers.lock().moved(self.runner, provider);
+        Some(provider.clone())
+    }
+
+    /// The runner counts until its task has died.
+    fn keep_until(self, death: BoxFuture<'static, Death>) {
+        if !self.order.is_empty() {
+            tokio::spawn(async move {
+                death.await;
+                drop(self);
+            });
+        }
+    }
+}
+
+impl Drop for ProviderAssignment {
+    fn drop(&mut self) {
+        self.providers.lock().forget(self.runner);
     }
 }
 

@@ -8,7 +8,7 @@ use flame_wire::parent::{FlameParent, MAX_ENCODED};
 use serde::Serialize;
 
 use super::sweep::{ENDS_BY_TAG, PARENT_TAG, PARENT_TASK_TAG, POOL_TAG, RUNNER_TAG};
-use super::task_template::{CapacityProvider, TaskTemplate};
+use super::task_template::TaskTemplate;
 
 /// The most characters of a task's overrides, as JSON (AWS documentation, TaskOverride).
 pub(super) const MAX_OVERRIDES: usize = 8_192;
@@ -83,6 +83,7 @@ pub(super) struct TaskOverrides {
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ContainerOverride {
     pub(super) name: String,
     pub(super) environment: Vec<Variable>,
@@ -90,6 +91,15 @@ pub(super) struct ContainerOverride {
     pub(super) cpu: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) memory: Option<i32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) resource_requirements: Vec<Resource>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Resource {
+    /// `GPU`.
+    pub(super) r#type: &'static str,
+    pub(super) value: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -106,13 +116,14 @@ pub(super) struct Storage {
 }
 
 impl RunTaskRequest {
-    /// The request for one runner. `token` numbers the runner's client tokens from 0; `ends_by` is
-    /// the Unix time, in seconds, by which the runner must have ended.
+    /// The request for one runner. `token` numbers the runner's client tokens from 0, and `provider`
+    /// is the capacity provider to try with it. `ends_by` is the Unix time, in seconds, by which the
+    /// runner must have ended.
     pub(super) fn new(
         template: &TaskTemplate,
         owner: &Owner,
         runner: RunnerRef,
-        token: u32,
+        (token, provider): (u32, Option<String>),
         ends_by: Option<i64>,
         flame_parent: &str,
     ) -> Self {
@@ -123,8 +134,6 @@ impl RunTaskRequest {
         tag(PARENT_TAG, owner.parent.clone());
         owner.task.iter().for_each(|task| tag(PARENT_TASK_TAG, task.clone()));
         ends_by.iter().for_each(|unix| tag(ENDS_BY_TAG, unix.to_string()));
-        let providers = draw_order(&template.providers, runner);
-        let provider = providers.get(token as usize % providers.len().max(1));
         Self {
             token: match token {
                 0 => runner.to_string(),
@@ -132,7 +141,7 @@ impl RunTaskRequest {
             },
             started_by: owner.started_by(),
             tags,
-            provider: provider.map(|provider| provider.name.clone()),
+            provider,
             overrides: TaskOverrides::new(template, flame_parent),
         }
     }
@@ -150,6 +159,11 @@ impl TaskOverrides {
                 environment: variables.map(|(name, value)| Variable { name, value }).collect(),
                 cpu: number(template.container_cpu),
                 memory: number(template.container_memory),
+                resource_requirements: template
+                    .gpus
+                    .map(|count| Resource { r#type: "GPU", value: count.to_string() })
+                    .into_iter()
+                    .collect(),
             }],
             cpu: template.cpu.map(|units| units.to_string()),
             memory: template.memory.map(|mib| mib.to_string()),
@@ -175,31 +189,6 @@ impl TaskOverrides {
 /// Whether the overrides are short enough even with the longest possible FLAME_PARENT.
 pub(super) fn check_longest(template: &TaskTemplate) -> Result<(), String> {
     TaskOverrides::new(template, &"x".repeat(MAX_ENCODED)).check()
-}
-
-/// The capacity providers in the order in which a runner tries them: the first is drawn at random
-/// by weight, the others follow in order of weight.
-///
-/// ECS applies the weights only within one request, and each runner is a request of its own. ECS
-/// also does not fall back to another provider if one has no capacity.
-fn draw_order(providers: &[CapacityProvider], runner: RunnerRef) -> Vec<&CapacityProvider> {
-    let mut order: Vec<_> = providers.iter().collect();
-    order.sort_by_key(|provider| std::cmp::Reverse(provider.weight));
-    let total: u64 = order.iter().map(|provider| u64::from(provider.weight)).sum();
-    // A runner's ref is random, so its bytes are the random draw.
-    let random = runner.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let mut point = random.checked_rem(total).unwrap_or(0);
-    let first = order.iter().position(|provider| {
-        let weight = u64::from(provider.weight);
-        let is_drawn = point < weight;
-        point = point.saturating_sub(weight);
-        is_drawn
-    });
-    if let Some(first) = first {
-        let first = order.remove(first);
-        order.insert(0, first);
-    }
-    order
 }
 
 #[cfg(test)]

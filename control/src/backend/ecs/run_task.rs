@@ -112,7 +112,10 @@ impl RunTaskAttempt {
                 let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
                 self.failure = Some(failure(
                     class,
-                    format!("RunTask started no task: {}", classify::advice_on_failure(class)),
+                    format!(
+                        "RunTask started no task: {}",
+                        classify::advice_on_placement(class, &first)
+                    ),
                     if texts.is_empty() { first.to_string() } else { texts.join("; ") },
                 ));
                 self.retry(now, class, None, jitter)

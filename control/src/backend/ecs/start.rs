@@ -1,6 +1,7 @@
 //! The start of a pool on ECS: resolves the settings, checks them against ECS, and starts the
 //! monitor and the sweeper.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -50,7 +51,8 @@ pub(super) async fn start(
     }
 
     let mut problems = Vec::new();
-    let mut template = TaskTemplate::resolve(builder, &settings, parent.as_ref(), &mut problems);
+    let mut template =
+        TaskTemplate::resolve(builder, &settings, parent.as_ref(), &pool.size, &mut problems);
     problems.extend(request::check_longest(&template).err());
     if config.region().is_none() {
         problems.push(
@@ -96,7 +98,8 @@ pub(super) async fn start(
     }
     let boot_timeout = pool.boot_timeout;
     let max_age = pool.max_lifetime.map(|lifetime| boot_timeout + lifetime + pool.shutdown_timeout);
-    Ok(EcsInstances { template, owner, monitor, boot_timeout, max_age, background })
+    let providers = Arc::default();
+    Ok(EcsInstances { template, owner, monitor, providers, boot_timeout, max_age, background })
 }
 
 async fn sdk_config(builder: &EcsBuilder, settings: &Settings) -> SdkConfig {

@@ -14,8 +14,10 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 use super::builder::EcsBuilder;
 use super::fargate;
+use super::providers::{self, CapacityProvider, Platform};
 use crate::backend::BackendError;
 use crate::backend::aws::settings::{HowToSet, SettingNames, Settings};
+use crate::size::Size;
 
 mod definition;
 
@@ -51,13 +53,6 @@ const MAX_TAG_VALUE: usize = 256;
 /// The default of a container's `stopTimeout`, in seconds (AWS documentation, ContainerDefinition).
 const STOP_TIMEOUT: u32 = 30;
 
-/// A capacity provider, and its share of the runners that try it first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CapacityProvider {
-    pub(super) name: String,
-    pub(super) weight: u32,
-}
-
 /// The task that the parent runs in. It gives the defaults of the template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ParentTask {
@@ -72,10 +67,12 @@ pub(super) struct ParentTask {
 /// The settings that all tasks of a backend share.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(super) struct TaskTemplate {
+    pub(super) platform: Platform,
     pub(super) cluster: String,
     pub(super) task_definition: String,
     /// Empty until [`TaskTemplate::fit`] finds it.
     pub(super) container: String,
+    /// Empty if the task has no network interface of its own, but its instance's.
     pub(super) subnets: Vec<String>,
     pub(super) security_groups: Vec<String>,
     pub(super) public_ip: bool,
@@ -85,6 +82,7 @@ pub(super) struct TaskTemplate {
     pub(super) container_cpu: Option<u32>,
     pub(super) container_memory: Option<u32>,
     pub(super) ephemeral_storage: Option<u32>,
+    pub(super) gpus: Option<u32>,
     pub(super) providers: Vec<CapacityProvider>,
     pub(super) env: Vec<(String, String)>,
     pub(super) tags: Vec<(String, String)>,
@@ -99,10 +97,17 @@ impl TaskTemplate {
         builder: &EcsBuilder,
         settings: &Settings,
         parent: Option<&ParentTask>,
+        size: &Size,
         problems: &mut Vec<String>,
     ) -> Self {
         let mut setting = SettingLookup { settings, problems };
+        let providers = setting.providers(&builder.providers);
+        let platform = providers::platform(&providers).unwrap_or_else(|problem| {
+            setting.problems.push(problem);
+            Platform::Fargate
+        });
         let mut template = TaskTemplate {
+            platform,
             cluster: setting.text(
                 "cluster",
                 &builder.cluster,
@@ -125,12 +130,17 @@ impl TaskTemplate {
                 .platform_version
                 .clone()
                 .or_else(|| settings.text("platform_version")),
-            cpu: setting.number("cpu", builder.cpu),
-            memory: setting.number("memory", builder.memory),
+            cpu: setting.sized("cpu", size.cpu_units(), builder.cpu),
+            memory: setting.sized("memory", size.memory_mib, builder.memory),
             container_cpu: None,
             container_memory: None,
-            ephemeral_storage: setting.number("ephemeral_storage", builder.ephemeral_storage),
-            providers: setting.providers(&builder.providers),
+            ephemeral_storage: setting.sized(
+                "ephemeral_storage",
+                size.storage_gib,
+                builder.ephemeral_storage,
+            ),
+            gpus: size.gpus.filter(|count| *count > 0),
+            providers,
             env: merged(settings.map("env"), &builder.env),
             tags: merged(settings.map("tags"), &builder.tags),
             stop_timeout: STOP_TIMEOUT,
@@ -141,15 +151,22 @@ impl TaskTemplate {
         template.container = container
             .or_else(|| own.and_then(|parent| parent.container.clone()))
             .unwrap_or_default();
-        if template.subnets.is_empty() {
+        if template.platform == Platform::Fargate {
+            template.require_subnets(problems);
+        }
+        template.check(problems);
+        template
+    }
+
+    /// Reports subnets that are missing: a task with a network interface of its own needs one.
+    fn require_subnets(&self, problems: &mut Vec<String>) {
+        if self.subnets.is_empty() {
             let place = HowToSet("ecs", "subnets");
             problems.push(format!(
                 "`subnets` is missing: set {place}; on ECS the default is the subnet of this \
                  process's own task, if this process may call ecs:DescribeTasks"
             ));
         }
-        template.check(problems);
-        template
     }
 
     fn check(&self, problems: &mut Vec<String>) {
@@ -207,10 +224,40 @@ impl TaskTemplate {
             );
             require(seen.insert(name), format!("`tags` has `{name}` twice: set each name once"));
         }
+        match self.platform {
+            Platform::Fargate => self.check_for_fargate(problems),
+            Platform::Instances => self.check_for_instances(problems),
+        }
+    }
+
+    fn check_for_fargate(&self, problems: &mut Vec<String>) {
         if let (Some(cpu), Some(memory)) = (self.cpu, self.memory) {
             problems.extend(fargate::check(cpu, memory).err());
         }
         problems.extend(self.ephemeral_storage.and_then(|gib| fargate::check_storage(gib).err()));
+        if self.gpus.is_some() {
+            problems.push(
+                "`size` has GPUs, and Fargate has none: name a capacity provider of instances with \
+                 GPUs (`capacity_provider`)"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// What only Fargate has (AWS documentation, RunTask: `platformVersion`; TaskOverride:
+    /// `ephemeralStorage`; AwsVpcConfiguration: `assignPublicIp`).
+    fn check_for_instances(&self, problems: &mut Vec<String>) {
+        for (setting, is_set) in [
+            ("platform_version", self.platform_version.is_some()),
+            ("ephemeral_storage", self.ephemeral_storage.is_some()),
+            ("assign_public_ip", self.public_ip),
+        ] {
+            if is_set {
+                problems.push(format!(
+                    "`{setting}` is for Fargate, and the capacity provider is not: leave it out"
+                ));
+            }
+        }
     }
 }
 
@@ -280,28 +327,48 @@ impl SettingLookup<'_> {
         })
     }
 
-    fn providers(&mut self, built: &[(String, u32)]) -> Vec<CapacityProvider> {
+    /// A part of the pool's `size`, or a setting that says the same.
+    fn sized(&mut self, name: &str, size: Option<u32>, built: Option<u32>) -> Option<u32> {
+        if let (Some(size), Some(built)) = (size, built)
+            && size != built
+        {
+            self.problems.push(format!(
+                "`{name}` is {built}, and the pool's `size` makes it {size}: set one of them"
+            ));
+        }
+        // The environment's is a default for pools that have no size of their own.
+        size.or_else(|| self.number(name, built))
+    }
+
+    fn providers(&mut self, built: &[CapacityProvider]) -> Vec<CapacityProvider> {
         if !built.is_empty() {
-            let share = |(name, weight): &(String, u32)| CapacityProvider {
-                name: name.clone(),
-                weight: *weight,
-            };
-            return built.iter().map(share).collect();
+            return built.to_vec();
         }
         let texts = self.settings.list("capacity_provider");
         let shares = texts.iter().filter_map(|text| {
-            let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
-            let share = weight.trim().parse().ok().filter(|_| !name.trim().is_empty());
-            if share.is_none() {
+            let provider = provider(text);
+            if provider.is_none() {
                 self.problems.push(format!(
-                    "`capacity_provider` has `{text}`: write `NAME` or `NAME=weight`, such as \
-                     `FARGATE_SPOT=3,FARGATE=1`"
+                    "`capacity_provider` has `{text}`: write `NAME`, `NAME=weight` or \
+                     `NAME=weight:base`, such as `FARGATE_SPOT=3,FARGATE=1:2`"
                 ));
             }
-            share.map(|weight| CapacityProvider { name: name.trim().to_owned(), weight })
+            provider
         });
         shares.collect()
     }
+}
+
+/// The capacity provider in `NAME`, `NAME=weight` or `NAME=weight:base`.
+fn provider(text: &str) -> Option<CapacityProvider> {
+    let (name, share) = text.split_once('=').unwrap_or((text, "1"));
+    let (weight, base) = share.split_once(':').unwrap_or((share, "0"));
+    let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty())?;
+    Some(CapacityProvider {
+        name,
+        weight: weight.trim().parse().ok()?,
+        base: base.trim().parse().ok()?,
+    })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) struct Setup<'a> {
 /// One sentence for each warning.
 pub(super) fn warnings(setup: &Setup<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
-    if setup.template.security_groups.is_empty() {
+    if setup.template.security_groups.is_empty() && !setup.template.subnets.is_empty() {
         let place = HowToSet("ecs", "security_groups");
         warnings.push(format!(
             "no `security_groups` are set, so runners get their VPC's default security group: the \
@@ -51,8 +51,11 @@ mod tests {
 
     #[test]
     fn each_warning_is_given_when_it_applies_and_only_then() {
+        let ungrouped =
+            TaskTemplate { subnets: vec!["subnet-1".to_owned()], ..TaskTemplate::default() };
         let grouped =
-            TaskTemplate { security_groups: vec!["sg-1".to_owned()], ..TaskTemplate::default() };
+            TaskTemplate { security_groups: vec!["sg-1".to_owned()], ..ungrouped.clone() };
+        let on_the_network_of_its_instance = TaskTemplate::default();
         let quiet = ContainerDefinition::default();
         let blocking = ContainerDefinition { blocking_log: true, ..ContainerDefinition::default() };
         let day = Some(Duration::from_secs(86_400));
@@ -61,16 +64,14 @@ mod tests {
         let table = [
             (Setup { ..fine }, [].as_slice()),
             (Setup { container: None, ..fine }, &[]),
-            (
-                Setup { template: &TaskTemplate::default(), ..fine },
-                &["VPC's default security group"],
-            ),
+            (Setup { template: &on_the_network_of_its_instance, ..fine }, &[]),
+            (Setup { template: &ungrouped, ..fine }, &["VPC's default security group"]),
             (Setup { container: Some(&blocking), ..fine }, &["`non-blocking`"]),
             (Setup { on_ecs: false, ..fine }, &["no `max_lifetime`"]),
             (Setup { on_ecs: false, max_lifetime: day, ..fine }, &[]),
             (
                 Setup {
-                    template: &TaskTemplate::default(),
+                    template: &ungrouped,
                     container: Some(&blocking),
                     on_ecs: false,
                     max_lifetime: None,

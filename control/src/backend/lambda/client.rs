@@ -19,7 +19,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::function::{EventDelivery, FunctionConfig, MAX_TIMEOUT, Mode, Variables};
+use super::function::{self, EventDelivery, FunctionConfig, MAX_TIMEOUT, Mode, Variables};
 use super::invoke_failure::InvokeFailure;
 use super::outcome::InvokeResponse;
 use super::{FunctionRef, InvocationType};
@@ -138,6 +138,10 @@ impl Client {
                 .timeout()
                 .and_then(|seconds| u64::try_from(seconds).ok())
                 .map(Duration::from_secs),
+            size: function::size(
+                output.memory_size().and_then(|mib| u32::try_from(mib).ok()),
+                output.ephemeral_storage().and_then(|storage| u32::try_from(storage.size()).ok()),
+            ),
             variables,
             modes: modes(&output),
         })

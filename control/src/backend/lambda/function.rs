@@ -6,6 +6,8 @@ use std::time::Duration;
 use flame_runner_shim::host::{RUNNER_ENV, RUNNER_ON_LAMBDA};
 use flame_wire::parent::FlameParent;
 
+use crate::size::Size;
+
 /// The shortest timeout that a function may have. A runner drains 10 s before the timeout, so with
 /// a shorter one it would drain as soon as it is up.
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -29,6 +31,8 @@ pub(super) struct FunctionConfig {
     pub(super) state: Option<String>,
     pub(super) state_reason: Option<String>,
     pub(super) timeout: Option<Duration>,
+    /// What each of its environments has.
+    pub(super) size: Size,
     pub(super) variables: Variables,
     /// The features that make it unsuitable.
     pub(super) modes: Vec<Mode>,
@@ -101,9 +105,25 @@ pub(super) struct Findings {
     pub(super) warnings: Vec<String>,
 }
 
-/// Checks a function's configuration.
-pub(super) fn check(config: &FunctionConfig) -> Findings {
+/// What an environment of a function has that is configured with this memory and storage, in MiB.
+/// With 1,769 MB it has the equivalent of one vCPU, and the power is in proportion to the memory (AWS
+/// documentation, "Configure Lambda function memory"). It has no GPU.
+pub(super) fn size(memory_mib: Option<u32>, storage_mib: Option<u32>) -> Size {
+    let storage_gib = storage_mib.map(|mib| mib / 1024);
+    let vcpus = memory_mib.map(|mib| f64::from(mib) / 1769.0);
+    Size { vcpus, memory_mib, gpus: Some(0), storage_gib }
+}
+
+/// Checks a function's configuration, for runners of the size `wanted`.
+pub(super) fn check(config: &FunctionConfig, wanted: &Size) -> Findings {
     let mut found = Findings::default();
+    if let Some(excess) = wanted.excess(&config.size) {
+        found.errors.push(format!(
+            "the pool's `size` is larger than it is ({excess}): raise the function's `MemorySize` or \
+             `EphemeralStorage`, or lower `size`; a function gets processors in proportion to its \
+             memory, and has no GPU"
+        ));
+    }
     check_state(config, &mut found);
     found.errors.extend(config.modes.iter().map(|mode| mode.problem()));
     check_timeout(config.timeout, &mut found);

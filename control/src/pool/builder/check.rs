@@ -42,6 +42,9 @@ impl PoolBuilder {
         wrong.0.extend(self.limits().wrong());
         self.check_calls(&mut wrong);
         self.check_runner_times(&mut wrong);
+        if let Some(why) = self.size.problem() {
+            wrong.unless(false, "size", || why.to_owned());
+        }
         self.check_connection(&mut wrong);
         self.check_burst(&mut wrong);
         #[cfg(feature = "code-s3")]

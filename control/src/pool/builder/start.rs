@@ -71,6 +71,7 @@ impl PoolBuilder {
             shutdown_timeout: self.shutdown_timeout,
             reconnect_timeout: self.connection_times().reconnect_timeout,
             max_lifetime: self.max_lifetime,
+            size: self.size,
             args: app::copies::args(),
             output: output.clone().into_fn(),
             // Replaced by `StartedBackend`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
     Compatibility, ContainerOverride, EphemeralStorage, KeyValuePair, LogDriver,
-    TaskDefinitionStatus, TaskOverride,
+    ResourceRequirement, ResourceType, TaskDefinitionStatus, TaskOverride,
 };
 
 use super::super::classify::PlacementFailure;
@@ -18,11 +18,21 @@ pub(super) fn overrides(overrides: TaskOverrides) -> TaskOverride {
         let variables = container.environment.into_iter().map(|variable| {
             KeyValuePair::builder().name(variable.name).value(variable.value).build()
         });
+        let resources = container.resource_requirements.into_iter().filter_map(|resource| {
+            let resource = ResourceRequirement::builder()
+                .r#type(ResourceType::from(resource.r#type))
+                .value(resource.value);
+            // It has both parts.
+            resource.build().ok()
+        });
         ContainerOverride::builder()
             .name(container.name)
             .set_environment(Some(variables.collect()))
             .set_cpu(container.cpu)
             .set_memory(container.memory)
+            .set_resource_requirements(
+                Some(resources.collect::<Vec<_>>()).filter(|all| !all.is_empty()),
+            )
             .build()
     });
     let storage = overrides.ephemeral_storage;
@@ -105,13 +115,12 @@ pub(super) fn task_definition(definition: &aws_sdk_ecs::types::TaskDefinition) -
             log: container.log_configuration().and_then(log_location),
         }
     });
-    // Without required compatibilities, ECS accepts whatever fits.
-    let requires = definition.requires_compatibilities();
+    let requires = definition.requires_compatibilities().iter().map(Compatibility::as_str);
     TaskDefinition {
         family: definition.family().unwrap_or_default().to_owned(),
         active: !matches!(definition.status(), Some(TaskDefinitionStatus::Inactive)),
         network_mode: definition.network_mode().map(|mode| mode.as_str()).unwrap_or("").to_owned(),
-        fargate: (!requires.is_empty()).then(|| requires.contains(&Compatibility::Fargate)),
+        requires: requires.map(str::to_owned).collect(),
         cpu: number(definition.cpu()),
         memory: number(definition.memory()),
         containers: containers.collect(),

@@ -17,7 +17,7 @@ fn runner(first: u8) -> RunnerRef {
 }
 
 fn request(template: &TaskTemplate, token: u32) -> RunTaskRequest {
-    RunTaskRequest::new(template, &owner(), runner(1), token, None, SECRET)
+    RunTaskRequest::new(template, &owner(), runner(1), (token, None), None, SECRET)
 }
 
 fn json(overrides: &TaskOverrides) -> serde_json::Value {
@@ -43,6 +43,7 @@ fn the_overrides_are_serialised_as_ecs_expects() {
         container_cpu: Some(1_024),
         container_memory: Some(2_000),
         ephemeral_storage: Some(50),
+        gpus: Some(2),
         ..template()
     };
     let json = self::json(&request(&template, 0).overrides);
@@ -56,6 +57,7 @@ fn the_overrides_are_serialised_as_ecs_expects() {
             ],
             "cpu": 1_024,
             "memory": 2_000,
+            "resourceRequirements": [{"type": "GPU", "value": "2"}],
         }],
         "cpu": "1024",
         "memory": "2048",
@@ -110,7 +112,8 @@ fn the_tags_name_pool_runner_and_parent() {
     let owner = Owner { task: Some("arn:aws:ecs:x:1:task/main/1".to_owned()), ..owner() };
     let template =
         TaskTemplate { tags: vec![("team".to_owned(), "media".to_owned())], ..template() };
-    let request = RunTaskRequest::new(&template, &owner, runner(1), 0, Some(1_800_000_000), SECRET);
+    let request =
+        RunTaskRequest::new(&template, &owner, runner(1), (0, None), Some(1_800_000_000), SECRET);
     let runner = runner(1).to_string();
     let tags: Vec<_> = request.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let expected = [
@@ -122,35 +125,4 @@ fn the_tags_name_pool_runner_and_parent() {
         ("flame:ends-by", "1800000000"),
     ];
     assert_eq!(tags, expected);
-}
-
-fn provider(name: &str, weight: u32) -> CapacityProvider {
-    CapacityProvider { name: name.to_owned(), weight }
-}
-
-#[test]
-fn a_request_has_either_a_capacity_provider_or_the_launch_type() {
-    assert_eq!(request(&template(), 0).provider, None);
-    let spot = TaskTemplate { providers: vec![provider("FARGATE_SPOT", 1)], ..template() };
-    assert_eq!(request(&spot, 0).provider.as_deref(), Some("FARGATE_SPOT"));
-    assert_eq!(request(&spot, 7).provider.as_deref(), Some("FARGATE_SPOT"));
-}
-
-#[test]
-fn each_token_tries_the_next_provider() {
-    let providers = vec![provider("FARGATE", 0), provider("FARGATE_SPOT", 1)];
-    let template = TaskTemplate { providers, ..template() };
-    let tried: Vec<_> = (0..3).filter_map(|nth| request(&template, nth).provider).collect();
-    assert_eq!(tried, ["FARGATE_SPOT", "FARGATE", "FARGATE_SPOT"]);
-}
-
-#[test]
-fn the_first_provider_is_drawn_by_weight() {
-    let providers = [provider("FARGATE", 1), provider("FARGATE_SPOT", 3)];
-    let first = |n| draw_order(&providers, runner(n))[0].name.as_str();
-    let spot = (0..200).filter(|n| first(*n) == "FARGATE_SPOT").count();
-    assert_eq!(spot, 150);
-    let none = [provider("A", 0), provider("B", 0)];
-    assert_eq!(draw_order(&none, runner(5)).len(), 2);
-    assert!(draw_order(&[], runner(5)).is_empty());
 }

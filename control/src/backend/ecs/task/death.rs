@@ -142,6 +142,23 @@ const CAPACITY: StartFailure = StartFailure {
     reason: "Fargate has no capacity at the moment; add subnets in other availability zones, or \
              another capacity provider",
 };
+const INSTANCES: StartFailure = StartFailure {
+    kind: BootFailureKind::Capacity,
+    reason: "no instance of the capacity provider has room for it; raise the maximum of its Auto \
+             Scaling group, choose larger instances, or lower the `size`",
+};
+const NO_INSTANCES: StartFailure = StartFailure {
+    kind: BootFailureKind::Capacity,
+    reason: "the capacity provider has no instance that can take it; check that its Auto Scaling \
+             group scales with the cluster (managed scaling), and that its instances have joined \
+             the cluster",
+};
+const PLACEMENT: StartFailure = StartFailure {
+    kind: BootFailureKind::Misconfigured,
+    reason: "no instance satisfies its placement constraints or required attributes, such as its \
+             architecture or a GPU; correct the task definition, or name a capacity provider with \
+             such instances",
+};
 const NETWORK: StartFailure = StartFailure {
     kind: BootFailureKind::Capacity,
     reason: "its network interface could not be attached; check that the subnets have free \
@@ -181,6 +198,16 @@ const START_FAILURES: &[PhraseRule<StartFailure>] = &[
         ],
         meaning: CONTAINER,
     },
+    // AWS documentation, "API failure reasons", DescribeTasks.
+    PhraseRule {
+        phrases: &["TaskFailedToStart: ATTRIBUTE", "placement constraint unsatisfied"],
+        meaning: PLACEMENT,
+    },
+    PhraseRule {
+        phrases: &["EMPTY CAPACITY PROVIDER", "NO ACTIVE INSTANCES", "TaskFailedToStart: AGENT"],
+        meaning: NO_INSTANCES,
+    },
+    PhraseRule { phrases: &["TaskFailedToStart: RESOURCE:"], meaning: INSTANCES },
     PhraseRule { phrases: &["Capacity is unavailable", "RESOURCE:"], meaning: CAPACITY },
     PhraseRule { phrases: &["above your limit", "reached the limit"], meaning: QUOTA },
     PhraseRule { phrases: &["network interface", "ENI"], meaning: NETWORK },

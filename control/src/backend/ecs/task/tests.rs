@@ -143,6 +143,16 @@ fn each_failed_start_has_a_kind_and_says_what_to_check() {
         ("CannotPullContainerError: DENIED: not found", Misconfigured, "image"),
         ("CannotStartContainerError: exec format error", Misconfigured, "entry point"),
         ("Capacity is unavailable at this time.", Capacity, "no capacity"),
+        ("TaskFailedToStart: RESOURCE:CPU", Capacity, "no instance of the capacity provider"),
+        ("TaskFailedToStart: RESOURCE:GPU", Capacity, "no instance of the capacity provider"),
+        ("TaskFailedToStart: EMPTY CAPACITY PROVIDER", Capacity, "managed scaling"),
+        ("TaskFailedToStart: AGENT", Capacity, "joined"),
+        ("TaskFailedToStart: ATTRIBUTE", Misconfigured, "placement constraints"),
+        (
+            "TaskFailedToStart: MemberOf placement constraint unsatisfied.",
+            Misconfigured,
+            "placement constraints",
+        ),
         ("You've reached the limit on the number of tasks you can run", Quota, "quota"),
         ("DENIED by something new", Other, "reason from ECS"),
     ] {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::fargate;
+use super::super::providers::Platform;
 use super::super::task::LogLocation;
 use super::{STOP_TIMEOUT, TaskTemplate};
 use crate::backend::aws::settings::HowToSet;
@@ -12,10 +13,11 @@ use crate::backend::aws::settings::HowToSet;
 pub(in crate::backend::ecs) struct TaskDefinition {
     pub(in crate::backend::ecs) family: String,
     pub(in crate::backend::ecs) active: bool,
-    /// `awsvpc`, which Fargate needs.
+    /// `awsvpc`, which Fargate needs: each task has a network interface of its own.
     pub(in crate::backend::ecs) network_mode: String,
-    /// Whether its required compatibilities include Fargate; `None` if it names none.
-    pub(in crate::backend::ecs) fargate: Option<bool>,
+    /// Its required compatibilities, such as `FARGATE` and `EC2`. If it names none, ECS accepts
+    /// whatever fits.
+    pub(in crate::backend::ecs) requires: Vec<String>,
     pub(in crate::backend::ecs) cpu: Option<u32>,
     pub(in crate::backend::ecs) memory: Option<u32>,
     pub(in crate::backend::ecs) containers: Vec<ContainerDefinition>,
@@ -56,7 +58,8 @@ impl TaskTemplate {
                     let place = HowToSet("ecs", "container");
                     problems.push(format!("`container` is missing: set {place}"));
                 }
-                if self.cpu.is_some() != self.memory.is_some() {
+                if self.platform == Platform::Fargate && self.cpu.is_some() != self.memory.is_some()
+                {
                     problems.push("only one of `cpu` and `memory` is set: set both".to_owned());
                 }
                 (self.container_cpu, self.container_memory) = (self.cpu, self.memory);
@@ -73,16 +76,11 @@ impl TaskTemplate {
         shutdown: Duration,
         problems: &mut Vec<String>,
     ) {
+        self.fit_platform(definition, problems);
         let name = &self.task_definition;
         if !definition.active {
             problems
                 .push(format!("the task definition {name} is not active: register a new revision"));
-        }
-        if definition.fargate == Some(false) || definition.network_mode != "awsvpc" {
-            problems.push(format!(
-                "the task definition {name} is not for Fargate: it needs the network mode \
-                 `awsvpc` and the compatibility FARGATE"
-            ));
         }
         if let ([only], true) = (definition.containers.as_slice(), self.container.is_empty()) {
             self.container.clone_from(&only.name);
@@ -126,6 +124,36 @@ impl TaskTemplate {
         self.fit_size(definition, &others, problems);
     }
 
+    /// Checks that the task definition is for the platform, and whether tasks have a network
+    /// interface of their own.
+    fn fit_platform(&mut self, definition: &TaskDefinition, problems: &mut Vec<String>) {
+        let TaskDefinition { requires, network_mode, .. } = definition;
+        let name = &self.task_definition;
+        let has_interface = network_mode == "awsvpc";
+        let is_for =
+            |platform: &str| requires.is_empty() || requires.iter().any(|it| it == platform);
+        match self.platform {
+            Platform::Fargate if !is_for("FARGATE") || !has_interface => problems.push(format!(
+                "the task definition {name} is not for Fargate: it needs the network mode \
+                 `awsvpc` and the compatibility FARGATE; to run on instances, name their capacity \
+                 provider (`capacity_provider`)"
+            )),
+            Platform::Instances if !is_for("EC2") && !is_for("MANAGED_INSTANCES") => {
+                problems.push(format!(
+                    "the task definition {name} is only for {}, and the capacity provider has \
+                     instances: register it with the compatibility EC2 or MANAGED_INSTANCES",
+                    requires.join(", ")
+                ));
+            }
+            Platform::Instances if has_interface => self.require_subnets(problems),
+            Platform::Instances => {
+                self.subnets.clear();
+                self.security_groups.clear();
+            }
+            Platform::Fargate => {}
+        }
+    }
+
     /// Gives the app's container what the task's other containers leave of its size.
     fn fit_size(
         &mut self,
@@ -138,30 +166,34 @@ impl TaskTemplate {
         }
         self.cpu = self.cpu.or(definition.cpu);
         self.memory = self.memory.or(definition.memory);
-        let (Some(cpu), Some(memory)) = (self.cpu, self.memory) else {
-            problems.push("only one of `cpu` and `memory` is set: set both".to_owned());
-            return;
-        };
-        if let Err(error) = fargate::check(cpu, memory) {
-            // `resolve` may have reported the same two values.
-            if !problems.contains(&error) {
-                problems.push(error);
+        if self.platform == Platform::Fargate {
+            let (Some(cpu), Some(memory)) = (self.cpu, self.memory) else {
+                problems.push("only one of `cpu` and `memory` is set: set both".to_owned());
+                return;
+            };
+            if let Err(error) = fargate::check(cpu, memory) {
+                // `resolve` may have reported the same two values.
+                if !problems.contains(&error) {
+                    problems.push(error);
+                }
+                return;
             }
-            return;
         }
         let used = |size: fn(&ContainerDefinition) -> u32| {
             others.iter().fold(0, |sum: u32, other| sum.saturating_add(size(other)))
         };
-        let left = |all: u32, used: u32| all.checked_sub(used).filter(|left| *left > 0);
-        let cpu_left = left(cpu, used(|other| other.cpu));
-        let memory_left = left(memory, used(|other| other.memory));
-        if cpu_left.is_none() || memory_left.is_none() {
-            problems.push(format!(
-                "`cpu` {cpu} and `memory` {memory} leave nothing for the container `{}`, since the \
-                 task definition's other containers use it all: raise them",
-                self.container
-            ));
-        }
-        (self.container_cpu, self.container_memory) = (cpu_left, memory_left);
+        let mut left = |name: &str, all: Option<u32>, used: u32| {
+            let left = all?.checked_sub(used).filter(|left| *left > 0);
+            if left.is_none() {
+                let (all, container) = (all.unwrap_or_default(), &self.container);
+                problems.push(format!(
+                    "`{name}` {all} leaves nothing for the container `{container}`, since the task \
+                     definition's other containers use it all: raise it"
+                ));
+            }
+            left
+        };
+        self.container_cpu = left("cpu", self.cpu, used(|other| other.cpu));
+        self.container_memory = left("memory", self.memory, used(|other| other.memory));
     }
 }

@@ -32,8 +32,17 @@ fn resolve(
     settings: &Settings,
     parent: Option<&ParentTask>,
 ) -> Result<TaskTemplate, String> {
+    resolve_sized(builder, settings, parent, &Size::new())
+}
+
+fn resolve_sized(
+    builder: &EcsBuilder,
+    settings: &Settings,
+    parent: Option<&ParentTask>,
+    size: &Size,
+) -> Result<TaskTemplate, String> {
     let mut problems = Vec::new();
-    let template = TaskTemplate::resolve(builder, settings, parent, &mut problems);
+    let template = TaskTemplate::resolve(builder, settings, parent, size, &mut problems);
     check_problems(problems).map(|()| template).map_err(|error| error.to_string())
 }
 
@@ -56,7 +65,7 @@ fn definition() -> TaskDefinition {
         family: "app".to_owned(),
         active: true,
         network_mode: "awsvpc".to_owned(),
-        fargate: Some(true),
+        requires: vec!["FARGATE".to_owned()],
         cpu: Some(512),
         memory: Some(1_024),
         containers: vec![ContainerDefinition { name: "app".to_owned(), ..Default::default() }],
@@ -214,7 +223,7 @@ fn an_unknown_container_is_rejected_with_the_names_of_the_known_ones() {
 
 #[test]
 fn a_task_definition_that_fargate_cannot_run_is_rejected() {
-    let ec2 = TaskDefinition { fargate: Some(false), ..definition() };
+    let ec2 = TaskDefinition { requires: vec!["EC2".to_owned()], ..definition() };
     let bridge = TaskDefinition { network_mode: "bridge".to_owned(), ..definition() };
     let gone = TaskDefinition { active: false, ..definition() };
     for (definition, advice) in [(ec2, "FARGATE"), (bridge, "awsvpc"), (gone, "not active")] {
@@ -265,7 +274,7 @@ fn the_container_gets_what_the_tasks_other_containers_leave() {
     assert_eq!((template.container_cpu, template.container_memory), (Some(896), Some(1_792)));
     with_sidecar.containers[1].memory = 2_048;
     let error = fitted(built().cpu(1_024).memory(2_048), &with_sidecar).err().unwrap();
-    assert!(error.contains("leave nothing"), "{error}");
+    assert!(error.contains("`memory` 2048 leaves nothing"), "{error}");
 }
 
 #[test]
@@ -314,4 +323,101 @@ fn without_access_to_the_stop_timeout_a_longer_window_implies_it() {
         fit(template, None, Duration::from_secs(window)).ok().unwrap().stop_timeout
     };
     assert_eq!((fit(5), fit(30), fit(100)), (30, 30, 100));
+}
+
+fn on_instances() -> EcsBuilder {
+    Ecs::builder().cluster("main").task_definition("app:7").capacity_provider("gpu-instances", 1)
+}
+
+/// A task definition for EC2 whose tasks share the network of their instance.
+fn of_ec2() -> TaskDefinition {
+    TaskDefinition {
+        requires: vec!["EC2".to_owned()],
+        network_mode: "bridge".to_owned(),
+        cpu: None,
+        memory: None,
+        ..definition()
+    }
+}
+
+#[test]
+fn on_instances_a_task_without_an_interface_needs_no_subnets() {
+    let template = fitted(on_instances(), &of_ec2()).ok().unwrap();
+    assert_eq!((template.platform, template.container.as_str()), (Platform::Instances, "app"));
+    let unused = fitted(on_instances().subnets(["subnet-1"]).security_groups(["sg-1"]), &of_ec2());
+    let unused = unused.ok().unwrap();
+    assert!(
+        unused.subnets.is_empty() && unused.security_groups.is_empty(),
+        "of another definition"
+    );
+    let awsvpc = TaskDefinition { network_mode: "awsvpc".to_owned(), ..of_ec2() };
+    let error = fitted(on_instances(), &awsvpc).err().unwrap();
+    assert!(error.contains("FLAME_ECS_SUBNETS"), "{error}");
+    assert!(fitted(on_instances().subnets(["subnet-1"]), &awsvpc).is_ok());
+}
+
+#[test]
+fn a_task_definition_for_fargate_alone_is_rejected_on_instances() {
+    let error = fitted(on_instances().subnets(["subnet-1"]), &definition()).err().unwrap();
+    assert!(error.contains("only for FARGATE") && error.contains("MANAGED_INSTANCES"), "{error}");
+    for requires in [vec![], vec!["FARGATE".to_owned(), "MANAGED_INSTANCES".to_owned()]] {
+        assert!(fitted(on_instances(), &TaskDefinition { requires, ..of_ec2() }).is_ok());
+    }
+}
+
+#[test]
+fn on_instances_any_size_is_accepted_and_each_part_may_be_set_alone() {
+    let size = Size::new().vcpus(3.0).gpus(2);
+    let template = resolve_sized(&on_instances(), &settings(&[]), None, &size).ok().unwrap();
+    let template = fit(template, Some(&of_ec2()), WINDOW).ok().unwrap();
+    assert_eq!((template.cpu, template.container_cpu), (Some(3072), Some(3072)));
+    assert_eq!((template.memory, template.container_memory), (None, None));
+    assert_eq!(template.gpus, Some(2));
+}
+
+#[test]
+fn what_only_fargate_has_is_rejected_on_instances() {
+    let builder = on_instances().platform_version("1.4.0").assign_public_ip(true);
+    let error = resolved(builder.ephemeral_storage(30)).err().unwrap();
+    for setting in ["`platform_version`", "`assign_public_ip`", "`ephemeral_storage`"] {
+        assert!(error.contains(setting), "{error}");
+    }
+}
+
+#[test]
+fn providers_of_both_kinds_are_rejected() {
+    let error = resolved(on_instances().capacity_provider("FARGATE", 1)).err().unwrap();
+    assert!(error.contains("`gpu-instances`") && error.contains("`FARGATE`"), "{error}");
+}
+
+#[test]
+fn a_provider_may_have_a_base() {
+    let document = "FARGATE=0:2, FARGATE_SPOT=3";
+    let from = settings(&[("FLAME_ECS_CAPACITY_PROVIDER", document)]);
+    let found = resolve(&built(), &from, None).ok().unwrap().providers;
+    let provider =
+        |name: &str, weight, base| CapacityProvider { name: name.to_owned(), weight, base };
+    assert_eq!(found, [provider("FARGATE", 0, 2), provider("FARGATE_SPOT", 3, 0)]);
+    for wrong in ["FARGATE=1:", "FARGATE=:1", "FARGATE=1:2:3", "=1:2"] {
+        let from = settings(&[("FLAME_ECS_CAPACITY_PROVIDER", wrong)]);
+        let error = resolve(&built(), &from, None).err().unwrap();
+        assert!(error.contains("NAME=weight:base"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn the_size_of_the_pool_is_the_size_of_its_tasks() {
+    let size = Size::new().vcpus(0.5).memory_mib(2_048).storage_gib(30);
+    let environment = settings(&[("FLAME_ECS_CPU", "256")]);
+    let template = resolve_sized(&built(), &environment, None, &size).ok().unwrap();
+    assert_eq!((template.cpu, template.memory), (Some(512), Some(2_048)), "not the environment's");
+    assert_eq!((template.ephemeral_storage, template.gpus), (Some(30), None));
+    let both = resolve_sized(&built().memory(1_024), &settings(&[]), None, &size).err().unwrap();
+    assert!(both.contains("`memory` is 1024") && both.contains("`size`"), "{both}");
+    assert!(resolve_sized(&built().memory(2_048), &settings(&[]), None, &size).is_ok());
+    let gpu = resolve_sized(&built(), &settings(&[]), None, &Size::new().gpus(1)).err().unwrap();
+    assert!(gpu.contains("Fargate has none") && gpu.contains("capacity_provider"), "{gpu}");
+    let odd = Size::new().vcpus(0.3).memory_mib(512);
+    let error = resolve_sized(&built(), &settings(&[]), None, &odd).err().unwrap();
+    assert!(error.contains("Fargate offers"), "{error}");
 }

@@ -5,6 +5,7 @@ fn valid() -> FunctionConfig {
         state: Some("Active".to_owned()),
         state_reason: None,
         timeout: Some(Duration::from_secs(900)),
+        size: Size::new(),
         variables: with(&[("FLAME_RUNNER", "lambda"), ("OTHER", "x")]),
         modes: Vec::new(),
     }
@@ -16,16 +17,16 @@ fn with(variables: &[(&str, &str)]) -> Variables {
 }
 
 fn error(config: &FunctionConfig) -> String {
-    let found = check(config);
+    let found = check(config, &Size::new());
     assert_eq!(found.errors.len(), 1, "{found:?}");
     found.errors[0].clone()
 }
 
 #[test]
 fn a_valid_function_has_no_findings() {
-    assert_eq!(check(&valid()), Findings::default());
+    assert_eq!(check(&valid(), &Size::new()), Findings::default());
     assert_eq!(
-        check(&FunctionConfig { state: None, timeout: None, ..valid() }),
+        check(&FunctionConfig { state: None, timeout: None, ..valid() }, &Size::new()),
         Findings::default()
     );
 }
@@ -51,7 +52,7 @@ fn a_function_with_a_flame_parent_of_its_own_is_rejected() {
 #[test]
 fn an_unreadable_environment_is_a_warning_only() {
     let config = FunctionConfig { variables: Variables::Hidden("kms".to_owned()), ..valid() };
-    let found = check(&config);
+    let found = check(&config, &Size::new());
     assert!(found.errors.is_empty());
     assert!(found.warnings[0].contains("FLAME_RUNNER=lambda"), "{found:?}");
 }
@@ -61,9 +62,9 @@ fn lambdas_default_timeout_is_rejected_and_a_short_one_is_a_warning() {
     let timeout =
         |seconds| FunctionConfig { timeout: Some(Duration::from_secs(seconds)), ..valid() };
     assert!(error(&timeout(3)).contains("`Timeout`"));
-    assert_eq!(check(&timeout(30)).warnings.len(), 1);
+    assert_eq!(check(&timeout(30), &Size::new()).warnings.len(), 1);
     for seconds in [60, 900, 1_800, 5_400] {
-        assert_eq!(check(&timeout(seconds)), Findings::default());
+        assert_eq!(check(&timeout(seconds), &Size::new()), Findings::default());
     }
 }
 
@@ -116,7 +117,7 @@ fn a_function_that_is_not_active_is_rejected_with_lambdas_reason() {
         let error = error(&state(name));
         assert!(error.contains(name) && error.contains("the image is gone"), "{error}");
     }
-    assert_eq!(check(&state("Inactive")).warnings.len(), 1);
+    assert_eq!(check(&state("Inactive"), &Size::new()).warnings.len(), 1);
 }
 
 #[test]
@@ -141,5 +142,23 @@ fn all_errors_are_reported_together() {
         timeout: Some(Duration::from_secs(3)),
         ..FunctionConfig::default()
     };
-    assert_eq!(check(&config).errors.len(), 3);
+    assert_eq!(check(&config, &Size::new()).errors.len(), 3);
+}
+
+#[test]
+fn a_size_that_the_function_does_not_have_is_rejected_with_what_to_raise() {
+    let config = FunctionConfig { size: size(Some(1769), Some(2048)), ..valid() };
+    for fits in [Size::new(), Size::new().vcpus(1.0).memory_mib(1769).gpus(0).storage_gib(2)] {
+        assert_eq!(check(&config, &fits), Findings::default(), "{fits}");
+    }
+    for (larger, named) in [
+        (Size::new().vcpus(2.0), "vcpus"),
+        (Size::new().memory_mib(2048), "memory_mib"),
+        (Size::new().gpus(1), "gpus"),
+        (Size::new().storage_gib(3), "storage_gib"),
+    ] {
+        let errors = check(&config, &larger).errors.join(" ");
+        assert!(errors.contains(named) && errors.contains("`MemorySize`"), "{errors}");
+    }
+    assert_eq!(check(&valid(), &Size::new().memory_mib(99)), Findings::default(), "it is unknown");
 }

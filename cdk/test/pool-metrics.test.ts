@@ -1,4 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
 import { GraphWidget, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
 import { expect, test } from 'vitest';
 import { METRICS, MetricBackend, type MetricRow, type PoolMetric } from '../src';
@@ -104,6 +105,18 @@ test('several sums fit into one graph', () => {
   ];
   // Throws an error if two metrics have the same id.
   expect(() => new GraphWidget({ left }).toJson()).not.toThrow();
+});
+
+test('a metric can have an alarm of its own', () => {
+  const { stack, pool } = newPool({ metrics: NAMES });
+  pool
+    .metricCalls('timeout', { period: Duration.minutes(1) })
+    .createAlarm(stack, 'Timeouts', { threshold: 10, evaluationPeriods: 1 });
+  Template.fromStack(stack).hasResourceProperties('AWS::CloudWatch::Alarm', {
+    MetricName: 'flame.calls.timeout',
+    Period: 60,
+    Threshold: 10,
+  });
 });
 
 test('a metric that does not exist is an error that names those that do', () => {

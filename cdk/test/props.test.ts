@@ -10,7 +10,7 @@ const code = lambdaCode();
 const metrics = { app: 'my-app', pool: 'thumbs' };
 
 /** Props that can't be used, and what the error says. */
-const WRONG: [string, FlamePoolProps, string][] = [
+const WRONG: [string, FlamePoolProps, string | RegExp][] = [
   ['a port', { port: 0 }, '`port` is 0: it must be a whole number from 1 to 65535'],
   [
     'a reserved variable',
@@ -70,12 +70,17 @@ const WRONG: [string, FlamePoolProps, string][] = [
   [
     'an empty name of the app',
     { metrics: { ...metrics, app: ' ' } },
-    '`metrics.app` is ` `: it must have 1 to 1024 ASCII characters',
+    '`metrics.app` is ` `: it must have 1 to 1024 printable ASCII characters',
+  ],
+  [
+    'a name of the app that begins with a colon',
+    { metrics: { ...metrics, app: ':app' } },
+    '`metrics.app` is `:app`',
   ],
   [
     'a name of the pool that CloudWatch rejects',
     { metrics: { ...metrics, pool: 'Größe' } },
-    '`metrics.pool` is `Größe`',
+    /`metrics\.pool` is `Größe`: .*; the app sends `_` in place of any other character$/,
   ],
   [
     'a namespace of AWS',

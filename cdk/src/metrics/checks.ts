@@ -42,17 +42,20 @@ export function checkMetricsProps(props: FlamePoolProps, problems: Problems): vo
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html
  */
 function checkNames({ app, pool, namespace }: PoolMetricsOptions, problems: Problems): void {
-  for (const [name, value] of Object.entries({ app, pool })) {
-    problems.require(
-      Token.isUnresolved(value) || /^(?=.*\S)[\x20-\x7e]{1,1024}$/.test(value),
-      `\`metrics.${name}\` is \`${value}\`: it must have 1 to 1024 ASCII characters`,
-    );
-  }
+  checkDimension('app', app, '', problems);
+  checkDimension('pool', pool, '; the app sends `_` in place of any other character', problems);
   problems.require(
     namespace === undefined ||
       Token.isUnresolved(namespace) ||
       /^(?!AWS\/|:)(?=.*\S)[\w .#:/-]{1,255}$/.test(namespace),
     `\`metrics.namespace\` is \`${namespace}\`: it must have 1 to 255 letters, digits, spaces and \`.-_/#:\`, and must not begin with \`AWS/\` or \`:\``,
+  );
+}
+
+function checkDimension(name: string, value: string, hint: string, problems: Problems): void {
+  problems.require(
+    Token.isUnresolved(value) || /^(?!:)(?=.*\S)[\x20-\x7e]{1,1024}$/.test(value),
+    `\`metrics.${name}\` is \`${value}\`: it must have 1 to 1024 printable ASCII characters, and not begin with \`:\`${hint}`,
   );
 }
 

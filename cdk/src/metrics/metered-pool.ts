@@ -27,11 +27,12 @@ import {
 /**
  * The methods of a pool that return its metrics. They need the prop `metrics`.
  *
- * The default statistic of a count is the sum, that of a time the 99th percentile, and that of a
- * gauge the average. If several parents have the same names, sums and percentiles are those of all
- * parents together. Each parent sends its own value of a gauge, so `Average` and `Maximum` are those
- * of one parent; `Sum` is the total of all parents if the period is the one in which parents send
- * their metrics, and a multiple of the total if it is longer.
+ * The default statistic of a count is the sum, that of a time the 99th percentile, that of a gauge
+ * the average, and that of the queue's length the maximum. If several parents have the same names,
+ * sums and percentiles are those of all parents together. Each parent sends its own value of a
+ * gauge, so `Average` and `Maximum` are those of one parent; `Sum` is the total of all parents if
+ * the period is the one in which parents send their metrics, and a multiple of the total if it is
+ * longer.
  *
  * A count is sent only when something has happened, so alarms should treat missing data as not
  * breaching.

@@ -16,7 +16,13 @@ interface Widget {
   readonly y: number;
   readonly width: number;
   readonly height: number;
-  readonly properties: { title?: string; markdown?: string; metrics?: Line[]; alarms?: string[] };
+  readonly properties: {
+    title?: string;
+    stacked?: boolean;
+    markdown?: string;
+    metrics?: Line[];
+    alarms?: string[];
+  };
 }
 
 /** The dashboard of a pool. */
@@ -80,6 +86,20 @@ test('calls that succeeded are not among those that failed', () => {
   const failed = namesIn(graph('Calls that failed'));
   expect(failed).toContain('Flame/flame.calls.runner_lost');
   expect(failed).not.toContain('Flame/flame.calls.ok');
+});
+
+test('the phases of a boot are averages where they are stacked', () => {
+  const { widgets } = dashboardOf();
+  const boots = widgets.filter(({ properties }) => properties.title?.startsWith('Boots, by phase'));
+  const shown = boots.map(({ properties: { stacked, metrics } }) => {
+    const statistics = metrics?.map((line) => line.at(-1)) as { stat?: string }[];
+    return [stacked ?? false, [...new Set(statistics.map(({ stat }) => stat))]];
+  });
+  // Without a statistic, CloudWatch shows the average.
+  expect(shown).toEqual([
+    [true, [undefined]],
+    [false, ['p99']],
+  ]);
 });
 
 test('a gauge is the total of all parents, whatever the period of the graph', () => {

@@ -85,7 +85,7 @@ export class PoolAlarms extends Construct {
         `One call in a hundred of the pool ${this.name} has waited for a slot for ${wait.toHumanString()} ` +
         'or more, during 10 minutes. Either boots fail or take long (flame.boot.failures.*, ' +
         'flame.boot.duration.*), or all runners that the pool may have are in use (flame.runners.*, ' +
-        "flame.leases): then raise the pool's `max`, or let a runner serve more calls at a time.",
+        "flame.leases): then raise the pool's `max` or `max_concurrency`.",
     }));
   }
 
@@ -136,7 +136,7 @@ export class PoolAlarms extends Construct {
       description:
         `${runners(threshold)} of the pool ${this.name} failed to boot within 5 minutes because AWS ` +
         'throttled the requests. Look for another program of the account that calls ECS or Lambda ' +
-        'very often, let the pool grow more slowly, or ask AWS for a higher rate.',
+        "very often, lower the pool's `max`, or ask AWS for a higher rate.",
     }));
   }
 
@@ -182,7 +182,7 @@ export class PoolAlarms extends Construct {
         description:
           `Lambda has throttled ${threshold} or more invocations of the runners of the pool ${this.name} ` +
           "within 5 minutes. Raise the function's reserved concurrency or the account's, or lower the " +
-          "pool's `max` on Lambda.",
+          "pool's `max` or `burst_max`.",
       }))
     );
   }

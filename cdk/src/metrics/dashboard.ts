@@ -69,8 +69,8 @@ function sectionsOf(series: PoolSeries, platform: Platform): Section[] {
     {
       question: 'Is it healthy?',
       graphs: [
-        counts('Calls that failed', byValue(series, table.CALLS).slice(1)),
-        counts('Boots that failed', byValue(series, table.BOOT_FAILURES)),
+        stack('Calls that failed', byValue(series, table.CALLS, { except: 'ok' })),
+        stack('Boots that failed', byValue(series, table.BOOT_FAILURES)),
         lines('Other faults', [
           total(table.ORPHANS_STOPPED, 'orphans stopped'),
           total(table.REFUSED_CLIENTS, 'clients refused'),
@@ -82,7 +82,7 @@ function sectionsOf(series: PoolSeries, platform: Platform): Section[] {
     {
       question: 'How busy is it?',
       graphs: [
-        counts(
+        stack(
           'Runners',
           table.RUNNERS.values.map((state) => series.ofAllParents(table.RUNNERS, state, state)),
         ),
@@ -104,9 +104,14 @@ function sectionsOf(series: PoolSeries, platform: Platform): Section[] {
     {
       question: 'How long do boots take, and why do runners end?',
       graphs: [
-        times('Boots, by phase: median', byValue(series, table.BOOT_DURATION, Stats.p(50))),
-        times('Boots, by phase: 99th percentile', byValue(series, table.BOOT_DURATION)),
-        counts('Runners that ended', byValue(series, table.RUNNER_EXITS)),
+        // Averages of phases add up, and percentiles do not.
+        stack(
+          'Boots, by phase: average',
+          byValue(series, table.BOOT_DURATION, { statistic: Stats.AVERAGE }),
+          'Seconds',
+        ),
+        lines('Boots, by phase: 99th percentile', byValue(series, table.BOOT_DURATION), 'Seconds'),
+        stack('Runners that ended', byValue(series, table.RUNNER_EXITS)),
       ],
     },
     {
@@ -140,9 +145,14 @@ function platformGraphs(platform: Platform): GraphWidgetProps[] {
 }
 
 /** A metric for each value of the attribute. */
-function byValue(series: PoolSeries, row: table.MetricRow, statistic?: string): PoolMetric[] {
-  const given = statistic === undefined ? {} : { statistic };
-  return (row.values ?? []).map((value) => series.metric(row, value, { label: value, ...given }));
+function byValue(
+  series: PoolSeries,
+  row: table.MetricRow,
+  options: { statistic?: string; except?: string } = {},
+): PoolMetric[] {
+  const { except, ...rest } = options;
+  const values = (row.values ?? []).filter((value) => value !== except);
+  return values.map((value) => series.metric(row, value, { label: value, ...rest }));
 }
 
 function percentiles(title: string, series: PoolSeries, phase: table.CallPhase): GraphWidgetProps {
@@ -159,10 +169,6 @@ function lines(title: string, left: IMetric[], label = 'Count'): GraphWidgetProp
   return { title, left, leftYAxis: { label, min: 0, showUnits: false } };
 }
 
-function counts(title: string, left: IMetric[]): GraphWidgetProps {
-  return { ...lines(title, left), stacked: true };
-}
-
-function times(title: string, left: IMetric[]): GraphWidgetProps {
-  return { ...lines(title, left, 'Seconds'), stacked: true };
+function stack(title: string, left: IMetric[], label?: string): GraphWidgetProps {
+  return { ...lines(title, left, label), stacked: true };
 }

@@ -43,8 +43,8 @@ export class PoolSeries {
   }
 
   /**
-   * A gauge of all parents together. Each parent sends its value once in a period, so the sum of the
-   * values is the total if the graph has the same period, and a multiple of it otherwise.
+   * A gauge of all parents together. Each parent sends its value once in a period, so the sum of
+   * the values is the total if the graph has the same period, and a multiple of it otherwise.
    */
   ofAllParents(row: MetricRow, value: string | undefined, label: string): MathExpression {
     const seconds = (this.names.period ?? DEFAULT_PERIOD).toSeconds();

@@ -1,4 +1,5 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
+import type { Dashboard } from 'aws-cdk-lib/aws-cloudwatch';
 import {
   Connections,
   type IConnectable,
@@ -10,11 +11,16 @@ import { CpuArchitecture, type FargateTaskDefinition, type ICluster } from 'aws-
 import type { Grant, IGrantable, IPrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { Construct, type IConstruct } from 'constructs';
+import type { Construct, IConstruct } from 'constructs';
 import type { FlameRelay } from './flame-relay';
+import type { CreatedAlarms, FlamePoolAlarms } from './metrics/alarm-options';
+import { PoolAlarms } from './metrics/alarms';
+import { type FlamePoolDashboard, newDashboard } from './metrics/dashboard';
+import { MeteredPool } from './metrics/metered-pool';
+import type { PoolMetricsOptions } from './metrics/options';
 import { checkPoolProps } from './pool/checks';
 import type { CodeStore } from './pool/code-store';
-import type { EcsRunnersOptions } from './pool/ecs-options';
+import { type EcsRunnersOptions, FargateCapacity } from './pool/ecs-options';
 import { EcsRunners } from './pool/ecs-runners';
 import { flameAws } from './pool/environment';
 import type { LambdaRunnersOptions } from './pool/lambda-options';
@@ -26,6 +32,7 @@ import {
   ecsStatements,
   grantStatements,
   lambdaStatements,
+  metricsStatements,
   type Statement,
 } from './pool/parent-grants';
 import { RunnerCode } from './pool/runner-code';
@@ -104,6 +111,22 @@ export interface FlamePoolProps {
    * @default RemovalPolicy.DESTROY
    */
   readonly removalPolicy?: RemovalPolicy;
+  /**
+   * The names under which the app sends the metrics of the pool to CloudWatch. `grantParent` then
+   * allows parents to send them.
+   * @default - the app sends no metrics to CloudWatch
+   */
+  readonly metrics?: PoolMetricsOptions;
+  /**
+   * Alarms on the metrics of the pool, which needs `metrics`. `{}` creates all of them.
+   * @default - none
+   */
+  readonly alarms?: FlamePoolAlarms;
+  /**
+   * A dashboard with the metrics of the pool, which needs `metrics`.
+   * @default - none
+   */
+  readonly dashboard?: FlamePoolDashboard;
 }
 
 /** Options of `FlamePool.grantParent`. */
@@ -131,7 +154,7 @@ export interface ParentGrantOptions {
  *
  * As an `IGrantable` it stands for its runners: `bucket.grantRead(pool)`.
  */
-export class FlamePool extends Construct implements IConnectable, IGrantable {
+export class FlamePool extends MeteredPool implements IConnectable, IGrantable {
   /** The connections of the runners. Runners accept none. */
   readonly connections: Connections;
   /** The roles of the runners. */
@@ -140,13 +163,17 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
   readonly port: number;
   /** The VPC of the runners. Undefined if there are only runners on Lambda, outside of any VPC. */
   readonly vpc?: IVpc;
+  /** The alarms that `alarms` has created. */
+  readonly alarms: CreatedAlarms;
+  /** The dashboard that `dashboard` has created. */
+  readonly dashboard?: Dashboard;
   private readonly ecsRunners?: EcsRunners;
   private readonly lambdaRunners?: LambdaRunners;
   private readonly codeStore?: CodeStore;
   private readonly relay?: FlameRelay;
 
   constructor(scope: Construct, id: string, props: FlamePoolProps = {}) {
-    super(scope, id);
+    super(scope, id, props.metrics);
     const { lambda } = props;
     const ecs = props.ecs ?? (lambda ? undefined : {});
     const code = props.code ?? RunnerCode.generic();
@@ -183,6 +210,16 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
     }
     const roles = [this.ecsRunners?.taskDefinition.taskRole, this.lambdaRunners?.function.role];
     this.grantPrincipal = new RunnersPrincipal(roles.filter((role) => role !== undefined));
+
+    const platform = {
+      capacity: ecs && (ecs.capacity ?? FargateCapacity.ON_DEMAND),
+      function: this.runnerFunction,
+    };
+    const alarms = props.alarms && new PoolAlarms(this, props.alarms, platform);
+    this.alarms = alarms?.created ?? {};
+    if (props.dashboard) {
+      this.dashboard = newDashboard(this, props.dashboard, alarms?.all ?? [], platform);
+    }
   }
 
   /** The cluster of the runners on ECS. */
@@ -210,7 +247,7 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
   }
 
   /**
-   * Allows a parent to boot, watch and stop runners, and nothing else. For a person, give a
+   * Allows a parent to boot, watch and stop runners and to send their metrics, and nothing else. For a person, give a
    * `ManagedPolicy` and attach it to the person's role.
    */
   grantParent(grantee: IGrantable, options: ParentGrantOptions = {}): Grant {
@@ -247,6 +284,7 @@ export class FlamePool extends Construct implements IConnectable, IGrantable {
       ...(this.ecsRunners ? ecsStatements(this.ecsRunners, options.cluster) : []),
       ...(this.lambdaRunners ? lambdaStatements(this.lambdaRunners) : []),
       ...(this.codeStore ? codeStoreStatements(this.codeStore) : []),
+      ...(this.metrics ? metricsStatements(this.metrics) : []),
     ];
   }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Duration, RemovalPolicy, type Size } from 'aws-cdk-lib';
+import type { Alarm, Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import {
   Connections,
   type IConnectable,
@@ -30,8 +31,10 @@ import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { newFargateCluster } from './fargate-cluster';
+import type { AlarmActions } from './metrics/alarm-actions';
 import { isArm } from './pool/architecture';
 import { Problems } from './problems';
+import { alarmWithoutNodes, healthyNodes } from './relay/alarms';
 import { checkRelayProps, DEFAULT_CPU, DEFAULT_MEMORY } from './relay/checks';
 import { NODE_PORT, RelayEndpoint } from './relay/endpoint';
 import { RelayKeys } from './relay/keys';
@@ -146,6 +149,12 @@ export interface FlameRelayProps {
    * @default RemovalPolicy.DESTROY
    */
   readonly removalPolicy?: RemovalPolicy;
+  /**
+   * An alarm for each endpoint, which goes off when the endpoint has had no healthy node for 5
+   * minutes. `{}` creates the alarms without any action.
+   * @default - no alarms
+   */
+  readonly alarms?: AlarmActions;
 }
 
 /**
@@ -171,6 +180,9 @@ export class FlameRelay extends Construct implements IConnectable {
   readonly services: FargateService[];
   /** The URLs of the endpoints. */
   readonly urls: string[];
+  /** The alarms that `alarms` has created, one for each endpoint. */
+  readonly alarms: Alarm[];
+  private readonly endpoints: RelayEndpoint[];
   private readonly keys: RelayKeys;
   private readonly ports: number[];
 
@@ -208,7 +220,7 @@ export class FlameRelay extends Construct implements IConnectable {
     }
     const architecture = props.cpuArchitecture ?? CpuArchitecture.X86_64;
     const logGroup = new LogGroup(this, 'Log', { retention: logRetention, removalPolicy });
-    const endpoints = this.ports.map(
+    this.endpoints = this.ports.map(
       (port, index) =>
         new RelayEndpoint(this, `Endpoint${index + 1}`, {
           cluster: this.cluster,
@@ -227,19 +239,22 @@ export class FlameRelay extends Construct implements IConnectable {
           logGroup,
         }),
     );
-    this.services = endpoints.map(({ service }) => service);
+    this.services = this.endpoints.map(({ service }) => service);
     this.connections.allowFrom(
       this.loadBalancer,
       Port.tcp(NODE_PORT),
       'Parents through the load balancer',
     );
     if (props.scaling) {
-      scaleEndpoints(endpoints, this.loadBalancer, props.scaling);
+      scaleEndpoints(this.endpoints, this.loadBalancer, props.scaling);
     }
     if (props.rotateKey ?? true) {
       const interval = props.keyRotation ?? Duration.days(90);
       this.keys.rotate(this.cluster, this.services, interval, logRetention);
     }
+    this.alarms = props.alarms
+      ? alarmWithoutNodes(this.endpoints, props.domainName, props.alarms)
+      : [];
     if (props.hostedZone) {
       new ARecord(this, 'Record', {
         zone: props.hostedZone,
@@ -279,6 +294,20 @@ export class FlameRelay extends Construct implements IConnectable {
       actions: ['secretsmanager:GetSecretValue'],
       resourceArns: [this.key.secretArn],
     });
+  }
+
+  /**
+   * The healthy nodes behind an endpoint; the first one is endpoint 1. `loadBalancer.metrics` has
+   * the connections, bytes and resets of all endpoints together.
+   */
+  metricHealthyNodes(endpoint: number, options?: MetricOptions): Metric {
+    const found = this.endpoints[endpoint - 1];
+    if (found === undefined) {
+      throw new Error(
+        `${this.node.path} has no endpoint ${endpoint}: use 1 to ${this.endpoints.length}`,
+      );
+    }
+    return healthyNodes(found, options);
   }
 
   /** The environment variables of a parent, except for the key. */

@@ -1,6 +1,6 @@
 import { Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import { expect, test } from 'vitest';
-import { RunnerInvocation } from '../src';
+import { type PoolMetricsOptions, RunnerInvocation } from '../src';
 import {
   ACCOUNT,
   lambdaCode,
@@ -110,4 +110,23 @@ test('a parent may use the key of an encrypted code store', () => {
       Resource: `${deployed.idOf('AWS::KMS::Key')}.Arn`,
     },
   ]);
+});
+
+test('a parent may send metrics in the namespace of the pool, unless they are in its log', () => {
+  const metrics = { app: 'my-app', pool: 'thumbs' };
+  const statements = (more: Partial<PoolMetricsOptions>) => {
+    const props = { lambda: { code: lambdaCode() }, metrics: { ...metrics, ...more } };
+    const { stack, pool } = newPool(props);
+    pool.grantParent(parentOf(stack));
+    return new Deployed(stack).statements('Parent').slice(1);
+  };
+  const allowed = (namespace: string) => ({
+    Effect: 'Allow',
+    Action: 'cloudwatch:PutMetricData',
+    Resource: '*',
+    Condition: { StringEquals: { 'cloudwatch:namespace': namespace } },
+  });
+  expect(statements({})).toEqual([allowed('Flame')]);
+  expect(statements({ namespace: 'Media' })).toEqual([allowed('Media')]);
+  expect(statements({ emf: true })).toEqual([]);
 });

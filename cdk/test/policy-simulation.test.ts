@@ -8,6 +8,7 @@ import {
   type DeployedPool,
   ecsRequests,
   lambdaRequests,
+  metricsRequests,
   type Request,
   taskIn,
 } from './requests';
@@ -53,6 +54,7 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
       ecs: {},
       lambda: { code: lambdaCode(), aliasName: 'live', invocation: RunnerInvocation.EVENT },
       codeStore: { bucket, prefix: 'thumbs' },
+      metrics: { app: 'my-app', pool: 'thumbs' },
     };
     const { pool } = newPool(props, stack);
     const cluster = parentsCluster(stack);
@@ -76,6 +78,7 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
       ...ecsRequests(deployedPool),
       ...lambdaRequests(deployedPool, true),
       ...codeStoreRequests(deployedPool),
+      ...metricsRequests('Flame'),
     ];
   });
 
@@ -143,6 +146,9 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
       ['s3:PutObject', 'arn:aws:s3:::code-1/thumbs-2/sha256'],
       ['s3:DeleteObject', 'arn:aws:s3:::code-1/thumbs/sha256'],
       ['s3:ListBucket', 'arn:aws:s3:::code-1'],
+      ['cloudwatch:PutMetricData', '*', { 'cloudwatch:namespace': 'AWS/ECS' }],
+      ['cloudwatch:PutMetricData', '*'],
+      ['cloudwatch:GetMetricData', '*'],
       ['logs:PutLogEvents', `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:any:log-stream:any`],
     ];
     for (const [action, resource, context] of beyond) {

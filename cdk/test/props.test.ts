@@ -7,9 +7,10 @@ import { type EcsRunnersOptions, type FlamePoolProps, RunnerCode } from '../src'
 import { BOOTSTRAP, ecsCode, lambdaCode, newPool, newStack } from './support/stacks';
 
 const code = lambdaCode();
+const metrics = { app: 'my-app', pool: 'thumbs' };
 
 /** Props that can't be used, and what the error says. */
-const WRONG: [string, FlamePoolProps, string][] = [
+const WRONG: [string, FlamePoolProps, string | RegExp][] = [
   ['a port', { port: 0 }, '`port` is 0: it must be a whole number from 1 to 65535'],
   [
     'a reserved variable',
@@ -64,6 +65,65 @@ const WRONG: [string, FlamePoolProps, string][] = [
     '`lambda.reservedConcurrency` is 0',
   ],
   ['an alias', { lambda: { code, aliasName: '7' } }, '`lambda.aliasName` is `7`'],
+  ['alarms without names', { alarms: {} }, '`alarms` is set without `metrics`'],
+  ['a dashboard without names', { dashboard: {} }, '`dashboard` is set without `metrics`'],
+  [
+    'an empty name of the app',
+    { metrics: { ...metrics, app: ' ' } },
+    '`metrics.app` is ` `: it must have 1 to 1024 printable ASCII characters',
+  ],
+  [
+    'a name of the app that begins with a colon',
+    { metrics: { ...metrics, app: ':app' } },
+    '`metrics.app` is `:app`',
+  ],
+  [
+    'a name of the pool that CloudWatch rejects',
+    { metrics: { ...metrics, pool: 'Größe' } },
+    /`metrics\.pool` is `Größe`: .*; the app sends `_` in place of any other character$/,
+  ],
+  [
+    'a namespace of AWS',
+    { metrics: { ...metrics, namespace: 'AWS/Flame' } },
+    '`metrics.namespace` is `AWS/Flame`',
+  ],
+  [
+    'a namespace that CloudWatch rejects',
+    { metrics: { ...metrics, namespace: 'a,b' } },
+    '`metrics.namespace` is `a,b`',
+  ],
+  [
+    'a period of the metrics',
+    { metrics: { ...metrics, period: Duration.millis(500) } },
+    '`metrics.period` is 0.5 s: it must be a whole number of seconds from 1 to 3600',
+  ],
+  ...(
+    ['bootFailures', 'orphans', 'throttledBoots', 'refusedClients', 'functionThrottles'] as const
+  ).map((name): [string, FlamePoolProps, string] => [
+    `${name} of 0`,
+    { metrics, alarms: { [name]: 0 } },
+    `\`alarms.${name}\` is 0: it must be a whole number from 1 to 1000000`,
+  ]),
+  [
+    'more than the whole quota',
+    { metrics, alarms: { vcpuQuota: 101 } },
+    '`alarms.vcpuQuota` is 101: it must be a whole number from 1 to 100',
+  ],
+  [
+    'no queue wait',
+    { metrics, alarms: { queueWait: Duration.seconds(0) } },
+    '`alarms.queueWait` is 0 s: it must be a whole number of seconds from 1 to 86400',
+  ],
+  [
+    'a short time of stuck boots',
+    { metrics, alarms: { stuckBoots: Duration.seconds(30) } },
+    '`alarms.stuckBoots` is 30 s: it must be a whole number of seconds from 60 to 3600',
+  ],
+  [
+    'a part of a minute of stuck boots',
+    { metrics, alarms: { stuckBoots: Duration.seconds(90) } },
+    '`alarms.stuckBoots` is 1 minute 30 seconds: it must be a number of whole minutes',
+  ],
   [
     'subnets that the VPC does not have',
     { vpcSubnets: { subnetType: SubnetType.PUBLIC } },

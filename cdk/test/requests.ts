@@ -107,3 +107,10 @@ export function codeStoreRequests(pool: DeployedPool): Request[] {
     { action: 's3:GetObject', sdk: 'head_object', resources },
   ];
 }
+
+/** The request with which a parent sends its metrics. */
+export function metricsRequests(namespace: string): Request[] {
+  const context = { 'cloudwatch:namespace': namespace };
+  const action = 'cloudwatch:PutMetricData';
+  return [{ action, sdk: 'put_metric_data', resources: ['*'], context }];
+}

@@ -3,6 +3,7 @@ import { SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { ContainerImage, FargateService, FargateTaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { ListenerCertificate } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import { expect, test } from 'vitest';
 import { FlamePool, FlameRelay } from '../src';
 import { ACCOUNT, ecsCode, lambdaCode, REGION } from './support/stacks';
@@ -15,11 +16,13 @@ test('network, relay, pool and parent can be in stacks of their own', () => {
   ) as [Stack, Stack, Stack, Stack];
   const vpc = new Vpc(networks, 'Vpc');
   const bucket = new Bucket(networks, 'Code');
+  const alarms = { topic: new Topic(networks, 'Alarms') };
   const relay = new FlameRelay(relays, 'Relay', {
     vpc,
     domainName: 'relay.example.com',
     certificate: ListenerCertificate.fromArn(`arn:aws:acm:${REGION}:${ACCOUNT}:certificate/0`),
     image: ContainerImage.fromRegistry('flame-relay:1'),
+    alarms,
   });
   const pool = new FlamePool(pools, 'Pool', {
     vpc,
@@ -27,6 +30,9 @@ test('network, relay, pool and parent can be in stacks of their own', () => {
     codeStore: { bucket },
     ecs: { code: ecsCode(), cluster: relay.cluster },
     lambda: { code: lambdaCode() },
+    metrics: { app: 'my-app', pool: 'thumbs' },
+    alarms,
+    dashboard: {},
   });
   const taskDefinition = new FargateTaskDefinition(parents, 'Task');
   taskDefinition.addContainer('service', {

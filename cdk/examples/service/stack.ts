@@ -10,6 +10,7 @@ import {
   LogDrivers,
 } from 'aws-cdk-lib/aws-ecs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
 import { FargateCapacity, FlamePool, RunnerCode } from '../../src';
 
@@ -30,10 +31,16 @@ export class ServiceStack extends Stack {
     const cluster = new Cluster(this, 'Cluster', { vpc });
     (cluster.node.defaultChild as CfnCluster).capacityProviders = ['FARGATE', 'FARGATE_SPOT'];
 
+    // Subscribe the people who are on call: `topic.addSubscription(new EmailSubscription(..))`.
+    const topic = new Topic(this, 'Alarms', { enforceSSL: true });
     const pool = new FlamePool(this, 'Pool', {
       code: RunnerCode.fromEcr(repository, tag),
       ecs: { cluster, capacity: FargateCapacity.SPOT_FIRST },
       lambda: {},
+      // The app has `CloudWatch::new("thumbnails")` and `Pool::builder("thumbs")`.
+      metrics: { app: 'thumbnails', pool: 'thumbs' },
+      alarms: { topic },
+      dashboard: {},
     });
 
     // The parent: an ordinary service.

@@ -1,6 +1,7 @@
 import { Token } from 'aws-cdk-lib';
 import { CpuArchitecture } from 'aws-cdk-lib/aws-ecs';
 import type { FlamePoolProps } from '../flame-pool';
+import { checkMetricsProps } from '../metrics/checks';
 import type { Problems } from '../problems';
 import { checkDuration, checkNumber, checkSize } from '../range';
 import { codeStorePrefix } from './code-store';
@@ -39,6 +40,7 @@ export function checkPoolProps(props: FlamePoolProps, code: RunnerCode, problems
       `\`environment\` sets ${name}, which flame-aws sets itself: remove it`,
     );
   }
+  checkMetricsProps(props, problems);
   if (props.codeStore) {
     problems.require(
       codeStorePrefix(props.codeStore) !== '',

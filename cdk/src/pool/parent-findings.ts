@@ -4,8 +4,8 @@ import type { Statement } from './parent-grants';
 
 const REASON =
   'The tasks and revisions of a pool have new names each time, and AWS has no resource for ' +
-  'ecs:ListTasks and ecs:DescribeTaskDefinition. The statements are limited to the cluster, the family, ' +
-  'the function and the folder of one pool.';
+  'ecs:ListTasks, ecs:DescribeTaskDefinition and cloudwatch:PutMetricData. The statements are limited to ' +
+  'the cluster, the family, the function, the folder and the metrics namespace of one pool.';
 
 /** Tells cdk-nag why the statements of a parent have wildcards, and only for these wildcards. */
 export function acknowledgeWildcards(construct: IConstruct, statements: Statement[]): void {

@@ -1,6 +1,8 @@
 import { Stack } from 'aws-cdk-lib';
 import type { ICluster } from 'aws-cdk-lib/aws-ecs';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
+import type { PoolMetricsOptions } from '../metrics/options';
+import { DEFAULT_NAMESPACE } from '../metrics/series';
 import { type CodeStore, codeStorePrefix } from './code-store';
 import type { EcsRunners } from './ecs-runners';
 import type { LambdaRunners } from './lambda-runners';
@@ -83,4 +85,13 @@ export function codeStoreStatements(store: CodeStore): Statement[] {
     statements.push({ actions, resources: [key.keyArn] });
   }
   return statements;
+}
+
+/** What a parent needs to send its metrics to CloudWatch, unless they are in its log. */
+export function metricsStatements({ namespace, emf }: PoolMetricsOptions): Statement[] {
+  const conditions = {
+    StringEquals: { 'cloudwatch:namespace': namespace ?? DEFAULT_NAMESPACE },
+  };
+  const send = { actions: ['cloudwatch:PutMetricData'], resources: ['*'], conditions };
+  return emf ? [] : [send];
 }

@@ -109,6 +109,11 @@ export class RelayEndpoint extends Construct {
     });
   }
 
+  /** The port of the endpoint at the load balancer. */
+  get port(): number {
+    return this.props.port;
+  }
+
   private newTaskDefinition(): FargateTaskDefinition {
     const { props } = this;
     const definition = new FargateTaskDefinition(this, 'TaskDefinition', {

@@ -7,6 +7,7 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { PublicHostedZone } from 'aws-cdk-lib/aws-route53';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { Secret as KeptSecret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
 import { FargateCapacity, FlamePool, FlameRelay, RunnerInvocation } from '../../src';
 import { ACCOUNT, ecsCode, lambdaCode, parentsCluster, REGION, vpcOf } from './stacks';
@@ -24,6 +25,8 @@ export class EveryOptionStack extends Stack {
     });
     const password = KeptSecret.fromSecretNameV2(this, 'Password', 'password');
     const certificate = `arn:aws:acm:${REGION}:${ACCOUNT}:certificate/0`;
+    const topicArn = `arn:aws:sns:${REGION}:${ACCOUNT}:pager`;
+    const alarms = { topic: Topic.fromTopicArn(this, 'Pager', topicArn) };
     const relay = new FlameRelay(this, 'Relay', {
       vpc,
       domainName: 'relay.example.com',
@@ -41,6 +44,7 @@ export class EveryOptionStack extends Stack {
       scaling: { maxNodes: 4, connectionsPerNode: 10_000 },
       keyRotation: Duration.days(30),
       accessLogBucket,
+      alarms,
       logRetention: RetentionDays.ONE_WEEK,
     });
     relay.allowParents(Peer.ipv4('203.0.113.0/24'));
@@ -53,6 +57,24 @@ export class EveryOptionStack extends Stack {
       allowAllOutbound: true,
       codeStore: { bucket, prefix: 'thumbs' },
       logRetention: RetentionDays.ONE_WEEK,
+      metrics: {
+        app: 'my-app',
+        pool: 'thumbs',
+        namespace: 'Media/Flame',
+        period: Duration.seconds(10),
+      },
+      alarms: {
+        ...alarms,
+        bootFailures: 10,
+        queueWait: Duration.seconds(90),
+        stuckBoots: Duration.minutes(10),
+        orphans: 2,
+        throttledBoots: 2,
+        refusedClients: 20,
+        vcpuQuota: 90,
+        functionThrottles: 10,
+      },
+      dashboard: { name: 'thumbs', interval: Duration.hours(12) },
       ecs: {
         capacity: FargateCapacity.SPOT,
         cpu: 2_048,

@@ -34,6 +34,7 @@ def install() -> None:
     handlers["AWS::SecretsManager::RotationSchedule"] = schedule
     handlers["AWS::SecretsManager::Secret"] = _secret(handlers["AWS::SecretsManager::Secret"])
     _name_secrets_of_containers()
+    _accept_alarms_on_expressions()
 
 
 def _replaced_when_changed(create: Create, delete: Delete) -> Handler:
@@ -59,6 +60,31 @@ def _name_secrets_of_containers() -> None:
         return containers
 
     ministack.replace(provisioners, "_normalize_container_defs", normalized)
+
+
+# CloudWatch.
+
+# PutMetricAlarm rejects these fields together with `Metrics` (AWS documentation, PutMetricAlarm).
+_OF_ONE_METRIC = ("Namespace", "MetricName", "Dimensions", "Period", "Unit", "Statistic", "ExtendedStatistic")
+
+
+def _accept_alarms_on_expressions() -> None:
+    """Create alarms on expressions as well, which MiniStack rejects. Nothing evaluates them."""
+    provisioners = ministack.module("services.cloudformation.provisioners")
+    original = provisioners._cw_metric_alarm_record
+
+    def record(name: str, properties: Properties) -> Any:
+        metrics = properties.get("Metrics")
+        if not metrics:
+            return original(name, properties)
+        of_one_metric = [field for field in _OF_ONE_METRIC if properties.get(field)]
+        if of_one_metric:
+            raise ValueError(f"An alarm with Metrics must not have {', '.join(of_one_metric)}")
+        alarm = original(name, {**properties, "Metrics": None, "MetricName": "-", "Namespace": "-"})
+        shown = {field: value for field, value in alarm.items() if field not in _OF_ONE_METRIC}
+        return {**shown, "Metrics": metrics}
+
+    ministack.replace(provisioners, "_cw_metric_alarm_record", record)
 
 
 # EC2. MiniStack has these operations in its API.

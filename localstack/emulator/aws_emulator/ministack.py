@@ -52,6 +52,7 @@ USED: Mapping[str, Sequence[str]] = {
     "ministack.services.alb": ("_lbs", "_listeners", "_targets", "reset"),
     "ministack.services.cloudformation.provisioners": (
         "_RESOURCE_HANDLERS",
+        "_cw_metric_alarm_record",
         "_ec2_sg_permissions",
         "_normalize_container_defs",
         "_pascal_to_camel",
@@ -98,6 +99,7 @@ SIGNATURES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "_execute_function_dispatch": ["func", "config", "event", "request_id", "started"],
         "invoke_async_with_retry": ["func", "event"],
     },
+    "ministack.services.cloudformation.provisioners": {"_cw_metric_alarm_record": ["name", "props"]},
 }
 
 

@@ -141,6 +141,50 @@ class Functions(Stacks):
         wait(lambda: not self.aws.control("GET", "/_running")["environments"], "the environment to end")
 
 
+class Watching(Stacks):
+    COMMON = {"ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1, "Threshold": 80}
+    METRIC = {"Namespace": "AWS/Usage", "MetricName": "ResourceCount"}
+    EXPRESSION = [
+        {"Id": "percent", "Expression": "100 * used / SERVICE_QUOTA(used)", "ReturnData": True},
+        {"Id": "used", "MetricStat": {"Metric": METRIC, "Period": 300, "Stat": "Maximum"}, "ReturnData": False},
+    ]
+
+    def monitoring(self, action: str, **body: Any) -> Any:
+        return self.aws.json("monitoring", "GraniteServiceVersion20100801", action, body)
+
+    def alarm(self, **properties: Any) -> dict[str, Any]:
+        return {"Type": "AWS::CloudWatch::Alarm", "Properties": {**self.COMMON, **properties}}
+
+    def test_an_alarm_on_an_expression_is_shown_until_its_stack_is_deleted(self) -> None:
+        simple = self.alarm(**self.METRIC, Period=300, Statistic="Maximum")
+        self.create({"Simple": simple, "Quota": self.alarm(Metrics=self.EXPRESSION, TreatMissingData="notBreaching")})
+        shown = {"Quota" if "Metrics" in alarm else "Simple": alarm for alarm in self.alarms()}
+        self.assertEqual(shown["Simple"]["MetricName"], "ResourceCount")
+        quota = shown["Quota"]
+        self.assertEqual((quota["Metrics"], quota["TreatMissingData"]), (self.EXPRESSION, "notBreaching"))
+        self.assertNotIn("MetricName", quota)
+        self.delete()
+        self.assertEqual(self.alarms(), [])
+
+    def alarms(self) -> list[Any]:
+        alarms: list[Any] = self.monitoring("DescribeAlarms")["MetricAlarms"]
+        return alarms
+
+    def test_an_alarm_has_an_expression_or_a_metric_of_its_own(self) -> None:
+        template = json.dumps({"Resources": {"Both": self.alarm(**self.METRIC, Metrics=self.EXPRESSION)}})
+        self.formation("CreateStack", StackName="s", TemplateBody=template)
+        with self.assertRaisesRegex(AssertionError, "must not have Namespace, MetricName"):
+            self.until("CREATE_COMPLETE")
+
+    def test_a_dashboard_ends_with_its_stack(self) -> None:
+        body = json.dumps({"widgets": []})
+        dashboard = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardName": "d", "DashboardBody": body}}
+        self.create({"Dashboard": dashboard})
+        self.assertEqual(self.monitoring("GetDashboard", DashboardName="d")["DashboardBody"], body)
+        self.delete()
+        self.assertEqual(self.monitoring("ListDashboards")["DashboardEntries"], [])
+
+
 class Secrets(Stacks):
     SECRET = {
         "Type": "AWS::SecretsManager::Secret",

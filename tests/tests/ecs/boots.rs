@@ -189,7 +189,9 @@ async fn an_internal_error_of_ecs_is_retried_and_boots_one_task() {
 
 async fn a_capacity_provider_that_the_cluster_lacks_is_an_error_with_advice() {
     let app = EcsApp::new().await;
+    app.make_instances(&["instances"]).await;
     let backend = app.backend().await.capacity_provider("OTHER", 1);
+    let backend = backend.cluster(EcsApp::INSTANCES).task_definition(EcsApp::INSTANCES);
     let pool = app.pool_of("providers", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
     assert_eq!(failure.kind, BootFailureKind::Misconfigured);

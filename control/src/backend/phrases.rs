@@ -1,8 +1,8 @@
-//! Tables of phrases that tell what an error text of AWS means where no error code does.
+//! Tables of phrases that tell what an error text of a platform means where no error code does.
 //!
-//! AWS documents few of its error texts, and changes them. So the phrases are short, case does not
-//! matter, and a phrase matches whole words only: `ENI` is not found in `DENIED`. The first rule
-//! that matches counts, so put the specific before the general.
+//! Platforms document few of their error texts, and change them. So the phrases are short, case
+//! does not matter, and a phrase matches whole words only: `ENI` is not found in `DENIED`. The first
+//! rule that matches counts, so put the specific before the general.
 
 /// A text that contains any of these phrases has this meaning.
 #[derive(Debug)]
@@ -37,19 +37,6 @@ fn contains_phrase(text: &str, phrase: &str) -> bool {
     })
 }
 
-/// A service behind the one that was called has throttled it: the throttling of EC2 behind ECS
-/// appears inside an `InvalidParameterException` (dagster, issue 33439; dask-cloudprovider, issue
-/// 56), and that of Fargate in a task's stopped reason.
-pub(crate) const THROTTLED: &[&str] = &[
-    "rate exceeded",
-    "rate limit exceeded",
-    "request limit exceeded",
-    "RequestLimitExceeded",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,17 +64,5 @@ mod tests {
         assert_eq!(first_match(RULES, "b c"), Some(&1));
         assert_eq!(first_match(RULES, "b"), Some(&2));
         assert_eq!(first_match(RULES, "d"), None);
-    }
-
-    #[test]
-    fn ec2s_texts_about_throttling_are_recognised() {
-        for text in [
-            "Rate exceeded (ErrorCode: Throttling)",
-            "Request limit exceeded. (ErrorCode: RequestLimitExceeded)",
-            "Rate limit exceeded while preparing network interface to be attached to instance",
-        ] {
-            assert!(contains_any(text, THROTTLED), "{text}");
-        }
-        assert!(!contains_any("Provisioning capacity limit exceeded", THROTTLED));
     }
 }

@@ -9,16 +9,15 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::orphan_search::unix_now;
 use super::poller::MAX_BATCH;
 use super::request::{Owner, RunTaskRequest};
 use super::run_task::{Action, Event, RunTaskAttempt};
-use super::sweep::RUNNER_TAG;
 use super::task::Task;
 use super::task_monitor::{TaskMonitor, now};
 use super::task_template::TaskTemplate;
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::jittered_backoff;
+use crate::backend::sweep::{RUNNER_TAG, ends_by};
 use crate::backend::{BackendError, BootFailure, BootSpec, Death, Instance, Instances};
 
 /// The delays between the RunTask requests of one boot.
@@ -52,9 +51,7 @@ impl EcsInstances {
         let deadlines = BootDeadlines::new(Instant::now(), self.boot_timeout);
         let mut attempt = RunTaskAttempt::new(deadlines.request.into_std(), RUN_TASK_BACKOFF);
         let _launching = self.monitor.begin_launch(spec.runner);
-        let ends_by = self
-            .max_age
-            .and_then(|max_age| unix_now().checked_add(i64::try_from(max_age.as_secs()).ok()?));
+        let ends_by = ends_by(self.max_age);
         let mut action = attempt.begin();
         loop {
             let event = match action {

@@ -20,6 +20,8 @@ use futures_util::future::BoxFuture;
 pub(crate) mod aws;
 mod boot;
 pub(crate) mod catch_panics;
+#[cfg(feature = "docker")]
+mod docker;
 #[cfg(feature = "ecs")]
 mod ecs;
 mod failure;
@@ -27,10 +29,21 @@ mod instance_table;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
+mod output;
+#[cfg(any(feature = "code-s3", feature = "docker", feature = "ecs", feature = "lambda"))]
+#[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each feature uses its part"))]
+mod phrases;
 mod pool_info;
 mod process;
+#[cfg(any(feature = "code-s3", feature = "docker", feature = "ecs", feature = "lambda"))]
+#[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each feature uses its part"))]
+mod reach;
+#[cfg(any(feature = "docker", feature = "ecs"))]
+mod sweep;
 
 pub use boot::{BootSpec, BootTimes, Instance, InstanceEvent};
+#[cfg(feature = "docker")]
+pub use docker::{Docker, DockerBuilder, PullPolicy};
 #[cfg(feature = "ecs")]
 pub use ecs::{Ecs, EcsBuilder, EcsReaper, ReaperReport};
 pub use failure::{BackendError, BootFailure, BootFailureKind, Death};

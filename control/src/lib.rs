@@ -23,7 +23,7 @@
 //! ```
 //!
 //! The process that owns the pools is the *parent*. A copy that serves its calls is a *runner*: a
-//! child process, or on AWS a Fargate task or a Lambda invocation. A pool boots runners when calls
+//! child process, a container, or on AWS a Fargate task or a Lambda invocation. A pool boots runners when calls
 //! need them, and shuts them down when they are idle.
 //!
 //! | to | use |
@@ -40,6 +40,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `docker` | [`backend::Docker`]: runners are containers of a Docker engine |
 //! | `ecs` | [`backend::Ecs`]: runners are ECS tasks on Fargate |
 //! | `lambda` | [`backend::Lambda`]: runners are invocations of a Lambda function |
 //! | `code-s3` | [`CodeStore`]: with `code_sync`, runners fetch the executable from S3 |

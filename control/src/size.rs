@@ -12,6 +12,7 @@ use std::fmt;
 /// | [`Local`](crate::backend::Local), [`Process`](crate::backend::Process) | is not reserved, since runners share this machine; the log warns if this machine has less |
 /// | `Ecs` on Fargate | must be one that Fargate offers; overrides the task definition's |
 /// | `Ecs` on instances | overrides the task definition's; GPUs need instances that have some |
+/// | `Docker` | limits the container; must not exceed the engine's machine; no storage |
 /// | `Lambda` | must not exceed what the function is configured with |
 ///
 /// ```

@@ -5,6 +5,8 @@
 pub(crate) enum BackendKind {
     /// As child processes of this process.
     Process,
+    /// As containers of this machine's Docker engine.
+    Docker,
     /// As tasks of Amazon ECS, on Fargate.
     Ecs,
     /// As invocations of a Lambda function.
@@ -19,10 +21,11 @@ impl std::str::FromStr for BackendKind {
     fn from_str(name: &str) -> Result<Self, String> {
         Ok(match name {
             "process" => Self::Process,
+            "docker" => Self::Docker,
             "ecs" => Self::Ecs,
             "lambda" => Self::Lambda,
             "burst" => Self::Burst,
-            _ => return Err("--backend must be process, ecs, lambda or burst".to_owned()),
+            _ => return Err("--backend must be process, docker, ecs, lambda or burst".to_owned()),
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example thumbnails -- [FOLDER] [--out DIR] [--runners N] [--no-compare]
-//!     [--backend process|ecs|lambda|burst] [--emulated] [--code-sync]
+//!     [--backend process|docker|ecs|lambda|burst] [--emulated] [--code-sync]
 //!     [--relay]
 //! ```
 //!
@@ -19,6 +19,7 @@
 mod backend_kind;
 mod contact_sheet;
 mod develop;
+mod docker;
 mod emulator;
 mod jpeg;
 mod looks;

@@ -19,8 +19,8 @@ usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
   --runners N    maximum number of copies of this program, 1 to 64;
                  default: the number of cores, but at least 2
   --no-compare   don't repeat the work in this process for comparison
-  --backend B    where the copies run: process (the default), ecs, lambda, or
-                 burst (ecs and lambda together)
+  --backend B    where the copies run: process (the default), docker (an engine
+                 on this machine), ecs, lambda, or burst (ecs and lambda together)
   --emulated     emulate AWS on this machine; otherwise the environment names
                  the cluster and the function (FLAME_ECS_CLUSTER, ...)
   --listen A     the address to which runners on AWS connect, such as
@@ -97,11 +97,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
             other => return Err(other.unexpected()),
         }
     }
-    if options.emulated && options.backend == BackendKind::Process {
+    if options.emulated && matches!(options.backend, BackendKind::Process | BackendKind::Docker) {
         return Err("--emulated needs --backend ecs, lambda or burst".into());
     }
     if options.code_sync && options.backend == BackendKind::Process {
-        return Err("--code-sync needs --backend ecs, lambda or burst".into());
+        return Err("--code-sync needs --backend docker, ecs, lambda or burst".into());
     }
     if options.relay && options.backend != BackendKind::Process {
         return Err("--relay is for --backend process".into());
@@ -161,8 +161,9 @@ mod tests {
             ("--out", "--out"),
             ("one two", "two"),
             ("--fast", "--fast"),
-            ("--backend moon", "process, ecs, lambda or burst"),
+            ("--backend moon", "process, docker, ecs, lambda or burst"),
             ("--emulated", "needs --backend"),
+            ("--backend docker --emulated", "needs --backend ecs"),
             ("--listen nowhere", "nowhere"),
             ("--code-sync", "needs --backend"),
             ("--relay --backend ecs", "--backend process"),

@@ -1,13 +1,18 @@
 //! Where the runners run. Only the pool's backend differs, and how runners connect.
 //!
+//! With `docker`, the copies are containers of this machine's engine (`docker.rs`).
+//!
 //! The backends on AWS read their settings from the environment (see `flame_aws::backend::{Ecs,
 //! Lambda}`). With `--emulated`, this program starts an emulator, creates what it needs there, and
 //! uses that. With `--relay`, it starts a relay.
 
-use flame_aws::backend::{Ecs, Lambda};
+use std::net::Ipv4Addr;
+
+use flame_aws::backend::{Docker, Ecs, Lambda};
 use flame_aws::{Pool, PoolBuilder};
 
 use crate::backend_kind::BackendKind;
+use crate::docker;
 use crate::emulator::Emulator;
 use crate::options::Options;
 use crate::relay::RelayProcess;
@@ -16,6 +21,7 @@ use crate::relay::RelayProcess;
 pub(crate) struct Platform {
     emulator: Option<Emulator>,
     relay: Option<RelayProcess>,
+    docker: Option<Docker>,
 }
 
 impl Platform {
@@ -23,7 +29,11 @@ impl Platform {
         let emulator =
             if options.emulated { Some(Emulator::start(&options.out).await?) } else { None };
         let relay = if options.relay { Some(RelayProcess::start()?) } else { None };
-        Ok(Self { emulator, relay })
+        let docker = match options.backend {
+            BackendKind::Docker => Some(docker::backend().await?),
+            _ => None,
+        };
+        Ok(Self { emulator, relay, docker })
     }
 
     /// A pool whose runners are there. All its other options are the same everywhere.
@@ -33,6 +43,11 @@ impl Platform {
         let pool = Pool::builder("thumbnails").code_sync(options.code_sync);
         let pool = match options.backend {
             BackendKind::Process => pool,
+            BackendKind::Docker => {
+                // Containers reach this process at the gateway of their network.
+                let backend = self.docker.clone().unwrap_or_else(Docker::from_env);
+                pool.listen((Ipv4Addr::UNSPECIFIED, 0).into()).backend(backend)
+            }
             BackendKind::Ecs => pool.backend(ecs),
             BackendKind::Lambda => pool.backend(lambda),
             BackendKind::Burst => pool.backend(ecs).burst(lambda),

@@ -9,6 +9,7 @@ use flame_wire::message::EndReason;
 use flame_wire::parent::HostKind;
 use futures_core::future::BoxFuture;
 
+pub mod docker;
 #[cfg(feature = "ecs")]
 pub mod ecs;
 #[cfg(feature = "lambda")]
@@ -30,6 +31,10 @@ pub const RUNNER_ON_LAMBDA: &str = "lambda";
 /// The variable that a supervisor sets for the runner that it starts. The supervisor keeps an
 /// invocation open while the runner executes another program in its own place.
 pub const SUPERVISED_ENV: &str = "FLAME_SUPERVISED";
+
+/// The variable in which a backend passes the time from SIGTERM to SIGKILL to a runner, in whole
+/// seconds. Neither ECS nor Docker makes it available inside the container.
+pub const STOP_TIMEOUT_ENV: &str = "FLAME_STOP_TIMEOUT";
 
 /// How long flushing standard output and error may take before the process exits. The reader of the
 /// pipe may have stopped reading.
@@ -89,6 +94,15 @@ impl Host for ProcessHost {
             std::process::exit(code)
         })
     }
+}
+
+/// The value of [`STOP_TIMEOUT_ENV`], if it is set and valid.
+fn stop_timeout() -> Option<Duration> {
+    seconds(&std::env::var(STOP_TIMEOUT_ENV).ok()?)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.parse().ok().map(Duration::from_secs)
 }
 
 /// The instance name of a process, used by [`ProcessHost`] and by the process backend.

@@ -3,6 +3,7 @@
 
 pub mod channels;
 pub mod commands;
+pub mod containers;
 pub mod gates;
 pub mod misbehaving;
 pub mod nesting;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use crate::emulator;
+use crate::{docker, emulator};
 
 pub use copy::run_copy;
 pub use pools::{PoolBackend, pool, process_pool};
@@ -111,9 +111,11 @@ pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> ExitCo
     }
     let trials = tests.into_iter().map(Test::trial).chain(more()).collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    if let Err(leftover) = emulator::end() {
-        eprintln!("{leftover}");
-        return ExitCode::FAILURE;
+    for ended in [emulator::end(), docker::end()] {
+        if let Err(leftover) = ended {
+            eprintln!("{leftover}");
+            return ExitCode::FAILURE;
+        }
     }
     conclusion.exit_code()
 }

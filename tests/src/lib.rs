@@ -14,6 +14,7 @@
 pub mod browser;
 mod cargo_build;
 pub mod demo;
+pub mod docker;
 pub mod emulator;
 mod harness;
 pub mod impostor;

@@ -14,6 +14,7 @@ pub mod code_store;
 mod commands;
 mod leftovers;
 mod logs;
+mod on_docker;
 mod on_ecs;
 mod on_lambda;
 mod relayed;
@@ -193,6 +194,9 @@ pub(crate) async fn run(name: &str) {
         "boots_on_lambda" => on_lambda::boots_on_lambda().await,
         "code_synced_on_lambda" => on_lambda::code_synced_on_lambda().await,
         "talks_on_lambda" => on_lambda::talks_on_lambda().await,
+        "docker_parent" => on_docker::docker_parent().await,
+        "docker_app" => on_docker::docker_app().await,
+        "docker_secret" => on_docker::docker_secret().await,
         "ecs_family" => on_ecs::ecs_family().await,
         "ecs_booting" => on_ecs::ecs_booting().await,
         "ecs_secret" => on_ecs::ecs_secret().await,

@@ -23,6 +23,8 @@ pub(crate) enum Action {
     CargoEach(Vec<CargoCommand>),
     /// Runs tests with cargo. Counts the tests; the step fails if there are none.
     CargoTests(CargoCommand),
+    /// The same, where there is a container engine. Elsewhere says how to get one, and passes.
+    EngineTests(CargoCommand),
     /// Runs the tests of the AWS emulator, which are written in Python.
     EmulatorTests,
     /// Runs tests of the CDK constructs, by a script of `cdk/package.json`. They need what the
@@ -236,9 +238,9 @@ fn all_steps() -> Vec<Step> {
     let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
         .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.
-    let features = ["", " --features code-s3", " --features ecs", " --features lambda"];
+    let features = ["", "code-s3", "docker", "ecs", "lambda"];
     let features = features.map(|features| {
-        CargoCommand::new(&format!("check --package flame-aws --locked{features}"))
+        CargoCommand::new(&format!("check --package flame-aws --locked --features={features}"))
     });
     let examples = CargoCommand::new("build --workspace --examples --locked");
     // `--all-targets` would also run the benchmarks. The clippy step has already checked them.
@@ -247,6 +249,11 @@ fn all_steps() -> Vec<Step> {
         "test --workspace --locked --no-fail-fast --lib --bins --tests --examples",
     )
     .needs(Tool::Chromium);
+    // The same suites as above, with containers in place of child processes.
+    let docker = CargoCommand::new(
+        "test --workspace --locked --no-fail-fast --test calls --test conformance --test docker",
+    )
+    .env("FLAME_TEST_DOCKER", "1");
     let doctests = CargoCommand::new("test --workspace --locked --no-fail-fast --doc");
     vec![
         Step { name: "fmt", shows: "the code is formatted", action: Action::Cargo(fmt) },
@@ -281,6 +288,11 @@ fn all_steps() -> Vec<Step> {
             name: "tests",
             shows: "unit, property, integration and compile-fail tests pass",
             action: Action::CargoTests(tests),
+        },
+        Step {
+            name: "docker",
+            shows: "calls, the conformance suite and faults pass on containers of an engine",
+            action: Action::EngineTests(docker),
         },
         Step {
             name: "deploy",

@@ -10,7 +10,7 @@ use crate::emulator;
 use crate::forbidden;
 use crate::node;
 use crate::plan::{Action, CargoCommand, Step};
-use crate::tools::Tool;
+use crate::tools::{self, Tool};
 
 /// Runs the steps until one fails. Then prints the table of times and, on the last line, the
 /// counts.
@@ -58,6 +58,13 @@ fn carry_out(action: &Action, counts: &mut Counts) -> Result<(), String> {
             *counts += node::test(script)?;
             Ok(())
         }
+        Action::EngineTests(call) => match tools::engine() {
+            Ok(()) => carry_out(&Action::CargoTests(call.clone()), counts),
+            Err(how_to_get_one) => {
+                println!("{how_to_get_one}");
+                Ok(())
+            }
+        },
         Action::CargoTests(call) => {
             prepare(call)?;
             let (status, counted) = counting(call)?;

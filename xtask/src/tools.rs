@@ -72,6 +72,23 @@ fn podman() -> Result<(), String> {
     apt(&["podman", "runc"], &["podman", "runc"], by_hand)
 }
 
+/// What podman needs to serve Docker's API: `runc` runs containers, `catatonit` is process 1 in them.
+const ENGINE: [&str; 3] = ["podman", "runc", "catatonit"];
+
+/// Checks that the suites find a container engine, as `tests/src/docker.rs` looks for it. It is not
+/// installed, since an engine is more than a tool. The error says in one line how to get one.
+pub(crate) fn engine() -> Result<(), String> {
+    let is_named = std::env::var_os("DOCKER_HOST").is_some();
+    let has_podman = || cfg!(target_os = "linux") && is_root() && missing_of(&ENGINE).is_empty();
+    if is_named || has_podman() {
+        return Ok(());
+    }
+    Err("there is no container engine, so no test runs on one: as root on Linux, run `apt-get \
+         install --no-install-recommends podman runc catatonit`; or set DOCKER_HOST to an engine on \
+         this machine"
+        .to_owned())
+}
+
 /// Ensures Chromium and chromedriver. Root installs them with apt-get. Without root the step goes
 /// on, and the browser suite shows its tests as ignored: not every machine can have a browser.
 fn chromium() -> Result<(), String> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::context::set_process_depth;
+use flame_runner_shim::host::docker::DockerHost;
 use flame_runner_shim::host::{Host, ProcessHost, termination_signals};
 use flame_runner_shim::runner::{Ended, Runner};
 use flame_runner_shim::{Connect, lifeline, log, log_writer, panics};
@@ -26,7 +27,7 @@ const FOREVER_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> {
     let text = flame_parent.to_str().ok_or(AppError::NotText)?;
     let mut parent = FlameParent::decode(text).map_err(|error| AppError::Parent(error.into()))?;
-    let host = host(parent.host).await?;
+    let host = host(&parent).await?;
     // If the parent is already gone, this ends the process.
     if lifeline::keep_tied() {
         // The kernel ends this process when its parent dies, and a parent that gives up on this
@@ -80,9 +81,10 @@ async fn run(runner: Runner) -> Ended {
 }
 
 /// The host that this process runs on.
-async fn host(kind: HostKind) -> Result<Arc<dyn Host>, AppError> {
-    match kind {
+async fn host(parent: &FlameParent) -> Result<Arc<dyn Host>, AppError> {
+    match parent.host {
         HostKind::Process => Ok(Arc::new(ProcessHost)),
+        HostKind::Docker => Ok(Arc::new(DockerHost::new(parent.runner))),
         #[cfg(feature = "ecs")]
         HostKind::Ecs => {
             let host = flame_runner_shim::host::ecs::EcsHost::discover().await;

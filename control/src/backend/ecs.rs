@@ -7,7 +7,7 @@
 //!                  (pure)      (pure)
 //!  watch, stop ──▶ task_monitor ─▶ poller ─▶ api: DescribeTasks, for all tasks at once
 //!                                  (pure)
-//!  a timer ──────▶ sweeper ─┬─▶ orphan_search ─▶ sweep ─▶ api: StopTask for orphans
+//!  a timer ──────▶ sweeper ─┬─▶ orphan_search ─▶ super::sweep ─▶ api: StopTask for orphans
 //!  a schedule ───▶ reaper ──┘                    (pure)
 //! ```
 //!
@@ -39,7 +39,6 @@ mod reaper;
 mod request;
 mod run_task;
 mod start;
-mod sweep;
 mod sweeper;
 mod task;
 mod task_monitor;

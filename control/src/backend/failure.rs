@@ -128,6 +128,19 @@ impl From<Death> for BootFailure {
     }
 }
 
+/// What the exit code of a runner means, if it is one that only runners use, or that of SIGTERM.
+#[cfg(any(feature = "docker", feature = "ecs"))]
+pub(super) fn runner_exit(code: i32) -> Option<&'static str> {
+    Some(match code {
+        82 => "it lost its parent for longer than `reconnect_timeout`",
+        83 => "its shutdown window ended, and its remaining calls were aborted",
+        84 => "its parent rejected it; the runner's log says why",
+        85 => "it could not become its parent's executable; the runner's log says why",
+        143 => "it exited at once after SIGTERM (exit code 143)",
+        _ => return None,
+    })
+}
+
 fn summarize(
     f: &mut fmt::Formatter<'_>,
     reason: &str,

@@ -28,6 +28,7 @@ use flame_wire::parent::{FlameParent, HostKind};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::output::RunnerOutput;
 use super::{
     Backend, BackendError, BootFailure, BootFailureKind, BootSpec, Death, Instance, InstanceTable,
     Instances, PoolInfo,
@@ -35,12 +36,10 @@ use super::{
 
 mod group;
 mod name;
-mod output;
 mod program;
 mod supervisor;
 mod watchdog;
 
-use output::ChildOutput;
 use supervisor::{KillHandle, SpawnRequest, SpawnedChild};
 
 /// Boots copies of this executable as children of this process.
@@ -176,8 +175,7 @@ impl Children {
     }
 
     async fn boot(&self, spec: BootSpec) -> Result<Instance, BootFailure> {
-        let log = self.pool.log.then(|| self.pool.output.clone());
-        let output = ChildOutput::new(spec.runner, log);
+        let output = RunnerOutput::new(spec.runner, &self.pool);
         let spawned = match self.command(&spec.flame_parent) {
             Ok(command) => supervisor::spawn(SpawnRequest { command, output }).await,
             Err(error) => Err(error),

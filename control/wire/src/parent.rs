@@ -122,6 +122,8 @@ pub enum HostKind {
     Ecs,
     /// A Lambda invocation.
     Lambda,
+    /// A container of a Docker engine.
+    Docker,
 }
 
 impl fmt::Display for HostKind {
@@ -131,6 +133,7 @@ impl fmt::Display for HostKind {
             HostKind::Process => "process",
             HostKind::Ecs => "ecs",
             HostKind::Lambda => "lambda",
+            HostKind::Docker => "docker",
         })
     }
 }

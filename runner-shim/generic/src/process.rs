@@ -1,9 +1,10 @@
-//! A process of its own, or the main process of an ECS task: one runner, with a FLAME_PARENT.
+//! A process of its own, or the main process of an ECS task or of a container: one runner, with a FLAME_PARENT.
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use flame_runner_shim::host::docker::DockerHost;
 use flame_runner_shim::host::ecs::EcsHost;
 use flame_runner_shim::host::{Host, ProcessHost, termination_signals};
 use flame_runner_shim::runner::Runner;
@@ -18,6 +19,7 @@ pub(crate) async fn serve(flame_parent: &OsStr) -> Result<ExitCode, RunError> {
     let parent = FlameParent::decode(flame_parent.to_str().ok_or(RunError::NotText)?)?;
     let host: Arc<dyn Host> = match parent.host {
         HostKind::Process => Arc::new(ProcessHost),
+        HostKind::Docker => Arc::new(DockerHost::new(parent.runner)),
         HostKind::Ecs => Arc::new(EcsHost::discover().await?),
         kind => return Err(RunError::Host(kind)),
     };

@@ -15,17 +15,13 @@ use futures_core::future::BoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Host, ProcessHost};
+use super::{Host, ProcessHost, stop_timeout};
 
 #[cfg(test)]
 mod tests;
 
 /// The variable with the endpoint's address.
 pub const METADATA_URI_ENV: &str = "ECS_CONTAINER_METADATA_URI_V4";
-
-/// The variable in which a backend passes the container's `stopTimeout` to a runner, in seconds.
-/// ECS does not make it available inside the task.
-pub const STOP_TIMEOUT_ENV: &str = "FLAME_STOP_TIMEOUT";
 
 /// The limit for one request. The endpoint is on this machine, and answers in milliseconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -184,13 +180,8 @@ impl EcsHost {
     /// # Errors
     /// [`MetadataError`].
     pub async fn discover() -> Result<Self, MetadataError> {
-        let stop_timeout = std::env::var(STOP_TIMEOUT_ENV).ok().and_then(|text| seconds(&text));
-        Ok(Self { task: EcsTask::read().await?.arn, stop_timeout })
+        Ok(Self { task: EcsTask::read().await?.arn, stop_timeout: stop_timeout() })
     }
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    text.parse().ok().map(Duration::from_secs)
 }
 
 impl Host for EcsHost {

@@ -9,6 +9,21 @@ fn a_process_host_states_its_pid() {
     assert_eq!(host.expires_in(), None);
 }
 
+#[test]
+fn a_container_is_named_after_its_runner() {
+    let runner = flame_wire::ids::RunnerRef::from_bytes([7; 16]);
+    let host = docker::DockerHost::new(runner);
+    assert_eq!(host.kind(), HostKind::Docker);
+    assert_eq!(host.instance(), format!("flame-f-{}", "07".repeat(16)));
+    assert_eq!(host.kills_after(), None, "the backend has passed no time");
+}
+
+#[test]
+fn the_time_before_a_kill_is_read_in_seconds() {
+    assert_eq!(seconds("120"), Some(Duration::from_secs(120)));
+    assert_eq!((seconds(""), seconds("-1"), seconds("2.5")), (None, None, None));
+}
+
 #[tokio::test]
 async fn shutting_a_local_host_down_does_nothing() {
     let host = LocalHost::new("local-1");

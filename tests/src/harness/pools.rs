@@ -1,9 +1,11 @@
 //! The pools of tests: the backend that a test runs them on, and how their runners connect.
 
+use std::net::Ipv4Addr;
+
 use flame_aws::PoolBuilder;
 use flame_aws::backend::{Local, Process};
 
-use crate::relay;
+use crate::{docker, relay};
 
 /// Where the runners of [`pool`] come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub enum PoolBackend {
     Process,
     /// Tasks in the suite's own process.
     Local,
+    /// Containers of an engine.
+    Docker,
 }
 
 /// How the runners of a test connect.
@@ -41,6 +45,8 @@ impl PoolMode {
             (PoolBackend::Process, Connection::Relay) => Some("relay"),
             (PoolBackend::Local, Connection::Direct) => Some("local"),
             (PoolBackend::Local, Connection::Relay) => Some("local, relay"),
+            (PoolBackend::Docker, Connection::Direct) => Some("docker"),
+            (PoolBackend::Docker, Connection::Relay) => Some("docker, relay"),
         }
     }
 }
@@ -64,7 +70,17 @@ pub fn pool(name: &str) -> PoolBuilder {
     match mode().backend {
         PoolBackend::Process => process_pool(name),
         PoolBackend::Local => small_pool(name).backend(Local::new()),
+        PoolBackend::Docker => docker_pool(name),
     }
+}
+
+fn docker_pool(name: &str) -> PoolBuilder {
+    let (pool, backend) = (small_pool(name), docker::shared().backend());
+    if is_relayed() {
+        // The relay listens on 127.0.0.1.
+        return pool.backend(backend.network("host").build());
+    }
+    pool.listen((Ipv4Addr::UNSPECIFIED, 0).into()).backend(backend.build())
 }
 
 fn small_pool(name: &str) -> PoolBuilder {

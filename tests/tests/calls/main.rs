@@ -1,5 +1,6 @@
 //! Calls of every kind, to child processes that are copies of this suite, which connect directly
-//! and through a relay. Where the behaviour is the same, also on the local backend.
+//! and through a relay. Where the behaviour is the same, also on the local backend. On request, the
+//! copies are containers of a Docker engine instead.
 
 mod abandoned;
 mod deadlines;
@@ -12,7 +13,9 @@ use std::time::Duration;
 
 use flame_aws::{CallError, TimeoutPhase, channel};
 use flame_tests::demo::{self, Video};
-use flame_tests::{PoolBackend, Test, direct_and_relayed, on, pool, process_pool, suite, tests};
+use flame_tests::{
+    PoolBackend, Test, direct_and_relayed, docker, on, pool, process_pool, suite, tests,
+};
 use futures_util::{StreamExt, TryStreamExt};
 // A dependency with a remote function is in the table of this suite, as in an app. Its state is
 // missing, and calls must work all the same.
@@ -27,7 +30,12 @@ fn main() -> std::process::ExitCode {
         values::on_both_backends(),
     ]
     .concat();
+    if docker::asked_for() {
+        let in_containers = [on_both, in_another_process(), limits::on_one_backend()].concat();
+        return suite(direct_and_relayed(&on(PoolBackend::Docker, &in_containers)));
+    }
     let on_one = [
+        in_another_process(),
         on_one_backend(),
         deadlines::on_one_backend(),
         flow_control::on_one_backend(),
@@ -59,18 +67,18 @@ fn on_both_backends() -> Vec<Test> {
     ]
 }
 
+/// Tests whose runners must be processes of their own, on any machine.
+fn in_another_process() -> Vec<Test> {
+    tests![a_function_runs_in_another_process, pools_nest, a_block_runs_on_the_runner]
+}
+
+/// Tests that look at processes of this machine.
 fn on_one_backend() -> Vec<Test> {
-    tests![
-        a_function_runs_in_another_process,
-        a_held_value_stays_on_its_runner,
-        pools_nest,
-        a_block_runs_on_the_runner,
-        a_drained_pool_leaves_no_process,
-    ]
+    tests![a_held_value_stays_on_its_runner, a_drained_pool_leaves_no_process]
 }
 
 async fn a_function_runs_in_another_process() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
     let there = pool.call(demo::pid()).await.unwrap();
     assert_ne!(there, std::process::id());
@@ -233,10 +241,10 @@ async fn a_dropped_call_is_cancelled_on_the_runner() {
 }
 
 async fn pools_nest() {
-    let pool = process_pool("test").max(1).start().await.unwrap();
+    let pool = pool("test").max(1).start().await.unwrap();
     let pids = pool.call(demo::nested(2).timeout(Duration::from_secs(60))).await.unwrap().unwrap();
     assert_eq!(pids.len(), 3, "each level is a process of its own: {pids:?}");
-    let shallow = process_pool("test").max_depth(2).max(1).start().await.unwrap();
+    let shallow = crate::pool("test").max_depth(2).max(1).start().await.unwrap();
     let deep = shallow.call(demo::nested(2).timeout(Duration::from_secs(60))).await.unwrap();
     assert!(deep.is_ok(), "within the limit");
 }
@@ -257,7 +265,7 @@ async fn large_values_cross() {
 }
 
 async fn a_block_runs_on_the_runner() {
-    let pool = process_pool("test").start().await.unwrap();
+    let pool = pool("test").start().await.unwrap();
     let (a, b) = (3u32, "x".to_owned());
     let there = flame_aws::call!(pool, async |a: u32, b: String| -> (u32, String, u32) {
         (a, b, std::process::id())

@@ -1,11 +1,14 @@
 //! The conformance suite, run against the crate's own backends, against the guide's example, and
-//! against broken backends whose defects it has to detect.
+//! against broken backends whose defects it has to detect. On request it runs on containers of a
+//! Docker engine instead.
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
-use flame_aws::backend::{Local, Process};
+use flame_aws::backend::{DockerBuilder, Local, Process, PullPolicy};
 use flame_aws::testing::{Check, Conformance};
 use flame_aws::{App, AppError};
+use flame_tests::docker;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,6 +29,9 @@ fn main() -> ExitCode {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }
+    if docker::asked_for() {
+        return on_docker();
+    }
     let process = Conformance::of(Process::new)
         .rejects("a program that does not exist", || Process::new().program("/nowhere/app"))
         .rejects("a program that is not in PATH", || Process::new().program("nowhere-app"))
@@ -40,6 +46,28 @@ fn main() -> ExitCode {
     });
     libtest_mimic::run(&Arguments::from_args(), trials.chain(broken_backends::trials()).collect())
         .exit_code()
+}
+
+fn on_docker() -> ExitCode {
+    let engine = docker::shared();
+    let backend = |change: fn(DockerBuilder) -> DockerBuilder| {
+        let engine = engine.clone();
+        move || change(engine.backend()).build()
+    };
+    let suite = Conformance::of(backend(|backend| backend))
+        .listen((Ipv4Addr::UNSPECIFIED, 0).into())
+        .rejects("a missing image", backend(|it| it.image("nowhere:1").pull(PullPolicy::Never)))
+        .rejects("an unknown network", backend(|it| it.network("nowhere")))
+        .rejects("no CPUs", backend(|it| it.cpus(0.0)))
+        .rejects("a variable of the pool", backend(|it| it.env("FLAME_PARENT", "x")))
+        .rejects("an engine that is not there", backend(|it| it.host("unix:///nowhere.sock")));
+    let trials = suite.checks().into_iter().map(|check| trial("docker", check)).collect();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    if let Err(leftover) = docker::end() {
+        eprintln!("{leftover}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
 }
 
 fn trial(backend: &str, check: Check) -> Trial {

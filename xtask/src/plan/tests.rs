@@ -11,7 +11,7 @@ fn without_names_every_step_runs_with_the_tests_last() {
         names_of(&steps),
         [
             "fmt", "clippy", "doc", "ring", "features", "examples", "emulator", "cdk", "tests",
-            "deploy", "doctests"
+            "docker", "deploy", "doctests"
         ]
     );
 }
@@ -84,11 +84,23 @@ fn every_step_that_resolves_dependencies_is_locked() {
     for step in all_steps() {
         if let Action::Cargo(call)
         | Action::CargoTests(call)
+        | Action::EngineTests(call)
         | Action::NodeTests { built: Some(call), .. } = step.action
         {
             let formats = call.args.first().is_some_and(|first| first == "fmt");
             assert!(formats || call.args.iter().any(|arg| arg == "--locked"), "{}", step.name);
         }
+    }
+}
+
+#[test]
+fn the_suites_run_on_an_engine_by_a_variable_and_not_by_copies() {
+    let steps = test(&["docker".into()]).unwrap();
+    let Action::EngineTests(call) = &steps[0].action else { panic!("not a step of an engine") };
+    assert_eq!(call.env, [("FLAME_TEST_DOCKER", "1")]);
+    for suite in ["calls", "conformance", "docker"] {
+        let of_suite = |pair: &[String]| pair[0] == "--test" && pair[1] == suite;
+        assert!(call.args.windows(2).any(of_suite), "{suite}: {:?}", call.args);
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use aws_config::SdkConfig;
 
 use super::ec2;
+use crate::backend::reach::{is_loopback, is_unspecified};
 use crate::backend::{BackendError, PoolInfo};
 
 /// See [`Backend::connection_advice`](crate::backend::Backend::connection_advice). True for the
@@ -56,10 +57,9 @@ pub(crate) fn check(
 }
 
 fn is_out_of_reach(address: &str, endpoint: Option<&str>) -> bool {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let unspecified = authority.starts_with("0.0.0.0") || authority.starts_with("[::]");
-    unspecified || (is_loopback(authority) && !endpoint.is_some_and(is_local))
+    // The endpoint of an emulator is on this machine.
+    let is_out = is_loopback(address) && !endpoint.is_some_and(is_loopback);
+    is_unspecified(address) || is_out
 }
 
 /// What is wrong, and what to do.
@@ -79,22 +79,6 @@ fn out_of_reach(address: &str, has_relay: bool, runner: &str) -> String {
          detected); if they can't, as on a laptop or in a Lambda function, let both connect to a \
          relay: `.relay(..)`, or FLAME_RELAY_URL and FLAME_RELAY_KEY"
     )
-}
-
-/// Whether an endpoint is on this machine, as an emulator's may be.
-fn is_local(endpoint: &str) -> bool {
-    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    is_loopback(authority)
-}
-
-/// Whether the host in `host`, `host:port` or `[host]:port` is a loopback address.
-fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -118,16 +102,6 @@ mod tests {
         assert_eq!(endpoint(&set, "LAMBDA", variable).as_deref(), Some("http://set"));
         let built = SdkConfig::builder().endpoint_url("http://built").build();
         assert_eq!(endpoint(&built, "LAMBDA", variable).as_deref(), Some("http://built"));
-    }
-
-    #[test]
-    fn a_loopback_endpoint_is_local_and_awss_is_not() {
-        for local in ["http://127.0.0.1:4566", "http://localhost:4566/x", "http://[::1]:80"] {
-            assert!(is_local(local), "{local}");
-        }
-        for remote in ["https://ecs.eu-central-1.amazonaws.com", "http://10.0.0.7:4566"] {
-            assert!(!is_local(remote), "{remote}");
-        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use super::Ecs;
 use super::poller::PollIntervals;
 use super::providers::CapacityProvider;
+use crate::backend::sweep::Sweeping;
 
 /// The options of an [`Ecs`] backend.
 ///
@@ -36,19 +37,6 @@ pub struct EcsBuilder {
     pub(super) sdk: Option<SdkConfig>,
     pub(super) poll_intervals: Option<PollIntervals>,
     pub(super) sweep: Sweeping,
-}
-
-/// Whether and how often the pool looks for orphans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sweeping {
-    Never,
-    Every { interval: Duration, age: Duration },
-}
-
-impl Default for Sweeping {
-    fn default() -> Self {
-        Self::Every { interval: Duration::from_secs(300), age: Duration::from_secs(600) }
-    }
 }
 
 impl fmt::Debug for EcsBuilder {

@@ -11,17 +11,16 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::orphan_search::unix_now;
 use super::poller::MAX_BATCH;
 use super::providers::ProviderUse;
 use super::request::{Owner, RunTaskRequest};
 use super::run_task::{Action, Event, RunTaskAttempt};
-use super::sweep::RUNNER_TAG;
 use super::task::Task;
 use super::task_monitor::{TaskMonitor, now};
 use super::task_template::TaskTemplate;
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::jittered_backoff;
+use crate::backend::sweep::{RUNNER_TAG, ends_by};
 use crate::backend::{BackendError, BootFailure, BootSpec, BootTimes, Death, Instance, Instances};
 
 /// The delays between the RunTask requests of one boot.
@@ -57,9 +56,7 @@ impl EcsInstances {
         let mut attempt = RunTaskAttempt::new(deadlines.request.into_std(), RUN_TASK_BACKOFF);
         let _launching = self.monitor.begin_launch(spec.runner);
         let providers = ProviderAssignment::new(&self.providers, &self.template, spec.runner);
-        let ends_by = self
-            .max_age
-            .and_then(|max_age| unix_now().checked_add(i64::try_from(max_age.as_secs()).ok()?));
+        let ends_by = ends_by(self.max_age);
         let mut action = attempt.begin();
         loop {
             let event = match action {

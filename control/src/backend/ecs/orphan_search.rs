@@ -1,18 +1,17 @@
 //! The driver of the [`Sweep`]: lists tasks, looks up their parents, and finds orphans.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flame_runner_shim::log_writer;
 
 use super::api::{Api, MAX_PAGES};
 use super::classify;
 use super::poller::MAX_BATCH;
-use super::sweep::{POOL_TAG, ParentStatus, RUNNER_TAG, Rule, Scan, Sweep};
 use super::task::Task;
 use super::task_monitor::now;
 use crate::backend::aws::api_error::ApiError;
 use crate::backend::aws::error_class::{self, ErrorClass};
+use crate::backend::sweep::{POOL_TAG, ParentStatus, RUNNER_TAG, Rule, Scan, Sweep, unix_now};
 
 /// Looks for orphans among the tasks of a cluster.
 pub(super) struct OrphanSearch {
@@ -116,7 +115,7 @@ impl OrphanSearch {
     ) -> Vec<Orphan> {
         let parents = &self.look_up(self.sweep.parents_of(tasks)).await;
         let (now, unix) = (now(), unix_now());
-        let stop = self.sweep.scan(&Scan { now, unix, tasks, ends_round, known, parents });
+        let stop = self.sweep.scan(&Scan { now, unix, listed: tasks, ends_round, known, parents });
         let orphan = |(arn, reason)| {
             let task = tasks.iter().find(|task| task.arn == arn);
             let tag = |name| task.and_then(|task| task.tags.get(name)).cloned();
@@ -206,13 +205,6 @@ pub(super) async fn stop(api: &Api, orphan: Orphan) -> bool {
 fn cluster_of(arn: &str) -> Option<&str> {
     let (_, rest) = arn.split_once(":task/")?;
     rest.split_once('/').map(|(cluster, _)| cluster)
-}
-
-/// Seconds of Unix time.
-#[expect(clippy::disallowed_methods, reason = "AWS and other parents use this clock")]
-pub(super) fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use tokio::time::sleep;
 use super::api::{self, Api};
 use super::classify;
 use super::orphan_search::{self, OrphanSearch};
-use super::sweep::Rule;
 use crate::backend::BackendError;
 use crate::backend::aws::api_error::ApiError;
 use crate::backend::aws::sdk::{self, SdkOverrides};
+use crate::backend::sweep::Rule;
 
 /// How many scans with a failed request a search makes before it leaves the rest to the next one.
 const MAX_FAILED_SCANS: u32 = 3;

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use flame_runner_shim::host::ecs;
+use flame_runner_shim::host;
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::{FlameParent, MAX_ENCODED};
 use serde::Serialize;
 
-use super::sweep::{ENDS_BY_TAG, PARENT_TAG, PARENT_TASK_TAG, POOL_TAG, RUNNER_TAG};
+use super::task::PARENT_TASK_TAG;
 use super::task_template::TaskTemplate;
+use crate::backend::sweep::{ENDS_BY_TAG, PARENT_TAG, POOL_TAG, RUNNER_TAG};
 
 /// The most characters of a task's overrides, as JSON (AWS documentation, TaskOverride).
 pub(super) const MAX_OVERRIDES: usize = 8_192;
@@ -149,7 +150,7 @@ impl RunTaskRequest {
 
 impl TaskOverrides {
     fn new(template: &TaskTemplate, flame_parent: &str) -> Self {
-        let stop_timeout = (ecs::STOP_TIMEOUT_ENV.to_owned(), template.stop_timeout.to_string());
+        let stop_timeout = (host::STOP_TIMEOUT_ENV.to_owned(), template.stop_timeout.to_string());
         let parent = (FlameParent::ENV.to_owned(), flame_parent.to_owned());
         let variables = template.env.iter().cloned().chain([stop_timeout, parent]);
         let number = |value: Option<u32>| value.and_then(|value| i32::try_from(value).ok());

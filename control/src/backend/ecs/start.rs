@@ -7,16 +7,14 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use flame_runner_shim::host::ecs::{EcsContainer, EcsTask};
 use flame_wire::backoff::Backoff;
-use flame_wire::entropy;
 use tokio::time::sleep;
 
 use super::api::{self, Api};
-use super::builder::{EcsBuilder, Sweeping};
+use super::builder::EcsBuilder;
 use super::classify;
 use super::instances::EcsInstances;
 use super::poller::PollIntervals;
 use super::request::{self, Owner};
-use super::sweep::Rule;
 use super::sweeper::Sweeper;
 use super::task_monitor::TaskMonitor;
 use super::task_template::{self, ParentTask, TaskDefinition, TaskTemplate, check_problems};
@@ -26,6 +24,7 @@ use crate::backend::aws::error_class::{self, ErrorClass};
 use crate::backend::aws::sdk::{self, SdkOverrides};
 use crate::backend::aws::settings::Settings;
 use crate::backend::aws::{address, jittered_backoff};
+use crate::backend::sweep::{Rule, Sweeping, new_parent_id};
 use crate::backend::{BackendError, PoolInfo};
 
 /// How often a request of the start is made, and the delays in between.
@@ -79,11 +78,9 @@ pub(super) async fn start(
         None => family_of(&template.task_definition),
     };
 
-    // Unique: sweeps presume that all tasks with this id belong to this pool of this process.
-    let id = entropy::random_bytes().map_err(|error| BackendError::new(error.to_string()))?;
     let owner = Owner {
         pool: request::tag_safe(&pool.name),
-        parent: format!("p-{:032x}", u128::from_le_bytes(id)),
+        parent: new_parent_id()?,
         task: parent.map(|parent| parent.task),
     };
     let intervals = builder.poll_intervals.unwrap_or(POLL_INTERVALS);

@@ -7,9 +7,9 @@ use flame_runner_shim::log_writer;
 use tokio::time::sleep;
 
 use super::orphan_search::{self, OrphanSearch};
-use super::sweep::Rule;
 use super::task_monitor::TaskMonitor;
 use crate::backend::aws::error_class;
+use crate::backend::sweep::Rule;
 
 /// Looks for orphans of one pool among the tasks of its task definition's family.
 pub(super) struct Sweeper {

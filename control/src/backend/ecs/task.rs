@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use crate::backend::BootTimes;
 
+use crate::backend::sweep::Listed;
+
 mod death;
+
+/// The tag with the ARN of the parent's own task, if the parent runs on ECS.
+pub(super) const PARENT_TASK_TAG: &str = "flame:parent-task";
 
 /// The parts of a task that the backend reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -85,6 +90,38 @@ impl Task {
     pub(super) fn is_running(&self) -> bool {
         self.status == "RUNNING" && self.desired != "STOPPED"
     }
+}
+
+impl Listed for Task {
+    fn id(&self) -> &str {
+        &self.arn
+    }
+
+    fn tag(&self, name: &str) -> Option<&str> {
+        self.tags.get(name).map(String::as_str)
+    }
+
+    fn created(&self) -> Option<i64> {
+        self.created
+    }
+
+    fn is_ending(&self) -> bool {
+        self.is_ending()
+    }
+
+    /// The parent's task. Only parents in the same region and account count: ECS knows nothing of
+    /// others, whether they live or not.
+    fn parent(&self) -> Option<&str> {
+        let parent = self.tag(PARENT_TASK_TAG)?;
+        let is_reachable = scope(parent).is_some() && scope(parent) == scope(&self.arn);
+        is_reachable.then_some(parent)
+    }
+}
+
+/// Partition, service, region and account of an ARN: `arn:aws:ecs:region:account:..`.
+fn scope(arn: &str) -> Option<&str> {
+    let (end, _) = arn.match_indices(':').nth(4)?;
+    arn.get(..end)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::task::{LogLocation, Task};
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::error_class::ErrorClass;
 use crate::backend::aws::jittered_backoff;
+use crate::backend::sweep::RUNNER_TAG;
 use crate::backend::{BackendError, BootTimes, Death, Instance, InstanceTable};
 
 /// How long a stop first polls whether its task is ending by itself.
@@ -92,7 +93,7 @@ impl TaskMonitor {
 
     /// Whether the task is watched, or belongs to a boot that is under way.
     pub(super) fn knows(&self, task: &Task) -> bool {
-        let runner = task.tags.get(super::sweep::RUNNER_TAG);
+        let runner = task.tags.get(RUNNER_TAG);
         let state = self.state();
         state.poller.knows(&task.arn)
             || runner.is_some_and(|runner| state.launching.contains(runner))

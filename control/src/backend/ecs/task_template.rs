@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use flame_runner_shim::host::ecs;
+use flame_runner_shim::host;
 use flame_wire::parent::FlameParent;
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
@@ -186,7 +186,7 @@ impl TaskTemplate {
         );
         for (name, _) in &self.env {
             require(
-                name != FlameParent::ENV && name != ecs::STOP_TIMEOUT_ENV,
+                name != FlameParent::ENV && name != host::STOP_TIMEOUT_ENV,
                 format!("`env` sets {name}, which the pool sets itself: remove it"),
             );
             require(

@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::group::ProcessGroup;
-use super::output::ChildOutput;
 use super::watchdog::Watchdog;
+use crate::backend::output::RunnerOutput;
 use crate::backend::{Death, OutputStream};
 
 /// How long to wait for the end of a dead child's output, which a grandchild may hold open.
@@ -26,7 +26,7 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_millis(200);
 /// A child to be started.
 pub(super) struct SpawnRequest {
     pub(super) command: std::process::Command,
-    pub(super) output: ChildOutput,
+    pub(super) output: RunnerOutput,
 }
 
 /// A child that was started.
@@ -95,12 +95,12 @@ fn start_child(request: SpawnRequest, watchdog: &Watchdog) -> io::Result<Spawned
     let (kill, mut killed) = mpsc::channel(1);
     let (dead, death) = oneshot::channel();
     let (exited, dead_for_out) = watch::channel(false);
-    let dead_for_err = dead_for_out.clone();
-    let (of_out, of_err) = (output.clone(), output.clone());
+    let of_err = output.reader(OutputStream::Stderr, dead_for_out.clone());
+    let of_out = output.reader(OutputStream::Stdout, dead_for_out);
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let printed = [
-        out.map(|out| tokio::spawn(of_out.read(OutputStream::Stdout, out, dead_for_out))),
-        err.map(|err| tokio::spawn(of_err.read(OutputStream::Stderr, err, dead_for_err))),
+        out.map(|out| tokio::spawn(of_out.read(out))),
+        err.map(|err| tokio::spawn(of_err.read(err))),
     ];
     tokio::spawn(async move {
         let was_killed = tokio::select! {

@@ -37,7 +37,7 @@ async fn a_task_knows_its_cluster_its_name_and_its_definition() {
     let task: EcsTask = request(&endpoint(&[(200, TASK)]).await).await.unwrap();
     assert_eq!(task.definition(), "app:26");
     assert_eq!(task.cluster, "arn:aws:ecs:us-east-1:111122223333:cluster/main");
-    let stop_timeout = seconds("120");
+    let stop_timeout = Some(Duration::from_secs(120));
     let host = EcsHost { task: task.arn.clone(), stop_timeout };
     assert_eq!((host.kind(), host.instance()), (HostKind::Ecs, task.arn));
     assert_eq!(host.expires_in(), None);

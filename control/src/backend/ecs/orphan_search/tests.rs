@@ -1,11 +1,13 @@
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::super::sweep::{PARENT_TAG, PARENT_TASK_TAG, POOL_TAG, RUNNER_TAG};
+use super::super::task::PARENT_TASK_TAG;
 use super::super::testing::{self, RecordedRequest};
 use super::*;
+use crate::backend::sweep::PARENT_TAG;
 
 /// The number of pages, of one task each.
 const PAGE_COUNT: usize = 25;

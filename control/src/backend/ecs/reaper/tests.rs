@@ -2,10 +2,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::super::orphan_search::unix_now;
-use super::super::sweep::{ENDS_BY_TAG, PARENT_TAG, POOL_TAG, RUNNER_TAG};
 use super::super::testing::{self, RecordedRequest};
 use super::*;
+use crate::backend::sweep::{ENDS_BY_TAG, PARENT_TAG, POOL_TAG, RUNNER_TAG, unix_now};
 
 const TASK: &str = "arn:aws:ecs:eu-central-1:1:task/main";
 const PAUSE: Duration = Duration::from_millis(20);

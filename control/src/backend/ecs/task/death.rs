@@ -2,7 +2,7 @@
 
 use super::{LogLocation, Task};
 use crate::backend::aws::phrases::{self, PhraseRule};
-use crate::backend::{BootFailureKind, Death};
+use crate::backend::{BootFailureKind, Death, failure};
 
 impl Task {
     /// Why it ended, with advice if a person must correct something.
@@ -234,15 +234,14 @@ fn exit_reason(exit_code: Option<i32>, text: &str) -> String {
             relay (`.relay(..)`)"
                 .to_owned()
         }
-        Some(82) => "it lost its parent for longer than `reconnect_timeout`".to_owned(),
-        Some(83) => "its shutdown window ended, and its remaining calls were aborted".to_owned(),
-        Some(84) => "its parent rejected it; the runner's log says why".to_owned(),
         Some(137) => "it was killed (exit code 137); unless someone killed it, or another \
             essential container exited a `stopTimeout` earlier, it ran out of memory: raise \
             `memory`"
             .to_owned(),
-        Some(143) => "it exited at once after SIGTERM (exit code 143)".to_owned(),
-        Some(code) => format!("its container exited with code {code}; see the container's log"),
+        Some(code) => match failure::runner_exit(code) {
+            Some(why) => why.to_owned(),
+            None => format!("its container exited with code {code}; see the container's log"),
+        },
         None => "see the reason from ECS".to_owned(),
     }
 }

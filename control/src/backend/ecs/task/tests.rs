@@ -213,3 +213,22 @@ fn every_stop_code_has_a_reason() {
     }
     assert!(!Task::default().death("app", None).reason.is_empty());
 }
+
+#[test]
+fn a_parent_in_another_region_or_account_is_not_looked_up() {
+    let of = |parent: &str| {
+        let mut task = stopped("", "", app(None, None));
+        task.tags.insert(PARENT_TASK_TAG.to_owned(), parent.to_owned());
+        task
+    };
+    let here = "arn:aws:ecs:eu-central-1:1:task/main/parent";
+    assert_eq!(of(here).parent(), Some(here));
+    for elsewhere in [
+        "arn:aws:ecs:eu-west-1:1:task/main/parent",
+        "arn:aws:ecs:eu-central-1:2:task/main/parent",
+        "arn:aws-cn:ecs:eu-central-1:1:task/main/parent",
+        "main/parent",
+    ] {
+        assert_eq!(of(elsewhere).parent(), None, "{elsewhere}");
+    }
+}

@@ -1,9 +1,10 @@
-//! A child's output: each line goes to the log, and the last lines become part of its death.
+//! What an instance prints: each line goes to the log, and the last lines become part of its death.
 //!
-//! If a child prints faster than the log can write, its output is not read for a while, and the
-//! full pipe slows it down as it would any process. This takes one second at most, so a log that is
-//! stuck stops no child: after that, lines are dropped and counted. Only the task that reads this
-//! one stream waits. Once the child is dead it no longer waits, because the last lines are needed.
+//! If an instance prints faster than the log can write, its output is not read for a while. A full
+//! pipe then slows a child down as it would any process. This takes one second at most, so a log
+//! that is stuck stops no child: after that, lines are dropped and counted. Only the task that reads
+//! this one stream waits. Once the instance is dead it no longer waits, because the last lines are
+//! needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,49 +14,35 @@ use flame_wire::sync::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
-use crate::backend::{OutputLine, OutputStream};
+use super::{OutputLine, OutputStream, PoolInfo};
 
 /// The number of lines that are kept.
 const TAIL: usize = 20;
-/// Longer lines are split at this length, in bytes, so that a child can't fill this process's
-/// memory.
+/// Longer lines are split at this length, in bytes, so that an instance can't fill this
+/// process's memory.
 const LONGEST_LINE: usize = 8 * 1024;
 
 type LogLine = Arc<dyn Fn(OutputLine) + Send + Sync>;
 
-/// The output of one child, on both of its streams.
+/// The output of one instance, on both of its streams.
 #[derive(Clone)]
-pub(super) struct ChildOutput {
+pub(super) struct RunnerOutput {
     runner: RunnerRef,
     log: Option<LogLine>,
     tail: Arc<Mutex<VecDeque<String>>>,
 }
 
-impl ChildOutput {
-    pub(super) fn new(runner: RunnerRef, log: Option<LogLine>) -> Self {
+impl RunnerOutput {
+    /// The output of an instance that boots for this runner of the pool.
+    pub(super) fn new(runner: RunnerRef, pool: &PoolInfo) -> Self {
+        let log = pool.log.then(|| pool.output.clone());
         Self { runner, log, tail: Arc::default() }
     }
 
-    /// Reads until every process that holds the other end of the pipe has closed it. `dead` becomes
-    /// true, or its sender is dropped, when the child is dead.
-    pub(super) async fn read(
-        self,
-        stream: OutputStream,
-        mut from: impl AsyncRead + Unpin,
-        mut dead: watch::Receiver<bool>,
-    ) {
-        let mut lines = LineSplitter::default();
-        let mut chunk = vec![0; LONGEST_LINE];
-        while let Ok(len @ 1..) = from.read(&mut chunk).await {
-            lines.push(chunk.get(..len).unwrap_or_default(), |line| self.line(stream, line));
-            if self.log.is_some() {
-                tokio::select! {
-                    () = flame_runner_shim::log_writer::global().room() => {}
-                    _ = dead.wait_for(|dead| *dead) => {}
-                }
-            }
-        }
-        lines.finish(|line| self.line(stream, line));
+    /// A reader of one stream. `dead` becomes true, or its sender is dropped, when the instance is
+    /// dead.
+    pub(super) fn reader(&self, stream: OutputStream, dead: watch::Receiver<bool>) -> OutputReader {
+        OutputReader { output: self.clone(), stream, dead, lines: LineSplitter::default() }
     }
 
     /// The last lines, oldest first.
@@ -73,6 +60,43 @@ impl ChildOutput {
         if let Some(log) = &self.log {
             log(OutputLine { runner: self.runner, stream, line });
         }
+    }
+}
+
+/// Reads one stream of an instance.
+pub(super) struct OutputReader {
+    output: RunnerOutput,
+    stream: OutputStream,
+    dead: watch::Receiver<bool>,
+    lines: LineSplitter,
+}
+
+impl OutputReader {
+    /// Reads until every process that holds the other end of the pipe has closed it.
+    pub(super) async fn read(mut self, mut from: impl AsyncRead + Unpin) {
+        let mut chunk = vec![0; LONGEST_LINE];
+        while let Ok(len @ 1..) = from.read(&mut chunk).await {
+            self.push(chunk.get(..len).unwrap_or_default()).await;
+        }
+        self.finish();
+    }
+
+    /// Takes the next bytes of the stream. Waits while the log is full.
+    pub(super) async fn push(&mut self, bytes: &[u8]) {
+        let Self { output, stream, dead, lines } = self;
+        lines.push(bytes, |line| output.line(*stream, line));
+        if output.log.is_some() {
+            tokio::select! {
+                () = flame_runner_shim::log_writer::global().room() => {}
+                _ = dead.wait_for(|dead| *dead) => {}
+            }
+        }
+    }
+
+    /// The stream is at its end: a last line may lack its line ending.
+    pub(super) fn finish(self) {
+        let Self { output, stream, lines, .. } = self;
+        lines.finish(|line| output.line(stream, line));
     }
 }
 

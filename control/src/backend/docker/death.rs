@@ -1,0 +1,120 @@
+//! Why a container has ended.
+
+use super::engine::ContainerState;
+use crate::backend::{Death, failure};
+
+/// What is known of the end of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its process has ended, as the engine describes it.
+    Exited(ContainerState),
+    /// It has exited with this code, as an event said, and was removed before the engine could be
+    /// asked.
+    Removed(Option<i32>),
+    /// The engine has no such container.
+    Missing,
+    /// Its pool has stopped it.
+    Stopped,
+}
+
+/// The death of a container that has printed these last lines.
+pub(super) fn death(end: &End, log_tail: Vec<String>) -> Death {
+    let (reason, exit_code, stopped_reason) = match end {
+        End::Stopped => ("the container was stopped by its pool".to_owned(), None, None),
+        End::Missing => ("the container is gone: somebody has removed it".to_owned(), None, None),
+        End::Removed(code) => {
+            ("the container was removed by somebody else".to_owned(), *code, None)
+        }
+        End::Exited(state) => {
+            let said = Some(state.error.clone()).filter(|error| !error.is_empty());
+            let code = state.exit_code;
+            (format!("the container ended: {}", why(code, state.oom_killed)), code, said)
+        }
+    };
+    Death { exit_code, stopped_reason, log_tail, ..Death::new(reason) }
+}
+
+fn why(exit_code: Option<i32>, oom_killed: bool) -> String {
+    const OUT_OF_MEMORY: &str = "raise `memory`, or lower `max_concurrency`";
+    if oom_killed {
+        return format!("the kernel killed it because it was out of memory; {OUT_OF_MEMORY}");
+    }
+    match exit_code {
+        Some(0) => "it exited with code 0; if it exited before it connected, it may not be this \
+                    app, or its `main` does not reach `App::run`: check the image, its entry point \
+                    and its command"
+            .to_owned(),
+        Some(81) => "it never connected to its parent; check that a container on this network can \
+                     reach the address that the pool advertises"
+            .to_owned(),
+        // Not every engine reports that the kernel was out of memory.
+        Some(137) => format!(
+            "it was killed with SIGKILL; unless somebody killed it, it ran out of memory: \
+             {OUT_OF_MEMORY}"
+        ),
+        Some(code) => match failure::runner_exit(code) {
+            Some(why) => why.to_owned(),
+            None => format!("its process exited with code {code}"),
+        },
+        None => "the engine did not say why".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{BootFailure, BootFailureKind};
+
+    fn exited(exit_code: i32, oom_killed: bool, error: &str) -> Death {
+        let error = error.to_owned();
+        let state =
+            ContainerState { is_running: false, exit_code: Some(exit_code), oom_killed, error };
+        death(&End::Exited(state), vec!["last words".to_owned()])
+    }
+
+    #[test]
+    fn a_death_has_the_exit_code_the_engines_words_and_the_last_lines() {
+        let death = exited(7, false, "");
+        assert_eq!(death.reason, "the container ended: its process exited with code 7");
+        assert_eq!((death.exit_code, death.stopped_reason), (Some(7), None));
+        assert_eq!(death.log_tail, ["last words"]);
+        let failure = BootFailure::from(exited(127, false, "OCI runtime error"));
+        assert_eq!(failure.kind, BootFailureKind::Died);
+        assert_eq!(failure.stopped_reason.as_deref(), Some("OCI runtime error"));
+        assert!(failure.to_string().contains("last words"), "{failure}");
+    }
+
+    #[test]
+    fn a_kill_for_lack_of_memory_is_told_from_other_kills() {
+        let reason = exited(137, true, "").reason;
+        assert!(reason.contains("was out of memory") && !reason.contains("unless"), "{reason}");
+        let reason = exited(137, false, "").reason;
+        assert!(reason.contains("unless somebody killed it"), "{reason}");
+        assert!(!exited(1, false, "").reason.contains("memory"));
+    }
+
+    #[test]
+    fn the_exit_codes_of_runners_are_explained() {
+        for (code, text) in [
+            (0, "App::run"),
+            (81, "never connected"),
+            (82, "reconnect_timeout"),
+            (83, "shutdown window"),
+            (84, "rejected"),
+            (85, "executable"),
+            (143, "SIGTERM"),
+        ] {
+            let reason = exited(code, false, "").reason;
+            assert!(reason.contains(text), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_others_removed_is_not_said_to_have_ended_by_itself() {
+        let removed = death(&End::Removed(Some(137)), Vec::new());
+        assert!(removed.reason.contains("removed by somebody else"), "{removed}");
+        assert_eq!(removed.exit_code, Some(137));
+        assert!(death(&End::Missing, Vec::new()).reason.contains("somebody has removed it"));
+        assert!(death(&End::Stopped, Vec::new()).reason.contains("stopped by its pool"));
+    }
+}

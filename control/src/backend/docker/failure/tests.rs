@@ -1,0 +1,132 @@
+use super::*;
+
+fn answer(status: u16, message: &str) -> EngineError {
+    EngineError { kind: ErrorKind::Status(status), message: message.to_owned() }
+}
+
+fn kind(error: EngineError) -> BootFailureKind {
+    error.into_boot_failure("creating the container").kind
+}
+
+#[test]
+fn the_texts_of_docker_and_of_podman_have_the_same_meaning() {
+    use BootFailureKind::*;
+    let table = [
+        (404, "No such image: app:1", Misconfigured, "build or pull it"),
+        (
+            404,
+            "no such image: localhost/none:1: image not known",
+            Misconfigured,
+            "build or pull it",
+        ),
+        (404, "network apps not found", Misconfigured, "correct what the message names"),
+        (
+            500,
+            "container create: unable to find network with name or ID apps: network not found",
+            Misconfigured,
+            "docker network create",
+        ),
+        (
+            400,
+            "failed to create task: OCI runtime create failed: exec: \"/app\": executable file not \
+             found in $PATH: unknown",
+            Misconfigured,
+            ".command(",
+        ),
+        (
+            500,
+            "runc: runc create failed: exec: \"/nope\": stat /nope: no such file or directory: OCI \
+             runtime attempted to invoke a command that was not found",
+            Misconfigured,
+            ".command(",
+        ),
+        (400, "No command specified", Misconfigured, ".command("),
+        (
+            500,
+            "container-init binary not found on the host: stat /usr/libexec/podman/catatonit",
+            Misconfigured,
+            ".init(false)",
+        ),
+        (
+            500,
+            "could not select device driver \"\" with capabilities: [[gpu]]",
+            Misconfigured,
+            "NVIDIA",
+        ),
+        (500, "write /var/lib/docker/x: no space left on device", Capacity, "prune"),
+        (500, "fork/exec /usr/bin/runc: cannot allocate memory", Capacity, "out of memory"),
+        (
+            400,
+            "Range of CPUs is from 0.01 to 2.00",
+            Misconfigured,
+            "correct what the message names",
+        ),
+        (500, "something new", Unavailable, "engine's own log"),
+    ];
+    for (status, text, expected, advice) in table {
+        let failure = answer(status, text).into_boot_failure("creating the container");
+        assert_eq!(failure.kind, expected, "{text}");
+        assert!(failure.reason.contains(advice) && failure.reason.contains(text), "{failure}");
+    }
+}
+
+#[test]
+fn a_refused_pull_says_who_refused_it() {
+    let pull = |text: &str| {
+        let error = EngineError { kind: ErrorKind::Reported, message: text.to_owned() };
+        error.into_backend_error("pulling the image app:1").to_string()
+    };
+    for (text, advice) in [
+        (
+            "pull access denied for app, repository does not exist or may require 'docker login'",
+            ".credentials(",
+        ),
+        ("unauthorized: authentication required", ".credentials("),
+        ("manifest for app:1 not found: manifest unknown", "correct `.image(..)`"),
+        ("toomanyrequests: You have reached your pull rate limit", "limits the rate of pulls"),
+        ("dial tcp 127.0.0.1:1: connect: connection refused", "can't reach the image's registry"),
+        (
+            "lookup registry.invalid on 10.0.0.1:53: no such host",
+            "can't reach the image's registry",
+        ),
+        ("failed to register layer: write /x: no space left on device", "disk"),
+    ] {
+        let error = pull(text);
+        assert!(error.contains(advice) && error.contains(text), "{error}");
+        assert!(error.starts_with("pulling the image app:1 failed: "), "{error}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_gone_silent_or_closed_to_this_user_is_told_apart() {
+    let error = |kind| EngineError { kind, message: "text of the system".to_owned() };
+    let second = Duration::from_secs(1);
+    for (kind_of_error, expected, ambiguous, may_pass) in [
+        (ErrorKind::Unreachable, "start the engine", false, true),
+        (ErrorKind::Denied, "the group `docker`", false, false),
+        (ErrorKind::NoAnswer(second), "did not answer within 1s", true, true),
+        (ErrorKind::Broken, "broke: text of the system", true, true),
+        (ErrorKind::Client, "check the certificates", false, false),
+    ] {
+        let error = error(kind_of_error);
+        assert_eq!((error.is_ambiguous(), error.may_pass()), (ambiguous, may_pass), "{error}");
+        let reason = error.into_boot_failure("starting the container").reason;
+        assert!(reason.contains(expected), "{reason}");
+    }
+    assert_eq!(kind(error(ErrorKind::NoAnswer(second))), BootFailureKind::Unavailable);
+    assert_eq!(kind(error(ErrorKind::Denied)), BootFailureKind::Misconfigured);
+    assert!(!answer(500, "something new").may_pass());
+}
+
+#[test]
+fn a_name_in_use_and_a_removal_under_way_are_recognised() {
+    let docker =
+        "Conflict. The container name \"/flame-f-1\" is already in use by container \"a\".";
+    let podman =
+        "creating container storage: the container name \"flame-f-1\" is already in use by a";
+    assert!(answer(409, docker).is_name_taken() && answer(500, podman).is_name_taken());
+    assert!(!answer(404, "No such container: already in use").is_name_taken());
+    let removal = "removal of container flame-f-1 is already in progress";
+    assert!(answer(409, removal).is_being_removed());
+    assert!(!answer(409, docker).is_being_removed());
+}

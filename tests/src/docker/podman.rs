@@ -1,0 +1,173 @@
+//! podman with storage of its own, which serves Docker's API at a socket.
+//!
+//! Everything is in one folder. It neither uses nor changes the machine's settings and storage.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::Engine;
+use crate::{TempDir, process};
+
+/// These limits are below podman's defaults, because raising a limit needs a privilege that a
+/// sandbox may lack.
+const SETTINGS: &str = r#"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+"#;
+/// The service exits after this many seconds without a client, in case the suite was killed.
+const IDLE_SECONDS: u32 = 600;
+
+/// See the [module](self). Stops everything and deletes the folder when it is dropped.
+#[derive(Debug)]
+pub struct Podman {
+    folder: TempDir,
+    service: Mutex<Option<Child>>,
+}
+
+impl Podman {
+    /// Starts podman, and its service.
+    ///
+    /// # Errors
+    /// Returns a sentence that says why it can't be started.
+    pub fn start() -> Result<Self, String> {
+        Self::prepare(|_| Ok(()))
+    }
+
+    /// The same, on a disk of its own that has this many MiB.
+    ///
+    /// # Errors
+    /// Returns a sentence that says why it can't be started.
+    pub fn on_small_disk(mib: u32) -> Result<Self, String> {
+        Self::prepare(|folder| {
+            let root = folder.join("root");
+            std::fs::create_dir(&root).map_err(|error| error.to_string())?;
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "flame-tests"]).arg(&root);
+            let status = mount.status().map_err(|error| error.to_string())?;
+            if status.success() { Ok(()) } else { Err(format!("mount failed: {status}")) }
+        })
+    }
+
+    fn prepare(prepare: impl FnOnce(&Path) -> Result<(), String>) -> Result<Self, String> {
+        let podman = Self { folder: TempDir::new(), service: Mutex::new(None) };
+        let settings = podman.settings();
+        std::fs::write(settings, SETTINGS).map_err(|error| error.to_string())?;
+        prepare(podman.folder.path())?;
+        podman.serve()?;
+        Ok(podman)
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.path().join("containers.conf")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("docker.sock")
+    }
+
+    /// The folder in which podman stores images and containers.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// The address of the service.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// The engine, with the image of the suite. Blocks.
+    ///
+    /// # Errors
+    /// Returns a sentence that says why the image could not be imported.
+    pub fn engine(&self) -> Result<Engine, String> {
+        Engine::at(self.host())
+    }
+
+    /// A podman command.
+    fn command(&self) -> Command {
+        let at = |folder: &str| self.folder.path().join(folder).display().to_string();
+        let mut command = Command::new("podman");
+        command
+            .arg(format!("--root={}", at("root")))
+            .arg(format!("--runroot={}", at("run")))
+            .arg(format!("--tmpdir={}", at("tmp")))
+            .arg(format!("--volumepath={}", at("volumes")))
+            .arg(format!("--network-config-dir={}", at("networks")))
+            .env("CONTAINERS_CONF", self.settings())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the service, which must not run, and waits until it answers.
+    ///
+    /// # Errors
+    /// Returns a sentence that says why it can't be started.
+    pub fn serve(&self) -> Result<(), String> {
+        let _ = std::fs::remove_file(self.socket());
+        let log = std::fs::File::create(self.folder.path().join("log"));
+        let mut service = self.command();
+        service.args(["system", "service", &format!("--time={IDLE_SECONDS}"), &self.host()]);
+        service.stdout(Stdio::null()).stderr(log.map_err(|error| error.to_string())?);
+        let service = service.spawn().map_err(|error| {
+            format!(
+                "podman can't be started ({error}): install it, on Debian and Ubuntu with `apt-get \
+                 install --no-install-recommends podman runc catatonit`, or set DOCKER_HOST"
+            )
+        })?;
+        *self.service.lock().expect("nothing panics with the lock") = Some(service);
+        for _ in 0..3000 {
+            if std::os::unix::net::UnixStream::connect(self.socket()).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        Err(format!("podman does not serve its API: {log}"))
+    }
+
+    /// Kills the service. Its containers run on.
+    pub fn kill(&self) {
+        let service = self.service.lock().expect("nothing panics with the lock").take();
+        if let Some(mut service) = service {
+            let _ = service.kill();
+            let _ = service.wait();
+        }
+    }
+
+    /// Stops the service as Ctrl-Z does, so that it answers nothing, or lets it go on.
+    pub fn pause(&self, paused: bool) {
+        let service = self.service.lock().expect("nothing panics with the lock");
+        let pid = service.as_ref().expect("the service runs").id();
+        process::signal(pid, if paused { Signal::STOP } else { Signal::CONT });
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self
+            .command()
+            .args(["rm", "--all", "--force", "--time=0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        let ours: Vec<_> =
+            points.filter(|it| Path::new(it).starts_with(self.folder.path())).collect();
+        for point in ours.into_iter().rev() {
+            let _ = Command::new("umount").arg(point).status();
+        }
+    }
+}

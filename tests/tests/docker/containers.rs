@@ -1,0 +1,108 @@
+//! What a container gets, and how it ends when all goes well.
+
+use std::time::Duration;
+
+use flame_aws::{PoolEvent, Size};
+use flame_tests::demo::{commands, containers};
+use flame_tests::{PoolBackend, Test, Watcher, demo, docker, generic_runner, on, pool, tests};
+
+use crate::common::{pool_on, start_error};
+
+pub(crate) fn tests() -> Vec<Test> {
+    let simple = on(PoolBackend::Docker, &tests![a_drained_pool_leaves_no_container]);
+    let others = tests![
+        limits_environment_and_labels_reach_the_container,
+        a_size_that_the_machine_does_not_have_is_rejected_at_the_start,
+        runner_and_backend_agree_on_the_name,
+        docker_stop_lets_calls_finish,
+        processes_that_functions_leave_behind_are_reaped,
+        code_sync_takes_the_app_to_a_generic_runner,
+    ];
+    [simple, others].concat()
+}
+
+async fn a_drained_pool_leaves_no_container() {
+    let pool = pool("drained").min(2).start().await.unwrap();
+    pool.ready().await;
+    let names: Vec<_> =
+        pool.snapshot().runners.iter().filter_map(|one| one.instance.clone()).collect();
+    let engine = docker::shared();
+    let there = engine.containers().await;
+    assert!(
+        names.len() == 2 && names.iter().all(|name| there.contains(name)),
+        "{names:?} {there:?}"
+    );
+    pool.drain().await;
+    let there = engine.containers().await;
+    assert!(!names.iter().any(|name| there.contains(name)), "{there:?}");
+}
+
+async fn limits_environment_and_labels_reach_the_container() {
+    let engine = docker::shared();
+    let backend = engine.backend().memory(512).env("ROLE", "runner").label("team", "video");
+    let size = Size::new().vcpus(0.5);
+    let pool = pool_on("limits", backend).size(size).start().await.unwrap();
+    assert_eq!(pool.call(demo::variable("ROLE")).await.unwrap().as_deref(), Some("runner"));
+    let name = pool.snapshot().runners[0].instance.clone().unwrap();
+    let container = engine.client().inspect_container(&name, None).await.unwrap();
+    let host = container.host_config.unwrap();
+    assert_eq!(host.memory, Some(512 << 20));
+    let quota = host.cpu_quota.unwrap_or_default() * 2 == host.cpu_period.unwrap_or_default();
+    assert!(host.nano_cpus == Some(500_000_000) || quota, "{host:?}");
+    let labels = container.config.unwrap().labels.unwrap();
+    assert_eq!(labels.get("team").map(String::as_str), Some("video"));
+    assert_eq!(labels.get("flame:pool").map(String::as_str), Some("limits"));
+    pool.drain().await;
+}
+
+async fn runner_and_backend_agree_on_the_name() {
+    let pool = pool_on("name", docker::shared().backend()).start().await.unwrap();
+    pool.call(demo::double(1)).await.unwrap();
+    let snapshot = pool.snapshot();
+    let runner = &snapshot.runners[0];
+    assert_eq!(runner.host, flame_aws::HostKind::Docker);
+    assert_eq!(runner.instance.as_deref(), Some(format!("flame-{}", runner.runner).as_str()));
+    pool.drain().await;
+}
+
+async fn docker_stop_lets_calls_finish() {
+    let engine = docker::shared();
+    let pool = pool_on("stopped", engine.backend()).start().await.unwrap();
+    let mut watcher = Watcher::new(&pool);
+    pool.call(demo::double(1)).await.unwrap();
+    let name = pool.snapshot().runners[0].instance.clone().unwrap();
+    let napping = tokio::spawn(pool.call(demo::nap(Duration::from_secs(2))).into_future());
+    flame_tests::until("the call runs", || pool.snapshot().leased == 1).await;
+    let client = engine.client();
+    let stopping = tokio::spawn(async move { client.stop_container(&name, None).await });
+    napping.await.unwrap().unwrap();
+    watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
+    stopping.await.unwrap().unwrap();
+    pool.drain().await;
+}
+
+async fn processes_that_functions_leave_behind_are_reaped() {
+    let pool = pool_on("leftovers", docker::shared().backend()).start().await.unwrap();
+    let zombies = pool.call(containers::leaves_an_orphan_that_exits()).await.unwrap();
+    assert_eq!(zombies.unwrap(), 0, "process 1 of the container has to reap its orphans");
+    // A process that runs on ends with its container.
+    pool.call(commands::leaves_a_process()).await.unwrap().unwrap();
+    pool.drain().await;
+}
+
+async fn code_sync_takes_the_app_to_a_generic_runner() {
+    let runner = generic_runner().await;
+    let engine = docker::shared();
+    // The image has no folder for temporary files.
+    let backend = engine.backend_of(&runner).env("FLAME_CODE_DIR", "/code");
+    let pool = pool_on("synced", backend).code_sync(true).start().await.unwrap();
+    assert_eq!(pool.call(demo::double(21)).await.unwrap(), 42);
+    pool.drain().await;
+}
+
+async fn a_size_that_the_machine_does_not_have_is_rejected_at_the_start() {
+    let engine = docker::shared();
+    let size = Size::new().vcpus(5_000.0);
+    let error = start_error(pool_on("huge", engine.backend()).size(size)).await;
+    assert!(error.contains("`vcpus` 5000 of") && error.contains("engine's machine"), "{error}");
+}

@@ -1,4 +1,5 @@
 export * from './flame-pool';
+export * from './flame-reaper';
 export * from './flame-relay';
 export * from './pool/code-store';
 export * from './pool/ecs-options';

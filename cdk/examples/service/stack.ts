@@ -11,13 +11,14 @@ import {
 } from 'aws-cdk-lib/aws-ecs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-import { FargateCapacity, FlamePool, RunnerCode } from '../../src';
+import { FargateCapacity, FlamePool, FlameReaper, RunnerCode } from '../../src';
 
 /**
  * A web service on Fargate with one pool. Its runners are copies of the service: tasks on Spot, and
  * invocations of Lambda while Fargate boots.
  *
- * The image of the service is in ECR. `cdk deploy -c tag=1.2.3` deploys another version.
+ * The image of the service is in ECR. `cdk deploy -c tag=1.2.3` deploys another version, and
+ * `-c reaper=reaper.zip` a function that stops the runners of a service that is gone.
  */
 export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props?: StackProps) {
@@ -61,6 +62,12 @@ export class ServiceStack extends Stack {
     pool.grantParent(taskDefinition.taskRole);
     pool.acknowledgeParent(taskDefinition.taskRole);
     pool.allowRunnersTo(service);
+
+    const bootstrap: string | undefined = this.node.tryGetContext('reaper');
+    if (bootstrap !== undefined) {
+      const reaper = new FlameReaper(this, 'Reaper', { cluster, bootstrap });
+      new CfnOutput(this, 'ReaperName', { value: reaper.function.functionName });
+    }
 
     this.acknowledge(cluster, taskDefinition);
 

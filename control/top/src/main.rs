@@ -1,0 +1,2 @@
+//! A terminal view of pools.
+fn main() {}

@@ -15,8 +15,8 @@ export function built(name: string): string {
 }
 
 /**
- * A folder whose `bootstrap` is a shell script. The script stands for a program of a debug build, which
- * would make a zip file of hundreds of megabytes.
+ * A folder whose `bootstrap` is a shell script. The script stands for a program of a debug build,
+ * which would make a zip file of hundreds of megabytes.
  */
 export function bootstrapFolder(folder: string, script: string): string {
   mkdirSync(folder, { recursive: true });
@@ -27,8 +27,8 @@ export function bootstrapFolder(folder: string, script: string): string {
 }
 
 /**
- * Gives functions in Node.js the AWS SDK, as their runtime in Lambda does. The emulator keeps their code
- * below this folder, and Node.js looks for modules in the folders above the code.
+ * Gives functions in Node.js the AWS SDK, as their runtime in Lambda does. The emulator keeps their
+ * code below this folder, and Node.js looks for modules in the folders above the code.
  */
 export function provideAwsSdk(folder: string): void {
   symlinkSync(MODULES, join(folder, 'node_modules'));

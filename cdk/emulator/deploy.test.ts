@@ -142,7 +142,7 @@ async function callsFromLaptop(environment: Environment): Promise<void> {
   madeCalls(await deployment.thumbnails(environment, '--backend', 'ecs', '--code-sync'));
 }
 
-/** Replaces the key of the laptops' relay. Returns the variables of a parent that has the new key. */
+/** Replaces the key of the laptops' relay. Returns the variables of a parent with the new key. */
 async function rotateKey(): Promise<Environment> {
   const SecretId = deployment.output(LAPTOP, 'RelayKey');
   const before = await deployment.secret(SecretId);

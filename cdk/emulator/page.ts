@@ -12,7 +12,7 @@ export interface Exception {
   readonly instead?: string;
 }
 
-/** The commands of a page: its blocks of the language `sh`, each under the heading of its section. */
+/** The commands of a page: its blocks of the language `sh`, under the headings of its sections. */
 export class Page {
   private readonly blocks: { section: string; commands: string[] }[] = [];
 
@@ -38,8 +38,8 @@ export class Page {
   }
 
   /**
-   * The blocks of a section as scripts, with the exceptions in place of what they match. An exception that
-   * matches no command of the page is an error.
+   * The blocks of a section as scripts, with the exceptions in place of what they match. An
+   * exception that matches no command of the page is an error.
    */
   scripts(section: string, exceptions: Exception[]): string[] {
     const all = this.blocks.flatMap(({ commands }) => commands);

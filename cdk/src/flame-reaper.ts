@@ -75,7 +75,8 @@ export interface FlameReaperProps {
  * ```
  *
  * It is a Lambda function with the program `flame-reaper`. An invocation that fails is not
- * repeated, because the next one does what it did not do. `function.metricErrors()` counts failures.
+ * repeated, because the next one does what it did not do. `function.metricErrors()` counts
+ * failures.
  */
 export class FlameReaper extends Construct {
   /** The function that stops the tasks. */
@@ -96,8 +97,8 @@ export class FlameReaper extends Construct {
       removalPolicy: props.removalPolicy ?? RemovalPolicy.DESTROY,
     });
     const role = newFunctionRole(this, 'Role', logGroup, 'Stops orphaned runners of flame-aws');
-    // No concurrency is reserved for it, which a new account does not allow. EventBridge may deliver
-    // an event twice, and a task that is stopped twice is stopped once.
+    // No concurrency is reserved for it, which a new account does not allow. EventBridge may
+    // deliver an event twice; two searches at a time do no harm, since StopTask is idempotent.
     this.function = new LambdaFunction(this, 'Function', {
       description: 'Stops orphaned runners of flame-aws',
       code: Code.fromAsset(props.bootstrap),

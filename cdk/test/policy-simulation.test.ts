@@ -29,6 +29,13 @@ let policy: Statement[];
 let requests: Request[];
 let deployedPool: DeployedPool;
 
+/** The texts of the Rust sources of the library. */
+function rustSources(): string[] {
+  const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' });
+  const sources = files.filter((file) => file.endsWith('.rs'));
+  return sources.map((file) => readFileSync(join(SOURCES, file), 'utf8'));
+}
+
 // A feature flag of CDK merges statements, and new projects have it.
 describe.each([false, true])('with minimizePolicies %s', (minimize) => {
   beforeAll(() => {
@@ -129,11 +136,7 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
   });
 
   test('the table has every request of the Rust sources', () => {
-    const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' });
-    const sources = files
-      .filter((file) => file.endsWith('.rs'))
-      .map((file) => readFileSync(join(SOURCES, file), 'utf8'))
-      .filter((source) => source.includes('aws_sdk_'));
+    const sources = rustSources().filter((source) => source.includes('aws_sdk_'));
     const calls = sources.flatMap((source) => [
       ...source.matchAll(/self\s*\.(?:client|sdk|0)\s*\.(\w+)\(\)/g),
     ]);
@@ -145,5 +148,11 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
     const listed = new Set(requests.map(({ sdk }) => sdk));
     expect(made.size).toBeGreaterThanOrEqual(9);
     expect([...made].filter((method) => !listed.has(method ?? ''))).toEqual([]);
+  });
+
+  test('the errors of the library name every action', () => {
+    const texts = rustSources().join('\n');
+    const unnamed = requests.filter(({ action }) => !texts.includes(`"${action}`));
+    expect(unnamed.map(({ action }) => action)).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * The app of `examples/lambda-parent` in the emulator, as a custom runtime of Lambda. For each event it
- * runs a program as a parent, with the relay's key of the secret in RELAY_KEY_SECRET.
+ * The app of `examples/lambda-parent` in the emulator, as a custom runtime of Lambda. For each event
+ * it runs a program as a parent, with the relay's key from the secret in RELAY_KEY_SECRET.
  */
 
 import { spawnSync } from 'node:child_process';

@@ -18,8 +18,8 @@ import { FargateCapacity, FlamePool, FlameReaper, RunnerCode } from '../../src';
  * invocations of Lambda while Fargate boots.
  *
  * The image of the service is in ECR. `cdk deploy -c tag=1.2.3` deploys another version,
- * `-c repository=hello` another service, and `-c reaper=reaper.zip` a function that stops the runners
- * of a service that is gone.
+ * `-c repository=hello` another service, and `-c reaper=reaper.zip` a function that stops the
+ * runners of a service that is gone.
  */
 export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props?: StackProps) {

@@ -18,12 +18,16 @@ class Deployments(Case):
     def rollouts(self) -> list[tuple[str, str]]:
         return [(one["status"], one["rolloutState"]) for one in self.service()["deployments"]]
 
-    def test_a_new_deployment_starts_new_tasks_and_then_stops_the_old_ones(self) -> None:
+    def start(self, count: int) -> list[str]:
+        """Create the service, and wait for its tasks. Returns their ARNs."""
         self.aws.prepare(command=["exec sleep 600"])
-        create = {"cluster": "c", "serviceName": "s", "taskDefinition": "family", "desiredCount": 2}
+        create = {"cluster": "c", "serviceName": "s", "taskDefinition": "family", "desiredCount": count}
         self.aws.ecs("CreateService", launchType="FARGATE", networkConfiguration=NETWORK, **create)
-        wait(lambda: self.service()["runningCount"] == 2, "the tasks of the service")
-        old = self.tasks("RUNNING")
+        wait(lambda: self.service()["runningCount"] == count, "the tasks of the service")
+        return self.tasks("RUNNING")
+
+    def test_a_new_deployment_starts_new_tasks_and_then_stops_the_old_ones(self) -> None:
+        old = self.start(2)
         self.aws.ecs("UpdateService", cluster="c", service="s", forceNewDeployment=True)
         wait(lambda: self.rollouts() == [("PRIMARY", "COMPLETED")], "the new deployment")
         for arn in old:
@@ -36,11 +40,7 @@ class Deployments(Case):
             self.aws.until(arn, "STOPPED")
 
     def test_a_deployment_whose_tasks_do_not_start_keeps_the_old_ones(self) -> None:
-        self.aws.prepare(command=["exec sleep 600"])
-        create = {"cluster": "c", "serviceName": "s", "taskDefinition": "family", "desiredCount": 1}
-        self.aws.ecs("CreateService", launchType="FARGATE", networkConfiguration=NETWORK, **create)
-        wait(lambda: self.service()["runningCount"] == 1, "the task of the service")
-        old = self.tasks("RUNNING")
+        old = self.start(1)
         self.aws.register(containerDefinitions=[{"name": "app", "image": "nowhere:1"}])
         self.aws.ecs("UpdateService", cluster="c", service="s", taskDefinition="family")
         wait(lambda: self.tasks("STOPPED"), "the new task to fail")

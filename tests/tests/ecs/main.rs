@@ -6,6 +6,7 @@ mod conformance;
 mod generic;
 mod life;
 mod orphans;
+mod permissions;
 mod reaper;
 mod setup;
 mod work;
@@ -20,6 +21,7 @@ fn main() -> std::process::ExitCode {
         setup::with_a_listener(),
         boots::with_a_listener(),
         orphans::tests(),
+        permissions::tests(),
         reaper::tests(),
         code_store::tests(),
     ];

@@ -6,6 +6,8 @@ export default defineConfig({
     pool: 'threads',
     testTimeout: 0,
     hookTimeout: 0,
+    // Each file has an emulator and a deployment of its own, which take all cores.
+    fileParallelism: false,
     // Without the deployed stacks, the other tests fail too.
     bail: 1,
     env: { CDK_VALIDATION: 'false' },

@@ -21,6 +21,7 @@ export interface Image {
 /** The versions of the JSON APIs, by the names of their services. */
 const TARGETS = {
   acm: 'CertificateManager',
+  events: 'AWSEvents',
   ecs: 'AmazonEC2ContainerServiceV20141113',
   logs: 'Logs_20140328',
   secretsmanager: 'secretsmanager',
@@ -97,6 +98,33 @@ export class Emulator {
   async functions(): Promise<string[]> {
     const listed = JSON.parse(await this.request('lambda', '/2015-03-31/functions/'));
     return listed.Functions.map(({ FunctionName }: { FunctionName: string }) => FunctionName);
+  }
+
+  /** Invokes a function, and returns its answer. A function that fails is an error. */
+  async invoke(name: string, event: object) {
+    const path = `/2015-03-31/functions/${name}/invocations`;
+    const answer = await this.request('lambda', path, {
+      method: 'POST',
+      body: JSON.stringify(event),
+    });
+    const { errorMessage, ...result } = JSON.parse(answer);
+    if (errorMessage !== undefined) {
+      throw new Error(`${name} failed: ${errorMessage}`);
+    }
+    return result;
+  }
+
+  /** Replaces the variables of a function. */
+  async setVariables(name: string, variables: { [name: string]: string }): Promise<void> {
+    const path = `/2015-03-31/functions/${name}/configuration`;
+    const body = JSON.stringify({ Environment: { Variables: variables } });
+    await this.request('lambda', path, { method: 'PUT', body });
+  }
+
+  /** The variables of a function. */
+  async variables(name: string): Promise<{ [name: string]: string }> {
+    const path = `/2015-03-31/functions/${name}/configuration`;
+    return JSON.parse(await this.request('lambda', path)).Environment.Variables;
   }
 
   /** How often each operation has been called. */

@@ -1,4 +1,3 @@
-// @ts-nocheck: the AWS SDK is not installed here, so there are no types.
 /** The Lambda function that rotates a relay's key. Its runtime brings the AWS SDK. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,15 +13,16 @@ import { rotate } from './rotate.mjs';
 
 const secrets = new SecretsManagerClient();
 const ecs = new ECSClient();
-const cluster = process.env.CLUSTER;
+const { CLUSTER: cluster, ACCEPTED_KEYS = '', SERVICES = '' } = process.env;
 
+/** @type {import('./rotate.mjs').Aws} */
 const aws = {
   async secret(SecretId, VersionStage, VersionId) {
     try {
       const command = new GetSecretValueCommand({ SecretId, VersionStage, VersionId });
       return (await secrets.send(command)).SecretString;
     } catch (error) {
-      if (error.name === 'ResourceNotFoundException') {
+      if (error instanceof Error && error.name === 'ResourceNotFoundException') {
         return undefined;
       }
       throw error;
@@ -34,7 +34,7 @@ const aws = {
     return versions.find(([, stages]) => stages.includes('AWSCURRENT'))?.[0];
   },
   async put(SecretId, SecretString, ClientRequestToken) {
-    const VersionStages = ClientRequestToken && ['AWSPENDING'];
+    const VersionStages = ClientRequestToken ? ['AWSPENDING'] : undefined;
     await secrets.send(
       new PutSecretValueCommand({ SecretId, SecretString, ClientRequestToken, VersionStages }),
     );
@@ -59,10 +59,14 @@ const aws = {
   },
 };
 
+/**
+ * @param {import('./rotate.mjs').RotationEvent} event
+ * @param {{ getRemainingTimeInMillis: () => number }} context
+ */
 export async function handler(event, context) {
   await rotate(event, aws, {
-    acceptedKeys: process.env.ACCEPTED_KEYS,
-    services: process.env.SERVICES.split(','),
+    acceptedKeys: ACCEPTED_KEYS,
+    services: SERVICES.split(','),
     remainingMs: () => context.getRemainingTimeInMillis(),
     sleep,
   });

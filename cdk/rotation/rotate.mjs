@@ -20,10 +20,11 @@ const MARGIN_MS = 15_000;
  * @typedef {object} Aws The requests to AWS.
  * @property {(id: string, stage: string, version?: string) => Promise<string | undefined>} secret
  *   The value of a secret; undefined if it has none in this stage or version.
- * @property {(id: string) => Promise<string>} currentVersion The version in the stage AWSCURRENT.
+ * @property {(id: string) => Promise<string | undefined>} currentVersion The version in the stage
+ *   AWSCURRENT.
  * @property {(id: string, value: string, version?: string) => Promise<void>} put
  *   Sets a secret; with a version, in the stage AWSPENDING.
- * @property {(id: string, from: string, to: string) => Promise<void>} promote
+ * @property {(id: string, from: string | undefined, to: string) => Promise<void>} promote
  *   Moves AWSCURRENT to another version.
  * @property {(service: string) => Promise<void>} restart Starts a new deployment of a service.
  * @property {(service: string) => Promise<Deployment[]>} deployments The deployments of a service.

@@ -26,7 +26,7 @@ import { flameAws } from './pool/environment';
 import type { LambdaRunnersOptions } from './pool/lambda-options';
 import { LambdaRunners } from './pool/lambda-runners';
 import { poolSubnets, poolVpc, type RunnersNetwork, runnersSecurityGroup } from './pool/network';
-import { acknowledgeWildcards } from './pool/parent-findings';
+import { acknowledgeWildcards, PARENT_WILDCARDS } from './pool/parent-findings';
 import {
   codeStoreStatements,
   ecsStatements,
@@ -260,7 +260,7 @@ export class FlamePool extends MeteredPool implements IConnectable, IGrantable {
    * effect. `parent` is the role or policy that has been given to `grantParent`.
    */
   acknowledgeParent(parent: IConstruct, options: ParentGrantOptions = {}): void {
-    acknowledgeWildcards(parent, this.parentStatements(options));
+    acknowledgeWildcards(parent, this.parentStatements(options), PARENT_WILDCARDS);
   }
 
   /**

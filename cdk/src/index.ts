@@ -1,4 +1,5 @@
 export * from './flame-pool';
+export * from './flame-reaper';
 export * from './flame-relay';
 export * from './metrics/alarm-actions';
 export * from './metrics/alarm-options';

@@ -8,6 +8,7 @@ import { LambdaParentStack } from '../examples/lambda-parent/stack';
 import { LaptopStack } from '../examples/laptop/stack';
 import { ServiceStack } from '../examples/service/stack';
 import { EveryOptionStack } from './support/every-option';
+import { BOOTSTRAP } from './support/stacks';
 
 const CFN_LINT = join(__dirname, '..', '.venv', 'bin', 'cfn-lint');
 
@@ -18,8 +19,11 @@ const APPS: [string, (app: App) => Stack][] = [
   ['with every option', (app) => new EveryOptionStack(app, 'EveryOption')],
 ];
 
+/** The example of a service has a reaper only if the context has its program. */
+const CONTEXT = { reaper: BOOTSTRAP };
+
 test.each(APPS)('cdk-nag accepts the stack %s', (_, newStack) => {
-  const app = new App();
+  const app = new App({ context: CONTEXT });
   newStack(app);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   // Throws an error that lists the findings.
@@ -38,7 +42,7 @@ test('cdk-nag finds what is not acknowledged', () => {
 });
 
 test('cfn-lint accepts the templates', () => {
-  const app = new App();
+  const app = new App({ context: CONTEXT });
   const stacks = APPS.map(([, newStack]) => newStack(app));
   const { directory } = app.synth();
   const templates = stacks.map((stack) => join(directory, stack.templateFile));

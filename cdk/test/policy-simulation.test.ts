@@ -12,7 +12,7 @@ import {
   type Request,
   taskIn,
 } from './requests';
-import { allows } from './support/simulate';
+import { allows, denied, lesserPolicies } from './support/simulate';
 import {
   ACCOUNT,
   lambdaCode,
@@ -30,20 +30,12 @@ let policy: Statement[];
 let requests: Request[];
 let deployedPool: DeployedPool;
 
-/** The requests that a policy denies. */
-async function denied(statements: Statement[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const { action, resources, context } of requests) {
-    for (const resource of resources) {
-      if (!(await allows(statements, action, resource, context))) {
-        found.push(`${action} on ${resource}`);
-      }
-    }
-  }
-  return found;
+/** The texts of the Rust sources of the library. */
+function rustSources(): string[] {
+  const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' });
+  const sources = files.filter((file) => file.endsWith('.rs'));
+  return sources.map((file) => readFileSync(join(SOURCES, file), 'utf8'));
 }
-
-const listOf = (value: string | string[]) => [value].flat();
 
 // A feature flag of CDK merges statements, and new projects have it.
 describe.each([false, true])('with minimizePolicies %s', (minimize) => {
@@ -83,29 +75,21 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
   });
 
   test('the policy of a parent allows every request of the library', async () => {
-    expect(await denied(policy)).toEqual([]);
+    expect(await denied(policy, requests)).toEqual([]);
   });
 
   test('without any one action the policy allows too little', async () => {
-    for (const [index, statement] of policy.entries()) {
-      for (const action of listOf(statement.Action)) {
-        const Action = listOf(statement.Action).filter((other) => other !== action);
-        const less = Action.length > 0 ? [{ ...statement, Action }] : [];
-        const missing = await denied(policy.toSpliced(index, 1, ...less));
-        expect(missing, `without ${action} in statement ${index}`).not.toEqual([]);
-        expect(missing.every((request) => request.startsWith(`${action} on `))).toBe(true);
-      }
+    for (const { missing, index, statements } of lesserPolicies(policy, 'Action')) {
+      const found = await denied(statements, requests);
+      expect(found, `without ${missing} in statement ${index}`).not.toEqual([]);
+      expect(found.every((request) => request.startsWith(`${missing} on `))).toBe(true);
     }
   });
 
   test('without any one resource the policy allows too little', async () => {
-    for (const [index, statement] of policy.entries()) {
-      for (const resource of listOf(statement.Resource)) {
-        const Resource = listOf(statement.Resource).filter((other) => other !== resource);
-        const less = Resource.length > 0 ? [{ ...statement, Resource }] : [];
-        const missing = await denied(policy.toSpliced(index, 1, ...less));
-        expect(missing, `without ${resource} in statement ${index}`).not.toEqual([]);
-      }
+    for (const { missing, index, statements } of lesserPolicies(policy, 'Resource')) {
+      const found = await denied(statements, requests);
+      expect(found, `without ${missing} in statement ${index}`).not.toEqual([]);
     }
   });
 
@@ -158,11 +142,7 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
   });
 
   test('the table has every request of the Rust sources', () => {
-    const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' });
-    const sources = files
-      .filter((file) => file.endsWith('.rs'))
-      .map((file) => readFileSync(join(SOURCES, file), 'utf8'))
-      .filter((source) => source.includes('aws_sdk_'));
+    const sources = rustSources().filter((source) => source.includes('aws_sdk_'));
     const calls = sources.flatMap((source) => [
       ...source.matchAll(/self\s*\.(?:client|sdk|0)\s*\.(\w+)\(\)/g),
     ]);
@@ -174,5 +154,11 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
     const listed = new Set(requests.map(({ sdk }) => sdk));
     expect(made.size).toBeGreaterThanOrEqual(9);
     expect([...made].filter((method) => !listed.has(method ?? ''))).toEqual([]);
+  });
+
+  test('the errors of the library name every action', () => {
+    const texts = rustSources().join('\n');
+    const unnamed = requests.filter(({ action }) => !texts.includes(`"${action}`));
+    expect(unnamed.map(({ action }) => action)).toEqual([]);
   });
 });

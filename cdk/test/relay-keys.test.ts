@@ -41,7 +41,7 @@ class FakeAws {
     this.log.push(`put ${id}`);
   }
 
-  async promote(id: string, from: string, to: string) {
+  async promote(id: string, from: string | undefined, to: string) {
     expect(this.stages.get(id)?.get('AWSCURRENT')).toBe(from);
     this.stages.get(id)?.set('AWSCURRENT', to);
     this.log.push(`promote ${id}`);

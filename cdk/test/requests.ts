@@ -77,6 +77,23 @@ export function ecsRequests(pool: DeployedPool): Request[] {
   return requests;
 }
 
+/** The requests of a reaper: `control/src/backend/ecs/orphan_search.rs` and `reaper.rs`. */
+export function reaperRequests(
+  clusterArn: string,
+  clusterName: string,
+  parentClusterNames: string[],
+): Request[] {
+  const tasks = [taskIn(clusterName)];
+  const context = { 'ecs:cluster': clusterArn };
+  const parents = parentClusterNames.map(taskIn);
+  return [
+    { action: 'ecs:ListTasks', sdk: 'list_tasks', resources: ['*'], context },
+    { action: 'ecs:DescribeTasks', sdk: 'describe_tasks', resources: tasks, context },
+    { action: 'ecs:StopTask', sdk: 'stop_task', resources: tasks, context },
+    { action: 'ecs:DescribeTasks', sdk: 'describe_tasks', resources: parents },
+  ];
+}
+
 /** The requests of the Lambda backend: `control/src/backend/lambda/client.rs`. */
 export function lambdaRequests(pool: DeployedPool, events: boolean): Request[] {
   const resources = [pool.functionArn ?? '', ...(pool.aliasArn ? [pool.aliasArn] : [])];

@@ -1,8 +1,9 @@
 import { beforeAll, expect, test, vi } from 'vitest';
 import { answerWith, sent } from './support/fake-aws-sdk';
 
-type Handler = (event: object, context: object) => Promise<void>;
-let handler: Handler;
+type RotationEvent = { SecretId: string; ClientRequestToken: string; Step: string };
+type Context = { getRemainingTimeInMillis: () => number };
+let handler: (event: RotationEvent, context: Context) => Promise<void>;
 
 beforeAll(async () => {
   vi.stubEnv('CLUSTER', 'main');

@@ -30,6 +30,7 @@ export class LambdaParentStack extends Stack {
     const relay = new FlameRelay(this, 'Relay', {
       vpc,
       domainName: this.node.tryGetContext('domainName') ?? 'relay.example.com',
+      port: Number(this.node.tryGetContext('port') ?? 443),
       certificate: ListenerCertificate.fromArn(this.certificate()),
       image: ContainerImage.fromEcrRepository(relayImage),
       internetFacing: false,
@@ -67,6 +68,7 @@ export class LambdaParentStack extends Stack {
     );
 
     new CfnOutput(this, 'ParentName', { value: parent.functionName });
+    new CfnOutput(this, 'RelayKey', { value: relay.key.secretArn });
   }
 
   /** The ARN of the certificate of the relay; `cdk deploy -c certificate=..` sets it. */

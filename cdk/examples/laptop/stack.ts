@@ -65,6 +65,7 @@ export class LaptopStack extends Stack {
     });
 
     new CfnOutput(this, 'PolicyArn', { value: policy.managedPolicyArn });
+    new CfnOutput(this, 'ClusterName', { value: relay.cluster.clusterName });
     new CfnOutput(this, 'RelayKey', { value: relay.key.secretArn });
     new CfnOutput(this, 'RelayHost', { value: relay.loadBalancer.loadBalancerDnsName });
     for (const [name, value] of Object.entries(pool.environmentForParent())) {

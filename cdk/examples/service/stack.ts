@@ -12,19 +12,22 @@ import {
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import { FargateCapacity, FlamePool, RunnerCode } from '../../src';
+import { FargateCapacity, FlamePool, FlameReaper, RunnerCode } from '../../src';
 
 /**
  * A web service on Fargate with one pool. Its runners are copies of the service: tasks on Spot, and
  * invocations of Lambda while Fargate boots.
  *
- * The image of the service is in ECR. `cdk deploy -c tag=1.2.3` deploys another version.
+ * The image of the service is in ECR. `cdk deploy -c tag=1.2.3` deploys another version,
+ * `-c repository=hello` another service, and `-c reaper=reaper.zip` a function that stops the
+ * runners of a service that is gone.
  */
 export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
     const tag: string = this.node.tryGetContext('tag') ?? 'latest';
-    const repository = Repository.fromRepositoryName(this, 'Repository', 'thumbs');
+    const name: string = this.node.tryGetContext('repository') ?? 'thumbs';
+    const repository = Repository.fromRepositoryName(this, 'Repository', name);
 
     const vpc = new Vpc(this, 'Vpc', { maxAzs: 2, natGateways: 1 });
     vpc.addFlowLog('FlowLog', { destination: FlowLogDestination.toCloudWatchLogs() });
@@ -48,14 +51,12 @@ export class ServiceStack extends Stack {
       cpu: 512,
       memoryLimitMiB: 1_024,
     });
+    const logGroup = new LogGroup(this, 'Log', { retention: RetentionDays.ONE_MONTH });
     taskDefinition.addContainer('service', {
       image: ContainerImage.fromEcrRepository(repository, tag),
       environment: pool.environmentForParent(),
       portMappings: [{ containerPort: 8080 }],
-      logging: LogDrivers.awsLogs({
-        streamPrefix: 'service',
-        logGroup: new LogGroup(this, 'Log', { retention: RetentionDays.ONE_MONTH }),
-      }),
+      logging: LogDrivers.awsLogs({ streamPrefix: 'service', logGroup }),
     });
     const securityGroup = new SecurityGroup(this, 'ServiceSecurityGroup', { vpc });
     const service = new FargateService(this, 'FargateService', {
@@ -69,10 +70,17 @@ export class ServiceStack extends Stack {
     pool.acknowledgeParent(taskDefinition.taskRole);
     pool.allowRunnersTo(service);
 
+    const bootstrap: string | undefined = this.node.tryGetContext('reaper');
+    if (bootstrap !== undefined) {
+      const reaper = new FlameReaper(this, 'Reaper', { cluster, bootstrap });
+      new CfnOutput(this, 'ReaperName', { value: reaper.function.functionName });
+    }
+
     this.acknowledge(cluster, taskDefinition);
 
     new CfnOutput(this, 'ClusterName', { value: cluster.clusterName });
     new CfnOutput(this, 'ServiceName', { value: service.serviceName });
+    new CfnOutput(this, 'LogGroupName', { value: logGroup.logGroupName });
   }
 
   /** Explains the findings of cdk-nag. */

@@ -1,15 +1,9 @@
 import { Duration, Size, Stack, Validations } from 'aws-cdk-lib';
-import {
-  Effect,
-  type IRole,
-  Policy,
-  PolicyStatement,
-  Role,
-  ServicePrincipal,
-} from 'aws-cdk-lib/aws-iam';
+import { Effect, type IRole, Policy, PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import { Alias, Handler, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { EVENTS_ONCE, newFunctionRole } from '../function-role';
 import { lambdaArchitecture } from './architecture';
 import { type LambdaRunnersOptions, RunnerInvocation } from './lambda-options';
 import type { RunnersNetwork } from './network';
@@ -18,8 +12,6 @@ import { type RunnersContext, runnersLogGroup } from './runners-context';
 
 const DEFAULT_TIMEOUT = Duration.seconds(900);
 const DEFAULT_MEMORY = Size.mebibytes(1_769);
-/** The shortest time that Lambda can keep an event. A later event finds its token used up. */
-const MAX_EVENT_AGE = Duration.seconds(60);
 
 /** What Lambda does in a VPC with the role of a function (AWSLambdaVPCAccessExecutionRole). */
 const NETWORK_INTERFACE_ACTIONS = [
@@ -51,7 +43,6 @@ export class LambdaRunners extends Construct {
     const { code: functionCode, isImage } = code._codeForLambda(
       context.architecture,
     ) as FunctionCode;
-    const events = { retryAttempts: 0, maxEventAge: MAX_EVENT_AGE };
     this.function = new LambdaFunction(this, 'Function', {
       description: 'Runners of flame-aws; only their parents invoke it',
       code: functionCode,
@@ -68,14 +59,16 @@ export class LambdaRunners extends Construct {
       vpc: network?.vpc,
       vpcSubnets: network?.vpcSubnets,
       securityGroups: network && [network.securityGroup],
-      ...events,
+      // A later event finds its token used up.
+      ...EVENTS_ONCE,
     });
     if (this.networkPolicy) {
       this.function.node.addDependency(this.networkPolicy);
     }
     if (options.aliasName !== undefined) {
       const version = this.function.currentVersion;
-      this.alias = new Alias(this, 'Alias', { aliasName: options.aliasName, version, ...events });
+      const { aliasName } = options;
+      this.alias = new Alias(this, 'Alias', { aliasName, version, ...EVENTS_ONCE });
     }
   }
 
@@ -95,11 +88,8 @@ export class LambdaRunners extends Construct {
   }
 
   private newRole(logGroup: ILogGroup, inVpc: boolean): IRole {
-    const role = new Role(this, 'Role', {
-      description: 'What the app may do in its runners on Lambda',
-      assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
-    });
-    logGroup.grantWrite(role);
+    const description = 'What the app may do in its runners on Lambda';
+    const role = newFunctionRole(this, 'Role', logGroup, description);
     if (inVpc) {
       this.allowNetworkInterfaces(role);
     }

@@ -2,13 +2,18 @@ import { Stack, Validations } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 import type { Statement } from './parent-grants';
 
-const REASON =
+/** Why a parent's statements have wildcards. */
+export const PARENT_WILDCARDS =
   'The tasks and revisions of a pool have new names each time, and AWS has no resource for ' +
   'ecs:ListTasks, ecs:DescribeTaskDefinition and cloudwatch:PutMetricData. The statements are limited to ' +
   'the cluster, the family, the function, the folder and the metrics namespace of one pool.';
 
-/** Tells cdk-nag why the statements of a parent have wildcards, and only for these wildcards. */
-export function acknowledgeWildcards(construct: IConstruct, statements: Statement[]): void {
+/** Tells cdk-nag why statements have wildcards, and only for these wildcards. */
+export function acknowledgeWildcards(
+  construct: IConstruct,
+  statements: Statement[],
+  reason: string,
+): void {
   const stack = Stack.of(construct);
   const resources = statements.flatMap(({ resources }) => resources);
   const findings = resources
@@ -16,7 +21,7 @@ export function acknowledgeWildcards(construct: IConstruct, statements: Statemen
     .filter((text) => text.includes('*'))
     .map((text) => `AwsSolutions-IAM5[Resource::${text}]`);
   const ids = [...new Set(findings)];
-  Validations.of(construct).acknowledge(...ids.map((id) => ({ id, reason: REASON })));
+  Validations.of(construct).acknowledge(...ids.map((id) => ({ id, reason })));
 }
 
 /** An ARN as cdk-nag writes it: `arn:<AWS::Partition>:ecs:..:task/<Cluster>/*`. */

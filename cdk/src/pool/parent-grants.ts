@@ -1,6 +1,7 @@
 import { Stack } from 'aws-cdk-lib';
 import type { ICluster } from 'aws-cdk-lib/aws-ecs';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
+import type { IConstruct } from 'constructs';
 import type { PoolMetricsOptions } from '../metrics/options';
 import { DEFAULT_NAMESPACE } from '../metrics/series';
 import { type CodeStore, codeStorePrefix } from './code-store';
@@ -27,27 +28,37 @@ export function grantStatements(grantee: IGrantable, statements: Statement[]): G
   return grants.reduce((all, grant) => all.combine(grant));
 }
 
+/** The ARN of all tasks of a cluster. */
+export function tasksOf(scope: IConstruct, cluster: ICluster): string {
+  const resourceName = `${cluster.clusterName}/*`;
+  return Stack.of(scope).formatArn({ service: 'ecs', resource: 'task', resourceName });
+}
+
+/** The condition that limits a statement to a cluster. */
+export function inCluster(cluster: ICluster): Statement['conditions'] {
+  return { ArnEquals: { 'ecs:cluster': cluster.clusterArn } };
+}
+
 /**
  * The statements on the page of the ECS backend, `control/src/backend/ecs/README.md`.
  * `parentCluster` is the cluster of the parent, if the parent is an ECS task.
  */
 export function ecsStatements(runners: EcsRunners, parentCluster?: ICluster): Statement[] {
-  const stack = Stack.of(runners);
-  const tasksOf = (cluster: ICluster) =>
-    stack.formatArn({ service: 'ecs', resource: 'task', resourceName: `${cluster.clusterName}/*` });
-  const inCluster = { ArnEquals: { 'ecs:cluster': runners.cluster.clusterArn } };
-  const revisions = stack.formatArn({
+  const { cluster } = runners;
+  const tasks = tasksOf(runners, cluster);
+  const conditions = inCluster(cluster);
+  const revisions = Stack.of(runners).formatArn({
     service: 'ecs',
     resource: 'task-definition',
     resourceName: `${runners.taskDefinition.family}:*`,
   });
   const statements: Statement[] = [
-    { actions: ['ecs:RunTask'], resources: [revisions], conditions: inCluster },
-    { actions: ['ecs:StopTask', 'ecs:DescribeTasks'], resources: [tasksOf(runners.cluster)] },
-    { actions: ['ecs:ListTasks'], resources: ['*'], conditions: inCluster },
+    { actions: ['ecs:RunTask'], resources: [revisions], conditions },
+    { actions: ['ecs:StopTask', 'ecs:DescribeTasks'], resources: [tasks] },
+    { actions: ['ecs:ListTasks'], resources: ['*'], conditions },
     {
       actions: ['ecs:TagResource'],
-      resources: [tasksOf(runners.cluster)],
+      resources: [tasks],
       conditions: { StringEquals: { 'ecs:CreateAction': 'RunTask' } },
     },
     {
@@ -55,11 +66,12 @@ export function ecsStatements(runners: EcsRunners, parentCluster?: ICluster): St
       resources: runners.roles.map((role) => role.roleArn),
       conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
     },
-    { actions: ['ecs:DescribeClusters'], resources: [runners.cluster.clusterArn] },
+    { actions: ['ecs:DescribeClusters'], resources: [cluster.clusterArn] },
     { actions: ['ecs:DescribeTaskDefinition'], resources: ['*'] },
   ];
-  if (parentCluster && parentCluster !== runners.cluster) {
-    statements.push({ actions: ['ecs:DescribeTasks'], resources: [tasksOf(parentCluster)] });
+  if (parentCluster && parentCluster !== cluster) {
+    const parents = tasksOf(runners, parentCluster);
+    statements.push({ actions: ['ecs:DescribeTasks'], resources: [parents] });
   }
   return statements;
 }

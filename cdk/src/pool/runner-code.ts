@@ -5,6 +5,7 @@ import type { IRepository } from 'aws-cdk-lib/aws-ecr';
 import { Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import { ContainerImage, type CpuArchitecture } from 'aws-cdk-lib/aws-ecs';
 import { Code } from 'aws-cdk-lib/aws-lambda';
+import { bootstrapProblem } from '../bootstrap-zip';
 import { isArm } from './architecture';
 
 /** The folder with the Dockerfile of the generic runner. */
@@ -175,12 +176,9 @@ class RegistryImage extends RunnerCode {
 class BootstrapZip extends RunnerCode {
   constructor(private readonly path: string) {
     super();
-    const isZip = path.endsWith('.zip') && existsSync(path);
-    if (!isZip && !existsSync(join(path, 'bootstrap'))) {
-      throw new Error(
-        `RunnerCode.fromBootstrapZip: ${resolve(path)} is neither a zip file nor a folder with a ` +
-          'file `bootstrap`',
-      );
+    const problem = bootstrapProblem(path);
+    if (problem !== undefined) {
+      throw new Error(`RunnerCode.fromBootstrapZip: ${problem}`);
     }
   }
 

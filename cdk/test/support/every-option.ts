@@ -9,10 +9,10 @@ import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { Secret as KeptSecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import { FargateCapacity, FlamePool, FlameRelay, RunnerInvocation } from '../../src';
-import { ACCOUNT, ecsCode, lambdaCode, parentsCluster, REGION, vpcOf } from './stacks';
+import { FargateCapacity, FlamePool, FlameReaper, FlameRelay, RunnerInvocation } from '../../src';
+import { ACCOUNT, BOOTSTRAP, ecsCode, lambdaCode, parentsCluster, REGION, vpcOf } from './stacks';
 
-/** A pool and a relay with every option that the examples leave out. */
+/** A pool, a relay and a reaper with every option that the examples leave out. */
 export class EveryOptionStack extends Stack {
   constructor(scope: Construct, id: string) {
     super(scope, id, { env: { account: ACCOUNT, region: REGION } });
@@ -98,5 +98,15 @@ export class EveryOptionStack extends Stack {
     const options = { cluster: parentsCluster(this) };
     pool.grantParent(policy, options);
     pool.acknowledgeParent(policy, options);
+    new FlameReaper(this, 'Reaper', {
+      cluster: relay.cluster,
+      bootstrap: BOOTSTRAP,
+      parentClusters: [options.cluster],
+      cpuArchitecture: CpuArchitecture.ARM64,
+      interval: Duration.hours(1),
+      minAge: Duration.minutes(20),
+      pause: Duration.minutes(2),
+      logRetention: RetentionDays.ONE_WEEK,
+    });
   }
 }

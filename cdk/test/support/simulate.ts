@@ -1,4 +1,5 @@
 import { runSimulation } from '@cloud-copilot/iam-simulate';
+import type { Request } from '../requests';
 import { ACCOUNT } from './stacks';
 import type { Statement } from './template';
 
@@ -28,4 +29,37 @@ export async function allows(
     throw new Error(`${action} on ${resource}: ${JSON.stringify(result.errors)}`);
   }
   return result.overallResult === 'Allowed';
+}
+
+/** The requests that a policy denies. */
+export async function denied(statements: Statement[], requests: Request[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const { action, resources, context } of requests) {
+    for (const resource of resources) {
+      if (!(await allows(statements, action, resource, context))) {
+        found.push(`${action} on ${resource}`);
+      }
+    }
+  }
+  return found;
+}
+
+/** A policy without one of its actions or resources. */
+export interface LesserPolicy {
+  /** The action or resource that is missing, and the index of its statement. */
+  readonly missing: string;
+  readonly index: number;
+  readonly statements: Statement[];
+}
+
+/** The policies that lack one action, or one resource, of one statement. */
+export function lesserPolicies(policy: Statement[], field: 'Action' | 'Resource'): LesserPolicy[] {
+  return policy.flatMap((statement, index) => {
+    const all = [statement[field]].flat();
+    return all.map((missing) => {
+      const rest = all.filter((other) => other !== missing);
+      const less = rest.length > 0 ? [{ ...statement, [field]: rest }] : [];
+      return { missing, index, statements: policy.toSpliced(index, 1, ...less) };
+    });
+  });
 }

@@ -104,7 +104,7 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, table: Pat
     from hypercorn.asyncio import serve as hypercorn
     from hypercorn.config import Config
 
-    from . import cloudformation, gateway, ministack
+    from . import cloudformation, gateway, ministack, rotation
     from .ecs import Ecs
     from .faults import Faults
     from .functions import Functions
@@ -121,6 +121,7 @@ async def serve(listener: socket.socket, endpoint: str, folder: Path, table: Pat
     ecs.install()
     functions.install()
     cloudformation.install()
+    rotation.install()
     LoadBalancers().install()
     gateway.watch_connections()
     application = gateway.Gateway(

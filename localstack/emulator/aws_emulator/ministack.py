@@ -46,6 +46,9 @@ USED: Mapping[str, Sequence[str]] = {
         "_resolve_container_secrets",
         "_SecretResolutionError",
         "_services",
+        "_record_service_task_healthy",
+        "_refresh_service_state",
+        "_complete_service_deployment",
         "reset",
     ),
     "ministack.services.acm": ("_certificates",),
@@ -68,7 +71,7 @@ USED: Mapping[str, Sequence[str]] = {
         "_create_flow_logs",
         "_delete_flow_logs",
     ),
-    "ministack.services.secretsmanager": ("_resolve", "_get_random_password"),
+    "ministack.services.secretsmanager": ("_resolve", "_get_random_password", "_rotate_secret"),
     "ministack.services.lambda_svc": (
         "_functions",
         "_execute_function",
@@ -94,6 +97,7 @@ SIGNATURES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "_list_tasks": ["data"],
         "_register_task_definition": ["data"],
     },
+    "ministack.services.secretsmanager": {"_rotate_secret": ["data"]},
     "ministack.services.lambda_svc": {
         "_execute_function": ["func", "event"],
         "_execute_function_dispatch": ["func", "config", "event", "request_id", "started"],

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import cloudwatch, ministack
+from . import cloudwatch, ministack, services
 from .images import Image, Images, InvalidImageTable
 from .processes import PATH, CannotStart, Process, Spawner
 
@@ -137,6 +137,7 @@ class Task:
             try:
                 if self._provision() and self._start_containers():
                     self._show("RUNNING", startedAt=time.time())
+                    services.task_changed(self.record)
                     self._watch_containers()
             except Exception as error:  # a bug in the emulator: the task must not look alive
                 self._fail(f"InternalError: {type(error).__name__}: {error}")
@@ -144,6 +145,7 @@ class Task:
             finally:
                 self._ended.wait()
                 self._stop_containers()
+                services.task_changed(self.record)
 
     def _provision(self) -> bool:
         """Advance to the start of the containers. False if the task is ending."""

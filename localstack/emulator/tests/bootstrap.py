@@ -3,7 +3,8 @@
 "do" is "sleep" (for `seconds`), "exit" (with `code`), "fail" (report an error), "print" (a `text`) or "big"
 (respond with `size` bytes). The function then appends its pid to `file`, fails if `then_fail` is set, and
 responds with its pid, its environment and the headers of the event, in chunks if `chunked` is set.
-The variable INIT (exit, error or hang) makes the initialisation fail.
+The variable INIT (exit, error or hang) makes the initialisation fail. EVENTS is a file to which the
+function appends each event as a line.
 """
 
 import json
@@ -24,6 +25,9 @@ def post(path: str, body: object, chunked: bool = False) -> None:
 
 
 def serve(event: Any, headers: Mapping[str, str]) -> object:
+    if "EVENTS" in os.environ:
+        with open(os.environ["EVENTS"], "a") as file:
+            file.write(json.dumps(event) + "\n")
     do = event.get("do", "echo")
     if do == "sleep":
         time.sleep(event["seconds"])

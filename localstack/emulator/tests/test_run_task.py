@@ -52,7 +52,9 @@ class Rejections(Case):
         for cpu, memory in (("256", "4096"), ("300", "512"), ("1 vCPU", "1 GB")):
             self.rejected("ClientException", lambda: self.aws.register(cpu=cpu, memory=memory))
         self.aws.register(cpu="1 vCPU", memory="2 GB")
-        rejected = self.rejected("ClientException", lambda: self.aws.run_task(overrides={"cpu": "256", "memory": "8192"}))
+        rejected = self.rejected(
+            "ClientException", lambda: self.aws.run_task(overrides={"cpu": "256", "memory": "8192"})
+        )
         self.assertEqual(rejected.message, "No Fargate configuration exists for given values.")
 
     def test_launch_type_and_strategy_exclude_each_other(self) -> None:
@@ -189,7 +191,9 @@ class Listing(Case):
     def test_describe_tasks_takes_at_most_100(self) -> None:
         arn = self.aws.run("sleep 100")
         self.aws.ecs("DescribeTasks", cluster="c", tasks=[arn] * 100)
-        self.rejected("InvalidParameterException", lambda: self.aws.ecs("DescribeTasks", cluster="c", tasks=[arn] * 101))
+        self.rejected(
+            "InvalidParameterException", lambda: self.aws.ecs("DescribeTasks", cluster="c", tasks=[arn] * 101)
+        )
 
     def test_other_accounts_see_nothing(self) -> None:
         arn = self.aws.run("sleep 100")

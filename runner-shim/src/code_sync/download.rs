@@ -42,7 +42,7 @@ pub(super) enum DownloadError {
     Tls { server: String, source: io::Error },
     #[error("{server} did not answer within {} s", .limit.as_secs())]
     Timeout { server: String, limit: Duration },
-    #[error("{server} answered with HTTP status {status}{}", answer::suffix(.reason))]
+    #[error("{server} answered with HTTP status {status}{}{}", answer::suffix(.reason), denial(*.status))]
     Status { server: String, status: u16, reason: Option<String> },
     #[error("the connection with {server} broke")]
     Http { server: String, source: hyper::Error },
@@ -55,6 +55,14 @@ pub(super) enum DownloadError {
     /// The executable can't be used or written, wherever it comes from.
     #[error(transparent)]
     Sync(#[from] SyncError),
+}
+
+/// The causes of a 403: the URL has the permissions of the parent that has signed it.
+fn denial(status: u16) -> &'static str {
+    match status {
+        403 => "; the URL has expired, or its parent lacks the permission s3:GetObject",
+        _ => "",
+    }
 }
 
 /// A download whose length fits.

@@ -36,7 +36,8 @@ pub(super) async fn ecs_booting() {
 /// Prints the FLAME_PARENT of a runner. Its log is this program's standard error.
 pub(super) async fn ecs_secret() {
     let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
-    let backend = EcsApp::backend_with(config).build();
+    let minute = Duration::from_secs(60);
+    let backend = EcsApp::backend_with(config).sweep(minute, minute).build();
     let pool = flame_aws::Pool::builder("secret").max(1).backend(backend);
     let pool = reachable(pool).start().await.unwrap();
     let secret = pool.call(demo::flame_parent()).await.unwrap();

@@ -7,6 +7,7 @@ mod generic;
 mod instances;
 mod life;
 mod orphans;
+mod permissions;
 mod reaper;
 mod setup;
 mod work;
@@ -27,6 +28,7 @@ fn main() -> std::process::ExitCode {
         setup::with_a_listener(),
         boots::with_a_listener(),
         orphans::tests(),
+        permissions::tests(),
         reaper::tests(),
         code_store::tests(),
     ];

@@ -8,6 +8,7 @@ mod conformance;
 mod environments;
 mod generic;
 mod losses;
+mod permissions;
 mod work;
 
 use flame_tests::direct_and_relayed;
@@ -27,6 +28,7 @@ fn main() -> std::process::ExitCode {
         boots::with_a_listener(),
         // The pools of the conformance suite listen: it is the same for every backend.
         conformance::tests(),
+        permissions::tests(),
     ];
     flame_tests::suite([direct_and_relayed(&in_both_modes.concat()), direct.concat()].concat())
 }

@@ -2,6 +2,12 @@
 //!
 //! Each backend handles its service's own error codes, and asks here about the rest.
 
+use std::error::Error;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
 use super::api_error::{ApiError, ApiErrorKind};
 use crate::backend::BootFailureKind;
 
@@ -106,6 +112,24 @@ pub(crate) fn is_denied(error: &ApiError) -> bool {
     error.code.as_deref().is_some_and(|code| DENIED.contains(&code))
 }
 
+/// The error of a request that needs these permissions.
+pub(crate) fn of_request<E>(error: &SdkError<E, HttpResponse>, actions: &[&str]) -> ApiError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    naming(ApiError::from_sdk(error), actions)
+}
+
+/// Names the permissions that a request needs, if it was denied and the service has named none of
+/// them. S3 and others answer only "Access Denied".
+fn naming(mut error: ApiError, actions: &[&str]) -> ApiError {
+    let is_named = actions.iter().any(|action| error.message.contains(action));
+    if false && is_denied(&error) && !is_named {
+        error.message = format!("{} (the request needs {})", error.message, actions.join(", "));
+    }
+    error
+}
+
 /// What to do about an error that means the same for all services, if it is one.
 pub(crate) fn advice(error: &ApiError) -> Option<&'static str> {
     let code = error.code.as_deref().unwrap_or_default();
@@ -198,6 +222,18 @@ mod tests {
         assert_eq!(ErrorClass::of(&unlicensed), ErrorClass::Misconfigured);
         assert!(advice(&unlicensed).is_some_and(|text| text.contains("AWS_ENDPOINT_URL")));
         assert_eq!(ErrorClass::of(&rejected("InternalFailure", 500)), ErrorClass::Transient);
+    }
+
+    #[test]
+    fn a_denied_request_names_what_it_needs_unless_the_service_does() {
+        let actions = ["ecs:RunTask", "iam:PassRole"];
+        let denied = naming(rejected("AccessDeniedException", 400), &actions);
+        assert_eq!(denied.message, "text (the request needs ecs:RunTask, iam:PassRole)");
+        let mut named = rejected("AccessDeniedException", 400);
+        named.message = "not authorized to perform: iam:PassRole".to_owned();
+        assert_eq!(naming(named.clone(), &actions), named);
+        let throttled = rejected("ThrottlingException", 400);
+        assert_eq!(naming(throttled.clone(), &actions), throttled);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use super::run_task::Event;
 use super::task::Task;
 use super::task_template::{TaskDefinition, TaskTemplate};
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
+use crate::backend::aws::error_class;
 use crate::backend::aws::rate_limit::RateLimiter;
 
 mod convert;
@@ -113,7 +114,7 @@ impl Api {
                     Some(RunTaskError::ConflictException(conflict)) => conflict.resource_ids(),
                     _ => &[],
                 };
-                Event::Error(ApiError::from_sdk(&error), arns.to_vec())
+                Event::Error(error_class::of_request(&error, RUN_TASK_ACTIONS), arns.to_vec())
             }
         }
     }
@@ -159,7 +160,8 @@ impl Api {
     pub(super) async fn stop_task(&self, arn: &str, reason: &str) -> Result<(), ApiError> {
         self.rate_limiters.write.acquire().await;
         let call = self.client.stop_task().cluster(&self.cluster).task(arn).reason(reason);
-        match call.send().await.map_err(|error| ApiError::from_sdk(&error)) {
+        match call.send().await.map_err(|error| error_class::of_request(&error, &["ecs:StopTask"]))
+        {
             Ok(_) => Ok(()),
             Err(error) if is_unknown_task(&error) => Ok(()),
             Err(error) => Err(error),
@@ -186,7 +188,10 @@ impl Api {
         self.rate_limiters.read.acquire().await;
         let call = self.client.describe_tasks().cluster(cluster).set_tasks(Some(arns.to_vec()));
         let call = call.set_include(tags.then(|| vec![TaskField::Tags]));
-        let response = call.send().await.map_err(|error| ApiError::from_sdk(&error))?;
+        let response = call
+            .send()
+            .await
+            .map_err(|error| error_class::of_request(&error, &["ecs:DescribeTasks"]))?;
         let missing =
             response.failures().iter().filter(|failure| failure.reason() == Some("MISSING"));
         let missing = missing.filter_map(|failure| failure.arn().map(str::to_owned)).collect();
@@ -197,7 +202,10 @@ impl Api {
     pub(super) async fn subnets_of(&self, arn: &str) -> Result<Vec<String>, ApiError> {
         self.rate_limiters.read.acquire().await;
         let call = self.client.describe_tasks().cluster(&self.cluster).tasks(arn);
-        let response = call.send().await.map_err(|error| ApiError::from_sdk(&error))?;
+        let response = call
+            .send()
+            .await
+            .map_err(|error| error_class::of_request(&error, &["ecs:DescribeTasks"]))?;
         let attachments = response.tasks().iter().flat_map(|task| task.attachments());
         let details = attachments.flat_map(|attachment| attachment.details());
         let subnets = details.filter(|detail| detail.name() == Some("subnetId"));
@@ -240,7 +248,10 @@ impl Api {
     ) -> Result<Page, ApiError> {
         self.rate_limiters.read.acquire().await;
         let call = filter(self.client.list_tasks().cluster(&self.cluster)).set_next_token(token);
-        let response = call.send().await.map_err(|error| ApiError::from_sdk(&error))?;
+        let response = call
+            .send()
+            .await
+            .map_err(|error| error_class::of_request(&error, &["ecs:ListTasks"]))?;
         Ok(Page { arns: response.task_arns.unwrap_or_default(), next: response.next_token })
     }
 
@@ -248,7 +259,10 @@ impl Api {
     pub(super) async fn cluster_status(&self) -> Result<Option<String>, ApiError> {
         self.rate_limiters.read.acquire().await;
         let call = self.client.describe_clusters().clusters(&self.cluster);
-        let response = call.send().await.map_err(|error| ApiError::from_sdk(&error))?;
+        let response = call
+            .send()
+            .await
+            .map_err(|error| error_class::of_request(&error, &["ecs:DescribeClusters"]))?;
         let cluster = response.clusters().first();
         Ok(cluster.map(|cluster| cluster.status().unwrap_or_default().to_owned()))
     }
@@ -256,7 +270,10 @@ impl Api {
     pub(super) async fn task_definition(&self, name: &str) -> Result<TaskDefinition, ApiError> {
         self.rate_limiters.read.acquire().await;
         let call = self.client.describe_task_definition().task_definition(name);
-        let response = call.send().await.map_err(|error| ApiError::from_sdk(&error))?;
+        let response = call
+            .send()
+            .await
+            .map_err(|error| error_class::of_request(&error, &["ecs:DescribeTaskDefinition"]))?;
         let missing = || not_sent("the response has no task definition");
         Ok(convert::task_definition(response.task_definition().ok_or_else(missing)?))
     }
@@ -292,6 +309,9 @@ fn is_unknown_task(error: &ApiError) -> bool {
     error.code.as_deref() == Some("InvalidParameterException")
         && error.message.to_lowercase().contains("not found")
 }
+
+/// The permissions of RunTask: it tags the task, and gives ECS the roles of the task definition.
+const RUN_TASK_ACTIONS: &[&str] = &["ecs:RunTask", "ecs:TagResource", "iam:PassRole"];
 
 /// An error of a request that could not be built.
 fn not_sent(why: &str) -> ApiError {

@@ -25,6 +25,7 @@ use super::outcome::InvokeResponse;
 use super::{FunctionRef, InvocationType};
 use crate::backend::BackendError;
 use crate::backend::aws::api_error::ApiError;
+use crate::backend::aws::error_class;
 
 /// A request may wait for minutes without traffic, and a NAT gateway drops an idle connection after
 /// 350 s. So the kernel sends TCP keepalive probes.
@@ -119,7 +120,9 @@ impl Client {
             .get_function_configuration()
             .function_name(&self.target.name)
             .set_qualifier(self.target.qualifier.clone());
-        let output = request.send().await.map_err(|error| ApiError::from_sdk(&error))?;
+        let actions = &["lambda:GetFunctionConfiguration"];
+        let output =
+            request.send().await.map_err(|error| error_class::of_request(&error, actions))?;
         let unreadable = output.environment().and_then(|environment| environment.error());
         let variables = match unreadable {
             Some(error) => {
@@ -169,7 +172,10 @@ impl Client {
             // The function exists, so only its event configuration can be missing.
             Err(error) => match error.as_service_error() {
                 Some(known) if known.is_resource_not_found_exception() => Ok(unset),
-                _ => Err(ApiError::from_sdk(&error)),
+                _ => {
+                    let actions = &["lambda:GetFunctionEventInvokeConfig"];
+                    Err(error_class::of_request(&error, actions))
+                }
             },
         }
     }
@@ -196,7 +202,8 @@ fn response_timeout(timeout: Option<Duration>) -> Duration {
 fn failure(
     sdk_error: &SdkError<InvokeError, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
 ) -> InvokeFailure {
-    let mut error = ApiError::from_sdk(sdk_error);
+    let actions = &["lambda:InvokeFunction"];
+    let mut error = error_class::of_request(sdk_error, actions);
     // EC2's error code tells throttling from a wrong subnet.
     if let Some(InvokeError::Ec2UnexpectedException(exception)) = sdk_error.as_service_error()
         && let Some(code) = exception.ec2_error_code()

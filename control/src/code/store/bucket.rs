@@ -175,7 +175,8 @@ fn advice(error: &ApiError) -> String {
             | "IllegalLocationConstraintException",
         ) => Some("the bucket is in another region: set `CodeStore::region`"),
         _ if error_class::is_denied(error) => Some(
-            "allow s3:PutObject and s3:GetObject on the bucket's prefix to this process's role",
+            "allow s3:PutObject and s3:GetObject on the bucket's prefix to this process's role, and \
+             kms:GenerateDataKey and kms:Decrypt if the bucket has a KMS key",
         ),
         _ => error_class::advice(error),
     };

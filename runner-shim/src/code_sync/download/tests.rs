@@ -55,6 +55,7 @@ async fn an_error_response_is_reported_with_the_reason_of_s3() {
     let body = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
     let error = error(answer("403 Forbidden", body), 10).await;
     assert!(error.contains("status 403: AccessDenied, Request has expired"), "{error}");
+    assert!(error.contains("s3:GetObject"), "{error}");
 }
 
 #[tokio::test]

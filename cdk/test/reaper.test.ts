@@ -183,8 +183,8 @@ test('the policy allows nothing beyond the requests of the program', async () =>
 });
 
 test('the library makes no other request for a reaper', () => {
-  const backend = join(REAPER, '..', '..', 'src', 'backend', 'ecs');
-  const sources = ['reaper.rs', 'orphan_search.rs', 'sweep.rs'];
+  const backend = join(REAPER, '..', '..', 'src', 'backend');
+  const sources = ['ecs/reaper.rs', 'ecs/orphan_search.rs', 'sweep.rs'];
   const source = sources.map((file) => readFileSync(join(backend, file), 'utf8')).join();
   const calls = [...source.matchAll(/\bapi\s*\.(\w+)\(/g)].map(([, method]) => method);
   const requests = calls.filter((method) => method !== 'clone');

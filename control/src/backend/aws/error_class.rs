@@ -124,7 +124,7 @@ where
 /// them. S3 and others answer only "Access Denied".
 fn naming(mut error: ApiError, actions: &[&str]) -> ApiError {
     let is_named = actions.iter().any(|action| error.message.contains(action));
-    if false && is_denied(&error) && !is_named {
+    if is_denied(&error) && !is_named {
         error.message = format!("{} (the request needs {})", error.message, actions.join(", "));
     }
     error

@@ -11,7 +11,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptions, ListContainersOptions};
 use flame_aws::backend::{Docker, DockerBuilder};
 use futures_util::TryStreamExt;
@@ -80,9 +82,9 @@ pub fn shared() -> Engine {
 pub fn end() -> Result<(), String> {
     let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(Ok(Shared { engine, podman })) = shared else { return Ok(()) };
-    let left = engine.blocking(async |engine| engine.containers().await);
+    let left = engine.blocking(async |engine| engine.left_over().await);
     drop(podman);
-    if left.is_empty() { Ok(()) } else { Err(format!("containers are left over: {left:?}")) }
+    left
 }
 
 /// Marks tests that need an engine of their own, which only root can start.
@@ -183,26 +185,32 @@ impl Engine {
         let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
         let options =
             ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        let listed = self.client().list_containers(Some(options)).await;
+        let mut listed = self.client().list_containers(Some(options.clone())).await;
+        // podman has a state that the client does not know, for containers that are just ending.
+        for _ in 0..100 {
+            let Err(Error::JsonDataError { .. }) = listed else { break };
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            listed = self.client().list_containers(Some(options.clone())).await;
+        }
         let names = listed.expect("the engine lists containers").into_iter();
         let names = names.flat_map(|container| container.names.unwrap_or_default());
         names.map(|name| name.trim_start_matches('/').to_owned()).collect()
     }
 
-    /// Waits until there is no container of a runner.
+    /// Waits until there is no container of a runner, for 30 s.
     ///
-    /// # Panics
-    /// Panics after 30 s.
-    pub async fn until_no_containers(&self) {
-        let waiting = async {
-            while !self.containers().await.is_empty() {
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    /// # Errors
+    /// Returns the names of those that are left over.
+    pub async fn left_over(&self) -> Result<(), String> {
+        let mut left = Vec::new();
+        for _ in 0..600 {
+            left = self.containers().await;
+            if left.is_empty() {
+                return Ok(());
             }
-        };
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await;
-        if waited.is_err() {
-            panic!("containers are left over: {:?}", self.containers().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        Err(format!("containers are left over: {left:?}"))
     }
 }
 

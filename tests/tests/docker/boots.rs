@@ -31,8 +31,8 @@ async fn a_program_that_is_not_in_the_image_is_a_misconfiguration() {
     let pool = pool_on("nothing", backend).start().await.unwrap();
     let failure = boot_failure(&pool).await;
     // With an init program, it is the init program that does not find it.
-    let text = failure.to_string();
-    assert!(text.contains("/nowhere/app"), "{text}");
+    assert_eq!(failure.kind, BootFailureKind::Died, "{failure}");
+    assert!(failure.log_tail.concat().contains("No such file or directory"), "{failure}");
     pool.drain().await;
 
     let backend = engine.backend().command(["/nowhere/app"]).init(false);
@@ -67,15 +67,18 @@ async fn a_runner_that_hangs_in_its_boot_is_removed() {
 async fn an_image_that_is_removed_later_fails_the_boot() {
     let engine = docker::shared();
     let client = engine.client();
-    // Another name of the same image.
-    let name = bollard::query_parameters::TagImageOptions {
-        repo: Some("localhost/removed".to_owned()),
-        tag: Some("1".to_owned()),
-    };
-    client.tag_image(engine.image(), Some(name)).await.unwrap();
+    // Without its last name the image itself would be removed.
+    for name in ["localhost/removed", "localhost/kept"] {
+        let name = bollard::query_parameters::TagImageOptions {
+            repo: Some(name.to_owned()),
+            tag: Some("1".to_owned()),
+        };
+        client.tag_image(engine.image(), Some(name)).await.unwrap();
+    }
     let backend = engine.backend().image("localhost/removed:1");
     let pool = pool_on("removed", backend).start().await.unwrap();
-    client.remove_image("localhost/removed:1", None, None).await.unwrap();
+    let options = None::<bollard::query_parameters::RemoveImageOptions>;
+    client.remove_image("localhost/removed:1", options, None).await.unwrap();
     let failure = boot_failure(&pool).await;
     assert_eq!(failure.kind, BootFailureKind::Misconfigured, "{failure}");
     assert!(failure.reason.contains("the image does not exist there"), "{failure}");

@@ -34,7 +34,7 @@ async fn an_engine_that_is_not_there_is_named() {
     );
     pool.drain().await;
     podman.serve().unwrap();
-    engine.until_no_containers().await;
+    engine.left_over().await.unwrap();
 }
 
 async fn runners_survive_the_engines_restart_and_deaths_meanwhile_are_noticed() {
@@ -89,7 +89,7 @@ async fn an_engine_that_does_not_answer_fails_start_and_boot_in_time() {
     podman.pause(false);
     // The engine may create the container now.
     pool.drain().await;
-    engine.until_no_containers().await;
+    engine.left_over().await.unwrap();
 }
 
 async fn a_full_disk_fails_the_boot_with_the_reason() {

@@ -122,15 +122,16 @@ impl DockerBuilder {
         self
     }
 
-    /// The image of the runners, such as `registry.example.com/app:1`. `FLAME_DOCKER_IMAGE`;
-    /// default: the image of the container that this process runs in.
+    /// The image of the runners, such as `registry.example.com/app:1`, or the id of an image that the
+    /// engine has. `FLAME_DOCKER_IMAGE`; default: the image of the container that this process runs
+    /// in.
     pub fn image(mut self, image: impl Into<String>) -> Self {
         self.image = Some(image.into());
         self
     }
 
-    /// When the image is pulled. Default: if the engine does not have it. The image of this
-    /// process's own container is never pulled.
+    /// When the image is pulled. Default: if the engine does not have it. An image that is named by
+    /// its id, as that of this process's own container is, is never pulled.
     pub fn pull(mut self, policy: PullPolicy) -> Self {
         self.pull = policy;
         self

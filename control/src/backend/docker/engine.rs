@@ -1,7 +1,7 @@
 //! The requests to the engine. Each has a time limit, and its answer and its errors are plain
 //! values. Only this file knows bollard's types.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,9 +29,12 @@ use crate::size::Size;
 
 /// How long the engine may take to answer a question.
 pub(super) const QUESTION: Duration = Duration::from_secs(10);
-/// How long the engine may take to remove a container. With the question before it, a stop stays
-/// within the 30 s that a pool waits.
-const REMOVAL: Duration = Duration::from_secs(15);
+/// How long the engine may take to kill a container, and then to remove it. With the question before
+/// them, a stop stays within the 30 s that a pool waits.
+const KILL: Duration = Duration::from_secs(5);
+const REMOVAL: Duration = Duration::from_secs(12);
+/// The states of a container whose process exists.
+const LIVE: [&str; 2] = ["running", "paused"];
 /// bollard's own limit, in seconds. It is longer than any of ours, which name the request.
 const CLIENT_LIMIT: u64 = 3600;
 
@@ -56,7 +59,6 @@ pub(super) struct ContainerState {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct ListedContainer {
     pub(super) name: String,
-    pub(super) is_running: bool,
     /// Whether the engine is removing it.
     pub(super) is_going: bool,
     pub(super) created: Option<i64>,
@@ -154,7 +156,7 @@ impl Engine {
         &self,
         id: &str,
     ) -> Result<Option<OwnContainer>, EngineError> {
-        let listed = self.summaries([("id", id)]).await?;
+        let listed = self.summaries([("id", id)], &LIVE).await?;
         let Some(own) = listed.into_iter().find(|one| one.id.as_deref() == Some(id)) else {
             return Ok(None);
         };
@@ -172,22 +174,41 @@ impl Engine {
 
     /// Whether the engine runs the container with this id.
     pub(super) async fn runs(&self, id: &str) -> Result<bool, EngineError> {
-        let listed = self.summaries([("id", id)]).await?;
-        Ok(listed.into_iter().any(|one| one.id.as_deref() == Some(id) && is_running(&one)))
+        let listed = self.summaries([("id", id)], &LIVE).await?;
+        Ok(listed.into_iter().any(|one| one.id.as_deref() == Some(id)))
+    }
+
+    /// The names of the containers with this label that run.
+    pub(super) async fn running(&self, label: &str) -> Result<HashSet<String>, EngineError> {
+        let listed = self.summaries([("label", label)], &LIVE).await?;
+        Ok(listed.into_iter().map(|one| listed_container(one).name).collect())
     }
 
     /// All containers with this label, whether they run or not.
     pub(super) async fn list(&self, label: &str) -> Result<Vec<ListedContainer>, EngineError> {
-        Ok(self.summaries([("label", label)]).await?.into_iter().map(listed).collect())
+        let listed = match self.summaries([("label", label)], &[]).await {
+            // podman has a state that bollard does not know, for containers that have just ended.
+            Err(EngineError { kind: ErrorKind::Client, .. }) => {
+                self.summaries([("label", label)], &LIVE).await
+            }
+            listed => listed,
+        };
+        Ok(listed?.into_iter().map(listed_container).collect())
     }
 
+    /// Lists containers. Without `states`, those in every state.
     async fn summaries(
         &self,
         filters: [(&str, &str); 1],
+        states: &[&str],
     ) -> Result<Vec<ContainerSummary>, EngineError> {
+        let mut filters = filters_of(filters);
+        if !states.is_empty() {
+            filters.insert("status".to_owned(), states.iter().map(|&it| it.to_owned()).collect());
+        }
         let options = ListContainersOptions {
             all: true,
-            filters: Some(filters_of(filters)),
+            filters: Some(filters),
             ..ListContainersOptions::default()
         };
         within(QUESTION, self.docker.list_containers(Some(options))).await
@@ -239,6 +260,13 @@ impl Engine {
     /// Kills a container if it runs, and removes it with its anonymous volumes. Succeeds if there is
     /// no such container.
     pub(super) async fn remove(&self, name: &str) -> Result<(), EngineError> {
+        // podman removes a container that runs only after SIGTERM and the time that it has then.
+        let killed = within(KILL, self.docker.kill_container(name, None)).await;
+        match killed {
+            // It does not run, or does not exist: the removal says which.
+            Ok(()) | Err(EngineError { kind: ErrorKind::Status(_), .. }) => {}
+            Err(error) => return Err(error),
+        }
         let options = RemoveContainerOptions { force: true, v: true, link: false };
         match within(REMOVAL, self.docker.remove_container(name, Some(options))).await {
             Err(error) if error.is_not_found() || error.is_being_removed() => Ok(()),
@@ -328,17 +356,10 @@ fn filters_of<const N: usize>(filters: [(&str, &str); N]) -> HashMap<String, Vec
     filters.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into()
 }
 
-fn is_running(container: &ContainerSummary) -> bool {
-    use ContainerSummaryStateEnum::{PAUSED, RESTARTING, RUNNING, STOPPING};
-    matches!(container.state, Some(RUNNING | PAUSED | RESTARTING | STOPPING))
-}
-
-fn listed(container: ContainerSummary) -> ListedContainer {
-    let is_running = is_running(&container);
+fn listed_container(container: ContainerSummary) -> ListedContainer {
     let names = container.names.unwrap_or_default();
     ListedContainer {
         name: names.first().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
-        is_running,
         is_going: container.state == Some(ContainerSummaryStateEnum::REMOVING),
         created: container.created,
         labels: container.labels.unwrap_or_default(),

@@ -7,7 +7,6 @@
 //! A container is removed by whoever ends it in the fleet, and only then its death is reported. So a
 //! pool that has drained leaves no container.
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,9 +185,7 @@ impl Monitor {
 
     async fn look_for_missed_deaths(self: &Arc<Self>) -> Result<(), EngineError> {
         let request = self.fleet().request_list();
-        let listed = self.engine.list(&self.label).await?;
-        let running = listed.into_iter().filter(|one| one.is_running).map(|one| one.name);
-        let running: HashSet<_> = running.collect();
+        let running = self.engine.running(&self.label).await?;
         let ended = self.fleet().listed(request, |name| running.contains(name));
         for name in ended {
             self.report(name, None);
@@ -254,21 +251,34 @@ impl Monitor {
         self.fleet().forget(name);
     }
 
-    /// Removes all containers, in the background: the pool is gone, so no caller waits.
+    /// Removes all containers, in the background: the pool is gone, so no caller waits. The runtime
+    /// of the pool may be ending as well, so a thread with a runtime of its own does it.
     pub(super) fn remove_all(self: &Arc<Self>) {
         let names = self.fleet().names();
         if names.is_empty() {
             return;
         }
         let monitor = self.clone();
-        self.runtime.spawn(async move {
-            let removed =
-                stream::iter(names).for_each_concurrent(CONCURRENT_REMOVALS, async |name| {
-                    monitor.keep_removing(&name).await;
-                    monitor.finish(&name, End::Stopped).await;
-                });
-            removed.await;
+        let removing =
+            std::thread::Builder::new().name("flame-docker".to_owned()).spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(monitor.remove_each(names));
+                Ok::<_, std::io::Error>(())
+            });
+        if let Err(error) = removing {
+            let pool = self.pool.name.clone();
+            log_writer::event(move || {
+                tracing::error!(pool, %error, "the containers of a pool that is gone are not removed");
+            });
+        }
+    }
+
+    async fn remove_each(&self, names: Vec<String>) {
+        let removing = stream::iter(names).for_each_concurrent(CONCURRENT_REMOVALS, async |name| {
+            self.keep_removing(&name).await;
+            self.forget(&name, death(&End::Stopped, Vec::new()));
         });
+        removing.await;
     }
 
     fn remove_in_background(self: &Arc<Self>, name: String) {

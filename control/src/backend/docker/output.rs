@@ -39,7 +39,8 @@ pub(super) async fn read(
         since = unix_now();
         tokio::select! {
             () = sleep(PAUSE) => {}
-            _ = dead.wait_for(|dead| *dead) => {}
+            // Also completes when the pool is gone, and with it the sender.
+            _ = dead.wait_for(|dead| *dead) => break,
         }
     }
     stdout.finish();

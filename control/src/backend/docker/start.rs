@@ -132,6 +132,8 @@ async fn ensure_image(
     policy: PullPolicy,
 ) -> Result<(), BackendError> {
     let failed = |step: &str| format!("{step} the image {image}");
+    // No registry knows an image by its id.
+    let policy = if image.starts_with("sha256:") { PullPolicy::Never } else { policy };
     if policy != PullPolicy::Always {
         let found = engine.has_image(image).await;
         if found.map_err(|error| error.into_backend_error(&failed("looking for")))? {

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release --example thumbnails -- [FOLDER] [--out DIR] [--runners N] [--no-compare]
 //!     [--backend process|ecs|lambda|burst] [--emulated] [--code-sync]
-//!     [--relay]
+//!     [--relay] [--watch]
 //! ```
 //!
 //! Each photograph is developed in six looks, and each look is a call of its own. `develop` (in
@@ -30,6 +30,7 @@ mod platform;
 mod progress;
 mod relay;
 mod report;
+mod watch;
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,7 @@ use crate::photos::Photo;
 use crate::platform::Platform;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::watch::LivePage;
 
 /// A runner gets two calls at a time: while it works on one, the next one arrives.
 const CALLS_PER_RUNNER: u32 = 2;
@@ -130,6 +132,7 @@ async fn develop_with_runners(
         .start()
         .await
         .context("can't start the pool")?;
+    let _page = if options.watch { Some(LivePage::serve(&pool).await?) } else { None };
 
     let mut outcome = Outcome::new(photos);
     let progress = Progress::new(outcome.total(), "runners");

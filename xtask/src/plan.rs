@@ -236,9 +236,9 @@ fn all_steps() -> Vec<Step> {
     let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
         .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.
-    let features = ["", " --features code-s3", " --features ecs", " --features lambda"];
-    let features = features.map(|features| {
-        CargoCommand::new(&format!("check --package flame-aws --locked{features}"))
+    let features = ["", "code-s3", "dashboard", "ecs", "lambda"].map(|feature| {
+        let option = if feature.is_empty() { "" } else { " --features " };
+        CargoCommand::new(&format!("check --package flame-aws --locked{option}{feature}"))
     });
     let examples = CargoCommand::new("build --workspace --examples --locked");
     // `--all-targets` would also run the benchmarks. The clippy step has already checked them.

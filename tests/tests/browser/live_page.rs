@@ -129,7 +129,8 @@ async fn each_call_of_a_busy_pool_is_shown() {
     until(&watched.page, &shows(".totals tr", "calls: ok60")).await;
     let rows = "document.querySelectorAll('.calls tbody tr').length";
     assert_eq!(watched.page.run(&format!("return {rows}")).await, 60);
-    until(&watched.page, "document.querySelector('[data-number=queued]').textContent === '0'").await;
+    until(&watched.page, "document.querySelector('[data-number=queued]').textContent === '0'")
+        .await;
     assert_eq!(watched.page.errors().await, [""; 0]);
 }
 

@@ -155,7 +155,8 @@ async fn an_ended_pool_ends_the_events_and_lets_the_server_stop() {
     pool.call(double(1)).await.unwrap();
     pool.drain().await;
     drop(pool);
-    let all = events.text().await.expect("the events have an end");
+    let all = tokio::time::timeout(std::time::Duration::from_secs(30), events.text()).await;
+    let all = all.expect("the events end").expect("the events are text");
     let last: Vec<_> = all.trim_end().rsplit("\n\n").take(2).collect();
     assert_eq!(last[0], "event: end\ndata: all pools have ended");
     assert!(last[1].contains("\"stage\":\"drained\""), "{}", last[1]);

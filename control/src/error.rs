@@ -7,7 +7,7 @@ mod pool;
 
 pub use app::AppError;
 pub use call::{CallError, TimeoutPhase};
-pub use pool::{BadOption, CodeSyncError, PoolError};
+pub use pool::{BadOption, CodeSyncError, PoolError, UnknownRunner};
 
 /// An error of a crate below this one. Users read its text and its sources, and don't match on it.
 type Source = Box<dyn std::error::Error + Send + Sync>;

@@ -44,6 +44,7 @@
 //! | `ecs` | [`backend::Ecs`]: runners are ECS tasks on Fargate |
 //! | `lambda` | [`backend::Lambda`]: runners are invocations of a Lambda function |
 //! | `code-s3` | [`CodeStore`]: with `code_sync`, runners fetch the executable from S3 |
+//! | `dashboard` | [`dashboard`]: a live page of pools |
 //! | `testing` | [`testing`]: a conformance suite for your own backend |
 //!
 //! None is on by default.
@@ -64,6 +65,8 @@ mod app;
 pub mod backend;
 mod calls;
 mod code;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod error;
 pub mod guide;
 mod inbox;
@@ -83,7 +86,9 @@ pub use backend::{BootFailure, BootFailureKind};
 pub use calls::{CallStream, Child, HeldRunner};
 #[cfg(feature = "code-s3")]
 pub use code::CodeStore;
-pub use error::{AppError, BadOption, CallError, CodeSyncError, PoolError, TimeoutPhase};
+pub use error::{
+    AppError, BadOption, CallError, CodeSyncError, PoolError, TimeoutPhase, UnknownRunner,
+};
 pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{CallId, InvalidRunnerRef, RunnerRef};
 pub use flame_wire::parent::HostKind;

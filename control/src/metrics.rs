@@ -37,6 +37,8 @@ mod tests;
 pub use attribute::{Attribute, CallOutcome};
 pub(crate) use attribute::{BootPhase, CallPhase, RefusedAt, RunnerExit};
 pub use histogram::HistogramReading;
+#[cfg(feature = "dashboard")]
+pub(crate) use reading::read_lane;
 pub use reading::{Reading, ReadingValue};
 pub(crate) use recorders::{LaneRecorder, PROCESS};
 pub(crate) use registry::MeteredPool;

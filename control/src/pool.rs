@@ -24,11 +24,11 @@ mod lease;
 mod output;
 mod shared;
 pub(crate) mod state;
-mod view;
+pub(crate) mod view;
 
 pub use builder::PoolBuilder;
 pub use events::{Events, GrowReason, Lagged, PoolEvent, ShrinkReason};
-pub(crate) use inner::PoolInner;
+pub(crate) use inner::{PoolInner, RunnerEnding};
 pub(crate) use lease::Lease;
 pub use state::{Idle, LimitsChange, Placement};
 pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
@@ -152,16 +152,48 @@ impl Pool {
         self.inner().primary.resize(change)
     }
 
+    /// Lets a runner end: it gets no more calls, and shuts down when those that it serves have
+    /// ended. A runner that still boots is stopped. If the pool needs a runner in its place, it
+    /// boots another one.
+    ///
+    /// Returns at once; the end is reported by [`Shrink`](crate::PoolEvent::Shrink). Does nothing if
+    /// the runner ends already.
+    ///
+    /// # Errors
+    /// [`UnknownRunner`](crate::UnknownRunner) if the pool has no such runner.
+    pub fn drain_runner(&self, runner: crate::RunnerRef) -> Result<(), crate::UnknownRunner> {
+        self.inner().end_runner(runner, RunnerEnding::Drain)
+    }
+
+    /// As [`drain_runner`](Self::drain_runner), but the runner's instance is killed, and the calls
+    /// on it get [`RunnerLost`](crate::CallError::RunnerLost).
+    ///
+    /// Returns at once; the end is reported by [`RunnerLost`](crate::PoolEvent::RunnerLost) if the
+    /// runner was serving calls, and otherwise by [`Shrink`](crate::PoolEvent::Shrink).
+    ///
+    /// # Errors
+    /// [`UnknownRunner`](crate::UnknownRunner) if the pool has no such runner.
+    pub fn stop_runner(&self, runner: crate::RunnerRef) -> Result<(), crate::UnknownRunner> {
+        self.inner().end_runner(runner, RunnerEnding::Stop)
+    }
+
     /// The state of the pool at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        view::snapshot(self.inner())
+        view::snapshot(self.inner(), lane::now())
     }
 
     /// Why the pool grows, or does not, at this moment.
     #[must_use]
     pub fn explain(&self) -> Explanation {
         view::explain(self.inner(), lane::now())
+    }
+
+    /// A live page of the pool; see [`dashboard`](crate::dashboard). It records what the pool does
+    /// from now on, and does not keep the pool alive.
+    #[cfg(feature = "dashboard")]
+    pub fn dashboard(&self) -> crate::dashboard::Dashboard {
+        crate::dashboard::Dashboard::of([self])
     }
 
     /// The events of the pool from now on.

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release --example thumbnails -- [FOLDER] [--out DIR] [--runners N] [--no-compare]
 //!     [--backend process|docker|ecs|lambda|burst] [--emulated] [--code-sync]
-//!     [--relay]
+//!     [--relay] [--watch]
 //! ```
 //!
 //! Each photograph is developed in six looks, and each look is a call of its own. `develop` (in
@@ -31,6 +31,7 @@ mod platform;
 mod progress;
 mod relay;
 mod report;
+mod watch;
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ use crate::photos::Photo;
 use crate::platform::Platform;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::watch::LivePage;
 
 /// A runner gets two calls at a time: while it works on one, the next one arrives.
 const CALLS_PER_RUNNER: u32 = 2;
@@ -131,6 +133,7 @@ async fn develop_with_runners(
         .start()
         .await
         .context("can't start the pool")?;
+    let _page = if options.watch { Some(LivePage::serve(&pool).await?) } else { None };
 
     let mut outcome = Outcome::new(photos);
     let progress = Progress::new(outcome.total(), "runners");

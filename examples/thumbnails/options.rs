@@ -11,7 +11,7 @@ use crate::backend_kind::BackendKind;
 pub(crate) const HELP: &str = "\
 usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
                   [--backend BACKEND [--emulated | --listen ADDRESS] [--code-sync]
-                   | --relay]
+                   | --relay] [--watch]
 
   FOLDER         a folder of photographs (JPEG or PNG), or one photograph;
                  default: the photographs that come with this example
@@ -29,6 +29,8 @@ usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
                  program
   --relay        connect through a relay, which this program starts, to generic
                  runners, which download this program
+  --watch        show a live page of the pool while it works: print its address,
+                 and open it if there is a display
 ";
 
 /// More copies than this would only slow each other down on one machine.
@@ -52,6 +54,7 @@ pub(crate) struct Options {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) code_sync: bool,
     pub(crate) relay: bool,
+    pub(crate) watch: bool,
 }
 
 impl Default for Options {
@@ -68,6 +71,7 @@ impl Default for Options {
             listen: None,
             code_sync: false,
             relay: false,
+            watch: false,
         }
     }
 }
@@ -91,6 +95,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Request
             Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
             Arg::Long("code-sync") => options.code_sync = true,
             Arg::Long("relay") => options.relay = true,
+            Arg::Long("watch") => options.watch = true,
             Arg::Long("no-compare") => options.compare = false,
             Arg::Long("help") | Arg::Short('h') => return Ok(Request::Help),
             Arg::Value(path) if input.is_none() => input = Some(PathBuf::from(path)),
@@ -142,9 +147,10 @@ mod tests {
             listen: Some(([127, 0, 0, 1], 4000).into()),
             code_sync: true,
             relay: false,
+            watch: true,
         };
         let line = "--out small holiday --runners=3 --no-compare --backend burst --emulated \
-                    --listen 127.0.0.1:4000 --code-sync";
+                    --listen 127.0.0.1:4000 --code-sync --watch";
         assert_eq!(parse_text(line), Ok(Request::Run(expected)));
         assert_eq!(parse_text("holiday --help"), Ok(Request::Help));
         let expected = Options { relay: true, ..Options::default() };

@@ -1,6 +1,6 @@
 //! A headless Chromium, driven over [WebDriver](https://www.w3.org/TR/webdriver2/).
 //!
-//! The protocol is JSON over HTTP, and the tests need eight of its commands. So this file sends
+//! The protocol is JSON over HTTP, and the tests need a dozen of its commands. So this file sends
 //! them with the HTTP client that the tests have anyway, instead of adding a WebDriver crate.
 
 use std::process::Stdio;
@@ -125,6 +125,31 @@ impl Browser {
         let actions = [there, button("pointerDown"), button("pointerUp")];
         let pointer = json!({ "type": "pointer", "id": "mouse", "actions": actions });
         self.post("/actions", json!({ "actions": [pointer] })).await;
+    }
+
+    /// Presses a key, and releases it. Keys without a character have
+    /// [codes](https://www.w3.org/TR/webdriver2/#keyboard-actions).
+    pub async fn press(&self, key: char) {
+        let action = |kind| json!({ "type": kind, "value": key });
+        let actions = [action("keyDown"), action("keyUp")];
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.post("/actions", json!({ "actions": [keyboard] })).await;
+    }
+
+    /// Makes the page one for a person who prefers `dark` or `light`.
+    pub async fn prefer_scheme(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        let params = json!({ "features": [feature] });
+        let command = "Emulation.setEmulatedMedia";
+        self.post("/goog/cdp/execute", json!({ "cmd": command, "params": params })).await;
+    }
+
+    /// A picture of the whole page, as a PNG in base64.
+    pub async fn screenshot(&self) -> String {
+        let command = "Page.captureScreenshot";
+        let params = json!({ "captureBeyondViewport": true });
+        let shot = self.post("/goog/cdp/execute", json!({ "cmd": command, "params": params }));
+        shot.await["data"].as_str().expect("a picture").to_owned()
     }
 
     /// Sets the size of the page in pixels.

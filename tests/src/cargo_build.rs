@@ -48,6 +48,12 @@ pub async fn reaper() -> PathBuf {
     tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-reaper is built")
 }
 
+/// The executable of the terminal view, `flame-top`.
+pub async fn top() -> PathBuf {
+    static EXECUTABLE: LazyLock<PathBuf> = LazyLock::new(|| executable("flame-top"));
+    tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-top is built")
+}
+
 fn executable(name: &str) -> PathBuf {
     // With an example, cargo unifies the features of dev-dependencies as it does for the suite.
     // Without, it would build all dependencies once more.

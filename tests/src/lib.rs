@@ -19,6 +19,7 @@ pub mod emulator;
 mod harness;
 pub mod impostor;
 mod other_build;
+mod page_server;
 pub mod process;
 pub mod program;
 pub mod proxy;
@@ -30,12 +31,13 @@ pub mod terminal;
 pub mod tls_proxy;
 mod watcher;
 
-pub use cargo_build::{cargo_build, generic_runner, on_generic_runners, reaper};
+pub use cargo_build::{cargo_build, generic_runner, on_generic_runners, reaper, top};
 pub use harness::{
     PoolBackend, PoolProxy, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool,
     pool_behind_proxy, process_pool, requiring, run_copy, runtime, suite, suite_with, test, trial,
     until,
 };
 pub use other_build::other_build;
+pub use page_server::PageServer;
 pub use temp_dir::TempDir;
 pub use watcher::Watcher;

@@ -1,9 +1,11 @@
 //! A pseudo-terminal for a program, whose keys the test presses.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::thread::JoinHandle;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// The variable with the path of the terminal that a program takes as its controlling terminal.
 pub const ENV: &str = "DEMO_TERMINAL";
@@ -36,6 +38,38 @@ impl Terminal {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Sets the size of the screen.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.keyboard, size).expect("the terminal is open");
+    }
+
+    /// Opens the program's side of the terminal, for its standard streams.
+    #[must_use]
+    pub fn screen(&self) -> File {
+        let screen = OpenOptions::new().read(true).write(true).open(&self.name);
+        screen.expect("the terminal exists")
+    }
+
+    /// Whether the terminal edits lines and shows the keys that are pressed, as it does for a shell.
+    #[must_use]
+    pub fn is_cooked(&self) -> bool {
+        let modes = tcgetattr(&self.keyboard).expect("the terminal is open").local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    /// Collects what programs write to the screen, on a thread that ends when no program has the
+    /// screen open.
+    pub fn collect(&self, write: impl Fn(&[u8]) + Send + 'static) -> JoinHandle<()> {
+        let mut written = self.keyboard.try_clone().expect("the terminal is open");
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = written.read(&mut bytes) {
+                write(&bytes[..count]);
+            }
+        })
     }
 
     /// Presses a key.

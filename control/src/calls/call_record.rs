@@ -21,6 +21,8 @@ pub(super) struct CallRecord {
     made: Instant,
     sent: Option<SentCall>,
     outcome: CallOutcome,
+    /// The error of the call, if somebody listens to events.
+    error: Option<Arc<CallError>>,
     /// When the call's result or its failure was there.
     answered: Option<Instant>,
 }
@@ -41,6 +43,7 @@ impl CallRecord {
             made: now(),
             sent: None,
             outcome: CallOutcome::Cancelled,
+            error: None,
             answered: None,
         }
     }
@@ -69,6 +72,7 @@ impl CallRecord {
     pub(super) fn note_error<T>(&mut self, result: Result<T, CallError>) -> Result<T, CallError> {
         if let Err(error) = &result {
             self.outcome = CallOutcome::of(error);
+            self.error = self.pool.has_event_listeners().then(|| Arc::new(error.clone()));
             self.answered.get_or_insert_with(now);
         }
         result
@@ -97,8 +101,8 @@ impl Drop for CallRecord {
         if self.sent.is_some() {
             recorder.call_duration.record(CallPhase::Run, took);
         }
+        let reply = end.saturating_duration_since(answered);
         if self.outcome == CallOutcome::Ok {
-            let reply = end.saturating_duration_since(answered);
             recorder.call_duration.record(CallPhase::Reply, reply);
         }
         if self.pool.has_event_listeners() {
@@ -108,7 +112,9 @@ impl Drop for CallRecord {
                 trace: self.trace,
                 queued,
                 took,
+                reply,
                 outcome: self.outcome,
+                error: self.error.take(),
             });
         }
     }

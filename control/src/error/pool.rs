@@ -3,6 +3,7 @@
 use std::fmt;
 
 use flame_wire::code::MAX_CODE;
+use flame_wire::ids::RunnerRef;
 
 use super::Source;
 use crate::backend::BackendError;
@@ -114,6 +115,20 @@ impl PoolError {
             }
         }
     }
+}
+
+/// The pool has no such runner.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the pool `{pool}` has no runner {runner}: it has ended, or it is a runner of another pool; \
+     `Pool::snapshot` lists the runners"
+)]
+#[non_exhaustive]
+pub struct UnknownRunner {
+    /// The runner that was asked for.
+    pub runner: RunnerRef,
+    /// The pool's name.
+    pub pool: String,
 }
 
 /// Why runners can't fetch this process's executable.

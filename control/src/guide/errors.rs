@@ -117,6 +117,7 @@
 //! | error | it comes from | what it says |
 //! |---|---|---|
 //! | [`PoolError`](crate::PoolError) | `start`, `resize` | which options are wrong, or what the backend lacks; every wrong option is named at once |
+//! | [`UnknownRunner`](crate::UnknownRunner) | `drain_runner`, `stop_runner` | the pool has no such runner |
 //! | [`AppError`](crate::AppError) | [`App::run`](crate::App::run) | a state is missing or was given twice, or the process was started as a runner and can't be one |
 //! | [`ChannelError`](crate::ChannelError) | `send`, `recv` | the channel is closed, or the other end was lost |
 //! | [`NotHere`](crate::NotHere) | [`Held::get`](crate::Held::get) | the value lives on a runner |

@@ -88,6 +88,9 @@
 //! [`pool.snapshot()`](crate::Pool::snapshot) returns the pool's runners, queue and slots.
 //! [`pool.explain()`](crate::Pool::explain) says in a sentence why the pool grows or does not grow.
 //! [`pool.events()`](crate::Pool::events) returns what the pool does from then on.
+//! [`pool.drain_runner(..)`](crate::Pool::drain_runner) and
+//! [`pool.stop_runner(..)`](crate::Pool::stop_runner) end a single runner. [A live
+//! page](super::observability) shows all of this in a browser.
 //! [`pool.resize(..)`](crate::Pool::resize) changes limits while the pool runs; a lower `max` first
 //! shuts down idle runners, and then busy ones when their calls have ended.
 //!

@@ -154,6 +154,7 @@ attribute_values! {
         Resize = "resize",
         Announced = "announced",
         Expiring = "expiring",
+        Requested = "requested",
         PoolDrain = "pool_drain",
         /// Its link broke and was not resumed, or its instance died.
         Lost = "lost",
@@ -247,6 +248,7 @@ impl From<ShrinkReason> for RunnerExit {
             ShrinkReason::Resize => Self::Resize,
             ShrinkReason::Announced => Self::Announced,
             ShrinkReason::Expiring => Self::Expiring,
+            ShrinkReason::Requested => Self::Requested,
             ShrinkReason::PoolDrain => Self::PoolDrain,
         }
     }

@@ -32,6 +32,12 @@ pub enum ReadingValue {
     Histogram(HistogramReading),
 }
 
+/// The readings of one lane of a pool.
+#[cfg(feature = "dashboard")]
+pub(crate) fn read_lane(lane: &Lane) -> Vec<Reading> {
+    Readings::of_lane(&lane.recorder, Some(lane))
+}
+
 /// Collects readings.
 #[derive(Default)]
 pub(super) struct Readings(Vec<Reading>);

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 use super::state::{GrowOutcome, Note, RunnerId};
 use crate::backend::BootFailure;
+use crate::error::CallError;
 use crate::metrics::CallOutcome;
 
 pub use super::state::{GrowReason, ShrinkReason};
@@ -102,8 +103,14 @@ pub enum PoolEvent {
         queued: Duration,
         /// The time from sending the call to the runner until its result was there.
         took: Duration,
+        /// The time from then until the caller had the result: the result was decoded, and the
+        /// caller's future was polled.
+        reply: Duration,
         /// How the call ended.
         outcome: CallOutcome,
+        /// The error that the caller got. `None` if the function returned, and if the caller has
+        /// dropped the call.
+        error: Option<Arc<CallError>>,
     },
     /// Boots have failed, and the next one waits for a while.
     BackingOff {

@@ -9,6 +9,8 @@ use super::burst::BurstLane;
 use super::events::PoolEvent;
 use super::lane::{Lane, LaneRole};
 use super::shared::PoolShared;
+use super::state::Event;
+use crate::error::UnknownRunner;
 use crate::metrics::LaneRecorder;
 
 /// A pool. Lives as long as one of its lanes has work to do, even if no handle is left.
@@ -19,6 +21,15 @@ pub(crate) struct PoolInner {
     pub(crate) burst: Option<BurstLane>,
     /// The default of [`Work::timeout`](crate::Work::timeout).
     pub(crate) timeout: Option<Duration>,
+}
+
+/// How a runner is to end on request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunnerEnding {
+    /// When the calls on it have ended.
+    Drain,
+    /// At once.
+    Stop,
 }
 
 impl PoolInner {
@@ -70,6 +81,20 @@ impl PoolInner {
 
     pub(crate) fn has_event_listeners(&self) -> bool {
         self.shared.events.has_listeners()
+    }
+
+    /// Lets one runner end, on request.
+    pub(crate) fn end_runner(
+        &self,
+        runner: RunnerRef,
+        ending: RunnerEnding,
+    ) -> Result<(), UnknownRunner> {
+        let request = |runner| match ending {
+            RunnerEnding::Drain => Event::DrainRequested { runner },
+            RunnerEnding::Stop => Event::StopRequested { runner },
+        };
+        let known = self.lanes().any(|lane| lane.handle_for(runner, request));
+        if known { Ok(()) } else { Err(UnknownRunner { runner, pool: self.name().to_owned() }) }
     }
 
     /// Begins to drain, or shortens the window of a pool that drains already.

@@ -182,6 +182,20 @@ impl Lane {
         self.step(|locked| locked.pool.handle(now(), event));
     }
 
+    /// Handles an event about a runner, if the lane has that runner. Returns whether it has.
+    pub(crate) fn handle_for(
+        &self,
+        runner: RunnerRef,
+        event: impl FnOnce(RunnerId) -> Event<Arc<BootFailure>>,
+    ) -> bool {
+        self.step(|locked| {
+            let found = locked.runners.iter().find(|(_, entry)| entry.runner == runner);
+            let Some((&id, _)) = found else { return false };
+            locked.pool.handle(now(), event(id));
+            true
+        })
+    }
+
     /// Lets boots begin: this process has reached `App::run`.
     pub(crate) fn unblock_boots(&self) {
         self.status.send_modify(|status| status.boots_blocked = false);

@@ -151,6 +151,8 @@ impl<F: Clone> PoolState<F> {
             Event::RunnerLost { runner } => self.runner_lost(now, runner),
             Event::ShutdownAnnounced { runner } => self.shutdown_announced(now, runner),
             Event::IdleProposed { runner, idle_for } => self.idle_proposed(runner, idle_for),
+            Event::DrainRequested { runner } => self.drain_requested(runner),
+            Event::StopRequested { runner } => self.stop_requested(runner),
             Event::RunnerGone { runner } => self.runner_gone(now, runner),
             Event::BurstCalls { calls } => self.burst_calls = calls,
             Event::UnblockBoots => self.boots_blocked = None,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flame_wire::ids::RunnerRef;
 use flame_wire::parent::HostKind;
@@ -46,14 +46,18 @@ pub struct RunnerView {
     pub pid: Option<u32>,
     /// The phase of its life.
     pub state: RunnerState,
+    /// The time since its boot began.
+    pub age: Duration,
+    /// Calls that it can serve at a time.
+    pub slots: u32,
     /// Slots in use.
     pub leases: u32,
     /// Calls that it has finished.
     pub calls_done: u64,
 }
 
-pub(super) fn snapshot(pool: &PoolInner) -> Snapshot {
-    let lanes = pool.lanes().map(|lane| lane_snapshot(lane));
+pub(crate) fn snapshot(pool: &PoolInner, now: Instant) -> Snapshot {
+    let lanes = pool.lanes().map(|lane| lane_snapshot(lane, now));
     lanes
         .reduce(|mut all, burst| {
             all.runners.extend(burst.runners);
@@ -69,8 +73,8 @@ pub(super) fn snapshot(pool: &PoolInner) -> Snapshot {
         .unwrap_or_default()
 }
 
-fn lane_snapshot(lane: &Lane) -> Snapshot {
-    let StateSnapshot { runners, queued, up, booting, leased, free } =
+fn lane_snapshot(lane: &Lane, now: Instant) -> Snapshot {
+    let StateSnapshot { runners, queued, up, booting, leased, free, slots } =
         lane.read(|state| state.snapshot());
     let host = lane.backend.kind();
     let view = |snapshot: RunnerSnapshot| {
@@ -83,6 +87,8 @@ fn lane_snapshot(lane: &Lane) -> Snapshot {
             instance,
             pid: pid.flatten(),
             state: snapshot.state,
+            age: now.saturating_duration_since(snapshot.boot_began),
+            slots,
             leases: snapshot.leases,
             calls_done: snapshot.returned,
         })
@@ -91,7 +97,7 @@ fn lane_snapshot(lane: &Lane) -> Snapshot {
     Snapshot { runners, queued, up, booting, leased, free }
 }
 
-pub(super) fn explain(pool: &PoolInner, now: Instant) -> Explanation {
+pub(crate) fn explain(pool: &PoolInner, now: Instant) -> Explanation {
     let explain = |lane: &Lane| lane.read(|state| state.explain(now));
     Explanation {
         primary: explain(&pool.primary),

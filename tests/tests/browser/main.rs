@@ -1,5 +1,6 @@
-//! The page of the web example in a real browser.
+//! Pages in a real browser: that of the web example, and the live page of pools.
 
+mod live_page;
 mod site;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use serde_json::Value;
 use site::Site;
 
 fn main() -> std::process::ExitCode {
-    flame_tests::suite(requiring(tests(), browser::is_missing))
+    let tests = [tests(), live_page::tests()].concat();
+    flame_tests::suite(requiring(tests, browser::is_missing))
 }
 
 fn tests() -> Vec<Test> {

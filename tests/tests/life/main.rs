@@ -6,6 +6,7 @@ mod capacity;
 mod embedding;
 mod idle;
 mod last_messages;
+mod live_page;
 mod logs;
 mod one_port;
 mod processes;
@@ -37,6 +38,7 @@ fn main() -> std::process::ExitCode {
         subcommands::tests(),
         processes::tests(),
         terminal::tests(),
+        live_page::tests(),
     ];
     flame_tests::suite(tests.concat())
 }

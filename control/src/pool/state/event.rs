@@ -35,6 +35,10 @@ pub(crate) enum Event<F> {
     ShutdownAnnounced { runner: RunnerId },
     /// The runner has been idle for `idle_for`, and offers to shut down.
     IdleProposed { runner: RunnerId, idle_for: Duration },
+    /// Somebody wants the runner to end when its calls have ended, and to get no more.
+    DrainRequested { runner: RunnerId },
+    /// Somebody wants the runner to end at once. Its leases are void.
+    StopRequested { runner: RunnerId },
     /// Nothing is left of the runner: its instance is dead, was never started, or has been reported
     /// as impossible to stop.
     RunnerGone { runner: RunnerId },
@@ -114,8 +118,8 @@ pub(crate) enum Note<F> {
     Draining { runner: RunnerId, reason: ShrinkReason },
     /// The runner has shut down cleanly.
     Shrink { runner: RunnerId, reason: ShrinkReason },
-    /// The runner is lost, or exited before its calls had completed: the leases that it held are
-    /// void.
+    /// The runner is lost, exited before its calls had completed, or was stopped on request: the
+    /// leases that it held are void.
     RunnerLost { runner: RunnerId, leases: Vec<LeaseId> },
     /// No slot is free, and the waiter waits.
     Queued { waiter: WaiterId },
@@ -169,6 +173,9 @@ pub enum ShrinkReason {
     Announced,
     /// It would expire before the next call completes: its platform limits its lifetime.
     Expiring,
+    /// [`Pool::drain_runner`](crate::Pool::drain_runner) or
+    /// [`Pool::stop_runner`](crate::Pool::stop_runner) was called.
+    Requested,
     /// The pool drains.
     PoolDrain,
 }

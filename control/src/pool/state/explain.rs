@@ -23,6 +23,8 @@ pub(crate) struct StateSnapshot {
     pub(crate) leased: usize,
     /// Slots that could be leased now.
     pub(crate) free: u64,
+    /// Slots of each runner.
+    pub(crate) slots: u32,
 }
 
 /// One runner at one moment.
@@ -30,6 +32,8 @@ pub(crate) struct StateSnapshot {
 pub(crate) struct RunnerSnapshot {
     pub(crate) id: RunnerId,
     pub(crate) state: RunnerState,
+    /// When its boot began.
+    pub(crate) boot_began: Instant,
     /// Leases that it holds now.
     pub(crate) leases: u32,
     /// Leases that have been returned.
@@ -101,6 +105,7 @@ impl<F: Clone> PoolState<F> {
                 RunnerPhase::Draining(_) => RunnerState::Draining,
                 RunnerPhase::Stopping => RunnerState::Stopping,
             },
+            boot_began: runner.boot_began,
             leases: runner.leases,
             returned: runner.returned,
         });
@@ -111,6 +116,7 @@ impl<F: Clone> PoolState<F> {
             booting: self.fleet.booting(),
             leased: self.fleet.leased(),
             free: self.fleet.free(),
+            slots: self.limits.slots_per_runner(),
         }
     }
 

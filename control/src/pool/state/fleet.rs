@@ -48,6 +48,8 @@ pub(super) enum RunnerPhase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FleetRunner {
     pub(super) phase: RunnerPhase,
+    /// When its boot began.
+    pub(super) boot_began: Instant,
     /// Leases that it holds now.
     pub(super) leases: u32,
     /// Leases that have been returned.
@@ -156,13 +158,20 @@ impl Fleet {
     }
 
     /// Adds a runner that boots.
-    pub(super) fn boot(&mut self, failures_before: u32) -> RunnerId {
+    pub(super) fn boot(&mut self, now: Instant, failures_before: u32) -> RunnerId {
         let id = RunnerId(self.next_runner);
         self.next_runner += 1;
         let phase = RunnerPhase::Booting;
         let (expires, up_since) = (None, None);
-        let runner =
-            FleetRunner { phase, leases: 0, returned: 0, failures_before, expires, up_since };
+        let runner = FleetRunner {
+            phase,
+            boot_began: now,
+            leases: 0,
+            returned: 0,
+            failures_before,
+            expires,
+            up_since,
+        };
         self.runners.insert(id, runner);
         self.booting += 1;
         id

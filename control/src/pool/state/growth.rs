@@ -103,7 +103,7 @@ impl<F: Clone> PoolState<F> {
         match self.plan(now) {
             GrowthPlan::Boot(boots) => {
                 for nth in 0..boots.count {
-                    let runner = self.fleet.boot(self.breaker.failures());
+                    let runner = self.fleet.boot(now, self.breaker.failures());
                     self.act(Action::Boot { runner });
                     self.note(Note::GrowStart { runner, reason: boots.reason(nth) });
                 }

@@ -35,7 +35,7 @@ pub(super) enum ModelPhase {
     Up,
     /// Busy, above `max`: drains when its last lease has been returned.
     RetiringForResize,
-    /// Announced its shutdown: drains when its last lease has been returned.
+    /// Announced its shutdown, or is wanted to end: drains when its last lease has been returned.
     Retiring,
     /// Told to drain.
     Draining,
@@ -192,6 +192,18 @@ impl Model {
                 let known = self.record_stop(*runner);
                 self.expected_stops.extend(known.then_some(*runner));
             }
+            Some(Event::DrainRequested { runner }) => match self.phase(*runner) {
+                Some(ModelPhase::Booting) => self.expect_stop(*runner),
+                Some(ModelPhase::Up | ModelPhase::RetiringForResize) => {
+                    self.runners.entry(*runner).and_modify(|r| r.phase = ModelPhase::Retiring);
+                }
+                _ => {}
+            },
+            Some(Event::StopRequested { runner }) => {
+                if self.phase(*runner).is_some_and(|phase| phase != ModelPhase::Stopping) {
+                    self.expect_stop(*runner);
+                }
+            }
             Some(Event::RunnerGone { runner }) => {
                 self.record_stop(*runner);
                 let known = self.runners.remove(runner).is_some();
@@ -322,11 +334,17 @@ impl Model {
     fn expect_boots_stopped(&mut self, most: usize) -> usize {
         let booting = self.runners.iter().filter(|(_, r)| r.phase == ModelPhase::Booting);
         let latest: Vec<_> = booting.map(|(&id, _)| id).rev().take(most).collect();
-        for id in &latest {
-            self.runners.entry(*id).and_modify(|runner| runner.phase = ModelPhase::Stopping);
-            self.expected_stops.insert(*id);
-        }
+        latest.iter().for_each(|id| self.expect_stop(*id));
         latest.len()
+    }
+
+    /// The runner must be stopped, and no failure is to blame.
+    fn expect_stop(&mut self, id: RunnerId) {
+        if let Some(runner) = self.runners.get_mut(&id) {
+            runner.leases.clear();
+            runner.phase = ModelPhase::Stopping;
+            self.expected_stops.insert(id);
+        }
     }
 
     /// Records an action of the pool, and checks that it is allowed.
@@ -548,9 +566,9 @@ impl Model {
         );
         self.check(MinKept, self.proposal.is_none(), ("unanswered", self.proposal));
         let untold = self.runners.values().any(|runner| {
-            let done = runner.phase == ModelPhase::RetiringForResize
-                || self.draining
-                || self.is_used_up(runner);
+            let leaves =
+                matches!(runner.phase, ModelPhase::RetiringForResize | ModelPhase::Retiring);
+            let done = leaves || self.draining || self.is_used_up(runner);
             let told = matches!(runner.phase, ModelPhase::Draining | ModelPhase::Stopping);
             done && !told && runner.leases.is_empty()
         });

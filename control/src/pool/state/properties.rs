@@ -38,6 +38,8 @@ enum HistoryStep {
     Fail(EventTarget),
     Lose(EventTarget),
     AnnounceShutdown(EventTarget),
+    RequestDrain(EventTarget),
+    RequestStop(EventTarget),
     Idle(EventTarget, u64),
     Gone(EventTarget),
     BurstCalls(u64),
@@ -69,6 +71,8 @@ fn step() -> impl Strategy<Value = HistoryStep> {
         6 => target().prop_map(HistoryStep::Fail),
         3 => target().prop_map(HistoryStep::Lose),
         2 => target().prop_map(HistoryStep::AnnounceShutdown),
+        2 => target().prop_map(HistoryStep::RequestDrain),
+        2 => target().prop_map(HistoryStep::RequestStop),
         6 => (target(), 0..80_u64).prop_map(|(target, idle)| HistoryStep::Idle(target, idle)),
         6 => target().prop_map(HistoryStep::Gone),
         2 => (0..5_u64).prop_map(HistoryStep::BurstCalls),
@@ -294,6 +298,14 @@ impl History {
             HistoryStep::AnnounceShutdown(target) => {
                 let runner = self.runner(target, |runner| runner.phase == ModelPhase::Up);
                 self.event(Event::ShutdownAnnounced { runner });
+            }
+            HistoryStep::RequestDrain(target) => {
+                let runner = self.runner(target, |_| true);
+                self.event(Event::DrainRequested { runner });
+            }
+            HistoryStep::RequestStop(target) => {
+                let runner = self.runner(target, |_| true);
+                self.event(Event::StopRequested { runner });
             }
             HistoryStep::Idle(target, idle) => {
                 let runner = self.runner(target, |runner| runner.leases.is_empty());

@@ -11,7 +11,7 @@ use super::PoolState;
 use super::breaker::BreakerState;
 use super::event::{Action, CheckoutError, GrowOutcome, Note, ShrinkReason};
 use super::fleet::{FleetRunner, RunnerPhase};
-use super::ids::RunnerId;
+use super::ids::{LeaseId, RunnerId};
 use super::limits::LimitsChange;
 
 impl<F: Clone> PoolState<F> {
@@ -69,13 +69,55 @@ impl<F: Clone> PoolState<F> {
         match was.phase {
             RunnerPhase::Stopping => {}
             RunnerPhase::Booting => self.note(Note::GrowEnd { runner, outcome: GrowOutcome::Lost }),
-            _ if !leases.is_empty() => self.note(Note::RunnerLost { runner, leases }),
-            RunnerPhase::Up => self.note(Note::Shrink { runner, reason: ShrinkReason::Announced }),
-            RunnerPhase::Retiring(reason) | RunnerPhase::Draining(reason) => {
-                self.note(Note::Shrink { runner, reason });
-            }
+            _ => self.note_end(runner, was.phase, leases, ShrinkReason::Announced),
         }
         self.back_off_if_unused(now, &was);
+    }
+
+    /// Somebody wants the runner to end: it keeps its leases, and gets no more. A boot is stopped.
+    pub(super) fn drain_requested(&mut self, runner: RunnerId) {
+        let reason = ShrinkReason::Requested;
+        match self.fleet.phase(runner) {
+            Some(RunnerPhase::Booting) => self.stop_boot(runner),
+            // A runner that a resize has retired might be up again after the next one.
+            Some(RunnerPhase::Up | RunnerPhase::Retiring(ShrinkReason::Resize)) => {
+                self.note(Note::Draining { runner, reason });
+                self.retire(runner, reason);
+            }
+            // It ends already.
+            Some(RunnerPhase::Retiring(_) | RunnerPhase::Draining(_) | RunnerPhase::Stopping) => {}
+            None => {}
+        }
+    }
+
+    /// Somebody wants the runner to end at once, with the calls on it.
+    pub(super) fn stop_requested(&mut self, runner: RunnerId) {
+        if self.fleet.phase(runner) == Some(RunnerPhase::Booting) {
+            return self.stop_boot(runner);
+        }
+        let Some((was, leases)) = self.fleet.stop(runner) else { return };
+        self.note_end(runner, was.phase, leases, ShrinkReason::Requested);
+        self.act(Action::Stop { runner });
+    }
+
+    /// Notes the end of a runner that had come up. With leases it is lost. Without, it ends for the
+    /// reason for which it was retired or drained, or else for this one.
+    fn note_end(
+        &mut self,
+        runner: RunnerId,
+        was: RunnerPhase,
+        leases: Vec<LeaseId>,
+        or_else: ShrinkReason,
+    ) {
+        let reason = match was {
+            RunnerPhase::Retiring(reason) | RunnerPhase::Draining(reason) => reason,
+            RunnerPhase::Booting | RunnerPhase::Up | RunnerPhase::Stopping => or_else,
+        };
+        self.note(if leases.is_empty() {
+            Note::Shrink { runner, reason }
+        } else {
+            Note::RunnerLost { runner, leases }
+        });
     }
 
     /// The runner must shut down. It still serves the calls that are sent to it until it is told to
@@ -206,8 +248,12 @@ impl<F: Clone> PoolState<F> {
     /// Tells a runner that holds no lease to shut down.
     pub(super) fn drain_runner(&mut self, runner: RunnerId, reason: ShrinkReason) {
         self.fleet.set_phase(runner, RunnerPhase::Draining(reason));
-        // For these two reasons the note was made when the runner retired.
-        if !matches!(reason, ShrinkReason::Announced | ShrinkReason::Expiring) {
+        // For these reasons the note was made when the runner retired.
+        let is_noted = matches!(
+            reason,
+            ShrinkReason::Announced | ShrinkReason::Expiring | ShrinkReason::Requested
+        );
+        if !is_noted {
             self.note(Note::Draining { runner, reason });
         }
         self.act(Action::DrainRunner { runner });

@@ -7,4 +7,5 @@ mod defects;
 mod expiry;
 mod leases;
 mod life;
+mod requests;
 pub(super) mod sim;

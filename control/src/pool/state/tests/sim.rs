@@ -143,6 +143,14 @@ impl Sim {
         self.event(Event::ShutdownAnnounced { runner: RunnerId(runner) })
     }
 
+    pub(super) fn request_drain(&mut self, runner: u64) -> Vec<Action<TestFailure>> {
+        self.event(Event::DrainRequested { runner: RunnerId(runner) })
+    }
+
+    pub(super) fn request_stop(&mut self, runner: u64) -> Vec<Action<TestFailure>> {
+        self.event(Event::StopRequested { runner: RunnerId(runner) })
+    }
+
     pub(super) fn idle(&mut self, runner: u64, ms: u64) -> Vec<Action<TestFailure>> {
         let idle_for = Duration::from_millis(ms);
         self.event(Event::IdleProposed { runner: RunnerId(runner), idle_for })

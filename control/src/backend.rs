@@ -15,7 +15,7 @@ use std::time::Duration;
 use flame_wire::parent::HostKind;
 use futures_util::future::BoxFuture;
 
-#[cfg(any(feature = "code-s3", feature = "ecs", feature = "lambda"))]
+#[cfg(any(feature = "cloudwatch", feature = "code-s3", feature = "ecs", feature = "lambda"))]
 #[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each feature uses its part"))]
 pub(crate) mod aws;
 mod boot;

@@ -67,6 +67,8 @@ impl Readings {
         let mut readings = Self::default();
         readings.counters(&table::REFUSED_CLIENTS, &PROCESS.refused_clients);
         readings.number(&table::LOG_LINES_DROPPED, None, log_writer::global().dropped());
+        let dropped = PROCESS.metrics_dropped.load(Ordering::Relaxed);
+        readings.number(&table::METRICS_DROPPED, None, dropped);
         readings.0
     }
 

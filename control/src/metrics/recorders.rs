@@ -106,8 +106,18 @@ impl LaneRecorder {
 /// What belongs to no pool.
 pub(crate) struct ProcessRecorder {
     pub(crate) refused_clients: Counters<RefusedAt>,
+    /// Data points that sinks have dropped.
+    pub(super) metrics_dropped: AtomicU64,
+}
+
+impl ProcessRecorder {
+    pub(super) fn metrics_dropped(&self, count: u64) {
+        self.metrics_dropped.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 /// The recorder of this process.
-pub(crate) static PROCESS: LazyLock<ProcessRecorder> =
-    LazyLock::new(|| ProcessRecorder { refused_clients: Counters::new() });
+pub(crate) static PROCESS: LazyLock<ProcessRecorder> = LazyLock::new(|| ProcessRecorder {
+    refused_clients: Counters::new(),
+    metrics_dropped: AtomicU64::new(0),
+});

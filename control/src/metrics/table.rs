@@ -58,7 +58,7 @@ pub enum Scope {
 }
 
 /// Every metric that a parent has.
-pub const METRICS: [&Metric; 13] = [
+pub const METRICS: [&Metric; 14] = [
     &RUNNERS,
     &LEASES,
     &QUEUE_LENGTH,
@@ -72,6 +72,7 @@ pub const METRICS: [&Metric; 13] = [
     &LINK_BYTES,
     &REFUSED_CLIENTS,
     &LOG_LINES_DROPPED,
+    &METRICS_DROPPED,
 ];
 
 pub(crate) const RUNNERS: Metric = Metric {
@@ -193,4 +194,14 @@ pub(crate) const LOG_LINES_DROPPED: Metric = Metric {
     attribute: None,
     scope: Scope::Process,
     meaning: "Lines of runners that were dropped, because the log was not read fast enough.",
+};
+
+pub(crate) const METRICS_DROPPED: Metric = Metric {
+    name: "flame.metrics.dropped",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    attribute: None,
+    scope: Scope::Process,
+    meaning: "Data points that the process's sinks of metrics have dropped: they were rejected, or \
+              could not be sent for so long that the sink's memory was full.",
 };

@@ -4,6 +4,7 @@
 //! - [`pools`]: options, growth, signals, logs, and environment variables.
 //! - [`errors`]: every error, whether the function ran, and what to do.
 //! - [`aws`]: runners on ECS and Lambda.
+//! - [`observability`]: metrics and costs.
 //! - [`security`]: who may connect, and what to keep secret.
 //! - [`from_flame`]: from Elixir's FLAME to this crate.
 //! - [`testing`]: tests of code that uses pools.
@@ -14,6 +15,7 @@ pub mod backends;
 pub mod calls;
 pub mod errors;
 pub mod from_flame;
+pub mod observability;
 pub mod pools;
 pub mod security;
 pub mod testing;

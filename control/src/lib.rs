@@ -33,6 +33,7 @@
 //! | run a work in a copy and get the result, a stream, or an error | [`Pool`], [`CallError`] |
 //! | run a block of code in a copy without naming a function | [`call!`] |
 //! | send messages to and from running work, keep a value on its runner | [`channel()`], [`Held`] |
+//! | see what pools do and what they cost | [`metrics`], [`cost`], [`guide::observability`] |
 //! | choose where runners run, or add another place | [`backend`], [`guide`] |
 //! | test with real copies | [`#[test]`](macro@test), [`guide::testing`] |
 //!
@@ -43,6 +44,8 @@
 //! | `ecs` | [`backend::Ecs`]: runners are ECS tasks on Fargate |
 //! | `lambda` | [`backend::Lambda`]: runners are invocations of a Lambda function |
 //! | `code-s3` | [`CodeStore`]: with `code_sync`, runners fetch the executable from S3 |
+//! | `cloudwatch` | [`metrics::CloudWatch`]: metrics are sent to CloudWatch |
+//! | `metrics` | [`metrics::Facade`]: metrics for Prometheus, StatsD and others, by the `metrics` crate |
 //! | `testing` | [`testing`]: a conformance suite for your own backend |
 //!
 //! None is on by default.
@@ -63,6 +66,7 @@ mod app;
 pub mod backend;
 mod calls;
 mod code;
+pub mod cost;
 mod error;
 pub mod guide;
 mod inbox;

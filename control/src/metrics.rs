@@ -76,6 +76,7 @@ pub use emf::Emf;
 #[cfg(feature = "metrics")]
 pub use facade::Facade;
 pub use histogram::HistogramReading;
+pub(crate) use histogram::as_f64;
 pub use reading::{Reading, ReadingValue};
 pub(crate) use recorders::{LaneRecorder, PROCESS};
 pub(crate) use registry::MeteredPool;

@@ -32,6 +32,7 @@ use super::{
     Backend, BackendError, BootFailure, BootFailureKind, BootSpec, Death, Instance, InstanceTable,
     Instances, PoolInfo,
 };
+use crate::cost::InstanceSize;
 
 mod group;
 mod name;
@@ -203,6 +204,10 @@ impl Drop for Children {
 }
 
 impl Instances for Children {
+    fn size(&self) -> InstanceSize {
+        InstanceSize::Free
+    }
+
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         self.boot(spec).boxed()
     }

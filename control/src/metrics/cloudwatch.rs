@@ -22,7 +22,7 @@ mod batches;
 mod client;
 mod datum;
 
-use batches::Batches;
+use batches::{Batches, Limits};
 use client::Client;
 
 /// Sends metrics to CloudWatch.
@@ -118,8 +118,12 @@ impl Sink for CloudWatch {
         let client = Client::open(self.sdk, self.region, self.target.namespace.clone()).await;
         let client = client.map_err(SinkError::CloudWatch)?;
         let target = self.target;
-        let reporter =
-            CloudWatchReporter { target, client, batches: Batches::new(), request: None };
+        let reporter = CloudWatchReporter {
+            target,
+            client,
+            batches: Batches::new(Limits::OF_API),
+            request: None,
+        };
         Ok(sink::spawn(self.period, reporter))
     }
 }
@@ -174,6 +178,10 @@ impl Reporter for CloudWatchReporter {
 
     fn is_blocked(&self) -> bool {
         self.batches.is_blocked()
+    }
+
+    fn unblock(&mut self) {
+        self.batches.unblock();
     }
 }
 

@@ -37,6 +37,7 @@ impl Metric {
             Unit::Count => "Count",
             Unit::Seconds => "Seconds",
             Unit::Bytes => "Bytes",
+            Unit::Dollars => "None",
         }
     }
 }

@@ -32,7 +32,8 @@ use super::table::{METRICS, MetricKind, Unit};
 ///
 /// Durations reach the recorder as the middles of their buckets, so each is wrong by at most 1/16;
 /// see [`HistogramReading`](super::HistogramReading). A counter or a histogram appears when
-/// something has happened in it. The recorder must be the global one.
+/// something has happened in it. `flame.cost.estimated` is a gauge here, because the counters of the
+/// `metrics` crate count in whole numbers. The recorder must be the global one.
 #[derive(Debug, Clone)]
 #[must_use = "a sink does nothing until it is started"]
 pub struct Facade {
@@ -84,6 +85,10 @@ fn describe() {
             Unit::Count => facade::Unit::Count,
             Unit::Seconds => facade::Unit::Seconds,
             Unit::Bytes => facade::Unit::Bytes,
+            Unit::Dollars => {
+                facade::describe_gauge!(metric.name, metric.meaning);
+                continue;
+            }
         };
         let (name, meaning) = (metric.name, metric.meaning);
         match metric.kind {
@@ -134,6 +139,10 @@ fn record(labels: Vec<Label>, change: &Change) {
     let name = change.metric.name;
     match (change.metric.kind, &change.value) {
         (MetricKind::Gauge, ReadingValue::Number(now)) => facade::gauge!(name, labels).set(*now),
+        // The facade's counters count in whole numbers.
+        (_, ReadingValue::Number(more)) if change.metric.unit == Unit::Dollars => {
+            facade::gauge!(name, labels).increment(*more);
+        }
         (_, ReadingValue::Number(more)) => facade::counter!(name, labels).increment(whole(*more)),
         (_, ReadingValue::Histogram(more)) => {
             let histogram = facade::histogram!(name, labels);

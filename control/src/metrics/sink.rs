@@ -132,6 +132,9 @@ pub(super) trait Reporter: Send + 'static {
     fn is_blocked(&self) -> bool {
         false
     }
+
+    /// Tries at once what is blocked: the person who asks for a flush may have corrected it.
+    fn unblock(&mut self) {}
 }
 
 /// Checks the period of a sink.
@@ -185,6 +188,7 @@ impl<R: Reporter> SinkTask<R> {
     async fn flush(&mut self) -> Result<(), SinkError> {
         let until = Instant::now() + FLUSH_TIMEOUT;
         self.report();
+        self.reporter.unblock();
         while self.reporter.waiting() > 0 && !self.reporter.is_blocked() {
             if timeout_at(until, self.reporter.work()).await.is_err() {
                 break;

@@ -45,6 +45,8 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// US dollars.
+    Dollars,
 }
 
 /// What the series of a metric belong to.
@@ -58,7 +60,7 @@ pub enum Scope {
 }
 
 /// Every metric that a parent has.
-pub const METRICS: [&Metric; 14] = [
+pub const METRICS: [&Metric; 15] = [
     &RUNNERS,
     &LEASES,
     &QUEUE_LENGTH,
@@ -70,6 +72,7 @@ pub const METRICS: [&Metric; 14] = [
     &RECONNECTS,
     &ORPHANS_STOPPED,
     &LINK_BYTES,
+    &COST,
     &REFUSED_CLIENTS,
     &LOG_LINES_DROPPED,
     &METRICS_DROPPED,
@@ -175,6 +178,15 @@ pub(crate) const LINK_BYTES: Metric = Metric {
     attribute: Some(Direction::ATTRIBUTE),
     scope: Scope::Pool,
     meaning: "Bytes of the links with runners, before encryption, by direction.",
+};
+
+pub(crate) const COST: Metric = Metric {
+    name: "flame.cost.estimated",
+    kind: MetricKind::Counter,
+    unit: Unit::Dollars,
+    attribute: None,
+    scope: Scope::Pool,
+    meaning: "Estimated cost of the instances, from the public prices; see the module `cost`.",
 };
 
 pub(crate) const REFUSED_CLIENTS: Metric = Metric {

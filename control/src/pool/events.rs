@@ -104,6 +104,9 @@ pub enum PoolEvent {
         took: Duration,
         /// How the call ended.
         outcome: CallOutcome,
+        /// The cost of the slot that the call had, for the time that it took: an estimate in US
+        /// dollars; see [`cost`](crate::cost). 0 if the call was never sent.
+        estimated_cost: f64,
     },
     /// Boots have failed, and the next one waits for a while.
     BackingOff {

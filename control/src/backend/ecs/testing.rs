@@ -70,7 +70,8 @@ pub(super) async fn silent_ecs(boot_timeout: Duration) -> EcsInstances {
     };
     let owner = Owner { pool: "thumbs".to_owned(), parent: "p-1".to_owned(), task: None };
     let (monitor, background) = (monitor_at(endpoint), vec![server]);
-    EcsInstances { template, owner, monitor, boot_timeout, max_age: None, background }
+    let size = template.size(None);
+    EcsInstances { template, size, owner, monitor, boot_timeout, max_age: None, background }
 }
 
 /// The spec of a boot.

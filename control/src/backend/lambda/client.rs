@@ -25,6 +25,7 @@ use super::outcome::InvokeResponse;
 use super::{FunctionRef, InvocationType};
 use crate::backend::BackendError;
 use crate::backend::aws::api_error::ApiError;
+use crate::cost::{Architecture, InstanceSize};
 
 /// A request may wait for minutes without traffic, and a NAT gateway drops an idle connection after
 /// 350 s. So the kernel sends TCP keepalive probes.
@@ -132,6 +133,7 @@ impl Client {
             }
         };
         Ok(FunctionConfig {
+            size: size(&output),
             state: output.state().map(|state| state.as_str().to_owned()),
             state_reason: output.state_reason().map(str::to_owned),
             timeout: output
@@ -169,6 +171,16 @@ impl Client {
             },
         }
     }
+}
+
+fn size(found: &GetFunctionConfigurationOutput) -> InstanceSize {
+    let memory = found.memory_size().and_then(|memory| u32::try_from(memory).ok());
+    let architecture = if found.architectures().contains(&types::Architecture::Arm64) {
+        Architecture::Arm
+    } else {
+        Architecture::X86
+    };
+    memory.map_or(InstanceSize::Unknown, |memory| InstanceSize::Lambda { memory, architecture })
 }
 
 fn modes(found: &GetFunctionConfigurationOutput) -> Vec<Mode> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use flame_runner_shim::host::{RUNNER_ENV, RUNNER_ON_LAMBDA};
 use flame_wire::parent::FlameParent;
 
+use crate::cost::InstanceSize;
+
 /// The shortest timeout that a function may have. A runner drains 10 s before the timeout, so with
 /// a shorter one it would drain as soon as it is up.
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -29,6 +31,8 @@ pub(super) struct FunctionConfig {
     pub(super) state: Option<String>,
     pub(super) state_reason: Option<String>,
     pub(super) timeout: Option<Duration>,
+    /// What an invocation is paid for.
+    pub(super) size: InstanceSize,
     pub(super) variables: Variables,
     /// The features that make it unsuitable.
     pub(super) modes: Vec<Mode>,

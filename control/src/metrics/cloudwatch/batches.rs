@@ -11,7 +11,7 @@
 //! - At most one request is in flight. A datum whose request was throttled was not accepted, so no
 //!   datum is accepted twice, unless a request had no answer.
 //! - A request keeps the limits of the API.
-//! - The data that wait take at most [`MAX_WAITING_BYTES`].
+//! - The data that wait take at most [`Limits::waiting_bytes`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -21,14 +21,25 @@ use flame_wire::backoff::Backoff;
 use super::datum::Datum;
 use crate::backend::aws::jittered_backoff;
 
-/// The most data in a request
-/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>).
-pub(super) const MAX_DATA: usize = 1000;
-/// The most bytes in a request. The API allows 1 MB, and does not say whether it counts before or
-/// after compression; these bytes are counted before.
-pub(super) const MAX_REQUEST_BYTES: usize = 1_000_000 - 2048;
-/// The most bytes that wait.
-pub(super) const MAX_WAITING_BYTES: usize = 4 << 20;
+/// What a request may have, and how much may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The most data in a request.
+    pub(super) data: usize,
+    /// The most bytes in a request, before compression.
+    pub(super) request_bytes: usize,
+    /// The most bytes that wait.
+    pub(super) waiting_bytes: usize,
+}
+
+impl Limits {
+    /// The limits of PutMetricData, 1,000 metrics and 1 MB
+    /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>).
+    /// The API does not say whether the bytes are counted before or after compression.
+    pub(super) const OF_API: Self =
+        Self { data: 1000, request_bytes: 1_000_000 - 2048, waiting_bytes: 4 << 20 };
+}
+
 /// The pauses after failed requests.
 const BACKOFF: Backoff = jittered_backoff(Duration::from_millis(500), Duration::from_secs(30));
 
@@ -48,6 +59,7 @@ pub(super) enum Outcome {
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Batches {
+    limits: Limits,
     waiting: VecDeque<Datum>,
     /// Of the data that wait.
     bytes: usize,
@@ -58,8 +70,9 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
+            limits,
             waiting: VecDeque::new(),
             bytes: 0,
             in_flight: None,
@@ -85,9 +98,9 @@ impl Batches {
             return None;
         }
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        while batch.len() < MAX_DATA
+        while batch.len() < self.limits.data
             && let Some(datum) = self.waiting.front()
-            && (batch.is_empty() || bytes + datum.size() <= MAX_REQUEST_BYTES)
+            && (batch.is_empty() || bytes + datum.size() <= self.limits.request_bytes)
         {
             bytes += datum.size();
             batch.extend(self.waiting.pop_front());
@@ -144,6 +157,14 @@ impl Batches {
         self.last == Outcome::Blocked && self.in_flight.is_none()
     }
 
+    /// Tries again at once, if requests can't succeed until a person corrects something.
+    pub(super) fn unblock(&mut self) {
+        if self.is_blocked() {
+            self.retry_at = None;
+            self.last = Outcome::TryAgain { after: None };
+        }
+    }
+
     /// How many data wait or are in flight.
     pub(super) fn len(&self) -> usize {
         self.waiting.len() + self.in_flight.as_ref().map_or(0, Vec::len)
@@ -151,7 +172,7 @@ impl Batches {
 
     fn drop_oldest(&mut self) -> usize {
         let before = self.waiting.len();
-        while self.bytes > MAX_WAITING_BYTES
+        while self.bytes > self.limits.waiting_bytes
             && let Some(oldest) = self.waiting.pop_front()
         {
             self.bytes -= oldest.size();

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::super::Ecs;
 use super::*;
+use crate::cost::{Architecture, InstanceSize};
 
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -59,6 +60,8 @@ fn definition() -> TaskDefinition {
         fargate: Some(true),
         cpu: Some(512),
         memory: Some(1_024),
+        storage: None,
+        architecture: Architecture::Arm,
         containers: vec![ContainerDefinition { name: "app".to_owned(), ..Default::default() }],
     }
 }
@@ -314,4 +317,22 @@ fn without_access_to_the_stop_timeout_a_longer_window_implies_it() {
         fit(template, None, Duration::from_secs(window)).ok().unwrap().stop_timeout
     };
     assert_eq!((fit(5), fit(30), fit(100)), (30, 30, 100));
+}
+
+#[test]
+fn a_task_is_paid_for_by_the_size_of_the_definition_or_by_that_of_the_settings() {
+    let of = |cpu, memory, storage, spot| InstanceSize::Fargate {
+        cpu,
+        memory,
+        storage,
+        architecture: Architecture::Arm,
+        spot,
+    };
+    let size = |builder| fitted(builder, &definition()).unwrap().size(Some(&definition()));
+    assert_eq!(size(built()), of(512, 1_024, 20, 0.0));
+    let large = built().cpu(1_024).memory(2_048).ephemeral_storage(40);
+    assert_eq!(size(large), of(1_024, 2_048, 40, 0.0));
+    let mixed = built().capacity_provider("FARGATE_SPOT", 3).capacity_provider("FARGATE", 1);
+    assert_eq!(size(mixed), of(512, 1_024, 20, 0.75));
+    assert_eq!(fitted(built(), &definition()).unwrap().size(None), InstanceSize::Unknown);
 }

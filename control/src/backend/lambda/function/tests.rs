@@ -5,6 +5,7 @@ fn valid() -> FunctionConfig {
         state: Some("Active".to_owned()),
         state_reason: None,
         timeout: Some(Duration::from_secs(900)),
+        size: InstanceSize::Unknown,
         variables: with(&[("FLAME_RUNNER", "lambda"), ("OTHER", "x")]),
         modes: Vec::new(),
     }

@@ -10,9 +10,9 @@ fn start() -> Instant {
     Instant::now()
 }
 
-/// A datum that can be told from others, of at least this size.
-fn datum(id: usize, size: usize) -> Datum {
-    let name = format!("{id:0width$}", width = size.max(8));
+/// A datum that can be told from others, with a name of at least this length.
+fn datum(id: usize, len: usize) -> Datum {
+    let name = format!("{id:0width$}", width = len.max(8));
     let (dimensions, at) = (Vec::new().into(), SystemTime::UNIX_EPOCH);
     Datum { name, dimensions, unit: "Count", at, values: vec![(1.0, 1.0)] }
 }
@@ -33,7 +33,7 @@ const THROTTLED: Outcome = Outcome::TryAgain { after: None };
 
 #[test]
 fn data_are_sent_in_order_in_requests_of_at_most_a_thousand() {
-    let (now, mut batches) = (start(), Batches::new());
+    let (now, mut batches) = (start(), Batches::new(Limits::OF_API));
     assert_eq!(batches.next(now), None);
     assert_eq!(batches.accept(data(0..1500)), 0);
     assert_eq!(ids(&batches.next(now).unwrap()), (0..1000).collect::<Vec<_>>());
@@ -47,7 +47,7 @@ fn data_are_sent_in_order_in_requests_of_at_most_a_thousand() {
 
 #[test]
 fn a_throttled_request_is_repeated_after_pauses_that_grow() {
-    let (mut now, mut batches) = (start(), Batches::new());
+    let (mut now, mut batches) = (start(), Batches::new(Limits::OF_API));
     batches.accept(data(0..3));
     let mut pauses = Vec::new();
     for _ in 0..12 {
@@ -73,19 +73,19 @@ fn a_throttled_request_is_repeated_after_pauses_that_grow() {
 
 #[test]
 fn the_pause_that_cloudwatch_asks_for_is_kept_within_reason() {
-    let (now, mut batches) = (start(), Batches::new());
+    let (now, mut batches) = (start(), Batches::new(Limits::OF_API));
     for (asked, kept) in [(7, 7), (3600, 30)] {
         batches.accept(data(0..1));
         batches.next(now).unwrap();
         batches.answered(now, Outcome::TryAgain { after: Some(Duration::from_secs(asked)) }, 0.0);
         assert_eq!(batches.retry_at().unwrap() - now, Duration::from_secs(kept));
-        batches = Batches::new();
+        batches = Batches::new(Limits::OF_API);
     }
 }
 
 #[test]
 fn invalid_data_are_dropped_and_counted_and_do_not_hold_up_the_rest() {
-    let (now, mut batches) = (start(), Batches::new());
+    let (now, mut batches) = (start(), Batches::new(Limits::OF_API));
     batches.accept(data(0..1001));
     batches.next(now).unwrap();
     assert_eq!(batches.answered(now, Outcome::Rejected, 0.5), 1000);
@@ -94,14 +94,18 @@ fn invalid_data_are_dropped_and_counted_and_do_not_hold_up_the_rest() {
 
 #[test]
 fn a_denied_request_waits_and_is_news_once() {
-    let (now, mut batches) = (start(), Batches::new());
+    let (now, mut batches) = (start(), Batches::new(Limits::OF_API));
     batches.accept(data(0..1));
     batches.next(now).unwrap();
     assert!(batches.is_news(Outcome::Blocked) && !batches.is_blocked());
     assert_eq!(batches.answered(now, Outcome::Blocked, 0.5), 0);
     assert!(!batches.is_news(Outcome::Blocked) && batches.is_blocked());
+    assert_eq!(batches.retry_at().unwrap() - now, Duration::from_secs(30));
+    assert_eq!(batches.next(now), None);
+    batches.unblock();
+    assert_eq!(ids(&batches.next(now).unwrap()), [0], "at once");
+    batches.answered(now, Outcome::Blocked, 0.5);
     let again = batches.retry_at().unwrap();
-    assert_eq!(again - now, Duration::from_secs(30));
     assert_eq!(ids(&batches.next(again).unwrap()), [0]);
     batches.answered(again, Outcome::Accepted, 0.5);
     assert!(!batches.is_blocked());
@@ -109,7 +113,7 @@ fn a_denied_request_waits_and_is_news_once() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { count: usize, size: usize },
+    Accept { count: usize, len: usize },
     Request(Outcome),
     Wait(u64),
 }
@@ -122,21 +126,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Outcome::Rejected),
     ];
     let step = prop_oneof![
-        3 => (1_usize..1500, 8_usize..60_000).prop_map(|(count, size)| {
-            Step::Accept { count: count.min(9_000_000 / size), size }
-        }),
+        3 => (1_usize..40, 8_usize..300).prop_map(|(count, len)| Step::Accept { count, len }),
         5 => outcome.prop_map(Step::Request),
         2 => (0_u64..40_000).prop_map(Step::Wait),
     ];
     proptest::collection::vec(step, 1..60)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+/// So small that histories reach each of them.
+const SMALL: Limits = Limits { data: 20, request_bytes: 5_000, waiting_bytes: 20_000 };
 
+proptest! {
     #[test]
     fn each_datum_is_accepted_once_or_dropped_and_counted_or_still_here(steps in steps()) {
-        let (mut now, mut batches) = (start(), Batches::new());
+        let (mut now, mut batches) = (start(), Batches::new(SMALL));
         let (mut given, mut dropped) = (0, 0);
         let mut accepted: BTreeMap<usize, u32> = BTreeMap::new();
         let mut answer = |batches: &mut Batches, now, outcome, batch: &[Datum]| {
@@ -147,15 +150,16 @@ proptest! {
         };
         for step in steps {
             match step {
-                Step::Accept { count, size } => {
-                    let data = (given..given + count).map(|id| datum(id, size)).collect();
+                Step::Accept { count, len } => {
+                    let data = (given..given + count).map(|id| datum(id, len)).collect();
                     given += count;
                     dropped += batches.accept(data);
                 }
                 Step::Request(outcome) => {
                     if let Some(batch) = batches.next(now) {
-                        prop_assert!((1..=MAX_DATA).contains(&batch.len()));
-                        prop_assert!(batch.iter().map(Datum::size).sum::<usize>() <= MAX_REQUEST_BYTES);
+                        prop_assert!((1..=SMALL.data).contains(&batch.len()));
+                        let bytes: usize = batch.iter().map(Datum::size).sum();
+                        prop_assert!(bytes <= SMALL.request_bytes);
                         prop_assert!(batch.is_sorted_by_key(id));
                         dropped += answer(&mut batches, now, outcome, &batch);
                     }
@@ -164,7 +168,7 @@ proptest! {
             }
             let waiting: usize = batches.waiting.iter().map(Datum::size).sum();
             prop_assert_eq!(waiting, batches.bytes);
-            prop_assert!(waiting <= MAX_WAITING_BYTES);
+            prop_assert!(waiting <= SMALL.waiting_bytes);
         }
         // CloudWatch accepts everything from now on.
         now += Duration::from_secs(60);

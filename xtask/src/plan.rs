@@ -236,10 +236,12 @@ fn all_steps() -> Vec<Step> {
     let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
         .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.
-    let features = ["", " --features code-s3", " --features ecs", " --features lambda"];
-    let features = features.map(|features| {
-        CargoCommand::new(&format!("check --package flame-aws --locked{features}"))
-    });
+    let features = ["cloudwatch", "code-s3", "ecs", "lambda", "metrics"];
+    let features = features.map(|feature| format!(" --features {feature}"));
+    let features = [String::new()].into_iter().chain(features);
+    let features: Vec<_> = features
+        .map(|one| CargoCommand::new(&format!("check --package flame-aws --locked{one}")))
+        .collect();
     let examples = CargoCommand::new("build --workspace --examples --locked");
     // `--all-targets` would also run the benchmarks. The clippy step has already checked them.
     let deployed = CargoCommand::new("build --workspace --locked --bins --examples");
@@ -264,7 +266,7 @@ fn all_steps() -> Vec<Step> {
         Step {
             name: "features",
             shows: "flame-aws builds without features and with each feature alone",
-            action: Action::CargoEach(features.to_vec()),
+            action: Action::CargoEach(features),
         },
         Step { name: "examples", shows: "the examples build", action: Action::Cargo(examples) },
         Step {

@@ -5,6 +5,7 @@ mod code_store;
 mod conformance;
 mod generic;
 mod life;
+mod metrics;
 mod orphans;
 mod reaper;
 mod setup;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
         orphans::tests(),
         reaper::tests(),
         code_store::tests(),
+        metrics::tests(),
     ];
     let tests = [direct_and_relayed(&in_both_modes.concat()), direct.concat()];
     // The pools of the conformance suite listen: it is the same for every backend.

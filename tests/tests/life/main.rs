@@ -7,6 +7,7 @@ mod embedding;
 mod idle;
 mod last_messages;
 mod logs;
+mod metrics;
 mod one_port;
 mod processes;
 mod shutdown;
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
         on(PoolBackend::Local, &on_both_backends),
         embedding::run_once(),
         one_port::tests(),
+        metrics::tests(),
         subcommands::tests(),
         processes::tests(),
         terminal::tests(),

@@ -52,7 +52,7 @@ test('the dashboard answers its questions from top to bottom, the most urgent on
     '## How busy is it?',
     '## How long do calls wait and run?',
     '## How long do boots take, and why do runners end?',
-    '## How much data, and how near are the limits of AWS?',
+    '## How much data, at what cost, and how near are the limits of AWS?',
   ]);
   expect(widgets[0]?.type).toBe('alarm');
   for (const [index, { y }] of widgets.entries()) {

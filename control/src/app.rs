@@ -13,6 +13,7 @@ use flame_wire::sync::Mutex;
 use self::role::Role;
 use self::states::States;
 use crate::error::AppError;
+use crate::metrics::{AppSinks, Sink};
 
 pub(crate) mod copies;
 #[cfg(feature = "lambda")]
@@ -85,6 +86,7 @@ pub struct App {
     /// More than one is an error of `run`.
     idle_predicates: Vec<IdlePredicate>,
     drain_on_signals: bool,
+    sinks: AppSinks,
 }
 
 impl fmt::Debug for App {
@@ -93,6 +95,7 @@ impl fmt::Debug for App {
             .field("states", &self.states)
             .field("idle_predicates", &self.idle_predicates.len())
             .field("drain_on_signals", &self.drain_on_signals)
+            .field("sinks", &self.sinks.len())
             .finish()
     }
 }
@@ -155,6 +158,28 @@ impl App {
         self
     }
 
+    /// Sends the metrics of this process's pools to `sink`, in the parent only: see
+    /// [`metrics`](crate::metrics). An app can have several sinks.
+    ///
+    /// The sink is started before [`run`](Self::run) calls its closure. When the closure has
+    /// returned, `run` sends the rest, which takes at most ten seconds. A rest that can't be sent is
+    /// lost, and the log says so. So drain the pools within the closure.
+    ///
+    /// ```no_run
+    /// use flame_aws::App;
+    /// use flame_aws::metrics::Emf;
+    ///
+    /// # async fn serve() -> Result<(), flame_aws::AppError> { Ok(()) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), flame_aws::AppError> {
+    /// App::new().metrics(Emf::new("my-app")).run(serve).await
+    /// # }
+    /// ```
+    pub fn metrics(mut self, sink: impl Sink) -> Self {
+        self.sinks.add(sink);
+        self
+    }
+
     /// In a parent, runs `main` and returns its result. In a runner, serves calls until the runner
     /// ends, and then exits the process: `run` does not return.
     ///
@@ -172,6 +197,7 @@ impl App {
     ///   function of another crate, which the app may never call, may lack its state. A call of it
     ///   fails with [`CallError::MissingState`](crate::CallError::MissingState) and boots no
     ///   runner.
+    /// - An option of a metrics sink is wrong, or the sink can't be set up.
     /// - This process was started as a runner and can't be one. A process whose FLAME_PARENT or
     ///   FLAME_RUNNER is invalid never silently becomes a parent.
     ///
@@ -180,18 +206,21 @@ impl App {
     /// the invocations of the Lambda function that this executable is the `bootstrap` of. Each
     /// invocation is one runner. Everything that the app has made before `run`, above all its
     /// states, stays warm for the next invocation.
-    pub async fn run<T, E, F, Main>(self, main: Main) -> Result<T, E>
+    pub async fn run<T, E, F, Main>(mut self, main: Main) -> Result<T, E>
     where
         Main: FnOnce() -> F,
         F: Future<Output = Result<T, E>>,
         E: From<AppError>,
     {
         let drain_on_signals = self.drain_on_signals;
+        let sinks = std::mem::take(&mut self.sinks);
         self.serve_if_runner(table::crate_of(&main)).await?;
         let listening = drain_on_signals.then(signals::listen).transpose();
         let _listening = listening.map_err(AppError::Signals)?;
+        let sinks = sinks.start().await.map_err(AppError::Metrics)?;
         reached::mark_reached();
         let result = main().await;
+        sinks.flush().await;
         log_writer::global().flush().await;
         result
     }

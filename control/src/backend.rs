@@ -15,7 +15,9 @@ use std::time::Duration;
 use flame_wire::parent::HostKind;
 use futures_util::future::BoxFuture;
 
-#[cfg(any(feature = "code-s3", feature = "ecs", feature = "lambda"))]
+use crate::cost::InstanceSize;
+
+#[cfg(any(feature = "cloudwatch", feature = "code-s3", feature = "ecs", feature = "lambda"))]
 #[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each feature uses its part"))]
 pub(crate) mod aws;
 mod boot;
@@ -169,6 +171,12 @@ pub trait Instances: Send + Sync + 'static {
     /// after the runner has connected, and waits for one minute at most. Default: unknown.
     fn boot_times(&self, _instance: &Instance) -> BoxFuture<'static, BootTimes> {
         Box::pin(std::future::ready(BootTimes::default()))
+    }
+
+    /// What an instance is paid for, for the estimate of the pool's costs; see
+    /// [`cost`](crate::cost). The pool asks once, when it starts. Default: unknown.
+    fn size(&self) -> InstanceSize {
+        InstanceSize::Unknown
     }
 }
 

@@ -33,6 +33,7 @@
 //! | run a work in a copy and get the result, a stream, or an error | [`Pool`], [`CallError`] |
 //! | run a block of code in a copy without naming a function | [`call!`] |
 //! | send messages to and from running work, keep a value on its runner | [`channel()`], [`Held`] |
+//! | see what pools do and what they cost | [`metrics`], [`cost`], [`guide::observability`] |
 //! | choose where runners run, or add another place | [`backend`], [`guide`] |
 //! | test with real copies | [`#[test]`](macro@test), [`guide::testing`] |
 //!
@@ -45,6 +46,8 @@
 //! | `lambda` | [`backend::Lambda`]: runners are invocations of a Lambda function |
 //! | `code-s3` | [`CodeStore`]: with `code_sync`, runners fetch the executable from S3 |
 //! | `dashboard` | [`dashboard`]: a live page of pools |
+//! | `cloudwatch` | [`metrics::CloudWatch`]: metrics are sent to CloudWatch |
+//! | `metrics` | [`metrics::Facade`]: metrics for Prometheus, StatsD and others, by the `metrics` crate |
 //! | `testing` | [`testing`]: a conformance suite for your own backend |
 //!
 //! None is on by default.
@@ -65,6 +68,7 @@ mod app;
 pub mod backend;
 mod calls;
 mod code;
+pub mod cost;
 #[cfg(feature = "dashboard")]
 pub mod dashboard;
 mod error;

@@ -24,23 +24,65 @@
 //! These are all metrics, as [`METRICS`] declares them:
 //!
 #![doc = include_str!("metrics/README.md")]
+//!
+//! # Sinks
+//!
+//! A [`Sink`] sends them somewhere, in each period. Give it to the app, in one line:
+//! `App::new().metrics(Emf::new("my-app"))`.
+//!
+//! | sink | sends to | needs |
+//! |---|---|---|
+//! | [`Emf`] | CloudWatch, by way of standard output and CloudWatch Logs | nothing |
+//! | `CloudWatch` | CloudWatch, by PutMetricData | feature `cloudwatch`, a permission |
+//! | `Facade` | the `metrics` crate's exporters: Prometheus, StatsD, OpenTelemetry | feature `metrics` |
+//!
+//! Sinks run in the parent. Runners report nothing: their parent knows all that is in the table.
+//!
+//! # In CloudWatch
+//!
+//! `CloudWatch` and [`Emf`] use the same names:
+//!
+//! - The namespace is [`Flame`](CLOUDWATCH_NAMESPACE), unless the sink is given another one.
+//! - A metric without an attribute has the name of the table. A metric with one has a name for each
+//!   value: `flame.calls.ok`, `flame.calls.timeout`; see [`Metric::cloudwatch_name`].
+//! - The dimensions are `App` and `Pool`, and also `App`, `Pool` and `Backend`. Without `Backend` it
+//!   is the sum over the pool's backends. Metrics of the process have the dimension `App` alone.
+//! - A counter is the number in the period, so its statistic is `Sum`. Durations have percentiles.
 
 mod attribute;
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
+mod cloudwatch_names;
+mod emf;
+#[cfg(feature = "metrics")]
+mod facade;
 mod histogram;
+mod interval;
 mod reading;
 mod recorders;
 mod registry;
+mod reports;
+mod sink;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use attribute::{Attribute, CallOutcome};
 pub(crate) use attribute::{BootPhase, CallPhase, RefusedAt, RunnerExit};
+#[cfg(feature = "cloudwatch")]
+pub use cloudwatch::CloudWatch;
+pub use cloudwatch_names::CLOUDWATCH_NAMESPACE;
+pub use emf::Emf;
+#[cfg(feature = "metrics")]
+pub use facade::Facade;
 pub use histogram::HistogramReading;
+pub(crate) use histogram::as_f64;
 #[cfg(feature = "dashboard")]
 pub(crate) use reading::read_lane;
 pub use reading::{Reading, ReadingValue};
 pub(crate) use recorders::{LaneRecorder, PROCESS};
 pub(crate) use registry::MeteredPool;
 pub use registry::{Source, SourceReadings, read};
+pub(crate) use sink::AppSinks;
+pub use sink::{Sink, SinkError, SinkHandle};
 pub use table::{METRICS, Metric, MetricKind, Scope, Unit};

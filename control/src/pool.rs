@@ -36,6 +36,8 @@ pub use view::{Explanation, RunnerState, RunnerView, Snapshot};
 use flame_runner_shim::log_writer;
 use state::Event;
 
+use crate::cost::Costs;
+
 /// A handle to a pool; cheap to clone. When the last handle is dropped, the pool drains: calls
 /// under way finish, and then the runners shut down.
 ///
@@ -194,6 +196,12 @@ impl Pool {
     #[cfg(feature = "dashboard")]
     pub fn dashboard(&self) -> crate::dashboard::Dashboard {
         crate::dashboard::Dashboard::of([self])
+    }
+
+    /// What the pool costs: an estimate, of both backends together; see [`cost`](crate::cost).
+    #[must_use]
+    pub fn costs(&self) -> Costs {
+        self.inner().costs()
     }
 
     /// The events of the pool from now on.

@@ -98,6 +98,7 @@ impl Supervisor {
             }
         };
         let accepted = Instant::now();
+        report.instance_began(began);
         let death = supervision.watch(&instance);
         let connected = boot
             .wait_for_hello(&report, &mut self.commands, death.clone())
@@ -105,7 +106,7 @@ impl Supervisor {
             .await;
         match connected {
             Ok(connected) => {
-                report.booted(&instance, accepted - began, accepted.elapsed());
+                report.booted(&instance, began, accepted);
                 report.instance_event(&instance, InstanceEvent::Connected);
                 self.serve(&instance, connected, death.clone()).await;
             }
@@ -128,6 +129,7 @@ impl Supervisor {
     ) {
         match timeout(boot::LATE_BOOT_TIMEOUT, request).await {
             Ok(Ok(instance)) => {
+                self.report.instance_began(Instant::now());
                 let death = supervision.watch(&instance);
                 stop::stop(&self.report, &instance, death).await;
                 supervision.instance_is_gone();

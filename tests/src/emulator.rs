@@ -24,6 +24,7 @@ use crate::{TempDir, process};
 
 mod advertise;
 mod bucket;
+mod cloudwatch;
 pub mod containers;
 mod ecs;
 mod external;
@@ -32,6 +33,7 @@ mod lambda;
 pub(crate) use advertise::advertised;
 pub use advertise::{checks, reachable};
 pub use bucket::Bucket;
+pub use cloudwatch::Metrics;
 use containers::Containers;
 pub use ecs::EcsApp;
 pub use lambda::Function;

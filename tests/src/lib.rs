@@ -18,6 +18,7 @@ pub mod docker;
 pub mod emulator;
 mod harness;
 pub mod impostor;
+pub mod metrics;
 mod other_build;
 mod page_server;
 pub mod process;

@@ -188,6 +188,7 @@ pub(crate) async fn run(name: &str) {
         "child_blocks_every_worker" => logs::child_blocks_every_worker().await,
         "works_with_stderr_unread" => logs::works_with_stderr_unread().await,
         "child_floods_the_log" => logs::child_floods_the_log().await,
+        "prints_beside_metrics" => logs::prints_beside_metrics().await,
         "child_logs_errors" => logs::child_logs_errors().await,
         "traced_calls" => traces::traced_calls().await,
         "parent_on_lambda" => on_lambda::parent_on_lambda().await,

@@ -238,7 +238,7 @@ fn all_steps() -> Vec<Step> {
     let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
         .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.
-    let features = ["", "code-s3", "dashboard", "docker", "ecs", "lambda"];
+    let features = ["", "cloudwatch", "code-s3", "dashboard", "docker", "ecs", "lambda", "metrics"];
     let features = features.map(|features| {
         CargoCommand::new(&format!("check --package flame-aws --locked --features={features}"))
     });
@@ -271,7 +271,7 @@ fn all_steps() -> Vec<Step> {
         Step {
             name: "features",
             shows: "flame-aws builds without features and with each feature alone",
-            action: Action::CargoEach(features.to_vec()),
+            action: Action::CargoEach(features),
         },
         Step { name: "examples", shows: "the examples build", action: Action::Cargo(examples) },
         Step {

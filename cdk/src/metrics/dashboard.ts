@@ -76,6 +76,7 @@ function sectionsOf(series: PoolSeries, platform: Platform): Section[] {
           total(table.REFUSED_CLIENTS, 'clients refused'),
           total(table.RECONNECTS, 'links resumed'),
           total(table.LOG_LINES_DROPPED, 'log lines dropped'),
+          total(table.METRICS_DROPPED, 'metrics dropped'),
         ]),
       ],
     },
@@ -115,9 +116,10 @@ function sectionsOf(series: PoolSeries, platform: Platform): Section[] {
       ],
     },
     {
-      question: 'How much data, and how near are the limits of AWS?',
+      question: 'How much data, at what cost, and how near are the limits of AWS?',
       graphs: [
         lines('Bytes', byValue(series, table.LINK_BYTES), 'Bytes'),
+        lines('Cost, an estimate', [total(table.COST, 'of the runners')], 'US dollars'),
         ...platformGraphs(platform),
       ],
     },

@@ -6,7 +6,7 @@
 /** How the values of a metric are to be read. */
 export type MetricKind = 'counter' | 'gauge' | 'histogram';
 /** The unit of a metric. */
-export type MetricUnit = 'count' | 's' | 'bytes';
+export type MetricUnit = 'count' | 's' | 'bytes' | 'USD';
 
 /** A metric that parents have. */
 export interface MetricRow {
@@ -57,6 +57,7 @@ export const CALLS = {
     'runner_lost',
     'panicked',
     'queue_full',
+    'over_budget',
     'runner_full',
     'too_long',
     'draining',
@@ -138,6 +139,13 @@ export const LINK_BYTES = {
   values: ['sent', 'received'],
 } as const satisfies MetricRow;
 
+export const COST = {
+  name: 'flame.cost.estimated',
+  kind: 'counter',
+  unit: 'USD',
+  scope: 'pool',
+} as const satisfies MetricRow;
+
 export const REFUSED_CLIENTS = {
   name: 'flame.listener.refusals',
   kind: 'counter',
@@ -149,6 +157,13 @@ export const REFUSED_CLIENTS = {
 
 export const LOG_LINES_DROPPED = {
   name: 'flame.log.dropped',
+  kind: 'counter',
+  unit: 'count',
+  scope: 'process',
+} as const satisfies MetricRow;
+
+export const METRICS_DROPPED = {
+  name: 'flame.metrics.dropped',
   kind: 'counter',
   unit: 'count',
   scope: 'process',
@@ -167,8 +182,10 @@ export const METRICS = [
   RECONNECTS,
   ORPHANS_STOPPED,
   LINK_BYTES,
+  COST,
   REFUSED_CLIENTS,
   LOG_LINES_DROPPED,
+  METRICS_DROPPED,
 ] as const satisfies readonly MetricRow[];
 
 type ValueOf<Row> = Row extends { readonly values: readonly (infer Value)[] } ? Value : never;

@@ -18,10 +18,11 @@ pub(crate) enum Group {
     RelayPairs,
     Resume,
     CodeSync,
+    Observability,
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Latency,
         Self::Local,
         Self::Cpu,
@@ -35,6 +36,7 @@ impl Group {
         Self::RelayPairs,
         Self::Resume,
         Self::CodeSync,
+        Self::Observability,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Group {
             Self::RelayPairs => "relay_pairs",
             Self::Resume => "resume",
             Self::CodeSync => "code_sync",
+            Self::Observability => "observability_overhead",
         }
     }
 
@@ -63,7 +66,7 @@ impl Group {
     pub(crate) fn conditions(self) -> Vec<Condition> {
         let free = Condition::FREE;
         match self {
-            Self::Latency | Self::Cpu => Condition::pinned(),
+            Self::Latency | Self::Cpu | Self::Observability => Condition::pinned(),
             Self::Relay => Condition::pinned_and_free(),
             Self::Throughput => vec![free, Condition { workers: Some(2), ..free }],
             _ => vec![free],

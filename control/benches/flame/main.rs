@@ -32,6 +32,7 @@ mod latency;
 mod local;
 mod measurement;
 mod memory;
+mod observability;
 mod pools;
 mod process;
 mod proxy;

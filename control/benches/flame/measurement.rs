@@ -7,8 +7,8 @@ use crate::figures::Figures;
 use crate::group::Group;
 use crate::sample::Effort;
 use crate::{
-    boot, burst, code_sync, cpu, failure, latency, local, memory, relay, resume, throughput,
-    transfer,
+    boot, burst, code_sync, cpu, failure, latency, local, memory, observability, relay, resume,
+    throughput, transfer,
 };
 
 /// What one measuring process measures: a group under a condition.
@@ -52,6 +52,7 @@ impl Measurement {
             Group::RelayPairs => relay::pairs::measure(effort).await,
             Group::Resume => resume::measure(effort).await,
             Group::CodeSync => code_sync::measure(effort).await,
+            Group::Observability => observability::measure(self.condition, effort).await,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     Backend, BackendError, BootFailure, BootSpec, BootTimes, Death, Instance, InstanceEvent,
     Instances, PoolInfo,
 };
+use crate::cost::InstanceSize;
 
 /// A [`Backend`], or its [`Instances`], whose panics are errors.
 pub(crate) struct CatchPanics<T: ?Sized>(Arc<T>);
@@ -103,6 +104,10 @@ impl Instances for CatchPanics<dyn Instances> {
         let times = async move { instances.boot_times(&instance).await };
         // They are for metrics only.
         async { catch(times).await.unwrap_or_default() }.boxed()
+    }
+
+    fn size(&self) -> InstanceSize {
+        catch_unwind(AssertUnwindSafe(|| self.0.size())).unwrap_or(InstanceSize::Unknown)
     }
 
     fn notify(&self, instance: &Instance, event: InstanceEvent) {

@@ -37,6 +37,7 @@ use super::{
     Backend, BackendError, BootFailure, BootSpec, Death, Instance, InstanceEvent, Instances,
     PoolInfo,
 };
+use crate::cost::InstanceSize;
 use crate::size::Size;
 
 mod client;
@@ -112,6 +113,7 @@ struct LambdaInstances {
     function: String,
     /// The function's timeout, if it is known.
     timeout: Option<Duration>,
+    size: InstanceSize,
     boot_timeout: Duration,
     /// A sentence that says how a runner ends after it was given up.
     how_it_ends: String,
@@ -156,15 +158,15 @@ impl Lambda {
         let LambdaSettings { target, invocation: invocation_type, .. } = settings;
         let function = target.to_string();
         let client = Client::new(&config, target)?;
-        let timeout = match function_config(&client).await {
-            Ok(config) => check(&function, &config, &pool.size)?,
+        let (timeout, size) = match function_config(&client).await {
+            Ok(config) => (check(&function, &config, &pool.size)?, config.billed),
             Err(error) if is_denied(&error) => {
                 tracing::warn!(
                     "this process may not read the configuration of {function} ({error}), so a \
                      wrong configuration shows only at the first boot; grant \
                      `lambda:GetFunctionConfiguration`"
                 );
-                None
+                (None, InstanceSize::Unknown)
             }
             Err(error) => {
                 let failure = InvokeFailure { error, throttle: None };
@@ -188,6 +190,7 @@ impl Lambda {
             invocation_type,
             function,
             timeout,
+            size,
             boot_timeout: pool.boot_timeout,
             how_it_ends: how_it_ends(pool, timeout),
             invocations: Invocations::default(),
@@ -299,6 +302,10 @@ impl Instances for LambdaInstances {
         let timeout = self.timeout.unwrap_or(function::MAX_TIMEOUT);
         let margin = Duration::from_millis(RunnerLimits::default().host_margin_ms);
         Some(timeout.saturating_sub(margin + CONNECT_MARGIN))
+    }
+
+    fn size(&self) -> InstanceSize {
+        self.size
     }
 
     fn notify(&self, instance: &Instance, event: InstanceEvent) {

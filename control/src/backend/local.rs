@@ -20,6 +20,7 @@ use super::{
     Backend, BackendError, BootFailure, BootSpec, Death, Instance, InstanceTable, Instances,
     PoolInfo,
 };
+use crate::cost::InstanceSize;
 
 /// Boots runners as tasks of this process.
 ///
@@ -114,6 +115,10 @@ impl Drop for LocalInstances {
 }
 
 impl Instances for LocalInstances {
+    fn size(&self) -> InstanceSize {
+        InstanceSize::Free
+    }
+
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         async move { self.boot(spec) }.boxed()
     }

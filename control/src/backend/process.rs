@@ -33,6 +33,7 @@ use super::{
     Backend, BackendError, BootFailure, BootFailureKind, BootSpec, Death, Instance, InstanceTable,
     Instances, PoolInfo,
 };
+use crate::cost::InstanceSize;
 
 mod group;
 mod name;
@@ -202,6 +203,10 @@ impl Drop for Children {
 }
 
 impl Instances for Children {
+    fn size(&self) -> InstanceSize {
+        InstanceSize::Free
+    }
+
     fn remote_boot(&self, spec: BootSpec) -> BoxFuture<'_, Result<Instance, BootFailure>> {
         self.boot(spec).boxed()
     }

@@ -1,7 +1,7 @@
 //! What is recorded of one call: its pool's metrics, and its events.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flame_wire::ids::RunnerRef;
 use flame_wire::trace::TraceContext;
@@ -115,7 +115,19 @@ impl Drop for CallRecord {
                 reply,
                 outcome: self.outcome,
                 error: self.error.take(),
+                estimated_cost: if self.sent.is_some() {
+                    cost(&self.pool, lane, took)
+                } else {
+                    0.0
+                },
             });
         }
     }
+}
+
+/// The cost of one slot of a runner for this long.
+fn cost(pool: &PoolInner, lane: LaneRole, took: Duration) -> f64 {
+    let lane = pool.lane(lane);
+    let slots = lane.read(|state| state.limits().slots_per_runner());
+    lane.recorder.price().for_time(took) / f64::from(slots)
 }

@@ -90,7 +90,7 @@ impl OutgoingCall {
             None => {
                 let queue = tracing::debug_span!(parent: &span, "flame.queue");
                 let lease = self.record.pool().check_out(self.request).instrument(queue).await;
-                Destination::leased(lease.map_err(|error| checkout_failed(error, self.timeout))?)
+                Destination::leased(lease.map_err(|error| self.checkout_failed(error))?)
             }
         };
         Ok((destination, span))
@@ -118,6 +118,27 @@ impl OutgoingCall {
         let (function, pool) = (self.encoded.name, pool.name());
         let trace = self.encoded.options.trace.map(tracing::field::display);
         Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
+    }
+
+    /// The error of a call that got no slot.
+    fn checkout_failed(&self, error: CheckoutError) -> CallError {
+        match error {
+            CheckoutError::QueueFull { limit } => CallError::QueueFull { limit },
+            CheckoutError::OverBudget => {
+                let budget = self.record.pool().budget;
+                CallError::OverBudget { per_hour: budget.map_or(0.0, |budget| budget.dollars()) }
+            }
+            CheckoutError::Draining => CallError::Draining,
+            CheckoutError::BootFailed(failure) => CallError::BootFailed(failure),
+            CheckoutError::Timeout { phase, last_failure } => {
+                let phase = match phase {
+                    WaitPhase::Queue => TimeoutPhase::Queue,
+                    WaitPhase::Boot => TimeoutPhase::Boot,
+                };
+                let after = self.timeout.unwrap_or_default();
+                CallError::Timeout { phase, after, boot: last_failure }
+            }
+        }
     }
 
     /// When the function has to be done, if it has a deadline.
@@ -235,22 +256,6 @@ impl Destination {
 /// The error of a call whose arguments can't be sent.
 fn unsendable(what: String) -> CallError {
     CallError::Codec { what, started: false }
-}
-
-/// The error of a call that got no slot.
-fn checkout_failed(error: CheckoutError, timeout: Option<Duration>) -> CallError {
-    match error {
-        CheckoutError::QueueFull { limit } => CallError::QueueFull { limit },
-        CheckoutError::Draining => CallError::Draining,
-        CheckoutError::BootFailed(failure) => CallError::BootFailed(failure),
-        CheckoutError::Timeout { phase, last_failure } => {
-            let phase = match phase {
-                WaitPhase::Queue => TimeoutPhase::Queue,
-                WaitPhase::Boot => TimeoutPhase::Boot,
-            };
-            CallError::Timeout { phase, after: timeout.unwrap_or_default(), boot: last_failure }
-        }
-    }
 }
 
 /// A deadline that the clock can't represent is no deadline.

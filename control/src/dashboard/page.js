@@ -154,6 +154,8 @@ function showPool(section, pool, index) {
   setText(find(".stage"), stage);
   find(".stage").className = `chip stage ${colour}`;
   setText(find(".explanation"), pool.explanation);
+  find(".cost").hidden = !pool.cost;
+  setText(find(".cost"), pool.cost ? `Cost: ${pool.cost}` : "");
   for (const number of section.querySelectorAll("[data-number]")) {
     setText(number, plain(pool[number.dataset.number]));
   }

@@ -145,11 +145,12 @@ impl PoolRecorder {
     /// What the page shows.
     pub(super) fn view(&self) -> PoolView {
         let (runners, more_runners) = self.reading.runners(|moment| self.clock.at(moment));
-        let PoolReading { name, stage, explanation, snapshot, metrics, .. } = &self.reading;
+        let PoolReading { name, stage, explanation, cost, snapshot, metrics, .. } = &self.reading;
         PoolView {
             name: name.clone(),
             stage: *stage,
             explanation: explanation.clone(),
+            cost: cost.clone(),
             up: snapshot.up,
             booting: snapshot.booting,
             queued: snapshot.queued,

@@ -11,6 +11,8 @@ pub(super) struct PoolView {
     pub(super) stage: PoolStage,
     /// Why the pool grows or does not, in words.
     pub(super) explanation: String,
+    /// What the pool costs, in words: an estimate. `None` if its backends cost nothing.
+    pub(super) cost: Option<String>,
     pub(super) up: u32,
     pub(super) booting: u32,
     pub(super) queued: usize,

@@ -65,6 +65,9 @@ pub enum AppError {
     /// The operating system does not let this process listen for signals.
     #[error("this process can't listen for signals, so it could not drain at a signal")]
     Signals(#[source] std::io::Error),
+    /// A metrics sink can't be started.
+    #[error(transparent)]
+    Metrics(crate::metrics::SinkError),
     /// FLAME_PARENT asks for a runner on a host that this build does not support.
     #[error(
         "FLAME_PARENT asks for a runner of kind {0}, which this build does not support: build the \

@@ -56,6 +56,7 @@ impl fmt::Display for TimeoutPhase {
 /// | [`RunnerLost`](Self::RunnerLost) with `started: true` | no | yes | no |
 /// | [`Panicked`](Self::Panicked) | no | yes | no |
 /// | [`QueueFull`](Self::QueueFull) | no | no | yes |
+/// | [`OverBudget`](Self::OverBudget) | no | no | yes |
 /// | [`RunnerFull`](Self::RunnerFull) | no | no | yes |
 /// | [`TooLong`](Self::TooLong) | no | no | no |
 /// | [`Draining`](Self::Draining) | no | no | no |
@@ -139,6 +140,17 @@ pub enum CallError {
     QueueFull {
         /// The pool's `max_queue`.
         limit: usize,
+    },
+    /// The call needs another runner, for which the pool's budget does not pay. The function did not
+    /// run.
+    #[error(
+        "the pool's budget of {per_hour} USD per hour (by an estimate) pays for no more runners, and \
+         no slot is free: call again later, raise the pool's option `budget`, or leave out `refuse`, \
+         so that calls wait"
+    )]
+    OverBudget {
+        /// The budget, in US dollars per hour.
+        per_hour: f64,
     },
     /// The runner has the largest possible number of calls and channels open. The function did not
     /// run.
@@ -262,7 +274,9 @@ impl CallError {
             Self::BootFailed(failure) if may_pass(failure.kind) => Answers::RETRYABLE,
             Self::BootFailed(_) => Answers::FINAL,
             Self::RunnerLost { started: false, .. } => Answers::RETRYABLE,
-            Self::QueueFull { .. } | Self::RunnerFull { .. } => Answers::RETRYABLE,
+            Self::QueueFull { .. } | Self::OverBudget { .. } | Self::RunnerFull { .. } => {
+                Answers::RETRYABLE
+            }
             Self::RunnerLost { started: true, .. }
             | Self::TooLarge { started: true, .. }
             | Self::Codec { started: true, .. } => Answers::MAY_HAVE_RUN,

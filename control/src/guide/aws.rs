@@ -36,6 +36,9 @@
 //! the repository these pages are `control/src/backend/ecs/README.md` and
 //! `control/src/backend/lambda/README.md`.
 //!
+//! To send metrics with `metrics::CloudWatch` (feature `cloudwatch`), the parent needs
+//! cloudwatch:PutMetricData: see [`observability`](super::observability).
+//!
 //! With a code store (`PoolBuilder::code_store`, feature `code-s3`), the parent also needs
 //! s3:GetObject and s3:PutObject on the objects of the store. Runners need no permission for it, but
 //! a route to S3. The page of that option has the policy statement.

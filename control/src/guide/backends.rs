@@ -125,8 +125,10 @@
 //! When the last handle of a pool is dropped, its runners drain and exit as usual; then the pool drops
 //! its [`Instances`]. Stop every instance that is left in `Drop`.
 //!
-//! # Two more methods
+//! # Three more methods
 //!
+//! - [`size`] says what an instance is paid for, so that the pool can estimate its costs and keep a
+//!   budget.
 //! - [`longest_call`] is for platforms that end each instance after a fixed time: the longest time that
 //!   a call can run on a fresh instance. The pool rejects calls that may take longer. (A runner tells
 //!   the pool how much time it has left when it connects, so a call that would be cut off goes to
@@ -248,6 +250,7 @@
 //! [`watch`]: crate::backend::Instances::watch
 //! [`stop`]: crate::backend::Instances::stop
 //! [`longest_call`]: crate::backend::Instances::longest_call
+//! [`size`]: crate::backend::Instances::size
 //! [`notify`]: crate::backend::Instances::notify
 //! [`InstanceTable`]: crate::backend::InstanceTable
 //! [`PoolInfo`]: crate::backend::PoolInfo

@@ -16,6 +16,7 @@
 //! | `RunnerLost { started: false }` | the runner was lost before the call was sent | no | call again |
 //! | `RunnerLost { started: true }` | the runner was lost with the call on it | maybe in part | call again only if running twice does no harm |
 //! | `Panicked` | the function panicked; the error has the message, the location and the backtrace; the runner continues | in part | fix the function |
+//! | `OverBudget` | the pool has a `budget` that refuses calls, and pays for no more runners | no | call again later, or raise `budget` |
 //! | `QueueFull` | `max_queue` calls are waiting already | no | call less often, or raise `max` or `max_queue` |
 //! | `RunnerFull` | the runner has 65,536 calls and channels open, which is the limit | no | lower `max_concurrency`, or use fewer channels |
 //! | `TooLong` | the call may take longer than the pool's runners live | no | set a shorter `work.timeout(..)`, or use another backend |
@@ -36,7 +37,7 @@
 //! |---|---|---|
 //! | `is_timeout` | Did the deadline pass? | `Timeout` |
 //! | `may_have_run` | May the function have begun on a runner? | `Timeout` in phase `Run` or `Reply`, `Panicked`, `Cancelled`, and errors with `started: true` |
-//! | `is_retryable` | May another call succeed, without running the function twice? | `Timeout` in phase `Queue` or `Boot`, `BootFailed` unless its kind is `Misconfigured` or `Rejected`, `RunnerLost { started: false }`, `QueueFull`, `RunnerFull` |
+//! | `is_retryable` | May another call succeed, without running the function twice? | `Timeout` in phase `Queue` or `Boot`, `BootFailed` unless its kind is `Misconfigured` or `Rejected`, `RunnerLost { started: false }`, `QueueFull`, `OverBudget`, `RunnerFull` |
 //!
 //! The documentation of [`CallError`] has the answer for each error. The cause of a retryable error
 //! may persist, so pause between attempts, and limit their number.

@@ -79,6 +79,8 @@
 //! | `burst`, `burst_max` | none, 100 | a second backend, which serves calls that find no slot while the first backend boots; see [`burst`](crate::PoolBuilder::burst) |
 //! | `code_sync` | false | a runner of another build fetches this executable and becomes it; on Lambda only with `flame-runner` as the bootstrap; see [`code_sync`](crate::PoolBuilder::code_sync) |
 //! | `code_store` | none | with the feature `code-s3`: an S3 bucket from which such runners fetch the executable, which is uploaded once; see [`code_store`](crate::PoolBuilder#method.code_store) |
+//! | `budget` | none | the most that the pool may cost per hour, by an estimate; see [`budget`](crate::PoolBuilder::budget) |
+//! | `prices` | AWS's public prices | the prices of that estimate; see [`cost`](crate::cost) |
 //! | `max_depth` | 8 | how deep calls may nest, at most 254; on Lambda about 15 |
 //! | `log` | true | whether the output and the `tracing` events of runners appear in the parent's log |
 //! | `on_grow_start`, `on_grow_end`, `on_shrink` | none | callbacks |
@@ -87,6 +89,7 @@
 //!
 //! [`pool.snapshot()`](crate::Pool::snapshot) returns the pool's runners, queue and slots.
 //! [`pool.explain()`](crate::Pool::explain) says in a sentence why the pool grows or does not grow.
+//! [`pool.costs()`](crate::Pool::costs) estimates what the pool costs.
 //! [`pool.events()`](crate::Pool::events) returns what the pool does from then on.
 //! [`pool.drain_runner(..)`](crate::Pool::drain_runner) and
 //! [`pool.stop_runner(..)`](crate::Pool::stop_runner) end a single runner. [A live

@@ -82,6 +82,8 @@ attribute_values! {
         Panicked = "panicked",
         /// The pool's queue was full.
         QueueFull = "queue_full",
+        /// The pool's budget paid for no more runners.
+        OverBudget = "over_budget",
         /// The runner could take no more streams.
         RunnerFull = "runner_full",
         /// The call could have taken longer than a runner lives.
@@ -211,6 +213,7 @@ impl CallOutcome {
             CallError::RunnerLost { .. } => Self::RunnerLost,
             CallError::Panicked { .. } => Self::Panicked,
             CallError::QueueFull { .. } => Self::QueueFull,
+            CallError::OverBudget { .. } => Self::OverBudget,
             CallError::RunnerFull { .. } => Self::RunnerFull,
             CallError::TooLong { .. } => Self::TooLong,
             CallError::Draining => Self::Draining,

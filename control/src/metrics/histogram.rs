@@ -91,6 +91,17 @@ impl HistogramReading {
         }
         Self { buckets, sum: (self.sum - earlier.sum).max(0.0) }
     }
+
+    /// Adds the durations of another histogram.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for &(middle, count) in &other.buckets {
+            match self.buckets.binary_search_by(|(mine, _)| mine.total_cmp(&middle)) {
+                Ok(at) => self.buckets[at].1 += count,
+                Err(at) => self.buckets.insert(at, (middle, count)),
+            }
+        }
+        self.sum += other.sum;
+    }
 }
 
 /// The bucket of a value below `1 << MAX_BITS`.
@@ -170,6 +181,15 @@ mod tests {
         assert_eq!(between.buckets, recorded([millis(1), millis(700)]).buckets);
         assert!((between.sum - 0.701).abs() < 1e-9, "{between:?}");
         assert_eq!(histogram.read().since(&histogram.read()).count(), 0);
+    }
+
+    #[test]
+    fn two_histograms_add_up() {
+        let millis = Duration::from_millis;
+        let mut all = recorded([millis(1), millis(50)]);
+        all.add(&recorded([millis(7), millis(50)]));
+        assert_eq!(all.buckets, recorded([1, 7, 50, 50].map(millis)).buckets);
+        assert!((all.sum - 0.108).abs() < 1e-9, "{all:?}");
     }
 
     #[test]

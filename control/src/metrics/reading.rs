@@ -8,7 +8,7 @@ use super::attribute::{AttributeValue, Direction, RunnerActivity};
 use super::histogram::{HistogramReading, as_f64};
 use super::recorders::{Counters, Histograms, LaneRecorder, PROCESS};
 use super::table::{self, Metric};
-use crate::pool::lane::Lane;
+use crate::pool::lane::{Lane, now};
 use crate::pool::state::{RunnerState, StateSnapshot};
 
 /// The value of one series at one moment.
@@ -60,6 +60,9 @@ impl Readings {
             readings.number(metric, None, counter.load(Ordering::Relaxed));
         }
         let traffic = lane.map_or_else(|| recorder.past_traffic(), Lane::traffic);
+        let cost = recorder.cost.lock().total(now());
+        let value = ReadingValue::Number(cost);
+        readings.0.push(Reading { metric: &table::COST, attribute: None, value });
         for (direction, bytes) in
             [(Direction::Sent, traffic.sent), (Direction::Received, traffic.received)]
         {
@@ -73,6 +76,8 @@ impl Readings {
         let mut readings = Self::default();
         readings.counters(&table::REFUSED_CLIENTS, &PROCESS.refused_clients);
         readings.number(&table::LOG_LINES_DROPPED, None, log_writer::global().dropped());
+        let dropped = PROCESS.metrics_dropped.load(Ordering::Relaxed);
+        readings.number(&table::METRICS_DROPPED, None, dropped);
         readings.0
     }
 

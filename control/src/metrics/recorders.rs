@@ -3,15 +3,17 @@
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flame_link::Traffic;
+use flame_wire::sync::Mutex;
 
 use super::attribute::{
     AttributeValue, BootFailureReason, BootPhase, CallOutcome, CallPhase, Direction, RefusedAt,
     RunnerExit,
 };
 use super::histogram::Histogram;
+use crate::cost::{InstancePrice, Meter};
 
 /// A counter for each value of an attribute.
 pub(crate) struct Counters<A>(Box<[AtomicU64]>, PhantomData<A>);
@@ -65,6 +67,7 @@ pub(crate) struct LaneRecorder {
     past_bytes: Counters<Direction>,
     pub(super) reconnects: AtomicU64,
     pub(super) orphans_stopped: AtomicU64,
+    pub(crate) cost: Mutex<Meter>,
 }
 
 impl LaneRecorder {
@@ -78,7 +81,20 @@ impl LaneRecorder {
             past_bytes: Counters::new(),
             reconnects: AtomicU64::new(0),
             orphans_stopped: AtomicU64::new(0),
+            cost: Mutex::default(),
         }
+    }
+
+    /// The price of one instance.
+    pub(crate) fn price(&self) -> InstancePrice {
+        self.cost.lock().price()
+    }
+
+    /// What the lane costs. Calls that were never sent to a runner are not counted.
+    pub(crate) fn costs(&self, now: Instant) -> (f64, f64, u64) {
+        let calls = self.call_duration.0[CallPhase::Run.index()].read().count();
+        let mut cost = self.cost.lock();
+        (cost.total(now), cost.per_hour(), calls)
     }
 
     /// Adds the bytes of a link whose runner is gone.
@@ -106,8 +122,18 @@ impl LaneRecorder {
 /// What belongs to no pool.
 pub(crate) struct ProcessRecorder {
     pub(crate) refused_clients: Counters<RefusedAt>,
+    /// Data points that sinks have dropped.
+    pub(super) metrics_dropped: AtomicU64,
+}
+
+impl ProcessRecorder {
+    pub(super) fn metrics_dropped(&self, count: u64) {
+        self.metrics_dropped.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 /// The recorder of this process.
-pub(crate) static PROCESS: LazyLock<ProcessRecorder> =
-    LazyLock::new(|| ProcessRecorder { refused_clients: Counters::new() });
+pub(crate) static PROCESS: LazyLock<ProcessRecorder> = LazyLock::new(|| ProcessRecorder {
+    refused_clients: Counters::new(),
+    metrics_dropped: AtomicU64::new(0),
+});

@@ -118,14 +118,14 @@ impl MeteredPool {
 }
 
 /// Reads the metrics of all pools of this process, again and again.
-struct Collector {
+pub(super) struct Collector {
     inbox: Arc<Inbox>,
     pools: Vec<Arc<MeteredPool>>,
 }
 
 impl Collector {
     /// A collector that reads the pools that exist, and those that start later.
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut registry = REGISTRY.lock();
         let inbox = Arc::new(Inbox::default());
         registry.inboxes.push(Arc::downgrade(&inbox));
@@ -135,7 +135,7 @@ impl Collector {
 
     /// Reads every series of the process, and of each pool that exists or has ended since the last
     /// time.
-    pub(crate) fn collect(&mut self) -> Vec<SourceReadings> {
+    pub(super) fn collect(&mut self) -> Vec<SourceReadings> {
         self.pools.append(&mut self.inbox.lock());
         // Before they are read, so that nothing is recorded after the last reading.
         let gone: Vec<_> = self.pools.iter().map(|pool| pool.is_gone()).collect();

@@ -45,6 +45,8 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// US dollars.
+    Dollars,
 }
 
 /// What the series of a metric belong to.
@@ -58,7 +60,7 @@ pub enum Scope {
 }
 
 /// Every metric that a parent has.
-pub const METRICS: [&Metric; 13] = [
+pub const METRICS: [&Metric; 15] = [
     &RUNNERS,
     &LEASES,
     &QUEUE_LENGTH,
@@ -70,8 +72,10 @@ pub const METRICS: [&Metric; 13] = [
     &RECONNECTS,
     &ORPHANS_STOPPED,
     &LINK_BYTES,
+    &COST,
     &REFUSED_CLIENTS,
     &LOG_LINES_DROPPED,
+    &METRICS_DROPPED,
 ];
 
 pub(crate) const RUNNERS: Metric = Metric {
@@ -176,6 +180,15 @@ pub(crate) const LINK_BYTES: Metric = Metric {
     meaning: "Bytes of the links with runners, before encryption, by direction.",
 };
 
+pub(crate) const COST: Metric = Metric {
+    name: "flame.cost.estimated",
+    kind: MetricKind::Counter,
+    unit: Unit::Dollars,
+    attribute: None,
+    scope: Scope::Pool,
+    meaning: "Estimated cost of the instances, from the public prices; see the module `cost`.",
+};
+
 pub(crate) const REFUSED_CLIENTS: Metric = Metric {
     name: "flame.listener.refusals",
     kind: MetricKind::Counter,
@@ -193,4 +206,14 @@ pub(crate) const LOG_LINES_DROPPED: Metric = Metric {
     attribute: None,
     scope: Scope::Process,
     meaning: "Lines of runners that were dropped, because the log was not read fast enough.",
+};
+
+pub(crate) const METRICS_DROPPED: Metric = Metric {
+    name: "flame.metrics.dropped",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    attribute: None,
+    scope: Scope::Process,
+    meaning: "Data points that the process's sinks of metrics have dropped: they were rejected, or \
+              could not be sent for so long that the sink's memory was full.",
 };

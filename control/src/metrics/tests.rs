@@ -19,6 +19,7 @@ fn documented() -> String {
             Unit::Count => "",
             Unit::Seconds => "s",
             Unit::Bytes => "bytes",
+            Unit::Dollars => "USD",
         };
         let attribute = metric.attribute.map(|Attribute { key, values }| {
             format!(

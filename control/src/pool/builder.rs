@@ -13,6 +13,7 @@ use crate::backend::Backend;
 use crate::backend::catch_panics::CatchPanics;
 #[cfg(feature = "code-s3")]
 use crate::code::CodeStore;
+use crate::cost::{Budget, Prices};
 use crate::relay::Relay;
 use crate::size::Size;
 
@@ -84,6 +85,8 @@ pub struct PoolBuilder {
     code_store: Option<CodeStore>,
     backoff: BootBackoff,
     callbacks: Callbacks,
+    prices: Prices,
+    budget: Option<Budget>,
 }
 
 impl fmt::Debug for PoolBuilder {
@@ -131,6 +134,8 @@ impl PoolBuilder {
             code_store: None,
             backoff: BootBackoff::default(),
             callbacks: Callbacks::default(),
+            prices: Prices::default(),
+            budget: None,
         }
     }
 
@@ -505,6 +510,35 @@ impl PoolBuilder {
     pub fn code_store(mut self, store: impl Into<CodeStore>) -> Self {
         self.code_store = Some(store.into());
         self.code_sync = true;
+        self
+    }
+
+    /// The prices from which the pool's costs are estimated. Default: AWS's public prices; see
+    /// [`Prices`].
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = prices;
+        self
+    }
+
+    /// The most that the pool may cost per hour, in US dollars and by the estimate of
+    /// [`cost`](crate::cost): a number, or a [`Budget`]. Default: no limit.
+    ///
+    /// The pool boots no runner with which its instances, including those that boot or shut down,
+    /// would cost more per hour. Calls that need a runner wait, as they do when `max` is reached,
+    /// and [`Pool::explain`](crate::Pool::explain) says why. With [`Budget::refuse`] they get
+    /// [`OverBudget`](crate::CallError::OverBudget) instead. In a pool with a burst backend, the
+    /// primary backend comes first, with `max` runners, and the burst backend gets the rest.
+    ///
+    /// It is no limit on what AWS bills: see [`cost`](crate::cost).
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), flame_aws::PoolError> {
+    /// let pool = flame_aws::Pool::builder("thumbs").budget(2.0).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn budget(mut self, budget: impl Into<Budget>) -> Self {
+        self.budget = Some(budget.into());
         self
     }
 

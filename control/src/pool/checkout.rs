@@ -53,6 +53,7 @@ impl PoolInner {
                 Err(
                     CheckoutError::BootFailed(_)
                     | CheckoutError::QueueFull { .. }
+                    | CheckoutError::OverBudget
                     | CheckoutError::Draining,
                 ) => {}
             }

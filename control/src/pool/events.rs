@@ -111,6 +111,9 @@ pub enum PoolEvent {
         /// The error that the caller got. `None` if the function returned, and if the caller has
         /// dropped the call.
         error: Option<Arc<CallError>>,
+        /// The cost of the slot that the call had, for the time that it took: an estimate in US
+        /// dollars; see [`cost`](crate::cost). 0 if the call was never sent.
+        estimated_cost: f64,
     },
     /// Boots have failed, and the next one waits for a while.
     BackingOff {

@@ -7,9 +7,10 @@ use flame_wire::ids::{CallId, RunnerRef};
 
 use super::burst::BurstLane;
 use super::events::PoolEvent;
-use super::lane::{Lane, LaneRole};
+use super::lane::{Lane, LaneRole, now};
 use super::shared::PoolShared;
 use super::state::Event;
+use crate::cost::{Budget, Costs};
 use crate::error::UnknownRunner;
 use crate::metrics::LaneRecorder;
 
@@ -21,6 +22,7 @@ pub(crate) struct PoolInner {
     pub(crate) burst: Option<BurstLane>,
     /// The default of [`Work::timeout`](crate::Work::timeout).
     pub(crate) timeout: Option<Duration>,
+    pub(crate) budget: Option<Budget>,
 }
 
 /// How a runner is to end on request.
@@ -50,10 +52,28 @@ impl PoolInner {
 
     /// What a lane's metrics are recorded into.
     pub(crate) fn recorder(&self, lane: LaneRole) -> &LaneRecorder {
-        match (lane, &self.burst) {
-            (LaneRole::Burst, Some(burst)) => &burst.lane.recorder,
-            _ => &self.primary.recorder,
+        &self.lane(lane).recorder
+    }
+
+    /// The lane of this role, or the primary one if there is no other.
+    pub(crate) fn lane(&self, role: LaneRole) -> &Lane {
+        match (role, &self.burst) {
+            (LaneRole::Burst, Some(burst)) => &burst.lane,
+            _ => &self.primary,
         }
+    }
+
+    /// What all lanes cost together.
+    pub(crate) fn costs(&self) -> Costs {
+        let now = now();
+        let (mut total, mut per_hour, mut calls) = (0.0, 0.0, 0);
+        for lane in self.lanes() {
+            let of_lane = lane.recorder.costs(now);
+            total += of_lane.0;
+            per_hour += of_lane.1;
+            calls += of_lane.2;
+        }
+        Costs::new(total, per_hour, calls)
     }
 
     pub(crate) fn shutdown_timeout(&self) -> Duration {

@@ -237,6 +237,7 @@ impl Lane {
             self.recorder.link_ended(entry.as_ref().map(RunnerEntry::traffic).unwrap_or_default());
             entry
         });
+        self.recorder.cost.lock().ended(id, now());
         if let Some(entry) = entry {
             self.shared.forget_runner(entry.runner);
         }

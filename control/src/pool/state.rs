@@ -20,10 +20,10 @@
 //!
 //! Invariants (each is a property test in `state/properties.rs`):
 //! 1. A runner holds at most `max_concurrency` leases; no boot starts while there are `max`
-//!    instances, including those that are shutting down.
+//!    instances, or as many as the budget pays for, including those that are shutting down.
 //! 2. Each waiter is answered exactly once, unless it cancels first.
-//! 3. Unmet demand implies that a boot is under way, `max` is reached, boots back off, or boots are
-//!    blocked.
+//! 3. Unmet demand implies that a boot is under way, `max` is reached, the budget is used up, boots
+//!    back off, or boots are blocked.
 //! 4. No runner is leased that is retiring, draining, used up, lost or stopped, or that expires
 //!    before the call completes. For a call of unknown length see `state/placement.rs`.
 //! 5. `min` is kept, with backoff, without blocking anything.
@@ -60,7 +60,7 @@ pub use event::{GrowReason, ShrinkReason};
 pub use explain::RunnerState;
 pub(crate) use explain::{Growth, RunnerSnapshot, StateExplanation, StateSnapshot};
 pub(crate) use ids::{LeaseId, RunnerId, WaiterId};
-pub(crate) use limits::{BootBackoff, PoolLimits};
+pub(crate) use limits::{BootBackoff, BudgetLimit, PoolLimits};
 pub use limits::{Idle, LimitsChange, Placement};
 
 use breaker::{BootBreaker, BreakerState};
@@ -221,7 +221,7 @@ impl<F: Clone> PoolState<F> {
         let booting_slots =
             u64::from(self.fleet.booting()) * u64::from(self.limits.slots_per_runner());
         let may_boot = self.boots_blocked.is_none()
-            && self.fleet.occupied() < self.limits.max
+            && self.room().min(self.paid_room()) > 0
             && matches!(self.breaker.state(now), BreakerState::Closed | BreakerState::HalfOpen);
         if self.is_draining() {
             Availability::Full
@@ -263,6 +263,9 @@ impl<F: Clone> PoolState<F> {
         }
         if let Some(failure) = self.fail_fast_reason(now) {
             return self.reject(waiter, CheckoutError::BootFailed(failure));
+        }
+        if self.refuses_to_wait() {
+            return self.reject(waiter, CheckoutError::OverBudget);
         }
         let limit = self.limits.max_queue;
         if self.queue.len() >= limit {

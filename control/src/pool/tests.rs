@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use self::fake::{Behaviour, FakeBackend, StopBehaviour};
 use crate::backend::Local;
+use crate::cost::Budget;
 use crate::metrics::CallOutcome;
 use crate::pool::state::RunnerId;
 use crate::pool::{Events, LimitsChange, Pool, PoolEvent};
@@ -295,4 +296,67 @@ async fn each_call_is_counted_once_with_its_outcome_and_its_time_in_the_queue() 
     let counts: Vec<_> = calls.read().enumerate().filter(|(_, count)| *count > 0).collect();
     let expected = [CallOutcome::Ok, CallOutcome::Timeout, CallOutcome::Cancelled];
     assert_eq!(counts, expected.map(|outcome| (outcome as usize, 1)), "of {expected:?}");
+}
+
+/// A backend whose instances cost a dollar per second.
+fn priced() -> FakeBackend {
+    FakeBackend::new(Behaviour { per_hour: Some(3600.0), ..Behaviour::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_knows_what_it_costs_and_each_call_what_its_slot_does() {
+    let pool = priced().pool().max_concurrency(4).start().await.unwrap();
+    assert!(pool.costs().total.abs() < 1e-9);
+    let mut events = pool.events();
+    pool.call(wait(10)).await.unwrap();
+    let costs = pool.costs();
+    assert!(costs.total >= 10.0 && costs.total < 11.0, "{costs}");
+    assert!((costs.per_hour - 3600.0).abs() < 1e-6, "{costs}");
+    assert!((costs.per_call.unwrap() - costs.total).abs() < 1e-6, "{costs}");
+    let of_call = next(&mut events, |event| match event {
+        PoolEvent::CallFinished { estimated_cost, .. } => Some(*estimated_cost),
+        _ => None,
+    });
+    // It had one of four slots.
+    let of_call = of_call.await;
+    assert!((2.5..3.0).contains(&of_call), "{of_call}");
+    pool.drain().await;
+    let (ended, later) = (pool.costs(), MINUTE);
+    tokio::time::sleep(later).await;
+    assert_eq!(pool.costs(), ended, "nothing is left that costs");
+    assert!(ended.per_hour.abs() < 1e-9 && ended.total >= costs.total, "{ended}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_limits_the_runners_and_may_refuse_calls() {
+    let pool = priced().pool().max(4).budget(Budget::per_hour(4000.0).refuse());
+    let pool = pool.start().await.unwrap();
+    let mut events = pool.events();
+    let busy = tokio::spawn(pool.call(wait(10)));
+    next(&mut events, |event| matches!(event, PoolEvent::CallStarted { .. }).then_some(())).await;
+    let refused = pool.call(add(1, 2)).await;
+    assert!(
+        matches!(refused, Err(CallError::OverBudget { per_hour }) if (per_hour - 4000.0).abs() < 1e-9),
+        "{refused:?}"
+    );
+    busy.await.unwrap().unwrap();
+    assert_eq!(pool.call(add(1, 2)).await.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_can_t_be_kept_is_an_error_at_the_start() {
+    let unknown = FakeBackend::default().pool().budget(1.0).start().await;
+    let too_low = priced().pool().budget(3599.0).start().await;
+    let of_min = priced().pool().max(4).min(3).budget(7200.0).start().await;
+    let not_money = priced().pool().budget(-1.0).start().await;
+    for (started, named, part) in [
+        (unknown, "budget", "unknown"),
+        (too_low, "budget", "3600.0000 USD"),
+        (of_min, "min", "pays for 2 runners"),
+        (not_money, "budget", "above 0"),
+    ] {
+        let error = started.unwrap_err();
+        let PoolError::Option { option, why, .. } = &error else { panic!("{error}") };
+        assert!(*option == named && why.contains(part), "{error}");
+    }
 }

@@ -137,6 +137,12 @@ impl Explanation {
     pub fn is_at_max(&self) -> bool {
         matches!(self.primary.growth, Growth::MaxReached)
     }
+
+    /// Whether the pool needs more runners, and its budget pays for no more.
+    #[must_use]
+    pub fn is_over_budget(&self) -> bool {
+        matches!(self.primary.growth, Growth::OverBudget { .. })
+    }
 }
 
 impl fmt::Display for Explanation {

@@ -8,7 +8,7 @@ use flame_runner_shim::log_writer;
 use flame_wire::ids::RunnerRef;
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::InstanceDeath;
 use crate::backend::{BootFailure, Instance, InstanceEvent};
@@ -55,14 +55,23 @@ impl RunnerReport {
         self.lane.handle(Event::BootFailed { runner: self.id, failure: Arc::new(failure) });
     }
 
-    /// The runner has connected. `request` is the time until its platform had accepted the request,
-    /// and `rest` the time after that. A task asks the backend for the parts of the rest, because the
-    /// platform may report them later.
-    pub(super) fn booted(&self, instance: &Instance, request: Duration, rest: Duration) {
+    /// The platform has accepted an instance, which was requested at `requested`.
+    pub(super) fn instance_began(&self, requested: Instant) {
+        self.lane.recorder.cost.lock().began(self.id, requested.into_std());
+    }
+
+    /// The runner has connected. Its instance was requested at `began`, and `accepted` by its
+    /// platform. A task asks the backend for the parts of the time after that, because the platform
+    /// may report them later.
+    pub(super) fn booted(&self, instance: &Instance, began: Instant, accepted: Instant) {
+        let (request, rest) = (accepted - began, accepted.elapsed());
         let times = self.lane.instances.boot_times(instance);
-        let recorder = self.lane.recorder.clone();
+        let (recorder, id) = (self.lane.recorder.clone(), self.id);
         self.lane.shared.runtime.spawn(async move {
             let times = timeout(BOOT_TIMES_TIMEOUT, times).await.unwrap_or_default();
+            if let Some(provision) = times.provision {
+                recorder.cost.lock().provisioned(id, (accepted + provision).into_std());
+            }
             let durations = &recorder.boot_duration;
             durations.record(BootPhase::Request, request);
             for (phase, part) in [

@@ -88,7 +88,8 @@ fn summary_lines(pool: &Pool) -> Paragraph<'static> {
     let numbers = format!(
         "{up} up, {booting} booting; {queued} calls waiting; {leased} slots in use, {free} free"
     );
-    let explanation = Line::styled(clean(&pool.explanation), QUIET);
+    let cost = pool.cost.as_ref().map(|cost| format!("; cost: {cost}")).unwrap_or_default();
+    let explanation = Line::styled(clean(&format!("{}{cost}", pool.explanation)), QUIET);
     Paragraph::new(vec![Line::raw(numbers), explanation]).wrap(Wrap { trim: true })
 }
 

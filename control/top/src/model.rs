@@ -25,6 +25,8 @@ pub(crate) struct Pool {
     pub(crate) name: String,
     pub(crate) stage: String,
     pub(crate) explanation: String,
+    #[serde(default)]
+    pub(crate) cost: Option<String>,
     pub(crate) up: u64,
     pub(crate) booting: u64,
     pub(crate) queued: u64,

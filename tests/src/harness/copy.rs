@@ -12,6 +12,7 @@
 //! | `DEMO_EXIT_IN_BOOT` | runners | exits with that code |
 //! | `DEMO_IDLE_WHEN` | runners | its app decides whether it may idle out |
 //! | `DEMO_DRAIN_ON_SIGNALS` | all | its app drains at signals |
+//! | `DEMO_EMF` | all | its app prints metrics in CloudWatch's embedded metric format |
 //! | `DEMO_TERMINAL` | programs | takes that terminal as its controlling terminal |
 //! | `DEMO_TRACE` | all | logs with that filter |
 
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use flame_aws::App;
+use flame_aws::metrics::Emf;
 use flame_runner_shim::boot_variables::boot_variables;
 
 use super::runtime;
@@ -54,6 +56,9 @@ pub fn run_copy() -> Option<ExitCode> {
         }
         if std::env::var_os("DEMO_DRAIN_ON_SIGNALS").is_some() {
             app = app.drain_on_signals();
+        }
+        if std::env::var_os("DEMO_EMF").is_some() {
+            app = app.metrics(Emf::new("demo"));
         }
         app.run(async || {
             if let Some(program) = &program {

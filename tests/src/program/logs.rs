@@ -66,6 +66,17 @@ pub(super) async fn child_floods_the_log() {
     pool.drain().await;
 }
 
+/// Prints lines while its app prints metrics, and makes three calls.
+pub(super) async fn prints_beside_metrics() {
+    let printing = std::thread::spawn(|| (0..10_000).for_each(|n| println!("line {n} of the app")));
+    let pool = process_pool("measured").max(1).start().await.unwrap();
+    for n in 0..3 {
+        assert_eq!(pool.call(demo::double(n)).await.unwrap(), 2 * n);
+    }
+    pool.drain().await;
+    printing.join().unwrap();
+}
+
 /// Has a child that logs an error and panics, with a coloured subscriber that `main` has set.
 pub(super) async fn child_logs_errors() {
     let coloured = flame_aws::backend::Process::new().env("NO_COLOR", "");

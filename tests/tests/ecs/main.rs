@@ -6,6 +6,7 @@ mod conformance;
 mod generic;
 mod instances;
 mod life;
+mod metrics;
 mod orphans;
 mod permissions;
 mod reaper;
@@ -31,6 +32,7 @@ fn main() -> std::process::ExitCode {
         permissions::tests(),
         reaper::tests(),
         code_store::tests(),
+        metrics::tests(),
     ];
     let tests = [direct_and_relayed(&in_both_modes.concat()), direct.concat()];
     // The pools of the conformance suite listen: it is the same for every backend.

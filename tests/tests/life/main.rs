@@ -8,6 +8,7 @@ mod idle;
 mod last_messages;
 mod live_page;
 mod logs;
+mod metrics;
 mod one_port;
 mod processes;
 mod shutdown;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         on(PoolBackend::Local, &on_both_backends),
         embedding::run_once(),
         one_port::tests(),
+        metrics::tests(),
         subcommands::tests(),
         processes::tests(),
         terminal::tests(),

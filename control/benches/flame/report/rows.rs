@@ -49,6 +49,8 @@ pub(super) const ROWS: &[Row] = &[
     beside("ws_baseline_p99_us", "warm_call_p99_us", NoTarget),
     beside("ws_baseline_p50_us_one_core", "warm_call_p50_us_one_core", TimesBaseline(2.0)),
     beside("ws_baseline_p99_us_one_core", "warm_call_p99_us_one_core", NoTarget),
+    beside("unobserved_call_p50_us", "observed_call_p50_us", TimesBaseline(1.1)),
+    beside("unobserved_call_p50_us_one_core", "observed_call_p50_us_one_core", TimesBaseline(1.1)),
     beside("awaited_here_p50_us", "local_call_p50_us", NoTarget),
     row("warm_call_cpu_us_parent", NoTarget),
     row("warm_call_cpu_us_runner", NoTarget),

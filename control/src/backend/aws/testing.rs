@@ -1,11 +1,13 @@
 //! For tests: an SDK configuration, and a server that is not AWS.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+#[cfg(all(not(feature = "ecs"), not(feature = "lambda"), not(feature = "code-s3")))]
+use aws_sdk_cloudwatch::config::{Credentials, SharedCredentialsProvider};
 #[cfg(feature = "ecs")]
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 #[cfg(all(not(feature = "ecs"), feature = "lambda"))]
 use aws_sdk_lambda::config::{Credentials, SharedCredentialsProvider};
-#[cfg(all(not(feature = "ecs"), not(feature = "lambda")))]
+#[cfg(all(not(feature = "ecs"), not(feature = "lambda"), feature = "code-s3"))]
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

@@ -22,6 +22,7 @@ use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::jittered_backoff;
 use crate::backend::sweep::{RUNNER_TAG, ends_by};
 use crate::backend::{BackendError, BootFailure, BootSpec, BootTimes, Death, Instance, Instances};
+use crate::cost::InstanceSize;
 
 /// The delays between the RunTask requests of one boot.
 const RUN_TASK_BACKOFF: Backoff =
@@ -33,6 +34,8 @@ const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
 /// See the [module](self).
 pub(super) struct EcsInstances {
     pub(super) template: TaskTemplate,
+    /// What a task is paid for.
+    pub(super) size: InstanceSize,
     pub(super) owner: Owner,
     pub(super) monitor: Arc<TaskMonitor>,
     pub(super) providers: Arc<Mutex<ProviderUse>>,
@@ -158,6 +161,10 @@ impl Instances for EcsInstances {
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
         self.monitor.tasks.watch(instance)
+    }
+
+    fn size(&self) -> InstanceSize {
+        self.size
     }
 
     fn boot_times(&self, instance: &Instance) -> BoxFuture<'static, BootTimes> {

@@ -73,6 +73,7 @@ pub(super) async fn start(
         tracing::warn!(pool = pool.name, "{warning}");
     }
     let log = container.and_then(|container| container.log.clone());
+    let size = template.size(definition.as_ref());
     let family = match definition {
         Some(definition) => definition.family,
         None => family_of(&template.task_definition),
@@ -96,7 +97,16 @@ pub(super) async fn start(
     let boot_timeout = pool.boot_timeout;
     let max_age = pool.max_lifetime.map(|lifetime| boot_timeout + lifetime + pool.shutdown_timeout);
     let providers = Arc::default();
-    Ok(EcsInstances { template, owner, monitor, providers, boot_timeout, max_age, background })
+    Ok(EcsInstances {
+        template,
+        size,
+        owner,
+        monitor,
+        providers,
+        boot_timeout,
+        max_age,
+        background,
+    })
 }
 
 async fn sdk_config(builder: &EcsBuilder, settings: &Settings) -> SdkConfig {

@@ -70,8 +70,9 @@ pub(super) async fn silent_ecs(boot_timeout: Duration) -> EcsInstances {
     };
     let owner = Owner { pool: "thumbs".to_owned(), parent: "p-1".to_owned(), task: None };
     let (monitor, background) = (monitor_at(endpoint), vec![server]);
-    let providers = Arc::default();
-    EcsInstances { template, owner, monitor, providers, boot_timeout, max_age: None, background }
+    let (providers, size) = (Arc::default(), template.size(None));
+    let max_age = None;
+    EcsInstances { template, size, owner, monitor, providers, boot_timeout, max_age, background }
 }
 
 /// The spec of a boot.

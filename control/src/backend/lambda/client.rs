@@ -26,6 +26,7 @@ use super::{FunctionRef, InvocationType};
 use crate::backend::BackendError;
 use crate::backend::aws::api_error::ApiError;
 use crate::backend::aws::error_class;
+use crate::cost::{Architecture, InstanceSize};
 
 /// A request may wait for minutes without traffic, and a NAT gateway drops an idle connection after
 /// 350 s. So the kernel sends TCP keepalive probes.
@@ -135,6 +136,7 @@ impl Client {
             }
         };
         Ok(FunctionConfig {
+            billed: billed_size(&output),
             state: output.state().map(|state| state.as_str().to_owned()),
             state_reason: output.state_reason().map(str::to_owned),
             timeout: output
@@ -179,6 +181,16 @@ impl Client {
             },
         }
     }
+}
+
+fn billed_size(found: &GetFunctionConfigurationOutput) -> InstanceSize {
+    let memory = found.memory_size().and_then(|memory| u32::try_from(memory).ok());
+    let architecture = if found.architectures().contains(&types::Architecture::Arm64) {
+        Architecture::Arm
+    } else {
+        Architecture::X86
+    };
+    memory.map_or(InstanceSize::Unknown, |memory| InstanceSize::Lambda { memory, architecture })
 }
 
 fn modes(found: &GetFunctionConfigurationOutput) -> Vec<Mode> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flame_runner_shim::host::{RUNNER_ENV, RUNNER_ON_LAMBDA};
 use flame_wire::parent::FlameParent;
 
+use crate::cost::InstanceSize;
 use crate::size::Size;
 
 /// The shortest timeout that a function may have. A runner drains 10 s before the timeout, so with
@@ -33,6 +34,8 @@ pub(super) struct FunctionConfig {
     pub(super) timeout: Option<Duration>,
     /// What each of its environments has.
     pub(super) size: Size,
+    /// What an invocation is paid for.
+    pub(super) billed: InstanceSize,
     pub(super) variables: Variables,
     /// The features that make it unsuitable.
     pub(super) modes: Vec<Mode>,

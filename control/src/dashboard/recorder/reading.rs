@@ -18,6 +18,7 @@ pub(in super::super) struct PoolReading {
     pub(super) name: String,
     pub(super) stage: PoolStage,
     pub(super) explanation: String,
+    pub(super) cost: Option<String>,
     pub(super) snapshot: Snapshot,
     /// When `snapshot` was taken.
     pub(super) taken: Option<Instant>,
@@ -31,6 +32,7 @@ impl PoolReading {
             name: name.to_owned(),
             stage: PoolStage::Open,
             explanation: String::new(),
+            cost: None,
             snapshot: Snapshot::default(),
             taken: None,
             metrics: Vec::new(),
@@ -57,6 +59,9 @@ impl PoolReading {
             name: pool.name().to_owned(),
             stage,
             explanation: view::explain(pool, now).to_string(),
+            cost: Some(pool.costs())
+                .filter(|costs| costs.total > 0.0)
+                .map(|costs| costs.to_string()),
             snapshot: view::snapshot(pool, now),
             taken: Some(now),
             metrics: metrics.collect(),
@@ -125,6 +130,7 @@ fn row(reading: Reading, host: HostKind, burst: bool) -> Option<MetricRow> {
             Unit::Count => "",
             Unit::Seconds => "s",
             Unit::Bytes => "bytes",
+            Unit::Dollars => "USD",
         },
         host: host.to_string(),
         burst,

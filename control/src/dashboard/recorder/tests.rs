@@ -50,7 +50,17 @@ fn finished(call: u64, queued: u64, took: u64, reply: u64) -> PoolEvent {
     let [queued, took, reply] = [queued, took, reply].map(Duration::from_millis);
     let (function, trace, outcome) = ("f", trace(call), CallOutcome::Ok);
     let runner = Some(RUNNER);
-    PoolEvent::CallFinished { runner, function, trace, queued, took, reply, outcome, error: None }
+    PoolEvent::CallFinished {
+        runner,
+        function,
+        trace,
+        queued,
+        took,
+        reply,
+        outcome,
+        estimated_cost: 0.0,
+        error: None,
+    }
 }
 
 fn failed(call: u64, message: &str) -> PoolEvent {
@@ -68,6 +78,7 @@ fn failed(call: u64, message: &str) -> PoolEvent {
         took: time,
         reply: time,
         outcome: CallOutcome::Panicked,
+        estimated_cost: 0.0,
         error: Some(Arc::new(error)),
     }
 }

@@ -53,6 +53,7 @@ fn table() -> Vec<(CallError, [bool; 3])> {
         (lost(true), [N, Y, N]),
         (panicked, [N, Y, N]),
         (CallError::QueueFull { limit: 1 }, [N, N, Y]),
+        (CallError::OverBudget { per_hour: 1.5 }, [N, N, Y]),
         (CallError::RunnerFull { runner: RUNNER, limit: 1 }, [N, N, Y]),
         (CallError::TooLong { after, limit }, [N, N, N]),
         (CallError::Draining, [N, N, N]),

@@ -39,6 +39,7 @@ impl PoolBuilder {
     pub(super) fn check(&self) -> Result<(), PoolError> {
         let mut wrong = WrongOptions::default();
         self.check_name(&mut wrong);
+        wrong.0.extend(self.budget.and_then(|budget| budget.check()));
         wrong.0.extend(self.limits().wrong());
         self.check_calls(&mut wrong);
         self.check_runner_times(&mut wrong);

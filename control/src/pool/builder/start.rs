@@ -15,7 +15,8 @@ use crate::app::{self, reached};
 use crate::backend::catch_panics::CatchPanics;
 use crate::backend::{Backend, Instances, PoolInfo, Process};
 use crate::code::Code;
-use crate::error::PoolError;
+use crate::cost::{InstancePrice, InstanceSize, Prices};
+use crate::error::{BadOption, PoolError};
 use crate::listener::{Endpoint, Listener};
 use crate::metrics::{LaneRecorder, MeteredPool};
 use crate::pool::burst::{BurstLane, BurstPolicy};
@@ -78,20 +79,26 @@ impl PoolBuilder {
             orphan_stopped: Arc::new(|| {}),
             log: self.log,
         };
-        let primary = StartedBackend::start(backend, info.clone()).await?;
+        let primary = StartedBackend::start(backend, info.clone(), &self.prices).await?;
         let burst = match self.burst.take() {
             Some(backend) => {
                 let boot_timeout = backend.boot_timeout().min(LONGEST);
                 let info = PoolInfo { boot_timeout, ..info };
-                Some(StartedBackend::start(backend, info).await?)
+                Some(StartedBackend::start(backend, info, &self.prices).await?)
             }
             None => None,
         };
+        let limits = self.lane_limits(&primary, burst.as_ref())?;
         let code = if self.code_sync { Some(self.code(&build).await?) } else { None };
         let events = EventSender::new(&self.name);
         let shared = PoolShared::new(self.name.clone(), events, listener, endpoint, code);
         let callbacks = std::mem::take(&mut self.callbacks);
-        let inner = Arc::new(self.lanes(Arc::new(shared), depth, primary, burst));
+        let inner = Arc::new(self.lanes(
+            Arc::new(shared),
+            depth,
+            (limits.primary, primary),
+            burst.zip(limits.burst),
+        ));
         output.attach(&inner);
         callbacks.listen(inner.shared.events.subscribe());
         for lane in inner.lanes() {
@@ -151,20 +158,53 @@ impl PoolBuilder {
         &self,
         shared: Arc<PoolShared>,
         depth: u8,
-        primary: StartedBackend,
-        burst: Option<StartedBackend>,
+        (limits, primary): (PoolLimits, StartedBackend),
+        burst: Option<(StartedBackend, PoolLimits)>,
     ) -> PoolInner {
-        let limits = self.limits();
-        let burst = burst.map(|burst| {
+        let burst = burst.map(|(burst, limits)| {
             let policy = BurstPolicy { longest_call: burst.instances.longest_call() };
-            let limits =
-                PoolLimits { min: 0, min_free_slots: 0, max: self.burst_max, ..limits.clone() };
             let config = self.lane_config(depth, limits, burst.boot_timeout);
             BurstLane { lane: lane(shared.clone(), LaneRole::Burst, config, burst), policy }
         });
         let config = self.lane_config(depth, limits, primary.boot_timeout);
         let primary = lane(shared.clone(), LaneRole::Primary, config, primary);
-        PoolInner { shared, primary, burst, timeout: self.timeout }
+        let (timeout, budget) = (self.timeout, self.budget);
+        PoolInner { shared, primary, burst, timeout, budget }
+    }
+
+    /// The limits of each lane, with what the budget pays for at the backends' prices.
+    fn lane_limits(
+        &self,
+        primary: &StartedBackend,
+        burst: Option<&StartedBackend>,
+    ) -> Result<LimitsOfLanes, PoolError> {
+        let limits = self.limits();
+        let of_burst = |budget| PoolLimits {
+            min: 0,
+            min_free_slots: 0,
+            max: self.burst_max,
+            budget,
+            ..limits.clone()
+        };
+        let (for_primary, for_burst) = match self.budget {
+            None => (None, None),
+            Some(budget) => {
+                let price = |backend: &StartedBackend| backend.price_for_budget();
+                let divided = || {
+                    let burst = burst.map(price).transpose()?;
+                    budget.divide((price(primary)?, self.max), burst)
+                };
+                divided().map_err(|BadOption { option, why }| PoolError::Option {
+                    option,
+                    why,
+                    others: Vec::new(),
+                })?
+            }
+        };
+        let burst = burst.map(|_| of_burst(for_burst));
+        let primary = PoolLimits { budget: for_primary, ..limits };
+        PoolError::of_options(primary.wrong())?;
+        Ok(LimitsOfLanes { primary, burst })
     }
 
     /// Caps times at [`LONGEST`], so that adding one to an instant can't overflow.
@@ -191,6 +231,8 @@ impl PoolBuilder {
             placement: self.placement,
             min_idle_shutdown_after: self.min_idle.timeout(),
             boot_backoff: self.backoff,
+            // Known when the backends have started.
+            budget: None,
         }
     }
 
@@ -226,6 +268,11 @@ impl PoolBuilder {
     }
 }
 
+struct LimitsOfLanes {
+    primary: PoolLimits,
+    burst: Option<PoolLimits>,
+}
+
 /// A backend that has been started for this pool.
 struct StartedBackend {
     backend: Arc<dyn Backend>,
@@ -235,13 +282,31 @@ struct StartedBackend {
 }
 
 impl StartedBackend {
-    async fn start(backend: Arc<dyn Backend>, info: PoolInfo) -> Result<Self, PoolError> {
+    async fn start(
+        backend: Arc<dyn Backend>,
+        info: PoolInfo,
+        prices: &Prices,
+    ) -> Result<Self, PoolError> {
         let boot_timeout = info.boot_timeout;
         let recorder = Arc::new(LaneRecorder::new());
         let counter = recorder.clone();
         let orphan_stopped = Arc::new(move || counter.orphan_stopped());
         let instances = backend.start(PoolInfo { orphan_stopped, ..info }).await?;
+        recorder.cost.lock().set_price(prices.of(&instances.size()));
         Ok(Self { backend, instances, recorder, boot_timeout })
+    }
+
+    /// The price of one instance. A budget can't be kept without one.
+    fn price_for_budget(&self) -> Result<InstancePrice, BadOption> {
+        if self.instances.size() != InstanceSize::Unknown {
+            return Ok(self.recorder.price());
+        }
+        let why = format!(
+            "can't be kept, because the cost of an instance of the {} backend is unknown: leave out \
+             `budget`, or let this process read the size of its instances",
+            self.backend.kind()
+        );
+        Err(BadOption { option: "budget", why })
     }
 }
 

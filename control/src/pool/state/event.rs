@@ -83,6 +83,8 @@ pub(crate) enum Action<F> {
 pub(crate) enum CheckoutError<F> {
     /// `limit` other calls wait already.
     QueueFull { limit: usize },
+    /// The waiter would need another runner, for which the budget does not pay.
+    OverBudget,
     /// The pool is draining.
     Draining,
     /// A boot failed, and no other runner that could serve the waiter is up or booting.

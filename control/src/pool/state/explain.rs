@@ -81,6 +81,8 @@ pub(crate) enum Growth<F> {
     BootsUnderWay,
     /// More runners are needed, but there are `max` instances.
     MaxReached,
+    /// More runners are needed, but the budget pays for no more.
+    OverBudget { runners: u32 },
     /// Every boot would fail for this reason, so none is tried, and calls that need one are
     /// rejected.
     Blocked { why: F },
@@ -159,6 +161,10 @@ impl<F: Clone> PoolState<F> {
             }
             HoldReason::BootsUnderWay => Growth::BootsUnderWay,
             HoldReason::MaxReached => Growth::MaxReached,
+            HoldReason::OverBudget => {
+                let runners = self.limits.budget.map_or(u32::MAX, |budget| budget.runners);
+                Growth::OverBudget { runners }
+            }
             HoldReason::BackingOff { until } => {
                 Growth::BackingOff { remaining: remaining(until), failures, last_failure }
             }
@@ -192,6 +198,9 @@ impl<F: fmt::Display> fmt::Display for Growth<F> {
             Growth::NoUnmetDemand => write!(f, "not growing: there is no unmet demand"),
             Growth::BootsUnderWay => write!(f, "waiting for the boots under way"),
             Growth::MaxReached => write!(f, "not growing: `max` is reached"),
+            Growth::OverBudget { runners } => {
+                write!(f, "not growing: the budget pays for {runners} runners (by an estimate)")
+            }
             Growth::Blocked { why } => write!(f, "not growing: {why}"),
             Growth::BackingOff { remaining, failures, last_failure } => {
                 write!(f, "next boot in {remaining:.1?}")?;

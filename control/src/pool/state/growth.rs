@@ -6,7 +6,8 @@
 //! ```text
 //!   missing slots = waiters + burst calls + min_free_slots - free slots - slots of boots under way
 //!   wanted        = max(ceil(missing slots / slots per runner), min - up - booting)
-//!   boots         = min(wanted, max - all instances), as far as the breaker allows
+//!   boots         = min(wanted, max - all instances, budget - all instances), as far as the
+//!                   breaker allows
 //! ```
 //!
 //! Runners that are shutting down count against `max`, because their instances still exist. They
@@ -55,6 +56,7 @@ pub(super) enum HoldReason {
     NoUnmetDemand,
     BootsUnderWay,
     MaxReached,
+    OverBudget,
     Blocked,
     BackingOff { until: Instant },
     BreakerOpen { until: Instant },
@@ -71,7 +73,7 @@ impl<F: Clone> PoolState<F> {
             self.boots_for(waiting.saturating_add(u64::from(self.limits.min_free_slots)));
         let for_min = self.kept_min.saturating_sub(self.fleet.up() + self.fleet.booting());
         let wanted = for_free_slots.max(for_min);
-        let room = self.limits.max.saturating_sub(self.fleet.occupied());
+        let (room, paid) = (self.room(), self.paid_room());
         let boots = |count| GrowthPlan::Boot(PlannedBoots { count, for_demand, for_min });
 
         if wanted == 0 && self.fleet.booting() > 0 {
@@ -86,8 +88,11 @@ impl<F: Clone> PoolState<F> {
         if room == 0 {
             return GrowthPlan::Hold(HoldReason::MaxReached);
         }
+        if paid == 0 {
+            return GrowthPlan::Hold(HoldReason::OverBudget);
+        }
         match self.breaker.state(now) {
-            BreakerState::Closed => boots(wanted.min(room)),
+            BreakerState::Closed => boots(wanted.min(room).min(paid)),
             BreakerState::HalfOpen if self.fleet.booting() == 0 => boots(1),
             BreakerState::HalfOpen => GrowthPlan::Hold(HoldReason::BootsUnderWay),
             BreakerState::BackingOff { until } => {
@@ -115,6 +120,27 @@ impl<F: Clone> PoolState<F> {
             }
             GrowthPlan::Hold(_) => {}
         }
+    }
+
+    /// How many more instances there may be within `max`.
+    pub(super) fn room(&self) -> u32 {
+        self.limits.max.saturating_sub(self.fleet.occupied())
+    }
+
+    /// How many more instances the budget pays for.
+    pub(super) fn paid_room(&self) -> u32 {
+        let paid = self.limits.budget.map_or(u32::MAX, |budget| budget.runners);
+        paid.saturating_sub(self.fleet.occupied())
+    }
+
+    /// Whether the budget refuses a call that finds no free slot: the boots under way have none for
+    /// it, and the budget, not `max`, forbids another.
+    pub(super) fn refuses_to_wait(&self) -> bool {
+        let waiting = (self.queue.len() as u64).saturating_add(self.burst_calls).saturating_add(1);
+        self.limits.budget.is_some_and(|budget| budget.refuses)
+            && self.boots_for(waiting) > 0
+            && self.paid_room() == 0
+            && self.room() > 0
     }
 
     /// How many boots are needed, beyond those under way, for `slots` slots to be free.

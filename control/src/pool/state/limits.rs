@@ -35,6 +35,17 @@ pub(crate) struct PoolLimits {
     pub(crate) min_idle_shutdown_after: Option<Duration>,
     /// How boots are paced after failures.
     pub(crate) boot_backoff: BootBackoff,
+    /// What the budget allows; `None` if there is no budget, or if runners cost nothing.
+    pub(crate) budget: Option<BudgetLimit>,
+}
+
+/// What a budget allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BudgetLimit {
+    /// Maximum number of instances, including those booting or shutting down. At least 1.
+    pub(crate) runners: u32,
+    /// Calls that would need more runners are rejected, and don't wait.
+    pub(crate) refuses: bool,
 }
 
 impl PoolLimits {
@@ -65,7 +76,21 @@ impl PoolLimits {
     pub(crate) fn wrong(&self) -> Vec<BadOption> {
         let mut wrong = self.out_of_range();
         wrong.extend(self.too_many_free_slots());
+        wrong.extend(self.min_over_budget());
         wrong
+    }
+
+    /// `min` is greater than the number of runners that the budget pays for. The state machine copes
+    /// with that, but the setting is certainly a mistake.
+    fn min_over_budget(&self) -> Option<BadOption> {
+        let (min, runners) = (self.min, self.budget?.runners);
+        (min > runners).then(|| BadOption {
+            option: "min",
+            why: format!(
+                "is {min}, but the pool's `budget` pays for {runners} runners (by an estimate): \
+                 lower `min` or raise `budget`"
+            ),
+        })
     }
 
     /// Values that the state machine can't work with.

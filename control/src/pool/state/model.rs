@@ -130,6 +130,24 @@ impl Model {
         self.limits.single_use && runner.ever_leased
     }
 
+    /// The most instances, by `max` and by the budget.
+    fn paid_max(&self) -> usize {
+        let paid = self.limits.budget.map_or(u32::MAX, |budget| budget.runners);
+        self.limits.max.min(paid) as usize
+    }
+
+    /// Whether the budget alone forbids another boot.
+    fn is_over_budget(&self) -> bool {
+        self.runners.len() >= self.paid_max() && self.runners.len() < self.limits.max as usize
+    }
+
+    /// Whether this many waiters must not wait, because the budget refuses the last of them.
+    fn refuses(&self, waiters: usize) -> bool {
+        let slots = self.free() + self.count(ModelPhase::Booting) * self.slots();
+        let refuses = self.limits.budget.is_some_and(|budget| budget.refuses);
+        refuses && self.is_over_budget() && waiters + self.burst_calls > slots
+    }
+
     fn has_slot(&self, runner: &ModelRunner) -> bool {
         let open = runner.phase == ModelPhase::Up && !self.is_used_up(runner) && !self.draining;
         open && runner.leases.len() < self.slots()
@@ -374,6 +392,8 @@ impl Model {
             Action::Note(Note::Queued { .. }) => {
                 let within = self.waiting.len() <= self.limits.max_queue;
                 self.check(WithinLimits, within, ("queue too long", self.waiting.len()));
+                let refused = self.refuses(self.waiting.len());
+                self.check(GrowthOrReason, !refused, "waits, beyond the budget");
             }
             Action::Note(_) => {}
         }
@@ -451,7 +471,7 @@ impl Model {
     /// Whether every runner with a free slot could be replaced, once those without leases are gone.
     fn has_room_for_fresh(&self) -> bool {
         let busy = self.open().filter(|runner| !runner.leases.is_empty()).count();
-        self.runners.len() + busy <= self.limits.max as usize
+        self.runners.len() + busy <= self.paid_max()
     }
 
     fn open(&self) -> impl Iterator<Item = &ModelRunner> {
@@ -484,6 +504,7 @@ impl Model {
             CheckoutError::QueueFull { limit } => {
                 newcomer && *limit == self.limits.max_queue && self.waiting.len() >= *limit
             }
+            CheckoutError::OverBudget => newcomer && self.refuses(self.waiting.len() + 1),
             CheckoutError::Draining => self.draining,
             CheckoutError::BootFailed(_) => self.serving() + self.count(ModelPhase::Booting) == 0,
             CheckoutError::Timeout { phase, .. } => {
@@ -495,8 +516,8 @@ impl Model {
     }
 
     fn record_boot(&mut self, id: RunnerId) {
-        let room = self.runners.len() < self.limits.max as usize;
-        self.check(WithinLimits, room, ("booted beyond max", id));
+        let room = self.runners.len() < self.paid_max();
+        self.check(WithinLimits, room, ("booted beyond max or the budget", id));
         let asked = !self.draining && (self.is_short() || self.is_below_min());
         self.check(GrowthOrReason, asked, ("booted for nobody", id));
         self.check(GrowthOrReason, !self.boots_blocked, ("booted while boots are blocked", id));
@@ -590,6 +611,7 @@ impl Model {
         let growth = pool.explain(self.now).growth;
         let booting = self.count(ModelPhase::Booting) > 0;
         let full = self.runners.len() >= self.limits.max as usize;
+        let over_budget = self.is_over_budget();
         let paused = self.pause_limit.filter(|&limit| self.now < limit);
         let timer = pool.poll_timeout();
         let resumes = paused.is_some_and(|limit| timer.is_some_and(|timer| timer <= limit));
@@ -600,11 +622,14 @@ impl Model {
             Growth::NoUnmetDemand => !wanted && !booting && !self.boots_blocked,
             Growth::BootsUnderWay => booting && (!wanted || self.on_trial),
             Growth::MaxReached => wanted && full && !self.boots_blocked,
+            Growth::OverBudget { .. } => wanted && over_budget && !self.boots_blocked,
             // Calls that need a runner are rejected.
             Growth::BreakerOpen { .. } if !wanted => {
                 self.serving() == 0 && !booting && paused.is_some()
             }
-            Growth::BackingOff { .. } | Growth::BreakerOpen { .. } => wanted && !full && resumes,
+            Growth::BackingOff { .. } | Growth::BreakerOpen { .. } => {
+                wanted && !full && !over_budget && resumes
+            }
             Growth::Due { .. } => false,
         };
         let about = if self.is_below_min() { MinKept } else { GrowthOrReason };

@@ -53,12 +53,14 @@ impl<F: Clone> PoolState<F> {
         open().max_by_key(|(_, runner)| runner.expires()).map(|(longest, _)| longest)
     }
 
-    /// Whether boots work, and each runner with a free slot can be replaced within `max`. A runner
-    /// without leases makes room when it has shut down; a busy one needs room for its replacement.
+    /// Whether boots work, and each runner with a free slot can be replaced within `max` and the
+    /// budget. A runner without leases makes room when it has shut down; a busy one needs room for its replacement.
     fn has_room_for_fresh(&self, now: Instant) -> bool {
         let busy = |(_, runner): &(RunnerId, &FleetRunner)| runner.leases > 0;
         let busy = self.fleet.with_free_slot(self.limits.placement).filter(busy).count();
         let held = self.fleet.occupied() as usize + busy;
-        self.breaker.state(now) == BreakerState::Closed && held <= self.limits.max as usize
+        let paid = self.limits.budget.map_or(u32::MAX, |budget| budget.runners);
+        self.breaker.state(now) == BreakerState::Closed
+            && held <= self.limits.max.min(paid) as usize
     }
 }

@@ -128,7 +128,11 @@ fn limits() -> impl Strategy<Value = PoolLimits> {
     let min_free_slots = prop_oneof![3 => Just(0), 1 => 1..4_u32];
     let single_use = prop::bool::weighted(0.25);
     let shape = (min_and_max(), 1..4_u32, 1..8_usize, min_free_slots, single_use, placement());
-    (shape, min_idle(), backoff).prop_map(|(shape, min_idle_shutdown_after, boot_backoff)| {
+    let budget = (1..7_u32, any::<bool>());
+    let budget = budget.prop_map(|(runners, refuses)| BudgetLimit { runners, refuses });
+    let budget = prop::option::weighted(0.4, budget);
+    (shape, min_idle(), backoff, budget).prop_map(|(shape, idle, boot_backoff, budget)| {
+        let min_idle_shutdown_after = idle;
         let ((min, max), max_concurrency, max_queue, min_free_slots, single_use, placement) = shape;
         PoolLimits {
             min,
@@ -140,6 +144,7 @@ fn limits() -> impl Strategy<Value = PoolLimits> {
             placement,
             min_idle_shutdown_after,
             boot_backoff,
+            budget,
         }
     })
 }
@@ -376,7 +381,9 @@ impl History {
         }
         history.checkout(None, false);
         history.run_to_rest();
-        let min = history.model.limits.min as usize;
+        let limits = &history.model.limits;
+        let paid = limits.budget.map_or(u32::MAX, |budget| budget.runners);
+        let min = limits.min.min(paid) as usize;
         if !history.model.draining && history.model.serving() < min {
             let left = format!("{} of {min} are up", history.model.serving());
             history.model.violations.push((Invariant::MinKept, left));

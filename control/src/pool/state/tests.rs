@@ -2,6 +2,7 @@
 
 mod blocked_boots;
 mod boots;
+mod budgets;
 mod burst_calls;
 mod defects;
 mod expiry;

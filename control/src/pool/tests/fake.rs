@@ -14,6 +14,7 @@ use crate::BootFailure;
 use crate::backend::{
     Backend, BackendError, BootSpec, Death, Instance, Instances, Local, PoolInfo,
 };
+use crate::cost::{InstancePrice, InstanceSize};
 use crate::pool::{Pool, PoolBuilder};
 
 /// A backend that boots runners in this process, as its [`Behaviour`] says.
@@ -42,6 +43,8 @@ pub(super) struct Behaviour {
     /// How long after its death an instance is reported dead.
     pub(super) death_delay: Duration,
     pub(super) stop: StopBehaviour,
+    /// The price of an instance, in US dollars per hour; unknown if `None`.
+    pub(super) per_hour: Option<f64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -96,6 +99,11 @@ impl Instances for FakeInstances {
             StopBehaviour::DoesNothing => async { Ok(()) }.boxed(),
             StopBehaviour::Panics => panic!("stopping panics"),
         }
+    }
+
+    fn size(&self) -> InstanceSize {
+        let price = self.backend.behaviour.per_hour.map(InstancePrice::per_hour);
+        price.map_or(InstanceSize::Unknown, InstanceSize::Priced)
     }
 
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {

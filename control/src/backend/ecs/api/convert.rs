@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
-    Compatibility, ContainerOverride, EphemeralStorage, KeyValuePair, LogDriver,
+    Compatibility, ContainerOverride, CpuArchitecture, EphemeralStorage, KeyValuePair, LogDriver,
     ResourceRequirement, ResourceType, TaskDefinitionStatus, TaskOverride,
 };
 
@@ -12,6 +12,7 @@ use super::super::classify::PlacementFailure;
 use super::super::request::TaskOverrides;
 use super::super::task::{ContainerState, LogLocation, Task, TaskTimes};
 use super::super::task_template::{ContainerDefinition, TaskDefinition};
+use crate::cost::Architecture;
 
 pub(super) fn overrides(overrides: TaskOverrides) -> TaskOverride {
     let containers = overrides.container_overrides.into_iter().map(|container| {
@@ -123,6 +124,11 @@ pub(super) fn task_definition(definition: &aws_sdk_ecs::types::TaskDefinition) -
         requires: requires.map(str::to_owned).collect(),
         cpu: number(definition.cpu()),
         memory: number(definition.memory()),
+        storage: definition.ephemeral_storage().map(|storage| positive(storage.size_in_gib())),
+        architecture: match definition.runtime_platform().and_then(|p| p.cpu_architecture()) {
+            Some(CpuArchitecture::Arm64) => Architecture::Arm,
+            _ => Architecture::X86,
+        },
         containers: containers.collect(),
     }
 }

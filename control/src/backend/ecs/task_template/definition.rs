@@ -7,6 +7,10 @@ use super::super::providers::Platform;
 use super::super::task::LogLocation;
 use super::{STOP_TIMEOUT, TaskTemplate};
 use crate::backend::aws::settings::HowToSet;
+use crate::cost::{Architecture, InstanceSize};
+
+/// The capacity provider whose tasks run on spare capacity, at a lower price.
+const FARGATE_SPOT: &str = "FARGATE_SPOT";
 
 /// The parts of a task definition that the backend checks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +24,9 @@ pub(in crate::backend::ecs) struct TaskDefinition {
     pub(in crate::backend::ecs) requires: Vec<String>,
     pub(in crate::backend::ecs) cpu: Option<u32>,
     pub(in crate::backend::ecs) memory: Option<u32>,
+    /// Its ephemeral storage in GiB, if it sets one.
+    pub(in crate::backend::ecs) storage: Option<u32>,
+    pub(in crate::backend::ecs) architecture: Architecture,
     pub(in crate::backend::ecs) containers: Vec<ContainerDefinition>,
 }
 
@@ -68,6 +75,29 @@ impl TaskTemplate {
                 self.stop_timeout = window.max(STOP_TIMEOUT);
             }
         }
+    }
+
+    /// What a task is paid for. Its size is unknown if neither the settings nor the task definition
+    /// has it. On instances nothing is paid for a task, but for the instance.
+    pub(in crate::backend::ecs) fn size(
+        &self,
+        definition: Option<&TaskDefinition>,
+    ) -> InstanceSize {
+        if self.platform == Platform::Instances {
+            return InstanceSize::Unknown;
+        }
+        let cpu = self.cpu.or_else(|| definition?.cpu);
+        let memory = self.memory.or_else(|| definition?.memory);
+        let (Some(cpu), Some(memory)) = (cpu, memory) else { return InstanceSize::Unknown };
+        let storage = self.ephemeral_storage.or_else(|| definition?.storage).unwrap_or(20);
+        let architecture = definition.map(|found| found.architecture).unwrap_or_default();
+        let weights = |spot: bool| {
+            let those = self.providers.iter().filter(|one| (one.name == FARGATE_SPOT) == spot);
+            those.map(|provider| f64::from(provider.weight)).sum::<f64>()
+        };
+        let (spot, other) = (weights(true), weights(false));
+        let spot = if spot > 0.0 { spot / (spot + other) } else { 0.0 };
+        InstanceSize::Fargate { cpu, memory, storage, architecture, spot }
     }
 
     fn fit_to(

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::super::Ecs;
 use super::*;
+use crate::cost::{Architecture, InstanceSize};
 
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -68,6 +69,8 @@ fn definition() -> TaskDefinition {
         requires: vec!["FARGATE".to_owned()],
         cpu: Some(512),
         memory: Some(1_024),
+        storage: None,
+        architecture: Architecture::Arm,
         containers: vec![ContainerDefinition { name: "app".to_owned(), ..Default::default() }],
     }
 }
@@ -373,6 +376,7 @@ fn on_instances_any_size_is_accepted_and_each_part_may_be_set_alone() {
     assert_eq!((template.cpu, template.container_cpu), (Some(3072), Some(3072)));
     assert_eq!((template.memory, template.container_memory), (None, None));
     assert_eq!(template.gpus, Some(2));
+    assert_eq!(template.size(Some(&of_ec2())), InstanceSize::Unknown, "the instance is paid for");
 }
 
 #[test]
@@ -420,4 +424,22 @@ fn the_size_of_the_pool_is_the_size_of_its_tasks() {
     let odd = Size::new().vcpus(0.3).memory_mib(512);
     let error = resolve_sized(&built(), &settings(&[]), None, &odd).err().unwrap();
     assert!(error.contains("Fargate offers"), "{error}");
+}
+
+#[test]
+fn a_task_is_paid_for_by_the_size_of_the_definition_or_by_that_of_the_settings() {
+    let of = |cpu, memory, storage, spot| InstanceSize::Fargate {
+        cpu,
+        memory,
+        storage,
+        architecture: Architecture::Arm,
+        spot,
+    };
+    let size = |builder| fitted(builder, &definition()).unwrap().size(Some(&definition()));
+    assert_eq!(size(built()), of(512, 1_024, 20, 0.0));
+    let large = built().cpu(1_024).memory(2_048).ephemeral_storage(40);
+    assert_eq!(size(large), of(1_024, 2_048, 40, 0.0));
+    let mixed = built().capacity_provider("FARGATE_SPOT", 3).capacity_provider("FARGATE", 1);
+    assert_eq!(size(mixed), of(512, 1_024, 20, 0.75));
+    assert_eq!(fitted(built(), &definition()).unwrap().size(None), InstanceSize::Unknown);
 }

@@ -6,6 +6,7 @@ fn valid() -> FunctionConfig {
         state_reason: None,
         timeout: Some(Duration::from_secs(900)),
         size: Size::new(),
+        billed: InstanceSize::Unknown,
         variables: with(&[("FLAME_RUNNER", "lambda"), ("OTHER", "x")]),
         modes: Vec::new(),
     }

@@ -32,6 +32,7 @@ fn lane() -> Arc<Lane> {
         placement: Placement::Spread,
         min_idle_shutdown_after: None,
         boot_backoff: BootBackoff::default(),
+        budget: None,
     };
     let second = Duration::from_secs(1);
     let config = LaneConfig {

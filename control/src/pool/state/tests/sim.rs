@@ -28,6 +28,7 @@ pub(super) fn limits(max: u32, max_concurrency: u32) -> PoolLimits {
             breaker_after: 3,
             breaker_open: ms(10_000),
         },
+        budget: None,
     }
 }
 

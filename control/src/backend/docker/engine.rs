@@ -1,22 +1,18 @@
 //! The requests to the engine. Each has a time limit, and its answer and its errors are plain
-//! values. Only this file knows bollard's types.
+//! values.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::{
-    ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, EventMessage,
-};
+use bollard::models::{ContainerCreateBody, ContainerSummary};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, EventsOptions, ListContainersOptions, LogsOptions,
     RemoveContainerOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
-use flame_wire::error::Chain;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::timeout;
 
@@ -26,6 +22,10 @@ use super::network::OwnContainer;
 use super::pull::PullStatus;
 use crate::backend::OutputStream;
 use crate::size::Size;
+
+mod convert;
+
+use convert::{error, event_of, listed_container};
 
 /// How long the engine may take to answer a question.
 pub(super) const QUESTION: Duration = Duration::from_secs(10);
@@ -354,58 +354,4 @@ fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
 
 fn filters_of<const N: usize>(filters: [(&str, &str); N]) -> HashMap<String, Vec<String>> {
     filters.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into()
-}
-
-fn listed_container(container: ContainerSummary) -> ListedContainer {
-    let names = container.names.unwrap_or_default();
-    ListedContainer {
-        name: names.first().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
-        is_going: container.state == Some(ContainerSummaryStateEnum::REMOVING),
-        created: container.created,
-        labels: container.labels.unwrap_or_default(),
-    }
-}
-
-fn event_of(event: EventMessage) -> Option<ContainerEvent> {
-    let mut attributes = event.actor?.attributes?;
-    let exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok());
-    Some(ContainerEvent { name: attributes.remove("name")?, action: event.action?, exit_code })
-}
-
-/// A failed request as plain values.
-fn error(error: Error) -> EngineError {
-    let text = || Chain(&error).to_string();
-    let (kind, message) = match &error {
-        Error::DockerResponseServerError { status_code, message } => {
-            (ErrorKind::Status(*status_code), message.clone())
-        }
-        Error::DockerStreamError { error } => (ErrorKind::Reported, error.clone()),
-        Error::SocketNotFoundError(path) => {
-            (ErrorKind::Unreachable, format!("there is no socket {path}"))
-        }
-        Error::HyperLegacyError { err } if err.is_connect() => {
-            let denied = io_kind(err) == Some(io::ErrorKind::PermissionDenied);
-            (if denied { ErrorKind::Denied } else { ErrorKind::Unreachable }, text())
-        }
-        Error::HyperLegacyError { .. }
-        | Error::HyperResponseError { .. }
-        | Error::IOError { .. } => (ErrorKind::Broken, text()),
-        Error::RequestTimeoutError => {
-            (ErrorKind::NoAnswer(Duration::from_secs(CLIENT_LIMIT)), String::new())
-        }
-        _ => (ErrorKind::Client, text()),
-    };
-    EngineError { kind, message: message.trim().to_owned() }
-}
-
-/// The kind of the operating system's error that is at the bottom of this one.
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        cause = error.source();
-    }
-    None
 }

@@ -37,9 +37,12 @@ const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(0.5);
 /// How long to wait for the end of a dead container's output.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often the removal of a container is tried in the background, and the delays in between: for
-/// about 2 min. After that the sweep finds the container.
+/// How often the removal of a container is tried in the background, which takes at least 1 min.
+/// After that the sweep finds the container.
 const REMOVALS: u32 = 30;
+/// A request without an answer may be carried out late: so the container is removed once more, after
+/// this time.
+const LATE_REQUEST: Duration = Duration::from_secs(10);
 /// How many containers are removed at the same time when a pool is gone.
 const CONCURRENT_REMOVALS: usize = 16;
 
@@ -107,7 +110,14 @@ impl Monitor {
     /// The boot has failed. `is_unknown` says that the engine may still create or start the
     /// container, and can't be asked now.
     pub(super) async fn boot_failed(self: &Arc<Self>, name: &str, is_unknown: bool) {
-        if is_unknown || self.engine.remove(name).await.is_err() {
+        if is_unknown {
+            let (monitor, name) = (self.clone(), name.to_owned());
+            self.runtime.spawn(async move {
+                monitor.keep_removing(&name).await;
+                sleep(LATE_REQUEST).await;
+                monitor.keep_removing(&name).await;
+            });
+        } else if self.engine.remove(name).await.is_err() {
             self.remove_in_background(name.to_owned());
         }
         self.forget(name, Death::new("its boot has failed"));
@@ -156,7 +166,7 @@ impl Monitor {
                 let error = error.into_backend_error("watching the events of the containers");
                 let pool = self.pool.name.clone();
                 log_writer::event(move || {
-                    tracing::warn!(pool, "{error}; deaths of runners are not noticed until then");
+                    tracing::warn!(pool, "{error}; until that works, no death is noticed");
                 });
             }
             sleep(BACKOFF.pause(failures, rand::random())).await;

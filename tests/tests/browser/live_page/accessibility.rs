@@ -58,6 +58,11 @@ async fn the_page_fits_every_width_and_is_legible_in_both_schemes() {
 /// Writes a picture of the page, if somebody wants to see it.
 pub(super) async fn picture(watched: &Watched, name: &str) {
     if let Some(folder) = std::env::var_os(PICTURES) {
+        // As tall as the page, so that no scroll bar covers a part of it.
+        let size = "return [innerWidth, document.documentElement.scrollHeight]";
+        let size = watched.page.run(size).await;
+        let [width, height] = [0, 1].map(|at| size[at].as_u64().unwrap() as u32);
+        watched.page.resize(width, height).await;
         let picture = watched.page.screenshot().await;
         let file = std::path::Path::new(&folder).join(format!("{name}.png.base64"));
         std::fs::write(file, picture).unwrap();
@@ -124,8 +129,9 @@ async fn only_news_is_read_out() {
     assert_eq!(page.run("return heard").await, json!([]), "calls are no news");
     for n in 0..3 {
         watched.pool.call(panics(&n.to_string())).await.unwrap_err();
+        // Each error is shown before the next one happens.
+        until(page, &shows(".totals tr", &format!("calls: panicked{}", n + 2))).await;
     }
-    until(page, &shows(".totals tr", "calls: panicked4")).await;
     let heard = page.run("return heard.length").await;
     assert_eq!(heard, 1, "many errors are one piece of news");
 }

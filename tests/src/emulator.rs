@@ -30,7 +30,7 @@ mod external;
 mod lambda;
 
 pub(crate) use advertise::advertised;
-pub use advertise::{checks, reachable};
+pub use advertise::reachable;
 pub use bucket::Bucket;
 use containers::Containers;
 pub use ecs::EcsApp;

@@ -143,16 +143,16 @@ impl fmt::Debug for RelayKey {
     }
 }
 
-/// Whether runners and parents can be sent to this URL.
+/// Whether runners and parents can be sent to this URL of a relay.
 fn check_url(url: &str) -> Result<(), String> {
     flame_wire::parent::check_address(url)?;
-    if !flame_link::is_address(url) {
-        return Err("is not an address".to_owned());
+    if flame_link::is_relay_address(url) {
+        return Ok(());
     }
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    // A path belongs to the protocol between a relay and its clients.
-    if authority.contains(['/', '?', '#', '@']) {
-        return Err("has more than a host and a port".to_owned());
-    }
-    Ok(())
+    let why = if flame_link::is_address(url) {
+        "has more than a host and a port"
+    } else {
+        "is not an address"
+    };
+    Err(why.to_owned())
 }

@@ -42,6 +42,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::Relay;
 use crate::backend::Backend;
 
 mod check_run;
@@ -59,6 +60,7 @@ pub struct Conformance {
     step_timeout: Option<Duration>,
     listen: SocketAddr,
     advertise: Option<String>,
+    relay: Option<Relay>,
 }
 
 type MakeBackend = Arc<dyn Fn() -> Arc<dyn Backend> + Send + Sync>;
@@ -79,6 +81,7 @@ impl Conformance {
             step_timeout: None,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             advertise: None,
+            relay: None,
         }
     }
 
@@ -128,6 +131,15 @@ impl Conformance {
     /// [`PoolBuilder::advertise`](crate::PoolBuilder::advertise).
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
+        self
+    }
+
+    /// The relay through which runners connect, in place of the addresses of
+    /// [`listen`](Self::listen) and [`advertise`](Self::advertise); see
+    /// [`PoolBuilder::relay`](crate::PoolBuilder::relay). Default: none, also if the environment
+    /// names one. A backend that works with a listener and with a relay passes the suite with both.
+    pub fn relay(mut self, relay: Relay) -> Self {
+        self.relay = Some(relay);
         self
     }
 

@@ -96,6 +96,13 @@ pub enum SyncError {
         /// The loader's path.
         loader: PathBuf,
     },
+    /// `/proc` is not mounted on this machine. On Linux an executable is executed through
+    /// `/proc/self/fd`.
+    #[error(
+        "/proc is missing on this machine, and a runner needs it to execute its parent's executable: \
+         mount it (`mount -t proc proc /proc`), or let the container runtime mount it"
+    )]
+    MissingProc,
     /// Shared libraries that the executable needs are missing on this machine, or are too old.
     #[error(
         "the parent's executable needs shared libraries that this machine lacks ({}): install \

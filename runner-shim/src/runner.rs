@@ -102,7 +102,9 @@ impl Runner {
                 .map_or_else(|_| rand::random(), u64::from_le_bytes),
             supervised,
         };
-        let dialler = Dialler::new(self.connect.clone(), hello, sync, events.clone());
+        let reconnect_timeout = Duration::from_millis(limits.reconnect_timeout_ms);
+        let dialler =
+            Dialler::new(self.connect.clone(), hello, sync, reconnect_timeout, events.clone());
         let latest_end = expiry_less(EXIT_MARGIN);
         RunnerDriver::new(self, calls, (events, inbox), terminator, latest_end).run(&dialler).await
     }

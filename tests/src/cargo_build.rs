@@ -54,7 +54,8 @@ pub async fn top() -> PathBuf {
     tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-top is built")
 }
 
-fn executable(name: &str) -> PathBuf {
+/// The executable of a program of the workspace. Blocks.
+pub(crate) fn executable(name: &str) -> PathBuf {
     // With an example, cargo unifies the features of dev-dependencies as it does for the suite.
     // Without, it would build all dependencies once more.
     cargo_build(&["--bin", name, "--example", "web"]).join(name)

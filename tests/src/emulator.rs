@@ -31,7 +31,7 @@ mod external;
 mod lambda;
 
 pub(crate) use advertise::advertised;
-pub use advertise::{checks, reachable};
+pub use advertise::reachable;
 pub use bucket::Bucket;
 pub use cloudwatch::Metrics;
 use containers::Containers;

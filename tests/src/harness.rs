@@ -1,5 +1,6 @@
 //! How a suite runs: its tests, and the process that they run in.
 
+mod conformance;
 mod copy;
 mod pools;
 mod proxied;
@@ -12,6 +13,7 @@ use libtest_mimic::{Arguments, Completion, Trial};
 
 use crate::{docker, emulator};
 
+pub use conformance::{conformance, conformance_checks, conformance_in_both_modes};
 pub use copy::run_copy;
 pub use pools::{PoolBackend, pool, process_pool};
 pub(crate) use pools::{connection_variables, is_relayed, through_shared_relay};
@@ -133,19 +135,8 @@ impl Test {
             })?;
             Ok(Completion::Completed)
         });
-        match self.mode.name() {
-            None => trial,
-            Some(name) => trial.with_kind(name),
-        }
+        self.mode.mark(trial)
     }
-}
-
-/// Returns a trial that runs in a runtime of its own.
-pub fn trial(
-    name: String,
-    run: impl FnOnce() -> BoxFuture<'static, Result<(), String>> + Send + 'static,
-) -> Trial {
-    Trial::test(name, move || Ok(in_time(run())?))
 }
 
 fn in_time(run: impl Future<Output = Result<(), String>>) -> Result<(), String> {

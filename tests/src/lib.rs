@@ -34,9 +34,9 @@ mod watcher;
 
 pub use cargo_build::{cargo_build, generic_runner, on_generic_runners, reaper, top};
 pub use harness::{
-    PoolBackend, PoolProxy, Requirement, Test, as_root, direct_and_relayed, emulated, on, pool,
-    pool_behind_proxy, process_pool, requiring, run_copy, runtime, suite, suite_with, test, trial,
-    until,
+    PoolBackend, PoolProxy, Requirement, Test, as_root, conformance, conformance_checks,
+    conformance_in_both_modes, direct_and_relayed, emulated, on, pool, pool_behind_proxy,
+    process_pool, requiring, run_copy, runtime, suite, suite_with, test, until,
 };
 pub use other_build::other_build;
 pub use page_server::PageServer;

@@ -10,7 +10,7 @@
 //! random decisions come from a seed.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rand::SeedableRng;
@@ -52,6 +52,8 @@ struct ProxyState {
     reordering: Reordering,
     opened: AtomicUsize,
     ended: AtomicUsize,
+    /// How many bytes clients have sent to the server.
+    sent: AtomicU64,
 }
 
 impl Drop for Proxy {
@@ -89,6 +91,7 @@ impl Proxy {
             reordering: Reordering::default(),
             opened: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
         });
         let shared = state.clone();
         let task = tokio::spawn(async move {
@@ -120,6 +123,12 @@ impl Proxy {
     #[must_use]
     pub fn ended_connections(&self) -> usize {
         self.state.ended.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes have passed from clients to the server so far.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.state.sent.load(Ordering::SeqCst)
     }
 
     /// The URL at which clients reach the proxy.

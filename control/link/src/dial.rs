@@ -16,7 +16,7 @@ mod rejection;
 mod tests;
 
 pub(crate) use address::Address;
-pub use address::is_address;
+pub use address::{is_address, is_relay_address};
 pub(crate) use rejection::first_line;
 
 /// How long each step may take.

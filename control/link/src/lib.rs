@@ -41,7 +41,7 @@ pub use attempts::Attempts;
 pub use code::{
     ChunkSource, CodeDownload, CodeOrigin, CodeUpload, UploadError, UploadOutcome, UrlSource,
 };
-pub use dial::{DialError, dial, is_address};
+pub use dial::{DialError, dial, is_address, is_relay_address};
 pub use driver::{Dial, Driver, Handler, LinkConfig, SocketSource};
 pub use error::{LinkClosed, LinkEnd, StreamError};
 pub use handshake::HelloError;

@@ -28,8 +28,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RelayDialError {
-    /// The address is malformed.
-    #[error("the address is not of the form ws://host:port or wss://host")]
+    /// The address is malformed, or has a path.
+    #[error("the address is not of the form ws://host:port or wss://host, without a path")]
     Address,
     /// The key contains characters that an HTTP header can't carry.
     #[error("the key contains characters other than visible ASCII")]
@@ -106,7 +106,8 @@ impl std::fmt::Debug for RelaySocket {
     }
 }
 
-/// Opens a WebSocket at `path` of the relay at `address`, and shows it `key`.
+/// Opens a WebSocket at `path` of the relay at `address`, and shows it `key`. The address itself has
+/// no path: see [`is_relay_address`](crate::is_relay_address).
 ///
 /// With `wss://`, the relay's certificate is checked as in [`dial`](crate::dial). Each step times
 /// out after 10 s.
@@ -120,7 +121,7 @@ pub async fn dial_relay(
     path: &str,
     key: &str,
 ) -> Result<RelaySocket, RelayDialError> {
-    let address = Address::parse(address).ok_or(RelayDialError::Address)?;
+    let address = Address::parse_relay(address).ok_or(RelayDialError::Address)?;
     let request = UpgradeRequest::new(&address.authority, path, key).ok_or(RelayDialError::Key)?;
     let connected = step(network::connect(&address.host, address.port)).await?;
     let mut socket = connected.map_err(RelayDialError::Connect)?;

@@ -26,6 +26,9 @@ const MAX_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub struct Config {
     /// Where the relay listens.
     pub listen: SocketAddr,
+    /// Where the relay serves `/metrics`, over plain HTTP. `None`: at `listen`, like every other
+    /// path.
+    pub metrics_listen: Option<SocketAddr>,
     /// The address at which runners reach this node: `ws://host:port` or `wss://`. `None`: runners
     /// use the address that their parent uses.
     pub address: Option<String>,
@@ -55,6 +58,7 @@ impl Config {
     pub fn new(listen: SocketAddr, keys: KeyTexts) -> Self {
         Self {
             listen,
+            metrics_listen: None,
             address: None,
             keys,
             key_file: None,

@@ -65,7 +65,8 @@ async fn serve(mut config: Config) -> anyhow::Result<()> {
     let address = config.address.clone();
     let relay = Relay::bind(config).await?;
     let listen = relay.local_address()?;
-    tracing::info!(%listen, tls, address, "the relay is listening");
+    let metrics_listen = relay.metrics_address().transpose()?.map(tracing::field::display);
+    tracing::info!(%listen, metrics_listen, tls, address, "the relay is listening");
     tokio::spawn(stop_on_signal(signals, relay.stopper()));
     relay.run().await;
     tracing::info!("the relay exits");

@@ -7,6 +7,8 @@
 //!                                                     └─▶ /v1/socket   pair, one task
 //! ```
 //!
+//! `/metrics` may have an address of its own (`metrics_server.rs`).
+//!
 //! A connection serves one request. Until the request is admitted, the connection counts as a
 //! handshake, and a newer one may replace it. From then on it counts against the limits of
 //! `RelayState`.
@@ -32,6 +34,7 @@ mod connection;
 mod control;
 mod handshakes;
 mod http;
+mod metrics_server;
 mod pairing;
 mod reload;
 mod shared;
@@ -44,6 +47,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A relay that listens.
 pub struct Relay {
     connections: Connections,
+    /// Where `/metrics` is served, if it has an address of its own.
+    metrics: Option<TcpListener>,
     shared: Arc<Shared>,
 }
 
@@ -62,7 +67,7 @@ pub struct Stopper(Arc<Shared>);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address is in use, or may not be used.
+    /// An address of [`Config`] is in use, or may not be used.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
@@ -87,11 +92,16 @@ impl Relay {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let address = config.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| StartError::Listen { address, source })?;
-        Self::new(config, Connections::Tcp(listener))
+        let bind = async |address| {
+            let bound = TcpListener::bind(address).await;
+            bound.map_err(|source| StartError::Listen { address, source })
+        };
+        let listener = bind(config.listen).await?;
+        let metrics = match config.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Self::new(config, Connections::Tcp(listener), metrics)
     }
 
     /// Serves the connections of a simulated network, for tests.
@@ -103,15 +113,19 @@ impl Relay {
         config: Config,
         connections: mpsc::Receiver<(Box<dyn ByteStream>, SocketAddr)>,
     ) -> Result<Self, StartError> {
-        Self::new(config, Connections::Simulated(connections))
+        Self::new(config, Connections::Simulated(connections), None)
     }
 
-    fn new(config: Config, connections: Connections) -> Result<Self, StartError> {
+    fn new(
+        config: Config,
+        connections: Connections,
+        metrics: Option<TcpListener>,
+    ) -> Result<Self, StartError> {
         let config = config.bounded();
         let tls = config.tls.clone().map(TlsFiles::load).transpose()?;
         let keys = KeyRing::new(&config.keys);
         let shared = Shared::new(config, keys, tls, Metrics::new()?)?;
-        Ok(Self { connections, shared: Arc::new(shared) })
+        Ok(Self { connections, metrics, shared: Arc::new(shared) })
     }
 
     /// The address at which the relay listens.
@@ -125,6 +139,14 @@ impl Relay {
         }
     }
 
+    /// The address at which the relay serves `/metrics`, if that has an address of its own.
+    ///
+    /// # Errors
+    /// [`io::Error`] of the operating system.
+    pub fn metrics_address(&self) -> Option<io::Result<SocketAddr>> {
+        self.metrics.as_ref().map(TcpListener::local_addr)
+    }
+
     /// Stops this relay, from another task.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
@@ -135,11 +157,14 @@ impl Relay {
     /// or the drain time is over. If the future is dropped, the relay accepts no more connections;
     /// those that are open stay open.
     pub async fn run(self) {
-        let Self { connections, shared } = self;
+        let Self { connections, metrics, shared } = self;
         let mut background = JoinSet::new();
         background.spawn(timer::run(shared.clone()));
         background.spawn(reload::run(shared.clone()));
         background.spawn(accept(connections, shared.clone()));
+        if let Some(listener) = metrics {
+            background.spawn(metrics_server::run(listener, shared.clone()));
+        }
         shared.drained().await;
     }
 }

@@ -218,6 +218,9 @@
 //! }
 //! ```
 //!
+//! The pools of the suite listen on an address that runners connect to. With
+//! `Conformance::relay` their runners connect through a relay.
+//!
 //! # Checklist
 //!
 //! - `start` rejects every configuration that can't work, and names what is missing.

@@ -98,10 +98,27 @@ impl ControlConnection {
         let address = timeout(WELCOME_TIMEOUT, welcome(&mut socket))
             .await
             .map_err(|_| ConnectionEnd::NoWelcome)??;
+        let address = address.filter(|address| self.is_usable(address));
         self.client.change(|state, now| state.connected(now, relay, address));
         self.client.attempt_succeeded(relay);
         tracing::debug!(url = self.client.url(relay), "connected to a relay");
         self.exchange_messages(socket).await
+    }
+
+    /// Whether clients can connect at the own address of a relay's node. If not, the relay's URL
+    /// takes its place.
+    fn is_usable(&self, address: &str) -> bool {
+        let Err(why) = super::check_url(address) else { return true };
+        let (url, address) = (self.client.url(self.relay).to_owned(), address.to_owned());
+        log_writer::event(move || {
+            tracing::warn!(
+                url,
+                ?address,
+                "the relay's own address {why}, so its URL is used: set the relay's --address to \
+                 ws://host:port or wss://host:port, without a path"
+            );
+        });
+        false
     }
 
     async fn exchange_messages(
@@ -255,8 +272,7 @@ async fn welcome(socket: &mut RelaySocket) -> Result<Option<String>, ConnectionE
     loop {
         let RelayMessage::Binary(bytes) = socket.recv().await? else { continue };
         if let RelayToParent::Welcome { address, .. } = RelayToParent::decode(&bytes)? {
-            // Runners could not use a malformed address, so the relay's URL takes its place.
-            return Ok(address.filter(|address| flame_link::is_address(address)));
+            return Ok(address);
         }
     }
 }

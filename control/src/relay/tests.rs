@@ -33,11 +33,18 @@ fn a_key_in_the_code_is_preferred_to_that_of_the_environment() {
 }
 
 #[test]
+fn a_url_may_end_with_a_slash() {
+    let relay = Relay::new("wss://relay.example.com/").or("ws://10.0.0.1:8443/").key(KEY);
+    assert!(relay.check().is_ok());
+}
+
+#[test]
 fn what_is_wrong_with_a_relay_is_said_and_its_key_is_not_shown() {
     for (relay, why) in [
         (Relay::new("relay.example.com").key(KEY), "does not begin with"),
         (Relay::new("https://relay.example.com").key(KEY), "does not begin with"),
         (Relay::new("wss://relay.example.com/v1/runner").key(KEY), "more than a host and a port"),
+        (Relay::new("ws://a").or("ws://b:80/path").key(KEY), "more than a host and a port"),
         (Relay::new("ws://user@a").key(KEY), "a user name"),
         (Relay::new("ws://a").or("ws://b").or("ws://c").or("ws://d").key(KEY), "at most 3 relays"),
         (Relay::new("ws://a"), "has no key: call `Relay::key`, or set FLAME_RELAY_KEY"),

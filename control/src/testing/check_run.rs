@@ -40,11 +40,12 @@ impl CheckRun {
             .shutdown_timeout(SHUTDOWN_TIMEOUT)
             .idle_shutdown_after(Idle::Never)
             .boot_breaker(1, NO_SECOND_BOOT)
-            .listen(self.suite.listen)
             .backend(self.backend.clone());
-        match &self.suite.advertise {
-            Some(address) => pool.advertise(address),
-            None => pool,
+        let Conformance { listen, advertise, relay, .. } = &*self.suite;
+        match (relay, advertise) {
+            (Some(relay), _) => pool.relay(relay.clone()),
+            (None, Some(address)) => pool.listen(*listen).advertise(address),
+            (None, None) => pool.listen(*listen),
         }
     }
 

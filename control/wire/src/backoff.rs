@@ -20,13 +20,21 @@ pub struct Backoff {
     first: Duration,
     max: Duration,
     jitter: f64,
+    plateau: Option<Plateau>,
+}
+
+/// A length at which the pauses stay for a while.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Plateau {
+    pause: Duration,
+    failures: u32,
 }
 
 impl Backoff {
     /// Pauses without jitter.
     #[must_use]
     pub const fn new(first: Duration, max: Duration) -> Self {
-        Self { first, max, jitter: 0.0 }
+        Self { first, max, jitter: 0.0, plateau: None }
     }
 
     /// Makes this share of each pause random, so that clients that failed together do not all come
@@ -34,6 +42,22 @@ impl Backoff {
     #[must_use]
     pub const fn with_jitter(self, share: f64) -> Self {
         Self { jitter: share.clamp(0.0, 1.0), ..self }
+    }
+
+    /// Limits the pauses after the first `failures` failures to `pause`. Later pauses double from
+    /// there. For something that will probably work soon, or else not for a long time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use flame_wire::backoff::Backoff;
+    /// const SECOND: Duration = Duration::from_secs(1);
+    /// let backoff = Backoff::new(SECOND, 30 * SECOND).with_plateau(2 * SECOND, 4);
+    /// let pauses: Vec<_> = (1..8).map(|n| backoff.pause(n, 0.0).as_secs()).collect();
+    /// assert_eq!(pauses, [1, 2, 2, 2, 4, 8, 16]);
+    /// ```
+    #[must_use]
+    pub const fn with_plateau(self, pause: Duration, failures: u32) -> Self {
+        Self { plateau: Some(Plateau { pause, failures }), ..self }
     }
 
     /// The longest pause.
@@ -46,12 +70,29 @@ impl Backoff {
     /// range that the jitter leaves open; without jitter it has no effect.
     #[must_use]
     pub fn pause(&self, failures: u32, random: f64) -> Duration {
-        let doublings = failures.saturating_sub(1).min(31);
-        let full = self.first.saturating_mul(1 << doublings).min(self.max);
+        let full = self.full_pause(failures);
         let cut = self.jitter * (1.0 - random.clamp(0.0, 1.0));
         // `Duration::mul_f64` panics on the longest durations, where rounding exceeds the range.
         let cut = Duration::try_from_secs_f64(full.as_secs_f64() * cut).unwrap_or(full);
         full.saturating_sub(cut)
+    }
+
+    /// The pause without jitter.
+    fn full_pause(&self, failures: u32) -> Duration {
+        let doubled = |from: Duration, failures: u32| {
+            let doublings = failures.saturating_sub(1).min(31);
+            from.saturating_mul(1 << doublings).min(self.max)
+        };
+        match self.plateau {
+            None => doubled(self.first, failures),
+            Some(plateau) if failures <= plateau.failures => {
+                doubled(self.first, failures).min(plateau.pause)
+            }
+            Some(plateau) => {
+                let later = failures.saturating_sub(plateau.failures);
+                doubled(plateau.pause, later.saturating_add(1))
+            }
+        }
     }
 }
 
@@ -89,9 +130,17 @@ mod tests {
         for (first, max) in [(Duration::MAX, Duration::MAX), (Duration::ZERO, Duration::ZERO)] {
             for (share, random) in [(0.0, 0.0), (1.0, 0.0), (f64::NAN, 2.0), (7.0, f64::NAN)] {
                 let backoff = Backoff::new(first, max).with_jitter(share);
-                assert!(backoff.pause(u32::MAX, random) <= max);
+                for backoff in [backoff, backoff.with_plateau(first, 0)] {
+                    assert!(backoff.pause(u32::MAX, random) <= max);
+                }
             }
         }
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_the_longest_even_on_a_plateau_above_it() {
+        let backoff = BACKOFF.with_plateau(2 * BACKOFF.max(), 3);
+        assert!((1..100).all(|n| backoff.pause(n, 1.0) <= BACKOFF.max()));
     }
 
     #[test]

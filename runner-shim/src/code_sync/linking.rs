@@ -1,5 +1,5 @@
-//! Checks before the exec that an executable's dynamic loader and shared libraries are here. After
-//! the exec it would be too late to tell the parent.
+//! Checks before the exec that an executable's dynamic loader and shared libraries are here, and
+//! `/proc`, through which it is executed. After the exec it would be too late to tell the parent.
 //!
 //! The kernel reports a missing loader only as "not found". A missing library is reported by the
 //! loader, to standard error, when this process is already gone. So the loader that the executable
@@ -16,8 +16,14 @@ use crate::build_id::elf::dynamic_loader;
 /// The number of missing libraries that an error names.
 const MAX_NAMED: usize = 8;
 
+/// Where Linux shows a process its open files. An executable is executed through its descriptor.
+#[cfg(target_os = "linux")]
+const OPEN_FILES: &str = "/proc/self/fd";
+
 /// Checks the open file. `path` is where it is.
 pub(super) fn check(mut file: &File, path: &Path) -> Result<(), SyncError> {
+    #[cfg(target_os = "linux")]
+    check_proc(Path::new(OPEN_FILES))?;
     let Some(loader) = dynamic_loader(&mut file).map(PathBuf::from) else { return Ok(()) };
     if !loader.exists() {
         return Err(SyncError::MissingLoader { loader });
@@ -26,6 +32,12 @@ pub(super) fn check(mut file: &File, path: &Path) -> Result<(), SyncError> {
     // A loader that can't be asked says nothing about the libraries.
     let missing = listed.map(|listed| missing(&listed)).unwrap_or_default();
     if missing.is_empty() { Ok(()) } else { Err(SyncError::MissingLibraries { missing }) }
+}
+
+/// Without `/proc`, the exec would fail with the same error as without the loader.
+#[cfg(target_os = "linux")]
+fn check_proc(open_files: &Path) -> Result<(), SyncError> {
+    if open_files.exists() { Ok(()) } else { Err(SyncError::MissingProc) }
 }
 
 /// What a loader's list says is missing.

@@ -18,25 +18,18 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub(super) use self::addresses::ParentAddresses;
+use self::pauses::{BACKOFF, backoff_at_relay};
 use super::terminator::Event;
 use crate::code_sync::{CodeSync, SyncError, SyncedExecutable};
 use crate::log_writer;
 
 mod addresses;
+mod pauses;
 #[cfg(test)]
 mod tests;
 
 /// How long an address has to answer until the next one is tried as well.
 const HEAD_START: Duration = Duration::from_secs(1);
-/// The pauses between the attempts at one address. The jitter keeps runners that lost their
-/// connections together from coming back all at once.
-const BACKOFF: Backoff =
-    Backoff::new(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
-/// The pauses if a relay answers that the parent is not there. The parent may be about to connect
-/// to that relay, and the next attempt may reach another one behind the same address.
-const BACKOFF_AT_RELAY: Backoff =
-    Backoff::new(Duration::from_millis(50), Duration::from_millis(400)).with_jitter(0.5);
-
 /// A runner that has not been admitted prints the reason after this time, and again each time the
 /// time has doubled. The parent shows the last printed line when it gives up on the boot.
 const FIRST_REPORT: Duration = Duration::from_secs(1);
@@ -95,6 +88,8 @@ pub(super) struct Dialler {
     hello: Hello,
     sync: CodeSync,
     resume_key: Arc<Mutex<Option<Token>>>,
+    /// The pauses if a relay answers that the parent is not there.
+    at_relay: Backoff,
     events: mpsc::UnboundedSender<Event>,
 }
 
@@ -103,13 +98,15 @@ impl Dialler {
         connect: Connect,
         hello: Hello,
         sync: CodeSync,
+        reconnect_timeout: Duration,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let addresses = match &connect {
             Connect::Dial { addresses, .. } => ParentAddresses::new(addresses.clone()),
             Connect::InMemory(_) => ParentAddresses::default(),
         };
-        Self { connect, addresses, hello, sync, resume_key: Arc::default(), events }
+        let (resume_key, at_relay) = (Arc::default(), backoff_at_relay(reconnect_timeout));
+        Self { connect, addresses, hello, sync, resume_key, at_relay, events }
     }
 
     /// The addresses that are tried.
@@ -165,8 +162,7 @@ impl Dialler {
         match &self.connect {
             Connect::Dial { fingerprint, .. } => {
                 dial(&address, *fingerprint).await.map_err(|error| {
-                    let backoff =
-                        if is_parent_elsewhere(&error) { BACKOFF_AT_RELAY } else { BACKOFF };
+                    let backoff = if is_parent_elsewhere(&error) { self.at_relay } else { BACKOFF };
                     FailedAttempt { backoff, ..FailedAttempt::new(error) }
                 })
             }

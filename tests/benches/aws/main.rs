@@ -1,4 +1,5 @@
-//! The cost of a runner on AWS, compared with a bare process there, measured in the emulator.
+//! The cost of a runner on AWS, compared with a bare process there, measured in the emulator, and the
+//! speed of a code store in its S3.
 //!
 //! ```text
 //! cargo bench -p flame-tests --bench aws -- [--quick]
@@ -6,6 +7,7 @@
 //!   this process ──▶ the emulator ──▶ tasks and environments: copies of this executable
 //!     single_runner: one runner and one bare start     many_runners: a hundred, or fifty, at once
 //!     baseline: the bare processes                     report: the table and the JSON file
+//!     code_store: downloads of this executable
 //! ```
 //!
 //! AWS takes seconds where the emulator takes milliseconds. Only the difference from the emulator's
@@ -13,6 +15,7 @@
 //! benchmark in `target/bench.json`; `control/benches/README.md` explains each.
 
 mod baseline;
+mod code_store;
 mod functions;
 mod many_runners;
 mod report;
@@ -89,6 +92,8 @@ async fn measure(effort: Effort) -> Report {
     report.extend(many_runners::on_ecs(effort).await);
     report.measuring("many invocations at once");
     report.extend(many_runners::on_lambda(effort).await);
+    report.measuring("downloads from a code store");
+    report.extend(code_store::measure(effort).await);
     report
 }
 

@@ -4,7 +4,6 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use flame_aws::PoolBuilder;
-use flame_aws::testing::{Check, Conformance};
 
 use crate::harness::{is_relayed, through_shared_relay};
 
@@ -28,19 +27,6 @@ pub fn reachable(pool: PoolBuilder) -> PoolBuilder {
             pool.listen((Ipv4Addr::UNSPECIFIED, port).into()).advertise(address)
         }
     }
-}
-
-/// Returns the checks of a conformance suite. Each check gets a suite of its own, so that their
-/// pools can be [`reachable`] at the same time.
-pub fn checks(suite: impl Fn() -> Conformance) -> Vec<Check> {
-    let suite = || match advertised() {
-        None => suite(),
-        Some((port, address)) => {
-            suite().listen((Ipv4Addr::UNSPECIFIED, port).into()).advertise(address)
-        }
-    };
-    let all = 0..suite().checks().len();
-    all.filter_map(|nth| suite().checks().into_iter().nth(nth)).collect()
 }
 
 /// Returns a free port and its URL, if the variable is set.

@@ -1,10 +1,12 @@
 //! A bucket in an account's S3.
 
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Builder, Credentials};
+use aws_sdk_s3::config::{Builder, Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, ChecksumAlgorithm, CreateBucketConfiguration};
+use flame_aws::CodeStore;
 
 use super::{Account, REGION};
 
@@ -36,13 +38,23 @@ impl Bucket {
 
     /// Returns a bucket that does not exist.
     pub async fn missing(account: Account) -> Self {
-        let credentials = Credentials::new(&account.id, Self::SECRET, None, None, "tests");
-        let config = Builder::from(&account.sdk().await)
-            .credentials_provider(credentials)
-            .force_path_style(true)
-            .build();
+        let config = Builder::from(&Self::sdk(&account).await).force_path_style(true).build();
         let name = format!("flame-code-{}", account.id);
         Self { client: Client::from_conf(config), name, account }
+    }
+
+    /// The account's configuration of the SDK, with the secret key for presigned URLs.
+    async fn sdk(account: &Account) -> SdkConfig {
+        let credentials = Credentials::new(&account.id, Self::SECRET, None, None, "tests");
+        let credentials = SharedCredentialsProvider::new(credentials);
+        let config = account.sdk().await.into_builder();
+        config.credentials_provider(credentials).build()
+    }
+
+    /// Returns the store for a pool of this process. Pools share it only if they have the same value
+    /// or clones of it.
+    pub async fn store(&self) -> CodeStore {
+        CodeStore::new(self.url()).sdk_config(Self::sdk(&self.account).await)
     }
 
     /// Returns the variables that make a process use the account and the store.

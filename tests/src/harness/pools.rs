@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use flame_aws::PoolBuilder;
 use flame_aws::backend::{Local, Process};
+use libtest_mimic::Trial;
 
 use crate::{docker, relay};
 
@@ -38,15 +39,15 @@ impl PoolMode {
     pub(super) const DEFAULT: Self =
         Self { backend: PoolBackend::Process, connection: Connection::Direct };
 
-    /// The word that tells the tests of a mode from those of the default mode.
-    pub(super) fn name(self) -> Option<&'static str> {
+    /// Adds the word that tells the tests of a mode from those of the default mode.
+    pub(super) fn mark(self, trial: Trial) -> Trial {
         match (self.backend, self.connection) {
-            (PoolBackend::Process, Connection::Direct) => None,
-            (PoolBackend::Process, Connection::Relay) => Some("relay"),
-            (PoolBackend::Local, Connection::Direct) => Some("local"),
-            (PoolBackend::Local, Connection::Relay) => Some("local, relay"),
-            (PoolBackend::Docker, Connection::Direct) => Some("docker"),
-            (PoolBackend::Docker, Connection::Relay) => Some("docker, relay"),
+            (PoolBackend::Process, Connection::Direct) => trial,
+            (PoolBackend::Process, Connection::Relay) => trial.with_kind("relay"),
+            (PoolBackend::Local, Connection::Direct) => trial.with_kind("local"),
+            (PoolBackend::Local, Connection::Relay) => trial.with_kind("local, relay"),
+            (PoolBackend::Docker, Connection::Direct) => trial.with_kind("docker"),
+            (PoolBackend::Docker, Connection::Relay) => trial.with_kind("docker, relay"),
         }
     }
 }
@@ -56,7 +57,7 @@ tokio::task_local! {
 }
 
 /// Runs a test whose pools have this mode.
-pub(super) fn in_mode(mode: PoolMode, run: impl Future<Output = ()>) -> impl Future<Output = ()> {
+pub(super) fn in_mode<T>(mode: PoolMode, run: impl Future<Output = T>) -> impl Future<Output = T> {
     MODE.scope(mode, run)
 }
 

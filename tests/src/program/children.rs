@@ -53,7 +53,8 @@ pub(super) async fn child_with_a_child() {
 pub(super) async fn impatient_parent() {
     let pool = process_pool("impatient").min(1).max(1).keepalive_timeout(Duration::from_secs(1));
     let pool = pool.reconnect_timeout(Duration::from_millis(1500)).start().await.unwrap();
-    pool.ready().await;
+    // The runner has heard of its parent when it answers.
+    pool.call(demo::pid()).await.unwrap();
     println!("ready");
     std::future::pending().await
 }

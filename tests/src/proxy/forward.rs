@@ -102,6 +102,9 @@ async fn copy(
         if written.is_err() {
             return;
         }
+        if direction == Direction::ToServer {
+            state.sent.fetch_add(len as u64, Ordering::SeqCst);
+        }
     }
 }
 

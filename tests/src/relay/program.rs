@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use flame_aws::Relay;
@@ -163,8 +164,6 @@ impl Drop for RelayProgram {
 
 /// The executable of `flame-relay`.
 pub async fn executable() -> PathBuf {
-    // With an example, cargo unifies the features of dev-dependencies as it does for the suite.
-    // Without, it would build all dependencies once more.
-    let build = || cargo_build(&["--bin", "flame-relay", "--example", "web"]).join("flame-relay");
-    tokio::task::spawn_blocking(build).await.expect("flame-relay is built")
+    static EXECUTABLE: LazyLock<PathBuf> = LazyLock::new(|| cargo_build::executable("flame-relay"));
+    tokio::task::spawn_blocking(|| EXECUTABLE.clone()).await.expect("flame-relay is built")
 }

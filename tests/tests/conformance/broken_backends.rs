@@ -122,15 +122,15 @@ const CASES: &[Case] = &[
 ];
 
 /// Runs each check on the backend whose defect it has to detect.
-pub(crate) fn trials() -> impl Iterator<Item = libtest_mimic::Trial> {
-    CASES.iter().map(|&Case { name, defect, check, message }| {
+pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
+    let trials = CASES.iter().map(|&Case { name, defect, check, message }| {
         let detect = move || {
             let suite = Conformance::of(move || BrokenBackend(defect))
                 .rejects("a missing setting", move || BrokenBackend(defect))
                 .step_timeout(Duration::from_secs(3));
             let check = suite.checks().into_iter().find(|known| known.name() == check);
             let check = check.ok_or("there is no such check")?;
-            match crate::runtime()?.block_on(check.run()) {
+            match flame_tests::runtime().block_on(check.run()) {
                 Err(failure) if failure.to_string().contains(message) => Ok(()),
                 Err(failure) => Err(format!("it fails for another reason: {failure}").into()),
                 Ok(()) => Err(format!("{} passes", check.name()).into()),
@@ -138,7 +138,8 @@ pub(crate) fn trials() -> impl Iterator<Item = libtest_mimic::Trial> {
         };
         let name = format!("broken_backends::a_backend_that_{name}_is_detected");
         libtest_mimic::Trial::test(name, detect)
-    })
+    });
+    trials.collect()
 }
 
 /// [`OwnBackend`] with a defect.

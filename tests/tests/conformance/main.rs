@@ -1,16 +1,15 @@
 //! The conformance suite, run against the crate's own backends, against the guide's example, and
-//! against broken backends whose defects it has to detect. On request it runs on containers of a
-//! Docker engine instead.
+//! against broken backends whose defects it has to detect. Where runners have sockets, they connect
+//! directly and through a relay. On request the suite runs on containers of a Docker engine instead.
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
+use flame_aws::Relay;
 use flame_aws::backend::{DockerBuilder, Local, Process, PullPolicy};
-use flame_aws::testing::{Check, Conformance};
-use flame_aws::{App, AppError};
-use flame_tests::docker;
-use libtest_mimic::{Arguments, Failed, Trial};
-use tokio::runtime::{Builder, Runtime};
+use flame_aws::testing::Conformance;
+use flame_tests::{conformance, conformance_in_both_modes, docker, relay};
+use libtest_mimic::Trial;
 
 mod broken_backends;
 #[path = "../../../control/examples/own_backend/backend.rs"]
@@ -20,61 +19,59 @@ mod own_backend;
 use own_backend::OwnBackend;
 
 fn main() -> ExitCode {
-    // A runner serves calls here, and exits.
-    let parent = async || Ok::<_, AppError>(());
-    let served = runtime().map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(App::new().run(parent)).map_err(|error| error.to_string())
-    });
-    if let Err(error) = served {
-        eprintln!("{error}");
-        return ExitCode::FAILURE;
-    }
-    if docker::asked_for() {
-        return on_docker();
-    }
-    let process = Conformance::of(Process::new)
-        .rejects("a program that does not exist", || Process::new().program("/nowhere/app"))
-        .rejects("a program that is not in PATH", || Process::new().program("nowhere-app"))
-        .rejects("a program that is not executable", || {
-            Process::new().program(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        });
-    let own = Conformance::of(OwnBackend::new)
-        .rejects("a program that does not exist", || OwnBackend::new().program("/nowhere/app"));
-    let trials = [("local", Conformance::of(Local::new)), ("process", process), ("own", own)];
-    let trials = trials.into_iter().flat_map(|(backend, suite)| {
-        suite.checks().into_iter().map(move |check| trial(backend, check))
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.chain(broken_backends::trials()).collect())
-        .exit_code()
+    flame_tests::suite_with(Vec::new(), || if docker::asked_for() { on_docker() } else { trials() })
 }
 
-fn on_docker() -> ExitCode {
-    let engine = docker::shared();
+fn on_docker() -> Vec<Trial> {
     let backend = |change: fn(DockerBuilder) -> DockerBuilder| {
-        let engine = engine.clone();
-        move || change(engine.backend()).build()
+        move || change(docker::shared().backend()).build()
     };
-    let suite = Conformance::of(backend(|backend| backend))
-        .listen((Ipv4Addr::UNSPECIFIED, 0).into())
-        .rejects("a missing image", backend(|it| it.image("nowhere:1").pull(PullPolicy::Never)))
-        .rejects("an unknown network", backend(|it| it.network("nowhere")))
-        .rejects("no CPUs", backend(|it| it.cpus(0.0)))
-        .rejects("a variable of the pool", backend(|it| it.env("FLAME_PARENT", "x")))
-        .rejects("an engine that is not there", backend(|it| it.host("unix:///nowhere.sock")));
-    let trials = suite.checks().into_iter().map(|check| trial("docker", check)).collect();
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    if let Err(leftover) = docker::end() {
-        eprintln!("{leftover}");
-        return ExitCode::FAILURE;
-    }
-    conclusion.exit_code()
+    conformance("docker", move || {
+        Conformance::of(backend(|backend| backend))
+            .listen((Ipv4Addr::UNSPECIFIED, 0).into())
+            .rejects("a missing image", backend(|it| it.image("nowhere:1").pull(PullPolicy::Never)))
+            .rejects("an unknown network", backend(|it| it.network("nowhere")))
+            .rejects("no CPUs", backend(|it| it.cpus(0.0)))
+            .rejects("a variable of the pool", backend(|it| it.env("FLAME_PARENT", "x")))
+            .rejects("an engine that is not there", backend(|it| it.host("unix:///nowhere.sock")))
+    })
 }
 
-fn trial(backend: &str, check: Check) -> Trial {
-    let name = format!("{backend}::{}", check.name());
-    Trial::test(name, move || runtime()?.block_on(check.run()).map_err(Failed::from))
+fn trials() -> Vec<Trial> {
+    let process = || {
+        Conformance::of(Process::new)
+            .rejects("a program that does not exist", || Process::new().program("/nowhere/app"))
+            .rejects("a program that is not in PATH", || Process::new().program("nowhere-app"))
+            .rejects("a program that is not executable", || {
+                Process::new().program(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+            })
+    };
+    let own = || {
+        Conformance::of(OwnBackend::new)
+            .rejects("a program that does not exist", || OwnBackend::new().program("/nowhere/app"))
+    };
+    let trials = [
+        // Its runners connect within this process.
+        conformance("local", || Conformance::of(Local::new)),
+        conformance_in_both_modes("process", process),
+        conformance_in_both_modes("own", own),
+        vec![relay_with_a_wrong_key()],
+        broken_backends::trials(),
+    ];
+    trials.into_iter().flatten().collect()
 }
 
-fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build()
+/// A suite that did not use its relay would need no key.
+fn relay_with_a_wrong_key() -> Trial {
+    Trial::test("own::a_relay_that_rejects_the_key_is_named", || {
+        let url = relay::shared().url();
+        let relay = Relay::new(&url).key("not-a-key-of-this-relay-0123456789");
+        let checks = Conformance::of(OwnBackend::new).relay(relay).checks();
+        let check = checks.iter().find(|check| check.name().contains("serves_calls"));
+        let check = check.ok_or("there is no such check")?;
+        match flame_tests::runtime().block_on(check.run()) {
+            Err(failure) if failure.to_string().contains(&url) => Ok(()),
+            passed => Err(format!("{}: {passed:?}", check.name()).into()),
+        }
+    })
 }

@@ -20,7 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         let config = config.clone();
         move || -> Ecs { change(EcsApp::backend_with(config.clone())).build() }
     };
-    let checks = emulator::checks(|| {
+    let suite = move || {
         Conformance::of(backend(|backend| backend))
             .rejects("an unknown cluster", backend(|backend| backend.cluster("nowhere")))
             .rejects(
@@ -37,12 +37,6 @@ pub(crate) fn trials() -> Vec<Trial> {
                 "overrides that are too long",
                 backend(|backend| backend.env("BIG", "x".repeat(8_000))),
             )
-    });
-    let trials = checks.into_iter().map(|check| {
-        let name = format!("conformance::{}", check.name());
-        flame_tests::trial(name, move || {
-            Box::pin(async move { check.run().await.map_err(|unfit| unfit.to_string()) })
-        })
-    });
-    trials.collect()
+    };
+    flame_tests::conformance_in_both_modes("conformance", suite)
 }

@@ -35,6 +35,5 @@ fn main() -> std::process::ExitCode {
         metrics::tests(),
     ];
     let tests = [direct_and_relayed(&in_both_modes.concat()), direct.concat()];
-    // The pools of the conformance suite listen: it is the same for every backend.
     flame_tests::suite_with(tests.concat(), conformance::trials)
 }

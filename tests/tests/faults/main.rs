@@ -10,6 +10,7 @@ mod impostors;
 mod leftover_processes;
 mod lost_runners;
 mod network;
+mod offered_builds;
 mod orphans;
 mod reachability;
 
@@ -35,7 +36,7 @@ fn main() -> std::process::ExitCode {
         // A parent notices a half-open control connection later than these tests allow.
         network::half_open(),
         // The parent is the test itself.
-        builds::without_a_pool(),
+        offered_builds::tests(),
         // An address that the pool advertises, and what is in front of it.
         reachability::tests(),
     ];

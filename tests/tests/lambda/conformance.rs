@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use flame_aws::testing::Conformance;
-use flame_tests::emulator::{self, Function};
-use flame_tests::{Test, tests};
+use flame_tests::emulator::Function;
+use flame_tests::{Test, conformance_checks, tests};
 use futures_util::future::join_all;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -18,7 +18,7 @@ async fn the_backend_passes_the_conformance_suite() {
     let function = Function::with(Duration::from_secs(900), &runner).await;
     let options = function.backend().await;
     let unnamed = options.clone().function(" ");
-    let checks = emulator::checks(|| {
+    let checks = conformance_checks(|| {
         let (options, unnamed) = (options.clone(), unnamed.clone());
         Conformance::of(move || options.clone().build())
             .rejects("a missing function name", move || unnamed.clone().build())

@@ -22,12 +22,11 @@ fn main() -> std::process::ExitCode {
         boots::tests(),
         losses::tests(),
         bursts::tests(),
+        conformance::tests(),
     ];
     let direct = [
         // Addresses at which a pool listens.
         boots::with_a_listener(),
-        // The pools of the conformance suite listen: it is the same for every backend.
-        conformance::tests(),
         permissions::tests(),
     ];
     flame_tests::suite([direct_and_relayed(&in_both_modes.concat()), direct.concat()].concat())

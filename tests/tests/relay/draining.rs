@@ -7,9 +7,9 @@ use flame_aws::backend::Process;
 use flame_tests::process::{connected_to, drains_cleanly};
 use flame_tests::proxy::{Network, Proxy};
 use flame_tests::relay::{KEY, TestRelay};
-use flame_tests::{TempDir, Test, demo, impostor, process_pool, tests, until};
+use flame_tests::{TempDir, Test, demo, impostor, process_pool, tests};
 
-use crate::fixtures::{MINUTE, behind_a_gate, home_and_other};
+use crate::fixtures::{MINUTE, behind_a_gate, home_and_other, patient, survives};
 
 /// The metric of a relay with the number of its control connections.
 const PARENTS: &str = "flame_relay_connections{kind=\"parent\"}";
@@ -29,11 +29,14 @@ async fn a_relay_that_drains_is_left_without_losing_a_call() {
         })
     });
     let option = Relay::new(relays[0].url()).or(relays[1].url()).key(KEY);
-    let pool = process_pool("test").max(1).relay(option).start().await.unwrap();
-    let (gate, call, pid) = behind_a_gate(&pool).await;
+    let pool = patient(process_pool("test").max(1).relay(option)).start().await.unwrap();
+    let (gate, mut call, pid) = behind_a_gate(&pool).await;
     let (draining, other) = home_and_other(pid, relays);
+    assert!(!connected_to(pid).contains(&other.address().port()), "the runner has not moved yet");
     draining.drain();
-    until("the runner has moved", || connected_to(pid).contains(&other.address().port())).await;
+    let has_moved = || connected_to(pid).contains(&other.address().port());
+    survives(&mut call, "the runner has moved", has_moved).await;
+    assert!(!connected_to(pid).contains(&draining.address().port()), "it has left the old relay");
     gate.open();
     assert_eq!(call.await.unwrap().unwrap(), pid);
     assert_eq!(pool.call(demo::pid()).await.unwrap(), pid, "it is the same runner");

@@ -15,6 +15,12 @@ use tokio::task::JoinHandle;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
+/// Times after which a silent connection, and then a runner, is lost: long enough for each fault of
+/// these tests, and short enough that a lost runner fails a test soon.
+pub(crate) fn patient(pool: PoolBuilder) -> PoolBuilder {
+    pool.keepalive_timeout(SECOND).reconnect_timeout(20 * SECOND)
+}
+
 /// The shortest times after which a silent connection, and then a runner, is lost.
 pub(crate) fn impatient(pool: PoolBuilder) -> PoolBuilder {
     pool.keepalive_timeout(SECOND).reconnect_timeout(SECOND * 3 / 2)
@@ -38,6 +44,19 @@ pub(crate) async fn behind_a_gate(pool: &Pool) -> (Gate, JoinHandle<Result<u32, 
     let call = tokio::spawn(async move { call.await.map(|gated| gated.unwrap()) });
     let pid = gate.entered().await;
     (gate, call, pid)
+}
+
+/// Waits until something has happened that a call has to survive. Fails at once if the call ends
+/// before.
+pub(crate) async fn survives<T: std::fmt::Debug>(
+    call: &mut JoinHandle<T>,
+    what: &str,
+    has_happened: impl FnMut() -> bool,
+) {
+    tokio::select! {
+        ended = call => panic!("the call has ended before {what}: {ended:?}"),
+        () = until(what, has_happened) => {}
+    }
 }
 
 /// Returns the relay through which a runner is connected, and the other one.

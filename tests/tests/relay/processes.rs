@@ -2,16 +2,14 @@
 
 use std::net::SocketAddr;
 
-use flame_aws::Relay;
 use flame_tests::process::{drains_cleanly, pids};
 use flame_tests::proxy::{Proxy, free_address};
-use flame_tests::relay::KEY;
 use flame_tests::relay::program::{self, RelayCommand, RelayProgram};
-use flame_tests::{TempDir, Test, demo, process_pool, tests, until};
+use flame_tests::{TempDir, Test, demo, process_pool, tests};
 use futures_util::future::join_all;
 use rustix::process::Signal;
 
-use crate::fixtures::{MINUTE, SECOND, behind_a_gate};
+use crate::fixtures::{MINUTE, behind_a_gate, patient, survives};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
@@ -20,16 +18,16 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-async fn relay_at(address: SocketAddr) -> RelayProgram {
+async fn relay_at(address: SocketAddr, flags: &[&str]) -> RelayProgram {
     let folder = TempDir::new();
-    let command = RelayCommand::new(address, &[], &folder.path().join("log"));
+    let command = RelayCommand::new(address, flags, &folder.path().join("log"));
     command.start(&program::executable().await).await.expect("the port is free")
 }
 
 async fn calls_in_flight_survive_a_relay_that_is_killed_and_started_again() {
-    let relay = relay_at(free_address()).await;
+    let relay = relay_at(free_address(), &[]).await;
     let pool = process_pool("test").min(2).max(2).max_concurrency(100).timeout(MINUTE);
-    let pool = pool.relay(relay.option()).start().await.unwrap();
+    let pool = patient(pool.relay(relay.option())).start().await.unwrap();
     pool.ready().await;
     let before = pids(&pool);
     let (gate, gated, pid) = behind_a_gate(&pool).await;
@@ -38,7 +36,7 @@ async fn calls_in_flight_survive_a_relay_that_is_killed_and_started_again() {
         tokio::spawn(pool.call(demo::tally(key, blob)))
     });
     let calls: Vec<_> = calls.collect();
-    let relay = relay_at(relay.kill()).await;
+    let relay = relay_at(relay.kill(), &[]).await;
     for call in join_all(calls).await {
         assert_eq!(call.unwrap().unwrap().0, 1, "no call runs twice");
     }
@@ -50,15 +48,17 @@ async fn calls_in_flight_survive_a_relay_that_is_killed_and_started_again() {
 }
 
 async fn calls_in_flight_survive_a_relay_that_is_silent_for_too_long() {
-    let relay = relay_at(free_address()).await;
-    let proxy = Proxy::start(relay.address(), 1).await;
-    let pool = process_pool("test").max(1).keepalive_timeout(SECOND).reconnect_timeout(MINUTE);
-    let pool = pool.relay(Relay::new(proxy.address()).key(KEY)).start().await.unwrap();
-    let (gate, gated, pid) = behind_a_gate(&pool).await;
-    let connections = proxy.connections();
+    let address = free_address();
+    let to_runners = Proxy::for_runners(address, 1).await;
+    let relay = relay_at(address, &["--address", &to_runners.address()]).await;
+    let pool = patient(process_pool("test").max(1).relay(relay.option())).start().await.unwrap();
+    let (gate, mut gated, pid) = behind_a_gate(&pool).await;
+    let connections = to_runners.connections();
     relay.stop().await;
     let during = tokio::spawn(pool.call(demo::tally(1, demo::bytes(100_000)).timeout(MINUTE)));
-    until("a peer has given up the connection", || proxy.connections() > connections).await;
+    let is_given_up = || to_runners.connections() > connections;
+    survives(&mut gated, "the runner has given up its connection", is_given_up).await;
+    assert!(!during.is_finished(), "the relay is stopped");
     relay.signal(Signal::CONT);
     assert_eq!(during.await.unwrap().unwrap().0, 1);
     gate.open();

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use flame_aws::{Blob, CallError, Pool, TimeoutPhase, remote};
+use flame_aws::{Blob, CallError, Pool, Receiver, Sender, TimeoutPhase, channel, remote};
 use futures_util::{Stream, TryStreamExt, stream};
 use rand::Rng;
 use rand::rngs::StdRng;
+use tokio::time::timeout;
 
 use crate::network::{HostNetwork, Time};
 
@@ -17,6 +18,8 @@ static EXECUTIONS: Mutex<BTreeMap<u64, u32>> = Mutex::new(BTreeMap::new());
 
 /// How much longer than its time limit a call may take.
 const SLACK: Duration = Duration::from_secs(1);
+/// How long a channel may stay open after the answer of its call: until a lost runner is given up.
+const CHANNEL_LIMIT: Duration = Duration::from_secs(4 * 60);
 
 fn record(call: u64) {
     *EXECUTIONS.lock().expect("nothing panics with the lock").entry(call).or_default() += 1;
@@ -46,6 +49,22 @@ fn counts(call: u64, items: u64, pause: Duration) -> impl Stream<Item = u64> {
         tokio::time::sleep(pause).await;
         (item < items).then_some((answer(call).wrapping_add(item), item + 1))
     })
+}
+
+/// Doubles the numbers of a channel into another one. Returns how many there were.
+#[remote]
+async fn doubles(
+    call: u64,
+    mut numbers: Receiver<u64>,
+    doubled: Sender<u64>,
+) -> anyhow::Result<(u64, u64)> {
+    record(call);
+    let mut count = 0;
+    while let Some(number) = numbers.recv().await? {
+        doubled.send(number.wrapping_mul(2)).await?;
+        count += 1;
+    }
+    Ok((answer(call), count))
 }
 
 /// What an answer claims about the executions of its call.
@@ -169,7 +188,7 @@ impl Caller {
             1..4 => Duration::from_secs(self.random.random_range(10..60)),
             _ => Duration::from_secs(300),
         };
-        let Ok(answered) = tokio::time::timeout(limit + SLACK, self.make(call, limit)).await else {
+        let Ok(answered) = timeout(limit + SLACK, self.make(call, limit)).await else {
             self.ledger.violation(format!("call {call} was not answered within {limit:?}"));
             return;
         };
@@ -195,7 +214,7 @@ impl Caller {
     /// Returns whether the result is right; `None` if the call was dropped.
     async fn make(&mut self, call: u64, limit: Duration) -> Result<Option<bool>, CallError> {
         let (pool, random) = (&self.pool, &mut self.random);
-        match random.random_range(0..10) {
+        match random.random_range(0..12) {
             0..5 => {
                 let longest = [200, 5_000, 30_000][random.random_range(0..3)];
                 let nap = Duration::from_millis(random.random_range(0..longest));
@@ -216,16 +235,73 @@ impl Caller {
                 let all = (0..items).map(|item| answer(call).wrapping_add(item));
                 Ok(Some(got.into_iter().eq(all)))
             }
+            9..11 => self.make_with_channels(call, limit).await,
             _ => {
                 let nap = Duration::from_millis(random.random_range(0..10_000));
                 let patience = Duration::from_millis(random.random_range(0..10_000));
                 let value = pool.call(naps(call, nap).timeout(limit));
-                match tokio::time::timeout(patience, value).await {
+                match timeout(patience, value).await {
                     Ok(value) => Ok(Some(value? == answer(call))),
                     Err(_) => Ok(None),
                 }
             }
         }
+    }
+}
+
+impl Caller {
+    /// A call with a channel in each direction.
+    async fn make_with_channels(
+        &mut self,
+        call: u64,
+        limit: Duration,
+    ) -> Result<Option<bool>, CallError> {
+        let random = &mut self.random;
+        let messages = random.random_range(0..100_u64);
+        let pause = Duration::from_millis(random.random_range(0..200));
+        let (numbers, receiver) = channel(random.random_range(1..32));
+        let (sender, mut doubled) = channel(random.random_range(1..32));
+        let called = self.pool.call(doubles(call, receiver, sender).timeout(limit));
+        let sending = tokio::spawn(async move {
+            for number in 0..messages {
+                tokio::time::sleep(pause).await;
+                // The answer says why nobody receives it.
+                if numbers.send(number).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let receiving = tokio::spawn(async move {
+            let mut received = Vec::new();
+            loop {
+                match doubled.recv().await {
+                    Ok(Some(number)) => received.push(number),
+                    Ok(None) => return (received, true),
+                    Err(_) => return (received, false),
+                }
+            }
+        });
+        let answered = called.await;
+        sending.abort();
+        // The messages may arrive after the answer, or be lost with their runner after it.
+        let (ledger, must_arrive) = (self.ledger.clone(), self.expects_results);
+        let has_result = answered.is_ok();
+        tokio::spawn(async move {
+            let Ok(Ok((received, ended))) = timeout(CHANNEL_LIMIT, receiving).await else {
+                return ledger.violation(format!("the channel of call {call} does not end"));
+            };
+            let in_order = received.iter().copied().eq((0..received.len() as u64).map(|n| n * 2));
+            let is_complete = received.len() as u64 == messages;
+            let must_be_complete = has_result && (ended || must_arrive);
+            if !in_order || must_be_complete && !is_complete {
+                let received = received.len();
+                ledger.violation(format!(
+                    "{received} of {messages} messages arrived for call {call}, in order: {in_order}"
+                ));
+            }
+        });
+        // A function that misses a message has lost its call as well.
+        Ok(Some(answered?.ok() == Some((answer(call), messages))))
     }
 }
 

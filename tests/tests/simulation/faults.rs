@@ -203,10 +203,11 @@ impl FaultSchedule {
                 simulation.at(end, Task::Repair(Repair::StartRelay(relay)));
             }
             (Fault::DrainRelay, _, _, Some(relay)) => {
-                if let Some(stopper) = simulation.stoppers.get(&relay)
+                if let Some(host) = simulation.hosts.get(&relays::address(relay))
+                    && let Some(stopper) = simulation.stoppers.get(&relay)
                     && let Some(stopper) = &*stopper.lock().expect("nothing panics with the lock")
                 {
-                    stopper.drain();
+                    host.within(|| stopper.drain());
                 }
                 // After its drain time, which is 30 s.
                 let again = simulation.now + Duration::from_secs(45);

@@ -105,6 +105,15 @@ impl Host {
         }
     }
 
+    /// Calls a function in the runtime of the process, where the time is that of the host. Elsewhere
+    /// the library would read the real clock.
+    pub(crate) fn within(&self, call: impl FnOnce()) {
+        if let Some(process) = &self.process {
+            let _within = process.runtime.enter();
+            call();
+        }
+    }
+
     /// Kills the process. Its machine closes its sockets.
     pub(crate) fn kill(&mut self, now: Time) {
         self.thaw(now);

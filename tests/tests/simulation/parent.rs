@@ -14,6 +14,7 @@ use crate::calls::{CallLedger, Caller, call_until_answered};
 use crate::network::HostNetwork;
 use crate::relays::{self, KEY};
 use crate::scenario::{FaultPlan, Scenario};
+use crate::simulation::PARENT_PORT;
 
 /// How far the parent has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +101,7 @@ async fn start(scenario: &Scenario, platform: &Platform, network: &HostNetwork) 
             .timeout(None)
             .log(false);
         let builder = match scenario.relays {
-            0 => builder.listen((network.address, 4100).into()),
+            0 => builder.listen((network.address, PARENT_PORT).into()),
             relays => {
                 let first = Relay::new(relays::url(0)).key(KEY);
                 builder.relay((1..relays).fold(first, |relay, other| relay.or(relays::url(other))))

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use flame_relay::config::Config;
 use flame_relay::keys::KeyTexts;
 use flame_relay::{ByteStream, Relay, Stopper};
+use flame_wire::ids::RunnerRef;
+use flame_wire::relay::RUNNER_PATH;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
@@ -21,9 +23,19 @@ pub(crate) fn address(relay: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 1, relay + 1).into()
 }
 
+/// Where a relay listens.
+pub(crate) fn socket_address(relay: u8) -> SocketAddr {
+    SocketAddr::new(address(relay), PORT)
+}
+
 /// The URL of a relay.
 pub(crate) fn url(relay: u8) -> String {
-    format!("ws://{}:{PORT}", address(relay))
+    format!("ws://{}", socket_address(relay))
+}
+
+/// The address at which a runner asks the relay with this URL for its parent.
+pub(crate) fn runner_address(url: &str, runner: RunnerRef) -> String {
+    format!("{url}{RUNNER_PATH}{runner}")
 }
 
 /// Tells a relay to drain, once it runs.
@@ -36,8 +48,8 @@ pub(crate) async fn run(
     stopper: SharedStopper,
     network: HostNetwork,
 ) {
-    let listen = SocketAddr::new(address(relay), PORT);
-    let mut config = Config::new(listen, KeyTexts::parse(KEY).expect("the key is valid"));
+    let mut config =
+        Config::new(socket_address(relay), KeyTexts::parse(KEY).expect("the key is valid"));
     config.address = has_own_address.then(|| url(relay));
     let (sender, connections) = mpsc::channel::<(Box<dyn ByteStream>, SocketAddr)>(1);
     let listener = network.bind(PORT).expect("the port is free");
@@ -57,7 +69,7 @@ pub(crate) async fn run(
 
 /// The `main` of a process that reads the metrics of a relay.
 pub(crate) async fn read_metrics(relay: u8, text: Arc<Mutex<String>>, network: HostNetwork) {
-    let Ok(mut socket) = network.open(SocketAddr::new(address(relay), PORT)).await else { return };
+    let Ok(mut socket) = network.open(socket_address(relay)).await else { return };
     let request = b"GET /metrics HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n";
     if socket.write_all(request).await.is_ok() {
         let mut answer = Vec::new();

@@ -28,6 +28,8 @@ pub(crate) struct Scenario {
     /// The longest pause between two faults.
     pub(crate) fault_pause: Duration,
     pub(crate) end: End,
+    /// Clients connect that may not get in.
+    pub(crate) has_strangers: bool,
 }
 
 /// How a simulation ends.
@@ -88,6 +90,7 @@ impl Scenario {
                 1 => End::ParentIsSwitchedOff,
                 _ => End::Drain,
             },
+            has_strangers: random.random(),
         }
     }
 }
@@ -96,13 +99,14 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} relays, {:?} faults, up to {} runners with {} slots, {} callers, {:?}",
+            "seed {}: {} relays, {:?} faults, up to {} runners with {} slots, {} callers, {}, {:?}",
             self.seed,
             self.relays,
             self.faults,
             self.max_runners,
             self.max_concurrency,
             self.callers,
+            if self.has_strangers { "strangers" } else { "no strangers" },
             self.end
         )
     }

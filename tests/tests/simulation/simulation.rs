@@ -23,6 +23,7 @@ use crate::network::{HostNetwork, Network, Time};
 use crate::parent::{self, Contact, Progress};
 use crate::relays::{self, SharedStopper};
 use crate::scenario::{End, Scenario};
+use crate::strangers;
 use crate::trace::{self, Trace};
 
 /// How long a new process takes to reach its `main`.
@@ -41,6 +42,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2 * 60);
 
 /// The address of the parent.
 pub(crate) const PARENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+/// The port on which the parent listens if there is no relay.
+pub(crate) const PARENT_PORT: u16 = 4100;
+/// The address of the strangers.
+const STRANGERS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 3, 0, 1));
 
 /// All hosts, and the network between them.
 pub(crate) struct Simulation {
@@ -98,6 +103,9 @@ impl Simulation {
             simulation.start_relay(relay);
         }
         simulation.start_parent();
+        if simulation.scenario.has_strangers {
+            simulation.start_strangers();
+        }
         simulation
     }
 
@@ -301,6 +309,13 @@ impl Simulation {
         let (ledger, contact) = (self.ledger.clone(), self.contact.clone());
         self.start_host("the parent".to_owned(), PARENT, |network| {
             Box::pin(parent::run(scenario, platform, ledger, network, contact))
+        });
+    }
+
+    fn start_strangers(&mut self) {
+        let (scenario, ledger) = (self.scenario.clone(), self.ledger.clone());
+        self.start_host("the strangers".to_owned(), STRANGERS, |network| {
+            Box::pin(strangers::run(scenario, ledger, network))
         });
     }
 

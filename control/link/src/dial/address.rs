@@ -8,6 +8,13 @@ pub fn is_address(address: &str) -> bool {
     Address::parse(address).is_some()
 }
 
+/// Returns whether [`dial_relay`](crate::dial_relay) can use this address: it has no path, because
+/// the protocol between a relay and its clients has paths of its own.
+#[must_use]
+pub fn is_relay_address(address: &str) -> bool {
+    Address::parse_relay(address).is_some()
+}
+
 /// `ws://host:port` or `wss://host:port`, with or without a path.
 pub(crate) struct Address {
     /// Without the brackets of an IPv6 address.
@@ -39,6 +46,11 @@ impl Address {
         let path = Some(uri.path()).filter(|path| !matches!(*path, "" | "/")).map(str::to_owned);
         (!host.is_empty()).then_some(Self { host, port, authority, path, has_outer_tls })
     }
+
+    /// The address of a relay, which has no path.
+    pub(crate) fn parse_relay(address: &str) -> Option<Self> {
+        Self::parse(address).filter(|address| address.path.is_none())
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +68,19 @@ mod tests {
             let address = Address::parse(text).unwrap();
             assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
             assert_eq!(address.has_outer_tls, has_outer_tls, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_relay_has_no_path() {
+        for (text, is_usable) in [
+            ("ws://relay:8443", true),
+            ("wss://relay.example/", true),
+            ("ws://relay:8443/v1/parent", false),
+            ("wss://relay.example//", false),
+            ("relay", false),
+        ] {
+            assert_eq!(is_relay_address(text), is_usable, "{text}");
         }
     }
 

@@ -31,6 +31,16 @@ async fn the_request_has_the_path_and_the_key() {
 }
 
 #[tokio::test]
+async fn an_address_with_a_path_is_refused_before_anything_is_sent() {
+    for path in ["/relay", "/v1/parent", "//"] {
+        let address = format!("ws://127.0.0.1:1{path}");
+        let error = dial_relay(&address, "/v1/parent", "s3cret").await.unwrap_err();
+        assert!(matches!(error, RelayDialError::Address), "{error:?}");
+        assert!(error.to_string().contains("without a path"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_relay_that_rejects_the_key_and_one_that_refuses_are_told_apart() {
     let (address, _) = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno").await;
     let error = dial_relay(&address, "/v1/parent", "s3cret").await.unwrap_err();

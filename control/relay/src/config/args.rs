@@ -26,7 +26,7 @@ Keys:
 Paths:
   /healthz   200 while the process runs
   /readyz    200, or 503 while the relay is draining
-  /metrics   metrics in the text format of Prometheus
+  /metrics   metrics in the text format of Prometheus; with --metrics-listen, at that address only
 
 Signals:
   SIGTERM or SIGINT starts to drain: new connections are refused, parents are told to connect
@@ -49,6 +49,10 @@ pub struct Args {
         value_name = "IP:PORT"
     )]
     listen: String,
+    /// The address to serve /metrics on, over plain HTTP and without a key. /metrics is then no
+    /// longer served on the address of --listen, which strangers may reach.
+    #[arg(long, env = "FLAME_RELAY_METRICS_LISTEN", value_name = "IP:PORT")]
+    metrics_listen: Option<String>,
     /// The address at which runners reach this node, ws://host:port or wss://host:port. The default
     /// is the task's private address on ECS, and the address that the parent uses elsewhere.
     #[arg(long, env = "FLAME_RELAY_ADDRESS", value_name = "URL")]
@@ -165,7 +169,12 @@ impl Args {
         let mut config = Config::new(([0, 0, 0, 0], 0).into(), keys);
         config.key_file = key_file;
         config.listen = check.value("--listen", &self.listen, config.listen, listen_address);
-        let address = self.address.filter(|text| !text.is_empty());
+        let is_set = |text: &String| !text.is_empty();
+        config.metrics_listen = self
+            .metrics_listen
+            .filter(is_set)
+            .map(|text| check.value("--metrics-listen", &text, config.listen, listen_address));
+        let address = self.address.filter(is_set);
         config.address =
             address.map(|text| check.value("--address", &text, String::new(), own_address));
         config.tls = check.tls(path(self.tls_cert), path(self.tls_key));

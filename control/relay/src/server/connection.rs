@@ -16,9 +16,9 @@ use super::shared::Shared;
 use crate::socket::Socket;
 
 /// The largest head of a request, in bytes. hyper's smallest value.
-const MAX_HEAD: usize = 8192;
+pub(super) const MAX_HEAD: usize = 8192;
 /// The most header lines of a request.
-const MAX_HEADERS: usize = 64;
+pub(super) const MAX_HEADERS: usize = 64;
 
 /// Serves the connection until it is answered. A socket that is upgraded leaves this task.
 pub(super) async fn serve(

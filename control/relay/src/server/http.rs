@@ -24,7 +24,7 @@ pub(super) struct Client {
     pub(super) handshake: Handshake,
 }
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Answers a request. The answer to a runner waits for its parent.
 pub(super) async fn answer(client: Client, request: Request<Incoming>) -> Answer {
@@ -32,7 +32,7 @@ pub(super) async fn answer(client: Client, request: Request<Incoming>) -> Answer
     let answer = match Route::of(request.uri().path()) {
         Some(Route::Health) => Ok(text(StatusCode::OK, "ok")),
         Some(Route::Readiness) => Ok(client.readiness()),
-        Some(Route::Metrics) => Ok(text(StatusCode::OK, client.shared.render_metrics())),
+        Some(Route::Metrics) => client.metrics(),
         Some(Route::Parent) => client.parent(address, request),
         Some(Route::Runner(runner)) => client.runner(address, runner.ok(), request).await,
         Some(Route::Socket(ticket)) => client.socket(address, ticket.ok(), request),
@@ -52,6 +52,14 @@ impl Client {
         } else {
             text(StatusCode::OK, "ready")
         }
+    }
+
+    fn metrics(&self) -> Result<Answer, Refusal> {
+        if self.shared.config.metrics_listen.is_some() {
+            // Only the other address serves them.
+            return Err(Refusal::UnknownPath);
+        }
+        Ok(metrics(&self.shared))
     }
 
     fn parent(&self, address: IpAddr, mut request: Request<Incoming>) -> Result<Answer, Refusal> {
@@ -116,7 +124,12 @@ impl Client {
     }
 }
 
-fn text(status: StatusCode, body: impl Into<String>) -> Answer {
+/// The metrics as Prometheus reads them.
+pub(super) fn metrics(shared: &Shared) -> Answer {
+    text(StatusCode::OK, shared.render_metrics())
+}
+
+pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Answer {
     let mut body = body.into();
     if !body.ends_with('\n') {
         body.push('\n');

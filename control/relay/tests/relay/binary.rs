@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use flame_wire::relay::PARENT_PATH;
 use futures_util::SinkExt;
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -24,6 +26,8 @@ use crate::harness::{
 pub(crate) struct RelayProcess {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where the metrics are, if they have an address of their own.
+    metrics: Option<SocketAddr>,
     log: Option<JoinHandle<String>>,
 }
 
@@ -37,22 +41,25 @@ impl RelayProcess {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut first = String::new();
-        let address = loop {
+        let (address, metrics) = loop {
             let mut line = String::new();
             assert!(stderr.read_line(&mut line).unwrap() > 0, "the relay does not start: {first}");
             first.push_str(&line);
-            let Some((_, rest)) = line.split_once("listen\":\"").or(line.split_once("listen="))
-            else {
-                continue;
+            let field = |name: &str| {
+                let json = line.split_once(&format!("\"{name}\":\""));
+                let (_, rest) = json.or(line.split_once(&format!(" {name}=")))?;
+                let end = rest.find(['"', ' ', '\n']).unwrap();
+                Some(rest[..end].parse().unwrap())
             };
-            let end = rest.find(['"', ' ', '\n']).unwrap();
-            break rest[..end].parse().unwrap();
+            if let Some(address) = field("listen") {
+                break (address, field("metrics_listen"));
+            }
         };
         let log = std::thread::spawn(move || {
             let _ = stderr.read_to_string(&mut first);
             first
         });
-        Self { child, address, log: Some(log) }
+        Self { child, address, metrics, log: Some(log) }
     }
 
     /// The memory of the process that is in RAM.
@@ -126,6 +133,7 @@ fn every_bad_setting_is_named_at_once() {
         "--max-connections=0",
         "--pair-timeout=10",
         "--address=http://x/y",
+        "--metrics-listen=everywhere",
         "--tls-cert=/nowhere.pem",
         "--log-format=xml",
         "--key=a-secret-that-must-not-be-shown-anywhere",
@@ -143,6 +151,7 @@ fn every_bad_setting_is_named_at_once() {
         "--max-connections or FLAME_RELAY_MAX_CONNECTIONS: \"0\"",
         "--pair-timeout or FLAME_RELAY_PAIR_TIMEOUT: \"10\"",
         "--address or FLAME_RELAY_ADDRESS: \"http://x/y\"",
+        "--metrics-listen or FLAME_RELAY_METRICS_LISTEN: \"everywhere\"",
         "--tls-key: ",
         "--log-format or FLAME_RELAY_LOG_FORMAT: \"xml\"",
         "--key: ",
@@ -165,20 +174,29 @@ fn an_address_that_no_runner_can_connect_to_is_rejected() {
 
 #[tokio::test]
 async fn empty_variables_count_as_not_set_and_a_switch_can_be_set_by_a_number() {
-    let names =
-        ["ADDRESS", "KEY_FILE", "TLS_CERT", "TLS_KEY"].map(|name| format!("FLAME_RELAY_{name}"));
+    let names = ["ADDRESS", "KEY_FILE", "METRICS_LISTEN", "TLS_CERT", "TLS_KEY"];
+    let names = names.map(|name| format!("FLAME_RELAY_{name}"));
     let mut variables: Vec<_> = names.iter().map(|name| (&**name, "")).collect();
     variables.extend([("FLAME_RELAY_KEYS", KEY), ("FLAME_RELAY_TRUST_FORWARDED_FOR", "1")]);
     let process = RelayProcess::start(&[], &variables);
     let relay = Clients { address: process.address };
     assert!(relay.get("/healthz").await.contains("200 OK"));
+    assert!(process.metrics.is_none());
 }
 
 #[test]
 fn the_help_names_each_flag_and_its_variable() {
     let (code, help) = run(&["--help"], &[]);
     assert_eq!(code, Some(0));
-    for word in ["--listen", "FLAME_RELAY_LISTEN", "--key-file", "FLAME_RELAY_KEYS", "SIGTERM"] {
+    for word in [
+        "--listen",
+        "FLAME_RELAY_LISTEN",
+        "--metrics-listen",
+        "FLAME_RELAY_METRICS_LISTEN",
+        "--key-file",
+        "FLAME_RELAY_KEYS",
+        "SIGTERM",
+    ] {
         assert!(help.contains(word), "no {word} in:\n{help}");
     }
     assert!(!help.contains("--key "), "the flag that is refused is not offered:\n{help}");
@@ -295,6 +313,54 @@ async fn metrics_count_connections_bytes_and_refusals() {
     ] {
         assert_eq!(metric(&text, series), value, "{series}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_with_an_address_of_their_own_are_served_nowhere_else() {
+    let flags = ["--metrics-listen=127.0.0.1:0", "--drain-time=1h"];
+    let mut process = RelayProcess::start(&flags, &[("FLAME_RELAY_KEYS", KEY)]);
+    let (public, metrics) = (process.address, process.metrics.expect("it is in the log"));
+    let get = async |address, path: &str| {
+        request(address, &format!("GET {path} HTTP/1.1\r\nhost: relay\r\n\r\n")).await
+    };
+    let mut parent = Parent::connect(public, KEY).await.unwrap();
+    let text = get(metrics, "/metrics").await;
+    assert_eq!(metric(&text, "flame_relay_connections{kind=\"parent\"}"), 1.0);
+    let refused = get(public, "/metrics").await;
+    assert!(refused.starts_with("HTTP/1.1 404 ") && !refused.contains("flame_relay"), "{refused}");
+    for path in [PARENT_PATH, "/healthz", "/readyz", "/"] {
+        let refused = get(metrics, path).await;
+        assert!(refused.starts_with("HTTP/1.1 404 "), "{path}: {refused}");
+    }
+    process.signal(Signal::TERM);
+    parent.receive().await;
+    let text = get(metrics, "/metrics").await;
+    assert_eq!(metric(&text, "flame_relay_draining"), 1.0, "a drain can be watched");
+    process.signal(Signal::INT);
+    process.wait();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_send_nothing_do_not_keep_others_from_the_metrics() {
+    let flags = ["--metrics-listen=127.0.0.1:0", "--handshake-timeout=100ms"];
+    let process = RelayProcess::start(&flags, &[("FLAME_RELAY_KEYS", KEY)]);
+    let metrics = process.metrics.expect("it is in the log");
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(metrics).await.unwrap());
+    }
+    let text = request(metrics, "GET /metrics HTTP/1.1\r\nhost: relay\r\n\r\n");
+    let text = timeout(Duration::from_secs(20), text).await.expect("the silent ones have to leave");
+    assert_eq!(metric(&text, "flame_relay_draining"), 0.0);
+}
+
+#[test]
+fn an_address_for_metrics_that_is_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, log) = run(&["--metrics-listen", &address], &[("FLAME_RELAY_KEYS", KEY)]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains(&format!("cannot listen on {address}")), "{log}");
 }
 
 /// Whether `/healthz` answers over TLS with this certificate.

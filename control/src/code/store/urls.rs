@@ -80,3 +80,6 @@ impl UrlSource for StoreUrls {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,16 +2,26 @@
 
 use super::*;
 use crate::relay::RelayKey;
+use crate::relay::state::RelayState;
 
 const RELAY: RelayIndex = RelayIndex(0);
 const SECOND: Duration = Duration::from_secs(1);
+/// Longer than any of these connections may last.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The URL of the relay. Nothing listens there.
+const URL: &str = "ws://127.0.0.1:1";
 
 fn runner(number: u32) -> RunnerRef {
     RunnerRef::from_bytes(u128::from(number).to_be_bytes())
 }
 
 fn welcome() -> RelayToParent {
-    RelayToParent::Welcome { node: "n".to_owned(), address: None, max_runners: 10_000 }
+    welcome_from(None)
+}
+
+fn welcome_from(address: Option<&str>) -> RelayToParent {
+    let address = address.map(str::to_owned);
+    RelayToParent::Welcome { node: "n".to_owned(), address, max_runners: 10_000 }
 }
 
 fn waiting(number: u32) -> RelayToParent {
@@ -22,8 +32,7 @@ fn waiting(number: u32) -> RelayToParent {
 /// A control connection, and the relay's end of it.
 async fn connected() -> (ControlConnection, RelaySocket, RelaySocket) {
     let (sockets, _) = tokio::sync::mpsc::channel(1);
-    // Nothing listens there.
-    let urls = ["ws://127.0.0.1:1".to_owned()];
+    let urls = [URL.to_owned()];
     let client = Arc::new(ClientShared::new(&urls, &RelayKey::new("key".to_owned()), sockets));
     let (socket, relay) = RelaySocket::in_memory().await;
     (ControlConnection { client, relay: RELAY, opening: JoinSet::new() }, socket, relay)
@@ -48,6 +57,8 @@ async fn end(
     tokio::select! {
         Err(end) = connection.serve(socket) => (end, begin.elapsed()),
         () = relay => panic!("the relay's part has ended"),
+        // With a paused clock, this takes no time.
+        () = tokio::time::sleep(DAY) => panic!("the connection has not ended within a day"),
     }
 }
 
@@ -113,6 +124,26 @@ async fn a_relay_that_sends_garbage_is_left_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_own_address_that_clients_cannot_use_is_replaced_by_the_url() {
+    for (own, expected) in [
+        ("ws://10.0.0.1:80", "ws://10.0.0.1:80"),
+        ("ws://10.0.0.1:80/path", URL),
+        ("10.0.0.1:80", URL),
+        (&*format!("ws://{}", "h".repeat(500)), URL),
+    ] {
+        let (mut connection, socket, mut relay) = connected().await;
+        let welcomes = async {
+            relay.send(welcome_from(Some(own)).encode().unwrap()).await.unwrap();
+            std::future::pending().await
+        };
+        let (end, _) = end(&mut connection, socket, welcomes).await;
+        assert!(matches!(end, ConnectionEnd::Silent), "{end}");
+        let addresses = connection.client.read(RelayState::base_addresses);
+        assert_eq!(addresses.first().map(String::as_str), Some(expected), "{own}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn runners_that_are_not_expected_cost_nothing() {
     let (mut connection, socket, relay) = connected().await;
     let draining = RelayToParent::Draining { within_ms: 0 };
@@ -129,7 +160,8 @@ async fn a_relay_makes_its_parent_open_a_bounded_number_of_sockets() {
     connection.client.register(runner(1));
     let draining = RelayToParent::Draining { within_ms: 0 };
     let messages = [welcome()].into_iter().chain((0..10_000).map(|_| waiting(1))).chain([draining]);
-    let (end, _) = end(&mut connection, socket, say(relay, messages)).await;
+    let end = end(&mut connection, socket, say(relay, messages));
+    let (end, _) = timeout(60 * SECOND, end).await.expect("all messages are read in a minute");
     assert!(matches!(end, ConnectionEnd::Draining), "{end}");
     assert_eq!(connection.opening.len(), MAX_OPENING);
 }

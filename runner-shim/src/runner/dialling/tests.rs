@@ -36,7 +36,8 @@ fn dialler(addresses: Vec<String>, key: &ServerKey) -> Dialler {
     };
     let connect = Connect::Dial { addresses, fingerprint: key.fingerprint() };
     let (events, _) = mpsc::unbounded_channel();
-    Dialler::new(connect, hello, CodeSync::of(runner, HostKind::Process), events)
+    let sync = CodeSync::of(runner, HostKind::Process);
+    Dialler::new(connect, hello, sync, Duration::from_secs(60), events)
 }
 
 /// Accepts one runner, and returns how it has proved itself.
@@ -93,7 +94,7 @@ async fn a_failed_attempt_names_its_address_and_is_repeated_sooner_if_a_relay_ha
     let ((), FailedAttempt { error, backoff }) =
         tokio::join!(reject_one(&relay), failed(&at_relay));
     assert!(error.contains("HTTP status 404: unknown runner"), "{error}");
-    assert_eq!(backoff, BACKOFF_AT_RELAY);
+    assert_eq!(backoff, dialler.at_relay);
     let closes = async {
         let (tcp, _) = closing.accept().await.unwrap();
         drop(accept(Io::new(tcp), &key).await.unwrap());

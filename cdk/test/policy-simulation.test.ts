@@ -67,6 +67,7 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
       clusterName: ecs.cluster.split('/')[1],
       taskDefinitionArn: ecs.taskDefinition,
       roleArns: [taskDefinition.TaskRoleArn, taskDefinition.ExecutionRoleArn],
+      logGroup: taskDefinition.ContainerDefinitions[0].LogConfiguration.Options['awslogs-group'],
       parentClusterName: 'parents',
       functionArn: lambda.function,
       aliasArn: `${lambda.function}:${lambda.qualifier}`,
@@ -143,6 +144,7 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
       ['s3:PutObject', 'arn:aws:s3:::code-1/thumbs-2/sha256'],
       ['s3:DeleteObject', 'arn:aws:s3:::code-1/thumbs/sha256'],
       ['s3:ListBucket', 'arn:aws:s3:::code-1'],
+      ['logs:GetLogEvents', `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:any:log-stream:any`],
       ['logs:PutLogEvents', `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:any:log-stream:any`],
     ];
     for (const [action, resource, context] of beyond) {

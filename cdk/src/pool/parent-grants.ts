@@ -56,6 +56,10 @@ export function ecsStatements(runners: EcsRunners, parentCluster?: ICluster): St
     { actions: ['ecs:DescribeClusters'], resources: [runners.cluster.clusterArn] },
     { actions: ['ecs:DescribeTaskDefinition'], resources: ['*'] },
   ];
+  const logs = runners.logStreams;
+  if (logs !== undefined) {
+    statements.push({ actions: ['logs:GetLogEvents'], resources: [logs] });
+  }
   if (parentCluster && parentCluster !== runners.cluster) {
     statements.push({ actions: ['ecs:DescribeTasks'], resources: [tasksOf(parentCluster)] });
   }

@@ -9,6 +9,8 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+#[cfg(feature = "cloudwatch-logs")]
+use super::log_tail::TaskLog;
 use super::orphan_search::unix_now;
 use super::poller::MAX_BATCH;
 use super::request::{Owner, RunTaskRequest};
@@ -17,6 +19,8 @@ use super::sweep::RUNNER_TAG;
 use super::task::Task;
 use super::task_monitor::{TaskMonitor, now};
 use super::task_template::TaskTemplate;
+#[cfg(feature = "cloudwatch-logs")]
+use crate::backend::InstanceEvent;
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::jittered_backoff;
 use crate::backend::{BackendError, BootFailure, BootSpec, Death, Instance, Instances};
@@ -33,6 +37,9 @@ pub(super) struct EcsInstances {
     pub(super) template: TaskTemplate,
     pub(super) owner: Owner,
     pub(super) monitor: Arc<TaskMonitor>,
+    /// The log of its tasks, if that is CloudWatch Logs.
+    #[cfg(feature = "cloudwatch-logs")]
+    pub(super) log: Option<Arc<TaskLog>>,
     pub(super) boot_timeout: Duration,
     /// The longest time that a task may live from its launch, if the pool limits it.
     pub(super) max_age: Option<Duration>,
@@ -151,8 +158,25 @@ impl Instances for EcsInstances {
         self.monitor.stop(&instance.id, "flame: stopped by its pool").boxed()
     }
 
+    #[cfg(not(feature = "cloudwatch-logs"))]
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
         self.monitor.tasks.watch(instance)
+    }
+
+    #[cfg(feature = "cloudwatch-logs")]
+    fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
+        let death = self.monitor.tasks.watch(instance);
+        let Some(log) = self.log.clone() else { return death };
+        let task = instance.clone();
+        log.begin_boot(&task);
+        async move { log.complete(&task, death.await).await }.boxed()
+    }
+
+    #[cfg(feature = "cloudwatch-logs")]
+    fn notify(&self, instance: &Instance, event: InstanceEvent) {
+        if let (Some(log), InstanceEvent::Connected) = (&self.log, event) {
+            log.end_boot(instance);
+        }
     }
 }
 

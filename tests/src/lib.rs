@@ -17,6 +17,7 @@ pub mod demo;
 pub mod emulator;
 mod harness;
 pub mod impostor;
+pub mod otel;
 mod other_build;
 pub mod process;
 pub mod program;

@@ -16,10 +16,12 @@ mod leftovers;
 mod logs;
 mod on_ecs;
 mod on_lambda;
+mod otel;
 mod relayed;
 mod terminal;
 mod traces;
 
+pub use logs::LogStorm;
 pub use traces::{GIVEN_TRACE, TracedCalls};
 
 /// The variable with the name of the program that the suite runs.
@@ -188,7 +190,10 @@ pub(crate) async fn run(name: &str) {
         "works_with_stderr_unread" => logs::works_with_stderr_unread().await,
         "child_floods_the_log" => logs::child_floods_the_log().await,
         "child_logs_errors" => logs::child_logs_errors().await,
+        "calls_in_a_storm_of_logs" => logs::calls_in_a_storm_of_logs().await,
+        "reads_the_log_of_a_call" => logs::reads_the_log_of_a_call().await,
         "traced_calls" => traces::traced_calls().await,
+        "otel_calls" => otel::otel_calls().await,
         "parent_on_lambda" => on_lambda::parent_on_lambda().await,
         "boots_on_lambda" => on_lambda::boots_on_lambda().await,
         "code_synced_on_lambda" => on_lambda::code_synced_on_lambda().await,

@@ -14,6 +14,7 @@ use flame_wire::mux::{Message, SendError, TooManyStreams};
 use tracing::Instrument;
 
 use super::call_events::CallEvents;
+use super::call_trace::failed;
 use super::held_stream::HeldStream;
 use crate::error::{CallError, TimeoutPhase};
 use crate::pool::PoolInner;
@@ -42,7 +43,8 @@ impl InFlightCall {
     /// Waits for the next message of the runner, up to the deadline. Cancel-safe.
     pub(super) async fn receive(&mut self) -> Result<Message, CallError> {
         let run_span = self.run_span.clone();
-        self.next_message().instrument(run_span).await
+        let received = self.next_message().instrument(run_span).await;
+        received.map_err(|error| failed(&self.span, error))
     }
 
     async fn next_message(&mut self) -> Result<Message, CallError> {

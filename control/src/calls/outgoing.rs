@@ -6,19 +6,20 @@ use std::time::{Duration, Instant};
 
 use flame_link::Link;
 use flame_runner_shim::calling::{EncodedWork, HeldGuard, Timeout};
-use flame_runner_shim::context::CallContext;
+use flame_runner_shim::otel;
 use flame_runner_shim::pump::pump;
 use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
 use flame_wire::ids::RunnerRef;
 use flame_wire::message::Tag;
-use flame_wire::trace::TraceContext;
 use tracing::Instrument;
 
 use super::call_events::CallEvents;
+use super::call_trace::{begin_call, begin_run, failed, next_place};
 use super::held_stream::{HeldStream, runner_key};
 use super::in_flight::{InFlightCall, linger, stream_error};
 use crate::app;
 use crate::error::{CallError, TimeoutPhase};
+use crate::log::Logs;
 use crate::pool::lane::{CheckoutError, CheckoutRequest, QueuedCall, now};
 use crate::pool::state::WaitPhase;
 use crate::pool::{Lease, PoolInner};
@@ -42,11 +43,10 @@ impl OutgoingCall {
     /// The call's deadline runs from here.
     pub(super) fn new(
         pool: &Arc<PoolInner>,
-        mut encoded: EncodedWork,
+        encoded: EncodedWork,
         held: Option<Arc<dyn HeldGuard>>,
     ) -> Box<Self> {
-        let trace = encoded.options.trace.unwrap_or_else(next_trace);
-        encoded.options.trace = Some(trace);
+        let trace = encoded.options.trace.unwrap_or_else(next_place);
         let call = Some(QueuedCall { function: encoded.name, trace });
         let timeout = encoded.options.timeout.or(pool.timeout);
         Box::new(Self {
@@ -74,23 +74,49 @@ impl OutgoingCall {
         self
     }
 
+    /// The log records of the pool from now on.
+    pub(super) fn logs(&self) -> Logs {
+        self.pool.shared.log.listen()
+    }
+
     /// Waits for a slot and sends the call. Cancel-safe: if the future is dropped, nothing remains
     /// of the call.
-    pub(super) async fn send(self: Box<Self>) -> Result<InFlightCall, CallError> {
-        let span = self.check()?;
+    pub(super) async fn send(mut self: Box<Self>) -> Result<InFlightCall, CallError> {
+        self.check()?;
+        let span = self.begin_span();
         let destination = match &self.held {
             Some(guard) => Destination::holding(guard)?,
             None => {
                 let queue = tracing::debug_span!(parent: &span, "flame.queue");
-                let lease = self.pool.check_out(self.request).instrument(queue).await;
-                Destination::leased(lease.map_err(|error| checkout_failed(error, self.timeout))?)
+                let lease = self.check_out().instrument(queue).await;
+                let lease = lease.map_err(|error| checkout_failed(error, self.timeout));
+                Destination::leased(lease.map_err(|error| failed(&span, error))?)
             }
         };
         self.open(destination, span)
     }
 
+    /// Waits for a slot, in the span of the wait.
+    async fn check_out(&self) -> Result<Lease, CheckoutError> {
+        let lease = self.pool.check_out(self.request).await?;
+        if let Some(boot) = lease.boot() {
+            otel::add_link(&tracing::Span::current(), boot);
+        }
+        Ok(lease)
+    }
+
+    /// Opens the span of the call.
+    fn begin_span(&mut self) -> tracing::Span {
+        let function = self.encoded.name;
+        let place = self.request.call.map_or_else(next_place, |call| call.trace);
+        let sent = &mut self.encoded.options.trace;
+        let (span, trace) = begin_call(function, self.pool.name(), place, sent);
+        self.request.call = Some(QueuedCall { function, trace });
+        span
+    }
+
     /// Rejects a call that no runner could serve, before it waits for a slot.
-    fn check(&self) -> Result<tracing::Span, CallError> {
+    fn check(&self) -> Result<(), CallError> {
         let limit = self.pool.max_depth();
         if is_too_deep(self.depth, limit) {
             return Err(CallError::DepthExceeded { limit });
@@ -107,9 +133,7 @@ impl OutgoingCall {
                 self.encoded.channel_ends.len()
             )));
         }
-        let (function, pool) = (self.encoded.name, self.pool.name());
-        let trace = self.encoded.options.trace.map(tracing::field::display);
-        Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
+        Ok(())
     }
 
     /// When the function has to be done, if it has a deadline.
@@ -136,6 +160,8 @@ impl OutgoingCall {
         if budget.is_some_and(|budget| budget.is_zero()) {
             return Err(CallError::timeout(TimeoutPhase::Queue, timeout));
         }
+        let place = request.call.map(|call| call.trace);
+        let (run_span, sent_trace) = begin_run(&span, runner, options.trace);
         let mut events = CallEvents::default();
         let opened = link.open(channel_ends.len(), Some(guard), |channels| {
             let header = CallHeader {
@@ -143,14 +169,14 @@ impl OutgoingCall {
                 depth,
                 detached: options.detached,
                 ack: wants_ack,
-                trace: options.trace,
+                trace: sent_trace,
                 channels: channels.iter().map(|id| id.0).collect(),
                 ..CallHeader::new(function)
             };
             let message = header.encode(body)?;
             // Before the message is sent: then the call may end, and its runner with it, before this
             // thread goes on.
-            events = CallEvents::start(&pool, runner, name, options.trace);
+            events = CallEvents::start(&pool, runner, name, place);
             Ok((Tag::Call.into(), message.into(), true))
         });
         let (stream, channels) = opened.map_err(|error| stream_error(error, false, runner))?;
@@ -160,7 +186,6 @@ impl OutgoingCall {
         if options.detached {
             linger(&stream);
         }
-        let run_span = tracing::debug_span!(parent: &span, "flame.run", %runner);
         Ok(InFlightCall {
             pool,
             stream,
@@ -227,13 +252,4 @@ fn checkout_failed(error: CheckoutError, timeout: Option<Duration>) -> CallError
 /// A deadline that the clock can't represent is no deadline.
 fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     now().checked_add(timeout?)
-}
-
-/// A new span: in the trace of the call that is served here, or in a trace of its own.
-fn next_trace() -> TraceContext {
-    let span_id = rand::random();
-    match CallContext::current().and_then(|caller| caller.trace) {
-        Some(caller) => TraceContext { span_id, ..caller },
-        None => TraceContext { trace_id: rand::random(), span_id, flags: 0 },
-    }
 }

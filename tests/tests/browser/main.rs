@@ -1,6 +1,7 @@
-//! The page of the web example in a real browser.
+//! The web example: its page in a real browser, and its traces.
 
 mod site;
+mod traces;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ use serde_json::Value;
 use site::Site;
 
 fn main() -> std::process::ExitCode {
-    flame_tests::suite(requiring(tests(), browser::is_missing))
+    let of_the_page = requiring(tests(), browser::is_missing);
+    flame_tests::suite([of_the_page, traces::tests()].concat())
 }
 
 fn tests() -> Vec<Test> {

@@ -8,6 +8,7 @@ mod idle;
 mod last_messages;
 mod logs;
 mod one_port;
+mod otel;
 mod processes;
 mod shutdown;
 mod slots;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
         last_messages::tests(),
         logs::tests(),
         traces::tests(),
+        otel::tests(),
         embedding::tests(),
         on(PoolBackend::Process, &on_both_backends),
     ];

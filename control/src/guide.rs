@@ -1,7 +1,8 @@
 //! The guide. One page for each question:
 //!
 //! - [`calls`]: how to write remote functions, and how to call them.
-//! - [`pools`]: options, growth, signals, logs, and environment variables.
+//! - [`pools`]: options, growth, signals, and environment variables.
+//! - [`observability`]: traces and logs.
 //! - [`errors`]: every error, whether the function ran, and what to do.
 //! - [`aws`]: runners on ECS and Lambda.
 //! - [`security`]: who may connect, and what to keep secret.
@@ -14,6 +15,7 @@ pub mod backends;
 pub mod calls;
 pub mod errors;
 pub mod from_flame;
+pub mod observability;
 pub mod pools;
 pub mod security;
 pub mod testing;

@@ -17,7 +17,9 @@ pub(super) fn sink() -> LogSink {
 /// with the pool, the runner and the call. `FLAME_LOG` sets its level. In a parent it does nothing.
 ///
 /// An app that sets no subscriber does not need it. With a subscriber and without this layer, the
-/// parent sees of a runner's events only what the subscriber prints.
+/// parent sees of a runner's events only what the subscriber prints. With this layer, let the
+/// subscriber print only in a parent ([`is_runner`](crate::is_runner())), or each event of a runner
+/// appears twice.
 ///
 /// ```
 /// use tracing_subscriber::prelude::*;

@@ -25,8 +25,8 @@
 //!
 //! ```text
 //! the app's own span ─ flame.call ┬ flame.queue
-//!                                 ├ flame.boot      ┐ if the call waited for a boot
-//!                                 ├ flame.connect   ┘
+//!                                 ├ flame.boot      ┐ if the pool has grown
+//!                                 ├ flame.connect   ┘ because of the call
 //!                                 ├ flame.run ───────── flame.serve ─ the function's own spans
 //!                                 └ flame.reply         on the runner
 //! ```

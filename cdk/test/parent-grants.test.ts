@@ -1,4 +1,6 @@
+import { ContainerImage, FargateTaskDefinition, LogDrivers, Secret } from 'aws-cdk-lib/aws-ecs';
 import { Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
+import { Secret as SecretOfSplunk } from 'aws-cdk-lib/aws-secretsmanager';
 import { expect, test } from 'vitest';
 import { type PoolMetricsOptions, RunnerInvocation } from '../src';
 import {
@@ -9,10 +11,12 @@ import {
   parentOf,
   parentsCluster,
   REGION,
+  RUNNER_IMAGE,
 } from './support/stacks';
 import { Deployed } from './support/template';
 
 const ECS = `arn:aws:ecs:${REGION}:${ACCOUNT}`;
+const LOGS = `arn:aws:logs:${REGION}:${ACCOUNT}`;
 
 test('a parent of ECS gets the statements on the page of the backend, and no other', () => {
   const { stack, pool } = newPool({ ecs: {} });
@@ -55,8 +59,28 @@ test('a parent of ECS gets the statements on the page of the backend, and no oth
     },
     { Effect: 'Allow', Action: 'ecs:DescribeClusters', Resource: clusterArn },
     { Effect: 'Allow', Action: 'ecs:DescribeTaskDefinition', Resource: '*' },
+    {
+      Effect: 'Allow',
+      Action: 'logs:GetLogEvents',
+      Resource: `${LOGS}:log-group:${deployed.idOf('AWS::Logs::LogGroup')}:log-stream:runner/runner/*`,
+    },
     { Effect: 'Allow', Action: 'ecs:DescribeTasks', Resource: `${ECS}:task/parents/*` },
   ]);
+});
+
+test('a parent reads no log of tasks that do not log to CloudWatch Logs', () => {
+  const stack = newStack();
+  const taskDefinition = new FargateTaskDefinition(stack, 'Own');
+  const image = ContainerImage.fromRegistry(RUNNER_IMAGE);
+  const logging = LogDrivers.splunk({
+    secretToken: Secret.fromSecretsManager(new SecretOfSplunk(stack, 'Token')),
+    url: 'https://splunk.example.com',
+  });
+  taskDefinition.addContainer('app', { image, logging });
+  const { pool } = newPool({ ecs: { taskDefinition } }, stack);
+  pool.grantParent(parentOf(stack));
+  const actions = new Deployed(stack).statements('Parent').flatMap(({ Action }) => Action);
+  expect(actions).not.toContain('logs:GetLogEvents');
 });
 
 test('a parent of Lambda may invoke the alias and the function, and read their configuration', () => {

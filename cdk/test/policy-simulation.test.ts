@@ -61,6 +61,7 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
       clusterName: ecs.cluster.split('/')[1],
       taskDefinitionArn: ecs.taskDefinition,
       roleArns: [taskDefinition.TaskRoleArn, taskDefinition.ExecutionRoleArn],
+      logGroup: taskDefinition.ContainerDefinitions[0].LogConfiguration.Options['awslogs-group'],
       parentClusterName: 'parents',
       functionArn: lambda.function,
       aliasArn: `${lambda.function}:${lambda.qualifier}`,
@@ -133,6 +134,7 @@ describe.each([false, true])('with minimizePolicies %s', (minimize) => {
       ['cloudwatch:PutMetricData', '*', { 'cloudwatch:namespace': 'AWS/ECS' }],
       ['cloudwatch:PutMetricData', '*'],
       ['cloudwatch:GetMetricData', '*'],
+      ['logs:GetLogEvents', `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:any:log-stream:any`],
       ['logs:PutLogEvents', `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:any:log-stream:any`],
     ];
     for (const [action, resource, context] of beyond) {

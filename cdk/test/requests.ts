@@ -11,6 +11,8 @@ export interface DeployedPool {
   readonly clusterName: string;
   readonly taskDefinitionArn: string;
   readonly roleArns: string[];
+  /** The name of the log group of the tasks. */
+  readonly logGroup?: string;
   /** The cluster of the parent, if it is another one. */
   readonly parentClusterName?: string;
   readonly functionArn?: string;
@@ -37,7 +39,7 @@ export function taskIn(clusterName: string): string {
   return `arn:aws:ecs:${REGION}:${ACCOUNT}:task/${clusterName}/${TASK}`;
 }
 
-/** The requests of the ECS backend: `control/src/backend/ecs/api.rs`. */
+/** The requests of the ECS backend: `api.rs` and `log_tail.rs` in `control/src/backend/ecs/`. */
 export function ecsRequests(pool: DeployedPool): Request[] {
   const tasks = [taskIn(pool.clusterName)];
   const inCluster = { 'ecs:cluster': pool.clusterArn };
@@ -70,6 +72,11 @@ export function ecsRequests(pool: DeployedPool): Request[] {
       resources: ['*'],
     },
   ];
+  if (pool.logGroup !== undefined) {
+    const logs = `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:${pool.logGroup}`;
+    const resources = [`${logs}:log-stream:runner/runner/${TASK}`];
+    requests.push({ action: 'logs:GetLogEvents', sdk: 'get_log_events', resources });
+  }
   if (pool.parentClusterName !== undefined) {
     const parents = [taskIn(pool.parentClusterName)];
     requests.push({ action: 'ecs:DescribeTasks', sdk: 'describe_tasks', resources: parents });

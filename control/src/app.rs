@@ -7,7 +7,7 @@ use flame_runner_shim::boot_variables::boot_variables;
 use flame_runner_shim::calling::table;
 use flame_runner_shim::context::{CallContext, process_depth};
 use flame_runner_shim::log_writer;
-use flame_runner_shim::runner::IdlePredicate;
+use flame_runner_shim::runner::{EndHook, IdlePredicate};
 use flame_wire::sync::Mutex;
 
 use self::role::Role;
@@ -20,6 +20,7 @@ pub(crate) mod copies;
 mod lambda;
 pub(crate) mod reached;
 mod role;
+mod runner_log;
 mod serve;
 pub(crate) mod signals;
 mod states;
@@ -27,10 +28,13 @@ mod test_harness;
 #[cfg(test)]
 mod tests;
 
+pub use runner_log::runner_log;
 pub use test_harness::{run_test, test};
 
 /// The idle predicate of the app that runs in this process.
 static IDLE_PREDICATE: Mutex<Option<IdlePredicate>> = Mutex::new(None);
+/// What the app that runs in this process does at the end of a runner.
+static END_HOOK: Mutex<Option<EndHook>> = Mutex::new(None);
 
 /// Whether this process is a runner: it was started with FLAME_PARENT in its environment, or as a
 /// Lambda function with `FLAME_RUNNER=lambda`.
@@ -64,6 +68,11 @@ pub(crate) fn idle_predicate() -> Option<IdlePredicate> {
     IDLE_PREDICATE.lock().clone()
 }
 
+/// What this process's app does at the end of a runner.
+fn end_hook() -> Option<EndHook> {
+    END_HOOK.lock().clone()
+}
+
 /// An app whose functions can run in temporary copies of the app.
 ///
 /// Its methods only collect what they are given. [`run`](Self::run) checks and installs it.
@@ -85,6 +94,7 @@ pub struct App {
     states: States,
     /// More than one is an error of `run`.
     idle_predicates: Vec<IdlePredicate>,
+    end_hooks: Vec<EndHook>,
     drain_on_signals: bool,
     sinks: AppSinks,
 }
@@ -94,6 +104,7 @@ impl fmt::Debug for App {
         f.debug_struct("App")
             .field("states", &self.states)
             .field("idle_predicates", &self.idle_predicates.len())
+            .field("end_hooks", &self.end_hooks.len())
             .field("drain_on_signals", &self.drain_on_signals)
             .field("sinks", &self.sinks.len())
             .finish()
@@ -124,6 +135,35 @@ impl App {
     /// [`run`](Self::run) returns [`AppError::DuplicateIdlePredicate`].
     pub fn idle_when(mut self, may_end: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.idle_predicates.push(Arc::new(may_end));
+        self
+    }
+
+    /// Adds work for the end of each runner: when it has served its last call, and before its
+    /// process exits. A runner never returns from [`run`](Self::run), so this is the place to send
+    /// what the app has collected, such as the spans of a [tracer
+    /// provider](crate::guide::observability#a-runners-last-spans). In a Lambda function, the work
+    /// runs at the end of each invocation, before Lambda freezes the process.
+    ///
+    /// `work` runs on a blocking thread of the runner's process. The runner waits for it for 3 s,
+    /// or for half of the time until Lambda's deadline if that is less, and then exits. The
+    /// runner's parent has all answers by then, and receives no more `tracing` events. If this
+    /// method is called more than once, all works run, one after the other.
+    ///
+    /// The work does not run if the process is killed, nor in a parent, where it has its place
+    /// after [`run`](Self::run).
+    ///
+    /// ```no_run
+    /// # async fn parent() -> Result<(), flame_aws::AppError> { Ok(()) }
+    /// # fn flush() {}
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), flame_aws::AppError> {
+    /// let result = flame_aws::App::new().on_runner_end(flush).run(parent).await;
+    /// flush(); // only a parent comes here
+    /// result
+    /// # }
+    /// ```
+    pub fn on_runner_end(mut self, work: impl Fn() + Send + Sync + 'static) -> Self {
+        self.end_hooks.push(Arc::new(work));
         self
     }
 
@@ -251,6 +291,10 @@ impl App {
         self.states.install();
         if idle_predicate.is_some() {
             *IDLE_PREDICATE.lock() = idle_predicate;
+        }
+        if !self.end_hooks.is_empty() {
+            let hooks = self.end_hooks;
+            *END_HOOK.lock() = Some(Arc::new(move || hooks.iter().for_each(|work| work())));
         }
         Ok(())
     }

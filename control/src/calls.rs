@@ -12,6 +12,7 @@
 
 mod call;
 mod call_record;
+mod call_trace;
 mod child;
 mod held;
 mod held_stream;

@@ -1,8 +1,8 @@
 //! The guide. One page for each question:
 //!
 //! - [`calls`]: how to write remote functions, and how to call them.
-//! - [`pools`]: options, growth, signals, logs, and environment variables.
-//! - [`observability`]: how to see what pools do.
+//! - [`pools`]: options, growth, signals, and environment variables.
+//! - [`observability`]: metrics, costs, traces, logs, and a live page.
 //! - [`errors`]: every error, whether the function ran, and what to do.
 //! - [`aws`]: runners on ECS and Lambda.
 //! - [`observability`]: metrics and costs.

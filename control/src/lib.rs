@@ -48,6 +48,8 @@
 //! | `dashboard` | [`dashboard`]: a live page of pools |
 //! | `cloudwatch` | [`metrics::CloudWatch`]: metrics are sent to CloudWatch |
 //! | `metrics` | [`metrics::Facade`]: metrics for Prometheus, StatsD and others, by the `metrics` crate |
+//! | `cloudwatch-logs` | the last lines of an ECS task that died in its boot, in the error |
+//! | `opentelemetry` | calls are traces of OpenTelemetry: see [`guide::observability`] |
 //! | `testing` | [`testing`]: a conformance suite for your own backend |
 //!
 //! None is on by default.
@@ -85,7 +87,7 @@ mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{App, is_runner, test};
+pub use app::{App, is_runner, runner_log, test};
 pub use backend::{BootFailure, BootFailureKind};
 pub use calls::{CallStream, Child, HeldRunner};
 #[cfg(feature = "code-s3")]
@@ -97,6 +99,7 @@ pub use flame_wire::failure::RemoteError;
 pub use flame_wire::ids::{CallId, InvalidRunnerRef, RunnerRef};
 pub use flame_wire::parent::HostKind;
 pub use flame_wire::trace::{InvalidTraceParent, TraceContext};
+pub use log::{LogRecord, Logs};
 pub use pool::{
     Events, Explanation, GrowReason, Idle, Lagged, LimitsChange, Placement, Pool, PoolBuilder,
     PoolEvent, RunnerState, RunnerView, ShrinkReason, Snapshot,

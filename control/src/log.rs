@@ -1,96 +1,209 @@
-//! Writes what runners log and print to the parent's log.
+//! The log of runners: what they log and print arrives in the parent's log, and at those who
+//! listen.
 //!
-//! Each line becomes a `tracing` event (target `flame::runner`) with the runner and, if it is
-//! known, the call. If the app has no `tracing` subscriber, the lines go to its standard error.
+//! ```text
+//!  link ── event ───▶ PoolLog ─┬─▶ Pool::logs, Child::logs: bounded, each listener on its own
+//!  pipe ── printed ─▶          └─▶ log_writer ─▶ the app's subscriber, or standard error
+//! ```
+//!
+//! Each line becomes a `tracing` event (target `flame::runner`) with the pool, the runner and, if
+//! it is known, the call. If the app has no `tracing` subscriber, the lines go to its standard
+//! error.
 //!
 //! The subscriber and standard error may both block while nothing reads their output. So the thread
 //! of [`log_writer`] does the writing, and the functions here return at once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use flame_runner_shim::log_writer;
 use flame_wire::ids::{CallId, RunnerRef};
-use flame_wire::message::{Level, LogRecord};
+use flame_wire::message;
+use flame_wire::sync::Mutex;
+use tokio::sync::broadcast;
+use tracing::Level;
 
 use self::printed::Context;
 use crate::backend::{OutputLine, OutputStream};
 
+mod listen;
 mod printed;
+#[cfg(test)]
+mod tests;
+
+pub use listen::{LogRecord, Logs};
 
 const TARGET: &str = "flame::runner";
+/// Records that a listener may be behind before it misses the oldest.
+const BUFFERED_RECORDS: usize = 1024;
 
 /// Emits an event of a level that is known only at run time.
 macro_rules! event {
     ($level:expr, $($what:tt)*) => {
         match $level {
-            Level::Error => tracing::error!(target: TARGET, $($what)*),
-            Level::Warn => tracing::warn!(target: TARGET, $($what)*),
-            Level::Info => tracing::info!(target: TARGET, $($what)*),
-            Level::Debug => tracing::debug!(target: TARGET, $($what)*),
-            Level::Trace => tracing::trace!(target: TARGET, $($what)*),
+            Level::ERROR => tracing::error!(target: TARGET, $($what)*),
+            Level::WARN => tracing::warn!(target: TARGET, $($what)*),
+            Level::INFO => tracing::info!(target: TARGET, $($what)*),
+            Level::DEBUG => tracing::debug!(target: TARGET, $($what)*),
+            Level::TRACE => tracing::trace!(target: TARGET, $($what)*),
         }
     };
 }
 
-/// Forwards an event that a runner has sent over its link.
-pub(crate) fn forward(runner: RunnerRef, record: LogRecord) {
-    let len = record.text.len() + record.target.len();
-    log_writer::global().push(len, move |stderr| {
-        let LogRecord { call, level, target, text, .. } = record;
-        let call = call.map(CallId);
-        if !log_writer::has_subscriber() {
-            return print(stderr, runner, call, &format!("{level:?} {target}: {text}"));
-        }
-        let call = call.map(tracing::field::display);
-        event!(level, %runner, call, from = target, "{text}");
-    });
+/// The log of one pool's runners.
+pub(crate) struct PoolLog {
+    pool: Arc<str>,
+    listeners: broadcast::Sender<Arc<LogRecord>>,
+    /// What the lines that the listeners have received mean for the next ones.
+    contexts: Mutex<Contexts>,
+    dropped: AtomicU64,
 }
 
-/// Forwards a line that a runner printed. `call` is known if the runner was serving exactly one
-/// call.
-pub(crate) fn printed(line: OutputLine, call: Option<CallId>) {
-    log_writer::global().push(line.line.len(), move |stderr| {
-        let OutputLine { runner, stream, line } = line;
-        let line = printed::strip_escapes(&line);
-        if !log_writer::has_subscriber() {
-            return print(stderr, runner, call, &line);
+impl PoolLog {
+    pub(crate) fn new(pool: &str) -> Self {
+        Self {
+            pool: pool.into(),
+            listeners: broadcast::Sender::new(BUFFERED_RECORDS),
+            contexts: Mutex::default(),
+            dropped: AtomicU64::new(0),
         }
-        let printed = read(runner, stream, &line);
-        let call = call.map(tracing::field::display);
-        let stream = match stream {
-            OutputStream::Stdout => "stdout",
-            OutputStream::Stderr => "stderr",
-        };
-        event!(printed.level, %runner, call, stream, "{}", printed.text);
-    });
+    }
+
+    /// Takes an event that a runner has sent over its link.
+    pub(crate) fn event(&self, runner: RunnerRef, event: message::LogRecord) {
+        let message::LogRecord { call, level, target, text, dropped } = event;
+        self.dropped.fetch_add(dropped, Ordering::Relaxed);
+        let len = text.len() + target.len();
+        let record = Arc::new(LogRecord {
+            pool: self.pool.clone(),
+            runner,
+            call: call.map(CallId),
+            level: level_of(level),
+            target: Some(target),
+            text,
+            stream: None,
+            time: now(),
+        });
+        // Fails only if nobody listens.
+        let _ = self.listeners.send(record.clone());
+        self.write(len, move |stderr| {
+            let LogRecord { pool, runner, call, level, target, text, .. } = &*record;
+            let target = target.as_deref().unwrap_or_default();
+            if !log_writer::has_subscriber() {
+                return print(stderr, pool, *runner, *call, &format!("{level} {target}: {text}"));
+            }
+            let call = call.map(tracing::field::display);
+            event!(*level, pool = &**pool, %runner, call, from = target, "{text}");
+        });
+    }
+
+    /// Takes a line that a runner printed. `call` is known if the runner was serving exactly one
+    /// call.
+    pub(crate) fn printed(&self, line: OutputLine, call: Option<CallId>) {
+        if self.listeners.receiver_count() > 0 {
+            // Read now: the thread of the log may be behind.
+            let text = printed::strip_escapes(&line.line);
+            let printed = self.contexts.lock().read(line.runner, line.stream, &text);
+            let _ = self.listeners.send(Arc::new(LogRecord {
+                pool: self.pool.clone(),
+                runner: line.runner,
+                call,
+                level: level_of(printed.level),
+                target: None,
+                text: printed.text.into_owned(),
+                stream: Some(line.stream),
+                time: now(),
+            }));
+        }
+        let pool = self.pool.clone();
+        self.write(line.line.len(), move |stderr| {
+            thread_local! {
+                static CONTEXTS: RefCell<Contexts> = RefCell::default();
+            }
+            let OutputLine { runner, stream, line } = line;
+            let line = printed::strip_escapes(&line);
+            if !log_writer::has_subscriber() {
+                return print(stderr, &pool, runner, call, &line);
+            }
+            let printed = CONTEXTS.with_borrow_mut(|all| all.read(runner, stream, &line));
+            let call = call.map(tracing::field::display);
+            let stream = match stream {
+                OutputStream::Stdout => "stdout",
+                OutputStream::Stderr => "stderr",
+            };
+            let level = level_of(printed.level);
+            event!(level, pool = &*pool, %runner, call, stream, "{}", printed.text);
+        });
+    }
+
+    /// The records from now on.
+    pub(crate) fn listen(&self) -> Logs {
+        Logs::new(self.listeners.subscribe())
+    }
+
+    /// The lines that were dropped so far: by runners whose links did not keep up, and here because
+    /// the log did not keep up.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, len: usize, line: impl FnOnce(&mut Vec<u8>) + Send + 'static) {
+        if !log_writer::global().push(len, line) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
-/// Reads a line, in the context of the lines before it on the same stream.
-fn read(runner: RunnerRef, stream: OutputStream, line: &str) -> printed::Printed<'_> {
+/// What the lines so far mean for the next line of the same stream.
+#[derive(Default)]
+struct Contexts(HashMap<(RunnerRef, bool), Context>);
+
+impl Contexts {
     /// Streams that ended in the middle of an event. Beyond that number, all are forgotten.
     const MAX_STREAMS: usize = 1000;
-    thread_local! {
-        static CONTEXTS: RefCell<HashMap<(RunnerRef, bool), Context>> = RefCell::default();
-    }
-    let key = (runner, stream == OutputStream::Stderr);
-    CONTEXTS.with_borrow_mut(|all| {
-        let context = all.remove(&key).unwrap_or_default();
+
+    /// Reads a line, in the context of the lines before it on the same stream.
+    fn read<'a>(
+        &mut self,
+        runner: RunnerRef,
+        stream: OutputStream,
+        line: &'a str,
+    ) -> printed::Printed<'a> {
+        let key = (runner, stream == OutputStream::Stderr);
+        let context = self.0.remove(&key).unwrap_or_default();
         let (printed, next) = printed::read(line, context);
-        if all.len() >= MAX_STREAMS {
-            all.clear();
+        if self.0.len() >= Self::MAX_STREAMS {
+            self.0.clear();
         }
         if next != Context::None {
-            all.insert(key, next);
+            self.0.insert(key, next);
         }
         printed
-    })
+    }
 }
 
-fn print(stderr: &mut Vec<u8>, runner: RunnerRef, call: Option<CallId>, text: &str) {
+fn print(stderr: &mut Vec<u8>, pool: &str, runner: RunnerRef, call: Option<CallId>, text: &str) {
     let line = match call {
-        Some(call) => format!("[{runner} {call}] {text}\n"),
-        None => format!("[{runner}] {text}\n"),
+        Some(call) => format!("[{pool} {runner} {call}] {text}\n"),
+        None => format!("[{pool} {runner}] {text}\n"),
     };
     stderr.extend_from_slice(line.as_bytes());
+}
+
+fn level_of(level: message::Level) -> Level {
+    match level {
+        message::Level::Error => Level::ERROR,
+        message::Level::Warn => Level::WARN,
+        message::Level::Info => Level::INFO,
+        message::Level::Debug => Level::DEBUG,
+        message::Level::Trace => Level::TRACE,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a time for people, which nothing is decided by")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }

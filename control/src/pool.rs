@@ -37,6 +37,7 @@ use flame_runner_shim::log_writer;
 use state::Event;
 
 use crate::cost::Costs;
+use crate::log::Logs;
 
 /// A handle to a pool; cheap to clone. When the last handle is dropped, the pool drains: calls
 /// under way finish, and then the runners shut down.
@@ -208,6 +209,20 @@ impl Pool {
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(self.inner().shared.events.subscribe())
+    }
+
+    /// What the pool's runners log and print from now on. With the option
+    /// [`log`](PoolBuilder::log) off, there is nothing: runners send nothing then. See
+    /// [the guide](crate::guide::observability#logs).
+    pub fn logs(&self) -> Logs {
+        self.inner().shared.log.listen()
+    }
+
+    /// How many lines of the pool's runners were dropped so far, because a runner's link or the
+    /// parent's log did not keep up. In the log, each gap has a record with the number of lines.
+    #[must_use]
+    pub fn dropped_log_lines(&self) -> u64 {
+        self.inner().shared.log.dropped()
     }
 }
 

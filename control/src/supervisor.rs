@@ -16,6 +16,7 @@ use flame_runner_shim::runner::link_config;
 use flame_wire::hello::Hello;
 use flame_wire::mux::Side;
 use flame_wire::parent::RunnerLimits;
+use flame_wire::trace::TraceContext;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -31,11 +32,13 @@ use crate::pool::lane::{
 mod boot;
 mod handler;
 mod report;
+mod spans;
 mod stop;
 
 use boot::Boot;
 use handler::RunnerHandler;
 use report::{RunnerReport, Supervision};
+use spans::BootSpans;
 
 /// How much longer than its shutdown window a drained runner may take to be gone.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -48,11 +51,11 @@ type InstanceDeath = Shared<BoxFuture<'static, Death>>;
 /// Boots a runner and takes care of it, in a task of its own.
 pub(crate) fn start(runner: RunnerToBoot) {
     let runtime = runner.lane.shared.runtime.clone();
-    let RunnerToBoot { lane, id, runner, commands } = runner;
+    let RunnerToBoot { lane, id, runner, commands, waiting_call } = runner;
     let report = RunnerReport::new(lane, id, runner);
     // From before the boot, so that the runner learns of every change since then.
     let address_changes = report.lane.shared.endpoint.changes();
-    runtime.spawn(Supervisor { report, commands, address_changes }.run());
+    runtime.spawn(Supervisor { report, commands, address_changes, waiting_call }.run());
 }
 
 /// Takes care of one runner. Keeps nothing of its FLAME_PARENT after the boot: the token in it is
@@ -61,6 +64,8 @@ struct Supervisor {
     report: RunnerReport,
     commands: watch::Receiver<RunnerCommand>,
     address_changes: AddressChanges,
+    /// The call in whose trace the boot is.
+    waiting_call: Option<TraceContext>,
 }
 
 /// A runner's first socket, and where later ones arrive.
@@ -86,8 +91,8 @@ impl Supervisor {
             Ok(begun) => begun,
             Err(failure) => return report.boot_failed(failure),
         };
-        let request = request.instrument(tracing::debug_span!("flame.boot", %runner));
-        tokio::pin!(request);
+        let spans = BootSpans::begin(runner, &report.lane.shared.name, self.waiting_call);
+        let mut request = Box::pin(request.instrument(spans.boot.clone()));
         let instance = match timeout_at(deadline, &mut request).await {
             Ok(Ok(instance)) => instance,
             Ok(Err(failure)) => return report.boot_failed(failure),
@@ -97,18 +102,20 @@ impl Supervisor {
                 return self.stop_late_instance(request, supervision).await;
             }
         };
+        drop(request);
         let accepted = Instant::now();
         report.instance_began(began);
+        let (connect, trace) = spans.connect();
         let death = supervision.watch(&instance);
         let connected = boot
             .wait_for_hello(&report, &mut self.commands, death.clone())
-            .instrument(tracing::debug_span!("flame.connect", %runner))
+            .instrument(connect)
             .await;
         match connected {
             Ok(connected) => {
                 report.booted(&instance, began, accepted);
                 report.instance_event(&instance, InstanceEvent::Connected);
-                self.serve(&instance, connected, death.clone()).await;
+                self.serve(&instance, connected, death.clone(), trace).await;
             }
             Err(mut failure) => {
                 if failure.log_tail.is_empty() {
@@ -146,19 +153,26 @@ impl Supervisor {
     }
 
     /// Serves calls on a runner until its link or its instance ends, or until it must end.
-    async fn serve(&mut self, instance: &Instance, connected: Connected, death: InstanceDeath) {
+    async fn serve(
+        &mut self,
+        instance: &Instance,
+        connected: Connected,
+        death: InstanceDeath,
+        boot: Option<TraceContext>,
+    ) {
         let report = self.report.clone();
         let limits = &report.lane.config.runner_limits;
         let Connected { io, hello, later_sockets } = connected;
         let handler = RunnerHandler::new(report.clone());
         let (link, driver) = Driver::new(Side::Parent, link_config(limits), |_| handler);
         let mut driver = tokio::spawn(driver.run(io, SocketSource::Accepted(later_sockets)));
-        report.up(RunnerConnection {
+        let connection = RunnerConnection {
             link: link.clone(),
             instance: instance.id.clone(),
             pid: hello.pid,
             expires: expires(&hello, limits),
-        });
+        };
+        report.up(connection, boot);
         let aborted = self.until_end(&link, &mut driver, death.clone()).await;
         if let Some(why) = aborted {
             link.abort(why);
@@ -199,7 +213,8 @@ impl Supervisor {
                     // closes.
                     let disconnected = until(&mut link_status, |status| !status.connected);
                     let _ = timeout(LAST_OUTPUT_TIMEOUT, disconnected).await;
-                    return Some(death.to_string());
+                    // With the last lines that it printed.
+                    return Some(BootFailure::from(death).to_string());
                 }
                 () = overdue => return Some("it did not end when it was told to".to_owned()),
                 changed = self.commands.changed() => match *self.commands.borrow_and_update() {

@@ -48,7 +48,8 @@ pub(crate) struct Row {
 /// runner. `db` is not sent: it is the runner's own.
 #[remote]
 pub(crate) fn picture(view: View, #[state] db: Db) -> anyhow::Result<Picture> {
-    let image = RgbImage::from_fn(WIDTH, HEIGHT, |x, y| view.pixel(x, y));
+    let draw = || RgbImage::from_fn(WIDTH, HEIGHT, |x, y| view.pixel(x, y));
+    let image = tracing::info_span!("draw", view.zoom).in_scope(draw);
     let mut png = Vec::new();
     image.write_to(&mut Cursor::new(&mut png), ImageFormat::Png)?;
     let made_by = format!(

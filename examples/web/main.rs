@@ -13,10 +13,14 @@
 //! ```text
 //! browser --http--> handler (pages.rs) --pool--> picture, rows (fractal.rs), on a runner
 //! ```
+//!
+//! With `OTEL_EXPORTER_OTLP_ENDPOINT` in the environment, `traces.rs` sends the spans of all
+//! processes to that collector.
 
 mod db;
 mod fractal;
 mod pages;
+mod traces;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -30,6 +34,7 @@ use tokio::sync::Notify;
 
 use crate::db::Db;
 use crate::pages::Site;
+use crate::traces::Traces;
 
 const USAGE: &str = "usage: web [--port N]; default: 3000";
 
@@ -50,7 +55,13 @@ async fn app() -> anyhow::Result<()> {
     // A runner serves a few calls at a time, so it needs fewer connections.
     let connections = if flame_aws::is_runner() { 2 } else { 10 };
     let db = Db::connect(connections).await?;
-    App::new().state(db.clone()).run(async || serve(db).await).await
+    let traces = Traces::start()?;
+    // A runner never returns from `run`, so it sends its last spans here.
+    let (of_runner, of_server) = (traces.clone(), traces);
+    let app = App::new().state(db.clone()).on_runner_end(move || of_runner.flush());
+    let served = app.run(async || serve(db).await).await;
+    tokio::task::spawn_blocking(move || of_server.flush()).await?;
+    served
 }
 
 /// The web server, which runs only in the parent.

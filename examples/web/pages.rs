@@ -53,6 +53,7 @@ async fn status(State(site): State<Site>) -> String {
 /// The picture as one PNG. If the browser disconnects, this future is dropped, which cancels the
 /// call. A call that is still waiting is then never made. `picture` is a plain function, which
 /// can't be interrupted once it runs.
+#[tracing::instrument(skip(site))]
 async fn whole_picture(
     State(site): State<Site>,
     Query(view): Query<View>,

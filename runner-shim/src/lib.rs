@@ -18,12 +18,14 @@
 //!       │
 //!       ├──▶ host      where the runner lives: a process, an ECS task, a Lambda invocation
 //!       │
+//!       ├──▶ otel        joins spans to OpenTelemetry's traces
+//!       │
 //!       └──▶ log         sends the runner's `tracing` events to the parent
 //!            log_writer  writes lines to standard error from a thread of its own
 //! ```
 //!
-//! [`calling`], [`pump`] and [`log_writer`] are also used by the parent, and [`build_id`] by both
-//! to compare their builds.
+//! [`calling`], [`pump`], [`otel`] and [`log_writer`] are also used by the parent, and [`build_id`]
+//! by both to compare their builds.
 
 pub mod boot_variables;
 pub mod build_id;
@@ -35,6 +37,8 @@ pub mod host;
 pub mod lifeline;
 pub mod log;
 pub mod log_writer;
+#[cfg_attr(not(feature = "opentelemetry"), path = "otel/absent.rs")]
+pub mod otel;
 pub mod panics;
 pub mod pump;
 pub mod runner;

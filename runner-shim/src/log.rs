@@ -24,6 +24,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 use self::text::EventText;
 use crate::context::CallContext;
@@ -87,15 +88,22 @@ pub fn install_if_unset(sink: impl Into<LogSink>) -> bool {
     if tracing::dispatcher::has_been_set() {
         return false;
     }
-    let level = level_from_env();
-    let log = RunnerLog::new(sink).with_filter(*level.as_ref().unwrap_or(&LevelFilter::INFO));
-    let subscriber = tracing_subscriber::registry().with(log);
+    let subscriber = tracing_subscriber::registry().with(layer(sink));
     // Another thread may have set a subscriber in the meantime.
     let installed = tracing::subscriber::set_global_default(subscriber).is_ok();
-    if let (true, Err(error)) = (installed, level) {
+    if let (true, Err(error)) = (installed, level_from_env()) {
         tracing::warn!("{error}; info is used instead");
     }
     installed
+}
+
+/// The layer that sends this process's events to `sink`, at the level of [`ENV`]. An invalid level
+/// means INFO.
+pub fn layer<S>(sink: impl Into<LogSink>) -> impl Layer<S> + Send + Sync + 'static
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    RunnerLog::new(sink).with_filter(level_from_env().unwrap_or(LevelFilter::INFO))
 }
 
 /// The layer that turns events into records; see the module's documentation. It filters no levels:
@@ -137,6 +145,7 @@ impl<S: Subscriber> Layer<S> for RunnerLog {
             level: wire_level(*metadata.level()),
             target: metadata.target().to_owned(),
             text: text.finish(),
+            dropped: 0,
         });
     }
 }

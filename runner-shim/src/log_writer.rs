@@ -154,19 +154,20 @@ impl LogWriter {
         }
     }
 
-    /// Queues a line; if the queue is full, drops and counts it. `len` is the length of its text in
-    /// bytes, by which the queue is bounded. Never waits.
-    pub fn push(&self, len: usize, line: impl FnOnce(&mut Vec<u8>) + Send + 'static) {
+    /// Queues a line; if the queue is full, drops and counts it, and returns `false`. `len` is the
+    /// length of its text in bytes, by which the queue is bounded. Never waits.
+    pub fn push(&self, len: usize, line: impl FnOnce(&mut Vec<u8>) + Send + 'static) -> bool {
         let mut state = self.shared.lock();
         if state.queue.is_done() {
             state.progress = now();
         }
-        state.queue.push(len, Box::new(line));
+        let queued = state.queue.push(len, Box::new(line));
         if state.destination.is_some() {
             self.start(&mut state);
         }
         drop(state);
         self.shared.filled.notify_one();
+        queued
     }
 
     /// How many lines have been dropped so far.

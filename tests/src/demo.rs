@@ -9,6 +9,7 @@ pub mod misbehaving;
 pub mod nesting;
 pub mod output;
 pub mod probes;
+pub mod queries;
 pub mod values;
 
 use std::collections::HashMap;

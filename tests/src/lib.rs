@@ -19,6 +19,7 @@ pub mod emulator;
 mod harness;
 pub mod impostor;
 pub mod metrics;
+pub mod otel;
 mod other_build;
 mod page_server;
 pub mod process;

@@ -17,10 +17,12 @@ mod logs;
 mod on_docker;
 mod on_ecs;
 mod on_lambda;
+mod otel;
 mod relayed;
 mod terminal;
 mod traces;
 
+pub use logs::LogStorm;
 pub use traces::{GIVEN_TRACE, TracedCalls};
 
 /// The variable with the name of the program that the suite runs.
@@ -190,7 +192,10 @@ pub(crate) async fn run(name: &str) {
         "child_floods_the_log" => logs::child_floods_the_log().await,
         "prints_beside_metrics" => logs::prints_beside_metrics().await,
         "child_logs_errors" => logs::child_logs_errors().await,
+        "calls_in_a_storm_of_logs" => logs::calls_in_a_storm_of_logs().await,
+        "reads_the_log_of_a_call" => logs::reads_the_log_of_a_call().await,
         "traced_calls" => traces::traced_calls().await,
+        "otel_calls" => otel::otel_calls().await,
         "parent_on_lambda" => on_lambda::parent_on_lambda().await,
         "boots_on_lambda" => on_lambda::boots_on_lambda().await,
         "code_synced_on_lambda" => on_lambda::code_synced_on_lambda().await,

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-/// A span that was opened, and its fields at that moment.
+/// A span that was opened, and the fields that it has had since then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedSpan {
     /// The span's name.
@@ -33,6 +33,9 @@ impl RecordedSpan {
 /// Records this project's own spans of all levels, once it is installed.
 #[derive(Debug, Clone, Default)]
 pub struct SpanRecorder(Arc<Mutex<Vec<RecordedSpan>>>);
+
+/// The position of a span in its recorder.
+struct Position(usize);
 
 impl SpanRecorder {
     /// Installs a recorder as the process's subscriber.
@@ -62,13 +65,25 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanRecorder {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = FormattedFields::default();
         attributes.record(&mut fields);
-        let span = context.span(id).expect("the span was just opened");
+        let opened = context.span(id).expect("the span was just opened");
         let span = RecordedSpan {
-            name: span.name().to_owned(),
-            parent: span.parent().map(|parent| parent.name().to_owned()),
+            name: opened.name().to_owned(),
+            parent: opened.parent().map(|parent| parent.name().to_owned()),
             fields: fields.0,
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.extensions_mut().insert(Position(spans.len()));
+        spans.push(span);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let mut fields = FormattedFields::default();
+        values.record(&mut fields);
+        let span = context.span(id).expect("the span is open");
+        if let Some(Position(position)) = span.extensions().get() {
+            let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            spans[*position].fields.extend(fields.0);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-import { Duration, Size, Stack } from 'aws-cdk-lib';
+import { ArnFormat, Duration, Size, Stack } from 'aws-cdk-lib';
 import {
   AwsLogDriverMode,
   type ContainerDefinition,
@@ -55,6 +55,23 @@ export class EcsRunners extends Construct {
   /** The roles that parents pass to ECS. */
   get roles(): IRole[] {
     return [this.taskDefinition.taskRole, this.taskDefinition.obtainExecutionRole()];
+  }
+
+  /** The ARN of the log streams of its tasks, if they log to CloudWatch Logs. */
+  get logStreams(): string | undefined {
+    const { logDriver, options } = this.container.logDriverConfig ?? {};
+    const group = options?.['awslogs-group'];
+    if (logDriver !== 'awslogs' || group === undefined) {
+      return undefined;
+    }
+    const prefix = options?.['awslogs-stream-prefix'];
+    return Stack.of(this).formatArn({
+      service: 'logs',
+      region: options?.['awslogs-region'],
+      resource: 'log-group',
+      resourceName: `${group}:log-stream:${prefix}/${this.container.containerName}/*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
   }
 
   /** The section `ecs` of FLAME_AWS. */

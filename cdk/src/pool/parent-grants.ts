@@ -69,6 +69,10 @@ export function ecsStatements(runners: EcsRunners, parentCluster?: ICluster): St
     { actions: ['ecs:DescribeClusters'], resources: [cluster.clusterArn] },
     { actions: ['ecs:DescribeTaskDefinition'], resources: ['*'] },
   ];
+  const logs = runners.logStreams;
+  if (logs !== undefined) {
+    statements.push({ actions: ['logs:GetLogEvents'], resources: [logs] });
+  }
   if (parentCluster && parentCluster !== cluster) {
     const parents = tasksOf(runners, parentCluster);
     statements.push({ actions: ['ecs:DescribeTasks'], resources: [parents] });

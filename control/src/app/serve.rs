@@ -8,13 +8,13 @@ use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::context::set_process_depth;
 use flame_runner_shim::host::docker::DockerHost;
 use flame_runner_shim::host::{Host, ProcessHost, termination_signals};
-use flame_runner_shim::runner::{Ended, Runner};
+use flame_runner_shim::runner::{Ended, Runner, run_end_hook};
 use flame_runner_shim::{Connect, lifeline, log, log_writer, panics};
 use flame_wire::parent::{FlameParent, HostKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{idle_predicate, reached};
+use super::{end_hook, idle_predicate, reached, runner_log};
 use crate::error::AppError;
 
 /// How many log records may wait for the link. More are dropped, and the log says how many.
@@ -38,9 +38,11 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
     panics::install();
     set_process_depth(parent.depth);
     let (records, logs) = mpsc::channel(LOG_BUFFER);
-    if parent.limits.log {
-        log::install_if_unset(records);
-    }
+    let _attached = parent.limits.log.then(|| {
+        let sink = runner_log::sink();
+        log::install_if_unset(sink.clone());
+        sink.attach(records)
+    });
     let signals = termination_signals().map_err(AppError::Signals)?;
     let runner = Runner {
         connect: Connect::dial(&parent),
@@ -54,6 +56,7 @@ pub(super) async fn serve(flame_parent: &OsStr) -> Result<Infallible, AppError> 
     // The functions that this runner serves may start pools of their own.
     reached::mark_reached();
     let ended = run(runner).await;
+    run_end_hook(end_hook().as_ref(), host.expires_in()).await;
     if let Some(why) = ended.explanation() {
         log_writer::print_line(format!("flame-aws: {why}"));
     }

@@ -12,8 +12,9 @@
 //! ```
 //!
 //! `classify` says what RunTask's errors mean, `task` why a task ended, and `fargate` which sizes
-//! there are, and `providers` which capacity provider a runner tries. `warnings` finds settings that are probably unintended. Only `api` knows the SDK's
-//! types.
+//! there are, and `providers` which capacity provider a runner tries. `log_tail` reads the last lines
+//! of a task that died in its boot. `warnings` finds settings that are probably unintended. Only
+//! `api` knows the SDK's types.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -32,6 +33,8 @@ mod builder;
 mod classify;
 mod fargate;
 mod instances;
+#[cfg(feature = "cloudwatch-logs")]
+mod log_tail;
 mod orphan_search;
 mod poller;
 mod providers;

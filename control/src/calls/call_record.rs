@@ -53,6 +53,11 @@ impl CallRecord {
         self.made = now();
     }
 
+    /// The call's place in its trace is this one.
+    pub(super) fn traced(&mut self, trace: TraceContext) {
+        self.trace = trace;
+    }
+
     /// The call is about to be sent to a runner.
     pub(super) fn sent(&mut self, runner: RunnerRef, lane: LaneRole) {
         self.sent = Some(SentCall { at: now(), runner, lane });

@@ -8,8 +8,9 @@ use flame_runner_shim::calling::{HeldGuard, ReplyDecoder};
 use super::in_flight::InFlightCall;
 use super::outgoing::OutgoingCall;
 use crate::error::CallError;
+use crate::log::Logs;
 use crate::pool::Pool;
-use crate::{RunnerRef, Work};
+use crate::{CallId, RunnerRef, Work};
 
 /// Work that was placed on a runner and may run for any length of time. It occupies one slot, and
 /// is never restarted.
@@ -19,6 +20,8 @@ use crate::{RunnerRef, Work};
 pub struct Child<T> {
     call: InFlightCall,
     decoder: ReplyDecoder<T>,
+    /// The call's records since its start, until they are taken.
+    logs: Option<Logs>,
 }
 
 impl<T> fmt::Debug for Child<T> {
@@ -52,6 +55,46 @@ impl<T: Send + 'static> Child<T> {
     #[must_use]
     pub fn runner(&self) -> RunnerRef {
         self.call.runner
+    }
+
+    /// The call's id, which its log records have.
+    #[must_use]
+    pub fn call(&self) -> CallId {
+        CallId(self.call.stream.id().0)
+    }
+
+    /// What the work logs and prints: the first time from its very start, later from now on. Only
+    /// the last 1,024 records of the pool are kept for a listener that has not read them.
+    ///
+    /// A printed line belongs to the work only if its runner serves no other call. The stream ends
+    /// with the pool and not with the work, whose last lines may arrive after its result.
+    ///
+    /// ```no_run
+    /// # use flame_aws::{Pool, remote};
+    /// #[remote]
+    /// async fn import() -> u64 {
+    ///     tracing::info!("begins");
+    ///     1
+    /// }
+    ///
+    /// # async fn example(pool: Pool) -> Result<(), flame_aws::CallError> {
+    /// let mut child = pool.place_child(import()).await?;
+    /// let mut logs = child.logs();
+    /// let show = async {
+    ///     while let Some(Ok(record)) = logs.next().await {
+    ///         println!("{} {}", record.level, record.text);
+    ///     }
+    /// };
+    /// tokio::select! {
+    ///     rows = child.join() => println!("{} rows", rows?),
+    ///     () = show => {}
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn logs(&mut self) -> Logs {
+        let logs = self.logs.take().unwrap_or_else(|| self.call.record.pool().shared.log.listen());
+        logs.of_call(self.runner(), self.call())
     }
 }
 
@@ -104,10 +147,11 @@ pub(super) fn place<T: Send + 'static>(
         .map(|(encoded, decoder)| (OutgoingCall::new(shared, encoded, held).handover(), decoder));
     async move {
         let (call, decoder) = outgoing.map_err(CallError::arguments)?;
+        let logs = call.logs();
         let mut call = call.send().await?;
         call.accepted().await?;
         // The handover is done, so only the deadline of the work itself counts from now on.
         call.deadline = call.work_deadline;
-        Ok(Child { call, decoder })
+        Ok(Child { call, decoder, logs: Some(logs) })
     }
 }

@@ -13,6 +13,7 @@ use flame_wire::mux::{Message, SendError, TooManyStreams};
 use tracing::Instrument;
 
 use super::call_record::CallRecord;
+use super::call_trace::failed;
 use super::held_stream::HeldStream;
 use crate::error::{CallError, TimeoutPhase};
 use crate::pool::lane::now;
@@ -39,7 +40,7 @@ impl InFlightCall {
     pub(super) async fn receive(&mut self) -> Result<Message, CallError> {
         let run_span = self.run_span.clone();
         let received = self.next_message().instrument(run_span).await;
-        self.record.note_error(received)
+        self.record.note_error(received).map_err(|error| failed(&self.span, error))
     }
 
     async fn next_message(&mut self) -> Result<Message, CallError> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flame_link::{Link, Stream};
 use flame_runner_shim::calling::{EncodedWork, HeldGuard, Timeout};
-use flame_runner_shim::context::CallContext;
+use flame_runner_shim::otel;
 use flame_runner_shim::pump::pump;
 use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
 use flame_wire::ids::RunnerRef;
@@ -15,10 +15,12 @@ use flame_wire::trace::TraceContext;
 use tracing::Instrument;
 
 use super::call_record::CallRecord;
+use super::call_trace::{begin_call, begin_run, failed, next_place};
 use super::held_stream::{HeldStream, runner_key};
 use super::in_flight::{InFlightCall, linger, stream_error};
 use crate::app;
 use crate::error::{CallError, TimeoutPhase};
+use crate::log::Logs;
 use crate::pool::lane::{CheckoutError, CheckoutRequest, LaneRole, QueuedCall, now};
 use crate::pool::state::WaitPhase;
 use crate::pool::{Lease, PoolInner};
@@ -42,11 +44,10 @@ impl OutgoingCall {
     /// The call's deadline runs from here.
     pub(super) fn new(
         pool: &Arc<PoolInner>,
-        mut encoded: EncodedWork,
+        encoded: EncodedWork,
         held: Option<Arc<dyn HeldGuard>>,
     ) -> Box<Self> {
-        let trace = encoded.options.trace.unwrap_or_else(next_trace);
-        encoded.options.trace = Some(trace);
+        let trace = encoded.options.trace.unwrap_or_else(next_place);
         let call = Some(QueuedCall { function: encoded.name, trace });
         let timeout = encoded.options.timeout.or(pool.timeout);
         Box::new(Self {
@@ -75,29 +76,56 @@ impl OutgoingCall {
         self
     }
 
+    /// The log records of the pool from now on.
+    pub(super) fn logs(&self) -> Logs {
+        self.record.pool().shared.log.listen()
+    }
+
     /// Waits for a slot and sends the call. Cancel-safe: if the future is dropped, nothing remains
     /// of the call.
     pub(super) async fn send(mut self: Box<Self>) -> Result<InFlightCall, CallError> {
-        let destination = self.find_destination().await;
-        let (destination, span) = self.record.note_error(destination)?;
+        let span = self.begin_span();
+        let destination = self.find_destination(&span).await;
+        let destination =
+            self.record.note_error(destination).map_err(|error| failed(&span, error))?;
         self.open(destination, span)
     }
 
-    async fn find_destination(&self) -> Result<(Destination, tracing::Span), CallError> {
-        let span = self.check()?;
+    async fn find_destination(&self, span: &tracing::Span) -> Result<Destination, CallError> {
+        self.check()?;
         let destination = match &self.held {
             Some(guard) => Destination::holding(guard, self.record.pool())?,
             None => {
-                let queue = tracing::debug_span!(parent: &span, "flame.queue");
-                let lease = self.record.pool().check_out(self.request).instrument(queue).await;
+                let queue = tracing::debug_span!(parent: span, "flame.queue");
+                let lease = self.check_out().instrument(queue).await;
                 Destination::leased(lease.map_err(|error| self.checkout_failed(error))?)
             }
         };
-        Ok((destination, span))
+        Ok(destination)
+    }
+
+    /// Waits for a slot, in the span of the wait.
+    async fn check_out(&self) -> Result<Lease, CheckoutError> {
+        let lease = self.record.pool().check_out(self.request).await?;
+        if let Some(boot) = lease.boot() {
+            otel::add_link(&tracing::Span::current(), boot);
+        }
+        Ok(lease)
+    }
+
+    /// Opens the span of the call.
+    fn begin_span(&mut self) -> tracing::Span {
+        let function = self.encoded.name;
+        let place = self.request.call.map_or_else(next_place, |call| call.trace);
+        let sent = &mut self.encoded.options.trace;
+        let (span, trace) = begin_call(function, self.record.pool().name(), place, sent);
+        self.request.call = Some(QueuedCall { function, trace });
+        self.record.traced(trace);
+        span
     }
 
     /// Rejects a call that no runner could serve, before it waits for a slot.
-    fn check(&self) -> Result<tracing::Span, CallError> {
+    fn check(&self) -> Result<(), CallError> {
         let pool = self.record.pool();
         let limit = pool.max_depth();
         if is_too_deep(self.depth, limit) {
@@ -115,9 +143,7 @@ impl OutgoingCall {
                 self.encoded.channel_ends.len()
             )));
         }
-        let (function, pool) = (self.encoded.name, pool.name());
-        let trace = self.encoded.options.trace.map(tracing::field::display);
-        Ok(tracing::debug_span!("flame.call", function, pool, traceparent = trace))
+        Ok(())
     }
 
     /// The error of a call that got no slot.
@@ -155,13 +181,13 @@ impl OutgoingCall {
         let work_deadline = self.work_deadline();
         let Self { mut record, encoded, timeout, request, depth, wants_ack, .. } = *self;
         let (runner, detached) = (destination.runner, encoded.options.detached);
-        let terms = CallTerms { timeout, work_deadline, depth, wants_ack };
+        let (run_span, trace) = begin_run(&span, runner, encoded.options.trace);
+        let terms = CallTerms { timeout, work_deadline, depth, wants_ack, trace };
         let opened = open_stream(&mut record, destination, encoded, terms);
-        let stream = record.note_error(opened)?;
+        let stream = record.note_error(opened).map_err(|error| failed(&span, error))?;
         if detached {
             linger(&stream);
         }
-        let run_span = tracing::debug_span!(parent: &span, "flame.run", %runner);
         let deadline = request.deadline;
         Ok(InFlightCall {
             stream,
@@ -182,6 +208,8 @@ struct CallTerms {
     work_deadline: Option<Instant>,
     depth: u8,
     wants_ack: bool,
+    /// The context for the runner.
+    trace: Option<TraceContext>,
 }
 
 /// Sends the call's message, and opens the streams of its channels.
@@ -207,7 +235,7 @@ fn open_stream(
             depth: terms.depth,
             detached: options.detached,
             ack: terms.wants_ack,
-            trace: options.trace,
+            trace: terms.trace,
             channels: channels.iter().map(|id| id.0).collect(),
             ..CallHeader::new(function)
         };
@@ -261,13 +289,4 @@ fn unsendable(what: String) -> CallError {
 /// A deadline that the clock can't represent is no deadline.
 fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     now().checked_add(timeout?)
-}
-
-/// A new span: in the trace of the call that is served here, or in a trace of its own.
-fn next_trace() -> TraceContext {
-    let span_id = rand::random();
-    match CallContext::current().and_then(|caller| caller.trace) {
-        Some(caller) => TraceContext { span_id, ..caller },
-        None => TraceContext { trace_id: rand::random(), span_id, flags: 0 },
-    }
 }

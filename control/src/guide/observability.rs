@@ -71,6 +71,165 @@
 //! # }
 //! ```
 //!
+//! # Traces
+//!
+//! At level DEBUG, `tracing` shows these spans:
+//!
+//! | span | covers | fields |
+//! |---|---|---|
+//! | `flame.call` | a call, from its start until its result is decoded | `function`, `pool`, `traceparent` |
+//! | `flame.queue` | in `flame.call`: the wait for a slot | |
+//! | `flame.run` | in `flame.call`: from sending the call until its answer has arrived | `runner` |
+//! | `flame.reply` | in `flame.call`: decoding the result | `bytes` |
+//! | `flame.boot` | a boot: the request to the backend | `runner`, `pool` |
+//! | `flame.connect` | a boot: from the backend's answer until the runner has connected | `runner` |
+//! | `flame.serve` | on the runner: the function | `function`, `call`, `traceparent` |
+//!
+//! Streams and children have the same spans; a cast has all but `flame.reply`. Calls that a
+//! function makes belong to the trace of the call that it serves.
+//!
+//! ## With OpenTelemetry
+//!
+//! With the feature `opentelemetry`, and with a layer of
+//! [`tracing-opentelemetry`](https://docs.rs/tracing-opentelemetry) in the app's subscriber, a call
+//! is one trace through both processes:
+//!
+//! ```text
+//! the app's own span ─ flame.call ┬ flame.queue
+//!                                 ├ flame.boot      ┐ if the pool has grown
+//!                                 ├ flame.connect   ┘ because of the call
+//!                                 ├ flame.run ───────── flame.serve ─ the function's own spans
+//!                                 └ flame.reply         on the runner
+//! ```
+//!
+//! `main` sets the subscriber before [`App::run`](crate::App::run), so the runners have it as well.
+//! In the repository, `examples/web/traces.rs` does this, and sends the spans of all processes by
+//! OTLP. The versions have to fit: `opentelemetry` 0.33, `tracing-opentelemetry` 0.34.
+//!
+//! - **The context travels with the call.** The runner receives the context of `flame.run`.
+//!   Whatever opens a span within the function, such as a database client or an HTTP client,
+//!   continues the trace. A task that the function spawns does not, as with any span: `tracing`'s
+//!   `in_current_span` helps.
+//! - **The parent samples.** The context says whether the trace is sampled, and OpenTelemetry's
+//!   default sampler, `ParentBased`, obeys it. So nothing is recorded on a runner of a trace that
+//!   the parent does not sample. A parent without the layer samples nothing.
+//! - **A boot serves several calls.** `flame.boot` and `flame.connect` are in the trace of the call
+//!   because of which the pool grew. The `flame.queue` spans of all calls that waited for the boot
+//!   have a link to `flame.boot`. A boot for which no call waits, such as one for `min`, has a
+//!   trace of its own.
+//! - **A failed call is a failed span**: `flame.call` has the status Error, and the error's first
+//!   line.
+//! - **A filter may hide these spans.** With a filter at INFO for the layer, the function's spans
+//!   are children of the app's own span in the parent.
+//! - [`Work::trace`](crate::Work::trace) sets the parent of `flame.call`. Without it, the parent is
+//!   the current span.
+//! - The `tracestate` and the baggage of W3C are not passed on.
+//!
+//! Without the layer, each call has ids of its own, which `work.trace(..)` may set. The spans on
+//! both sides have them as `traceparent`, and so do the pool's [events](crate::PoolEvent) about the
+//! call. With it, an event has the id of `flame.call`, and
+//! [`CallContext::trace`](crate::CallContext::trace) on the runner has that of `flame.run`.
+//!
+//! ## A runner's last spans
+//!
+//! A tracer provider with a batch exporter keeps spans for a few seconds. A runner exits in
+//! [`App::run`](crate::App::run), and Lambda freezes it after an invocation. So flush the provider
+//! in [`App::on_runner_end`](crate::App::on_runner_end):
+//!
+//! ```no_run
+//! # async fn parent() -> Result<(), flame_aws::AppError> { Ok(()) }
+//! # #[derive(Clone)]
+//! # struct Provider;
+//! # impl Provider {
+//! #     fn force_flush(&self) {}
+//! # }
+//! # fn init_traces() -> Provider { Provider }
+//! #[tokio::main]
+//! async fn main() -> Result<(), flame_aws::AppError> {
+//!     let provider = init_traces(); // an SdkTracerProvider, and the app's subscriber
+//!     let of_runner = provider.clone();
+//!     let app = flame_aws::App::new().on_runner_end(move || {
+//!         let _ = of_runner.force_flush();
+//!     });
+//!     let result = app.run(parent).await;
+//!     provider.force_flush(); // only a parent comes here
+//!     result
+//! }
+//! ```
+//!
+//! # Logs
+//!
+//! The `tracing` events and the printed lines of runners appear in the parent's `tracing` log, with
+//! the target `flame::runner` and the fields `pool`, `runner` and `call`. If the parent has no
+//! subscriber, they appear on its standard error, as `[pool runner call] text`. Each event keeps
+//! its level. The call is known
+//!
+//! - for an event in the function's own task or thread, but not in a task that the function spawns;
+//! - for a printed line, if its runner serves a single call at that time.
+//!
+//! Events of a runner come in their order, and so do the lines of one stream. The variable
+//! `FLAME_LOG` sets the lowest level that a runner sends, `info` by default.
+//!
+//! **If `main` sets a subscriber** before `App::run`, add the layer
+//! [`runner_log`](crate::runner_log()), which sends a runner's events to its parent. Without that
+//! layer the parent sees what the subscriber prints. It reads the level and the time from such
+//! lines. It understands the formats of `tracing_subscriber` and `env_logger`, recognises panics,
+//! and removes escape sequences for colours.
+//!
+//! On ECS and Lambda, printed lines go to the platform's log, and only events arrive at the parent.
+//!
+//! ## In code
+//!
+//! [`pool.logs()`](crate::Pool::logs) returns the records of all runners of a pool, and
+//! [`child.logs()`](crate::Child::logs) those of one call:
+//!
+//! ```no_run
+//! # use flame_aws::{Pool, remote};
+//! # #[remote]
+//! # async fn import() -> u64 { 1 }
+//! # async fn example(pool: Pool) -> Result<(), flame_aws::CallError> {
+//! let mut child = pool.place_child(import()).await?;
+//! let mut logs = child.logs(); // from the very start of the work
+//! tokio::spawn(async move {
+//!     while let Some(Ok(record)) = logs.next().await {
+//!         println!("{} {}", record.level, record.text);
+//!     }
+//! });
+//! let rows = child.join().await?;
+//! # let _ = rows;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A call that is made by `pool.call` is a future and has no handle. To read the log of one call,
+//! place it as a child: give the work a [timeout](crate::Work::timeout), because the pool's bounds
+//! only the placing.
+//!
+//! ## When the log is slow
+//!
+//! **A slow or stuck log stops neither the parent nor its runners**, and takes a bounded amount of
+//! memory. What finds no room is dropped and counted, in four places:
+//!
+//! | place | room | when it is full |
+//! |---|---|---|
+//! | the runner's events, before its link | 1,024 events | events are dropped; the log says how many |
+//! | a child's output, before the parent reads it | the pipe | the child waits, for at most one second |
+//! | the parent's log | 16 MiB | lines are dropped; the log says how many |
+//! | a listener of `pool.logs()` | 1,024 records | it misses the oldest, and [`Lagged`](crate::Lagged) says how many |
+//!
+//! [`pool.dropped_log_lines()`](crate::Pool::dropped_log_lines) returns the number of lines that
+//! were dropped in the first and the third place. `pool.drain()` and the end of `App::run` wait
+//! until the queued lines are written. They wait at most 5 s, and stop earlier if nothing is
+//! written for 1 s.
+//!
+//! ## The last lines of a runner that died
+//!
+//! If a child process dies in its boot, or while it serves, the error has its last 20 printed
+//! lines: [`BootFailure::log_tail`](crate::BootFailure::log_tail), and the reason of
+//! [`RunnerLost`](crate::CallError::RunnerLost). On Lambda a failed boot has the end of the
+//! invocation's log. On ECS it has the end of the task's log in CloudWatch Logs, with the feature
+//! `cloudwatch-logs` and the permission `logs:GetLogEvents`.
+//!
 //! # A live page
 //!
 //! With the feature `dashboard`, [`Pool::dashboard`](crate::Pool::dashboard) gives a page as an axum

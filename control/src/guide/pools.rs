@@ -1,4 +1,4 @@
-//! Pools: options, growth, logs, signals, and the lifetime of runners.
+//! Pools: options, growth, signals, and the lifetime of runners.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -166,37 +166,10 @@
 //! }
 //! ```
 //!
-//! # Logs
+//! # Logs and traces
 //!
-//! The `tracing` events and the printed lines of runners appear in the parent's `tracing` log, with
-//! the target `flame::runner`. If the parent has no subscriber, they appear on its standard error.
-//! Each event keeps its level.
-//!
-//! If `main` sets a subscriber before `App::run`, a runner prints its events as text. The parent
-//! then reads the level and the time from the lines. It understands the formats of
-//! `tracing_subscriber` and `env_logger`, recognises panics, and removes escape sequences for
-//! colours.
-//!
-//! **A slow or stuck log stops neither the parent nor its runners.** A separate thread writes these
-//! lines, and up to 16 MiB of lines may wait for it. A child process that prints faster than the
-//! log accepts is slowed down for at most one second. Lines that find no room after that are
-//! dropped, and the log says how many lines are missing. `pool.drain()` and the end of `App::run`
-//! wait until the queued lines are written. They wait at most 5 s, and stop earlier if nothing is
-//! written for 1 s.
-//!
-//! # Traces
-//!
-//! At level DEBUG, `tracing` shows these spans:
-//!
-//! | span | covers |
-//! |---|---|
-//! | `flame.call` | a call, with `flame.queue`, `flame.run` and `flame.reply` inside it |
-//! | `flame.boot`, `flame.connect` | a boot |
-//! | `flame.serve` | the function on its runner |
-//!
-//! Streams and children have the same spans; a cast has all but `flame.reply`. Both sides show the
-//! same W3C `traceparent`, as do the pool's events about a call. `work.trace(..)` sets the app's
-//! own trace context. Calls that a function makes belong to the trace of the call that it serves.
+//! What runners log and print appears in the parent's log, and calls are spans of `tracing` and of
+//! OpenTelemetry: see [observability](super::observability).
 //!
 //! # Relays
 //!

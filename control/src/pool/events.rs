@@ -200,9 +200,9 @@ impl EventSender {
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<PoolEvent>);
 
-/// The listener was too slow, and missed this many events.
+/// The listener was too slow, and missed this many events or log records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} pool events were missed, because their listener is too slow")]
+#[error("{0} events or log records of a pool were missed, because their listener is too slow")]
 pub struct Lagged(pub u64);
 
 impl Events {

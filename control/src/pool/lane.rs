@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use flame_link::Traffic;
 use flame_wire::ids::RunnerRef;
 use flame_wire::sync::Mutex;
+use flame_wire::trace::TraceContext;
 use tokio::sync::{Notify, watch};
 
 use super::events::EventSender;
@@ -98,6 +99,8 @@ pub(crate) struct RunnerToBoot {
     pub(crate) id: RunnerId,
     pub(crate) runner: RunnerRef,
     pub(crate) commands: watch::Receiver<RunnerCommand>,
+    /// A call that waits for the boot; `None` if no call does.
+    pub(crate) waiting_call: Option<TraceContext>,
 }
 
 /// What the lane's lock protects.
@@ -110,6 +113,9 @@ struct LaneState {
     timer_due: Option<Instant>,
     /// Calls on the burst lane.
     burst_calls: u64,
+    /// The trace of the boot that has just ended, while the calls that waited for it get their
+    /// slots.
+    ended_boot: Option<TraceContext>,
     /// Effects to carry out, in this order.
     effects: VecDeque<Effect>,
     /// Whether a thread is carrying out effects.
@@ -160,6 +166,7 @@ impl Lane {
                 next_waiter: 0,
                 timer_due: None,
                 burst_calls: 0,
+                ended_boot: None,
                 effects: VecDeque::new(),
                 delivering: false,
             }),
@@ -215,14 +222,22 @@ impl Lane {
     }
 
     /// A runner is up. The state machine learns it together with the runner's connection, so that
-    /// each runner that it leases has one.
-    pub(crate) fn runner_up(&self, id: RunnerId, connection: RunnerConnection) {
+    /// each runner that it leases has one. `boot` is the trace of its boot, if there is one.
+    pub(crate) fn runner_up(
+        &self,
+        id: RunnerId,
+        connection: RunnerConnection,
+        boot: Option<TraceContext>,
+    ) {
         self.step(|locked| {
             let expires = connection.expires;
             if let Some(entry) = locked.runners.get_mut(&id) {
                 entry.connection = Some(connection);
             }
             locked.pool.handle(now(), Event::RunnerUp { runner: id, expires });
+            locked.ended_boot = boot;
+            locked.queue_effects(self);
+            locked.ended_boot = None;
         });
     }
 

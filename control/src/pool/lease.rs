@@ -2,6 +2,7 @@
 
 use flame_link::Link;
 use flame_wire::ids::RunnerRef;
+use flame_wire::trace::TraceContext;
 
 use super::burst::BurstCall;
 use super::lane::{LaneLease, LaneRole};
@@ -35,5 +36,10 @@ impl Lease {
 
     pub(crate) fn link(&self) -> &Link {
         self.slot.link()
+    }
+
+    /// The trace of the boot that the call has waited for, if it has waited for one.
+    pub(crate) fn boot(&self) -> Option<TraceContext> {
+        self.slot.boot()
     }
 }

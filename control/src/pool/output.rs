@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::inner::PoolInner;
 use crate::backend::OutputLine;
-use crate::log;
+use crate::log::PoolLog;
 
 /// Forwards lines to the log. A backend receives it before the pool that the lines belong to
 /// exists.
 #[derive(Clone)]
 pub(super) struct OutputForwarder {
     enabled: bool,
-    pool: Arc<OnceLock<Weak<PoolInner>>>,
+    pool: Arc<OnceLock<(Weak<PoolInner>, Arc<PoolLog>)>>,
 }
 
 impl OutputForwarder {
@@ -23,15 +23,15 @@ impl OutputForwarder {
     /// Sets the pool that the lines belong to.
     pub(super) fn attach(&self, pool: &Arc<PoolInner>) {
         // Called once, when the pool starts.
-        let _ = self.pool.set(Arc::downgrade(pool));
+        let _ = self.pool.set((Arc::downgrade(pool), pool.shared.log.clone()));
     }
 
     pub(super) fn into_fn(self) -> Arc<dyn Fn(OutputLine) + Send + Sync> {
         Arc::new(move |line| {
-            if self.enabled {
-                let pool = self.pool.get().and_then(Weak::upgrade);
-                let call = pool.and_then(|pool| pool.only_call_on(line.runner));
-                log::printed(line, call);
+            // No instance is booted before the pool exists.
+            if let Some((pool, log)) = self.pool.get().filter(|_| self.enabled) {
+                let call = pool.upgrade().and_then(|pool| pool.only_call_on(line.runner));
+                log.printed(line, call);
             }
         })
     }

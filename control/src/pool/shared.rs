@@ -1,5 +1,7 @@
 //! What the lanes of a pool share.
 
+use std::sync::Arc;
+
 use flame_wire::ids::RunnerRef;
 
 use super::events::EventSender;
@@ -7,11 +9,14 @@ use crate::admission::ExpectedRunner;
 use crate::code::Code;
 use crate::inbox::SocketInbox;
 use crate::listener::{Endpoint, Listener};
+use crate::log::PoolLog;
 
 /// What the lanes of a pool share: its name, its events, and where its runners connect.
 pub(crate) struct PoolShared {
     pub(crate) name: String,
     pub(crate) events: EventSender,
+    /// The log of its runners.
+    pub(crate) log: Arc<PoolLog>,
     /// Shared with the other pools of the runtime.
     pub(crate) listener: Listener,
     pub(crate) endpoint: Endpoint,
@@ -30,7 +35,8 @@ impl PoolShared {
         code: Option<Code>,
     ) -> Self {
         let runtime = tokio::runtime::Handle::current();
-        Self { name, events, listener, endpoint, code, runtime }
+        let log = Arc::new(PoolLog::new(&name));
+        Self { name, events, log, listener, endpoint, code, runtime }
     }
 
     /// A runner is about to be booted.

@@ -8,7 +8,6 @@ use flame_wire::message::RunnerToParent;
 use flame_wire::mux::Message;
 
 use super::report::RunnerReport;
-use crate::log;
 
 /// Handles the control messages of a runner, and the end of its link. Runs in the link's task.
 pub(super) struct RunnerHandler {
@@ -46,7 +45,7 @@ impl Handler for RunnerHandler {
                 tracing::debug!(%runner, %reason, "a runner says goodbye");
                 self.report.goodbye();
             }
-            Ok(RunnerToParent::Log(record)) => log::forward(runner, record),
+            Ok(RunnerToParent::Log(record)) => self.report.lane.shared.log.event(runner, record),
             Ok(_) => log_writer::event(move || {
                 tracing::warn!(%runner, "a runner sent a control message of an unknown kind");
             }),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flame_link::LinkEnd;
 use flame_runner_shim::log_writer;
 use flame_wire::ids::RunnerRef;
+use flame_wire::trace::TraceContext;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -88,8 +89,9 @@ impl RunnerReport {
         });
     }
 
-    pub(super) fn up(&self, connection: RunnerConnection) {
-        self.lane.runner_up(self.id, connection);
+    /// `boot` is the trace of its boot.
+    pub(super) fn up(&self, connection: RunnerConnection, boot: Option<TraceContext>) {
+        self.lane.runner_up(self.id, connection, boot);
     }
 
     pub(super) fn idle(&self, idle_for: Duration) {

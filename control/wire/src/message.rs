@@ -180,6 +180,14 @@ pub struct LogRecord {
     /// The text. Cut off at [`MAX_LOG_TEXT`] bytes.
     #[serde(serialize_with = "text::at_most::<_, MAX_LOG_TEXT>")]
     pub text: String,
+    /// How many records the runner has dropped before this one, which says so. 0 for the records of
+    /// the app.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The severity of a log line, most severe first.

@@ -15,6 +15,7 @@ pub(crate) async fn serve() -> Result<ExitCode, RunError> {
     let environment = Environment {
         build: build(),
         idle_predicate: None,
+        end_hook: None,
         log: LogSink::default(),
         signals: termination_signals().map_err(RunError::Signals)?,
     };

@@ -91,5 +91,6 @@ pub(super) fn dropped_notice(dropped: u64) -> LogRecord {
         level: Level::Warn,
         target: "flame_runner_shim::log".to_owned(),
         text: format!("{dropped} log records were dropped: the link did not keep up"),
+        dropped,
     }
 }

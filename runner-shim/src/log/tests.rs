@@ -37,6 +37,7 @@ fn an_event_becomes_a_record_with_its_fields() {
         level: Level::Info,
         target: "app::db".to_owned(),
         text: r#"loaded rows=3 name="x y" ok=true"#.to_owned(),
+        dropped: 0,
     };
     assert_eq!(records, [expected]);
 }
@@ -130,6 +131,8 @@ fn a_full_sink_never_blocks_and_reports_the_loss() {
     let notice = "3 log records were dropped: the link did not keep up";
     assert_eq!(texts(&rest), [notice, "again"]);
     assert_eq!(rest.first().map(|record| record.level), Some(Level::Warn));
+    let counts: Vec<_> = rest.iter().map(|record| record.dropped).collect();
+    assert_eq!(counts, [3, 0]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) const LOW: usize = 2 * 1024 * 1024;
 pub(super) const HIGH: usize = 4 * 1024 * 1024;
 pub(super) const FULL: usize = 16 * 1024 * 1024;
 /// The memory that a line takes in addition to its text.
-pub(super) const LINE_OVERHEAD: usize = 128;
+pub(super) const LINE_OVERHEAD: usize = 256;
 /// A queue that was full accepts lines again below this size, so that one notice covers many lines.
 const RESUME: usize = FULL - FULL / 8;
 
@@ -61,18 +61,19 @@ impl<T> LineQueue<T> {
         }
     }
 
-    /// Queues a line, or drops and counts it.
-    pub(super) fn push(&mut self, len: usize, line: T) {
+    /// Queues a line, or drops and counts it. Returns whether it is queued.
+    pub(super) fn push(&mut self, len: usize, line: T) -> bool {
         let size = len.saturating_add(LINE_OVERHEAD);
         let limit = if self.dropping { RESUME } else { FULL };
         self.dropping = self.size.saturating_add(size) > limit;
         if self.dropping {
             self.dropped += 1;
             self.all_dropped += 1;
-            return;
+            return false;
         }
         self.queue_drop_notice();
         self.add(size, QueuedItem::Line(line));
+        true
     }
 
     /// How many lines have been dropped so far.
@@ -157,7 +158,7 @@ mod tests {
 
     fn filled(to: usize) -> LineQueue<usize> {
         let mut queue = LineQueue::new();
-        (0..to / 1024).for_each(|number| queue.push(LEN, number));
+        (0..to / 1024).for_each(|number| assert!(queue.push(LEN, number)));
         queue
     }
 
@@ -168,8 +169,8 @@ mod tests {
     #[test]
     fn lines_come_out_in_order_with_a_notice_where_lines_are_missing() {
         let mut queue = filled(FULL);
-        queue.push(LEN, 1_000_000);
-        queue.push(0, 1_000_001);
+        assert!(!queue.push(LEN, 1_000_000));
+        assert!(!queue.push(0, 1_000_001));
         let mut out = drain(&mut queue);
         assert_eq!(out.pop(), Some(QueuedItem::Dropped(2)));
         assert_eq!(out, (0..FULL / 1024).map(QueuedItem::Line).collect::<Vec<_>>());
@@ -195,7 +196,8 @@ mod tests {
     #[test]
     fn empty_lines_fill_the_queue_too() {
         let mut queue = LineQueue::new();
-        (0..FULL).for_each(|number| queue.push(0, number));
+        let queued = (0..FULL).filter(|number| queue.push(0, *number)).count();
+        assert_eq!(queued, queue.waiting.len());
         assert!(queue.waiting.len() <= FULL / LINE_OVERHEAD);
         assert_eq!(queue.dropped, (FULL - FULL / LINE_OVERHEAD) as u64);
     }
@@ -233,7 +235,7 @@ mod tests {
         while !queue.has_become_low() {
             queue.take().unwrap();
         }
-        (0..HIGH / 1024).for_each(|number| queue.push(LEN, number));
+        (0..HIGH / 1024).for_each(|number| assert!(queue.push(LEN, number)));
         assert!(queue.is_high());
     }
 
@@ -245,7 +247,7 @@ mod tests {
             queue.take().unwrap();
         }
         queue.note_wait_timeout();
-        (0..HIGH / 1024).for_each(|number| queue.push(LEN, number));
+        (0..HIGH / 1024).for_each(|number| assert!(queue.push(LEN, number)));
         assert!(queue.is_high());
     }
 

@@ -34,6 +34,20 @@ pub fn prints_lines(lines: usize) {
     }
 }
 
+/// Logs and prints a thousand bytes 10,000 times a second, half of the lines each, for as many
+/// milliseconds.
+#[remote]
+pub async fn storms(milliseconds: u64) {
+    let line = "z".repeat(1000);
+    for _ in 0..milliseconds / 5 {
+        for _ in 0..25 {
+            tracing::info!("{line}");
+            println!("{line}");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Logs that many lines, slowly enough that the link keeps up.
 #[remote]
 pub async fn logs_lines(lines: usize) {
@@ -49,6 +63,13 @@ pub async fn logs_errors_and_panics() {
     tracing::error!(disk = 7, "the disk is full");
     tracing::warn!("the disk was nearly full");
     let _ = std::thread::spawn(|| panic!("a thread of the function panics")).join();
+}
+
+/// Prints a line on standard error, and aborts its process.
+#[remote]
+pub async fn prints_and_aborts(line: &str) {
+    eprintln!("{line}");
+    std::process::abort()
 }
 
 /// Logs `text` at INFO, and another line at DEBUG.

@@ -15,6 +15,8 @@
 //! | `DEMO_EMF` | all | its app prints metrics in CloudWatch's embedded metric format |
 //! | `DEMO_TERMINAL` | programs | takes that terminal as its controlling terminal |
 //! | `DEMO_TRACE` | all | logs with that filter |
+//! | `DEMO_SPANS_TO` | runners | writes its OpenTelemetry spans to a file in that folder when it ends |
+//! | `DEMO_SPANS_LEVEL` | all | the level of those spans |
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,6 +28,7 @@ use flame_runner_shim::boot_variables::boot_variables;
 
 use super::runtime;
 use crate::demo::{Db, probes};
+use crate::otel::{self, ExportedSpans};
 use crate::program::{self, before_run};
 use crate::terminal;
 
@@ -39,6 +42,8 @@ pub fn run_copy() -> Option<ExitCode> {
     if let Ok(filter) = std::env::var("DEMO_TRACE") {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
+    let spans_to = std::env::var_os(otel::SPANS_TO).filter(|_| flame_aws::is_runner());
+    let spans = spans_to.map(|folder| (ExportedSpans::install(true), folder));
     if let Ok(name) = std::env::var(before_run::ENV) {
         return match runtime().block_on(before_run::run(&name)) {
             Ok(()) => Some(ExitCode::SUCCESS),
@@ -59,6 +64,9 @@ pub fn run_copy() -> Option<ExitCode> {
         }
         if std::env::var_os("DEMO_EMF").is_some() {
             app = app.metrics(Emf::new("demo"));
+        }
+        if let Some((spans, folder)) = spans {
+            app = app.on_runner_end(move || spans.write_to(Path::new(&folder)));
         }
         app.run(async || {
             if let Some(program) = &program {

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use flame_aws::CallError;
+use flame_aws::backend::OutputStream;
+use futures_util::StreamExt;
 
 use crate::demo::{self, misbehaving, output};
 use crate::{process, process_pool};
@@ -75,6 +77,85 @@ pub(super) async fn prints_beside_metrics() {
     }
     pool.drain().await;
     printing.join().unwrap();
+}
+
+/// What `calls_in_a_storm_of_logs` has seen.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct LogStorm {
+    /// By how much this process has grown, in KiB.
+    pub grown: u64,
+    /// The lines that were dropped.
+    pub dropped: u64,
+    /// The records that a listener missed that never read.
+    pub missed: u64,
+    /// The records that a listener received or missed that always read.
+    pub heard: u64,
+}
+
+/// Makes calls while its children log and print as much as they can, and nobody reads the log.
+/// Prints a [`LogStorm`].
+pub(super) async fn calls_in_a_storm_of_logs() {
+    let pool = process_pool("storm").max(2).max_concurrency(2).min_free_slots(2).start().await;
+    let pool = pool.unwrap();
+    assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
+    let (mut idle, mut busy) = (pool.logs(), pool.logs());
+    let heard = tokio::spawn(async move {
+        let mut heard = 0;
+        while let Some(next) = busy.next().await {
+            heard += next.map_or_else(|missed| missed.0, |_| 1);
+        }
+        heard
+    });
+    let me = std::process::id();
+    let before = process::resident_kib(me);
+    let storms: Vec<_> = (0..2).map(|_| pool.call(output::storms(3_000).timeout(None))).collect();
+    let mut grown = 0;
+    let calls = async {
+        for number in 0..100 {
+            assert_eq!(pool.call(demo::double(number)).await.unwrap(), number * 2);
+            grown = grown.max(process::resident_kib(me).saturating_sub(before));
+        }
+    };
+    let (stormed, ()) = tokio::join!(futures_util::future::join_all(storms), calls);
+    stormed.into_iter().for_each(|ended| ended.unwrap());
+    let grown = grown.max(process::resident_kib(me).saturating_sub(before));
+    let missed = match idle.next().await {
+        Some(Err(missed)) => missed.0,
+        _ => 0,
+    };
+    let dropped = pool.dropped_log_lines();
+    drop(idle);
+    pool.drain().await;
+    drop(pool);
+    let storm = LogStorm { grown, dropped, missed, heard: heard.await.unwrap() };
+    println!("{}", serde_json::to_string(&storm).expect("numbers"));
+}
+
+/// Has a child that says something at once, and reads it from the log of its call. Prints what it
+/// reads.
+pub(super) async fn reads_the_log_of_a_call() {
+    let pool = process_pool("reads").max(1).start().await.unwrap();
+    let all = pool.logs();
+    let mut one = pool.place_child(output::logs("one")).await.unwrap();
+    let mut other = pool.place_child(output::logs("other")).await.unwrap();
+    for child in [&mut one, &mut other] {
+        let mut logs = child.logs();
+        let record = logs.next().await.unwrap().unwrap();
+        assert_eq!((record.runner, record.call), (child.runner(), Some(child.call())));
+        println!("{} {} {}", record.pool, record.level, record.text);
+    }
+    one.join().await.unwrap();
+    other.join().await.unwrap();
+    let printing = pool.place_child(demo::prints("printed")).await.unwrap();
+    printing.join().await.unwrap();
+    let printed = all.into_stream().filter_map(async |record| {
+        let record = record.ok()?;
+        Some((record.stream?, record.text))
+    });
+    let mut printed: Vec<_> = printed.take(2).collect().await;
+    printed.sort_by_key(|(stream, _)| *stream == OutputStream::Stderr);
+    printed.iter().for_each(|(stream, text)| println!("{stream:?} {text}"));
+    pool.drain().await;
 }
 
 /// Has a child that logs an error and panics, with a coloured subscriber that `main` has set.

@@ -1,7 +1,8 @@
-//! Pages in a real browser: that of the web example, and the live page of pools.
+//! The web example: its page in a real browser, and its traces. And the live page of pools.
 
 mod live_page;
 mod site;
+mod traces;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ use serde_json::Value;
 use site::Site;
 
 fn main() -> std::process::ExitCode {
-    let tests = [tests(), live_page::tests()].concat();
-    flame_tests::suite(requiring(tests, browser::is_missing))
+    let of_pages = requiring([tests(), live_page::tests()].concat(), browser::is_missing);
+    flame_tests::suite([of_pages, traces::tests()].concat())
 }
 
 fn tests() -> Vec<Test> {

@@ -22,10 +22,16 @@ pub(crate) struct Site {
 impl Site {
     /// Starts a server on that port, or on any free port with 0.
     pub(crate) async fn start(port: u16) -> Self {
+        Self::start_with(port, &[]).await
+    }
+
+    /// Starts a server with these variables in its environment.
+    pub(crate) async fn start_with(port: u16, variables: &[(&str, &str)]) -> Self {
         let executable =
             tokio::task::spawn_blocking(|| &*EXECUTABLE).await.expect("the example is built");
         let mut server = Command::new(executable)
             .args(["--port", &port.to_string()])
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -32,6 +32,8 @@ pub(crate) fn tests() -> Vec<Test> {
         a_used_up_vcpu_quota_fails_the_boot_at_once,
         a_missing_permission_fails_the_boot_at_once,
         a_task_that_ecs_does_not_know_yet_is_pending,
+        the_last_lines_of_a_task_that_died_in_its_boot_are_in_the_error,
+        without_access_to_the_log_the_error_names_the_permission,
     ];
     [anywhere, emulated(here)].concat()
 }
@@ -58,15 +60,20 @@ pub(crate) async fn drain_clean(pool: &Pool, app: &EcsApp) {
     app.until_nothing_runs().await;
 }
 
-async fn a_runner_that_exits_during_its_boot_is_reported_with_its_code() {
-    let app = EcsApp::new().await;
-    let logs = aws_sdk_ecs::types::LogConfiguration::builder()
+/// A log in CloudWatch Logs, whose group the log driver creates or not.
+fn awslogs(create_group: &str) -> aws_sdk_ecs::types::LogConfiguration {
+    aws_sdk_ecs::types::LogConfiguration::builder()
         .log_driver(aws_sdk_ecs::types::LogDriver::Awslogs)
         .options("awslogs-group", "/flame/app")
+        .options("awslogs-create-group", create_group)
         .options("awslogs-stream-prefix", "run")
         .build()
-        .unwrap();
-    app.define("logs", |container| container.log_configuration(logs)).await;
+        .unwrap()
+}
+
+async fn a_runner_that_exits_during_its_boot_is_reported_with_its_code() {
+    let app = EcsApp::new().await;
+    app.define("logs", |container| container.log_configuration(awslogs("false"))).await;
     let backend = app.backend().await.task_definition("logs").env("DEMO_EXIT_IN_BOOT", "7");
     let pool = app.pool_of("exits", backend).max(1).start().await.unwrap();
     let failure = failure(&pool).await;
@@ -77,6 +84,32 @@ async fn a_runner_that_exits_during_its_boot_is_reported_with_its_code() {
         "{failure}"
     );
     drain_clean(&pool, &app).await;
+}
+
+/// The failure of the boot of a task that prints a line, exits, and logs to CloudWatch Logs.
+async fn failure_with_log(app: &EcsApp) -> BootFailure {
+    app.define("logs", |container| container.log_configuration(awslogs("true"))).await;
+    let backend = app.backend().await.task_definition("logs").env("DEMO_EXIT_IN_BOOT", "7");
+    let pool = app.pool_of("exits", backend).max(1).start().await.unwrap();
+    let failure = failure(&pool).await;
+    drain_clean(&pool, app).await;
+    failure
+}
+
+async fn the_last_lines_of_a_task_that_died_in_its_boot_are_in_the_error() {
+    let app = EcsApp::new().await;
+    let failure = failure_with_log(&app).await;
+    assert_eq!(failure.log_tail, ["the database is not there"], "{failure}");
+    assert!(failure.to_string().ends_with("its last output:\n  the database is not there"));
+}
+
+async fn without_access_to_the_log_the_error_names_the_permission() {
+    let app = EcsApp::new().await;
+    app.account.fails("GetLogEvents", 1_000, "AccessDeniedException", "not authorized").await;
+    let failure = failure_with_log(&app).await;
+    assert_eq!(failure.exit_code, Some(7));
+    assert!(failure.log_tail.is_empty());
+    assert!(failure.reason.contains("may not call logs:GetLogEvents"), "{failure}");
 }
 
 async fn a_runner_that_hangs_during_its_boot_is_stopped_at_the_boot_timeout() {

@@ -90,7 +90,7 @@ async fn the_log_of_a_second_runner_reaches_its_own_parent() {
         let runner = printed.trim().strip_prefix("runner ").expect("the program prints its runner");
         let lines: Vec<_> = log.lines().filter(|line| line.contains("logged answer=42")).collect();
         assert_eq!(lines.len(), 1, "round {round}: {log}");
-        assert!(lines[0].starts_with(&format!("[{runner} c-")), "round {round}: {log}");
+        assert!(lines[0].starts_with(&format!("[test {runner} c-")), "round {round}: {log}");
         assert_eq!(function.until_quiet().await.len(), 1, "round {round}");
     }
 }

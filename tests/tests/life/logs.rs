@@ -1,12 +1,14 @@
 //! The lines that runners print and log, in their parent's log.
 
-use flame_tests::program::Program;
-use flame_tests::{Test, tests};
+use flame_aws::CallError;
+use flame_tests::demo::output;
+use flame_tests::program::{LogStorm, Program};
+use flame_tests::{Test, process_pool, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         without_a_subscriber_a_runners_lines_go_to_the_parents_standard_error,
-        with_a_subscriber_a_runners_lines_become_events_with_runner_and_call,
+        with_a_subscriber_a_runners_lines_become_events_with_pool_runner_and_call,
         a_pool_can_discard_its_runners_output,
         a_runner_warns_about_functions_that_never_yield,
         a_parent_works_while_nobody_reads_its_standard_error,
@@ -14,6 +16,9 @@ pub(crate) fn tests() -> Vec<Test> {
         lines_dropped_for_a_slow_reader_are_counted,
         a_fast_reader_gets_every_line_in_order,
         a_runners_errors_are_errors_in_its_parents_log,
+        a_storm_of_logs_takes_bounded_memory_and_what_is_dropped_is_counted,
+        the_log_of_a_call_can_be_read_in_code_from_its_start,
+        the_last_lines_of_a_runner_that_died_are_in_the_error,
     ]
 }
 
@@ -44,8 +49,8 @@ fn runner(printed: &str) -> &str {
 
 async fn without_a_subscriber_a_runners_lines_go_to_the_parents_standard_error() {
     let (printed, log) = prints_and_logs(&[]).await;
-    let of_a_call = format!("[{} c-", runner(&printed));
-    for text in ["printed on stderr", "Info flame_tests::demo::output: logged answer=42"] {
+    let of_a_call = format!("[prints {} c-", runner(&printed));
+    for text in ["printed on stderr", "INFO flame_tests::demo::output: logged answer=42"] {
         assert!(line(&log, text).starts_with(&of_a_call), "{log}");
     }
     let first = line(&log, "] printed");
@@ -53,7 +58,7 @@ async fn without_a_subscriber_a_runners_lines_go_to_the_parents_standard_error()
     assert!(!log.contains("too fine"), "{log}");
 }
 
-async fn with_a_subscriber_a_runners_lines_become_events_with_runner_and_call() {
+async fn with_a_subscriber_a_runners_lines_become_events_with_pool_runner_and_call() {
     let (printed, log) = prints_and_logs(&[("DEMO_SUBSCRIBER", "1")]).await;
     let runner = format!("runner={}", runner(&printed));
     for (text, field) in [
@@ -62,6 +67,7 @@ async fn with_a_subscriber_a_runners_lines_become_events_with_runner_and_call() 
     ] {
         let line = line(&log, text);
         assert!(line.contains("INFO flame::runner: "), "{line}");
+        assert!(line.contains("pool=\"prints\""), "{line}");
         assert!(line.contains(&runner), "{line}");
         assert!(line.contains("call=c-"), "{line}");
         assert!(line.contains(field), "{line}");
@@ -152,4 +158,35 @@ async fn a_runners_errors_are_errors_in_its_parents_log() {
         assert_eq!(line.matches("Z ").count(), 1, "the line has more than one timestamp: {line}");
     }
     assert!(!log.contains('\x1b') && !log.contains("[31m"), "{log}");
+}
+
+async fn a_storm_of_logs_takes_bounded_memory_and_what_is_dropped_is_counted() {
+    // Nobody reads the log, so its queue fills up.
+    let printed = Program::start("calls_in_a_storm_of_logs", &[]).finish_with_stderr_unread().await;
+    let storm: LogStorm = serde_json::from_str(&printed).unwrap();
+    // The runners write 60 MB. The queue has 16 MiB, and the listeners share 1,024 records.
+    assert!(storm.grown < 40 * 1024, "{storm:?}");
+    assert!(storm.dropped > 0, "{storm:?}");
+    assert!(storm.missed > 0, "{storm:?}");
+    assert!(storm.heard > storm.missed, "{storm:?}");
+}
+
+async fn the_log_of_a_call_can_be_read_in_code_from_its_start() {
+    let (printed, _) = Program::start("reads_the_log_of_a_call", &[]).finish().await;
+    let expected = [
+        "reads INFO one answer=42",
+        "reads INFO other answer=42",
+        "Stdout printed",
+        "Stderr printed on stderr",
+    ];
+    assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
+}
+
+async fn the_last_lines_of_a_runner_that_died_are_in_the_error() {
+    let pool = process_pool("dies").max(1).start().await.unwrap();
+    let aborts = output::prints_and_aborts("the heap is corrupt");
+    let error = pool.call(aborts).await.unwrap_err();
+    let CallError::RunnerLost { reason, .. } = &error else { panic!("{error:?}") };
+    assert!(reason.ends_with("its last output:\n  the heap is corrupt"), "{reason}");
+    pool.drain().await;
 }

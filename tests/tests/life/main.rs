@@ -10,6 +10,7 @@ mod live_page;
 mod logs;
 mod metrics;
 mod one_port;
+mod otel;
 mod processes;
 mod shutdown;
 mod slots;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         last_messages::tests(),
         logs::tests(),
         traces::tests(),
+        otel::tests(),
         embedding::tests(),
         on(PoolBackend::Process, &on_both_backends),
     ];

@@ -11,6 +11,8 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+#[cfg(feature = "cloudwatch-logs")]
+use super::log_tail::TaskLog;
 use super::poller::MAX_BATCH;
 use super::providers::ProviderUse;
 use super::request::{Owner, RunTaskRequest};
@@ -18,6 +20,8 @@ use super::run_task::{Action, Event, RunTaskAttempt};
 use super::task::Task;
 use super::task_monitor::{TaskMonitor, now};
 use super::task_template::TaskTemplate;
+#[cfg(feature = "cloudwatch-logs")]
+use crate::backend::InstanceEvent;
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::jittered_backoff;
 use crate::backend::sweep::{RUNNER_TAG, ends_by};
@@ -39,6 +43,9 @@ pub(super) struct EcsInstances {
     pub(super) owner: Owner,
     pub(super) monitor: Arc<TaskMonitor>,
     pub(super) providers: Arc<Mutex<ProviderUse>>,
+    /// The log of its tasks, if that is CloudWatch Logs.
+    #[cfg(feature = "cloudwatch-logs")]
+    pub(super) log: Option<Arc<TaskLog>>,
     pub(super) boot_timeout: Duration,
     /// The longest time that a task may live from its launch, if the pool limits it.
     pub(super) max_age: Option<Duration>,
@@ -159,8 +166,25 @@ impl Instances for EcsInstances {
         self.monitor.stop(&instance.id, "flame: stopped by its pool").boxed()
     }
 
+    #[cfg(not(feature = "cloudwatch-logs"))]
     fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
         self.monitor.tasks.watch(instance)
+    }
+
+    #[cfg(feature = "cloudwatch-logs")]
+    fn watch(&self, instance: &Instance) -> BoxFuture<'static, Death> {
+        let death = self.monitor.tasks.watch(instance);
+        let Some(log) = self.log.clone() else { return death };
+        let task = instance.clone();
+        log.begin_boot(&task);
+        async move { log.complete(&task, death.await).await }.boxed()
+    }
+
+    #[cfg(feature = "cloudwatch-logs")]
+    fn notify(&self, instance: &Instance, event: InstanceEvent) {
+        if let (Some(log), InstanceEvent::Connected) = (&self.log, event) {
+            log.end_boot(instance);
+        }
     }
 
     fn size(&self) -> InstanceSize {

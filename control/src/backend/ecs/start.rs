@@ -1,6 +1,7 @@
 //! The start of a pool on ECS: resolves the settings, checks them against ECS, and starts the
 //! monitor and the sweeper.
 
+#[cfg(feature = "cloudwatch-logs")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use super::api::{self, Api};
 use super::builder::EcsBuilder;
 use super::classify;
 use super::instances::EcsInstances;
+#[cfg(feature = "cloudwatch-logs")]
+use super::log_tail::TaskLog;
 use super::poller::PollIntervals;
 use super::request::{self, Owner};
 use super::sweeper::Sweeper;
@@ -85,6 +88,11 @@ pub(super) async fn start(
         task: parent.map(|parent| parent.task),
     };
     let intervals = builder.poll_intervals.unwrap_or(POLL_INTERVALS);
+    #[cfg(feature = "cloudwatch-logs")]
+    let task_log = log.clone().map(|location| {
+        let config = without_ecs_endpoint(builder, &settings, &config);
+        Arc::new(TaskLog::new(&config, location, template.container.clone()))
+    });
     let monitor = TaskMonitor::new(api, template.container.clone(), log, intervals);
     let mut background = vec![tokio::spawn(monitor.clone().keep_polling())];
     if let Sweeping::Every { interval, age } = builder.sweep {
@@ -103,6 +111,8 @@ pub(super) async fn start(
         owner,
         monitor,
         providers,
+        #[cfg(feature = "cloudwatch-logs")]
+        log: task_log,
         boot_timeout,
         max_age,
         background,
@@ -117,6 +127,21 @@ async fn sdk_config(builder: &EcsBuilder, settings: &Settings) -> SdkConfig {
         Some(config) => overrides.apply(config),
         None => sdk::load(&overrides, Some(api::REQUEST_TIMEOUT)).await,
     }
+}
+
+/// The configuration for another service: an endpoint that was set for ECS is not that service's.
+#[cfg(feature = "cloudwatch-logs")]
+fn without_ecs_endpoint(
+    builder: &EcsBuilder,
+    settings: &Settings,
+    config: &SdkConfig,
+) -> SdkConfig {
+    let mut config = config.to_builder();
+    if builder.endpoint.is_some() || settings.text("endpoint_url").is_some() {
+        let own = builder.sdk.as_ref().and_then(|sdk| sdk.endpoint_url());
+        config.set_endpoint_url(own.map(str::to_owned));
+    }
+    config.build()
 }
 
 /// The ECS task that this process runs in. `None` if its metadata can't be read: settings that the

@@ -64,12 +64,15 @@ pub(super) struct ContainerState {
 pub(super) struct LogLocation {
     pub(super) group: String,
     pub(super) prefix: String,
+    /// Its region; `None` is that of the task.
+    #[cfg_attr(not(feature = "cloudwatch-logs"), expect(dead_code, reason = "for its reader"))]
+    pub(super) region: Option<String>,
 }
 
 impl LogLocation {
     /// The log stream of a task (AWS documentation, "awslogs log driver": `prefix/container/task
     /// id`).
-    fn stream(&self, container: &str, arn: &str) -> String {
+    pub(super) fn stream(&self, container: &str, arn: &str) -> String {
         let id = arn.rsplit_once('/').map_or(arn, |(_, id)| id);
         format!("{}/{container}/{id}", self.prefix)
     }

@@ -29,6 +29,14 @@ pub(super) type RecordedRequest = (String, Value);
 pub(super) async fn monitor(
     response: impl Fn(&str, &Value) -> Result<Value, &'static str> + Send + 'static,
 ) -> (Arc<TaskMonitor>, mpsc::UnboundedReceiver<RecordedRequest>) {
+    let (endpoint, requests) = server(response).await;
+    (monitor_at(endpoint), requests)
+}
+
+/// A server with programmed responses, as those of [`monitor`], and the requests that it receives.
+pub(super) async fn server(
+    mut response: impl FnMut(&str, &Value) -> Result<Value, &'static str> + Send + 'static,
+) -> (String, mpsc::UnboundedReceiver<RecordedRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (sender, requests) = mpsc::unbounded_channel();
@@ -44,7 +52,7 @@ pub(super) async fn monitor(
             write(&mut socket, status, &answer.to_string()).await;
         }
     });
-    (monitor_at(endpoint), requests)
+    (endpoint, requests)
 }
 
 fn monitor_at(endpoint: String) -> Arc<TaskMonitor> {
@@ -71,8 +79,18 @@ pub(super) async fn silent_ecs(boot_timeout: Duration) -> EcsInstances {
     let owner = Owner { pool: "thumbs".to_owned(), parent: "p-1".to_owned(), task: None };
     let (monitor, background) = (monitor_at(endpoint), vec![server]);
     let (providers, size) = (Arc::default(), template.size(None));
-    let max_age = None;
-    EcsInstances { template, size, owner, monitor, providers, boot_timeout, max_age, background }
+    EcsInstances {
+        template,
+        size,
+        owner,
+        monitor,
+        providers,
+        #[cfg(feature = "cloudwatch-logs")]
+        log: None,
+        boot_timeout,
+        max_age: None,
+        background,
+    }
 }
 
 /// The spec of a boot.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use flame_link::Link;
 use flame_wire::ids::RunnerRef;
+use flame_wire::trace::TraceContext;
 use tokio::sync::{oneshot, watch};
 
 use super::connection::send_stay_up;
@@ -28,10 +29,24 @@ use crate::pool::state::{Action, GrowOutcome, LeaseId, Note, RunnerId, WaiterId}
 
 /// Something to do once the lock is released.
 pub(super) enum Effect {
-    Answer { caller: oneshot::Sender<CheckoutResult>, answer: CheckoutResult },
-    Boot { id: RunnerId, runner: RunnerRef, commands: watch::Receiver<RunnerCommand> },
-    Command { commands: watch::Sender<RunnerCommand>, command: RunnerCommand },
-    StayUp { link: Link, again_in: Option<Duration> },
+    Answer {
+        caller: oneshot::Sender<CheckoutResult>,
+        answer: CheckoutResult,
+    },
+    Boot {
+        id: RunnerId,
+        runner: RunnerRef,
+        commands: watch::Receiver<RunnerCommand>,
+        waiting_call: Option<TraceContext>,
+    },
+    Command {
+        commands: watch::Sender<RunnerCommand>,
+        command: RunnerCommand,
+    },
+    StayUp {
+        link: Link,
+        again_in: Option<Duration>,
+    },
     Event(PoolEvent),
     Ready,
     Drained,
@@ -78,9 +93,10 @@ impl Lane {
                 // If the caller is gone, its lease is dropped here and so checked in.
                 let _ = caller.send(answer);
             }
-            Effect::Boot { id, runner, commands } => {
+            Effect::Boot { id, runner, commands, waiting_call } => {
                 if let Some(lane) = self.me.upgrade() {
-                    (self.start_supervisor)(RunnerToBoot { lane, id, runner, commands });
+                    let boot = RunnerToBoot { lane, id, runner, commands, waiting_call };
+                    (self.start_supervisor)(boot);
                 }
             }
             Effect::Command { commands, command } => command::give(&commands, command),
@@ -159,7 +175,7 @@ impl LaneState {
         let runner = entry.and_then(|entry| Some((entry.runner, entry.connection.clone()?)));
         match (runner, lane.me.upgrade()) {
             (Some((runner, connection)), Some(owner)) => {
-                Ok(LaneLease::new(owner, lease, runner, connection.link))
+                Ok(LaneLease::new(owner, lease, runner, connection.link, self.ended_boot))
             }
             // Never: the state machine leases only runners that were reported up, with a
             // connection.
@@ -182,7 +198,15 @@ impl LaneState {
             RunnerRef::generate().unwrap_or_else(|_| RunnerRef::from_bytes(rand::random()));
         let (sender, commands) = watch::channel(RunnerCommand::Serve);
         self.runners.insert(id, RunnerEntry { runner, commands: sender, connection: None });
-        self.effects.push_back(Effect::Boot { id, runner, commands });
+        let waiting_call = self.waiting_call();
+        self.effects.push_back(Effect::Boot { id, runner, commands, waiting_call });
+    }
+
+    /// The newest call, if it waits: the pool grows because of it. Otherwise any call that waits.
+    fn waiting_call(&self) -> Option<TraceContext> {
+        let newest = self.next_waiter.checked_sub(1).and_then(|id| self.waiters.get(&WaiterId(id)));
+        let waiter = newest.or_else(|| self.waiters.values().next())?;
+        waiter.call.map(|call| call.trace)
     }
 
     pub(super) fn command(&mut self, id: RunnerId, command: RunnerCommand) {

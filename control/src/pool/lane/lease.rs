@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flame_link::Link;
 use flame_wire::ids::RunnerRef;
+use flame_wire::trace::TraceContext;
 
 use crate::backend::BootFailure;
 use crate::pool::state::{self, LeaseId};
@@ -27,6 +28,7 @@ pub(crate) struct LaneLease {
     id: LeaseId,
     runner: RunnerRef,
     link: Link,
+    boot: Option<TraceContext>,
 }
 
 impl fmt::Debug for LaneLease {
@@ -41,8 +43,9 @@ impl LaneLease {
         id: LeaseId,
         runner: RunnerRef,
         link: Link,
+        boot: Option<TraceContext>,
     ) -> Self {
-        Self { owner, id, runner, link }
+        Self { owner, id, runner, link, boot }
     }
 
     pub(crate) fn runner(&self) -> RunnerRef {
@@ -51,6 +54,11 @@ impl LaneLease {
 
     pub(crate) fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// The trace of the boot that the call has waited for, if it has waited for one.
+    pub(crate) fn boot(&self) -> Option<TraceContext> {
+        self.boot
     }
 }
 

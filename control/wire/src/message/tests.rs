@@ -6,7 +6,13 @@ use crate::testing::{Damage, arbitrary_bytes};
 use crate::time::MAX_MS;
 
 fn record(text: &str) -> LogRecord {
-    LogRecord { call: Some(7), level: Level::Info, target: "app".into(), text: text.into() }
+    LogRecord {
+        call: Some(7),
+        level: Level::Info,
+        target: "app".into(),
+        text: text.into(),
+        dropped: 0,
+    }
 }
 
 #[test]
@@ -58,6 +64,10 @@ fn messages_from_a_runner_are_encoded_as_these_bytes() {
         (
             RunnerToParent::Log(record("hi")),
             b"\x81\xa3Log\x84\xa4call\x07\xa5level\xa4Info\xa6target\xa3app\xa4text\xa2hi",
+        ),
+        (
+            RunnerToParent::Log(LogRecord { dropped: 5, ..record("hi") }),
+            b"\x81\xa3Log\x85\xa4call\x07\xa5level\xa4Info\xa6target\xa3app\xa4text\xa2hi\xa7dropped\x05",
         ),
     ] {
         assert_eq!(message.encode().unwrap(), bytes, "{message:?}");
@@ -166,8 +176,9 @@ fn from_runner() -> impl Strategy<Value = RunnerToParent> {
         Just(Level::Debug),
         Just(Level::Trace),
     ];
-    let record = (any::<Option<u64>>(), level, "\\PC{0,60}", "\\PC{0,99}")
-        .prop_map(|(call, level, target, text)| LogRecord { call, level, target, text });
+    let record = (any::<Option<u64>>(), level, "\\PC{0,60}", "\\PC{0,99}", any::<u64>()).prop_map(
+        |(call, level, target, text, dropped)| LogRecord { call, level, target, text, dropped },
+    );
     prop_oneof![
         (0..=MAX_MS, any::<u64>())
             .prop_map(|(idle_ms, calls_done)| RunnerToParent::Idle { idle_ms, calls_done }),

@@ -24,10 +24,10 @@ use tracing::{Dispatch, dispatcher};
 use super::event::InvocationPayload;
 use super::{EventError, InvocationResponse, LambdaHost};
 use crate::context::set_process_depth;
+use crate::host::Host;
 use crate::log::LogSink;
 use crate::log_writer;
-use crate::runner::Connect;
-use crate::runner::{IdlePredicate, Runner};
+use crate::runner::{Connect, EndHook, IdlePredicate, Runner, run_end_hook};
 
 /// The number of log records that may wait for the link. More are dropped, and the log counts them.
 const LOG_BUFFER: usize = 1024;
@@ -46,6 +46,8 @@ pub struct Environment {
     pub build: BuildId,
     /// Asked before a runner proposes to end; `None`: it always may.
     pub idle_predicate: Option<IdlePredicate>,
+    /// Run at the end of each runner, before Lambda freezes the environment.
+    pub end_hook: Option<EndHook>,
     /// The destination of the app's log. Each runner attaches itself.
     pub log: LogSink,
     /// The signals that the process receives. Lambda sends SIGTERM only if the function has
@@ -103,9 +105,11 @@ impl Environment {
     /// [`EnvironmentError`].
     pub async fn serve(self) -> Result<EnvironmentEnd, EnvironmentError> {
         Self::check()?;
-        let Self { build, idle_predicate, log, mut signals } = self;
+        let Self { build, idle_predicate, end_hook, log, mut signals } = self;
         let current = Arc::new(CurrentRunner::default());
-        let handler = InvocationHandler { build, idle_predicate, log, current: current.clone() };
+        let current_runner = current.clone();
+        let handler =
+            InvocationHandler { build, idle_predicate, end_hook, log, current: current_runner };
         let handler =
             service_fn(move |event: LambdaEvent<InvocationPayload>| handler.clone().serve(event));
         let of_layer = current.clone();
@@ -149,6 +153,7 @@ fn missing(variable: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
 struct InvocationHandler {
     build: BuildId,
     idle_predicate: Option<IdlePredicate>,
+    end_hook: Option<EndHook>,
     log: LogSink,
     current: Arc<CurrentRunner>,
 }
@@ -184,18 +189,20 @@ impl InvocationHandler {
         let (records, logs) = mpsc::channel(LOG_BUFFER);
         let _attached = parent.limits.log.then(|| self.log.attach(records));
         let (_current, signals) = CurrentRunner::begin(&self.current);
-        let host = LambdaHost::new(parent.runner, deadline);
+        let host: Arc<dyn Host> = Arc::new(LambdaHost::new(parent.runner, deadline));
         tracing::debug!(runner = %parent.runner, request, "this invocation is a runner");
         let runner = Runner {
             connect: Connect::dial(&parent),
             parent,
-            host: Arc::new(host),
+            host: host.clone(),
             build: self.build.clone(),
             idle_predicate: self.idle_predicate.clone(),
             logs: Some(logs),
             signals,
         };
-        InvocationResponse::of(runner.run().await)
+        let ended = runner.run().await;
+        run_end_hook(self.end_hook.as_ref(), host.expires_in()).await;
+        InvocationResponse::of(ended)
     }
 }
 

@@ -25,6 +25,7 @@ use crate::calling::{
     Arguments, CallScope, CodecError, EncodedReply, Execution, FunctionEntry, PreparedCall,
 };
 use crate::context::CallContext;
+use crate::otel::Caller;
 use crate::panics::{self, PanicScope};
 use crate::pump::pump_draining;
 use crate::runner::terminator::Event;
@@ -61,9 +62,8 @@ impl Call {
         body: Bytes,
         channels: Vec<Option<Stream>>,
     ) {
-        let (call, trace) = (self.context.call, header.trace.map(tracing::field::display));
-        let name = function.name;
-        let span = tracing::debug_span!("flame.serve", function = name, %call, traceparent = trace);
+        let caller = Caller::new(header.trace);
+        let span = caller.attach_sync(|| self.span(function.name));
         let _unanswered = UnansweredGuard { calls: self.calls.clone(), stream: self.stream.id() };
         self.calls.running_functions.fetch_add(1, Ordering::Relaxed);
         let running = Arc::new(RunningFunction {
@@ -72,6 +72,7 @@ impl Call {
             context: self.context,
             panics: self.panics.clone(),
             span: span.clone(),
+            caller: caller.clone(),
             failed: AtomicBool::new(false),
         });
         if header.ack {
@@ -79,13 +80,24 @@ impl Call {
         }
         // `running` lives until the answer is out: a runner that ends after this call waits for it.
         let serve = self.serve(function, body, channels, running.clone()).instrument(span);
-        match serve.await {
+        match caller.attach(serve).await {
             Ok(()) | Err(CallStop::Cancelled) => {}
             Err(CallStop::Failed(failure)) => running.fail(&failure),
             Err(CallStop::FailedAtOnce(failure)) => {
                 send_failure(&running.stream, &failure, FailedMessage::ReplacesQueue);
             }
         }
+    }
+
+    fn span(&self, function: &'static str) -> tracing::Span {
+        let (call, trace) = (self.context.call, self.context.trace.map(tracing::field::display));
+        tracing::debug_span!(
+            "flame.serve",
+            otel.kind = "server",
+            function,
+            %call,
+            traceparent = trace
+        )
     }
 
     async fn serve(
@@ -225,6 +237,7 @@ struct RunningFunction {
     context: CallContext,
     panics: Arc<PanicScope>,
     span: tracing::Span,
+    caller: Caller,
     /// FAILED was sent, and the stream still has to end.
     failed: AtomicBool,
 }
@@ -243,7 +256,7 @@ impl RunningFunction {
 impl CallScope for RunningFunction {
     fn enter(&self, function: &mut dyn FnMut()) {
         let within = || self.span.in_scope(|| self.panics.enter(function));
-        self.context.sync_scope(within);
+        self.caller.attach_sync(|| self.context.sync_scope(within));
     }
 }
 

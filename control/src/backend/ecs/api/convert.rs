@@ -96,7 +96,11 @@ fn log_location(log: &aws_sdk_ecs::types::LogConfiguration) -> Option<LogLocatio
     if *log.log_driver() != LogDriver::Awslogs {
         return None;
     }
-    Some(LogLocation { group: option("awslogs-group")?, prefix: option("awslogs-stream-prefix")? })
+    Some(LogLocation {
+        group: option("awslogs-group")?,
+        prefix: option("awslogs-stream-prefix")?,
+        region: option("awslogs-region"),
+    })
 }
 
 pub(super) fn task_definition(definition: &aws_sdk_ecs::types::TaskDefinition) -> TaskDefinition {

@@ -98,7 +98,7 @@ fn a_kill_after_the_stop_timeout_is_not_reported_as_a_lack_of_memory() {
 
 #[test]
 fn an_exit_names_the_log_if_its_location_is_known() {
-    let log = LogLocation { group: "/app".to_owned(), prefix: "run".to_owned() };
+    let log = LogLocation { group: "/app".to_owned(), prefix: "run".to_owned(), region: None };
     let exited = |code| stopped("EssentialContainerExited", "", app(code, None));
     let reason = exited(Some(7)).death("app", Some(&log)).reason;
     assert!(reason.contains("/app, run/app/1"), "{reason}");

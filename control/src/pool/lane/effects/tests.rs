@@ -153,7 +153,7 @@ async fn a_task_that_waits_until_the_pool_is_ready_may_call_it_while_it_is_woken
     let waker = on_wake(move || done.send(seen.read(|state| state.is_ready())).unwrap());
     let mut ready = status.wait_for(|status| status.ready).boxed();
     assert!(ready.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
-    lane.runner_up(RunnerId(0), connection());
+    lane.runner_up(RunnerId(0), connection(), None);
     assert_eq!(is_done.try_recv(), Ok(true));
 }
 
@@ -174,7 +174,7 @@ async fn a_call_is_answered_after_the_last_event_that_precedes_its_slot() {
     let other = lane.clone();
     // Another thread reports the runner up. It is held in the last effect of that, before it sends
     // the event `Ready`.
-    let thread = std::thread::spawn(move || other.runner_up(RunnerId(0), connection()));
+    let thread = std::thread::spawn(move || other.runner_up(RunnerId(0), connection(), None));
     is_woken.recv().unwrap();
     assert!(lane.locked.lock().effects.is_empty());
     let request = CheckoutRequest { deadline: None, bounds_work: false, call: None };
@@ -200,4 +200,17 @@ async fn a_panic_while_effects_are_carried_out_does_not_stop_later_ones() {
     lane.resize(LimitsChange::new().min(3)).unwrap();
     assert!(!started(&mut events).is_empty(), "effects are carried out again");
     assert!(lane.locked.lock().is_settled());
+}
+
+#[tokio::test]
+async fn a_call_that_waited_for_a_boot_knows_its_trace_and_a_later_one_does_not() {
+    let lane = lane();
+    let request = CheckoutRequest { deadline: None, bounds_work: false, call: None };
+    let waiting = lane.check_out(&request);
+    let boot = TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 };
+    lane.runner_up(RunnerId(0), connection(), Some(boot));
+    let waited = waiting.await.unwrap();
+    assert_eq!(waited.boot(), Some(boot));
+    drop(waited);
+    assert_eq!(lane.check_out(&request).await.unwrap().boot(), None);
 }

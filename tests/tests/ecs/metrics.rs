@@ -34,6 +34,13 @@ async fn three_calls(app: &EcsApp, name: &str) {
     for n in 0..THREE {
         assert_eq!(pool.call(demo::double(n)).await.unwrap(), 2 * n);
     }
+    // The backend learns of the parts of a boot by its next poll.
+    let mut seen = SeenSeries::default();
+    until("ECS has reported the parts of the boot", || {
+        seen.look(&[name]);
+        seen.0.contains(&("flame.boot.duration", Some("start")))
+    })
+    .await;
     let costs = pool.costs();
     assert!(costs.total > 0.0 && costs.per_hour > 0.0, "{costs}");
     pool.drain().await;
@@ -57,7 +64,7 @@ async fn the_values_in_cloudwatch_are_those_of_the_pool() {
     assert_eq!(calls(&app, "valued").await, [Some(3.0), Some(3.0)]);
     let metrics = Metrics::of(&app.account, NAMESPACE).await;
     let dimensions = [("App", "suite"), ("Pool", "valued"), ("Backend", "ecs")];
-    let get = async |name, stat| metrics.get(name, &dimensions, stat).await;
+    let get = async |name: &str, stat: &str| metrics.get(name, &dimensions, stat).await;
     assert_eq!(get("flame.call.duration.run", "SampleCount").await, Some(3.0));
     assert_eq!(get("flame.runner.exits.pool_drain", "Sum").await, Some(1.0));
     assert_eq!(get("flame.runners.idle", "Maximum").await, Some(0.0), "the pool has drained");
@@ -119,10 +126,10 @@ async fn each_metric_of_aws_is_emitted_by_a_real_scenario() {
     let mut seen = SeenSeries::default();
     let interval = Duration::from_millis(300);
     let backend = app.backend().await.sweep(interval, Duration::from_secs(1));
-    let pool = app.pool_of("of aws", backend).max(1).start().await.unwrap();
+    let pool = app.pool_of("of-aws", backend).max(1).start().await.unwrap();
     assert_eq!(pool.call(demo::double(1)).await.unwrap(), 2);
     let tags = [
-        ("flame:pool", "of aws"),
+        ("flame:pool", "of-aws"),
         ("flame:runner", "f-00000000000000000000000000000000"),
         ("flame:parent", "p-another"),
         ("flame:ends-by", "1"),
@@ -130,7 +137,7 @@ async fn each_metric_of_aws_is_emitted_by_a_real_scenario() {
     let overdue = app.run(&[("DEMO_PROGRAM", "sleeps")], &tags).await;
     app.until_stopped(&overdue).await;
     until("the orphan is counted", || {
-        seen.look(&["of aws"]);
+        seen.look(&["of-aws"]);
         seen.names().contains("flame.orphans.stopped")
     })
     .await;
@@ -139,7 +146,7 @@ async fn each_metric_of_aws_is_emitted_by_a_real_scenario() {
     let dropped = of_process("flame.metrics.dropped");
     app.account.fails("PutMetricData", 1, "InvalidParameterValueException", "no such unit").await;
     sink.flush().await.unwrap();
-    assert_eq!(calls(&app, "of aws").await, [None, None], "CloudWatch has rejected them");
+    assert_eq!(calls(&app, "of-aws").await, [None, None], "CloudWatch has rejected them");
     assert!(of_process("flame.metrics.dropped") > dropped);
     // What was dropped is counted in the next period.
     sink.flush().await.unwrap();

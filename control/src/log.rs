@@ -28,6 +28,7 @@ use tracing::Level;
 
 use self::printed::Context;
 use crate::backend::{OutputLine, OutputStream};
+use crate::metrics::PROCESS;
 
 mod listen;
 mod printed;
@@ -75,7 +76,7 @@ impl PoolLog {
     /// Takes an event that a runner has sent over its link.
     pub(crate) fn event(&self, runner: RunnerRef, event: message::LogRecord) {
         let message::LogRecord { call, level, target, text, dropped } = event;
-        self.dropped.fetch_add(dropped, Ordering::Relaxed);
+        self.count_dropped(dropped);
         let len = text.len() + target.len();
         let record = Arc::new(LogRecord {
             pool: self.pool.clone(),
@@ -152,8 +153,13 @@ impl PoolLog {
 
     fn write(&self, len: usize, line: impl FnOnce(&mut Vec<u8>) + Send + 'static) {
         if !log_writer::global().push(len, line) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.count_dropped(1);
         }
+    }
+
+    fn count_dropped(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+        PROCESS.log_lines_dropped(lines);
     }
 }
 

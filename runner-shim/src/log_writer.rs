@@ -170,12 +170,6 @@ impl LogWriter {
         queued
     }
 
-    /// How many lines have been dropped so far.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.shared.lock().queue.all_dropped()
-    }
-
     /// If no thread can be started, the lines stay queued, and the next push tries again.
     fn start(&self, state: &mut LogState) {
         let shared = self.shared.clone();

@@ -2,8 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use flame_runner_shim::log_writer;
-
 use super::attribute::{AttributeValue, Direction, RunnerActivity};
 use super::histogram::{HistogramReading, as_f64};
 use super::recorders::{Counters, Histograms, LaneRecorder, PROCESS};
@@ -75,7 +73,7 @@ impl Readings {
     pub(super) fn of_process() -> Vec<Reading> {
         let mut readings = Self::default();
         readings.counters(&table::REFUSED_CLIENTS, &PROCESS.refused_clients);
-        readings.number(&table::LOG_LINES_DROPPED, None, log_writer::global().dropped());
+        readings.number(&table::LOG_LINES_DROPPED, None, PROCESS.log_lines_dropped.load(Ordering::Relaxed));
         let dropped = PROCESS.metrics_dropped.load(Ordering::Relaxed);
         readings.number(&table::METRICS_DROPPED, None, dropped);
         readings.0

@@ -124,9 +124,15 @@ pub(crate) struct ProcessRecorder {
     pub(crate) refused_clients: Counters<RefusedAt>,
     /// Data points that sinks have dropped.
     pub(super) metrics_dropped: AtomicU64,
+    /// Lines of runners that were dropped.
+    pub(super) log_lines_dropped: AtomicU64,
 }
 
 impl ProcessRecorder {
+    pub(crate) fn log_lines_dropped(&self, count: u64) {
+        self.log_lines_dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
     pub(super) fn metrics_dropped(&self, count: u64) {
         self.metrics_dropped.fetch_add(count, Ordering::Relaxed);
     }
@@ -136,4 +142,5 @@ impl ProcessRecorder {
 pub(crate) static PROCESS: LazyLock<ProcessRecorder> = LazyLock::new(|| ProcessRecorder {
     refused_clients: Counters::new(),
     metrics_dropped: AtomicU64::new(0),
+    log_lines_dropped: AtomicU64::new(0),
 });

@@ -205,7 +205,7 @@ pub(crate) const LOG_LINES_DROPPED: Metric = Metric {
     unit: Unit::Count,
     attribute: None,
     scope: Scope::Process,
-    meaning: "Lines of runners that were dropped, because the log was not read fast enough.",
+    meaning: "Lines of runners that were dropped, because their links or the log did not keep up.",
 };
 
 pub(crate) const METRICS_DROPPED: Metric = Metric {

@@ -26,8 +26,6 @@ pub(super) struct LineQueue<T> {
     size: usize,
     /// Lines dropped since the last notice.
     dropped: u64,
-    /// Lines dropped so far.
-    all_dropped: u64,
     dropping: bool,
     /// A wait has timed out.
     wait_timed_out: bool,
@@ -52,7 +50,6 @@ impl<T> LineQueue<T> {
             waiting: VecDeque::new(),
             size: 0,
             dropped: 0,
-            all_dropped: 0,
             dropping: false,
             wait_timed_out: false,
             was_high: false,
@@ -68,17 +65,11 @@ impl<T> LineQueue<T> {
         self.dropping = self.size.saturating_add(size) > limit;
         if self.dropping {
             self.dropped += 1;
-            self.all_dropped += 1;
             return false;
         }
         self.queue_drop_notice();
         self.add(size, QueuedItem::Line(line));
         true
-    }
-
-    /// How many lines have been dropped so far.
-    pub(super) fn all_dropped(&self) -> u64 {
-        self.all_dropped
     }
 
     /// Queues the notice, if lines were dropped. It is small, so it fits even into a full queue.

@@ -9,7 +9,7 @@ use flame_tests::{PoolBackend, Test, Watcher, demo, docker, generic_runner, on, 
 use crate::common::{pool_on, start_error};
 
 pub(crate) fn tests() -> Vec<Test> {
-    let simple = on(PoolBackend::Docker, &tests![a_drained_pool_leaves_no_container]);
+    let simple = tests![a_drained_pool_leaves_no_container];
     let others = tests![
         limits_environment_and_labels_reach_the_container,
         a_size_that_the_machine_does_not_have_is_rejected_at_the_start,
@@ -18,7 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
         processes_that_functions_leave_behind_are_reaped,
         code_sync_takes_the_app_to_a_generic_runner,
     ];
-    [simple, others].concat()
+    [on(PoolBackend::Docker, &simple), others].concat()
 }
 
 async fn a_drained_pool_leaves_no_container() {

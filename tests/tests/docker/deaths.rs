@@ -69,7 +69,9 @@ async fn a_removed_container_is_said_to_be_removed() {
     let call = tokio::spawn(pool.call(demo::double(1)).into_future());
     let container = loop {
         let there = engine.with_label("flame:pool=removed-by-hand").await;
-        if let Some(name) = there.into_iter().next() {
+        let Some(name) = there.into_iter().next() else { continue };
+        let container = engine.client().inspect_container(&name, None).await.unwrap();
+        if container.state.and_then(|state| state.running) == Some(true) {
             break name;
         }
     };

@@ -77,6 +77,7 @@ const RULES: &[PhraseRule<Meaning>] = &[
         ],
         meaning: GPUS,
     },
+    PhraseRule { phrases: &["no such container"], meaning: GONE },
     PhraseRule { phrases: &["network not found", "unable to find network"], meaning: NETWORK },
     PhraseRule {
         phrases: &[
@@ -158,6 +159,10 @@ const GPUS: Meaning = Meaning {
     kind: BootFailureKind::Misconfigured,
     advice: "the engine can't give GPUs to containers: install the NVIDIA Container Toolkit on its \
              machine, or leave out `.gpus(..)`",
+};
+const GONE: Meaning = Meaning {
+    kind: BootFailureKind::Other,
+    advice: "somebody has removed the container while it was being started",
 };
 const NETWORK: Meaning = Meaning {
     kind: BootFailureKind::Misconfigured,

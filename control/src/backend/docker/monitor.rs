@@ -243,10 +243,10 @@ impl Monitor {
         });
         let mut tail = Vec::new();
         if let Some((output, reader)) = watched {
-            if let Some(mut reader) = reader {
-                if timeout(OUTPUT_TIMEOUT, &mut reader).await.is_err() {
-                    reader.abort();
-                }
+            if let Some(mut reader) = reader
+                && timeout(OUTPUT_TIMEOUT, &mut reader).await.is_err()
+            {
+                reader.abort();
             }
             tail = output.tail();
         }

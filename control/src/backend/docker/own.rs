@@ -44,7 +44,7 @@ fn id_in(path: &str) -> Option<String> {
     let words = path.split(|c: char| !c.is_ascii_alphanumeric());
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     let is_id = |word: &&str| word.len() == ID && word.bytes().all(is_digit);
-    words.filter(is_id).last().map(str::to_owned)
+    words.rev().find(is_id).map(str::to_owned)
 }
 
 /// Where a process runs; see the [module](self).

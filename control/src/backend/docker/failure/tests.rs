@@ -19,6 +19,7 @@ fn the_texts_of_docker_and_of_podman_have_the_same_meaning() {
             Misconfigured,
             "build or pull it",
         ),
+        (500, "container 1 does not exist in database: no such container", Other, "removed"),
         (404, "network apps not found", Misconfigured, "correct what the message names"),
         (
             500,

@@ -90,7 +90,7 @@ pub fn cloudwatch_names() -> BTreeSet<String> {
 #[must_use]
 pub fn documents(printed: &str) -> Vec<Value> {
     let lines = printed.lines().filter(|line| line.contains("_aws"));
-    let parsed = lines.map(|line| serde_json::from_str(line));
+    let parsed = lines.map(serde_json::from_str);
     parsed.collect::<Result<_, _>>().expect("each line is a whole document")
 }
 

@@ -52,7 +52,7 @@ async fn each_metric_of_processes_is_emitted_by_a_real_scenario() {
 
     proxy.set(Network::Cuts(2_000..300_000));
     while !seen.names().contains("flame.runner.reconnects") {
-        pool.call(demo::echo(demo::bytes(200_000).into())).await.unwrap();
+        pool.call(demo::echo(demo::bytes(200_000))).await.unwrap();
         seen.look(&pools);
     }
     proxy.set(Network::Normal);

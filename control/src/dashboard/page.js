@@ -227,7 +227,7 @@ function showInstance(cell, runner) {
 
 // ---- Calls
 
-const UNDER_WAY = 20;
+const UNDER_WAY = 10;
 
 // The calls that are shown: the time of each phase, from a start on.
 function calls(pool) {

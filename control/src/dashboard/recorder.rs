@@ -101,10 +101,10 @@ impl PoolRecorder {
                 }
             }
             PoolEvent::CallQueued { function, trace } => {
-                self.live_call(now, *trace, *function);
+                self.live_call(now, *trace, function);
             }
             PoolEvent::CallStarted { runner, function, trace } => {
-                if let Some(call) = self.live_call(now, *trace, *function) {
+                if let Some(call) = self.live_call(now, *trace, function) {
                     call.started = Some((now, *runner));
                 }
             }
@@ -195,7 +195,7 @@ impl PoolRecorder {
         let row = FinishedCallRow {
             id: id(trace),
             trace: trace_id(trace),
-            function: *function,
+            function,
             runner: runner.map(wording::short),
             outcome: outcome.name(),
             start: self.clock.at(made),

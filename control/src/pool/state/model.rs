@@ -217,11 +217,7 @@ impl Model {
                 }
                 _ => {}
             },
-            Some(Event::StopRequested { runner }) => {
-                if self.phase(*runner).is_some_and(|phase| phase != ModelPhase::Stopping) {
-                    self.expect_stop(*runner);
-                }
-            }
+            Some(Event::StopRequested { runner }) => self.expect_stop(*runner),
             Some(Event::RunnerGone { runner }) => {
                 self.record_stop(*runner);
                 let known = self.runners.remove(runner).is_some();
@@ -356,9 +352,11 @@ impl Model {
         latest.len()
     }
 
-    /// The runner must be stopped, and no failure is to blame.
+    /// The runner must be stopped, unless it has been; and no failure is to blame.
     fn expect_stop(&mut self, id: RunnerId) {
-        if let Some(runner) = self.runners.get_mut(&id) {
+        if let Some(runner) = self.runners.get_mut(&id)
+            && runner.phase != ModelPhase::Stopping
+        {
             runner.leases.clear();
             runner.phase = ModelPhase::Stopping;
             self.expected_stops.insert(id);

@@ -73,7 +73,11 @@ impl Readings {
     pub(super) fn of_process() -> Vec<Reading> {
         let mut readings = Self::default();
         readings.counters(&table::REFUSED_CLIENTS, &PROCESS.refused_clients);
-        readings.number(&table::LOG_LINES_DROPPED, None, PROCESS.log_lines_dropped.load(Ordering::Relaxed));
+        readings.number(
+            &table::LOG_LINES_DROPPED,
+            None,
+            PROCESS.log_lines_dropped.load(Ordering::Relaxed),
+        );
         let dropped = PROCESS.metrics_dropped.load(Ordering::Relaxed);
         readings.number(&table::METRICS_DROPPED, None, dropped);
         readings.0

@@ -69,7 +69,7 @@ pub(super) struct NotWatched;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TaskEnd {
     /// ECS reports it as stopped.
-    Stopped(Task),
+    Stopped(Box<Task>),
     /// ECS no longer knows it.
     Unknown,
 }
@@ -214,7 +214,7 @@ impl Poller {
             watched.ending = task.is_ending();
             if task.is_over() {
                 self.tasks.remove(&task.arn);
-                dead.push((task.arn.clone(), TaskEnd::Stopped(task)));
+                dead.push((task.arn.clone(), TaskEnd::Stopped(Box::new(task))));
             } else if task.is_running() {
                 watched.boot_times = task.times.boot_times();
                 let since = *watched.running_since.get_or_insert(now);

@@ -43,11 +43,11 @@ impl TaskTimes {
     pub(super) fn boot_times(&self) -> Option<BootTimes> {
         let started = self.started?;
         let between = |from: Option<Duration>, to: Option<Duration>| to?.checked_sub(from?);
-        let mut times = BootTimes::default();
-        times.provision = between(self.created, self.pull_started);
-        times.pull = between(self.pull_started, self.pull_stopped);
-        times.start = between(self.pull_stopped, Some(started));
-        Some(times)
+        Some(BootTimes {
+            provision: between(self.created, self.pull_started),
+            pull: between(self.pull_started, self.pull_stopped),
+            start: between(self.pull_stopped, Some(started)),
+        })
     }
 }
 

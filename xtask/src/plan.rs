@@ -238,7 +238,7 @@ fn all_steps() -> Vec<Step> {
     let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
         .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.
-    let features = ["", "code-s3", "docker", "ecs", "lambda"];
+    let features = ["", "code-s3", "docker", "ecs", "fly", "lambda"];
     let features = features.map(|features| {
         CargoCommand::new(&format!("check --package flame-aws --locked --features={features}"))
     });

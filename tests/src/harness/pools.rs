@@ -1,11 +1,11 @@
 //! The pools of tests: the backend that a test runs them on, and how their runners connect.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use flame_aws::PoolBuilder;
 use flame_aws::backend::{Local, Process};
 
-use crate::{docker, relay};
+use crate::{docker, fly, relay};
 
 /// Where the runners of [`pool`] come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum PoolBackend {
     Local,
     /// Containers of an engine.
     Docker,
+    /// Machines of a stand-in for Fly, which connect over IPv6.
+    Fly,
 }
 
 /// How the runners of a test connect.
@@ -47,6 +49,8 @@ impl PoolMode {
             (PoolBackend::Local, Connection::Relay) => Some("local, relay"),
             (PoolBackend::Docker, Connection::Direct) => Some("docker"),
             (PoolBackend::Docker, Connection::Relay) => Some("docker, relay"),
+            (PoolBackend::Fly, Connection::Direct) => Some("fly"),
+            (PoolBackend::Fly, Connection::Relay) => Some("fly, relay"),
         }
     }
 }
@@ -71,6 +75,7 @@ pub fn pool(name: &str) -> PoolBuilder {
         PoolBackend::Process => process_pool(name),
         PoolBackend::Local => small_pool(name).backend(Local::new()),
         PoolBackend::Docker => docker_pool(name),
+        PoolBackend::Fly => fly_pool(name),
     }
 }
 
@@ -81,6 +86,11 @@ fn docker_pool(name: &str) -> PoolBuilder {
         return pool.backend(backend.network("host").build());
     }
     pool.listen((Ipv4Addr::UNSPECIFIED, 0).into()).backend(backend.build())
+}
+
+fn fly_pool(name: &str) -> PoolBuilder {
+    let pool = small_pool(name).backend(fly::shared().suite_app().backend().build());
+    if is_relayed() { pool } else { pool.listen((Ipv6Addr::LOCALHOST, 0).into()) }
 }
 
 fn small_pool(name: &str) -> PoolBuilder {

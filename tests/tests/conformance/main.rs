@@ -1,14 +1,14 @@
 //! The conformance suite, run against the crate's own backends, against the guide's example, and
-//! against broken backends whose defects it has to detect. On request it runs on containers of a
-//! Docker engine instead.
+//! against broken backends whose defects it has to detect. For Fly it has a stand-in. On request it
+//! runs on containers of a Docker engine instead.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
-use flame_aws::backend::{DockerBuilder, Local, Process, PullPolicy};
+use flame_aws::backend::{DockerBuilder, FlyBuilder, Local, Process, PullPolicy};
 use flame_aws::testing::{Check, Conformance};
 use flame_aws::{App, AppError};
-use flame_tests::docker;
+use flame_tests::{docker, fly};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
 
@@ -40,12 +40,41 @@ fn main() -> ExitCode {
         });
     let own = Conformance::of(OwnBackend::new)
         .rejects("a program that does not exist", || OwnBackend::new().program("/nowhere/app"));
-    let trials = [("local", Conformance::of(Local::new)), ("process", process), ("own", own)];
+    let trials = [
+        ("local", Conformance::of(Local::new)),
+        ("process", process),
+        ("own", own),
+        ("fly", on_fly()),
+    ];
     let trials = trials.into_iter().flat_map(|(backend, suite)| {
         suite.checks().into_iter().map(move |check| trial(backend, check))
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.chain(broken_backends::trials()).collect())
-        .exit_code()
+    let trials = trials.chain(broken_backends::trials()).collect();
+    conclude(&libtest_mimic::run(&Arguments::from_args(), trials))
+}
+
+/// The stand-in for Fly, whose machines connect over IPv6.
+fn on_fly() -> Conformance {
+    let backend = |change: fn(FlyBuilder) -> FlyBuilder| {
+        move || change(fly::shared().suite_app().backend()).build()
+    };
+    Conformance::of(backend(|backend| backend))
+        .listen((Ipv6Addr::LOCALHOST, 0).into())
+        .rejects("an unknown app", backend(|it| it.app("nowhere")))
+        .rejects("a wrong token", backend(|it| it.token("nobody")))
+        .rejects("a CPU too many", backend(|it| it.cpus(3)))
+        .rejects("a variable of the pool", backend(|it| it.env("FLAME_PARENT", "x")))
+        .rejects("an API that is not there", backend(|it| it.host("http://127.0.0.1:1")))
+}
+
+fn conclude(conclusion: &libtest_mimic::Conclusion) -> ExitCode {
+    for ended in [docker::end(), fly::end()] {
+        if let Err(leftover) = ended {
+            eprintln!("{leftover}");
+            return ExitCode::FAILURE;
+        }
+    }
+    conclusion.exit_code()
 }
 
 fn on_docker() -> ExitCode {
@@ -62,12 +91,7 @@ fn on_docker() -> ExitCode {
         .rejects("a variable of the pool", backend(|it| it.env("FLAME_PARENT", "x")))
         .rejects("an engine that is not there", backend(|it| it.host("unix:///nowhere.sock")));
     let trials = suite.checks().into_iter().map(|check| trial("docker", check)).collect();
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    if let Err(leftover) = docker::end() {
-        eprintln!("{leftover}");
-        return ExitCode::FAILURE;
-    }
-    conclusion.exit_code()
+    conclude(&libtest_mimic::run(&Arguments::from_args(), trials))
 }
 
 fn trial(backend: &str, check: Check) -> Trial {

@@ -26,7 +26,7 @@ use super::run_task::Event;
 use super::task::Task;
 use super::task_template::{TaskDefinition, TaskTemplate};
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
-use crate::backend::aws::rate_limit::RateLimiter;
+use crate::backend::rate_limit::RateLimiter;
 
 mod convert;
 

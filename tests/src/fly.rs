@@ -10,11 +10,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flame_aws::backend::{Fly, FlyBuilder};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 mod api;
 mod machine;
@@ -86,6 +87,20 @@ pub fn end() -> Result<(), String> {
             return Err(format!("machines are left over: {left:?}"));
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl AppState {
+    fn will_fail(&self, action: Action) -> bool {
+        self.faults.iter().any(|(of, times, _)| *of == action && *times > 0)
+    }
+
+    /// How the next request of this kind fails, if it does.
+    fn next_fault(&mut self, action: Action) -> Option<Fault> {
+        let pending = |(of, times, _): &&mut (Action, u32, Fault)| *of == action && *times > 0;
+        let (_, times, fault) = self.faults.iter_mut().find(pending)?;
+        *times -= 1;
+        Some(fault.clone())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The requests that the stand-in answers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State as Extract};
@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::machine::{Machine, SLEEP, launch};
 use super::{IMAGE, State};
@@ -82,12 +83,7 @@ fn serve(
     }
     let fault = {
         let mut apps = state.apps();
-        let faults = &mut apps.get_mut(app).expect("it was found").faults;
-        let found = faults.iter_mut().find(|(of, times, _)| *of == action && *times > 0);
-        found.map(|(_, times, fault)| {
-            *times -= 1;
-            fault.clone()
-        })
+        apps.get_mut(app).expect("it was found").next_fault(action)
     };
     match fault {
         None => answer(carry_out()),
@@ -273,7 +269,8 @@ async fn wait_for_machine(
             changed.changed().await.expect("the server lives");
         }
     };
-    if timeout <= 60 && (version.is_some() || !is_stopped) {
+    let fails = state.apps().get(&app).is_some_and(|app| app.will_fail(Action::Wait));
+    if timeout <= 60 && (version.is_some() || !is_stopped) && !fails {
         let _ = tokio::time::timeout(Duration::from_secs(timeout), waiting).await;
     }
     serve(&state, &app, &headers, Action::Wait, || {

@@ -1,6 +1,7 @@
 //! The pools of tests: the backend that a test runs them on, and how their runners connect.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use flame_aws::PoolBuilder;
 use flame_aws::backend::{Local, Process};
@@ -90,6 +91,8 @@ fn docker_pool(name: &str) -> PoolBuilder {
 
 fn fly_pool(name: &str) -> PoolBuilder {
     let pool = small_pool(name).backend(fly::shared().suite_app().backend().build());
+    // At its end the suite waits for the runners of pools whose runtime has ended.
+    let pool = pool.reconnect_timeout(Duration::from_secs(5));
     if is_relayed() { pool } else { pool.listen((Ipv6Addr::LOCALHOST, 0).into()) }
 }
 

@@ -75,7 +75,8 @@ async fn an_image_that_is_removed_later_fails_the_boot() {
     client.tag_image(engine.image(), Some(name)).await.unwrap();
     let backend = engine.backend().image("localhost/removed:1");
     let pool = pool_on("removed", backend).start().await.unwrap();
-    client.remove_image("localhost/removed:1", None, None).await.unwrap();
+    let options = None::<bollard::query_parameters::RemoveImageOptions>;
+    client.remove_image("localhost/removed:1", options, None).await.unwrap();
     let failure = boot_failure(&pool).await;
     assert_eq!(failure.kind, BootFailureKind::Misconfigured, "{failure}");
     assert!(failure.reason.contains("the image does not exist there"), "{failure}");

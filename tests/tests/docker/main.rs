@@ -44,7 +44,7 @@ mod common {
     /// Calls, and returns why the boot for the call failed.
     pub(crate) async fn boot_failure(pool: &Pool) -> BootFailure {
         match pool.call(demo::double(1)).await {
-            Err(CallError::BootFailed(failure)) => failure,
+            Err(CallError::BootFailed(failure)) => BootFailure::clone(&failure),
             other => panic!("the boot has to fail: {other:?}"),
         }
     }

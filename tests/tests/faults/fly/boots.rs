@@ -55,7 +55,7 @@ async fn a_new_machine_that_the_api_does_not_know_yet_is_not_dead() {
     app.fail(Action::Get, 2, Fault::Lags);
     let pool = pool_on(app.backend()).start().await.unwrap();
     assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
-    flame_tests::until("it is known", || app.requests(Action::Wait) > 0).await;
+    flame_tests::until("it is known", || app.requests(Action::Get) > 2).await;
     assert_eq!(pool.call(demo::double(2)).await.unwrap(), 4);
     assert_eq!(app.created(), 1);
     pool.drain().await;

@@ -27,20 +27,38 @@ mod docker;
 #[cfg(feature = "ecs")]
 mod ecs;
 mod failure;
+#[cfg(feature = "fly")]
+mod fly;
 mod instance_table;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
 mod output;
-#[cfg(any(feature = "code-s3", feature = "docker", feature = "ecs", feature = "lambda"))]
+#[cfg(any(
+    feature = "code-s3",
+    feature = "docker",
+    feature = "ecs",
+    feature = "fly",
+    feature = "lambda"
+))]
 #[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each feature uses its part"))]
 mod phrases;
+#[cfg(any(feature = "docker", feature = "fly"))]
+mod place;
 mod pool_info;
 mod process;
-#[cfg(any(feature = "code-s3", feature = "docker", feature = "ecs", feature = "lambda"))]
+#[cfg(any(feature = "ecs", feature = "fly"))]
+mod rate_limit;
+#[cfg(any(
+    feature = "code-s3",
+    feature = "docker",
+    feature = "ecs",
+    feature = "fly",
+    feature = "lambda"
+))]
 #[cfg_attr(not(feature = "ecs"), allow(dead_code, reason = "each feature uses its part"))]
 mod reach;
-#[cfg(any(feature = "docker", feature = "ecs"))]
+#[cfg(any(feature = "docker", feature = "ecs", feature = "fly"))]
 mod sweep;
 
 pub use boot::{BootSpec, BootTimes, Instance, InstanceEvent};
@@ -49,6 +67,8 @@ pub use docker::{Docker, DockerBuilder, PullPolicy};
 #[cfg(feature = "ecs")]
 pub use ecs::{Ecs, EcsBuilder, EcsReaper, ReaperReport};
 pub use failure::{BackendError, BootFailure, BootFailureKind, Death};
+#[cfg(feature = "fly")]
+pub use fly::{CpuKind, Fly, FlyBuilder};
 pub use instance_table::InstanceTable;
 #[cfg(feature = "lambda")]
 pub use lambda::{InvocationType, Lambda, LambdaBuilder};

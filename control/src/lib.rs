@@ -42,6 +42,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `docker` | [`backend::Docker`]: runners are containers of a Docker engine |
+//! | `fly` | [`backend::Fly`]: runners are Fly Machines |
 //! | `ecs` | [`backend::Ecs`]: runners are ECS tasks on Fargate |
 //! | `lambda` | [`backend::Lambda`]: runners are invocations of a Lambda function |
 //! | `code-s3` | [`CodeStore`]: with `code_sync`, runners fetch the executable from S3 |

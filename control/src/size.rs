@@ -13,6 +13,7 @@ use std::fmt;
 /// | `Ecs` on Fargate | must be one that Fargate offers; overrides the task definition's |
 /// | `Ecs` on instances | overrides the task definition's; GPUs need instances that have some |
 /// | `Docker` | limits the container; must not exceed the engine's machine; no storage |
+/// | `Fly` | must be one that Fly offers for its kind of CPU; no storage |
 /// | `Lambda` | must not exceed what the function is configured with |
 ///
 /// ```

@@ -315,7 +315,7 @@ fn unable(
     mark: Option<&str>,
 ) -> Option<Unable> {
     match host {
-        HostKind::Process | HostKind::Ecs | HostKind::Docker => {}
+        HostKind::Process | HostKind::Ecs | HostKind::Docker | HostKind::Fly => {}
         HostKind::Lambda if supervised => {}
         host => return Some(Unable::Host(host)),
     }

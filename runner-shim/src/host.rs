@@ -12,6 +12,7 @@ use futures_core::future::BoxFuture;
 pub mod docker;
 #[cfg(feature = "ecs")]
 pub mod ecs;
+pub mod fly;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod signals;
@@ -33,7 +34,7 @@ pub const RUNNER_ON_LAMBDA: &str = "lambda";
 pub const SUPERVISED_ENV: &str = "FLAME_SUPERVISED";
 
 /// The variable in which a backend passes the time from SIGTERM to SIGKILL to a runner, in whole
-/// seconds. Neither ECS nor Docker makes it available inside the container.
+/// seconds. Neither ECS nor Docker nor Fly makes it available inside the instance.
 pub const STOP_TIMEOUT_ENV: &str = "FLAME_STOP_TIMEOUT";
 
 /// How long flushing standard output and error may take before the process exits. The reader of the

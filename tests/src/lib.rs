@@ -16,6 +16,7 @@ mod cargo_build;
 pub mod demo;
 pub mod docker;
 pub mod emulator;
+pub mod fly;
 mod harness;
 pub mod impostor;
 pub mod metrics;

@@ -16,6 +16,7 @@ mod leftovers;
 mod logs;
 mod on_docker;
 mod on_ecs;
+mod on_fly;
 mod on_lambda;
 mod otel;
 mod relayed;
@@ -203,6 +204,9 @@ pub(crate) async fn run(name: &str) {
         "docker_parent" => on_docker::docker_parent().await,
         "docker_app" => on_docker::docker_app().await,
         "docker_secret" => on_docker::docker_secret().await,
+        "fly_parent" => on_fly::fly_parent().await,
+        "fly_app" => on_fly::fly_app().await,
+        "fly_secret" => on_fly::fly_secret().await,
         "ecs_family" => on_ecs::ecs_family().await,
         "ecs_booting" => on_ecs::ecs_booting().await,
         "ecs_secret" => on_ecs::ecs_secret().await,
@@ -229,4 +233,24 @@ pub(crate) async fn run(name: &str) {
 /// Prints a process id for [`Program::until_ready`].
 fn report_pid(name: &str, pid: u32) {
     println!("{name} {pid}");
+}
+
+/// Logs all that the backends and their libraries log.
+fn log_everything() {
+    log::set_max_level(log::LevelFilter::Trace);
+    log::set_logger(&StandardError).expect("no other logger is set");
+}
+
+struct StandardError;
+
+impl log::Log for StandardError {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("{} {}", record.target(), record.args());
+    }
+
+    fn flush(&self) {}
 }

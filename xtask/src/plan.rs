@@ -238,7 +238,8 @@ fn all_steps() -> Vec<Step> {
     let doc = CargoCommand::new("doc --workspace --no-deps --locked --lib --bins --examples")
         .env("RUSTDOCFLAGS", "-D warnings");
     // Every other step builds with all features, since the workspace's tests enable them.
-    let features = ["", "cloudwatch", "code-s3", "dashboard", "docker", "ecs", "lambda", "metrics"];
+    let features =
+        ["", "cloudwatch", "code-s3", "dashboard", "docker", "ecs", "fly", "lambda", "metrics"];
     let features = features.map(|features| {
         CargoCommand::new(&format!("check --package flame-aws --locked --features={features}"))
     });

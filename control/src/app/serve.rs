@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flame_runner_shim::build_id::build_id;
 use flame_runner_shim::context::set_process_depth;
 use flame_runner_shim::host::docker::DockerHost;
+use flame_runner_shim::host::fly::FlyHost;
 use flame_runner_shim::host::{Host, ProcessHost, termination_signals};
 use flame_runner_shim::runner::{Ended, Runner, run_end_hook};
 use flame_runner_shim::{Connect, lifeline, log, log_writer, panics};
@@ -88,6 +89,7 @@ async fn host(parent: &FlameParent) -> Result<Arc<dyn Host>, AppError> {
     match parent.host {
         HostKind::Process => Ok(Arc::new(ProcessHost)),
         HostKind::Docker => Ok(Arc::new(DockerHost::new(parent.runner))),
+        HostKind::Fly => Ok(Arc::new(FlyHost::new(parent.runner))),
         #[cfg(feature = "ecs")]
         HostKind::Ecs => {
             let host = flame_runner_shim::host::ecs::EcsHost::discover().await;

@@ -3,8 +3,8 @@
 //! ```text
 //! settings    builder, environment variables, FLAME_AWS     api_error    an SDK error as plain values
 //! sdk         the SDK's configuration, its retries off      error_class  what to do about an error
-//! rate_limit  requests per second                           phrases      what AWS's error texts mean
-//! address     an address that runners can reach             ec2          the EC2 instance's metadata
+//! phrases     what AWS's error texts mean                   ec2          the EC2 instance's metadata
+//! address     an address that runners can reach
 //! ```
 //!
 //! The SDK's retries are off. What is safe to repeat, and for how long, depends on the request, so
@@ -19,7 +19,6 @@ pub(crate) mod api_error;
 pub(crate) mod ec2;
 pub(crate) mod error_class;
 pub(crate) mod phrases;
-pub(crate) mod rate_limit;
 pub(crate) mod sdk;
 pub(crate) mod settings;
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl From<Death> for BootFailure {
 }
 
 /// What the exit code of a runner means, if it is one that only runners use, or that of SIGTERM.
-#[cfg(any(feature = "docker", feature = "ecs"))]
+#[cfg(any(feature = "docker", feature = "ecs", feature = "fly"))]
 pub(super) fn runner_exit(code: i32) -> Option<&'static str> {
     Some(match code {
         82 => "it lost its parent for longer than `reconnect_timeout`",

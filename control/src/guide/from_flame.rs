@@ -20,7 +20,7 @@
 //! | `idle_shutdown_after: {time, predicate}` | `.idle_shutdown_after(..)` and [`App::idle_when(..)`](crate::App::idle_when) |
 //! | `FLAME.Backend` | [`backend::Backend`](crate::backend::Backend); the [guide](super::backends) shows how to write one |
 //! | `FLAME.LocalBackend` | [`backend::Local`](crate::backend::Local); also [`backend::Process`](crate::backend::Process), the default |
-//! | `FLAME.FlyBackend` | `backend::Ecs`, `backend::Lambda`; see [AWS](super::aws) |
+//! | `FLAME.FlyBackend` | `backend::Fly`, with the feature `fly`; on AWS `backend::Ecs` and `backend::Lambda`, see [AWS](super::aws) |
 //! | `FLAME.Terminator` | the private module `runner::terminator` of `flame-runner-shim` |
 //! | `on_grow_start`, `on_grow_end`, `on_shrink` | the same names, and [`pool.events()`](crate::Pool::events) |
 //! | an exit of the caller | always a [`CallError`](crate::CallError) |

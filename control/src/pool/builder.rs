@@ -423,8 +423,8 @@ impl PoolBuilder {
     /// use the same base image. Files beside the executable are not sent.
     ///
     /// **Where it works.** On hosts of kind [`Process`](crate::HostKind::Process),
-    /// [`Ecs`](crate::HostKind::Ecs) and [`Docker`](crate::HostKind::Docker), including your own
-    /// backends; see
+    /// [`Ecs`](crate::HostKind::Ecs), [`Docker`](crate::HostKind::Docker) and
+    /// [`Fly`](crate::HostKind::Fly), including your own backends; see
     /// [`Backend::supports_code_sync`]. On Lambda it works for a function whose bootstrap is the
     /// generic runner, `flame-runner`: its supervisor keeps the invocation open while the runner
     /// becomes another program. A Lambda function with another bootstrap can't become another

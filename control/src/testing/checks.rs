@@ -127,7 +127,7 @@ async fn flame_parent_reaches_the_runner_unchanged(run: &CheckRun) -> Result<(),
     })?;
     // On the other kinds of host it arrives in another way, and a runner that has connected has
     // proved that it arrived.
-    let kinds = [HostKind::Process, HostKind::Ecs, HostKind::Docker];
+    let kinds = [HostKind::Process, HostKind::Ecs, HostKind::Docker, HostKind::Fly];
     let in_environment = kinds.contains(&run.backend.kind());
     match identity.flame_parent {
         Some(found) => expect(found == flame_parent, || {

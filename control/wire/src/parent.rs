@@ -124,6 +124,8 @@ pub enum HostKind {
     Lambda,
     /// A container of a Docker engine.
     Docker,
+    /// A Fly Machine.
+    Fly,
 }
 
 impl fmt::Display for HostKind {
@@ -134,6 +136,7 @@ impl fmt::Display for HostKind {
             HostKind::Ecs => "ecs",
             HostKind::Lambda => "lambda",
             HostKind::Docker => "docker",
+            HostKind::Fly => "fly",
         })
     }
 }

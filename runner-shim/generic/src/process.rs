@@ -1,4 +1,5 @@
-//! A process of its own, or the main process of an ECS task or of a container: one runner, with a FLAME_PARENT.
+//! A process of its own, or the main process of an ECS task, of a container or of a Fly Machine: one
+//! runner, with a FLAME_PARENT.
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 
 use flame_runner_shim::host::docker::DockerHost;
 use flame_runner_shim::host::ecs::EcsHost;
+use flame_runner_shim::host::fly::FlyHost;
 use flame_runner_shim::host::{Host, ProcessHost, termination_signals};
 use flame_runner_shim::runner::Runner;
 use flame_runner_shim::{Connect, lifeline, log_writer};
@@ -20,6 +22,7 @@ pub(crate) async fn serve(flame_parent: &OsStr) -> Result<ExitCode, RunError> {
     let host: Arc<dyn Host> = match parent.host {
         HostKind::Process => Arc::new(ProcessHost),
         HostKind::Docker => Arc::new(DockerHost::new(parent.runner)),
+        HostKind::Fly => Arc::new(FlyHost::new(parent.runner)),
         HostKind::Ecs => Arc::new(EcsHost::discover().await?),
         kind => return Err(RunError::Host(kind)),
     };

@@ -243,6 +243,7 @@ fn a_mark_applies_to_the_boot_that_it_names() {
     assert_eq!(unable(RUNNER, HostKind::Ecs, false, Some(&other)), None);
     assert_eq!(unable(RUNNER, HostKind::Ecs, false, Some("1")), None);
     assert_eq!(unable(RUNNER, HostKind::Docker, false, None), None);
+    assert_eq!(unable(RUNNER, HostKind::Fly, false, None), None);
     assert_eq!(unable(RUNNER, HostKind::Process, false, Some(&mine)), Some(Unable::Again));
     for host in [HostKind::Local, HostKind::Lambda] {
         assert_eq!(unable(RUNNER, host, false, None), Some(Unable::Host(host)));

@@ -19,6 +19,17 @@ fn a_container_is_named_after_its_runner() {
 }
 
 #[test]
+fn a_machine_is_named_by_fly() {
+    let runner = flame_wire::ids::RunnerRef::from_bytes([7; 16]);
+    let named = fly::FlyHost::of(Some("148ed123456789".to_owned()), runner);
+    assert_eq!((named.kind(), named.instance()), (HostKind::Fly, "148ed123456789".to_owned()));
+    // Without the variable, the name still leads to the machine.
+    let unnamed = fly::FlyHost::of(None, runner);
+    assert_eq!(unnamed.instance(), format!("flame-f-{}", "07".repeat(16)));
+    assert_eq!(unnamed.kills_after(), None, "the backend has passed no time");
+}
+
+#[test]
 fn the_time_before_a_kill_is_read_in_seconds() {
     assert_eq!(seconds("120"), Some(Duration::from_secs(120)));
     assert_eq!((seconds(""), seconds("-1"), seconds("2.5")), (None, None, None));

@@ -1,12 +1,13 @@
 //! The pools of tests: the backend that a test runs them on, and how their runners connect.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use flame_aws::PoolBuilder;
 use flame_aws::backend::{Local, Process};
 use libtest_mimic::Trial;
 
-use crate::{docker, relay};
+use crate::{docker, fly, relay};
 
 /// Where the runners of [`pool`] come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum PoolBackend {
     Local,
     /// Containers of an engine.
     Docker,
+    /// Machines of a stand-in for Fly, which connect over IPv6.
+    Fly,
 }
 
 /// How the runners of a test connect.
@@ -48,6 +51,8 @@ impl PoolMode {
             (PoolBackend::Local, Connection::Relay) => trial.with_kind("local, relay"),
             (PoolBackend::Docker, Connection::Direct) => trial.with_kind("docker"),
             (PoolBackend::Docker, Connection::Relay) => trial.with_kind("docker, relay"),
+            (PoolBackend::Fly, Connection::Direct) => trial.with_kind("fly"),
+            (PoolBackend::Fly, Connection::Relay) => trial.with_kind("fly, relay"),
         }
     }
 }
@@ -72,6 +77,7 @@ pub fn pool(name: &str) -> PoolBuilder {
         PoolBackend::Process => process_pool(name),
         PoolBackend::Local => small_pool(name).backend(Local::new()),
         PoolBackend::Docker => docker_pool(name),
+        PoolBackend::Fly => fly_pool(name),
     }
 }
 
@@ -82,6 +88,13 @@ fn docker_pool(name: &str) -> PoolBuilder {
         return pool.backend(backend.network("host").build());
     }
     pool.listen((Ipv4Addr::UNSPECIFIED, 0).into()).backend(backend.build())
+}
+
+fn fly_pool(name: &str) -> PoolBuilder {
+    let pool = small_pool(name).backend(fly::shared().suite_app().backend().build());
+    // At its end the suite waits for the runners of pools whose runtime has ended.
+    let pool = pool.reconnect_timeout(Duration::from_secs(5));
+    if is_relayed() { pool } else { pool.listen((Ipv6Addr::LOCALHOST, 0).into()) }
 }
 
 fn small_pool(name: &str) -> PoolBuilder {

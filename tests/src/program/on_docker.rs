@@ -46,25 +46,10 @@ pub(super) async fn docker_app() {
 /// Logs all that the backend and its libraries log, prints the FLAME_PARENT of its runner, and says
 /// in the log when the runner has connected.
 pub(super) async fn docker_secret() {
-    log::set_max_level(log::LevelFilter::Trace);
-    log::set_logger(&StandardError).expect("no other logger is set");
+    super::log_everything();
     let pool = pool(backend_on_engine()).start().await.expect("the pool starts");
     let secret = pool.call(demo::flame_parent()).await.expect("the runner serves");
     println!("{}", secret.expect("the runner has a FLAME_PARENT"));
     log::info!("flame-tests: the runner has connected");
     pool.drain().await;
-}
-
-struct StandardError;
-
-impl log::Log for StandardError {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        eprintln!("{} {}", record.target(), record.args());
-    }
-
-    fn flush(&self) {}
 }

@@ -1,6 +1,6 @@
 //! Calls of every kind, to child processes that are copies of this suite, which connect directly
-//! and through a relay. Where the behaviour is the same, also on the local backend. On request, the
-//! copies are containers of a Docker engine instead.
+//! and through a relay. Where the behaviour is the same, also on the local backend, and on a
+//! stand-in for Fly, over IPv6. On request, the copies are containers of a Docker engine instead.
 
 mod abandoned;
 mod deadlines;
@@ -34,6 +34,9 @@ fn main() -> std::process::ExitCode {
         let in_containers = [on_both, in_another_process(), limits::on_one_backend()].concat();
         return suite(direct_and_relayed(&on(PoolBackend::Docker, &in_containers)));
     }
+    // Of the stand-in for Fly, whose machines are processes of this machine.
+    let in_machines = [on_both.clone(), in_another_process(), limits::on_one_backend()].concat();
+    let in_machines = direct_and_relayed(&on(PoolBackend::Fly, &in_machines));
     let on_one = [
         in_another_process(),
         on_one_backend(),
@@ -43,8 +46,12 @@ fn main() -> std::process::ExitCode {
     ]
     .concat();
     let with_processes = [on(PoolBackend::Process, &on_both), on_one].concat();
-    let tests =
-        [direct_and_relayed(&with_processes), on(PoolBackend::Local, &on_both), limits::run_once()];
+    let tests = [
+        direct_and_relayed(&with_processes),
+        on(PoolBackend::Local, &on_both),
+        in_machines,
+        limits::run_once(),
+    ];
     suite(tests.concat())
 }
 

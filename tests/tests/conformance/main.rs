@@ -1,14 +1,15 @@
 //! The conformance suite, run against the crate's own backends, against the guide's example, and
-//! against broken backends whose defects it has to detect. Where runners have sockets, they connect
-//! directly and through a relay. On request the suite runs on containers of a Docker engine instead.
+//! against broken backends whose defects it has to detect. For Fly it has a stand-in. Where runners have
+//! sockets, they connect directly and through a relay. On request the suite runs on containers of a
+//! Docker engine instead.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use flame_aws::Relay;
-use flame_aws::backend::{DockerBuilder, Local, Process, PullPolicy};
+use flame_aws::backend::{DockerBuilder, FlyBuilder, Local, Process, PullPolicy};
 use flame_aws::testing::Conformance;
-use flame_tests::{conformance, conformance_in_both_modes, docker, relay};
+use flame_tests::{conformance, conformance_in_both_modes, docker, fly, relay};
 use libtest_mimic::Trial;
 
 mod broken_backends;
@@ -20,6 +21,20 @@ use own_backend::OwnBackend;
 
 fn main() -> ExitCode {
     flame_tests::suite_with(Vec::new(), || if docker::asked_for() { on_docker() } else { trials() })
+}
+
+/// The stand-in for Fly, whose machines connect over IPv6.
+fn on_fly() -> Conformance {
+    let backend = |change: fn(FlyBuilder) -> FlyBuilder| {
+        move || change(fly::shared().suite_app().backend()).build()
+    };
+    Conformance::of(backend(|backend| backend))
+        .listen((Ipv6Addr::LOCALHOST, 0).into())
+        .rejects("an unknown app", backend(|it| it.app("nowhere")))
+        .rejects("a wrong token", backend(|it| it.token("nobody")))
+        .rejects("a CPU too many", backend(|it| it.cpus(3)))
+        .rejects("a variable of the pool", backend(|it| it.env("FLAME_PARENT", "x")))
+        .rejects("an API that is not there", backend(|it| it.host("http://127.0.0.1:1")))
 }
 
 fn on_docker() -> Vec<Trial> {
@@ -55,6 +70,7 @@ fn trials() -> Vec<Trial> {
         conformance("local", || Conformance::of(Local::new)),
         conformance_in_both_modes("process", process),
         conformance_in_both_modes("own", own),
+        conformance("fly", on_fly),
         vec![relay_with_a_wrong_key()],
         broken_backends::trials(),
     ];

@@ -6,6 +6,7 @@ mod admission;
 mod boots;
 mod builds;
 mod copies_of_copies;
+mod fly;
 mod impostors;
 mod leftover_processes;
 mod lost_runners;
@@ -39,6 +40,8 @@ fn main() -> std::process::ExitCode {
         offered_builds::tests(),
         // An address that the pool advertises, and what is in front of it.
         reachability::tests(),
+        // Machines of a stand-in for Fly.
+        fly::tests(),
     ];
     flame_tests::suite([direct_and_relayed(&in_both_modes.concat()), direct.concat()].concat())
 }

@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep};
 
 use super::failure::EngineError;
 use super::monitor::Monitor;
-use super::own::{self, Place};
 use super::template::Owner;
 use crate::backend::PoolInfo;
+use crate::backend::place::{self, Place};
 use crate::backend::sweep::{ParentStatus, RUNNER_TAG, Rule, Scan, Sweep, unix_now};
 
 /// See the [module](self).
@@ -77,14 +77,14 @@ impl Sweeper {
 
     /// Whether the process at this place lives, as far as it can be known.
     async fn status(&self, place: &str) -> Option<ParentStatus> {
-        let place = Place::decode(place)?;
+        let parent = Place::decode(place)?;
         let elsewhere =
-            place.container.as_ref().filter(|id| self.me.container.as_ref() != Some(*id));
+            parent.instance.as_ref().filter(|id| self.me.instance.as_ref() != Some(*id));
         let runs = match elsewhere {
             Some(id) => self.monitor.engine.runs(id).await.ok(),
             None => None,
         };
-        place.status(&self.me, |_| runs, own::started)
+        parent.status(&self.me, |_| runs, place::started)
     }
 
     async fn remove(&self, container: String, runner: String, reason: &'static str) {

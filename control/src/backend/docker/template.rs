@@ -12,7 +12,7 @@ use super::builder::{DockerBuilder, Gpus};
 use super::engine::ListedContainer;
 use crate::backend::sweep::{ENDS_BY_TAG, Listed, PARENT_TAG, POOL_TAG, RUNNER_TAG};
 
-/// The label with the [place](super::own::Place) of the parent.
+/// The label with the [place](crate::backend::place::Place) of the parent.
 pub(super) const PLACE_LABEL: &str = "flame:parent-place";
 /// The labels that begin with this are the backend's own.
 const OWN_LABELS: &str = "flame:";
@@ -27,7 +27,7 @@ pub(super) struct Owner {
     pub(super) pool: String,
     /// The parent's id: a new one for each start of a pool.
     pub(super) parent: String,
-    /// The parent's [place](super::own::Place), encoded.
+    /// The parent's [place](crate::backend::place::Place), encoded.
     pub(super) place: Option<String>,
 }
 

@@ -27,7 +27,7 @@ use super::task::Task;
 use super::task_template::{TaskDefinition, TaskTemplate};
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
 use crate::backend::aws::error_class;
-use crate::backend::aws::rate_limit::RateLimiter;
+use crate::backend::rate_limit::RateLimiter;
 
 mod convert;
 

@@ -150,6 +150,8 @@ impl PoolBuilder {
         let local = source.local_address();
         // Nobody can connect to 0.0.0.0, which means every address of this machine.
         let known = if local.ip().is_unspecified() { backend.address().await } else { None };
+        // A socket on 0.0.0.0 accepts no IPv6 connections.
+        let known = known.filter(|known| known.is_ipv4() || local.is_ipv6());
         let address = SocketAddr::new(known.unwrap_or(local.ip()), local.port());
         Ok(Endpoint::tcp(source, format!("ws://{address}")))
     }

@@ -416,6 +416,7 @@ fn any_parent() -> impl Strategy<Value = FlameParent> {
         Just(HostKind::Ecs),
         Just(HostKind::Lambda),
         Just(HostKind::Docker),
+        Just(HostKind::Fly),
     ];
     let address = "wss?://[a-z0-9.-]{1,50}(:[1-9][0-9]{0,3})?(/[!-~&&[^?#]]{0,50})?";
     let names = (collection::vec(address, 1..=MAX_ADDRESSES), "\\PC{1,16}");

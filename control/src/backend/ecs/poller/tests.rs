@@ -173,7 +173,10 @@ fn a_dead_task_is_reported_once_and_no_longer_watched() {
     poller.next_batch(now).unwrap();
     let stopped = task(&arn(1), "STOPPED");
     let known = vec![stopped.clone(), task(&arn(2), "RUNNING")];
-    assert_eq!(poller.answered(now, known, &[]), [(arn(1), TaskEnd::Stopped(stopped.clone()))]);
+    assert_eq!(
+        poller.answered(now, known, &[]),
+        [(arn(1), TaskEnd::Stopped(Box::new(stopped.clone())))]
+    );
     assert_eq!(poller.tasks().collect::<Vec<_>>(), [arn(2)]);
     let now = now + SECOND;
     assert_eq!(poller.next_batch(now).unwrap(), [arn(2)]);

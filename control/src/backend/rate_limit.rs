@@ -1,7 +1,7 @@
 //! Client-side rate limiting: a burst of requests at once, then a fixed number per second.
 //!
-//! AWS counts requests per account and region, and throttles above a limit. A client that stays
-//! below the limit is never throttled. [`TokenBucket`] is pure; tasks wait at a [`RateLimiter`].
+//! AWS counts requests per account and region, Fly per app, and both throttle above a limit. A client
+//! that stays below the limit is never throttled. [`TokenBucket`] is pure; tasks wait at a [`RateLimiter`].
 
 use std::time::{Duration, Instant};
 

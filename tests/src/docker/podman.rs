@@ -26,7 +26,8 @@ lock_type = "file"
 /// The service exits after this many seconds without a client, in case the suite was killed.
 const IDLE_SECONDS: u32 = 600;
 
-/// See the [module](self). Stops everything and deletes the folder when it is dropped.
+/// A podman, and the service that it runs. Stops everything and deletes the folder when it is
+/// dropped.
 #[derive(Debug)]
 pub struct Podman {
     folder: TempDir,

@@ -72,7 +72,7 @@ async fn the_reaper_stops_the_orphans_of_all_pools_and_no_other_task() {
     let (failed, answer) = cluster.reap().await;
     assert!(!failed, "{answer}");
     assert_eq!(answer, json!({ "tasks": 6, "orphans": 2, "stopped": 2, "incomplete": false }));
-    for (arn, why) in [(&orphan, "its parent's task has stopped"), (&overdue, "max_lifetime")] {
+    for (arn, why) in [(&orphan, "its parent has stopped"), (&overdue, "max_lifetime")] {
         let stopped = app.until_stopped(arn).await;
         assert!(stopped.stopped_reason().unwrap_or_default().contains(why), "{stopped:?}");
     }

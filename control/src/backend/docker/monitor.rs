@@ -35,6 +35,9 @@ const REOPEN_EVERY: Duration = Duration::from_secs(300);
 /// The delays before the stream of events is opened again after a failure.
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(0.5);
+/// How often the state of a container that has ended is asked for, and the pause in between.
+const STATE_ATTEMPTS: u32 = 5;
+const STATE_PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait for the end of a dead container's output.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the removal of a container is tried in the background, which takes at least 1 min.
@@ -221,7 +224,7 @@ impl Monitor {
         let monitor = self.clone();
         self.runtime.spawn(async move {
             let code = exit.and_then(|Exit(code)| code);
-            let end = match monitor.engine.state(&name).await {
+            let end = match monitor.state_at_end(&name).await {
                 Ok(Some(state)) if !state.is_running => End::Exited(state),
                 // Somebody has started it again, or the engine can't say.
                 Ok(Some(_)) | Err(_) => {
@@ -232,6 +235,19 @@ impl Monitor {
             };
             monitor.finish(&name, end).await;
         });
+    }
+
+    /// The state of a container that has ended. While podman finishes with it, it has a state that
+    /// bollard does not know, so a request that fails is made again.
+    async fn state_at_end(&self, name: &str) -> Result<Option<ContainerState>, EngineError> {
+        for _ in 1..STATE_ATTEMPTS {
+            match self.engine.state(name).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(state)) if !state.is_running => return Ok(Some(state)),
+                Ok(Some(_)) | Err(_) => sleep(STATE_PAUSE).await,
+            }
+        }
+        self.engine.state(name).await
     }
 
     /// Removes a container that has ended, and reports its death.

@@ -272,7 +272,7 @@ fn all_steps() -> Vec<Step> {
         Step {
             name: "features",
             shows: "flame-aws builds without features and with each feature alone",
-            action: Action::CargoEach(features),
+            action: Action::CargoEach(features.into()),
         },
         Step { name: "examples", shows: "the examples build", action: Action::Cargo(examples) },
         Step {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flame_aws::{PoolEvent, Size};
+use flame_tests::demo::gates::{self, Gate};
 use flame_tests::demo::{commands, containers};
 use flame_tests::{PoolBackend, Test, Watcher, demo, docker, generic_runner, on, pool, tests};
 
@@ -71,11 +72,14 @@ async fn docker_stop_lets_calls_finish() {
     let mut watcher = Watcher::new(&pool);
     pool.call(demo::double(1)).await.unwrap();
     let name = pool.snapshot().runners[0].instance.clone().unwrap();
-    let napping = tokio::spawn(pool.call(demo::nap(Duration::from_secs(2))).into_future());
-    flame_tests::until("the call runs", || pool.snapshot().leased == 1).await;
+    let (mut gate, begun, open) = Gate::new();
+    let call = tokio::spawn(pool.call(gates::gated(begun, open)));
+    gate.entered().await;
     let client = engine.client();
     let stopping = tokio::spawn(async move { client.stop_container(&name, None).await });
-    napping.await.unwrap().unwrap();
+    watcher.next(|event| matches!(event, PoolEvent::Draining { .. }).then_some(())).await;
+    gate.open();
+    call.await.unwrap().unwrap();
     watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
     stopping.await.unwrap().unwrap();
     pool.drain().await;

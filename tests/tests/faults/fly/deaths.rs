@@ -104,7 +104,7 @@ async fn a_stop_is_repeated_while_the_api_fails_or_somebody_holds_the_lease() {
         let failure = super::boot_failure(&pool).await;
         assert_eq!(failure.kind, flame_aws::BootFailureKind::TimedOut, "{failure}");
         pool.drain().await;
-        assert_eq!(app.requests(Action::Destroy), requests, "{name}");
+        assert!(app.requests(Action::Destroy) >= requests, "{name}");
         app.until_no_machines().await;
     }
 }

@@ -1,7 +1,5 @@
 //! What a container gets, and how it ends when all goes well.
 
-use std::time::Duration;
-
 use flame_aws::{PoolEvent, Size};
 use flame_tests::demo::gates::{self, Gate};
 use flame_tests::demo::{commands, containers};
@@ -79,7 +77,7 @@ async fn docker_stop_lets_calls_finish() {
     let stopping = tokio::spawn(async move { client.stop_container(&name, None).await });
     watcher.next(|event| matches!(event, PoolEvent::Draining { .. }).then_some(())).await;
     gate.open();
-    call.await.unwrap().unwrap();
+    call.await.unwrap().unwrap().unwrap();
     watcher.next(|event| matches!(event, PoolEvent::Shrink { .. }).then_some(())).await;
     stopping.await.unwrap().unwrap();
     pool.drain().await;

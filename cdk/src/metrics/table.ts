@@ -113,7 +113,16 @@ export const RUNNER_EXITS = {
   unit: 'count',
   scope: 'pool',
   attribute: 'reason',
-  values: ['idle', 'single_use', 'resize', 'announced', 'expiring', 'pool_drain', 'lost'],
+  values: [
+    'idle',
+    'single_use',
+    'resize',
+    'announced',
+    'expiring',
+    'requested',
+    'pool_drain',
+    'lost',
+  ],
 } as const satisfies MetricRow;
 
 export const RECONNECTS = {

@@ -152,7 +152,8 @@ impl TaskLog {
             .log_stream_name(stream)
             .start_from_head(false)
             .limit(LINES);
-        let response = call.send().await.map_err(|error| ApiError::from_sdk(&error))?;
+        let failed = |error| error_class::of_request(&error, &["logs:GetLogEvents"]);
+        let response = call.send().await.map_err(failed)?;
         let lines = response.events().iter().filter_map(|event| event.message());
         Ok(lines.map(cut).collect())
     }

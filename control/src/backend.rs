@@ -35,6 +35,7 @@ mod lambda;
 mod local;
 mod output;
 #[cfg(any(
+    feature = "cloudwatch",
     feature = "code-s3",
     feature = "docker",
     feature = "ecs",
@@ -50,6 +51,7 @@ mod process;
 #[cfg(any(feature = "ecs", feature = "fly"))]
 mod rate_limit;
 #[cfg(any(
+    feature = "cloudwatch",
     feature = "code-s3",
     feature = "docker",
     feature = "ecs",

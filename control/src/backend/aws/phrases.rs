@@ -1,5 +1,6 @@
 //! Phrases in the error texts of several AWS services.
 
+#[cfg_attr(not(feature = "ecs"), allow(unused_imports, reason = "each feature uses its part"))]
 pub(crate) use crate::backend::phrases::{PhraseRule, contains_any, first_match};
 
 /// A service behind the one that was called has throttled it: the throttling of EC2 behind ECS

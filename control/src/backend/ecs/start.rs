@@ -1,7 +1,6 @@
 //! The start of a pool on ECS: resolves the settings, checks them against ECS, and starts the
 //! monitor and the sweeper.
 
-#[cfg(feature = "cloudwatch-logs")]
 use std::sync::Arc;
 use std::time::Duration;
 

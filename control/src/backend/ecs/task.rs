@@ -65,7 +65,6 @@ pub(super) struct LogLocation {
     pub(super) group: String,
     pub(super) prefix: String,
     /// Its region; `None` is that of the task.
-    #[cfg_attr(not(feature = "cloudwatch-logs"), expect(dead_code, reason = "for its reader"))]
     pub(super) region: Option<String>,
 }
 

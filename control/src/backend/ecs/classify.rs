@@ -53,14 +53,14 @@ const RULES: &[PhraseRule<ErrorClass>] = &[
     PhraseRule { phrases: &["limit on vCPUs", "vCPU limit"], meaning: ErrorClass::Quota },
 ];
 
+/// No instance has a required attribute or satisfies a placement constraint.
+const PLACEMENT_PHRASES: &[&str] = &["ATTRIBUTE", "placement constraint"];
+
 /// What further texts mean in `failures[]` only (AWS documentation, "API failure reasons"). An
 /// instance that lacks an attribute, or that a placement constraint excludes, will not do later
 /// either.
 const PLACEMENT_RULES: &[PhraseRule<ErrorClass>] = &[
-    PhraseRule {
-        phrases: &["ATTRIBUTE", "placement constraint"],
-        meaning: ErrorClass::Misconfigured,
-    },
+    PhraseRule { phrases: PLACEMENT_PHRASES, meaning: ErrorClass::Misconfigured },
     PhraseRule {
         phrases: &["RESOURCE:", "capacity", "agent", "AGENT"],
         meaning: ErrorClass::Capacity,

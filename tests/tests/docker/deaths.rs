@@ -80,7 +80,7 @@ async fn a_removed_container_is_said_to_be_removed() {
     engine.client().remove_container(&container, Some(force)).await.unwrap();
     let failed = call.await.unwrap();
     let Err(CallError::BootFailed(failure)) = failed else { panic!("{failed:?}") };
-    // podman lets the process end by SIGTERM first, and its exit may be seen before the removal.
+    // podman lets the process end by SIGTERM first, and announces its exit before the removal.
     let is_told = failure.reason.contains("removed") || failure.reason.contains("SIGTERM");
     assert!(is_told, "{failure}");
     pool.drain().await;

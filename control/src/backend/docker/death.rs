@@ -1,6 +1,7 @@
 //! Why a container has ended.
 
 use super::engine::ContainerState;
+use super::fleet::Exit;
 use crate::backend::{Death, failure};
 
 /// What is known of the end of a container.
@@ -15,6 +16,31 @@ pub(super) enum End {
     Missing,
     /// Its pool has stopped it.
     Stopped,
+}
+
+impl End {
+    /// Joins an event with the state that the engine gives afterwards: `None` if the engine can't be
+    /// asked, and `Some(None)` if it has no such container.
+    pub(super) fn of(exit: Option<Exit>, state: Option<Option<ContainerState>>) -> Self {
+        let code = match exit {
+            Some(Exit::Removed) => return Self::Removed(None),
+            Some(Exit::Died(code)) => code,
+            None => None,
+        };
+        match state {
+            // podman announces a death a moment before it stores the exit code, and until then says
+            // that the code is 0. The event is right.
+            Some(Some(state)) if !state.is_running => {
+                Self::Exited(ContainerState { exit_code: code.or(state.exit_code), ..state })
+            }
+            // Somebody has started it again, or the engine can't say.
+            Some(Some(_)) | None => {
+                Self::Exited(ContainerState { exit_code: code, ..ContainerState::default() })
+            }
+            Some(None) if exit.is_some() => Self::Removed(code),
+            Some(None) => Self::Missing,
+        }
+    }
 }
 
 /// The death of a container that has printed these last lines.
@@ -40,10 +66,12 @@ fn why(exit_code: Option<i32>, oom_killed: bool) -> String {
         return format!("the kernel killed it because it was out of memory; {OUT_OF_MEMORY}");
     }
     match exit_code {
-        Some(0) => "it exited with code 0; if it exited before it connected, it may not be this \
-                    app, or its `main` does not reach `App::run`: check the image, its entry point \
-                    and its command"
-            .to_owned(),
+        Some(0) => {
+            "it exited with code 0; if it exited before it connected, and nobody has stopped \
+                    or removed the container, it may not be this app, or its `main` does not reach \
+                    `App::run`: check the image, its entry point and its command"
+                .to_owned()
+        }
         Some(81) => "it never connected to its parent; check that a container on this network can \
                      reach the address that the pool advertises"
             .to_owned(),
@@ -82,6 +110,31 @@ mod tests {
         assert_eq!(failure.kind, BootFailureKind::Died);
         assert_eq!(failure.stopped_reason.as_deref(), Some("OCI runtime error"));
         assert!(failure.to_string().contains("last words"), "{failure}");
+    }
+
+    #[test]
+    fn the_exit_code_of_the_event_is_right() {
+        let state = |exit_code| ContainerState { exit_code: Some(exit_code), ..Default::default() };
+        let end = |exit, state| End::of(exit, Some(state));
+        // podman has announced the death, and has not stored the exit code yet.
+        assert_eq!(end(Some(Exit::Died(Some(143))), Some(state(0))), End::Exited(state(143)));
+        assert_eq!(end(Some(Exit::Died(None)), Some(state(7))), End::Exited(state(7)));
+        assert_eq!(end(None, Some(state(7))), End::Exited(state(7)));
+    }
+
+    #[test]
+    fn an_end_is_told_as_far_as_it_is_known() {
+        let died = Some(Exit::Died(Some(7)));
+        let exited = |exit_code| End::Exited(ContainerState { exit_code, ..Default::default() });
+        let running = ContainerState { is_running: true, ..Default::default() };
+        assert_eq!(End::of(died, Some(Some(running))), exited(Some(7)), "started again");
+        assert_eq!(End::of(died, None), exited(Some(7)), "the engine does not answer");
+        assert_eq!(End::of(None, None), exited(None));
+        assert_eq!(End::of(died, Some(None)), End::Removed(Some(7)));
+        assert_eq!(End::of(Some(Exit::Removed), Some(None)), End::Removed(None));
+        let stale = Some(Some(ContainerState { exit_code: Some(0), ..Default::default() }));
+        assert_eq!(End::of(Some(Exit::Removed), stale), End::Removed(None), "an older answer");
+        assert_eq!(End::of(None, Some(None)), End::Missing);
     }
 
     #[test]

@@ -30,9 +30,14 @@ enum Phase {
     Ending,
 }
 
-/// That a container has exited, with the code that the event named.
+/// What an event says of the end of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Exit(pub(super) Option<i32>);
+pub(super) enum Exit {
+    /// Its process has ended, with this code.
+    Died(Option<i32>),
+    /// It was removed.
+    Removed,
+}
 
 /// A request for a list of all containers of the pool.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +107,7 @@ impl Fleet {
     /// The container is to be stopped. Returns whether the caller must do it: it runs, and nobody
     /// is ending it.
     pub(super) fn stop(&mut self, name: &str) -> bool {
-        self.exited(name, Exit(None))
+        self.exited(name, Exit::Died(None))
     }
 
     /// The container could not be stopped, and runs on.
@@ -144,20 +149,20 @@ mod tests {
     #[test]
     fn an_exit_is_reported_once() {
         let mut fleet = running("a");
-        assert!(fleet.exited("a", Exit(Some(7))));
-        assert!(!fleet.exited("a", Exit(Some(7))), "an event that is repeated");
+        assert!(fleet.exited("a", Exit::Died(Some(7))));
+        assert!(!fleet.exited("a", Exit::Died(Some(7))), "an event that is repeated");
         fleet.forget("a");
-        assert!(!fleet.exited("a", Exit(Some(7))) && !fleet.knows("a"));
-        assert!(!fleet.exited("b", Exit(None)), "a container of somebody else");
+        assert!(!fleet.exited("a", Exit::Died(Some(7))) && !fleet.knows("a"));
+        assert!(!fleet.exited("b", Exit::Removed), "a container of somebody else");
     }
 
     #[test]
     fn an_exit_before_the_answer_to_the_start_is_remembered() {
         let mut fleet = Fleet::default();
         fleet.begin("a");
-        assert!(!fleet.exited("a", Exit(Some(1))));
-        assert_eq!(fleet.started("a"), Some(Exit(Some(1))));
-        assert!(!fleet.exited("a", Exit(Some(1))));
+        assert!(!fleet.exited("a", Exit::Died(Some(1))));
+        assert_eq!(fleet.started("a"), Some(Exit::Died(Some(1))));
+        assert!(!fleet.exited("a", Exit::Died(Some(1))));
     }
 
     #[test]
@@ -227,7 +232,7 @@ mod tests {
                     // The event of an exit may be missed.
                     1 => runs[which] = false,
                     2 if booted[which] && !runs[which] => {
-                        reported[which] += u32::from(fleet.exited(name, Exit(None)));
+                        reported[which] += u32::from(fleet.exited(name, Exit::Removed));
                     }
                     3 => asked = Some((fleet.request_list(), runs)),
                     4 => if let Some((request, then)) = asked.take() {

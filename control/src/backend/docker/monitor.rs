@@ -210,8 +210,8 @@ impl Monitor {
         let ContainerEvent { name, action, exit_code } = event;
         // podman calls some of them by other names.
         let exit = match action.as_str() {
-            "die" | "died" => Exit(exit_code),
-            "destroy" | "remove" => Exit(None),
+            "die" | "died" => Exit::Died(exit_code),
+            "destroy" | "remove" => Exit::Removed,
             _ => return,
         };
         if self.fleet().exited(&name, exit) {
@@ -223,16 +223,7 @@ impl Monitor {
     fn report(self: &Arc<Self>, name: String, exit: Option<Exit>) {
         let monitor = self.clone();
         self.runtime.spawn(async move {
-            let code = exit.and_then(|Exit(code)| code);
-            let end = match monitor.state_at_end(&name).await {
-                Ok(Some(state)) if !state.is_running => End::Exited(state),
-                // Somebody has started it again, or the engine can't say.
-                Ok(Some(_)) | Err(_) => {
-                    End::Exited(ContainerState { exit_code: code, ..ContainerState::default() })
-                }
-                Ok(None) if exit.is_some() => End::Removed(code),
-                Ok(None) => End::Missing,
-            };
+            let end = End::of(exit, monitor.state_at_end(&name).await.ok());
             monitor.finish(&name, end).await;
         });
     }

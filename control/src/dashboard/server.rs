@@ -127,13 +127,13 @@ async fn end_runner(
     let ending = match ending.as_str() {
         "drain" => RunnerEnding::Drain,
         "stop" => RunnerEnding::Stop,
-        _ => return (StatusCode::NOT_FOUND, "a runner can drain or stop\n").into_response(),
+        _ => return (StatusCode::NOT_FOUND, "the path must end in /drain or /stop\n").into_response(),
     };
     let known = runner.parse::<RunnerRef>().is_ok_and(|runner| shared.end_runner(runner, ending));
     if known {
         StatusCode::ACCEPTED.into_response()
     } else {
-        (StatusCode::NOT_FOUND, "no pool of this page has this runner: it has ended\n")
+        (StatusCode::NOT_FOUND, "no pool of this page has this runner: the runner has ended\n")
             .into_response()
     }
 }

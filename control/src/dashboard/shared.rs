@@ -1,4 +1,4 @@
-//! What all requests for a page share: the recorders of its pools, and the last view.
+//! The state that all requests for a page share: the recorders of its pools, and the last view.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,11 +20,11 @@ pub(super) const REFRESH_EVERY: Duration = Duration::from_millis(250);
 /// How many pages may listen at a time.
 pub(super) const MOST_LISTENERS: usize = 32;
 
-/// What all requests for a page share.
+/// The state that all requests for a page share.
 pub(super) struct Shared {
     clock: WallClock,
     pools: Vec<RecordedPool>,
-    /// With control: what a request that ends a runner must have.
+    /// The token that a request must have to end a runner; `None` without control.
     pub(super) token: Option<PageToken>,
     last: Mutex<Arc<View>>,
     pub(super) listeners: Arc<Semaphore>,
@@ -37,7 +37,7 @@ struct RecordedPool {
     recorder: Mutex<PoolRecorder>,
 }
 
-/// What the page shows at one moment.
+/// The content of the page at one moment.
 pub(super) struct View {
     taken: Instant,
     /// The Unix time in milliseconds.
@@ -163,7 +163,7 @@ async fn record(
                 if matches!(event, crate::PoolEvent::Drained)
                     && let Some(pool) = pool.upgrade()
                 {
-                    // Soon the pool is gone, and its numbers with it.
+                    // The last reading: soon the pool is gone, and its numbers with it.
                     let reading = PoolReading::of(&pool, now());
                     recorder.lock().read(reading);
                 }

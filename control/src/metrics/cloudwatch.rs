@@ -42,14 +42,14 @@ use client::Client;
 /// ```
 ///
 /// # Failures
-/// - Requests that are throttled are repeated, after pauses that grow to 30 s. What was recorded in
-///   the meantime is sent with its own time.
-/// - Without an answer it is not known whether CloudWatch has the data. The request is repeated, so
-///   these data may count twice.
+/// - Requests that are throttled are repeated, after pauses that grow to 30 s. Data that wait keep
+///   the time of their period.
+/// - A request without an answer is repeated. If CloudWatch has received its data, they count
+///   twice.
 /// - While requests are denied, or credentials are missing, a warning in the log says so, and the
 ///   data wait.
 /// - Data that CloudWatch rejects as invalid are dropped.
-/// - Up to 4 MiB wait. Then the oldest are dropped. Data that are dropped are counted in
+/// - Up to 4 MiB of data wait. Then the oldest are dropped. Data that are dropped are counted in
 ///   `flame.metrics.dropped`, and a warning is in the log.
 ///
 /// # Cost

@@ -1,4 +1,4 @@
-//! How the metrics are called in CloudWatch: one rule for PutMetricData, for EMF and for the CDK
+//! The names of the metrics in CloudWatch: one rule for PutMetricData, for EMF and for the CDK
 //! constructs.
 //!
 //! The limits are those of CloudWatch's API reference,

@@ -171,7 +171,7 @@ impl Reporter for EmfReporter {
 struct Output {
     waiting: VecDeque<Line>,
     waiting_bytes: usize,
-    /// How many data points the line has that is being written, and its result.
+    /// The number of data points of the line that is being written, and the result of writing it.
     writing: Option<(usize, oneshot::Receiver<io::Result<()>>)>,
     writer: thread_channel::Sender<WriteRequest>,
 }

@@ -79,7 +79,7 @@ fn draw_pool(frame: &mut Frame<'_>, area: Rect, pool: &Pool, now: f64) {
     draw_calls(frame, call_table, pool, now);
     let [events, metrics] =
         Layout::horizontal([Constraint::Percentage(60), Constraint::Percentage(40)]).areas(below);
-    frame.render_widget(happenings(pool, events), events);
+    frame.render_widget(errors_and_events(pool, events), events);
     frame.render_widget(metric_lines(pool), metrics);
 }
 
@@ -163,7 +163,7 @@ fn draw_calls(frame: &mut Frame<'_>, area: Rect, pool: &Pool, now: f64) {
 }
 
 /// The last error with its log, and the last events.
-fn happenings(pool: &Pool, area: Rect) -> Paragraph<'static> {
+fn errors_and_events(pool: &Pool, area: Rect) -> Paragraph<'static> {
     let mut lines = Vec::new();
     if let Some(error) = pool.errors.first() {
         let times =

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::sse::SseEvent;
 
-/// What a live page shows.
+/// The content of a live page.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct View {
     /// The server's clock: milliseconds since the Unix epoch.
@@ -90,7 +90,7 @@ pub(crate) struct PoolError {
     pub(crate) times: u64,
 }
 
-/// A total, or the distribution of durations.
+/// A total, or a distribution of durations.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Metric {

@@ -1,4 +1,4 @@
-//! What is on the screen, and how keys and events change it. Pure.
+//! The state of the screen, and the keys that change it. Pure.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use ratatui::crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 
 use crate::model::View;
 
-/// What is on the screen.
+/// The state of the screen.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     pub(crate) url: String,

@@ -21,7 +21,7 @@ use flame_wire::backoff::Backoff;
 use super::datum::Datum;
 use crate::backend::aws::jittered_backoff;
 
-/// What a request may have, and how much may wait.
+/// The limits of a request, and of the data that wait.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// The most data in a request.
@@ -50,18 +50,18 @@ pub(super) enum Outcome {
     Accepted,
     /// Throttled, or without an answer: repeat it after the pause, or later.
     TryAgain { after: Option<Duration> },
-    /// Denied, or not sent: a person has to correct something, and then it may be repeated.
+    /// Denied, or not sent: a person has to correct something before the request can succeed.
     Blocked,
     /// These data are invalid. Repeating the request would not help.
     Rejected,
 }
 
-/// See the [module](self).
+/// The data that wait, and the request in flight.
 #[derive(Debug)]
 pub(super) struct Batches {
     limits: Limits,
     waiting: VecDeque<Datum>,
-    /// Of the data that wait.
+    /// The size of the data that wait.
     bytes: usize,
     in_flight: Option<Vec<Datum>>,
     failures: u32,
@@ -114,7 +114,7 @@ impl Batches {
         Some(batch)
     }
 
-    /// When to ask for the next request, if something waits for its time.
+    /// When to ask for the next request, if data wait for the end of a pause.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at.filter(|_| !self.waiting.is_empty())
     }

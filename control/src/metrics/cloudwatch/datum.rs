@@ -1,4 +1,4 @@
-//! Reports as the data that PutMetricData takes. Pure.
+//! Converts reports into the data that PutMetricData takes. Pure.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use super::super::reports::Report;
 /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>).
 const MAX_VALUES: usize = 150;
 
-/// What happened in one period to one metric of CloudWatch.
+/// The values of one metric of CloudWatch in one period.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Datum {
     pub(super) name: String,
@@ -24,8 +24,8 @@ pub(super) struct Datum {
 }
 
 impl Datum {
-    /// At least the number of bytes that it takes in a request. The SDK sends CBOR, in which a
-    /// number takes 9 bytes, and the names of a datum's fields, with its time, take less than 120.
+    /// An upper limit of the datum's bytes in a request. The SDK sends CBOR, in which a number
+    /// takes 9 bytes, and the names of a datum's fields, with its time, take less than 120.
     pub(super) fn size(&self) -> usize {
         let dimension = |(name, value): &Dimension| name.len() + value.len() + 24;
         let dimensions: usize = self.dimensions.iter().map(dimension).sum();

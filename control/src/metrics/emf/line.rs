@@ -1,4 +1,4 @@
-//! Reports as lines of CloudWatch's embedded metric format. Pure.
+//! Converts reports into lines of CloudWatch's embedded metric format. Pure.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -90,7 +90,7 @@ fn histogram(buckets: &[(f64, u64)], sum: Option<f64>) -> Value {
     })
 }
 
-/// Distributes data points among lines. A line has a name only once.
+/// Distributes data points among lines. No line has the same name twice.
 fn pages(points: impl Iterator<Item = DataPoint>) -> Vec<Vec<DataPoint>> {
     let mut pages: Vec<Vec<DataPoint>> = Vec::new();
     for point in points {

@@ -44,12 +44,12 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use crate::pool::{Events, Pool, PoolInner};
-use shared::Shared;
+use page_state::PageState;
 
 mod control;
 mod recorder;
 mod server;
-mod shared;
+mod page_state;
 mod view;
 mod wording;
 
@@ -113,6 +113,6 @@ impl Dashboard {
     ///
     /// At most 32 open pages get events at a time. A further page gets the status 503.
     pub fn into_router(self) -> axum::Router {
-        server::router(Shared::start(self.pools, self.control))
+        server::router(PageState::start(self.pools, self.control))
     }
 }

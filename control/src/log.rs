@@ -74,8 +74,8 @@ impl PoolLog {
     }
 
     /// Takes an event that a runner has sent over its link.
-    pub(crate) fn event(&self, runner: RunnerRef, event: message::LogRecord) {
-        let message::LogRecord { call, level, target, text, dropped } = event;
+    pub(crate) fn event(&self, runner: RunnerRef, event: message::LogMessage) {
+        let message::LogMessage { call, level, target, text, dropped } = event;
         self.count_dropped(dropped);
         let len = text.len() + target.len();
         let record = Arc::new(LogRecord {

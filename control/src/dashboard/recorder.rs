@@ -51,7 +51,7 @@ impl WallClock {
 pub(super) struct PoolRecorder {
     clock: WallClock,
     live: HashMap<TraceContext, LiveCall>,
-    boots: VecDeque<Boot>,
+    boots: VecDeque<BootPeriod>,
     finished: VecDeque<FinishedCallRow>,
     events: VecDeque<EventRow>,
     errors: VecDeque<ErrorRow>,
@@ -68,7 +68,7 @@ struct LiveCall {
     started: Option<(Instant, RunnerRef)>,
 }
 
-struct Boot {
+struct BootPeriod {
     runner: RunnerRef,
     began: Instant,
     ended: Option<Instant>,
@@ -93,7 +93,7 @@ impl PoolRecorder {
     pub(super) fn event(&mut self, now: Instant, event: &PoolEvent) {
         match event {
             PoolEvent::GrowStart { runner, .. } => {
-                push(&mut self.boots, BOOTS, Boot { runner: *runner, began: now, ended: None });
+                push(&mut self.boots, BOOTS, BootPeriod { runner: *runner, began: now, ended: None });
             }
             PoolEvent::GrowEnd { runner, .. } => {
                 let mut boots = self.boots.iter_mut().rev();

@@ -22,7 +22,7 @@ mod batches;
 mod client;
 mod datum;
 
-use batches::{Batches, Limits};
+use batches::{Batches, BatchLimits};
 use client::Client;
 
 /// Sends metrics to CloudWatch.
@@ -121,7 +121,7 @@ impl Sink for CloudWatch {
         let reporter = CloudWatchReporter {
             target,
             client,
-            batches: Batches::new(Limits::OF_API),
+            batches: Batches::new(BatchLimits::OF_API),
             request: None,
         };
         Ok(sink::spawn(self.period, reporter))

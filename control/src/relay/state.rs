@@ -36,7 +36,7 @@ pub(super) struct RelayIndex(pub(super) usize);
 
 /// The relays of a parent, and the runners that may connect through them.
 #[derive(Debug)]
-pub(super) struct RelayState {
+pub(super) struct RelayClientState {
     relays: Vec<RelayEntry>,
     home: Option<RelayIndex>,
     runners: BTreeSet<RunnerRef>,
@@ -67,7 +67,7 @@ enum ConnectionState {
     Connected { renew_at: Instant },
 }
 
-impl RelayState {
+impl RelayClientState {
     /// The first attempts to connect are due at once.
     pub(super) fn new(now: Instant, urls: &[String]) -> Self {
         let relays = urls.iter().map(|url| RelayEntry {

@@ -15,14 +15,14 @@ pub(super) const MAX_METRICS: usize = 100;
 pub(super) const MAX_VALUES: usize = 100;
 
 /// A line of output.
-pub(super) struct Line {
+pub(super) struct EmfLine {
     /// The JSON text and a line feed.
     pub(super) text: Vec<u8>,
     /// How many data points it has.
     pub(super) points: usize,
 }
 
-impl Line {
+impl EmfLine {
     /// The lines of a report: one, unless it has more metrics or values than a line may have.
     pub(super) fn of_report(
         target: &CloudWatchTarget,

@@ -54,7 +54,7 @@ pub type IdlePredicate = Arc<dyn Fn() -> bool + Send + Sync>;
 pub struct Runner {
     /// The decoded FLAME_PARENT.
     pub parent: FlameParent,
-    /// Where the runner lives.
+    /// The platform on which the runner runs.
     pub host: Arc<dyn Host>,
     /// The build id of its executable.
     pub build: BuildId,

@@ -65,7 +65,7 @@ impl CodeStore {
         Self { sdk: Some(config), own: Arc::default(), ..self }
     }
 
-    /// What is wrong with the URL, if anything is.
+    /// Returns an error that says what is wrong with the URL, if anything is.
     pub(crate) fn check(&self) -> Result<(), String> {
         StoreLocation::parse(&self.url).map(|_| ())
     }
@@ -88,7 +88,7 @@ impl CodeStore {
     }
 }
 
-/// What tells the stores of a process apart.
+/// The properties that tell the stores of a process apart.
 #[derive(PartialEq, Eq, Hash)]
 struct StoreKey {
     location: StoreLocation,

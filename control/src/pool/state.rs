@@ -335,7 +335,7 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// What the waiters are waiting for.
+    /// Whether the waiters are waiting for a boot or for a slot.
     fn wait_phase(&self) -> WaitPhase {
         let slots = u64::from(self.limits.slots_per_runner());
         let coming = u64::from(self.fleet.booting()) * slots;

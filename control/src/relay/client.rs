@@ -37,7 +37,7 @@ pub(crate) struct RelayClient {
     _tasks: JoinSet<()>,
 }
 
-/// What the tasks of a client share with its pools.
+/// The state that the tasks of a client share with its pools.
 pub(super) struct ClientShared {
     urls: Vec<String>,
     pub(super) key: RelayKey,
@@ -129,7 +129,7 @@ impl RelayClient {
         self.shared.unregister(runner);
     }
 
-    /// Where runners find the relays, the preferred one first.
+    /// The addresses of the relays for runners, the preferred one first.
     pub(crate) fn base_addresses(&self) -> Vec<String> {
         self.shared.state.lock().base_addresses()
     }
@@ -144,7 +144,7 @@ impl RelayClient {
         self.shared.addresses.subscribe()
     }
 
-    /// What this parent knows of why a runner could not connect.
+    /// The reason why a runner could not connect, if this parent knows it.
     pub(crate) fn problem(&self, runner: RunnerRef) -> Option<String> {
         if let Some(max) = self.shared.state.lock().rejection(runner) {
             return Some(format!("the relay accepts at most {max} runners of one parent"));

@@ -231,8 +231,8 @@ impl RelayClientState {
         self.relays.get(relay.0).is_some_and(RelayEntry::is_connected)
     }
 
-    /// Where runners connect, without the path: the home relay's node first, then the other relays,
-    /// then the URLs that may lead to other nodes.
+    /// The addresses for runners, without the path: the home relay's node first, then the other
+    /// relays, then the URLs that may lead to other nodes.
     pub(super) fn base_addresses(&self) -> Vec<String> {
         let mut relays: Vec<_> = self.relays.iter().enumerate().collect();
         relays.sort_by_key(|(index, relay)| {

@@ -1,4 +1,4 @@
-//! Where log records go: to the runner that is currently attached.
+//! The destination of log records: the runner that is currently attached.
 //!
 //! A process that is one runner has one destination for its log. A Lambda environment is several
 //! runners in turn, while the log is installed once for the process. So the destination can change,

@@ -165,7 +165,7 @@ fn encoded(hash: &CodeHash) -> String {
     STANDARD.encode(hash.0)
 }
 
-/// What to do about a failed request.
+/// Advice about a failed request.
 fn advice(error: &ApiError) -> String {
     let own = match error.code.as_deref() {
         Some("NoSuchBucket") => Some("create the bucket, or correct `code_store`"),

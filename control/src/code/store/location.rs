@@ -1,4 +1,4 @@
-//! Where in S3 the executable is stored: `s3://bucket/prefix`.
+//! The place in S3 at which the executable is stored: `s3://bucket/prefix`.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The reference model: what a pool must do, as seen from the outside.
+//! The reference model: the duties of a pool, as seen from the outside.
 //!
 //! The model sees the events and actions that the driver sees, and keeps plain sets without an
 //! index, a counter or a cache. It never looks into the pool, except to compare the pool's reports

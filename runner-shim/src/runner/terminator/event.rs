@@ -1,4 +1,4 @@
-//! The limits of a terminator, what its driver reports, and what it asks of the driver.
+//! The limits of a terminator, the events that its driver reports, and the actions for the driver.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub(crate) struct Config {
     pub(crate) single_use: bool,
 }
 
-/// What a driver reports to the terminator.
+/// An event that a driver reports to the terminator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The first hello is about to be sent: from here on the parent may rely on this runner.
@@ -66,7 +66,7 @@ pub(crate) enum Event {
     Signal(i32),
 }
 
-/// What the driver must do, in the order in which the actions were emitted.
+/// An action that the driver must carry out, in the order in which the actions were emitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Action {

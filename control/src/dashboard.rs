@@ -47,9 +47,9 @@ use crate::pool::{Events, Pool, PoolInner};
 use page_state::PageState;
 
 mod control;
+mod page_state;
 mod recorder;
 mod server;
-mod page_state;
 mod view;
 mod wording;
 

@@ -52,12 +52,6 @@
 //!   percentiles.
 
 mod attribute;
-#[cfg(feature = "cloudwatch")]
-mod cloudwatch;
-mod cloudwatch_names;
-mod emf;
-#[cfg(feature = "metrics")]
-mod facade;
 mod histogram;
 mod interval;
 mod reading;
@@ -71,12 +65,6 @@ mod tests;
 
 pub use attribute::{Attribute, CallOutcome};
 pub(crate) use attribute::{BootPhase, CallPhase, RefusedAt, RunnerExit};
-#[cfg(feature = "cloudwatch")]
-pub use cloudwatch::CloudWatch;
-pub use cloudwatch_names::CLOUDWATCH_NAMESPACE;
-pub use emf::Emf;
-#[cfg(feature = "metrics")]
-pub use facade::Facade;
 pub use histogram::HistogramReading;
 pub(crate) use histogram::as_f64;
 #[cfg(feature = "dashboard")]
@@ -86,5 +74,9 @@ pub(crate) use recorders::{LaneRecorder, PROCESS};
 pub(crate) use registry::MeteredPool;
 pub use registry::{Source, SourceReadings, read};
 pub(crate) use sink::AppSinks;
-pub use sink::{Sink, SinkError, SinkHandle};
+#[cfg(feature = "cloudwatch")]
+pub use sink::CloudWatch;
+#[cfg(feature = "metrics")]
+pub use sink::Facade;
+pub use sink::{CLOUDWATCH_NAMESPACE, Emf, Sink, SinkError, SinkHandle};
 pub use table::{METRICS, Metric, MetricKind, Scope, Unit};

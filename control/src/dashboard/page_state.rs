@@ -89,7 +89,8 @@ impl PageState {
         let ended = ended.into_iter().all(|ended| ended);
         let changed = last.version == 0 || last.pools != pools || last.ended != ended;
         let version = last.version + u64::from(changed);
-        *last = Arc::new(PageView { taken: now, unix_ms: self.clock.at(now), version, pools, ended });
+        *last =
+            Arc::new(PageView { taken: now, unix_ms: self.clock.at(now), version, pools, ended });
         last.clone()
     }
 

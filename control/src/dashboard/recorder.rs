@@ -93,7 +93,11 @@ impl PoolRecorder {
     pub(super) fn event(&mut self, now: Instant, event: &PoolEvent) {
         match event {
             PoolEvent::GrowStart { runner, .. } => {
-                push(&mut self.boots, BOOTS, BootPeriod { runner: *runner, began: now, ended: None });
+                push(
+                    &mut self.boots,
+                    BOOTS,
+                    BootPeriod { runner: *runner, began: now, ended: None },
+                );
             }
             PoolEvent::GrowEnd { runner, .. } => {
                 let mut boots = self.boots.iter_mut().rev();

@@ -18,7 +18,7 @@ use futures_util::{Stream, stream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::page_state::{MOST_OPEN_PAGES, REFRESH_EVERY, PageState, PageView};
+use super::page_state::{MOST_OPEN_PAGES, PageState, PageView, REFRESH_EVERY};
 use crate::pool::RunnerEnding;
 
 const PAGE: &str = include_str!("page.html");
@@ -127,7 +127,10 @@ async fn end_runner(
     let ending = match ending.as_str() {
         "drain" => RunnerEnding::Drain,
         "stop" => RunnerEnding::Stop,
-        _ => return (StatusCode::NOT_FOUND, "the path must end in /drain or /stop\n").into_response(),
+        _ => {
+            return (StatusCode::NOT_FOUND, "the path must end in /drain or /stop\n")
+                .into_response();
+        }
     };
     let known = runner.parse::<RunnerRef>().is_ok_and(|runner| state.end_runner(runner, ending));
     if known {

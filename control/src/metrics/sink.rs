@@ -1,4 +1,5 @@
-//! The task that sends metrics in each period, and the handle of it.
+//! The task that sends metrics in each period, and the handle of it. The kinds of sinks are in the
+//! modules below.
 //!
 //! ```text
 //! every period, and at each flush:  Collector ──▶ Intervals ──▶ Reporter::report
@@ -15,6 +16,22 @@ use super::interval::Intervals;
 use super::registry::Collector;
 use super::reports::{self, Report};
 use crate::backend::BackendError;
+
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
+mod cloudwatch_names;
+mod emf;
+#[cfg(feature = "metrics")]
+mod facade;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "cloudwatch")]
+pub use cloudwatch::CloudWatch;
+pub use cloudwatch_names::CLOUDWATCH_NAMESPACE;
+pub use emf::Emf;
+#[cfg(feature = "metrics")]
+pub use facade::Facade;
 
 /// How long a flush may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -245,6 +262,3 @@ impl StartedSinks {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use super::connection::{self, RelayConnectionEnd};
-use super::state::{RelayIndex, RelayClientState, address_for};
+use super::state::{RelayClientState, RelayIndex, address_for};
 use super::{Relay, RelayKey};
 use crate::error::PoolError;
 use crate::listener::{Listener, NewSocket};

@@ -104,7 +104,11 @@ mod tests {
     #[test]
     fn calls_are_on_one_axis_with_their_phases() {
         let pool = PoolView {
-            calls: vec![LiveCallRow { since: 150.0, started: Some(175.0), ..LiveCallRow::default() }],
+            calls: vec![LiveCallRow {
+                since: 150.0,
+                started: Some(175.0),
+                ..LiveCallRow::default()
+            }],
             finished: vec![
                 finished(0.0, [25.0, 50.0, 100.0, 25.0]),
                 finished(100.0, [0.04, 0.0, 0.0, 0.0]),
@@ -120,7 +124,8 @@ mod tests {
     #[test]
     fn strange_times_draw_no_bar_beyond_its_width() {
         for (start, time) in [(f64::NAN, 1.0), (1e300, 1e300), (-1e300, f64::NAN), (0.0, -5.0)] {
-            let pool = PoolView { finished: vec![finished(start, [time; 4])], ..PoolView::default() };
+            let pool =
+                PoolView { finished: vec![finished(start, [time; 4])], ..PoolView::default() };
             for bar in drawn(&pool, 0.0) {
                 assert!(bar.chars().count() <= 20, "{start} {time}: {bar:?}");
             }

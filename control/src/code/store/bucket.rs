@@ -153,7 +153,11 @@ fn is_missing<E>(error: &SdkError<E, HttpResponse>) -> bool {
     error.raw_response().is_some_and(|raw| matches!(raw.status().as_u16(), 403 | 404))
 }
 
-fn failed<E>(action: &'static str, at: &StoreLocation, error: &SdkError<E, HttpResponse>) -> StoreError
+fn failed<E>(
+    action: &'static str,
+    at: &StoreLocation,
+    error: &SdkError<E, HttpResponse>,
+) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use flame_wire::sync::Mutex;
 
-use super::super::reading::ReadingValue;
-use super::super::reports::Subject;
-use super::super::table;
 use super::*;
 use crate::Pool;
 use crate::backend::Local;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::Subject;
+use crate::metrics::table;
 
 /// What a reporter was given, and what it still has to send.
 #[derive(Clone, Default)]

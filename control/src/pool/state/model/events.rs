@@ -4,7 +4,11 @@ use super::*;
 
 impl Model {
     /// Records an event, before the pool handles it.
-    pub(in super::super) fn record_event(&mut self, now: Instant, event: Option<&Event<TestFailure>>) {
+    pub(in super::super) fn record_event(
+        &mut self,
+        now: Instant,
+        event: Option<&Event<TestFailure>>,
+    ) {
         self.now = now;
         let coming = self.count(ModelPhase::Booting) * self.slots();
         let covered = coming > 0 && self.waiting.len() <= coming;

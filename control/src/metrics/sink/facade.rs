@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use ::metrics::{self as facade, Label};
 
-use super::interval::Change;
-use super::reading::ReadingValue;
-use super::reports::{Report, Subject};
-use super::sink::{self, Reporter, Sink, SinkError, SinkHandle};
-use super::table::{METRICS, MetricKind, Unit};
+use crate::metrics::interval::Change;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::{Report, Subject};
+use crate::metrics::sink::{self, Reporter, Sink, SinkError, SinkHandle};
+use crate::metrics::table::{METRICS, MetricKind, Unit};
 
 /// Reports metrics to the recorder that the app has installed with the
 /// [`metrics`](https://docs.rs/metrics) crate, such as an exporter for Prometheus, StatsD or
@@ -31,7 +31,7 @@ use super::table::{METRICS, MetricKind, Unit};
 /// attribute, such as `outcome`. Metrics of the process have neither `pool` nor `backend`.
 ///
 /// Durations reach the recorder as the middles of their buckets, so each is wrong by at most 1/16;
-/// see [`HistogramReading`](super::HistogramReading). A counter or a histogram appears when
+/// see [`HistogramReading`](crate::metrics::HistogramReading). A counter or a histogram appears when
 /// something has happened in it. `flame.cost.estimated` is a gauge here, because the counters of
 /// the `metrics` crate count in whole numbers. The recorder must be the global one.
 #[derive(Debug, Clone)]

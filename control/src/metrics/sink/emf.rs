@@ -13,9 +13,9 @@ use flame_runner_shim::log_writer;
 use tokio::sync::oneshot;
 
 use super::cloudwatch_names::CloudWatchTarget;
-use super::recorders::PROCESS;
-use super::reports::{self, Report};
-use super::sink::{self, Reporter, Sink, SinkError, SinkHandle};
+use crate::metrics::recorders::PROCESS;
+use crate::metrics::reports::{self, Report};
+use crate::metrics::sink::{self, Reporter, Sink, SinkError, SinkHandle};
 
 mod line;
 #[cfg(test)]
@@ -30,7 +30,7 @@ const MAX_WAITING_BYTES: usize = 4 << 20;
 ///
 /// Where standard output goes to CloudWatch Logs, as in a Lambda function and in an ECS task with
 /// the `awslogs` driver, CloudWatch makes metrics of these lines, without a request or a permission
-/// of this process. See [`metrics`](super#in-cloudwatch) for their names.
+/// of this process. See [`metrics`](crate::metrics#in-cloudwatch) for their names.
 ///
 /// ```no_run
 /// use flame_aws::App;

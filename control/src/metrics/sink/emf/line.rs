@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use super::super::cloudwatch_names::CloudWatchTarget;
-use super::super::histogram::{HistogramReading, as_f64};
-use super::super::interval::Change;
-use super::super::reading::ReadingValue;
-use super::super::reports::Report;
+use crate::metrics::histogram::{HistogramReading, as_f64};
+use crate::metrics::interval::Change;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::Report;
 
 /// The most metrics in a line, and the most values of a metric, that the specification allows.
 pub(super) const MAX_METRICS: usize = 100;

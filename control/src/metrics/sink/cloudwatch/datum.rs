@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::cloudwatch_names::{CloudWatchTarget, Dimension};
-use super::super::histogram::as_f64;
-use super::super::reading::ReadingValue;
-use super::super::reports::Report;
+use crate::metrics::histogram::as_f64;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::Report;
 
 /// The most values of a datum
 /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>).
@@ -60,11 +60,11 @@ pub(super) fn data(target: &CloudWatchTarget, report: &Report, at: SystemTime) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::histogram::HistogramReading;
-    use super::super::super::interval::Change;
-    use super::super::super::reports::Subject;
-    use super::super::super::table;
     use super::*;
+    use crate::metrics::histogram::HistogramReading;
+    use crate::metrics::interval::Change;
+    use crate::metrics::reports::Subject;
+    use crate::metrics::table;
 
     #[test]
     fn a_report_becomes_data_for_each_set_of_dimensions_within_the_limit_of_values() {

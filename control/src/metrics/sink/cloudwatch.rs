@@ -13,22 +13,22 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
 use super::cloudwatch_names::CloudWatchTarget;
-use super::recorders::PROCESS;
-use super::reports::{self, Report};
-use super::sink::{self, Reporter, Sink, SinkError, SinkHandle};
 use crate::backend::aws::api_error::ApiError;
+use crate::metrics::recorders::PROCESS;
+use crate::metrics::reports::{self, Report};
+use crate::metrics::sink::{self, Reporter, Sink, SinkError, SinkHandle};
 
 mod batches;
 mod client;
 mod datum;
 
-use batches::{Batches, BatchLimits};
+use batches::{BatchLimits, Batches};
 use client::Client;
 
 /// Sends metrics to CloudWatch.
 ///
 /// Needs the feature `cloudwatch` and the permission `cloudwatch:PutMetricData`. See
-/// [`metrics`](super#in-cloudwatch) for the names of the metrics.
+/// [`metrics`](crate::metrics#in-cloudwatch) for the names of the metrics.
 ///
 /// ```no_run
 /// use flame_aws::App;

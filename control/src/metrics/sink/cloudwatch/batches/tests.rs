@@ -77,7 +77,11 @@ fn the_pause_that_cloudwatch_asks_for_is_kept_within_reason() {
     for (asked, kept) in [(7, 7), (3600, 30)] {
         batches.accept(data(0..1));
         batches.next(now).unwrap();
-        batches.answered(now, RequestOutcome::TryAgain { after: Some(Duration::from_secs(asked)) }, 0.0);
+        batches.answered(
+            now,
+            RequestOutcome::TryAgain { after: Some(Duration::from_secs(asked)) },
+            0.0,
+        );
         assert_eq!(batches.retry_at().unwrap() - now, Duration::from_secs(kept));
         batches = Batches::new(BatchLimits::OF_API);
     }

@@ -5,13 +5,13 @@ use flame_wire::sync::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::super::histogram::HistogramReading;
-use super::super::interval::Change;
-use super::super::reading::ReadingValue;
-use super::super::reports::Subject;
-use super::super::table::{self, METRICS};
 use super::line::{MAX_METRICS, MAX_VALUES};
 use super::*;
+use crate::metrics::histogram::HistogramReading;
+use crate::metrics::interval::Change;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::Subject;
+use crate::metrics::table::{self, METRICS};
 
 /// A number that is not 0 for each series of the table, with `buckets` buckets in each histogram.
 fn all_series(buckets: u32) -> Vec<Change> {

@@ -25,7 +25,7 @@
 //!         ◀───────────────────── goodbye ────────────────────
 //!         ◀────── Death ──────── notices it ◀──────────────── exits with code 0
 //!
-//!  or, if the pool no longer wants the instance, or it does not do what it is told:
+//!  or, if the pool no longer wants the instance, or the instance does not obey:
 //!         ──────── stop ───────▶ kills it ──────────────────▶ dies
 //!         ◀────── Death ──────── notices it
 //! ```
@@ -56,7 +56,8 @@
 //! must always return the same value.
 //!
 //! [`boot_timeout`] is the default of the pool's option of that name: how long a boot may take, from
-//! requesting an instance until its runner connects. Return what the platform needs on a bad day.
+//! requesting an instance until its runner connects. Return the time that the platform needs on a
+//! bad day.
 //!
 //! [`start`] checks everything that can be checked without booting: that required names are set, that
 //! the account has the permissions, that the image exists. If something is wrong, return an error that
@@ -127,7 +128,7 @@
 //!
 //! # Three more methods
 //!
-//! - [`size`] says what an instance is paid for, so that the pool can estimate its costs and keep a
+//! - [`size`] returns the size of an instance, so that the pool can estimate its costs and keep a
 //!   budget.
 //! - [`longest_call`] is for platforms that end each instance after a fixed time: the longest time that
 //!   a call can run on a fresh instance. The pool rejects calls that may take longer. (A runner tells

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! every period, and at each flush:  Collector ──▶ Intervals ──▶ Reporter::report
-//! in between:                       Reporter::work, which sends what it has taken
+//! in between:                       Reporter::work, which sends the reports
 //! ```
 
 use std::time::{Duration, SystemTime};

@@ -93,7 +93,7 @@ impl CloudWatch {
         self
     }
 
-    /// A configuration of the AWS SDK. Default: what the SDK finds in the environment.
+    /// A configuration of the AWS SDK. Default: the one that the SDK finds in the environment.
     pub fn sdk_config(mut self, config: SdkConfig) -> Self {
         self.sdk = Some(config);
         self

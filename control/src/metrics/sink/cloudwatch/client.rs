@@ -27,7 +27,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client with this configuration, or with what the SDK finds in the environment.
+    /// A client with this configuration, or with the one that the SDK finds in the environment.
     pub(super) async fn open(
         config: Option<SdkConfig>,
         region: Option<String>,

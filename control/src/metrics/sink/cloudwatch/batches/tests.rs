@@ -61,7 +61,7 @@ fn a_throttled_request_is_repeated_after_pauses_that_grow() {
     assert!(pauses.is_sorted(), "{pauses:?}");
     assert_eq!(pauses[0], Duration::from_millis(500));
     assert_eq!(pauses[11], Duration::from_secs(30));
-    // What comes later is sent with what waits.
+    // Later data are sent together with the data that wait.
     batches.accept(data(3..4));
     assert_eq!(ids(&batches.next(now).unwrap()), [0, 1, 2, 3]);
     batches.answered(now, RequestOutcome::Accepted, 1.0);

@@ -202,7 +202,7 @@ impl<I: Clone> Admission<I> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use flame_wire::parent::HostKind;
@@ -211,13 +211,14 @@ mod tests {
     use super::*;
 
     const ADMITTED: Admitted<u32> = Admitted::Runner(7);
-    const RUNNER: RunnerRef = RunnerRef::from_bytes([1; 16]);
+    pub(crate) const RUNNER: RunnerRef = RunnerRef::from_bytes([1; 16]);
 
     fn token(byte: u8) -> Token {
         Token::from_bytes([byte; 32])
     }
 
-    fn hello(proof: Proof) -> Hello {
+    /// The hello of [`RUNNER`], of a build with the id `build`.
+    pub(crate) fn hello(proof: Proof) -> Hello {
         Hello {
             protocol: PROTOCOL,
             runner: RUNNER,

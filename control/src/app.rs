@@ -33,7 +33,7 @@ pub use test_harness::{run_test, test};
 
 /// The idle predicate of the app that runs in this process.
 static IDLE_PREDICATE: Mutex<Option<IdlePredicate>> = Mutex::new(None);
-/// What the app that runs in this process does at the end of a runner.
+/// The hook that the app in this process has set for the end of a runner.
 static END_HOOK: Mutex<Option<EndHook>> = Mutex::new(None);
 
 /// Whether this process is a runner: it was started with FLAME_PARENT in its environment, or as a
@@ -68,7 +68,7 @@ pub(crate) fn idle_predicate() -> Option<IdlePredicate> {
     IDLE_PREDICATE.lock().clone()
 }
 
-/// What this process's app does at the end of a runner.
+/// The hook of this process's app for the end of a runner.
 fn end_hook() -> Option<EndHook> {
     END_HOOK.lock().clone()
 }

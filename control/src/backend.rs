@@ -131,9 +131,9 @@ pub trait Backend: Send + Sync + 'static {
         true
     }
 
-    /// What a runner on this platform needs to reach the pool, for the error that says that a
-    /// runner never connected. A clause without a full stop, such as "its security group must allow
-    /// outbound traffic". Default: none.
+    /// For the error that a runner never connected: what a runner on this platform needs to reach
+    /// the pool. A clause without a full stop, such as "its security group must allow outbound
+    /// traffic". Default: none.
     fn connection_advice(&self) -> Option<&str> {
         None
     }
@@ -195,7 +195,7 @@ pub trait Instances: Send + Sync + 'static {
         Box::pin(std::future::ready(BootTimes::default()))
     }
 
-    /// What an instance is paid for, for the estimate of the pool's costs; see
+    /// The size of an instance, for the estimate of the pool's costs; see
     /// [`cost`](crate::cost). The pool asks once, when it starts. Default: unknown.
     fn size(&self) -> InstanceSize {
         InstanceSize::Unknown

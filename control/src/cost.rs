@@ -1,8 +1,8 @@
-//! What runners cost: an estimate from AWS's public prices.
+//! The cost of runners: an estimate from AWS's public prices.
 //!
 //! Every figure here is an **estimate**. The bill has more: data transfer, logs, public addresses,
 //! NAT gateways, the free tier, savings plans, and taxes. Prices also change, and differ between
-//! regions. [`Prices`] has those that this crate uses, and each can be replaced.
+//! regions. [`Prices`] has the prices that this crate uses, and an app can replace each of them.
 //!
 //! - [`Pool::costs`](crate::Pool::costs) shows a pool's costs: until now, per hour at this moment,
 //!   and per call.
@@ -37,13 +37,13 @@
 //!
 //! | backend | from | until | at least |
 //! |---|---|---|---|
-//! | `Ecs` | the start of the image's download, or the request while that is not known | the task has stopped | one minute |
+//! | `Ecs` | the start of the image's download, or the request while that start is not known | the task has stopped | one minute |
 //! | `Lambda` | the request | the invocation has ended | |
 //! | `Local`, `Process` | costs nothing | | |
 //!
-//! A runner costs the same whether its slots are used or not. So the cost of one call is that of the
-//! slot in the time in which it had the call: the price of that time, divided by the runner's slots.
-//! The time in which slots are free is in the pool's costs alone, and so in its cost per call.
+//! A runner costs the same whether its slots are used or not. So the cost of one call is the price
+//! of the runner for the time of the call, divided by the runner's slots. The time in which slots
+//! are free belongs to no call. It is in the pool's total, and so in the pool's cost per call.
 
 use std::fmt;
 
@@ -55,16 +55,16 @@ pub use budget::Budget;
 pub(crate) use meter::Meter;
 pub use prices::{Architecture, FargatePrices, InstancePrice, InstanceSize, LambdaPrices, Prices};
 
-/// What a pool costs: an estimate, in US dollars.
+/// The costs of a pool: an estimate, in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Costs {
     /// All instances since the pool started.
     pub total: f64,
-    /// The instances that there are now, in an hour.
+    /// The instances that exist now, per hour.
     pub per_hour: f64,
-    /// The total, divided by the calls that were sent to a runner and have ended. `None` while there
-    /// are none.
+    /// The total, divided by the calls that were sent to a runner and have ended. `None` while
+    /// there are none.
     pub per_call: Option<f64>,
 }
 

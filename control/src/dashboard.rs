@@ -11,9 +11,9 @@
 //! # }
 //! ```
 //!
-//! The page shows the runners, the queue, the calls under way and the last ones with their phases,
-//! events, errors with the last lines that a runner printed, metrics, and what
-//! [`Pool::explain`](crate::Pool::explain) says. It needs no other file and no other host.
+//! The page shows the runners, the queue, the calls under way and the last calls with their phases,
+//! events, errors with the last lines that a runner printed, metrics, and the sentence of
+//! [`Pool::explain`](crate::Pool::explain). It needs no other file and no other host.
 //!
 //! | path | answer |
 //! |---|---|
@@ -22,20 +22,21 @@
 //! | `/events` | the same as server-sent events: one `view`, then a `patch` at most four times a second and only after a change, and `end` when all pools have ended |
 //! | `/runners/REF/drain`, `/runners/REF/stop` | POST; only with [`control`](Dashboard::control) |
 //!
-//! The JSON is for the page and for `flame-top` of the same version, and may change with any version.
+//! The JSON is for the page and for `flame-top` of the same version, and may change with any
+//! version.
 //!
-//! # Who can see it
+//! # Access
 //!
 //! **The page has no login.** Everyone who can open it sees names of functions, texts of errors and
 //! panics, and lines that runners printed. Mount it behind the app's own authentication, or on an
-//! address that only you can reach. A page of another site can't read it, unless that site's name
-//! resolves to your address: an address of this machine alone is no protection from that, and the
-//! app's own check of the `Host` header is.
+//! address that only you can reach. A page of another site can't read the live page, unless the
+//! name of that site resolves to your address. An address that only this machine can reach is no
+//! protection from such a name. A check of the `Host` header in the app is one.
 //!
 //! # Shutdown
 //!
-//! An open page keeps its connection. So axum's graceful shutdown waits for the page until all pools
-//! have ended. Drain the pools before you wait for the server, or give up the server.
+//! An open page keeps its connection. So axum's graceful shutdown waits for the page until all
+//! pools have ended. Drain the pools before you wait for the server, or give up the server.
 //!
 //! [axum]: https://docs.rs/axum/0.8
 
@@ -43,17 +44,17 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use crate::pool::{Events, Pool, PoolInner};
-use shared::Shared;
+use page_state::PageState;
 
 mod control;
+mod page_state;
 mod recorder;
 mod server;
-mod shared;
 mod view;
 mod wording;
 
-/// A live page of one or more pools. It records what the pools do from its creation on, and does not
-/// keep them alive: a pool that has ended is shown as drained.
+/// A live page of one or more pools. The page records the events of the pools from its creation on,
+/// and does not keep the pools alive: a pool that has ended is shown as drained.
 #[must_use = "the page is served by the router of `into_router`"]
 pub struct Dashboard {
     pools: Vec<WatchedPool>,
@@ -98,9 +99,10 @@ impl Dashboard {
     /// Whether the page can stop and drain runners. Default: `false`, and then these paths do not
     /// exist.
     ///
-    /// A request for this must come from the page itself: it has a token that only the page knows,
-    /// and a browser must not say that it comes from another site. This protects people who have
-    /// opened the page from other sites. It does not replace a login.
+    /// A request that ends a runner must come from the page itself: it must have a token that only
+    /// the page knows, and the browser must not mark it as a request of another site. So another
+    /// site can't use the browser of a person who has opened the page. The token does not replace a
+    /// login.
     pub fn control(mut self, enabled: bool) -> Self {
         self.control = enabled;
         self
@@ -109,8 +111,8 @@ impl Dashboard {
     /// The router. It can be [nested](axum::Router::nest) at any path, because the page finds its
     /// other paths by its own address.
     ///
-    /// At most 32 pages are served with events at a time. One more gets a 503.
+    /// At most 32 open pages get events at a time. A further page gets the status 503.
     pub fn into_router(self) -> axum::Router {
-        server::router(Shared::start(self.pools, self.control))
+        server::router(PageState::start(self.pools, self.control))
     }
 }

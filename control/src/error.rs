@@ -10,4 +10,4 @@ pub use call::{CallError, TimeoutPhase};
 pub use pool::{BadOption, CodeSyncError, PoolError, UnknownRunner};
 
 /// An error of a crate below this one. Users read its text and its sources, and don't match on it.
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type InnerError = Box<dyn std::error::Error + Send + Sync>;

@@ -5,7 +5,6 @@
 //! - [`observability`]: metrics, costs, traces, logs, and a live page.
 //! - [`errors`]: every error, whether the function ran, and what to do.
 //! - [`aws`]: runners on ECS and Lambda.
-//! - [`observability`]: metrics and costs.
 //! - [`security`]: who may connect, and what to keep secret.
 //! - [`from_flame`]: from Elixir's FLAME to this crate.
 //! - [`testing`]: tests of code that uses pools.

@@ -52,7 +52,7 @@ pub(crate) struct Listener {
     shared: Arc<ListenerShared>,
 }
 
-/// What the clones of a listener share.
+/// The state that the clones of a listener share.
 struct ListenerShared {
     key: ServerKey,
     admission: Mutex<Admission<SocketInbox>>,

@@ -58,7 +58,7 @@ macro_rules! event {
 pub(crate) struct PoolLog {
     pool: Arc<str>,
     listeners: broadcast::Sender<Arc<LogRecord>>,
-    /// What the lines that the listeners have received mean for the next ones.
+    /// The contexts of the lines that the listeners have received.
     contexts: Mutex<Contexts>,
     dropped: AtomicU64,
 }
@@ -74,8 +74,8 @@ impl PoolLog {
     }
 
     /// Takes an event that a runner has sent over its link.
-    pub(crate) fn event(&self, runner: RunnerRef, event: message::LogRecord) {
-        let message::LogRecord { call, level, target, text, dropped } = event;
+    pub(crate) fn event(&self, runner: RunnerRef, event: message::LogMessage) {
+        let message::LogMessage { call, level, target, text, dropped } = event;
         self.count_dropped(dropped);
         let len = text.len() + target.len();
         let record = Arc::new(LogRecord {
@@ -163,7 +163,7 @@ impl PoolLog {
     }
 }
 
-/// What the lines so far mean for the next line of the same stream.
+/// The context of each stream: the meaning of its lines so far for its next line.
 #[derive(Default)]
 struct Contexts(HashMap<(RunnerRef, bool), Context>);
 

@@ -1,8 +1,8 @@
-//! The metrics of pools: what is measured, and where it can be sent.
+//! The metrics of pools, and the sinks that send them.
 //!
-//! Each backend of a pool counts for itself, in atomic numbers, whether or not anybody reads them.
-//! A call costs a few additions. Readings count from the start of the pool, so several readers do
-//! not disturb each other, and a slow one misses nothing.
+//! Each backend of a pool has atomic counters, which count whether or not anybody reads them. A
+//! call costs a few additions. Readings count from the start of the pool, so several readers do not
+//! disturb each other, and a slow reader misses nothing.
 //!
 //! ```
 //! use flame_aws::Pool;
@@ -27,7 +27,7 @@
 //!
 //! # Sinks
 //!
-//! A [`Sink`] sends them somewhere, in each period. Give it to the app, in one line:
+//! A [`Sink`] sends the metrics in each period. Give a sink to the app in one line:
 //! `App::new().metrics(Emf::new("my-app"))`.
 //!
 //! | sink | sends to | needs |
@@ -43,19 +43,15 @@
 //! `CloudWatch` and [`Emf`] use the same names:
 //!
 //! - The namespace is [`Flame`](CLOUDWATCH_NAMESPACE), unless the sink is given another one.
-//! - A metric without an attribute has the name of the table. A metric with one has a name for each
-//!   value: `flame.calls.ok`, `flame.calls.timeout`; see [`Metric::cloudwatch_name`].
-//! - The dimensions are `App` and `Pool`, and also `App`, `Pool` and `Backend`. Without `Backend` it
-//!   is the sum over the pool's backends. Metrics of the process have the dimension `App` alone.
-//! - A counter is the number in the period, so its statistic is `Sum`. Durations have percentiles.
+//! - A metric without an attribute has the name of the table. A metric with an attribute has a name
+//!   for each value: `flame.calls.ok`, `flame.calls.timeout`; see [`Metric::cloudwatch_name`].
+//! - The dimensions are `App` and `Pool`, and also `App`, `Pool` and `Backend`. Without `Backend`,
+//!   a value is the sum over the pool's backends. Metrics of the process have the dimension `App`
+//!   alone.
+//! - The value of a counter is its growth in the period, so its statistic is `Sum`. Durations have
+//!   percentiles.
 
 mod attribute;
-#[cfg(feature = "cloudwatch")]
-mod cloudwatch;
-mod cloudwatch_names;
-mod emf;
-#[cfg(feature = "metrics")]
-mod facade;
 mod histogram;
 mod interval;
 mod reading;
@@ -69,12 +65,6 @@ mod tests;
 
 pub use attribute::{Attribute, CallOutcome};
 pub(crate) use attribute::{BootPhase, CallPhase, RefusedAt, RunnerExit};
-#[cfg(feature = "cloudwatch")]
-pub use cloudwatch::CloudWatch;
-pub use cloudwatch_names::CLOUDWATCH_NAMESPACE;
-pub use emf::Emf;
-#[cfg(feature = "metrics")]
-pub use facade::Facade;
 pub use histogram::HistogramReading;
 pub(crate) use histogram::as_f64;
 #[cfg(feature = "dashboard")]
@@ -84,5 +74,9 @@ pub(crate) use recorders::{LaneRecorder, PROCESS};
 pub(crate) use registry::MeteredPool;
 pub use registry::{Source, SourceReadings, read};
 pub(crate) use sink::AppSinks;
-pub use sink::{Sink, SinkError, SinkHandle};
+#[cfg(feature = "cloudwatch")]
+pub use sink::CloudWatch;
+#[cfg(feature = "metrics")]
+pub use sink::Facade;
+pub use sink::{CLOUDWATCH_NAMESPACE, Emf, Sink, SinkError, SinkHandle};
 pub use table::{METRICS, Metric, MetricKind, Scope, Unit};

@@ -199,7 +199,7 @@ impl Pool {
         crate::dashboard::Dashboard::of([self])
     }
 
-    /// What the pool costs: an estimate, of both backends together; see [`cost`](crate::cost).
+    /// The estimated costs of the pool, of both backends together; see [`cost`](crate::cost).
     #[must_use]
     pub fn costs(&self) -> Costs {
         self.inner().costs()

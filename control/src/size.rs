@@ -1,20 +1,20 @@
-//! What a runner has.
+//! The size of a runner: its processors, memory, GPUs and storage.
 
 use std::fmt;
 
-/// What a runner has: processors, memory, GPUs, storage. One vocabulary for all backends. What is
-/// not named stays as the backend or its platform has it.
+/// The size of a runner: its processors, memory, GPUs and storage, in the same units for all
+/// backends. A part that is not set is the default of the backend or of its platform.
 ///
 /// Each backend checks the size when its pool starts:
 ///
-/// | backend | a size |
+/// | backend | the size |
 /// |---|---|
 /// | [`Local`](crate::backend::Local), [`Process`](crate::backend::Process) | is not reserved, since runners share this machine; the log warns if this machine has less |
-/// | `Ecs` on Fargate | must be one that Fargate offers; overrides the task definition's |
-/// | `Ecs` on instances | overrides the task definition's; GPUs need instances that have some |
-/// | `Docker` | limits the container; must not exceed the engine's machine; no storage |
-/// | `Fly` | must be one that Fly offers for its kind of CPU; no storage |
-/// | `Lambda` | must not exceed what the function is configured with |
+/// | `Ecs` on Fargate | must be a size that Fargate offers; overrides that of the task definition |
+/// | `Ecs` on instances | overrides that of the task definition; GPUs need instances that have GPUs |
+/// | `Docker` | limits the container; must not exceed the engine's machine; can't have storage |
+/// | `Fly` | must be a size that Fly offers for the kind of CPU; can't have storage |
+/// | `Lambda` | must not exceed the function's configuration |
 ///
 /// ```
 /// use flame_aws::{Pool, Size};
@@ -38,7 +38,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// A size that names nothing.
+    /// A size in which nothing is set.
     #[must_use]
     pub const fn new() -> Self {
         Self { vcpus: None, memory_mib: None, gpus: None, storage_gib: None }
@@ -72,13 +72,13 @@ impl Size {
         self
     }
 
-    /// What no backend could accept.
+    /// Why no backend can accept this size; `None` if some backend may.
     pub(crate) fn problem(&self) -> Option<&'static str> {
         if self.vcpus.is_some_and(|vcpus| !(vcpus > 0.0 && vcpus <= 100_000.0)) {
             return Some("has `vcpus` that are not a number above 0");
         }
         if self.memory_mib == Some(0) || self.storage_gib == Some(0) {
-            return Some("has no memory or no storage: leave out what the platform decides");
+            return Some("has 0 MiB of memory or 0 GiB of storage: leave out what you don't need");
         }
         None
     }
@@ -90,7 +90,7 @@ impl Size {
         self.vcpus.map(|vcpus| (vcpus * 1024.0).round() as u32)
     }
 
-    /// What this size has more of than `available`, in words; `None` if it has not.
+    /// The parts of this size that are larger than in `available`, in words; `None` if no part is.
     pub(crate) fn excess(&self, available: &Size) -> Option<String> {
         let mut parts = Vec::new();
         let mut compare = |name: &str, wanted: Option<f64>, available: Option<f64>| {
@@ -108,7 +108,7 @@ impl Size {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// What this machine has, as far as it is known.
+    /// The size of this machine, as far as it is known.
     pub(crate) fn of_this_machine() -> Self {
         let vcpus = std::thread::available_parallelism().ok();
         let vcpus = vcpus.and_then(|count| u32::try_from(count.get()).ok()).map(f64::from);

@@ -5,7 +5,8 @@ const MARKER: u8 = 0xff;
 const END_OF_IMAGE: u8 = 0xd9;
 
 /// Whether the file has the marker that ends its image. A preview inside a segment has such a
-/// marker as well, so segments are skipped. Whatever a camera has written after the end is ignored.
+/// marker as well, so segments are skipped. Bytes that a camera has written after the end are
+/// ignored.
 pub(crate) fn is_complete(jpeg: &[u8]) -> bool {
     let mut rest = jpeg;
     while let Some((code, behind)) = next_marker(rest) {

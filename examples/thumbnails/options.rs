@@ -36,7 +36,7 @@ usage: thumbnails [FOLDER] [--out DIR] [--runners N] [--no-compare]
 /// More copies than this would only slow each other down on one machine.
 const MAX_RUNNERS: u32 = 64;
 
-/// What the user asked for.
+/// The user's request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Run(Options),

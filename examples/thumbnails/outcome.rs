@@ -1,4 +1,4 @@
-//! The results of doing the work once: of each photograph in each look.
+//! The results of one pass over the work: one for each photograph in each look.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::develop::{Developed, Worker};
 use crate::looks::Look;
 use crate::photos::Photo;
 
-/// The results of doing the work once, with runners or without: one for each photograph and look.
+/// The results of one pass over the work, with runners or without.
 pub(crate) struct Outcome {
     names: Vec<String>,
     pub(crate) results: Vec<anyhow::Result<Developed>>,

@@ -1,4 +1,5 @@
-//! Where the runners run. Only the pool's backend differs, and how runners connect.
+//! Starts the platform on which the runners run. The rest of the program is the same on all
+//! platforms.
 //!
 //! With `docker`, the copies are containers of this machine's engine (`docker.rs`).
 //!
@@ -36,7 +37,7 @@ impl Platform {
         Ok(Self { emulator, relay, docker })
     }
 
-    /// A pool whose runners are there. All its other options are the same everywhere.
+    /// A pool whose runners run on this platform. All its other options are the same everywhere.
     pub(crate) fn pool(&self, options: &Options) -> PoolBuilder {
         let from_env = || (Ecs::from_env(), Lambda::from_env());
         let (ecs, lambda) = self.emulator.as_ref().map_or_else(from_env, Emulator::backends);

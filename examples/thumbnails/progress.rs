@@ -1,5 +1,5 @@
-//! The progress line: how much is done, and what the pool is doing. Without a terminal it prints
-//! nothing.
+//! The progress line: the number of completed calls, and the state of the pool. Without a terminal,
+//! nothing is printed.
 
 use std::time::Duration;
 

@@ -85,14 +85,14 @@ fn build() -> anyhow::Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-/// Reads the relay's log until it names its address. A thread reads the rest, which is the relay's
-/// trouble and therefore printed.
+/// Reads the relay's log up to the line with its address. A thread reads the rest, and prints
+/// warnings and errors.
 fn listening_at(stderr: ChildStderr) -> anyhow::Result<String> {
     let mut lines = BufReader::new(stderr).lines();
     for line in lines.by_ref() {
         let record: serde_json::Value = serde_json::from_str(&line?).unwrap_or_default();
         if let Some(address) = record["listen"].as_str().map(str::to_owned) {
-            std::thread::spawn(move || lines.map_while(Result::ok).for_each(print_trouble));
+            std::thread::spawn(move || lines.map_while(Result::ok).for_each(print_warning));
             return Ok(address);
         }
     }
@@ -100,7 +100,7 @@ fn listening_at(stderr: ChildStderr) -> anyhow::Result<String> {
 }
 
 /// Prints a line of the relay's log, unless it is an ordinary event.
-fn print_trouble(line: String) {
+fn print_warning(line: String) {
     if !line.contains(r#""level":"INFO""#) {
         eprintln!("relay: {line}");
     }

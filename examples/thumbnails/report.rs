@@ -1,4 +1,4 @@
-//! The summary at the end: which runner did how much, and how much faster it was.
+//! The summary at the end: the work of each runner, and the speed-up.
 
 use std::fmt::Write as _;
 use std::time::Duration;

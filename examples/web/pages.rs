@@ -35,7 +35,7 @@ async fn index() -> Html<String> {
     Html(include_str!("index.html").replace("{process}", &std::process::id().to_string()))
 }
 
-/// Shows what the pool is doing, and why it grows or does not grow.
+/// Shows the state of the pool, and why the pool grows or does not grow.
 async fn status(State(site): State<Site>) -> String {
     let snapshot = site.pool.snapshot();
     format!(

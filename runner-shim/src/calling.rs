@@ -1,5 +1,5 @@
-//! What parent and runner need to name a function, send its arguments, run it and return its
-//! result.
+//! The code that parent and runner need to name a function, send its arguments, run it and return
+//! its result.
 //!
 //! An app marks functions with `#[remote]`. Each becomes a [`FunctionEntry`] in a table that the
 //! linker builds, and calling it returns a [`Work`]: a call that has not been made yet. Awaited, a

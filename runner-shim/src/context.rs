@@ -1,4 +1,4 @@
-//! What a function can ask about the call that it serves.
+//! The information that a function can get about the call that it serves.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;

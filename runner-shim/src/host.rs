@@ -1,4 +1,4 @@
-//! Where a runner lives, and how it shuts down there.
+//! The platform on which a runner runs, and the way in which it shuts down there.
 //!
 //! The runner itself is the same everywhere. A [`Host`] supplies the differences: the instance name
 //! in the hello, the time that the platform lets the instance live, and the way to shut it down.

@@ -19,7 +19,7 @@
 
 use std::cell::Cell;
 
-use flame_wire::message::{Level, LogRecord, MAX_LOG_TEXT};
+use flame_wire::message::{Level, LogMessage, MAX_LOG_TEXT};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -140,7 +140,7 @@ impl<S: Subscriber> Layer<S> for RunnerLog {
         };
         let mut text = EventText::new(MAX_LOG_TEXT);
         event.record(&mut text);
-        self.sink.send(LogRecord {
+        self.sink.send(LogMessage {
             call: CallContext::current().map(|context| context.call.0),
             level: wire_level(*metadata.level()),
             target: metadata.target().to_owned(),

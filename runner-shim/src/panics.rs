@@ -47,7 +47,7 @@ thread_local! {
     static DETAILS: RefCell<Option<PanicDetails>> = const { RefCell::new(None) };
 }
 
-/// What only the hook can see.
+/// The details of a panic that only the hook can see.
 #[derive(Debug)]
 struct PanicDetails {
     message: String,

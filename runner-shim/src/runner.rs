@@ -14,7 +14,7 @@ use flame_link::LinkConfig;
 use flame_wire::entropy;
 use flame_wire::hello::{Hello, PROTOCOL, Proof};
 use flame_wire::ids::BuildId;
-use flame_wire::message::LogRecord;
+use flame_wire::message::LogMessage;
 use flame_wire::mux::MuxConfig;
 use flame_wire::parent::{FlameParent, HostKind, RunnerLimits};
 use flame_wire::time::millis;
@@ -54,7 +54,7 @@ pub type IdlePredicate = Arc<dyn Fn() -> bool + Send + Sync>;
 pub struct Runner {
     /// The decoded FLAME_PARENT.
     pub parent: FlameParent,
-    /// Where the runner lives.
+    /// The platform on which the runner runs.
     pub host: Arc<dyn Host>,
     /// The build id of its executable.
     pub build: BuildId,
@@ -63,7 +63,7 @@ pub struct Runner {
     /// Asked before the runner proposes to end; `None`: it always may.
     pub idle_predicate: Option<IdlePredicate>,
     /// The app's log records.
-    pub logs: Option<mpsc::Receiver<LogRecord>>,
+    pub logs: Option<mpsc::Receiver<LogMessage>>,
     /// The numbers of signals that ask the runner to end, such as SIGTERM.
     pub signals: mpsc::UnboundedReceiver<i32>,
 }

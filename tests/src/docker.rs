@@ -214,7 +214,7 @@ impl Engine {
     }
 }
 
-/// What an image without files needs to start a program of this machine.
+/// The mounts that an image without files needs to start a program of this machine.
 #[must_use]
 pub fn mounts(program: &str) -> Vec<String> {
     let folders = ["/usr", "/lib", "/lib64", "/bin"];

@@ -11,6 +11,7 @@
     reason = "an error in a test helper has to fail the test"
 )]
 
+mod bench_figures;
 pub mod browser;
 mod cargo_build;
 pub mod demo;
@@ -34,6 +35,7 @@ pub mod terminal;
 pub mod tls_proxy;
 mod watcher;
 
+pub use bench_figures::save_bench_figures;
 pub use cargo_build::{cargo_build, generic_runner, on_generic_runners, reaper, top};
 pub use harness::{
     PoolBackend, PoolProxy, Requirement, Test, as_root, conformance, conformance_checks,

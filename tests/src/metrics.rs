@@ -1,4 +1,4 @@
-//! What tests read of metrics.
+//! Reads metrics for tests.
 
 use std::collections::BTreeSet;
 

@@ -80,7 +80,7 @@ impl TestRelay {
         (relay, proxy)
     }
 
-    /// Where the relay listens.
+    /// The address on which the relay listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

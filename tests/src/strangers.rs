@@ -37,11 +37,11 @@ pub struct Crowd {
     pub per_second: u32,
     /// How long a slow stranger stays at most.
     pub patience: Duration,
-    /// Where they connect, in turns.
+    /// The targets to which they connect, in turns.
     pub targets: Vec<Target>,
 }
 
-/// Where a stranger connects.
+/// The target to which a stranger connects.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// A parent, found through the FLAME_PARENT of one of its runners. The strangers don't use its
@@ -65,7 +65,7 @@ pub enum Stranger {
     SlowHandshake,
 }
 
-/// What became of the strangers.
+/// The visits of strangers.
 #[derive(Clone, Debug, Default)]
 pub struct Visits {
     /// How many there were of each kind at each target.
@@ -195,7 +195,7 @@ impl Stranger {
             || matches!(outcome, Ok(HelloOutcome::Welcomed(..) | HelloOutcome::CodeOffered(_)))
     }
 
-    /// What a stranger sends to a relay.
+    /// The request that a stranger sends to a relay.
     fn request(self, random: &mut StdRng) -> Vec<u8> {
         match self {
             Self::BadRef => {

@@ -9,12 +9,12 @@ use crate::tools::Tool;
 pub(crate) struct Step {
     /// The name of the step in `cargo xtask test NAME`.
     pub(crate) name: &'static str,
-    /// What the step shows if it passes, for its heading.
+    /// The fact that the step shows if it passes, for its heading.
     pub(crate) shows: &'static str,
     pub(crate) action: Action,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Runs cargo; the step fails when cargo does.

@@ -72,7 +72,7 @@ fn podman() -> Result<(), String> {
     apt(&["podman", "runc"], &["podman", "runc"], by_hand)
 }
 
-/// What podman needs to serve Docker's API: `runc` runs containers, `catatonit` is process 1 in them.
+/// The packages for podman as an engine: `runc` runs containers, `catatonit` is process 1 in them.
 const ENGINE: [&str; 3] = ["podman", "runc", "catatonit"];
 
 /// Checks that the suites find a container engine, as `tests/src/docker.rs` looks for it. It is not

@@ -11,7 +11,7 @@ use crate::{
     throughput, transfer,
 };
 
-/// What one measuring process measures: a group under a condition.
+/// The measurement of one process: a group under a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measurement {
     pub(crate) group: Group,

@@ -18,14 +18,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, sleep_until};
 
-type Dial<'a, T> = Box<dyn Fn(String) -> BoxFuture<'a, T> + Send + Sync + 'a>;
+type DialAddress<'a, T> = Box<dyn Fn(String) -> BoxFuture<'a, T> + Send + Sync + 'a>;
 
 /// Dials several addresses of one peer. Dropping it ends all dials.
 ///
 /// The owner takes each outcome from [`next`](Self::next). If it is a failure, the owner reports it
 /// to [`failed`](Self::failed), and the address is dialled again after a pause.
 pub struct Attempts<'a, T> {
-    dial: Dial<'a, T>,
+    dial: DialAddress<'a, T>,
     head_start: Duration,
     addresses: Vec<AddressAttempts>,
     /// How many of the addresses were dialled at least once.

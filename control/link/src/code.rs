@@ -127,7 +127,7 @@ pub trait ChunkSource: Send {
     fn next_chunk(&mut self) -> impl Future<Output = std::io::Result<Option<Bytes>>> + Send;
 }
 
-/// Where runners can download the executable, other than from their parent.
+/// A place other than the parent from which runners can download the executable.
 pub trait UrlSource: Send {
     /// Returns a URL of the executable, or `None` if there is none. The runner waits for it.
     fn url(&mut self) -> impl Future<Output = Option<PresignedUrl>> + Send;
@@ -171,12 +171,12 @@ pub enum UploadError {
 pub struct UploadOutcome {
     /// The runner's last message: [`OfferReply::Ready`] or [`OfferReply::Failed`].
     pub reply: OfferReply,
-    /// Where the runner got the executable, if it is ready.
+    /// The place from which the runner got the executable, if it is ready.
     pub origin: CodeOrigin,
     _io: Io,
 }
 
-/// Where a runner got its parent's executable.
+/// The place from which a runner got its parent's executable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeOrigin {
     /// From its own cache.

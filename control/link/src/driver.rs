@@ -63,7 +63,7 @@ impl Default for LinkConfig {
     }
 }
 
-/// Reacts to what happens on a link. The driver calls these methods between reads, so they must not
+/// Reacts to the events of a link. The driver calls these methods between reads, so they must not
 /// block.
 pub trait Handler: Send {
     /// The peer has opened a stream, and its first message has arrived.
@@ -82,7 +82,7 @@ pub trait Handler: Send {
 /// Opens another socket to the peer. An error is final.
 pub type Dial = Box<dyn FnMut() -> BoxFuture<'static, Result<Io, String>> + Send>;
 
-/// Where the next socket of a link comes from.
+/// The source of a link's next socket.
 pub enum SocketSource {
     /// The peer connects, and the listener sends the socket through this channel.
     Accepted(mpsc::Receiver<Io>),

@@ -18,7 +18,7 @@ pub enum LinkEnd {
     /// The socket broke, and no other replaced it within the reconnect timeout.
     #[error("the connection was lost ({why}) and not resumed in time")]
     Lost {
-        /// What happened to the last socket.
+        /// Why the last socket was lost.
         why: String,
     },
     /// This side gave the peer up, because the peer's instance has died or has to be stopped.

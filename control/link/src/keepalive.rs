@@ -11,7 +11,7 @@ pub(crate) struct Keepalive {
     last_pinged: Instant,
 }
 
-/// What the driver has to do now.
+/// The next step of the driver.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum KeepaliveAction {
     /// Send a ping.

@@ -86,7 +86,7 @@ pub enum RelaySocketError {
     WriteTimeout,
 }
 
-/// What has arrived on a WebSocket.
+/// A message that has arrived on a WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RelayMessage {
     /// A message of the protocol.

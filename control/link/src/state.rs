@@ -75,7 +75,7 @@ pub(crate) enum CloseRequest {
     Abort(String),
 }
 
-/// What this side knows of a stream besides the mux's state.
+/// The state of a stream that the mux does not have.
 #[derive(Default)]
 pub(crate) struct StreamEntry {
     pub(crate) reader: Option<Waker>,

@@ -266,7 +266,7 @@ impl Drop for Stream {
     }
 }
 
-/// What dropping a stream's handle does to the stream.
+/// The effect on a stream of dropping its handle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum OnDrop {
     Reset,

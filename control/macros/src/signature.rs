@@ -49,7 +49,7 @@ pub(crate) struct Parameter {
     pub(crate) role: ParameterRole,
 }
 
-/// Where a parameter's value comes from.
+/// The source of a parameter's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ParameterRole {
     /// From the caller, as `self`.
@@ -66,7 +66,7 @@ impl Parameter {
     }
 }
 
-/// What a function returns.
+/// The return type of a function.
 pub(crate) enum Output {
     One(Type),
     /// A stream of items of this type.

@@ -1,4 +1,5 @@
-//! What this process is: decided by the two variables that it was started with, and never guessed.
+//! The role of this process: decided by the two variables that it was started with, and never
+//! guessed.
 //!
 //! | FLAME_PARENT | FLAME_RUNNER | this process is |
 //! |---|---|---|
@@ -18,7 +19,7 @@ use flame_runner_shim::host::RUNNER_ON_LAMBDA;
 
 use crate::error::AppError;
 
-/// What a process is.
+/// The role of a process.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Role<'a> {
     Parent,

@@ -7,7 +7,7 @@ use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Where this process's events go while it is a runner. Each runner attaches itself.
+/// The destination of this process's events while it is a runner. Each runner attaches itself.
 pub(super) fn sink() -> LogSink {
     static SINK: LazyLock<LogSink> = LazyLock::new(LogSink::default);
     SINK.clone()

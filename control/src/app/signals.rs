@@ -34,7 +34,7 @@ struct Pools {
     requested: Option<DrainRequest>,
 }
 
-/// What a signal asks of all pools.
+/// A signal's request to all pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DrainRequest {
     /// Calls under way have their pool's `shutdown_timeout`.
@@ -74,7 +74,7 @@ fn drain_all(request: DrainRequest) -> Vec<Arc<PoolInner>> {
     all
 }
 
-/// What to do at a signal.
+/// The reaction to a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SignalAction {
     Drain(DrainRequest),

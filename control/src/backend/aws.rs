@@ -1,4 +1,4 @@
-//! What the backends on AWS share: settings, the SDK's configuration, and error handling.
+//! The parts that the backends on AWS share: settings, the SDK's configuration, and error handling.
 //!
 //! ```text
 //! settings    builder, environment variables, FLAME_AWS     api_error    an SDK error as plain values

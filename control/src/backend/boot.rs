@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 pub(crate) type InMemoryConnect =
     Arc<dyn Fn() -> BoxFuture<'static, std::io::Result<Io>> + Send + Sync>;
 
-/// What an instance is booted with.
+/// The data with which an instance is booted.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BootSpec {
@@ -69,7 +69,8 @@ impl fmt::Display for Instance {
     }
 }
 
-/// What the pool has seen of an instance; see [`Instances::notify`](super::Instances::notify).
+/// An event of an instance that the pool has seen; see
+/// [`Instances::notify`](super::Instances::notify).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InstanceEvent {

@@ -128,7 +128,7 @@ impl From<Death> for BootFailure {
     }
 }
 
-/// What the exit code of a runner means, if it is one that only runners use, or that of SIGTERM.
+/// The meaning of a runner's exit code, if only runners use this code, or if it is that of SIGTERM.
 #[cfg(any(feature = "docker", feature = "ecs", feature = "fly"))]
 pub(super) fn runner_exit(code: i32) -> Option<&'static str> {
     Some(match code {

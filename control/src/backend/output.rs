@@ -1,10 +1,11 @@
-//! What an instance prints: each line goes to the log, and the last lines become part of its death.
+//! The output of instances: each line goes to the log, and an instance's last lines become part of
+//! its death.
 //!
 //! If an instance prints faster than the log can write, its output is not read for a while. A full
-//! pipe then slows a child down as it would any process. This takes one second at most, so a log
-//! that is stuck stops no child: after that, lines are dropped and counted. Only the task that reads
-//! this one stream waits. Once the instance is dead it no longer waits, because the last lines are
-//! needed.
+//! pipe then slows a child down, as it would slow down any process. This pause takes one second at
+//! most, so a log that is stuck stops no child: after the pause, lines are dropped and counted.
+//! Only the task that reads this one stream pauses. Once the instance is dead, the task no longer
+//! pauses, because the last lines are needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! Tables of phrases that tell what an error text of a platform means where no error code does.
+//! Tables of phrases that give the error texts of a platform a meaning, for errors without a code.
 //!
 //! Platforms document few of their error texts, and change them. So the phrases are short, case
-//! does not matter, and a phrase matches whole words only: `ENI` is not found in `DENIED`. The first
-//! rule that matches counts, so put the specific before the general.
+//! does not matter, and a phrase matches whole words only: `ENI` is not found in `DENIED`. The
+//! first rule that matches counts, so put a specific rule before a general one.
 
-/// A text that contains any of these phrases has this meaning.
+/// The meaning of a text that contains any of these phrases.
 #[derive(Debug)]
 pub(crate) struct PhraseRule<T: 'static> {
     pub(crate) phrases: &'static [&'static str],

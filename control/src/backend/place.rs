@@ -14,7 +14,7 @@ use std::path::Path;
 
 use super::sweep::ParentStatus;
 
-/// Where a process runs; see the [module](self).
+/// The instance and the process in which a parent runs, as far as they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) instance: Option<String>,
@@ -30,12 +30,12 @@ struct ProcessPlace {
 }
 
 impl Place {
-    /// That of this process, which runs in this instance. Its id contains no `/`.
+    /// The place of this process, which runs in this instance. An instance's id contains no `/`.
     pub(super) fn of_this_process(instance: Option<String>) -> Self {
         Self { instance, process: ProcessPlace::of_this_process() }
     }
 
-    /// As the value of a label; `None` if nobody could look this process up.
+    /// The place as the value of a label; `None` if nobody could look this process up.
     pub(super) fn encode(&self) -> Option<String> {
         if self.instance.is_none() && self.process.is_none() {
             return None;
@@ -63,10 +63,11 @@ impl Place {
         Some(Self { instance, process })
     }
 
-    /// Whether the process there lives, as `me` sees it. `None` if it can't be known.
+    /// Whether the process at this place lives. `None` if the process at the place `me` can't know
+    /// it.
     ///
-    /// `instance_runs` says whether the platform runs that instance. `started` is the start time of
-    /// the process with that id in the PID namespace of `me`, if there is one.
+    /// `instance_runs` says whether the platform runs an instance. `started` returns the start time
+    /// of the process with this id in the PID namespace of `me`, if there is such a process.
     pub(super) fn status(
         &self,
         me: &Self,
@@ -86,7 +87,7 @@ impl Place {
             let lives = started(theirs.pid) == Some(theirs.started);
             return Some(if lives { ParentStatus::Alive } else { ParentStatus::Dead });
         }
-        // The same instance has been started again since. Its earlier processes are gone.
+        // This instance has been started again since, so its earlier processes are gone.
         (self.instance.is_some() && self.instance == me.instance).then_some(ParentStatus::Dead)
     }
 }

@@ -1,4 +1,4 @@
-//! What a backend is told about the pool that it boots runners for.
+//! The information that a backend gets about the pool for which it boots runners.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -28,8 +28,8 @@ pub struct PoolInfo {
     pub shutdown_timeout: Duration,
     /// The maximum lifetime of a runner, if it is limited.
     pub max_lifetime: Option<Duration>,
-    /// What a runner is to have. A backend that can't provide it returns an error that says what it
-    /// can.
+    /// The size of a runner. A backend that can't provide it returns an error that says which size it
+    /// can provide.
     pub size: Size,
     /// The arguments, without the program's name, with which a copy of this executable reaches
     /// [`App::run`](crate::App::run): those of this process, or, in a

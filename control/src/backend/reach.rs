@@ -1,4 +1,4 @@
-//! What can be told from the text of an address about who can reach it.
+//! Recognises URLs to which only this machine, or nobody, can connect.
 
 /// The `host:port` in `scheme://host:port/path`.
 fn authority(url: &str) -> &str {

@@ -1,8 +1,8 @@
-//! Which instances are orphans: runners of a pool that would otherwise run forever.
+//! Finds orphans: instances of runners that would otherwise run forever.
 //!
 //! A runner ends by itself if it can't reach its parent, if it has lost its parent for longer than
-//! `reconnect_timeout`, and at the end of its `max_lifetime`. What remains is a runner that hangs
-//! before it has those timers, or whose process no longer makes progress. Neither ECS nor a
+//! `reconnect_timeout`, and at the end of its `max_lifetime`. A runner that hangs before it has
+//! those timers, or whose process no longer makes progress, does not. Neither ECS, nor Fly, nor a
 //! container engine has a time limit for instances, so another process must stop such a runner.
 //!
 //! An instance is an orphan only if one of these is certain:
@@ -50,7 +50,7 @@ pub(super) trait Listed {
     fn tag(&self, name: &str) -> Option<&str>;
     /// The time of its creation, in seconds of Unix time by the platform's clock.
     fn created(&self) -> Option<i64>;
-    /// Whether it need not be stopped any more.
+    /// Whether the instance is ending already, so that nobody has to stop it.
     fn is_ending(&self) -> bool;
     /// Where the parent of the runner runs, if that can be looked up from here.
     fn parent(&self) -> Option<&str>;
@@ -59,9 +59,9 @@ pub(super) trait Listed {
 /// The state of a parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ParentStatus {
-    /// It runs, or may still run.
+    /// The parent runs, or may still run.
     Alive,
-    /// It has stopped, or the platform no longer knows it.
+    /// The parent has stopped, or the platform no longer knows it.
     Dead,
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Rule {
     pub(super) pause: Duration,
 }
 
-/// See the [module](self).
+/// Marks orphans scan by scan, and names those to stop.
 #[derive(Debug)]
 pub(super) struct Sweep {
     rule: Rule,
@@ -110,7 +110,7 @@ struct OrphanMark {
 /// The input of one scan.
 pub(super) struct Scan<'a, L> {
     pub(super) now: Instant,
-    /// The Unix time in seconds. The platform and other parents use this clock.
+    /// Seconds of Unix time, the clock that the platform and other parents also use.
     pub(super) unix: i64,
     /// Instances with their tags.
     pub(super) listed: &'a [L],

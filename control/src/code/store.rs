@@ -25,7 +25,7 @@ mod location;
 mod shared;
 mod urls;
 
-use location::Location;
+use location::StoreLocation;
 pub(super) use shared::SharedStore;
 
 /// An S3 bucket from which runners of another build fetch the executable; see
@@ -65,9 +65,9 @@ impl CodeStore {
         Self { sdk: Some(config), own: Arc::default(), ..self }
     }
 
-    /// What is wrong with the URL, if anything is.
+    /// Returns an error that says what is wrong with the URL, if anything is.
     pub(crate) fn check(&self) -> Result<(), String> {
-        Location::parse(&self.url).map(|_| ())
+        StoreLocation::parse(&self.url).map(|_| ())
     }
 
     /// The store for the executable of this process. It is the same for the same bucket, prefix and
@@ -76,7 +76,7 @@ impl CodeStore {
     pub(super) fn open(&self, path: PathBuf, offer: &Offer) -> Option<Arc<SharedStore>> {
         static SHARED: LazyLock<Mutex<HashMap<StoreKey, Arc<SharedStore>>>> =
             LazyLock::new(Mutex::default);
-        let location = Location::parse(&self.url).ok()?;
+        let location = StoreLocation::parse(&self.url).ok()?;
         let Self { region, sdk, .. } = self;
         let (at, offer) = (location.clone(), offer.clone());
         let new = || Arc::new(SharedStore::new(at, region.clone(), sdk.clone(), path, offer));
@@ -88,10 +88,10 @@ impl CodeStore {
     }
 }
 
-/// What tells the stores of a process apart.
+/// The properties that tell the stores of a process apart.
 #[derive(PartialEq, Eq, Hash)]
 struct StoreKey {
-    location: Location,
+    location: StoreLocation,
     region: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! How much a pool may cost. Pure.
+//! The limit of a pool's cost per hour. Pure.
 
 use super::prices::InstancePrice;
 use crate::error::BadOption;
@@ -37,7 +37,7 @@ impl Budget {
         self.per_hour
     }
 
-    /// Whether it is an amount of money.
+    /// An error, unless the budget is an amount of money.
     pub(crate) fn check(&self) -> Option<BadOption> {
         let is_amount = self.per_hour.is_finite() && self.per_hour > 0.0;
         (!is_amount).then(|| BadOption {
@@ -46,8 +46,8 @@ impl Budget {
         })
     }
 
-    /// How many runners of the primary and of the burst backend it pays for. The primary backend
-    /// comes first, with up to `max` runners, and the burst backend gets the rest.
+    /// The number of runners that the budget pays for, on the primary and on the burst backend. The
+    /// primary backend comes first, with up to `max` runners, and the burst backend gets the rest.
     pub(crate) fn divide(
         &self,
         primary: (InstancePrice, u32),

@@ -1,4 +1,4 @@
-//! Adds up what the instances of one lane cost. Pure.
+//! Adds up the cost of one lane's instances. Pure.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::prices::InstancePrice;
 use crate::pool::state::RunnerId;
 
-/// The cost of a lane's instances: of those that are gone, and of those that run.
+/// The cost of a lane's instances, both of those that are gone and of those that run.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     price: InstancePrice,
@@ -49,7 +49,7 @@ impl Meter {
         }
     }
 
-    /// What all instances have cost.
+    /// The cost of all instances until now, in US dollars.
     pub(crate) fn total(&mut self, now: Instant) -> f64 {
         let running = self.running.values();
         let running = running.map(|since| self.price.of(now.saturating_duration_since(*since)));
@@ -58,7 +58,7 @@ impl Meter {
         self.reported
     }
 
-    /// What the instances that run cost in an hour.
+    /// The cost of the instances that run, in US dollars per hour.
     pub(crate) fn per_hour(&self) -> f64 {
         crate::metrics::as_f64(self.running.len() as u64) * self.price.per_hour
     }

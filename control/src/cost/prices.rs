@@ -15,8 +15,8 @@ pub struct Prices {
     pub fargate_x86: FargatePrices,
     /// Fargate on ARM64. Default: 0.03238 per vCPU and hour, 0.00356 per GB and hour.
     pub fargate_arm: FargatePrices,
-    /// What Fargate Spot costs, as a share of the prices on demand. Default: 0.3, because AWS offers
-    /// up to 70 % off. The real price follows supply and demand.
+    /// The price of Fargate Spot, as a share of the on-demand price. Default: 0.3, because AWS
+    /// offers up to 70 % off. The real price follows supply and demand.
     pub fargate_spot_share: f64,
     /// A GB of ephemeral storage of Fargate beyond the first 20 GB, per hour. Default: 0.000111.
     pub fargate_storage_gb_hour: f64,
@@ -57,15 +57,15 @@ impl Default for Prices {
     }
 }
 
-/// What an instance of a backend is paid for; see
+/// The properties of an instance on which its price depends; see
 /// [`Instances::size`](crate::backend::Instances::size).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum InstanceSize {
-    /// Not known. It is counted as free, and a pool with a budget does not start.
+    /// Not known. The instance counts as free, and a pool with a budget does not start.
     #[default]
     Unknown,
-    /// It costs nothing.
+    /// The instance costs nothing.
     Free,
     /// A task on Fargate.
     Fargate {
@@ -127,7 +127,7 @@ impl InstancePrice {
         self.per_start + self.for_time(time.max(self.minimum))
     }
 
-    /// The price of this much time of an instance that runs anyway.
+    /// The price of this time alone, without the start and without the minimum.
     pub(crate) fn for_time(&self, time: Duration) -> f64 {
         self.per_hour / 3600.0 * time.as_secs_f64()
     }

@@ -1,10 +1,10 @@
-//! Which requests may end runners. Pure.
+//! Decides which requests may end runners. Pure.
 //!
 //! A browser sends requests that another site's page has caused, with the cookies of the page's
 //! visitor. Three checks keep such requests out, and each suffices: the token, which only the page
 //! knows and another site can't read; the token's header, which another site can't set without a
-//! preflight that this server does not answer; and the browser's own word on where the request comes
-//! from ([`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/), or else `Origin`).
+//! preflight that this server does not answer; and the headers in which the browser names the site
+//! of the request ([`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/), or else `Origin`).
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName};

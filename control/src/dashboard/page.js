@@ -1,5 +1,5 @@
 "use strict";
-// Shows the views that the server sends. All texts are foreign: they become text, never markup.
+// Shows the views that the server sends. A text may be hostile, so each becomes text, never markup.
 
 // The page may be mounted anywhere, and its address may lack the last slash.
 const base = location.pathname.replace(/\/?$/, "/");
@@ -85,8 +85,9 @@ function row(classes, role) {
   return made;
 }
 
-// Makes the children of `parent` those of `items`. A child stays the same element for as long as its
-// key is there, and is moved only if its place has changed: so focus, selection and open details stay.
+// Gives `parent` one child for each of `items`, in their order. A child stays the same element as long
+// as `items` has its key, and is moved only if its place has changed. So focus, selection and open
+// details stay.
 function keyed(parent, items, key, create, update) {
   const known = (parent.known ??= new Map());
   const wanted = new Set(items.map(key));
@@ -332,7 +333,7 @@ function showTotal(made, metric) {
   setText(made.cells[1], `${plain(metric.total)} ${metric.unit}`.trim());
 }
 
-// ---- Spoken news: few, and only what a listener would want to be interrupted for.
+// ---- News that screen readers read out: only the end of a pool and new errors, and few of those.
 
 const spoken = new Map();
 

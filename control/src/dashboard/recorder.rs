@@ -1,4 +1,4 @@
-//! Records what a pool does, for the page. Pure: takes events and readings, and `now`.
+//! Records the events and readings of a pool, for the page. Pure: takes `now`.
 //!
 //! Everything that grows is bounded, and the oldest is dropped.
 
@@ -17,18 +17,19 @@ pub(super) mod reading;
 #[cfg(test)]
 mod tests;
 
-/// How many of each kind the page shows.
+/// The number of rows of each kind that the page shows.
 const FINISHED_CALLS: usize = 100;
 const EVENTS: usize = 100;
 const ERRORS: usize = 20;
 const SHOWN_CALLS: usize = 100;
 
-/// Calls that wait or run and are remembered. Those beyond are counted by the pool, and not listed.
+/// The number of waiting and running calls that are remembered. The pool counts further calls, but
+/// the page does not list them.
 const LIVE_CALLS: usize = 2000;
-/// Boots that are remembered, to tell which part of a call's wait was a boot.
+/// The number of boots that are remembered, to tell which part of a call's wait was a boot.
 const BOOTS: usize = 500;
 
-/// The wall clock at one moment of the monotonic one.
+/// A moment of the monotonic clock, and the wall clock's time at that moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WallClock {
     pub(super) origin: Instant,
@@ -50,7 +51,7 @@ impl WallClock {
 pub(super) struct PoolRecorder {
     clock: WallClock,
     live: HashMap<TraceContext, LiveCall>,
-    boots: VecDeque<Boot>,
+    boots: VecDeque<BootPeriod>,
     finished: VecDeque<FinishedCallRow>,
     events: VecDeque<EventRow>,
     errors: VecDeque<ErrorRow>,
@@ -67,7 +68,7 @@ struct LiveCall {
     started: Option<(Instant, RunnerRef)>,
 }
 
-struct Boot {
+struct BootPeriod {
     runner: RunnerRef,
     began: Instant,
     ended: Option<Instant>,
@@ -92,7 +93,11 @@ impl PoolRecorder {
     pub(super) fn event(&mut self, now: Instant, event: &PoolEvent) {
         match event {
             PoolEvent::GrowStart { runner, .. } => {
-                push(&mut self.boots, BOOTS, Boot { runner: *runner, began: now, ended: None });
+                push(
+                    &mut self.boots,
+                    BOOTS,
+                    BootPeriod { runner: *runner, began: now, ended: None },
+                );
             }
             PoolEvent::GrowEnd { runner, .. } => {
                 let mut boots = self.boots.iter_mut().rev();
@@ -120,7 +125,7 @@ impl PoolRecorder {
         }
     }
 
-    /// Events were missed. Which calls have ended in the meantime is not known.
+    /// Events were missed, so it is not known which calls have ended meanwhile.
     pub(super) fn missed(&mut self, events: u64) {
         self.missed_events += events;
         self.live.clear();
@@ -142,7 +147,7 @@ impl PoolRecorder {
         self.reading.stage == PoolStage::Drained
     }
 
-    /// What the page shows.
+    /// The pool as the page shows it.
     pub(super) fn view(&self) -> PoolView {
         let (runners, more_runners) = self.reading.runners(|moment| self.clock.at(moment));
         let PoolReading { name, stage, explanation, cost, snapshot, metrics, .. } = &self.reading;
@@ -167,7 +172,7 @@ impl PoolRecorder {
         }
     }
 
-    /// The call that waits or runs, which is added if there is room for it.
+    /// The call that waits or runs. Adds the call if it is new and there is room for it.
     fn live_call(
         &mut self,
         now: Instant,
@@ -207,7 +212,7 @@ impl PoolRecorder {
         push(&mut self.finished, FINISHED_CALLS, row);
     }
 
-    /// How much of this time the runner was booting.
+    /// The part of this time in which the runner was booting.
     fn boot_time(&self, runner: RunnerRef, from: Instant, to: Instant) -> Duration {
         let boot = self.boots.iter().rev().find(|boot| boot.runner == runner);
         boot.map_or(Duration::ZERO, |boot| {

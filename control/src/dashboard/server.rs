@@ -18,28 +18,28 @@ use futures_util::{Stream, stream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::shared::{MOST_LISTENERS, REFRESH_EVERY, Shared, View};
+use super::page_state::{MOST_OPEN_PAGES, PageState, PageView, REFRESH_EVERY};
 use crate::pool::RunnerEnding;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-pub(super) fn router(shared: Arc<Shared>) -> Router {
+pub(super) fn router(state: Arc<PageState>) -> Router {
     let mut router = Router::new()
         .route("/", get(page))
         .route("/view.json", get(whole_view))
         .route("/events", get(events));
-    if shared.token.is_some() {
+    if state.token.is_some() {
         router = router.route("/runners/{runner}/{ending}", post(end_runner));
     }
-    router.with_state(shared)
+    router.with_state(state)
 }
 
 /// The page. Only its own script and style are executed, because only they have the nonce.
-async fn page(State(shared): State<Arc<Shared>>) -> Response {
+async fn page(State(state): State<Arc<PageState>>) -> Response {
     let nonce = Hex(&rand::random::<[u8; 16]>()).to_string();
-    let token = shared.token.as_ref().map_or("", |token| token.text());
+    let token = state.token.as_ref().map_or("", |token| token.text());
     let page = PAGE
         .replace("{{style}}", STYLE)
         .replace("{{script}}", SCRIPT)
@@ -61,37 +61,37 @@ async fn page(State(shared): State<Arc<Shared>>) -> Response {
     (headers, page).into_response()
 }
 
-async fn whole_view(State(shared): State<Arc<Shared>>) -> Response {
-    let view = shared.view().whole(shared.token.is_some());
+async fn whole_view(State(state): State<Arc<PageState>>) -> Response {
+    let view = state.view().whole(state.token.is_some());
     ([(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], Json(view)).into_response()
 }
 
-async fn events(State(shared): State<Arc<Shared>>) -> Response {
-    let Ok(permit) = shared.listeners.clone().try_acquire_owned() else {
-        let why = format!("{MOST_LISTENERS} pages are open already: close one, and try again\n");
+async fn events(State(state): State<Arc<PageState>>) -> Response {
+    let Ok(permit) = state.open_pages.clone().try_acquire_owned() else {
+        let why = format!("{MOST_OPEN_PAGES} pages are open already: close one, and try again\n");
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     };
     let mut timer = interval(REFRESH_EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let listener = Listener { shared, timer, sent: None, _permit: permit };
-    Sse::new(listener.events()).keep_alive(KeepAlive::default()).into_response()
+    let page = OpenPage { state, timer, sent: None, _permit: permit };
+    Sse::new(page.events()).keep_alive(KeepAlive::default()).into_response()
 }
 
 /// One page that gets events.
-struct Listener {
-    shared: Arc<Shared>,
+struct OpenPage {
+    state: Arc<PageState>,
     timer: Interval,
-    sent: Option<Arc<View>>,
+    sent: Option<Arc<PageView>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Listener {
+impl OpenPage {
     /// One `view`, then patches, and `end` when all pools have ended.
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
-        stream::unfold(Some(self), async |listener| {
-            let mut listener = listener?;
-            let (event, goes_on) = listener.next().await;
-            Some((Ok(event), goes_on.then_some(listener)))
+        stream::unfold(Some(self), async |page| {
+            let mut page = page?;
+            let (event, goes_on) = page.next().await;
+            Some((Ok(event), goes_on.then_some(page)))
         })
     }
 
@@ -99,9 +99,9 @@ impl Listener {
     async fn next(&mut self) -> (Event, bool) {
         loop {
             self.timer.tick().await;
-            let view = self.shared.view();
+            let view = self.state.view();
             let (name, data) = match &self.sent {
-                None => ("view", Some(view.whole(self.shared.token.is_some()))),
+                None => ("view", Some(view.whole(self.state.token.is_some()))),
                 Some(sent) => ("patch", view.patch(sent)),
             };
             if let Some(data) = data {
@@ -116,24 +116,27 @@ impl Listener {
 }
 
 async fn end_runner(
-    State(shared): State<Arc<Shared>>,
+    State(state): State<Arc<PageState>>,
     Path((runner, ending)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let checked = shared.token.as_ref().map(|token| token.check(&headers));
+    let checked = state.token.as_ref().map(|token| token.check(&headers));
     if let Some(Err(refused)) = checked {
         return (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response();
     }
     let ending = match ending.as_str() {
         "drain" => RunnerEnding::Drain,
         "stop" => RunnerEnding::Stop,
-        _ => return (StatusCode::NOT_FOUND, "a runner can drain or stop\n").into_response(),
+        _ => {
+            return (StatusCode::NOT_FOUND, "the path must end in /drain or /stop\n")
+                .into_response();
+        }
     };
-    let known = runner.parse::<RunnerRef>().is_ok_and(|runner| shared.end_runner(runner, ending));
+    let known = runner.parse::<RunnerRef>().is_ok_and(|runner| state.end_runner(runner, ending));
     if known {
         StatusCode::ACCEPTED.into_response()
     } else {
-        (StatusCode::NOT_FOUND, "no pool of this page has this runner: it has ended\n")
+        (StatusCode::NOT_FOUND, "no pool of this page has this runner: the runner has ended\n")
             .into_response()
     }
 }

@@ -1,4 +1,4 @@
-//! What the page shows of a pool, as it is sent to the browser.
+//! The JSON of a pool that the server sends to the page.
 //!
 //! A moment is in milliseconds since the Unix epoch, and a duration in milliseconds.
 
@@ -11,7 +11,7 @@ pub(super) struct PoolView {
     pub(super) stage: PoolStage,
     /// Why the pool grows or does not, in words.
     pub(super) explanation: String,
-    /// What the pool costs, in words: an estimate. `None` if its backends cost nothing.
+    /// The estimated costs of the pool, in words. `None` if its backends cost nothing.
     pub(super) cost: Option<String>,
     pub(super) up: u32,
     pub(super) booting: u32,
@@ -21,7 +21,7 @@ pub(super) struct PoolView {
     /// Free slots.
     pub(super) free: u64,
     pub(super) runners: Vec<RunnerRow>,
-    /// Runners that are not in `runners`, because there are too many.
+    /// The number of runners that are not in `runners`, because there are too many.
     pub(super) more_runners: usize,
     /// Calls that wait or run, the oldest first.
     pub(super) calls: Vec<LiveCallRow>,
@@ -32,7 +32,7 @@ pub(super) struct PoolView {
     /// The latest first.
     pub(super) errors: Vec<ErrorRow>,
     pub(super) metrics: Vec<MetricRow>,
-    /// Events that the recorder was too slow for.
+    /// The number of events that the recorder has missed.
     pub(super) missed_events: u64,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct RunnerRow {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct LiveCallRow {
-    /// The same in the row of the finished call.
+    /// Unique within the pool. The row of the finished call has the same id.
     pub(super) id: String,
     pub(super) trace: String,
     pub(super) function: &'static str,

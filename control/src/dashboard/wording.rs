@@ -71,7 +71,7 @@ pub(super) fn sentence(event: &PoolEvent) -> Option<String> {
     Some(limited(&text))
 }
 
-/// What has gone wrong, if the event reports that.
+/// The error that the event reports, if it reports one.
 pub(super) fn error(event: &PoolEvent) -> Option<ErrorText> {
     let (title, message, log_tail) = match event {
         PoolEvent::CallFinished { function, error: Some(error), .. } => {
@@ -115,7 +115,7 @@ fn shrink_reason(reason: ShrinkReason) -> &'static str {
         ShrinkReason::Resize => "`max` was lowered",
         ShrinkReason::Announced => "it announced that it must shut down",
         ShrinkReason::Expiring => "it would expire before the next call completes",
-        ShrinkReason::Requested => "somebody asked for its end",
+        ShrinkReason::Requested => "its end was requested",
         ShrinkReason::PoolDrain => "the pool drains",
     }
 }

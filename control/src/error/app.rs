@@ -1,6 +1,6 @@
 //! Errors of `App::run`.
 
-use super::Source;
+use super::InnerError;
 use crate::HostKind;
 
 /// Why an app can't run.
@@ -26,10 +26,10 @@ pub enum AppError {
     /// A remote function lacks a state, or two remote functions can't be told apart. The text names
     /// the functions and their source locations.
     #[error(transparent)]
-    Functions(Source),
+    Functions(InnerError),
     /// This process was started as a runner, but FLAME_PARENT is invalid.
     #[error("this process was started as a runner, but its FLAME_PARENT is invalid")]
-    Parent(#[source] Source),
+    Parent(#[source] InnerError),
     /// FLAME_PARENT is not UTF-8.
     #[error(
         "FLAME_PARENT is not UTF-8 text: pass the value that the pool set on to the runner \
@@ -58,10 +58,10 @@ pub enum AppError {
     /// This process can't serve invocations on Lambda.
     #[cfg(feature = "lambda")]
     #[error(transparent)]
-    Lambda(Source),
+    Lambda(InnerError),
     /// The build id of this executable can't be determined.
     #[error(transparent)]
-    Build(Source),
+    Build(InnerError),
     /// The operating system does not let this process listen for signals.
     #[error("this process can't listen for signals, so it could not drain at a signal")]
     Signals(#[source] std::io::Error),
@@ -77,5 +77,5 @@ pub enum AppError {
     /// This process was started as a runner on ECS, but can't find out which ECS task it is in.
     #[cfg(feature = "ecs")]
     #[error(transparent)]
-    Ecs(Source),
+    Ecs(InnerError),
 }

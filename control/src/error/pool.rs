@@ -5,7 +5,7 @@ use std::fmt;
 use flame_wire::code::MAX_CODE;
 use flame_wire::ids::RunnerRef;
 
-use super::Source;
+use super::InnerError;
 use crate::backend::BackendError;
 
 /// An option with an invalid value.
@@ -63,7 +63,7 @@ pub enum PoolError {
         /// The URL, or all URLs if there are several.
         url: String,
         /// Why not.
-        source: Source,
+        source: InnerError,
     },
     /// The relay does not know the key.
     #[error(
@@ -76,10 +76,10 @@ pub enum PoolError {
     },
     /// The TLS key of the pool can't be generated.
     #[error("the TLS key for the connections with runners can't be generated")]
-    Key(#[source] Source),
+    Key(#[source] InnerError),
     /// The build id of this executable can't be determined.
     #[error(transparent)]
-    Build(Source),
+    Build(InnerError),
     /// With [`code_sync`](crate::PoolBuilder::code_sync): this executable can't be sent to runners.
     #[error(transparent)]
     Code(#[from] CodeSyncError),

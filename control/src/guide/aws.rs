@@ -43,14 +43,15 @@
 //! s3:GetObject and s3:PutObject on the objects of the store. Runners need no permission for it, but
 //! a route to S3. The page of that option has the policy statement.
 //!
-//! The pool's [`size`](crate::PoolBuilder::size) says what a runner has. For GPUs, and for work that
-//! keeps runners busy most of the time, ECS can use EC2 instances: see the page of `Ecs`.
+//! The pool's [`size`](crate::PoolBuilder::size) sets the processors, the memory, the GPUs and the
+//! storage of a runner. For GPUs, and for work that keeps runners busy most of the time, ECS can
+//! use EC2 instances: see the page of `Ecs`.
 //!
 //! # Fargate and Lambda together
 //!
-//! With [`burst`](crate::PoolBuilder::burst), calls run on Lambda while Fargate boots for them. When
-//! Fargate's tasks are up, new calls go there. A call that may take longer than Lambda allows waits for
-//! Fargate.
+//! With [`burst`](crate::PoolBuilder::burst), calls run on Lambda while Fargate boots tasks for
+//! them. When Fargate's tasks are up, new calls go to them. A call that may take longer than Lambda
+//! allows waits for Fargate.
 //!
 //! # Network
 //!
@@ -59,8 +60,8 @@
 //! no inbound rule. On ECS and EC2 the pool finds the parent's private address by itself. Elsewhere,
 //! set [`advertise`](crate::PoolBuilder::advertise).
 //!
-//! Nothing can connect to a laptop behind NAT, or to a Lambda function. A parent there and its runners
-//! both connect to a [relay](super::pools#relays).
+//! Nothing can connect to a laptop behind NAT, or to a Lambda function. A parent in such a place
+//! connects to a [relay](super::pools#relays), and so do its runners.
 //!
 //! # Settings
 //!
@@ -87,7 +88,7 @@
 //!
 //! Lists are separated by commas. In `FLAME_AWS` the names are in camel case. `env` and `tags` of ECS
 //! are objects, so only `FLAME_AWS` and the builder can set them. Both backends check their settings
-//! when the pool starts, and name everything that is missing or wrong at once.
+//! when the pool starts: one error names everything that is missing or wrong.
 //!
 //! # Trying it without an account
 //!

@@ -25,7 +25,7 @@
 //!         ◀───────────────────── goodbye ────────────────────
 //!         ◀────── Death ──────── notices it ◀──────────────── exits with code 0
 //!
-//!  or, if the pool no longer wants the instance, or it does not do what it is told:
+//!  or, if the pool no longer wants the instance, or the instance does not obey:
 //!         ──────── stop ───────▶ kills it ──────────────────▶ dies
 //!         ◀────── Death ──────── notices it
 //! ```
@@ -40,10 +40,10 @@
 //! has two types, as every backend does: a [`Backend`] with the configuration, and the
 //! [`Instances`] that [`start`] creates from it for one pool.
 //!
-//! It leaves out three things that [`Process`](crate::backend::Process) does. It does not log what
-//! its children print, which goes to the output of this process. It notices a death up to 20 ms
-//! late. And if this process is killed, its children are not killed with it: they exit after
-//! `reconnect_timeout`.
+//! This backend leaves out three things that [`Process`](crate::backend::Process) does. It does not
+//! log the lines that its children print, which go to the output of this process. It notices a
+//! death up to 20 ms late. And if this process is killed, its children are not killed with it: they
+//! exit after `reconnect_timeout`.
 //!
 //! ```no_run
 #![doc = include_str!("../../examples/own_backend/backend.rs")]
@@ -56,7 +56,8 @@
 //! must always return the same value.
 //!
 //! [`boot_timeout`] is the default of the pool's option of that name: how long a boot may take, from
-//! requesting an instance until its runner connects. Return what the platform needs on a bad day.
+//! requesting an instance until its runner connects. Return the time that the platform needs on a
+//! bad day.
 //!
 //! [`start`] checks everything that can be checked without booting: that required names are set, that
 //! the account has the permissions, that the image exists. If something is wrong, return an error that
@@ -127,7 +128,7 @@
 //!
 //! # Three more methods
 //!
-//! - [`size`] says what an instance is paid for, so that the pool can estimate its costs and keep a
+//! - [`size`] returns the size of an instance, so that the pool can estimate its costs and keep a
 //!   budget.
 //! - [`longest_call`] is for platforms that end each instance after a fixed time: the longest time that
 //!   a call can run on a fresh instance. The pool rejects calls that may take longer. (A runner tells
@@ -158,12 +159,12 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | the runner shut down, and no call was cut off |
-//! | 81 | it did not reach its parent within the boot timeout |
+//! | 81 | the runner did not reach its parent within the boot timeout |
 //! | 82 | its parent was gone, or out of reach for longer than `reconnect_timeout` |
 //! | 83 | `shutdown_timeout` passed, and calls that were still running were ended |
-//! | 84 | the parent rejected it; the last line that it printed says why |
-//! | 85 | it could not become its parent's executable (`code_sync`); the last line that it printed says why |
-//! | 128 + n | it received signal n a second time, and exited at once |
+//! | 84 | the parent rejected the runner; the runner's last printed line says why |
+//! | 85 | the runner could not become its parent's executable (`code_sync`); its last printed line says why |
+//! | 128 + n | the runner received signal n a second time, and exited at once |
 //!
 //! SIGTERM and SIGINT make a runner shut down: it tells its parent, accepts no more calls once the
 //! parent has agreed, finishes its calls within `shutdown_timeout`, says goodbye, and exits. So a
@@ -174,7 +175,7 @@
 //! its parent for `reconnect_timeout`, and at the end of its `max_lifetime`. If the parent is
 //! killed, the runners that were connected to it exit within `reconnect_timeout`.
 //!
-//! # Testing it
+//! # Testing a backend
 //!
 //! `flame_aws::testing` is a conformance suite: it boots real copies through the backend, and says which
 //! promise the backend breaks. It needs the feature `testing`:

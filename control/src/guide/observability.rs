@@ -1,10 +1,10 @@
-//! Observability: what pools do, what it costs, and how to see it.
+//! Observability: metrics, costs, traces, logs, and a live page of pools.
 //!
 //! # Metrics
 //!
 //! Each backend of a pool counts its calls, boots and runners, whether or not anybody reads the
-//! numbers. [`metrics`](crate::metrics) has the table of all metrics. Choose where they are sent, in
-//! one line for each place:
+//! numbers. [`metrics`](crate::metrics) has the table of all metrics. One line of code for each
+//! destination sends them:
 //!
 #![cfg_attr(all(feature = "cloudwatch", feature = "metrics"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "cloudwatch", feature = "metrics")), doc = "```ignore")]
@@ -23,9 +23,9 @@
 //! # }
 //! ```
 //!
-//! Sinks run in the parent alone. A runner has no metrics of its own: its parent counts what happens
-//! on it. When the closure of [`App::run`](crate::App::run) has returned, `run` sends the rest, so
-//! drain the pools in the closure.
+//! Sinks run in the parent alone. A runner has no metrics of its own: its parent counts what
+//! happens on it. When the closure of [`App::run`](crate::App::run) has returned, `run` sends the
+//! metrics that were not sent yet, so drain the pools in the closure.
 //!
 //! | question | metric |
 //! |---|---|
@@ -34,7 +34,7 @@
 //! | Why do boots take so long? | `flame.boot.duration`, by phase |
 //! | Why do boots fail? | `flame.boot.failures`, by reason |
 //! | Are runners lost? | `flame.runner.exits`, reason `lost`; `flame.runner.reconnects` |
-//! | What does it cost? | `flame.cost.estimated` |
+//! | What do the runners cost? | `flame.cost.estimated` |
 //!
 //! Choose [`Emf`](crate::metrics::Emf) where standard output goes to CloudWatch Logs, as on ECS and
 //! Lambda. It needs no permission, and a lost network loses no data. Choose `CloudWatch` elsewhere, or
@@ -54,10 +54,10 @@
 //!
 //! # Costs
 //!
-//! [`Pool::costs`](crate::Pool::costs) says what a pool costs, and
-//! [`PoolBuilder::budget`](crate::PoolBuilder::budget) limits what it may cost per hour. Both are
-//! estimates from a table of AWS's public prices: see [`cost`](crate::cost), which also says what the
-//! estimate leaves out.
+//! [`Pool::costs`](crate::Pool::costs) returns the costs of a pool, and
+//! [`PoolBuilder::budget`](crate::PoolBuilder::budget) limits its cost per hour. Both use an estimate
+//! from a table of AWS's public prices. [`cost`](crate::cost) explains the estimate, and lists the
+//! costs that it leaves out.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), flame_aws::PoolError> {
@@ -106,13 +106,13 @@
 //! In the repository, `examples/web/traces.rs` does this, and sends the spans of all processes by
 //! OTLP. The versions have to fit: `opentelemetry` 0.33, `tracing-opentelemetry` 0.34.
 //!
-//! - **The context travels with the call.** The runner receives the context of `flame.run`.
-//!   Whatever opens a span within the function, such as a database client or an HTTP client,
-//!   continues the trace. A task that the function spawns does not, as with any span: `tracing`'s
-//!   `in_current_span` helps.
+//! - **The context travels with the call.** The runner receives the context of `flame.run`. Code
+//!   that opens a span within the function, such as a database client or an HTTP client, continues
+//!   the trace. A task that the function spawns does not continue it, as with any span: spawn the
+//!   task with `tracing`'s `in_current_span`.
 //! - **The parent samples.** The context says whether the trace is sampled, and OpenTelemetry's
-//!   default sampler, `ParentBased`, obeys it. So nothing is recorded on a runner of a trace that
-//!   the parent does not sample. A parent without the layer samples nothing.
+//!   default sampler, `ParentBased`, obeys it. So a runner records nothing of a trace that the
+//!   parent does not sample. A parent without the layer samples nothing.
 //! - **A boot serves several calls.** `flame.boot` and `flame.connect` are in the trace of the call
 //!   because of which the pool grew. The `flame.queue` spans of all calls that waited for the boot
 //!   have a link to `flame.boot`. A boot for which no call waits, such as one for `min`, has a
@@ -126,9 +126,9 @@
 //! - The `tracestate` and the baggage of W3C are not passed on.
 //!
 //! Without the layer, each call has ids of its own, which `work.trace(..)` may set. The spans on
-//! both sides have them as `traceparent`, and so do the pool's [events](crate::PoolEvent) about the
-//! call. With it, an event has the id of `flame.call`, and
-//! [`CallContext::trace`](crate::CallContext::trace) on the runner has that of `flame.run`.
+//! both sides have these ids in the field `traceparent`, and the pool's [events](crate::PoolEvent)
+//! about the call have the same ids. With the layer, an event has the id of `flame.call`, and
+//! [`CallContext::trace`](crate::CallContext::trace) on the runner has the id of `flame.run`.
 //!
 //! ## A runner's last spans
 //!
@@ -172,9 +172,9 @@
 //!
 //! **If `main` sets a subscriber** before `App::run`, add the layer
 //! [`runner_log`](crate::runner_log()), which sends a runner's events to its parent. Without that
-//! layer the parent sees what the subscriber prints. It reads the level and the time from such
-//! lines. It understands the formats of `tracing_subscriber` and `env_logger`, recognises panics,
-//! and removes escape sequences for colours.
+//! layer, the parent gets the lines that the subscriber prints, and reads the level and the time
+//! from each line. The parent understands the formats of `tracing_subscriber` and `env_logger`,
+//! recognises panics, and removes escape sequences for colours.
 //!
 //! On ECS and Lambda, printed lines go to the platform's log, and only events arrive at the parent.
 //!
@@ -202,20 +202,20 @@
 //! ```
 //!
 //! A call that is made by `pool.call` is a future and has no handle. To read the log of one call,
-//! place it as a child: give the work a [timeout](crate::Work::timeout), because the pool's bounds
-//! only the placing.
+//! place it as a child. Give the work a [timeout](crate::Work::timeout), because the pool's timeout
+//! limits only the placing.
 //!
 //! ## When the log is slow
 //!
 //! **A slow or stuck log stops neither the parent nor its runners**, and takes a bounded amount of
-//! memory. What finds no room is dropped and counted, in four places:
+//! memory. A record that finds no room is dropped and counted. There are four such places:
 //!
 //! | place | room | when it is full |
 //! |---|---|---|
 //! | the runner's events, before its link | 1,024 events | events are dropped; the log says how many |
 //! | a child's output, before the parent reads it | the pipe | the child waits, for at most one second |
 //! | the parent's log | 16 MiB | lines are dropped; the log says how many |
-//! | a listener of `pool.logs()` | 1,024 records | it misses the oldest, and [`Lagged`](crate::Lagged) says how many |
+//! | a listener of `pool.logs()` | 1,024 records | the listener misses the oldest, and [`Lagged`](crate::Lagged) says how many |
 //!
 //! [`pool.dropped_log_lines()`](crate::Pool::dropped_log_lines) returns the number of lines that
 //! were dropped in the first and the third place. `pool.drain()` and the end of `App::run` wait
@@ -251,14 +251,15 @@
 //! - the durations of calls and boots, and the totals, which are those of
 //!   [`metrics`](crate::metrics).
 //!
-//! It is updated while it is open, at most four times a second. It works on a phone, with a keyboard
-//! and with a screen reader, in light and dark, and needs no other file and no other host. Several
+//! An open page is updated at most four times a second. The page works on a phone, with a keyboard
+//! and with a screen reader, in light and dark. It needs no other file and no other host. Several
 //! pools share a page with `Dashboard::of`. With `Dashboard::control`, the page can also drain and
 //! stop runners, as [`Pool::drain_runner`](crate::Pool::drain_runner) and
 //! [`Pool::stop_runner`](crate::Pool::stop_runner) do.
 //!
-//! **The page has no login.** It shows names of functions, texts of errors, and what runners printed:
-//! mount it behind the app's own authentication. The module `dashboard` says more about that.
+//! **The page has no login.** It shows names of functions, texts of errors, and lines that runners
+//! printed: mount the page behind the app's own authentication. The documentation of the module
+//! `dashboard` explains the risks.
 //!
 //! `flame-top` shows the same in a terminal. Its argument is the address of the page:
 //!

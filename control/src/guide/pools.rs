@@ -90,7 +90,7 @@
 //! [`pool.snapshot()`](crate::Pool::snapshot) returns the pool's runners, queue and slots.
 //! [`pool.explain()`](crate::Pool::explain) says in a sentence why the pool grows or does not grow.
 //! [`pool.costs()`](crate::Pool::costs) estimates what the pool costs.
-//! [`pool.events()`](crate::Pool::events) returns what the pool does from then on.
+//! [`pool.events()`](crate::Pool::events) returns the events of the pool from then on.
 //! [`pool.drain_runner(..)`](crate::Pool::drain_runner) and
 //! [`pool.stop_runner(..)`](crate::Pool::stop_runner) end a single runner. [A live
 //! page](super::observability) shows all of this in a browser.
@@ -168,14 +168,14 @@
 //!
 //! # Logs and traces
 //!
-//! What runners log and print appears in the parent's log, and calls are spans of `tracing` and of
-//! OpenTelemetry: see [observability](super::observability).
+//! The log events and the output of runners appear in the parent's log, and calls are spans of
+//! `tracing` and of OpenTelemetry: see [observability](super::observability).
 //!
 //! # Relays
 //!
-//! A parent that its runners can't reach, such as a laptop, can listen nowhere: the parent and its
-//! runners both connect to a relay, the program `flame-relay`, which sees only ciphertext. Nothing
-//! else of the pool changes:
+//! A parent that its runners can't reach, such as a laptop, needs no listener: the parent and its
+//! runners both connect to a relay, the program `flame-relay`. The relay sees only ciphertext.
+//! Nothing else of the pool changes:
 //!
 //! ```no_run
 //! use flame_aws::{Pool, Relay};

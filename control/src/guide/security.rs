@@ -43,11 +43,11 @@
 //! People who can set the environment of a process can usually do that anyway. The same holds for
 //! the generic runner, `flame-runner`, which is made to become any parent's executable.
 //!
-//! With a code store (`code_store`, feature `code-s3`), anyone who may read the bucket can read your
-//! executable. A runner gets a URL with which anyone can download this one object for 15 minutes at
-//! most. It comes over the encrypted connection, and appears in no log. Nobody who can write to the
-//! bucket can make a runner execute another file: the file must have the SHA-256 that the parent
-//! sent.
+//! With a code store (`code_store`, feature `code-s3`), anyone who may read the bucket can read
+//! your executable. A runner gets a URL with which anyone can download this one object for 15
+//! minutes at most. The URL comes over the encrypted connection, and appears in no log. A person
+//! who can write to the bucket can't make a runner execute another file: the file must have the
+//! SHA-256 that the parent sent.
 //!
 //! # On AWS
 //!

@@ -1,4 +1,4 @@
-//! Where the runners of a pool connect: to this process, or to a relay.
+//! The place to which the runners of a pool connect: this process, or a relay.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::relay::RelayClient;
 pub(crate) enum Endpoint {
     /// Runners connect to this process.
     Tcp {
-        /// Where they find it.
+        /// The address at which runners find the listener.
         address: String,
         /// Kept open as long as a pool uses it.
         _source: Arc<TcpSource>,
@@ -69,7 +69,7 @@ impl Endpoint {
         }
     }
 
-    /// What a runner has to reach, and why it may not have been able to, for an error.
+    /// For an error: the address that a runner has to reach, and possible reasons why it did not.
     pub(crate) fn description(&self, runner: RunnerRef) -> String {
         match self {
             Self::Tcp { address, .. } => address.clone(),

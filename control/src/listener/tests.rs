@@ -4,36 +4,23 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use flame_link::{HelloOutcome, dial, say_hello};
-use flame_wire::hello::{Hello, PROTOCOL, Proof};
-use flame_wire::ids::RunnerRef;
+use flame_wire::hello::{Hello, Proof};
 use flame_wire::token::Token;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::admission::ExpectedRunner;
+use crate::admission::tests::RUNNER;
+use crate::admission::{self, ExpectedRunner};
 use crate::inbox::TurnedAway;
-
-const RUNNER: RunnerRef = RunnerRef::from_bytes([1; 16]);
 
 fn token() -> Token {
     Token::from_bytes([1; 32])
 }
 
 fn hello() -> Hello {
-    Hello {
-        protocol: PROTOCOL,
-        runner: RUNNER,
-        proof: Proof::BootToken(token()),
-        build: BuildId::new("build"),
-        instance: "pid-1".to_owned(),
-        pid: None,
-        expires_in_ms: None,
-        synced: false,
-        incarnation: 1,
-        supervised: false,
-    }
+    admission::tests::hello(Proof::BootToken(token()))
 }
 
 type FirstSocket = Result<(Io, Hello), TurnedAway>;

@@ -28,7 +28,7 @@ pub(super) struct Printed<'a> {
     pub(super) text: Cow<'a, str>,
 }
 
-/// What the previous lines of the same stream mean for the next line.
+/// The meaning of the previous lines of a stream for its next line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Context {
     /// Nothing.

@@ -4,8 +4,8 @@ fn runner() -> RunnerRef {
     RunnerRef::from_bytes([7; 16])
 }
 
-fn event(call: Option<u64>, text: &str) -> message::LogRecord {
-    message::LogRecord {
+fn event(call: Option<u64>, text: &str) -> message::LogMessage {
+    message::LogMessage {
         call,
         level: message::Level::Warn,
         target: "app".to_owned(),
@@ -75,7 +75,7 @@ async fn the_lines_of_an_event_have_its_level_for_a_listener_too() {
 #[test]
 fn records_that_a_runner_has_dropped_are_counted() {
     let log = PoolLog::new("words");
-    log.event(runner(), message::LogRecord { dropped: 5, ..event(None, "5 were dropped") });
+    log.event(runner(), message::LogMessage { dropped: 5, ..event(None, "5 were dropped") });
     log.event(runner(), event(None, "logged"));
     assert_eq!(log.dropped(), 5);
 }

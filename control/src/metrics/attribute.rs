@@ -164,7 +164,7 @@ attribute_values! {
 }
 
 attribute_values! {
-    /// What a runner does, as gauges show it.
+    /// The activity of a runner, as gauges show it.
     pub(crate) enum RunnerActivity = "state" {
         Booting = "booting",
         /// Serves at least one call.
@@ -191,9 +191,9 @@ attribute_values! {
     pub(crate) enum RefusedAt = "step" {
         /// The WebSocket handshake or TLS.
         Handshake = "handshake",
-        /// It sent no readable hello.
+        /// The client sent no readable hello.
         Hello = "hello",
-        /// Its hello was rejected: a wrong token, or another build.
+        /// The client's hello was rejected: a wrong token, or another build.
         Admission = "admission",
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Into how many buckets each power of two is divided.
+/// The number of buckets of each power of two.
 const SUB_BUCKETS: usize = 1 << SUB_BITS;
 const SUB_BITS: u32 = 3;
 /// Durations of 2^38 microseconds (76 hours) and more share the last bucket.
@@ -77,7 +77,7 @@ impl HistogramReading {
         reached.or(self.buckets.last()).map(|(middle, _)| *middle)
     }
 
-    /// What was counted since `earlier`, an earlier reading of the same histogram.
+    /// The durations that were counted since `earlier`, an earlier reading of the same histogram.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut before = earlier.buckets.iter().copied().peekable();

@@ -1,4 +1,4 @@
-//! What has changed between two readings of the same series. Pure.
+//! The changes between two readings of the same series. Pure.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::reading::{Reading, ReadingValue};
 use super::registry::{Source, SourceReadings};
 use super::table::{Metric, MetricKind};
 
-/// Turns readings, which count from the start, into what happened since the last ones.
+/// Turns readings, which count from the start, into the changes since the readings before.
 #[derive(Default)]
 pub(crate) struct Intervals {
     last: HashMap<Source, HashMap<SeriesKey, ReadingValue>>,
@@ -15,7 +15,7 @@ pub(crate) struct Intervals {
 /// A series of one source: the metric's name, and the value of its attribute.
 type SeriesKey = (&'static str, Option<&'static str>);
 
-/// What happened in one series since the last time.
+/// The change of one series since the reading before.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change {
     pub(crate) metric: &'static Metric,

@@ -1,4 +1,4 @@
-//! What the metrics are recorded into: atomic numbers, so that recording takes no lock.
+//! The atomic numbers into which metrics are recorded, so that counting takes no lock.
 
 use std::marker::PhantomData;
 use std::sync::LazyLock;
@@ -56,7 +56,8 @@ impl<A: AttributeValue> Histograms<A> {
     }
 }
 
-/// What one lane of a pool records. Gauges are not here: they are read from the lane's state.
+/// The counters and histograms of one lane of a pool. Gauges are not here: they are read from the
+/// lane's state.
 pub(crate) struct LaneRecorder {
     pub(crate) calls: Counters<CallOutcome>,
     pub(crate) call_duration: Histograms<CallPhase>,
@@ -90,7 +91,8 @@ impl LaneRecorder {
         self.cost.lock().price()
     }
 
-    /// What the lane costs. Calls that were never sent to a runner are not counted.
+    /// The total cost in US dollars, the cost per hour, and the number of calls that were sent to a
+    /// runner.
     pub(crate) fn costs(&self, now: Instant) -> (f64, f64, u64) {
         let calls = self.call_duration.0[CallPhase::Run.index()].read().count();
         let mut cost = self.cost.lock();
@@ -119,7 +121,7 @@ impl LaneRecorder {
     }
 }
 
-/// What belongs to no pool.
+/// The counters that belong to no pool.
 pub(crate) struct ProcessRecorder {
     pub(crate) refused_clients: Counters<RefusedAt>,
     /// Data points that sinks have dropped.

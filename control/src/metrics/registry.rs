@@ -16,7 +16,7 @@ use crate::pool::lane::Lane;
 
 /// A pool whose metrics are collected. Does not keep the pool alive.
 pub(crate) struct MeteredPool {
-    /// No other pool of this process has the same one.
+    /// Unique within this process.
     id: u64,
     name: String,
     lanes: Vec<MeteredLane>,
@@ -32,13 +32,13 @@ struct MeteredLane {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SourceReadings {
-    /// What the readings belong to.
+    /// The backend of a pool, or the process, that the readings belong to.
     pub source: Source,
     /// One reading of each series.
     pub readings: Vec<Reading>,
 }
 
-/// What a reading belongs to.
+/// The backend of a pool, or the process, that a reading belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
@@ -137,7 +137,7 @@ impl Collector {
     /// time.
     pub(super) fn collect(&mut self) -> Vec<SourceReadings> {
         self.pools.append(&mut self.inbox.lock());
-        // Before they are read, so that nothing is recorded after the last reading.
+        // Asked before the pools are read, so that nothing is recorded after the last reading.
         let gone: Vec<_> = self.pools.iter().map(|pool| pool.is_gone()).collect();
         let process = SourceReadings { source: Source::Process, readings: Readings::of_process() };
         let pools = self.pools.iter().flat_map(|pool| pool.read());

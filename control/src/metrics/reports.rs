@@ -1,4 +1,4 @@
-//! What happened in a period, added up for those who read it. Pure.
+//! Adds up the changes of a period, for each backend and for each pool. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use super::interval::Change;
 use super::reading::ReadingValue;
 use super::registry::Source;
 
-/// What happened in a period to one subject.
+/// The changes of one subject in a period.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Report {
     pub(crate) subject: Subject,
     pub(crate) changes: Vec<Change>,
 }
 
-/// What a report is about. Pools of this process that have the same name are one subject, because
-/// their readers can't tell them apart.
+/// The subject of a report. Pools of this process that have the same name are one subject, because
+/// the receivers of reports can't tell such pools apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     Process,
@@ -22,7 +22,7 @@ pub(crate) enum Subject {
     Pool {
         pool: String,
     },
-    /// A pool that has a single backend: the report is about both.
+    /// A pool that has a single backend: the report is about the pool and its backend.
     OnlyBackend {
         pool: String,
         backend: String,

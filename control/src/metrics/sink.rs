@@ -1,8 +1,9 @@
-//! Sends metrics somewhere, period after period.
+//! The task that sends metrics in each period, and the handle of it. The kinds of sinks are in the
+//! modules below.
 //!
 //! ```text
 //! every period, and at each flush:  Collector ──▶ Intervals ──▶ Reporter::report
-//! in between:                       Reporter::work, which sends what it has taken
+//! in between:                       Reporter::work, which sends the reports
 //! ```
 
 use std::time::{Duration, SystemTime};
@@ -16,12 +17,28 @@ use super::registry::Collector;
 use super::reports::{self, Report};
 use crate::backend::BackendError;
 
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
+mod cloudwatch_names;
+mod emf;
+#[cfg(feature = "metrics")]
+mod facade;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "cloudwatch")]
+pub use cloudwatch::CloudWatch;
+pub use cloudwatch_names::CLOUDWATCH_NAMESPACE;
+pub use emf::Emf;
+#[cfg(feature = "metrics")]
+pub use facade::Facade;
+
 /// How long a flush may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The shortest period.
 const MIN_PERIOD: Duration = Duration::from_secs(1);
 
-/// Where the metrics of this process are sent: [`Emf`](super::Emf), and with their features
+/// A destination of this process's metrics: [`Emf`](super::Emf), and with their features
 /// `CloudWatch` and `Facade`.
 ///
 /// Give sinks to the app, which starts them in the parent, and flushes them at its end:
@@ -42,7 +59,7 @@ const MIN_PERIOD: Duration = Duration::from_secs(1);
 /// [`read`](super::read).
 pub trait Sink: sealed::Sealed + Send + Sized + 'static {
     /// Starts to send metrics from the current tokio runtime, for use without
-    /// [`App::metrics`](crate::App::metrics). It goes on until the handle is dropped.
+    /// [`App::metrics`](crate::App::metrics). The sink sends metrics until the handle is dropped.
     ///
     /// # Errors
     /// [`SinkError`] if an option is wrong, or if the sink can't be set up.
@@ -54,7 +71,7 @@ pub(super) mod sealed {
     pub trait Sealed {}
 }
 
-/// Why metrics can't be sent.
+/// A reason for which metrics can't be sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SinkError {
@@ -65,7 +82,7 @@ pub enum SinkError {
         option: &'static str,
         /// Its value.
         value: String,
-        /// What is wrong with it, and what is right.
+        /// Why the value is wrong, and which values are right.
         why: String,
     },
     /// CloudWatch can't be used.
@@ -74,14 +91,14 @@ pub enum SinkError {
     /// The thread that writes to standard output can't be started.
     #[error("the thread that writes metrics to standard output can't be started")]
     Thread(#[source] std::io::Error),
-    /// Something was left when the time of the flush was over, or when it was clear that it can't be
-    /// sent. The log has the reason.
+    /// Data points were not sent: the time of the flush was over, or they can't be sent until a
+    /// person corrects something. A warning in the log has the reason.
     #[error(
         "{waiting} data points of metrics were not sent in the time of the flush; a warning in the \
          log has the reason"
     )]
     NotFlushed {
-        /// How many data points wait. They are sent later, if the process lives on.
+        /// The number of data points that wait. They are sent later, if the process goes on.
         waiting: usize,
     },
     /// The runtime that the sink was started on has ended.
@@ -103,7 +120,7 @@ impl SinkHandle {
     /// if the future is dropped, the sink goes on sending.
     ///
     /// # Errors
-    /// [`SinkError::NotFlushed`] if something could not be sent; [`SinkError::Ended`].
+    /// [`SinkError::NotFlushed`] if data points could not be sent; [`SinkError::Ended`].
     pub async fn flush(&self) -> Result<(), SinkError> {
         let (answer, answered) = oneshot::channel();
         let flush = async {
@@ -116,24 +133,25 @@ impl SinkHandle {
     }
 }
 
-/// Sends what a sink is given. Each kind of sink has one.
+/// The sending part of a sink. Each kind of sink has its own.
 pub(super) trait Reporter: Send + 'static {
     /// Takes the reports of the period that ends `at`. Does not wait.
     fn report(&mut self, reports: Vec<Report>, at: SystemTime);
 
-    /// Works on sending what it has taken, and returns after each step. Cancel-safe: a step that is
-    /// dropped goes on with the next call. While there is nothing to do, it waits.
+    /// Makes one step of sending the reports that were taken. Waits while there is nothing to send.
+    /// Cancel-safe: the next call continues a step that was dropped.
     fn work(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// How many data points have been taken and not been sent.
+    /// The number of data points that were taken and are not sent yet.
     fn waiting(&self) -> usize;
 
-    /// Whether it is known that what waits can't be sent, until a person corrects something.
+    /// Whether the data points that wait can't be sent until a person corrects something.
     fn is_blocked(&self) -> bool {
         false
     }
 
-    /// Tries at once what is blocked: the person who asks for a flush may have corrected it.
+    /// Tries blocked data points again at once: the person who asks for a flush may have corrected
+    /// the cause.
     fn unblock(&mut self) {}
 }
 
@@ -239,11 +257,8 @@ impl StartedSinks {
     pub(crate) async fn flush(self) {
         for flushed in join_all(self.0.iter().map(SinkHandle::flush)).await {
             if let Err(error) = flushed {
-                tracing::warn!(%error, "the last metrics are lost");
+                tracing::warn!(%error, "the last metrics were not sent");
             }
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -17,9 +17,9 @@ pub struct Metric {
     pub unit: Unit,
     /// The attribute that tells its series apart, if it has several.
     pub attribute: Option<Attribute>,
-    /// What its series belong to.
+    /// Whether each backend of each pool has its series, or the process.
     pub scope: Scope,
-    /// What it measures.
+    /// Its meaning, in a sentence.
     pub meaning: &'static str,
 }
 
@@ -49,13 +49,13 @@ pub enum Unit {
     Dollars,
 }
 
-/// What the series of a metric belong to.
+/// Whether a metric has series for each backend of each pool, or for the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
     /// Each backend of each pool has a series of its own.
     Pool,
-    /// The process has one: before a client is admitted, it belongs to no pool.
+    /// The process has one series. For example, a client that is refused belongs to no pool.
     Process,
 }
 
@@ -84,7 +84,7 @@ pub(crate) const RUNNERS: Metric = Metric {
     unit: Unit::Count,
     attribute: Some(RunnerActivity::ATTRIBUTE),
     scope: Scope::Pool,
-    meaning: "Runners, by what they do. All states together are the instances that exist.",
+    meaning: "Runners, by state. All states together are the instances that exist.",
 };
 
 pub(crate) const LEASES: Metric = Metric {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::lane::{Lane, now};
-use super::state::Availability;
+use super::state::SlotAvailability;
 
 /// The burst lane of a pool.
 pub(crate) struct BurstLane {
@@ -40,13 +40,13 @@ pub(crate) struct BurstPolicy {
 }
 
 impl BurstPolicy {
-    fn accepts(self, work: Option<Duration>, availability: Availability) -> bool {
+    fn accepts(self, work: Option<Duration>, availability: SlotAvailability) -> bool {
         let can_end = match (self.longest_call, work) {
             (None, _) => true,
             (Some(longest), Some(work)) => work <= longest,
             (Some(_), None) => false,
         };
-        can_end && availability != Availability::Full
+        can_end && availability != SlotAvailability::Full
     }
 }
 
@@ -80,21 +80,21 @@ mod tests {
 
     #[test]
     fn a_call_that_can_end_on_the_burst_lane_goes_there_unless_it_is_full() {
-        for availability in [Availability::Now, Availability::AfterBoot] {
+        for availability in [SlotAvailability::Now, SlotAvailability::AfterBoot] {
             assert!(LAMBDA.accepts(Some(MINUTE), availability));
         }
-        assert!(!LAMBDA.accepts(Some(MINUTE), Availability::Full));
+        assert!(!LAMBDA.accepts(Some(MINUTE), SlotAvailability::Full));
     }
 
     #[test]
     fn a_call_that_the_burst_lane_could_cut_off_waits_for_the_primary_lane() {
-        assert!(!LAMBDA.accepts(Some(16 * MINUTE), Availability::Now));
-        assert!(!LAMBDA.accepts(None, Availability::Now), "the call has no time limit");
+        assert!(!LAMBDA.accepts(Some(16 * MINUTE), SlotAvailability::Now));
+        assert!(!LAMBDA.accepts(None, SlotAvailability::Now), "the call has no time limit");
     }
 
     #[test]
     fn a_burst_lane_whose_instances_live_on_accepts_every_call() {
         let unlimited = BurstPolicy { longest_call: None };
-        assert!(unlimited.accepts(None, Availability::AfterBoot));
+        assert!(unlimited.accepts(None, SlotAvailability::AfterBoot));
     }
 }

@@ -1,4 +1,4 @@
-//! What all handles of a pool share: its lanes.
+//! The part of a pool that all its handles share: its lanes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl PoolInner {
         if self.burst.as_ref().is_some_and(on_burst) { LaneRole::Burst } else { LaneRole::Primary }
     }
 
-    /// What a lane's metrics are recorded into.
+    /// The recorder of a lane's metrics.
     pub(crate) fn recorder(&self, lane: LaneRole) -> &LaneRecorder {
         &self.lane(lane).recorder
     }
@@ -63,7 +63,7 @@ impl PoolInner {
         }
     }
 
-    /// What all lanes cost together.
+    /// The costs of all lanes together.
     pub(crate) fn costs(&self) -> Costs {
         let now = now();
         let (mut total, mut per_hour, mut calls) = (0.0, 0.0, 0);

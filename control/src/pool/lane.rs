@@ -70,7 +70,7 @@ pub(crate) enum LaneRole {
     Burst,
 }
 
-/// What a lane is made of.
+/// The parts from which a lane is made.
 pub(crate) struct LaneSetup {
     pub(crate) role: LaneRole,
     pub(crate) config: LaneConfig,
@@ -84,7 +84,8 @@ pub(crate) struct LaneSetup {
     pub(crate) start_supervisor: fn(RunnerToBoot),
 }
 
-/// What [`Pool::ready`](crate::Pool::ready) and [`Pool::drain`](crate::Pool::drain) wait for.
+/// The conditions for which [`Pool::ready`](crate::Pool::ready) and
+/// [`Pool::drain`](crate::Pool::drain) wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct LaneStatus {
     pub(crate) ready: bool,
@@ -103,7 +104,7 @@ pub(crate) struct RunnerToBoot {
     pub(crate) waiting_call: Option<TraceContext>,
 }
 
-/// What the lane's lock protects.
+/// The state that the lane's lock protects.
 struct LaneState {
     pool: PoolState<Arc<BootFailure>>,
     runners: HashMap<RunnerId, RunnerEntry>,

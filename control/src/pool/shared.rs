@@ -1,4 +1,4 @@
-//! What the lanes of a pool share.
+//! The state that the lanes of a pool share.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::inbox::SocketInbox;
 use crate::listener::{Endpoint, Listener};
 use crate::log::PoolLog;
 
-/// What the lanes of a pool share: its name, its events, and where its runners connect.
+/// The state that the lanes of a pool share: its name, its events, and the endpoint of its runners.
 pub(crate) struct PoolShared {
     pub(crate) name: String,
     pub(crate) events: EventSender,
@@ -22,7 +22,7 @@ pub(crate) struct PoolShared {
     pub(crate) endpoint: Endpoint,
     /// The executable for runners of another build, with `code_sync`.
     pub(crate) code: Option<Code>,
-    /// Where the pool's tasks run, even if a handle is used or dropped outside of a runtime.
+    /// The runtime of the pool's tasks, even if a handle is used or dropped outside of a runtime.
     pub(crate) runtime: tokio::runtime::Handle,
 }
 

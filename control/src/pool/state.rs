@@ -92,7 +92,7 @@ pub(crate) struct PoolState<F> {
 
 /// How soon a pool could serve one more call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Availability {
+pub(crate) enum SlotAvailability {
     /// A slot is free.
     Now,
     /// A boot that is under way, or that the pool would start, has a slot for the call.
@@ -217,20 +217,20 @@ impl<F: Clone> PoolState<F> {
     }
 
     /// How soon the pool could serve one more call.
-    pub(crate) fn availability(&self, now: Instant) -> Availability {
+    pub(crate) fn availability(&self, now: Instant) -> SlotAvailability {
         let booting_slots =
             u64::from(self.fleet.booting()) * u64::from(self.limits.slots_per_runner());
         let may_boot = self.boots_blocked.is_none()
             && self.room().min(self.paid_room()) > 0
             && matches!(self.breaker.state(now), BreakerState::Closed | BreakerState::HalfOpen);
         if self.is_draining() {
-            Availability::Full
+            SlotAvailability::Full
         } else if self.fleet.free() > 0 {
-            Availability::Now
+            SlotAvailability::Now
         } else if booting_slots > self.queue.len() as u64 || may_boot {
-            Availability::AfterBoot
+            SlotAvailability::AfterBoot
         } else {
-            Availability::Full
+            SlotAvailability::Full
         }
     }
 
@@ -335,7 +335,7 @@ impl<F: Clone> PoolState<F> {
         }
     }
 
-    /// What the waiters are waiting for.
+    /// Whether the waiters are waiting for a boot or for a slot.
     fn wait_phase(&self) -> WaitPhase {
         let slots = u64::from(self.limits.slots_per_runner());
         let coming = u64::from(self.fleet.booting()) * slots;

@@ -13,8 +13,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
-use super::connection::{self, ConnectionEnd};
-use super::state::{RelayIndex, RelayState, address_for};
+use super::connection::{self, RelayConnectionEnd};
+use super::state::{RelayClientState, RelayIndex, address_for};
 use super::{Relay, RelayKey};
 use crate::error::PoolError;
 use crate::listener::{Listener, NewSocket};
@@ -37,11 +37,11 @@ pub(crate) struct RelayClient {
     _tasks: JoinSet<()>,
 }
 
-/// What the tasks of a client share with its pools.
+/// The state that the tasks of a client share with its pools.
 pub(super) struct ClientShared {
     urls: Vec<String>,
     pub(super) key: RelayKey,
-    state: Mutex<RelayState>,
+    state: Mutex<RelayClientState>,
     /// For each relay: there may be a message to send.
     pub(super) to_send: Vec<Notify>,
     addresses: watch::Sender<Vec<String>>,
@@ -55,7 +55,7 @@ pub(super) struct ClientShared {
 enum Attempt {
     Pending,
     Connected,
-    Failed(Arc<ConnectionEnd>),
+    Failed(Arc<RelayConnectionEnd>),
 }
 
 impl RelayClients {
@@ -115,7 +115,7 @@ impl RelayClient {
             Attempt::Failed(end) => Some(end),
             Attempt::Pending | Attempt::Connected => None,
         });
-        let source = failure.unwrap_or_else(|| Arc::new(ConnectionEnd::NoWelcome));
+        let source = failure.unwrap_or_else(|| Arc::new(RelayConnectionEnd::NoWelcome));
         Err(PoolError::RelayUnreachable { url, source: Box::new(source) })
     }
 
@@ -129,7 +129,7 @@ impl RelayClient {
         self.shared.unregister(runner);
     }
 
-    /// Where runners find the relays, the preferred one first.
+    /// The addresses of the relays for runners, the preferred one first.
     pub(crate) fn base_addresses(&self) -> Vec<String> {
         self.shared.state.lock().base_addresses()
     }
@@ -144,7 +144,7 @@ impl RelayClient {
         self.shared.addresses.subscribe()
     }
 
-    /// What this parent knows of why a runner could not connect.
+    /// The reason why a runner could not connect, if this parent knows it.
     pub(crate) fn problem(&self, runner: RunnerRef) -> Option<String> {
         if let Some(max) = self.shared.state.lock().rejection(runner) {
             return Some(format!("the relay accepts at most {max} runners of one parent"));
@@ -173,7 +173,7 @@ fn no_connection(attempts: &[Attempt], urls: &[String]) -> Option<String> {
 
 impl ClientShared {
     pub(super) fn new(urls: &[String], key: &RelayKey, sockets: mpsc::Sender<NewSocket>) -> Self {
-        let state = RelayState::new(Instant::now().into_std(), urls);
+        let state = RelayClientState::new(Instant::now().into_std(), urls);
         Self {
             urls: urls.to_vec(),
             key: key.clone(),
@@ -198,7 +198,7 @@ impl ClientShared {
     }
 
     /// Changes the state of a relay's connection, and publishes the addresses if they have changed.
-    pub(super) fn change(&self, change: impl FnOnce(&mut RelayState, std::time::Instant)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut RelayClientState, std::time::Instant)) {
         let mut state = self.state.lock();
         change(&mut state, Instant::now().into_std());
         let addresses = state.base_addresses();
@@ -209,7 +209,7 @@ impl ClientShared {
         });
     }
 
-    pub(super) fn read<R>(&self, read: impl FnOnce(&RelayState) -> R) -> R {
+    pub(super) fn read<R>(&self, read: impl FnOnce(&RelayClientState) -> R) -> R {
         read(&self.state.lock())
     }
 
@@ -228,7 +228,7 @@ impl ClientShared {
 
     /// A relay is not connected, or not any more. Returns whether it was before, or is tried for
     /// the first time.
-    pub(super) fn attempt_failed(&self, relay: RelayIndex, end: Arc<ConnectionEnd>) -> bool {
+    pub(super) fn attempt_failed(&self, relay: RelayIndex, end: Arc<RelayConnectionEnd>) -> bool {
         !matches!(self.record(relay, Attempt::Failed(end)), Some(Attempt::Failed(_)))
     }
 
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_connection_to_one_relay_is_enough_and_without_one_each_reason_is_given() {
         let urls = ["ws://a".to_owned(), "ws://b".to_owned()];
-        let (silent, draining) = (ConnectionEnd::Silent, ConnectionEnd::Draining);
+        let (silent, draining) = (RelayConnectionEnd::Silent, RelayConnectionEnd::Draining);
         let failed = [silent, draining].map(|end| Attempt::Failed(Arc::new(end)));
         for connected in 0..2 {
             let mut attempts = failed.clone();

@@ -37,7 +37,7 @@ const MAX_OPENING: usize = 256;
 
 /// Why a control connection has ended, or was never there.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectionEnd {
+pub(super) enum RelayConnectionEnd {
     #[error(transparent)]
     Dial(#[from] RelayDialError),
     #[error(transparent)]
@@ -54,15 +54,15 @@ pub(super) enum ConnectionEnd {
     Draining,
 }
 
-impl ConnectionEnd {
+impl RelayConnectionEnd {
     pub(super) fn is_rejected_key(&self) -> bool {
-        matches!(self, ConnectionEnd::Dial(RelayDialError::KeyRejected))
+        matches!(self, RelayConnectionEnd::Dial(RelayDialError::KeyRejected))
     }
 }
 
 /// Keeps the control connection to a relay, for ever.
 pub(super) async fn run(client: Arc<ClientShared>, relay: RelayIndex) {
-    let mut connection = ControlConnection { client, relay, opening: JoinSet::new() };
+    let mut connection = RelayConnection { client, relay, opening: JoinSet::new() };
     loop {
         let attempt_at = connection.client.read(|state| state.attempt_at(relay));
         if let Some(attempt_at) = attempt_at {
@@ -73,15 +73,16 @@ pub(super) async fn run(client: Arc<ClientShared>, relay: RelayIndex) {
     }
 }
 
-struct ControlConnection {
+/// The control connection to one relay.
+struct RelayConnection {
     client: Arc<ClientShared>,
     relay: RelayIndex,
     /// The sockets to runners that are being opened.
     opening: JoinSet<()>,
 }
 
-impl ControlConnection {
-    async fn connect_and_serve(&mut self) -> Result<std::convert::Infallible, ConnectionEnd> {
+impl RelayConnection {
+    async fn connect_and_serve(&mut self) -> Result<std::convert::Infallible, RelayConnectionEnd> {
         let relay = self.relay;
         self.client.change(|state, _| state.connecting(relay));
         let url = self.client.url(relay);
@@ -93,11 +94,11 @@ impl ControlConnection {
     async fn serve(
         &mut self,
         mut socket: RelaySocket,
-    ) -> Result<std::convert::Infallible, ConnectionEnd> {
+    ) -> Result<std::convert::Infallible, RelayConnectionEnd> {
         let relay = self.relay;
         let address = timeout(WELCOME_TIMEOUT, welcome(&mut socket))
             .await
-            .map_err(|_| ConnectionEnd::NoWelcome)??;
+            .map_err(|_| RelayConnectionEnd::NoWelcome)??;
         let address = address.filter(|address| self.is_usable(address));
         self.client.change(|state, now| state.connected(now, relay, address));
         self.client.attempt_succeeded(relay);
@@ -124,7 +125,7 @@ impl ControlConnection {
     async fn exchange_messages(
         &mut self,
         mut socket: RelaySocket,
-    ) -> Result<std::convert::Infallible, ConnectionEnd> {
+    ) -> Result<std::convert::Infallible, RelayConnectionEnd> {
         let (client, relay) = (self.client.clone(), self.relay);
         let to_send = async || match client.to_send.get(relay.0) {
             Some(to_send) => to_send.notified().await,
@@ -154,7 +155,7 @@ impl ControlConnection {
                 () = renewal => {}
                 () = sleep_until(ping_at.min(heard + SILENCE)) => {
                     if heard.elapsed() >= SILENCE {
-                        return Err(ConnectionEnd::Silent);
+                        return Err(RelayConnectionEnd::Silent);
                     }
                     ping_at = Instant::now() + PING;
                     socket.ping().await?;
@@ -163,12 +164,12 @@ impl ControlConnection {
         }
     }
 
-    fn receive(&mut self, message: RelayToParent) -> Result<(), ConnectionEnd> {
+    fn receive(&mut self, message: RelayToParent) -> Result<(), RelayConnectionEnd> {
         match message {
             RelayToParent::RunnerWaiting { runner, ticket, within_ms } => {
                 self.open_socket(runner, ticket, Duration::from_millis(within_ms));
             }
-            RelayToParent::Draining { .. } => return Err(ConnectionEnd::Draining),
+            RelayToParent::Draining { .. } => return Err(RelayConnectionEnd::Draining),
             RelayToParent::Rejected { runners, max_runners } => {
                 self.client.change(|state, _| state.rejected(self.relay, &runners, max_runners));
                 let (url, rejected) = (self.client.url(self.relay).to_owned(), runners.len());
@@ -214,9 +215,9 @@ impl ControlConnection {
     }
 
     /// Records why a connection ended, or why there was none.
-    fn ended(&self, end: ConnectionEnd) {
+    fn ended(&self, end: RelayConnectionEnd) {
         let relay = self.relay;
-        let is_draining = matches!(end, ConnectionEnd::Draining);
+        let is_draining = matches!(end, RelayConnectionEnd::Draining);
         self.client.change(|state, now| {
             let random = rand::random();
             if is_draining {
@@ -268,7 +269,7 @@ async fn dial_node(
 }
 
 /// Waits for the relay's first message. Returns the address of its node, if it has one of its own.
-async fn welcome(socket: &mut RelaySocket) -> Result<Option<String>, ConnectionEnd> {
+async fn welcome(socket: &mut RelaySocket) -> Result<Option<String>, RelayConnectionEnd> {
     loop {
         let RelayMessage::Binary(bytes) = socket.recv().await? else { continue };
         if let RelayToParent::Welcome { address, .. } = RelayToParent::decode(&bytes)? {

@@ -36,7 +36,7 @@ pub(super) struct RelayIndex(pub(super) usize);
 
 /// The relays of a parent, and the runners that may connect through them.
 #[derive(Debug)]
-pub(super) struct RelayState {
+pub(super) struct RelayClientState {
     relays: Vec<RelayEntry>,
     home: Option<RelayIndex>,
     runners: BTreeSet<RunnerRef>,
@@ -67,7 +67,7 @@ enum ConnectionState {
     Connected { renew_at: Instant },
 }
 
-impl RelayState {
+impl RelayClientState {
     /// The first attempts to connect are due at once.
     pub(super) fn new(now: Instant, urls: &[String]) -> Self {
         let relays = urls.iter().map(|url| RelayEntry {
@@ -231,8 +231,8 @@ impl RelayState {
         self.relays.get(relay.0).is_some_and(RelayEntry::is_connected)
     }
 
-    /// Where runners connect, without the path: the home relay's node first, then the other relays,
-    /// then the URLs that may lead to other nodes.
+    /// The addresses for runners, without the path: the home relay's node first, then the other
+    /// relays, then the URLs that may lead to other nodes.
     pub(super) fn base_addresses(&self) -> Vec<String> {
         let mut relays: Vec<_> = self.relays.iter().enumerate().collect();
         relays.sort_by_key(|(index, relay)| {

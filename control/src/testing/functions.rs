@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::CallContext;
 use crate::remote;
 
-/// What a runner knows about itself.
+/// The identity of a runner, as the runner itself knows it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub(super) runner: Option<RunnerRef>,

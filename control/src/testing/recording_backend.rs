@@ -29,7 +29,7 @@ pub(super) struct RecordedBoot {
     pub(super) instance: Instance,
 }
 
-/// See the [module](self). Clones share the record.
+/// A backend that records its boots and their ends. Clones share the record.
 #[derive(Clone)]
 pub(super) struct RecordingBackend {
     backend: Arc<dyn Backend>,

@@ -3,7 +3,7 @@
 use ratatui::style::Color;
 use ratatui::text::{Line, Span};
 
-use crate::model::Pool;
+use crate::model::PoolView;
 
 /// The phases in their order, with the sign and the colour of each. The signs tell them apart where
 /// there are no colours.
@@ -36,7 +36,7 @@ impl ShownCall<'_> {
 }
 
 /// The first `most` calls: those under way, then the last ones.
-pub(crate) fn calls(pool: &Pool, now: f64, most: usize) -> Vec<ShownCall<'_>> {
+pub(crate) fn calls(pool: &PoolView, now: f64, most: usize) -> Vec<ShownCall<'_>> {
     let under_way = pool.calls.iter().map(|call| {
         let sent = call.started.unwrap_or(now);
         ShownCall {
@@ -90,26 +90,30 @@ fn bar(call: &ShownCall<'_>, width: u16, cell: impl Fn(f64) -> f64) -> Line<'sta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FinishedCall, LiveCall};
+    use crate::model::{FinishedCallRow, LiveCallRow};
 
-    fn finished(start: f64, phases: [f64; 4]) -> FinishedCall {
+    fn finished(start: f64, phases: [f64; 4]) -> FinishedCallRow {
         let [queue, boot, run, reply] = phases;
-        FinishedCall { start, queue, boot, run, reply, ..FinishedCall::default() }
+        FinishedCallRow { start, queue, boot, run, reply, ..FinishedCallRow::default() }
     }
 
-    fn drawn(pool: &Pool, now: f64) -> Vec<String> {
+    fn drawn(pool: &PoolView, now: f64) -> Vec<String> {
         bars(&calls(pool, now, 10), 20).iter().map(|bar| bar.to_string()).collect()
     }
 
     #[test]
     fn calls_are_on_one_axis_with_their_phases() {
-        let pool = Pool {
-            calls: vec![LiveCall { since: 150.0, started: Some(175.0), ..LiveCall::default() }],
+        let pool = PoolView {
+            calls: vec![LiveCallRow {
+                since: 150.0,
+                started: Some(175.0),
+                ..LiveCallRow::default()
+            }],
             finished: vec![
                 finished(0.0, [25.0, 50.0, 100.0, 25.0]),
                 finished(100.0, [0.04, 0.0, 0.0, 0.0]),
             ],
-            ..Pool::default()
+            ..PoolView::default()
         };
         // 200 ms in 20 cells.
         let expected =
@@ -120,7 +124,8 @@ mod tests {
     #[test]
     fn strange_times_draw_no_bar_beyond_its_width() {
         for (start, time) in [(f64::NAN, 1.0), (1e300, 1e300), (-1e300, f64::NAN), (0.0, -5.0)] {
-            let pool = Pool { finished: vec![finished(start, [time; 4])], ..Pool::default() };
+            let pool =
+                PoolView { finished: vec![finished(start, [time; 4])], ..PoolView::default() };
             for bar in drawn(&pool, 0.0) {
                 assert!(bar.chars().count() <= 20, "{start} {time}: {bar:?}");
             }
@@ -129,10 +134,10 @@ mod tests {
 
     #[test]
     fn many_calls_under_way_leave_room_for_finished_ones() {
-        let pool = Pool {
-            calls: (0..50).map(|_| LiveCall::default()).collect(),
+        let pool = PoolView {
+            calls: (0..50).map(|_| LiveCallRow::default()).collect(),
             finished: (0..50).map(|_| finished(0.0, [1.0; 4])).collect(),
-            ..Pool::default()
+            ..PoolView::default()
         };
         let shown = calls(&pool, 0.0, 10);
         assert_eq!(shown.iter().filter(|call| call.outcome == "waits").count(), 5);

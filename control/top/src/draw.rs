@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, Wrap};
 
 use crate::bars::{self, PHASES};
-use crate::model::{Metric, Pool, Runner};
+use crate::model::{MetricRow, PoolView, RunnerRow};
 use crate::screen::Screen;
 use crate::text::{clean, duration};
 
@@ -47,7 +47,7 @@ fn title_line(screen: &Screen) -> Line<'static> {
 }
 
 fn pools_line(screen: &Screen) -> Line<'static> {
-    let name = |(index, pool): (usize, &Pool)| {
+    let name = |(index, pool): (usize, &PoolView)| {
         let style = if index == screen.selected {
             BOLD.add_modifier(Modifier::REVERSED)
         } else {
@@ -65,7 +65,7 @@ fn pools_line(screen: &Screen) -> Line<'static> {
     Line::from(spans)
 }
 
-fn draw_pool(frame: &mut Frame<'_>, area: Rect, pool: &Pool, now: f64) {
+fn draw_pool(frame: &mut Frame<'_>, area: Rect, pool: &PoolView, now: f64) {
     let runners = u16::try_from(pool.runners.len()).unwrap_or(u16::MAX).clamp(1, MOST_RUNNERS);
     let [summary, runner_table, call_table, below] = Layout::vertical([
         Constraint::Length(3),
@@ -79,12 +79,12 @@ fn draw_pool(frame: &mut Frame<'_>, area: Rect, pool: &Pool, now: f64) {
     draw_calls(frame, call_table, pool, now);
     let [events, metrics] =
         Layout::horizontal([Constraint::Percentage(60), Constraint::Percentage(40)]).areas(below);
-    frame.render_widget(happenings(pool, events), events);
+    frame.render_widget(errors_and_events(pool, events), events);
     frame.render_widget(metric_lines(pool), metrics);
 }
 
-fn summary_lines(pool: &Pool) -> Paragraph<'static> {
-    let Pool { up, booting, queued, leased, free, .. } = pool;
+fn summary_lines(pool: &PoolView) -> Paragraph<'static> {
+    let PoolView { up, booting, queued, leased, free, .. } = pool;
     let numbers = format!(
         "{up} up, {booting} booting; {queued} calls waiting; {leased} slots in use, {free} free"
     );
@@ -97,12 +97,12 @@ fn section(title: String) -> Block<'static> {
     Block::new().borders(Borders::TOP).border_style(QUIET).title(Span::styled(title, BOLD))
 }
 
-fn draw_runners(frame: &mut Frame<'_>, area: Rect, pool: &Pool, now: f64) {
+fn draw_runners(frame: &mut Frame<'_>, area: Rect, pool: &PoolView, now: f64) {
     let shown = usize::from(area.height.saturating_sub(2));
     let hidden = pool.runners.len().saturating_sub(shown);
     let title =
         if hidden > 0 { format!("Runners ({hidden} more) ") } else { "Runners ".to_owned() };
-    let row = |runner: &Runner| {
+    let row = |runner: &RunnerRow| {
         let state = if runner.state == "up" { Color::Green } else { Color::Yellow };
         Row::new([
             Cell::from(short(&runner.runner)),
@@ -127,7 +127,7 @@ fn short(runner: &str) -> String {
     clean(runner).chars().take(10).collect()
 }
 
-fn draw_calls(frame: &mut Frame<'_>, area: Rect, pool: &Pool, now: f64) {
+fn draw_calls(frame: &mut Frame<'_>, area: Rect, pool: &PoolView, now: f64) {
     let shown = bars::calls(pool, now, usize::from(area.height.saturating_sub(1)));
     let width = area.width / 2;
     let rows = shown.iter().zip(bars::bars(&shown, width)).map(|(call, bar)| {
@@ -163,7 +163,7 @@ fn draw_calls(frame: &mut Frame<'_>, area: Rect, pool: &Pool, now: f64) {
 }
 
 /// The last error with its log, and the last events.
-fn happenings(pool: &Pool, area: Rect) -> Paragraph<'static> {
+fn errors_and_events(pool: &PoolView, area: Rect) -> Paragraph<'static> {
     let mut lines = Vec::new();
     if let Some(error) = pool.errors.first() {
         let times =
@@ -181,8 +181,8 @@ fn happenings(pool: &Pool, area: Rect) -> Paragraph<'static> {
 }
 
 /// The durations, and the totals.
-fn metric_lines(pool: &Pool) -> Paragraph<'static> {
-    let line = |metric: &Metric| {
+fn metric_lines(pool: &PoolView) -> Paragraph<'static> {
+    let line = |metric: &MetricRow| {
         let name = metric.name.trim_start_matches("flame.").trim_end_matches(".duration");
         let name = name.replace('.', " ");
         let name = match &metric.attribute {

@@ -1,18 +1,19 @@
 //! The view of a live page, as its server sends it. Pure.
 //!
-//! A field that is missing gets its default, so that a page of another version is still shown.
+//! A field that is missing gets its default, so that a page of another version is still shown. The types
+//! have the names of those that the server sends.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::sse::SseEvent;
 
-/// What a live page shows.
+/// The content of a live page.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct View {
+pub(crate) struct PageView {
     /// The server's clock: milliseconds since the Unix epoch.
     pub(crate) now: f64,
-    pub(crate) pools: Vec<Pool>,
+    pub(crate) pools: Vec<PoolView>,
     /// Whether all pools have ended.
     pub(crate) ended: bool,
     /// As sent, for the patches.
@@ -21,28 +22,27 @@ pub(crate) struct View {
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct Pool {
+pub(crate) struct PoolView {
     pub(crate) name: String,
     pub(crate) stage: String,
     pub(crate) explanation: String,
-    #[serde(default)]
     pub(crate) cost: Option<String>,
     pub(crate) up: u64,
     pub(crate) booting: u64,
     pub(crate) queued: u64,
     pub(crate) leased: u64,
     pub(crate) free: u64,
-    pub(crate) runners: Vec<Runner>,
-    pub(crate) calls: Vec<LiveCall>,
-    pub(crate) finished: Vec<FinishedCall>,
-    pub(crate) events: Vec<PoolEvent>,
-    pub(crate) errors: Vec<PoolError>,
-    pub(crate) metrics: Vec<Metric>,
+    pub(crate) runners: Vec<RunnerRow>,
+    pub(crate) calls: Vec<LiveCallRow>,
+    pub(crate) finished: Vec<FinishedCallRow>,
+    pub(crate) events: Vec<EventRow>,
+    pub(crate) errors: Vec<ErrorRow>,
+    pub(crate) metrics: Vec<MetricRow>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct Runner {
+pub(crate) struct RunnerRow {
     pub(crate) runner: String,
     pub(crate) host: String,
     pub(crate) state: String,
@@ -55,7 +55,7 @@ pub(crate) struct Runner {
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct LiveCall {
+pub(crate) struct LiveCallRow {
     pub(crate) function: String,
     pub(crate) runner: Option<String>,
     pub(crate) since: f64,
@@ -64,7 +64,7 @@ pub(crate) struct LiveCall {
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct FinishedCall {
+pub(crate) struct FinishedCallRow {
     pub(crate) function: String,
     pub(crate) runner: Option<String>,
     pub(crate) outcome: String,
@@ -77,23 +77,23 @@ pub(crate) struct FinishedCall {
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct PoolEvent {
+pub(crate) struct EventRow {
     pub(crate) text: String,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct PoolError {
+pub(crate) struct ErrorRow {
     pub(crate) title: String,
     pub(crate) message: String,
     pub(crate) log_tail: Vec<String>,
     pub(crate) times: u64,
 }
 
-/// A total, or the distribution of durations.
+/// A total, or a distribution of durations.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct Metric {
+pub(crate) struct MetricRow {
     pub(crate) name: String,
     pub(crate) attribute: Option<String>,
     pub(crate) unit: String,
@@ -110,7 +110,7 @@ struct Sent {
     pools: Vec<Map<String, Value>>,
 }
 
-impl View {
+impl PageView {
     /// Takes an event. Events of other names are ignored.
     pub(crate) fn take(&mut self, event: &SseEvent) -> serde_json::Result<()> {
         match event.name.as_str() {
@@ -135,7 +135,7 @@ impl View {
     }
 
     fn show(&mut self, now: f64, raw: Vec<Map<String, Value>>) -> serde_json::Result<()> {
-        let pools = raw.iter().map(|pool| Pool::deserialize(Value::Object(pool.clone())));
+        let pools = raw.iter().map(|pool| PoolView::deserialize(Value::Object(pool.clone())));
         let pools = pools.collect::<Result<_, _>>()?;
         *self = Self { now, pools, ended: false, raw };
         Ok(())
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_patch_changes_only_the_fields_that_it_has() {
-        let mut view = View::default();
+        let mut view = PageView::default();
         view.take(&event("view", r#"{"now":1,"pools":[{"name":"a","up":1},{"name":"b"}]}"#))
             .unwrap();
         view.take(&event("patch", r#"{"now":2,"pools":[{"up":3,"new":[]},{}]}"#)).unwrap();
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn data_that_is_no_view_changes_nothing() {
-        let mut view = View::default();
+        let mut view = PageView::default();
         view.take(&event("view", r#"{"now":1,"pools":[{"name":"a"}]}"#)).unwrap();
         for wrong in ["", "[]", r#"{"now":2,"pools":[{"name":7}]}"#] {
             view.take(&event("patch", wrong)).unwrap_err();

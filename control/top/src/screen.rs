@@ -1,16 +1,16 @@
-//! What is on the screen, and how keys and events change it. Pure.
+//! The state of the screen, and the keys that change it. Pure.
 
 use std::time::Duration;
 
 use ratatui::crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 
-use crate::model::View;
+use crate::model::PageView;
 
-/// What is on the screen.
+/// The state of the screen.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     pub(crate) url: String,
-    pub(crate) view: View,
+    pub(crate) view: PageView,
     /// The time since the view was received.
     pub(crate) view_age: Duration,
     /// The pool that is shown.
@@ -48,7 +48,7 @@ mod tests {
     use ratatui::crossterm::event::KeyEvent;
 
     use super::*;
-    use crate::model::Pool;
+    use crate::model::PoolView;
 
     fn press(screen: &mut Screen, code: KeyCode, modifiers: KeyModifiers) -> bool {
         screen.input(&Event::Key(KeyEvent::new(code, modifiers)))
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn tab_goes_around_the_pools_in_both_directions() {
         let mut screen = Screen::default();
-        screen.view.pools = (0..3).map(|_| Pool::default()).collect();
+        screen.view.pools = (0..3).map(|_| PoolView::default()).collect();
         let mut seen = Vec::new();
         for key in [KeyCode::Tab, KeyCode::Tab, KeyCode::Tab, KeyCode::BackTab, KeyCode::Left] {
             press(&mut screen, key, KeyModifiers::NONE);

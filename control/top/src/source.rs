@@ -11,10 +11,10 @@ use crate::sse::{SseEvent, SseReader};
 
 /// How long the server may take to accept a connection and to begin its answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The server sends something at least every 15 s, if only a comment.
+/// How long the server may be silent. It sends an event or a comment at least every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 
-/// Where the events come from.
+/// A live page, from which the events come.
 pub(crate) struct Source {
     http: reqwest::Client,
     page: String,

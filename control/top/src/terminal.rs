@@ -19,8 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How often ages are drawn anew.
 const REDRAW_EVERY: Duration = Duration::from_secs(1);
 
-/// Shows the events until the user quits. Changes the terminal, and changes it back in any case: also
-/// after an error or a panic.
+/// Shows the events until the user quits. Changes the terminal, and changes it back in any case:
+/// also after an error or a panic.
 pub(crate) async fn run(source: Source, events: Events) -> anyhow::Result<()> {
     // This sets a panic hook that restores the terminal.
     let terminal = ratatui::try_init().context("this is not a terminal that can be drawn on")?;
@@ -60,14 +60,14 @@ async fn show(mut terminal: DefaultTerminal, source: Source, events: Events) -> 
     }
 }
 
-/// What the server has sent, or why it can't be reached.
+/// Events of the server, or the reason why it can't be reached.
 enum News {
     Events(Vec<SseEvent>),
     Lost(String),
 }
 
-/// Follows the events in a task, over one connection after another. The task ends when all pools have
-/// ended, or when the news is no longer received.
+/// Follows the events in a task, over one connection after another. The task ends when all pools
+/// have ended, or when the news is no longer received.
 fn follow(source: Source, first: Events) -> mpsc::Receiver<News> {
     let (sender, news) = mpsc::channel(16);
     tokio::spawn(async move {

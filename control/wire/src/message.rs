@@ -127,7 +127,7 @@ pub enum RunnerToParent {
         reason: EndReason,
     },
     /// A line of the runner's log.
-    Log(LogRecord),
+    Log(LogMessage),
 }
 
 /// Why a runner exits.
@@ -167,9 +167,9 @@ impl fmt::Display for EndReason {
     }
 }
 
-/// A line of a runner's log.
+/// A record of a runner's log, as the runner sends it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LogRecord {
+pub struct LogMessage {
     /// The call that was running, as a [`CallId`](crate::ids::CallId).
     pub call: Option<u64>,
     /// The severity.

@@ -85,7 +85,7 @@ pub struct Message {
     pub end: bool,
 }
 
-/// What has happened on a stream.
+/// An event of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MuxEvent {
     /// The peer has opened the stream, and its first message has arrived.

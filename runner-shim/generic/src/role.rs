@@ -1,4 +1,4 @@
-//! What this process is: decided by the variables that it was started with, and never guessed.
+//! The role of this process: decided by the variables that it was started with, and never guessed.
 
 use std::ffi::OsStr;
 
@@ -7,7 +7,7 @@ use flame_runner_shim::host::RUNNER_ON_LAMBDA;
 
 use crate::error::RunError;
 
-/// What this process is.
+/// The role of this process.
 #[derive(Debug)]
 pub(crate) enum ProcessRole<'a> {
     /// One runner, with its FLAME_PARENT.

@@ -61,7 +61,7 @@ struct EnvironmentSupervisor {
     /// The request for the next event, if there is one.
     fetch: JoinSet<Result<(String, HttpMessage), RuntimeApiError>>,
     child: Option<SupervisedChild>,
-    /// Where the child finds the Runtime API.
+    /// The address at which the child finds the Runtime API.
     address: SocketAddr,
     requests: UnboundedReceiver<ChildRequest>,
     signals: UnboundedReceiver<i32>,

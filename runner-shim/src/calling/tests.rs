@@ -107,7 +107,7 @@ async fn call<T>(
     answer(runner, reply, future_execution(invocation.execution).await?)
 }
 
-/// What `#[remote]` generates for an async function with one owned argument.
+/// The same code as `#[remote]` generates for an async function with one owned argument.
 macro_rules! remote {
     (fn $name:ident($argument:ident: $of:ty) -> $result:ty $body:block) => {
         mod $name {

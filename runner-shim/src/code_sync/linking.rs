@@ -16,7 +16,8 @@ use crate::build_id::elf::dynamic_loader;
 /// The number of missing libraries that an error names.
 const MAX_NAMED: usize = 8;
 
-/// Where Linux shows a process its open files. An executable is executed through its descriptor.
+/// The folder in which Linux shows a process its open files. An executable is executed through its
+/// descriptor.
 #[cfg(target_os = "linux")]
 const OPEN_FILES: &str = "/proc/self/fd";
 
@@ -40,7 +41,7 @@ fn check_proc(open_files: &Path) -> Result<(), SyncError> {
     if open_files.exists() { Ok(()) } else { Err(SyncError::MissingProc) }
 }
 
-/// What a loader's list says is missing.
+/// The names that are missing by a loader's list.
 fn missing(listed: &Output) -> Vec<String> {
     let lines = [&listed.stdout, &listed.stderr].map(|text| String::from_utf8_lossy(text));
     let mut missing: Vec<String> = Vec::new();

@@ -1,4 +1,4 @@
-//! Where log records go: to the runner that is currently attached.
+//! The destination of log records: the runner that is currently attached.
 //!
 //! A process that is one runner has one destination for its log. A Lambda environment is several
 //! runners in turn, while the log is installed once for the process. So the destination can change,
@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flame_wire::message::{Level, LogRecord};
+use flame_wire::message::{Level, LogMessage};
 use flame_wire::sync::RwLock;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
@@ -19,13 +19,13 @@ pub struct LogSink(Arc<LogSinkState>);
 
 #[derive(Debug, Default)]
 struct LogSinkState {
-    to: RwLock<Option<Sender<LogRecord>>>,
+    to: RwLock<Option<Sender<LogMessage>>>,
     /// Records dropped since the last report to the parent.
     dropped: AtomicU64,
 }
 
-impl From<Sender<LogRecord>> for LogSink {
-    fn from(to: Sender<LogRecord>) -> Self {
+impl From<Sender<LogMessage>> for LogSink {
+    fn from(to: Sender<LogMessage>) -> Self {
         let sink = Self::default();
         sink.set(Some(to));
         sink
@@ -35,12 +35,12 @@ impl From<Sender<LogRecord>> for LogSink {
 impl LogSink {
     /// Sends records to `to` until the guard is dropped.
     #[must_use = "dropping the guard detaches the channel"]
-    pub fn attach(&self, to: Sender<LogRecord>) -> LogSinkGuard {
+    pub fn attach(&self, to: Sender<LogMessage>) -> LogSinkGuard {
         self.set(Some(to));
         LogSinkGuard(self.clone())
     }
 
-    fn set(&self, to: Option<Sender<LogRecord>>) {
+    fn set(&self, to: Option<Sender<LogMessage>>) {
         *self.0.to.write() = to;
         self.0.dropped.store(0, Ordering::Relaxed);
     }
@@ -53,7 +53,7 @@ impl LogSink {
         self.0.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn send(&self, record: LogRecord) {
+    pub(super) fn send(&self, record: LogMessage) {
         let to = self.0.to.read();
         let Some(to) = &*to else { return };
         let dropped = self.0.dropped.swap(0, Ordering::Relaxed);
@@ -66,7 +66,7 @@ impl LogSink {
     }
 
     /// Offers a record that stands for `worth` events. If the receiver is gone, nothing is counted.
-    fn offer(&self, to: &Sender<LogRecord>, record: LogRecord, worth: u64) -> bool {
+    fn offer(&self, to: &Sender<LogMessage>, record: LogMessage, worth: u64) -> bool {
         let full = matches!(to.try_send(record), Err(TrySendError::Full(_)));
         if full {
             self.0.dropped.fetch_add(worth, Ordering::Relaxed);
@@ -85,8 +85,8 @@ impl Drop for LogSinkGuard {
     }
 }
 
-pub(super) fn dropped_notice(dropped: u64) -> LogRecord {
-    LogRecord {
+pub(super) fn dropped_notice(dropped: u64) -> LogMessage {
+    LogMessage {
         call: None,
         level: Level::Warn,
         target: "flame_runner_shim::log".to_owned(),

@@ -10,29 +10,29 @@ use flame_wire::ids::{CallId, RunnerRef};
 use super::*;
 
 /// Runs `work` with a log of this capacity and level. Returns its records, and the log's receiver.
-fn logged_at(level: LevelFilter, room: usize, work: impl FnOnce()) -> Vec<LogRecord> {
+fn logged_at(level: LevelFilter, room: usize, work: impl FnOnce()) -> Vec<LogMessage> {
     let (sink, mut records) = channel(room);
     let subscriber = Registry::default().with(RunnerLog::new(sink).with_filter(level));
     with_default(subscriber, work);
     drain(&mut records)
 }
 
-fn logged(work: impl FnOnce()) -> Vec<LogRecord> {
+fn logged(work: impl FnOnce()) -> Vec<LogMessage> {
     logged_at(LevelFilter::TRACE, 100, work)
 }
 
-fn drain(records: &mut Receiver<LogRecord>) -> Vec<LogRecord> {
+fn drain(records: &mut Receiver<LogMessage>) -> Vec<LogMessage> {
     std::iter::from_fn(|| records.try_recv().ok()).collect()
 }
 
-fn texts(records: &[LogRecord]) -> Vec<&str> {
+fn texts(records: &[LogMessage]) -> Vec<&str> {
     records.iter().map(|record| record.text.as_str()).collect()
 }
 
 #[test]
 fn an_event_becomes_a_record_with_its_fields() {
     let records = logged(|| info!(target: "app::db", rows = 3, name = "x y", ok = true, "loaded"));
-    let expected = LogRecord {
+    let expected = LogMessage {
         call: None,
         level: Level::Info,
         target: "app::db".to_owned(),

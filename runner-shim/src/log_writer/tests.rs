@@ -37,7 +37,7 @@ fn read_to(reader: &mut PipeReader, last: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// What a destination received, one entry for each call of `write`.
+/// The bytes that a destination received, one entry for each call of `write`.
 #[derive(Clone, Default)]
 struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
 

@@ -65,7 +65,7 @@ impl std::fmt::Debug for Connect {
     }
 }
 
-/// What connecting led to.
+/// The outcome of connecting.
 pub(super) enum ConnectOutcome {
     /// The parent has admitted the runner.
     Connected(Io),
@@ -150,7 +150,7 @@ impl Dialler {
         }
     }
 
-    /// What to dial, in order.
+    /// The addresses to dial, in order.
     fn targets(&self) -> Vec<String> {
         match self.connect {
             Connect::Dial { .. } => self.addresses.in_order(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_link::{Driver, Io, Link, SocketSource};
-use flame_wire::message::{EndReason, LogRecord, RunnerToParent, Tag};
+use flame_wire::message::{EndReason, LogMessage, RunnerToParent, Tag};
 use flame_wire::mux::Side;
 use flame_wire::time::millis;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -306,7 +306,7 @@ fn send_control(link: &Link, message: &RunnerToParent) {
 
 /// Sends the app's log records. A record that the link has no room for stays in the log's own
 /// channel, which counts the records that it drops.
-async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogRecord>) {
+async fn forward_logs(link: Link, mut logs: mpsc::Receiver<LogMessage>) {
     while link.control_writable().await.is_ok()
         && let Some(record) = logs.recv().await
     {

@@ -1,4 +1,5 @@
-//! What the app does when a runner has ended, such as sending the spans that it has collected.
+//! The app's hook for the end of a runner, in which it sends, for example, the spans that it has
+//! collected.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -40,7 +40,7 @@ mod call;
 #[cfg(test)]
 mod tests;
 
-/// What all calls of a runner share.
+/// The state that all calls of a runner share.
 pub(super) struct Calls {
     runner: RunnerRef,
     max_depth: u8,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 
+use flame_tests::save_bench_figures;
 use serde_json::{Map, Value, json};
 
 use crate::sample::Effort;
@@ -74,26 +74,14 @@ impl Report {
     /// Adds the figures to `target/bench.json` of the workspace.
     ///
     /// # Errors
-    /// Those of the file system, or if the file is not a JSON object.
+    /// Those of [`save_bench_figures`].
     pub(crate) fn save(&self) -> io::Result<()> {
-        let path = path();
-        let mut all: Map<String, Value> = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Map::new(),
-            Err(error) => return Err(error),
-        };
-        self.merge_into(&mut all);
-        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        std::fs::write(&path, format!("{:#}\n", Value::Object(all)))
+        let missed = self.figures.iter().filter(|figure| figure.is_met() == Some(false));
+        save_bench_figures(self.as_json(), missed.map(|figure| figure.key.clone()))
     }
 
-    fn merge_into(&self, all: &mut Map<String, Value>) {
-        let missed = all.entry("targets_missed").or_insert_with(|| json!([]));
-        if let Some(missed) = missed.as_array_mut() {
-            missed.retain(|key| self.figures.iter().all(|figure| key != &figure.key));
-            let ours = self.figures.iter().filter(|figure| figure.is_met() == Some(false));
-            missed.extend(ours.map(|figure| json!(figure.key)));
-        }
+    fn as_json(&self) -> Map<String, Value> {
+        let mut all = Map::new();
         all.insert("aws_load_before".to_owned(), json!(self.load_before));
         all.insert("aws_load_after".to_owned(), json!(load()));
         all.insert("aws_quick".to_owned(), json!(self.effort == Effort::Quick));
@@ -104,6 +92,7 @@ impl Report {
                 all.insert(key.clone(), thousandths(*value));
             }
         }
+        all
     }
 }
 
@@ -153,9 +142,4 @@ fn thousandths(value: f64) -> Value {
 fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
-}
-
-fn path() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package).join("target/bench.json")
 }

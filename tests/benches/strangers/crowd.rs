@@ -16,7 +16,7 @@ const ROLE: &str = "crowd";
 /// How long a slow stranger stays.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where the strangers connect, as an argument.
+/// The target to which the strangers connect, as an argument.
 #[derive(Debug)]
 pub(crate) enum TargetArgument {
     /// The file with the FLAME_PARENT of a runner.
@@ -27,13 +27,13 @@ pub(crate) enum TargetArgument {
 /// A process that lets strangers connect, and prints what became of them.
 pub(crate) struct CrowdProcess(Child);
 
-/// What such a process does.
+/// The role of such a process.
 pub(crate) struct CrowdRole {
     crowd: Crowd,
     seed: u64,
 }
 
-/// What became of the strangers.
+/// The numbers of strangers that have connected, and that were admitted.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct CrowdCounts {
     pub(crate) connected: u64,

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use flame_tests::save_bench_figures;
+use serde_json::json;
 
 use crate::crowd::CrowdCounts;
 
@@ -72,22 +72,10 @@ impl Report {
     /// Adds the figures to `target/bench.json` of the workspace.
     ///
     /// # Errors
-    /// Those of the file system, or if the file is not a JSON object.
+    /// Those of [`save_bench_figures`].
     pub(crate) fn save(&self) -> io::Result<()> {
-        let path = path();
-        let mut all: Map<String, Value> = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Map::new(),
-            Err(error) => return Err(error),
-        };
-        let missed = all.entry("targets_missed").or_insert_with(|| json!([]));
-        if let Some(missed) = missed.as_array_mut() {
-            missed.retain(|key| self.figures.keys().all(|ours| key != ours));
-            missed.extend(self.targets_missed.iter().map(|key| json!(key)));
-        }
-        all.extend(self.figures.iter().map(|(key, value)| (key.clone(), json!(value))));
-        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        std::fs::write(&path, format!("{:#}\n", Value::Object(all)))
+        let figures = self.figures.iter().map(|(key, value)| (key.clone(), json!(value)));
+        save_bench_figures(figures.collect(), self.targets_missed.iter().cloned())
     }
 }
 
@@ -99,9 +87,4 @@ impl fmt::Display for Report {
         }
         write!(f, "strangers that got in: {}", self.admitted)
     }
-}
-
-fn path() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package).join("target/bench.json")
 }

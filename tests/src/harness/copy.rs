@@ -1,4 +1,4 @@
-//! What a copy of the suite does in place of running tests.
+//! The behaviour of a copy of the suite, which runs no tests.
 //!
 //! Variables of its environment change how a copy behaves:
 //!

@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 
 use crate::{docker, fly, relay};
 
-/// Where the runners of [`pool`] come from.
+/// The backend from which the runners of [`pool`] come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolBackend {
     /// Child processes that are copies of the suite.
@@ -31,7 +31,7 @@ pub(super) enum Connection {
     Relay,
 }
 
-/// What a test runs its pools on.
+/// The backend and the connection with which a test runs its pools.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PoolMode {
     pub(super) backend: PoolBackend,

@@ -79,7 +79,7 @@ pub(super) async fn prints_beside_metrics() {
     printing.join().unwrap();
 }
 
-/// What `calls_in_a_storm_of_logs` has seen.
+/// The observations of `calls_in_a_storm_of_logs`.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct LogStorm {
     /// By how much this process has grown, in KiB.

@@ -5,7 +5,7 @@ use futures_util::TryStreamExt;
 use crate::spans::{RecordedSpan, SpanRecorder};
 use crate::{demo, process_pool};
 
-/// What `traced_calls` prints.
+/// The output of `traced_calls`.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct TracedCalls {
     /// The parent's spans of a call.

@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::{Network, ProxyState};
 
-/// What happens to a connection when its budget is spent.
+/// The fault of a connection whose budget is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// It is cut.

@@ -72,7 +72,7 @@ impl RelayProgram {
         self.child.id()
     }
 
-    /// Where the relay listens.
+    /// The address on which the relay listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listen

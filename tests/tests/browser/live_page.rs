@@ -162,7 +162,7 @@ async fn a_runner_can_be_drained_if_the_app_allows_it() {
     until(&watched.page, &shows(".runners tbody tr", "retiring")).await;
     gate.open();
     call.await.unwrap().unwrap();
-    until(&watched.page, &shows(".events li", "has ended: somebody asked for its end")).await;
+    until(&watched.page, &shows(".events li", "has ended: its end was requested")).await;
     until(&watched.page, &shows(".empty", "No runner.")).await;
     assert_eq!(watched.page.errors().await, [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! What a container gets, and how it ends when all goes well.
+//! The configuration of a container, and its end when all goes well.
 
 use flame_aws::{PoolEvent, Size};
 use flame_tests::demo::gates::{self, Gate};

@@ -24,7 +24,7 @@ fn main() -> std::process::ExitCode {
     suite([with_engine(shared.concat()), with_own_engine(engines::tests())].concat())
 }
 
-/// What the tests have in common.
+/// The code that the tests have in common.
 mod common {
     use std::net::{Ipv4Addr, SocketAddr};
 

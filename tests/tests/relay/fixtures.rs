@@ -1,4 +1,4 @@
-//! What several of these tests start with.
+//! The pools and relays with which several of these tests start.
 
 use std::time::Duration;
 

@@ -67,7 +67,7 @@ async fn doubles(
     Ok((answer(call), count))
 }
 
-/// What an answer claims about the executions of its call.
+/// The claim of an answer about the executions of its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Executed {
     Once,
@@ -105,7 +105,7 @@ pub(crate) struct CallLedger(Mutex<Records>);
 
 #[derive(Default)]
 struct Records {
-    /// What the answer of each call claims, once there is an answer.
+    /// The claim of each call's answer, once there is an answer.
     claims: Vec<Option<(Executed, &'static str)>>,
     violations: Vec<String>,
 }

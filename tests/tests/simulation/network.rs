@@ -20,16 +20,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Buf;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::trace::Trace;
 
+mod connection;
 mod faults;
 mod socket;
 pub(crate) mod tests;
 
+pub(crate) use connection::Side;
+use connection::{Connection, End, Garbling, Packet, Payload};
 pub(crate) use socket::{HostClock, HostNetwork};
 
 /// The time since the start of the simulation.
@@ -95,82 +98,6 @@ struct Route {
     latency: Duration,
     /// Packets stay here until the route is healed.
     held: Option<Vec<Packet>>,
-}
-
-struct Packet {
-    connection: ConnectionId,
-    to: Side,
-    payload: Payload,
-}
-
-enum Payload {
-    Open,
-    Opened,
-    Data(Bytes),
-    Window(usize),
-    Finish,
-    Reset,
-}
-
-/// The end of a connection that a host has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client,
-    Server,
-}
-
-struct Connection {
-    client: End,
-    server: End,
-}
-
-/// One end of a connection.
-struct End {
-    address: SocketAddr,
-    is_open: bool,
-    /// The process has closed it, or has never had it.
-    is_closed: bool,
-    has_finished: bool,
-    is_reset: bool,
-    received: BytesMut,
-    peer_has_finished: bool,
-    /// How many bytes were read since the peer was told.
-    read: usize,
-    /// How many bytes may be sent.
-    window: usize,
-    /// Packets that this end sends vanish.
-    is_forgotten: bool,
-    garbling: Garbling,
-    /// When the last packet that this end has sent arrives.
-    last_arrival: Time,
-    /// When the last byte that this end has sent is on its way.
-    sent_at: Time,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-/// Which of the bytes that an end sends arrive as others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Garbling {
-    None,
-    /// Half of the next packet, and all bytes after it.
-    Next,
-    All,
-}
-
-impl Garbling {
-    fn next(self) -> Self {
-        if self == Garbling::None { Garbling::None } else { Garbling::All }
-    }
-}
-
-impl Side {
-    fn other(self) -> Self {
-        match self {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        }
-    }
 }
 
 impl Network {
@@ -475,66 +402,5 @@ impl Network {
             let latency = random.random_range(shortest..=shortest * u64::from(config.spread));
             Route { latency: Duration::from_millis(latency), held: None }
         })
-    }
-}
-
-impl Payload {
-    fn cells(&self) -> u32 {
-        match self {
-            Payload::Data(bytes) => bytes.len().div_ceil(CELL) as u32,
-            _ => 0,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Payload::Open => "open",
-            Payload::Opened => "opened",
-            Payload::Data(_) => "data",
-            Payload::Window(_) => "window",
-            Payload::Finish => "finish",
-            Payload::Reset => "reset",
-        }
-    }
-}
-
-impl Connection {
-    fn end(&mut self, side: Side) -> &mut End {
-        match side {
-            Side::Client => &mut self.client,
-            Side::Server => &mut self.server,
-        }
-    }
-}
-
-impl End {
-    fn new(address: SocketAddr, config: &NetworkConfig) -> Self {
-        Self {
-            address,
-            is_open: false,
-            is_closed: false,
-            has_finished: false,
-            is_reset: false,
-            received: BytesMut::new(),
-            peer_has_finished: false,
-            read: 0,
-            window: config.window,
-            is_forgotten: false,
-            garbling: Garbling::None,
-            last_arrival: Duration::ZERO,
-            sent_at: Duration::ZERO,
-            reader: None,
-            writer: None,
-        }
-    }
-
-    fn reset(&mut self) {
-        self.is_reset = true;
-        self.received.clear();
-        self.wake();
-    }
-
-    fn wake(&mut self) {
-        self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// The seeds that the test runs.
 pub(crate) const DEFAULT_SEEDS: Range<u64> = 0..8;
 
-/// What to do.
+/// The user's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Options {
     /// Run these seeds, each in a process of its own, and the other tests.

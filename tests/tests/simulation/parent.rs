@@ -29,7 +29,7 @@ pub(crate) enum Progress {
     Drained,
 }
 
-/// What the parent and the simulation tell each other.
+/// The channels between the parent and the simulation.
 #[derive(Clone)]
 pub(crate) struct Contact {
     pub(crate) progress: watch::Sender<Progress>,

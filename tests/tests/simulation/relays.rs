@@ -23,7 +23,7 @@ pub(crate) fn address(relay: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 1, relay + 1).into()
 }
 
-/// Where a relay listens.
+/// The address on which a relay listens.
 pub(crate) fn socket_address(relay: u8) -> SocketAddr {
     SocketAddr::new(address(relay), PORT)
 }

@@ -1,4 +1,4 @@
-//! What a seed stands for: the network, the pool, and the kinds of faults.
+//! The scenario of a seed: the network, the pool, and the kinds of faults.
 
 use std::fmt;
 use std::time::Duration;

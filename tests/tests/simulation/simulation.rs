@@ -60,7 +60,7 @@ pub(crate) struct Simulation {
     pub(crate) platform_has_failed: bool,
     ledger: Arc<CallLedger>,
     contact: Contact,
-    /// What happens later.
+    /// The tasks that run later, by their time.
     agenda: BTreeMap<(Time, u64), Task>,
     last_task: u64,
     started_runners: u16,

@@ -1,4 +1,4 @@
-//! What has happened in a simulation, as lines of text. Two runs of a seed have the same trace.
+//! The events of a simulation, as lines of text. Two runs of a seed have the same trace.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

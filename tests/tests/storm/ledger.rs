@@ -7,7 +7,7 @@ use flame_aws::{CallError, TimeoutPhase};
 
 use crate::report::{Column, Section};
 
-/// What an answer claims about the executions of its call.
+/// The claim of an answer about the executions of its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Executed {
     Once,
@@ -50,7 +50,7 @@ pub(crate) struct CallLedger(Mutex<Records>);
 
 #[derive(Debug, Default)]
 struct Records {
-    /// What the answer of each call claims, once there is an answer.
+    /// The claim of each call's answer, once there is an answer.
     claims: Vec<Option<Executed>>,
     column: Column,
     violations: Vec<String>,

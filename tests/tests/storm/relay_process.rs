@@ -24,7 +24,7 @@ pub(crate) struct StormRelay {
     executable: PathBuf,
     command: RelayCommand,
     relay: RelayProgram,
-    /// What a relay uses that has served nobody yet.
+    /// The resources of a relay that has served nobody yet.
     idle_descriptors: usize,
     idle_kib: u64,
 }

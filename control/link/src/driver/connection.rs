@@ -360,7 +360,7 @@ impl<'a, H: Handler> Connection<'a, H> {
     }
 }
 
-/// What one turn has achieved.
+/// The progress of one turn.
 enum TurnProgress {
     /// Bytes were read or written, so the next turn may move more.
     Moved,

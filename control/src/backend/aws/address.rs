@@ -62,7 +62,7 @@ fn is_out_of_reach(address: &str, endpoint: Option<&str>) -> bool {
     is_unspecified(address) || is_out
 }
 
-/// What is wrong, and what to do.
+/// An error text: what is wrong, and what to do.
 fn out_of_reach(address: &str, has_relay: bool, runner: &str) -> String {
     if has_relay {
         return format!(

@@ -1,4 +1,4 @@
-//! What to do about a failed request, by the error codes that all AWS services share.
+//! Classifies failed requests by the error codes that all AWS services share.
 //!
 //! Each backend handles its service's own error codes, and asks here about the rest.
 
@@ -11,7 +11,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::api_error::{ApiError, ApiErrorKind};
 use crate::backend::BootFailureKind;
 
-/// What kind of problem an error reports, and so whether to retry.
+/// The kind of problem that an error reports, which decides whether to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorClass {
     /// Too many requests: retry later.
@@ -130,7 +130,7 @@ fn naming(mut error: ApiError, actions: &[&str]) -> ApiError {
     error
 }
 
-/// What to do about an error that means the same for all services, if it is one.
+/// Advice about an error, if it means the same for all services.
 pub(crate) fn advice(error: &ApiError) -> Option<&'static str> {
     let code = error.code.as_deref().unwrap_or_default();
     if is_denied(error) {

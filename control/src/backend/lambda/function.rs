@@ -16,7 +16,7 @@ pub(super) const MIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// CreateFunction, `Timeout`; 900 s until 1.44.7). Used only if the function's own timeout is not
 /// known: regions may differ, and limits rise.
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(1_800);
-/// What to do about a timeout that is too short.
+/// Advice about a timeout that is too short.
 pub(super) const RAISE_TIMEOUT: &str =
     "raise the function's `Timeout`: Lambda allows up to 1,800 s, and bills only the time used";
 /// With a shorter timeout, runners spend most of their paid time starting and draining.
@@ -32,9 +32,9 @@ pub(super) struct FunctionConfig {
     pub(super) state: Option<String>,
     pub(super) state_reason: Option<String>,
     pub(super) timeout: Option<Duration>,
-    /// What each of its environments has.
+    /// The size of each of its environments.
     pub(super) size: Size,
-    /// What an invocation is paid for.
+    /// The size by which an invocation is billed.
     pub(super) billed: InstanceSize,
     pub(super) variables: Variables,
     /// The features that make it unsuitable.
@@ -108,7 +108,7 @@ pub(super) struct Findings {
     pub(super) warnings: Vec<String>,
 }
 
-/// What an environment of a function has that is configured with this memory and storage, in MiB.
+/// The size of an environment of a function with this memory and storage, in MiB.
 /// With 1,769 MB it has the equivalent of one vCPU, and the power is in proportion to the memory (AWS
 /// documentation, "Configure Lambda function memory"). It has no GPU.
 pub(super) fn size(memory_mib: Option<u32>, storage_mib: Option<u32>) -> Size {

@@ -51,7 +51,7 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delays after requests that were not carried out.
 const BACKOFF: Backoff = jittered_backoff(Duration::from_millis(250), Duration::from_millis(4_000));
 
-/// What happened.
+/// An event of an invocation.
 #[derive(Debug)]
 pub(super) enum Event {
     Responded(InvokeResponse),
@@ -62,7 +62,7 @@ pub(super) enum Event {
     Stop,
 }
 
-/// What to do.
+/// An action that the driver carries out.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Invoke the function. The request continues whatever else happens.
@@ -91,7 +91,7 @@ pub(super) struct Invocation {
     /// No request is made after this.
     boot_deadline: Instant,
     state: InvocationState,
-    /// What the pool saw of the runner last, if anything.
+    /// The last event that the pool saw of the runner, if any.
     last_event: Option<InstanceEvent>,
     attempts: u32,
     /// How many requests had no response and may have been carried out.

@@ -1,4 +1,4 @@
-//! What it means if Lambda rejects an Invoke, or does not respond to it: pure.
+//! Classifies an Invoke that Lambda rejects, or to which it does not respond: pure.
 //!
 //! ```text
 //! InvokeFailure ─▶ Retry: not carried out    Ambiguous: may be carried out    GiveUp: permanent

@@ -1,4 +1,4 @@
-//! What the responses of a function mean: pure.
+//! The meaning of a function's responses: pure.
 //!
 //! ```text
 //! InvokeResponse ── 200, and the InvocationResponse ─▶ Ended: how the runner ended
@@ -34,7 +34,7 @@ pub(super) struct InvokeResponse {
     pub(super) request_id: Option<String>,
 }
 
-/// What a response means.
+/// The meaning of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum InvokeOutcome {
     /// The invocation has ended.
@@ -46,7 +46,7 @@ pub(super) enum InvokeOutcome {
 }
 
 impl InvokeResponse {
-    /// What the response means. `function` is for messages.
+    /// The meaning of the response. `function` is for messages.
     pub(super) fn outcome(&self, function: &str) -> InvokeOutcome {
         if self.status == 202 {
             return InvokeOutcome::Queued;

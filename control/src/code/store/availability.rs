@@ -35,7 +35,7 @@ enum State {
     },
 }
 
-/// What to do for a runner that asks for a URL.
+/// The next step for a runner that asks for a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Start to look for the executable in the bucket, and to upload it if it is missing. Then wait.

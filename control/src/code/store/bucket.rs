@@ -21,7 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flame_wire::code::{CodeHash, InvalidUrl, Offer, PresignedUrl};
 
-use super::location::Location;
+use super::location::StoreLocation;
 use crate::backend::BackendError;
 use crate::backend::aws::api_error::ApiError;
 use crate::backend::aws::sdk::{self, SdkOverrides};
@@ -72,7 +72,7 @@ impl Bucket {
     }
 
     /// Whether the bucket has the executable.
-    pub(super) async fn has(&self, at: &Location, offer: &Offer) -> Result<bool, StoreError> {
+    pub(super) async fn has(&self, at: &StoreLocation, offer: &Offer) -> Result<bool, StoreError> {
         let request = self.0.head_object().bucket(at.bucket()).key(at.key(&offer.hash));
         let request = request.checksum_mode(ChecksumMode::Enabled).customize();
         let timeouts = TimeoutConfig::builder().operation_timeout(REQUEST_TIMEOUT).build();
@@ -93,7 +93,7 @@ impl Bucket {
     /// Uploads the executable.
     pub(super) async fn put(
         &self,
-        at: &Location,
+        at: &StoreLocation,
         offer: &Offer,
         path: &Path,
     ) -> Result<(), StoreError> {
@@ -109,7 +109,7 @@ impl Bucket {
     /// A URL for one GET request of the executable.
     pub(super) async fn presign(
         &self,
-        at: &Location,
+        at: &StoreLocation,
         offer: &Offer,
         valid_for: Duration,
     ) -> Result<PresignedUrl, StoreError> {
@@ -153,7 +153,11 @@ fn is_missing<E>(error: &SdkError<E, HttpResponse>) -> bool {
     error.raw_response().is_some_and(|raw| matches!(raw.status().as_u16(), 403 | 404))
 }
 
-fn failed<E>(action: &'static str, at: &Location, error: &SdkError<E, HttpResponse>) -> StoreError
+fn failed<E>(
+    action: &'static str,
+    at: &StoreLocation,
+    error: &SdkError<E, HttpResponse>,
+) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -165,7 +169,7 @@ fn encoded(hash: &CodeHash) -> String {
     STANDARD.encode(hash.0)
 }
 
-/// What to do about a failed request.
+/// Advice about a failed request.
 fn advice(error: &ApiError) -> String {
     let own = match error.code.as_deref() {
         Some("NoSuchBucket") => Some("create the bucket, or correct `code_store`"),
@@ -215,8 +219,8 @@ mod tests {
         endpoint
     }
 
-    fn location() -> Location {
-        Location::parse("s3://my-bucket/flame").unwrap()
+    fn location() -> StoreLocation {
+        StoreLocation::parse("s3://my-bucket/flame").unwrap()
     }
 
     fn offer() -> Offer {

@@ -1,4 +1,4 @@
-//! Where in S3 the executable is stored: `s3://bucket/prefix`.
+//! The place in S3 at which the executable is stored: `s3://bucket/prefix`.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ const MAX_PREFIX: usize = 900;
 
 /// A bucket and a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Location {
+pub(super) struct StoreLocation {
     bucket: String,
     /// Without a slash at either end.
     prefix: String,
 }
 
-impl Location {
+impl StoreLocation {
     /// The location that a URL names, or what is wrong with the URL.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("is {url:?}, {why}: write `s3://bucket/prefix`");
@@ -38,7 +38,7 @@ impl Location {
     }
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.prefix)
     }
@@ -89,7 +89,7 @@ mod tests {
             ("s3://my.bucket.1", "my.bucket.1", hash.to_string()),
             ("s3://my-bucket/", "my-bucket", hash.to_string()),
         ] {
-            let location = Location::parse(url).unwrap();
+            let location = StoreLocation::parse(url).unwrap();
             assert_eq!((location.bucket(), location.key(&hash)), (bucket, key));
             assert!(location.to_string().starts_with(url.trim_end_matches('/')), "{location}");
         }
@@ -114,7 +114,7 @@ mod tests {
             ("s3://my-bucket/fl ame", "characters"),
             (&*long, "900"),
         ] {
-            let error = Location::parse(url).unwrap_err();
+            let error = StoreLocation::parse(url).unwrap_err();
             assert!(error.contains(part) && error.contains("s3://bucket/prefix"), "{url}: {error}");
         }
     }

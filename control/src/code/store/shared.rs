@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::availability::{Availability, Next};
 use super::bucket::{Bucket, StoreError};
-use super::location::Location;
+use super::location::StoreLocation;
 use super::urls::StoreUrls;
 
 /// How long looking for the executable in the bucket and uploading it may take together.
@@ -26,7 +26,7 @@ const LONGEST_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
 /// A store, and the executable of this process that it may have.
 pub(in crate::code) struct SharedStore {
-    location: Location,
+    location: StoreLocation,
     region: Option<String>,
     sdk: Option<SdkConfig>,
     path: PathBuf,
@@ -45,7 +45,7 @@ impl fmt::Debug for SharedStore {
 
 impl SharedStore {
     pub(super) fn new(
-        location: Location,
+        location: StoreLocation,
         region: Option<String>,
         sdk: Option<SdkConfig>,
         path: PathBuf,
@@ -56,7 +56,7 @@ impl SharedStore {
         Self { location, region, sdk, path, offer, bucket, availability, uploads }
     }
 
-    pub(super) fn location(&self) -> &Location {
+    pub(super) fn location(&self) -> &StoreLocation {
         &self.location
     }
 

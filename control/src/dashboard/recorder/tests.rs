@@ -177,7 +177,7 @@ fn events_are_sentences_and_calls_are_not_among_them() {
     sim.event(PoolEvent::Shrink { runner: RUNNER, reason: ShrinkReason::Requested });
     let texts: Vec<_> = sim.recorder.view().events.into_iter().map(|event| event.text).collect();
     let expected = [
-        "Runner f-abababab has ended: somebody asked for its end.",
+        "Runner f-abababab has ended: its end was requested.",
         "Runner f-abababab was lost, with 1 call.",
         "Runner f-abababab is up.",
         "Runner f-abababab boots, because calls wait for a slot.",

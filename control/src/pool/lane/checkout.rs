@@ -13,7 +13,7 @@ use super::lease::{CheckoutError, CheckoutResult};
 use super::{Lane, LaneState, now};
 use crate::pool::state::{Event, WaiterId};
 
-/// What a call asks for.
+/// A call's request for a slot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckoutRequest {
     /// Until when the call waits for a slot.

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// What a runner should do. A later command replaces an earlier one only if it is stronger.
+/// A command to a runner. A later command replaces an earlier one only if it is stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RunnerCommand {
     /// Serve calls.

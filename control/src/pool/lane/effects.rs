@@ -1,4 +1,4 @@
-//! What follows from an event, carried out after the lane's lock is released.
+//! The effects of an event, carried out after the lane's lock is released.
 //!
 //! Waking a task, sending on a link, spawning and logging run code of other modules, and of the
 //! app: a waker may even call the pool. So none of it happens under the lock. The state machine's

@@ -106,7 +106,7 @@ pub(crate) enum WaitPhase {
     Boot,
 }
 
-/// What the pool did, for the event stream.
+/// An event of the pool's event stream.
 ///
 /// Notes come in pairs, so that gauges can be derived: each `GrowStart` is followed by one
 /// `GrowEnd`, and each `GrowEnd` of a runner that came up by one `Shrink` or one `RunnerLost`.

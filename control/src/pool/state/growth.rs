@@ -19,7 +19,7 @@ use super::PoolState;
 use super::breaker::BreakerState;
 use super::event::{Action, GrowReason, Note};
 
-/// What to do about the size of the pool now.
+/// The next step in growing the pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum GrowthPlan {
     /// Start these boots now.

@@ -35,11 +35,11 @@ pub(crate) struct PoolLimits {
     pub(crate) min_idle_shutdown_after: Option<Duration>,
     /// How boots are paced after failures.
     pub(crate) boot_backoff: BootBackoff,
-    /// What the budget allows; `None` if there is no budget, or if runners cost nothing.
+    /// The limit that the budget sets; `None` if there is no budget, or if runners cost nothing.
     pub(crate) budget: Option<BudgetLimit>,
 }
 
-/// What a budget allows.
+/// The limit that a budget sets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BudgetLimit {
     /// Maximum number of instances, including those booting or shutting down. At least 1.

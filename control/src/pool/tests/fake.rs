@@ -24,7 +24,7 @@ pub(super) struct FakeBackend {
     boots: Arc<AtomicU32>,
     pub(super) instances: Arc<Mutex<Vec<Instance>>>,
     local: Arc<Mutex<Option<Arc<dyn Instances>>>>,
-    /// What the last runner was booted with.
+    /// The FLAME_PARENT of the last runner.
     pub(super) parent: Arc<Mutex<Option<FlameParent>>>,
 }
 

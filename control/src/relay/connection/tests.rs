@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::relay::RelayKey;
-use crate::relay::state::RelayState;
+use crate::relay::state::RelayClientState;
 
 const RELAY: RelayIndex = RelayIndex(0);
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,12 +30,12 @@ fn waiting(number: u32) -> RelayToParent {
 }
 
 /// A control connection, and the relay's end of it.
-async fn connected() -> (ControlConnection, RelaySocket, RelaySocket) {
+async fn connected() -> (RelayConnection, RelaySocket, RelaySocket) {
     let (sockets, _) = tokio::sync::mpsc::channel(1);
     let urls = [URL.to_owned()];
     let client = Arc::new(ClientShared::new(&urls, &RelayKey::new("key".to_owned()), sockets));
     let (socket, relay) = RelaySocket::in_memory().await;
-    (ControlConnection { client, relay: RELAY, opening: JoinSet::new() }, socket, relay)
+    (RelayConnection { client, relay: RELAY, opening: JoinSet::new() }, socket, relay)
 }
 
 /// Sends these messages, and then reads for ever.
@@ -49,10 +49,10 @@ async fn say(mut relay: RelaySocket, messages: impl IntoIterator<Item = RelayToP
 
 /// Serves the socket while the relay does this. Returns how the connection ended, and when.
 async fn end(
-    connection: &mut ControlConnection,
+    connection: &mut RelayConnection,
     socket: RelaySocket,
     relay: impl Future<Output = ()>,
-) -> (ConnectionEnd, Duration) {
+) -> (RelayConnectionEnd, Duration) {
     let begin = Instant::now();
     tokio::select! {
         Err(end) = connection.serve(socket) => (end, begin.elapsed()),
@@ -66,7 +66,7 @@ async fn end(
 async fn a_relay_that_sends_no_welcome_is_given_up() {
     let (mut connection, socket, relay) = connected().await;
     let (end, after) = end(&mut connection, socket, say(relay, [])).await;
-    assert!(matches!(end, ConnectionEnd::NoWelcome), "{end}");
+    assert!(matches!(end, RelayConnectionEnd::NoWelcome), "{end}");
     assert_eq!(after, WELCOME_TIMEOUT);
 }
 
@@ -81,7 +81,7 @@ async fn a_relay_that_falls_silent_is_given_up() {
         std::future::pending().await
     };
     let (end, after) = end(&mut connection, socket, silent).await;
-    assert!(matches!(end, ConnectionEnd::Silent), "{end}");
+    assert!(matches!(end, RelayConnectionEnd::Silent), "{end}");
     assert_eq!(after, SECOND + SILENCE);
 }
 
@@ -102,7 +102,7 @@ async fn a_relay_that_stops_reading_is_given_up() {
         std::future::pending().await
     };
     let (end, after) = end(&mut connection, socket, unread).await;
-    let ConnectionEnd::Lost(RelaySocketError::WriteTimeout) = end else { panic!("{end}") };
+    let RelayConnectionEnd::Lost(RelaySocketError::WriteTimeout) = end else { panic!("{end}") };
     assert_eq!(after, 30 * SECOND);
 }
 
@@ -118,7 +118,7 @@ async fn a_relay_that_sends_garbage_is_left_at_once() {
             std::future::pending().await
         };
         let (end, after) = end(&mut connection, socket, garbage).await;
-        assert!(matches!(end, ConnectionEnd::Received(_)), "{end}");
+        assert!(matches!(end, RelayConnectionEnd::Received(_)), "{end}");
         assert_eq!(after, Duration::ZERO);
     }
 }
@@ -137,8 +137,8 @@ async fn an_own_address_that_clients_cannot_use_is_replaced_by_the_url() {
             std::future::pending().await
         };
         let (end, _) = end(&mut connection, socket, welcomes).await;
-        assert!(matches!(end, ConnectionEnd::Silent), "{end}");
-        let addresses = connection.client.read(RelayState::base_addresses);
+        assert!(matches!(end, RelayConnectionEnd::Silent), "{end}");
+        let addresses = connection.client.read(RelayClientState::base_addresses);
         assert_eq!(addresses.first().map(String::as_str), Some(expected), "{own}");
     }
 }
@@ -149,7 +149,7 @@ async fn runners_that_are_not_expected_cost_nothing() {
     let draining = RelayToParent::Draining { within_ms: 0 };
     let messages = [welcome()].into_iter().chain((0..100_000).map(waiting)).chain([draining]);
     let (end, after) = end(&mut connection, socket, say(relay, messages)).await;
-    assert!(matches!(end, ConnectionEnd::Draining), "all messages were read: {end}");
+    assert!(matches!(end, RelayConnectionEnd::Draining), "all messages were read: {end}");
     assert_eq!(after, Duration::ZERO);
     assert!(connection.opening.is_empty());
 }
@@ -162,7 +162,7 @@ async fn a_relay_makes_its_parent_open_a_bounded_number_of_sockets() {
     let messages = [welcome()].into_iter().chain((0..10_000).map(|_| waiting(1))).chain([draining]);
     let end = end(&mut connection, socket, say(relay, messages));
     let (end, _) = timeout(60 * SECOND, end).await.expect("all messages are read in a minute");
-    assert!(matches!(end, ConnectionEnd::Draining), "{end}");
+    assert!(matches!(end, RelayConnectionEnd::Draining), "{end}");
     assert_eq!(connection.opening.len(), MAX_OPENING);
 }
 
@@ -182,7 +182,7 @@ async fn a_connection_ends_when_the_clock_jumps_and_is_soon_opened_again() {
         relay.await;
     };
     let (end, after) = end(&mut connection, socket, jump).await;
-    assert!(matches!(end, ConnectionEnd::Silent), "{end}");
+    assert!(matches!(end, RelayConnectionEnd::Silent), "{end}");
     assert_eq!(after, 3601 * SECOND);
     connection.ended(end);
     let attempt_at = connection.client.read(|state| state.attempt_at(RELAY)).unwrap();

@@ -12,14 +12,14 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn state(urls: &[&str]) -> (Instant, RelayState) {
+fn state(urls: &[&str]) -> (Instant, RelayClientState) {
     let urls: Vec<_> = urls.iter().map(|&url| url.to_owned()).collect();
     let now = now();
-    (now, RelayState::new(now, &urls))
+    (now, RelayClientState::new(now, &urls))
 }
 
 /// The state with one relay, which is connected and knows these runners.
-fn connected_with(runners: &[RunnerRef]) -> (Instant, RelayState) {
+fn connected_with(runners: &[RunnerRef]) -> (Instant, RelayClientState) {
     let (now, mut state) = state(&["ws://a"]);
     state.connecting(FIRST);
     state.connected(now, FIRST, None);

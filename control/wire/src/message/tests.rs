@@ -5,8 +5,8 @@ use super::*;
 use crate::testing::{Damage, arbitrary_bytes};
 use crate::time::MAX_MS;
 
-fn record(text: &str) -> LogRecord {
-    LogRecord {
+fn record(text: &str) -> LogMessage {
+    LogMessage {
         call: Some(7),
         level: Level::Info,
         target: "app".into(),
@@ -66,7 +66,7 @@ fn messages_from_a_runner_are_encoded_as_these_bytes() {
             b"\x81\xa3Log\x84\xa4call\x07\xa5level\xa4Info\xa6target\xa3app\xa4text\xa2hi",
         ),
         (
-            RunnerToParent::Log(LogRecord { dropped: 5, ..record("hi") }),
+            RunnerToParent::Log(LogMessage { dropped: 5, ..record("hi") }),
             b"\x81\xa3Log\x85\xa4call\x07\xa5level\xa4Info\xa6target\xa3app\xa4text\xa2hi\xa7dropped\x05",
         ),
     ] {
@@ -112,7 +112,7 @@ fn a_time_that_could_overflow_a_clock_is_rejected() {
 #[test]
 fn a_long_log_record_is_cut_off_and_always_fits() {
     let long = "é".repeat(MAX_CONTROL);
-    let record = LogRecord { target: long.clone(), ..record(&long) };
+    let record = LogMessage { target: long.clone(), ..record(&long) };
     let bytes = RunnerToParent::Log(record).encode().unwrap();
     let Ok(RunnerToParent::Log(arrived)) = RunnerToParent::decode(&bytes) else { panic!("a log") };
     assert!(arrived.text.len() <= MAX_LOG_TEXT && arrived.text.ends_with("é…"));
@@ -177,7 +177,7 @@ fn from_runner() -> impl Strategy<Value = RunnerToParent> {
         Just(Level::Trace),
     ];
     let record = (any::<Option<u64>>(), level, "\\PC{0,60}", "\\PC{0,99}", any::<u64>()).prop_map(
-        |(call, level, target, text, dropped)| LogRecord { call, level, target, text, dropped },
+        |(call, level, target, text, dropped)| LogMessage { call, level, target, text, dropped },
     );
     prop_oneof![
         (0..=MAX_MS, any::<u64>())

@@ -1,4 +1,4 @@
-//! What can go wrong on a mux: at this side's caller, and at the peer.
+//! The errors of a mux: those of this side's caller, and those of the peer.
 
 use crate::frame::StreamId;
 

@@ -41,7 +41,7 @@ enum ReadMarking {
     Manual,
 }
 
-/// What happens to messages that arrive.
+/// The treatment of messages that arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Delivery {
     ToApp,

@@ -43,7 +43,7 @@ pub(super) enum AppHandle {
     None,
 }
 
-/// Who has opened a stream, and how.
+/// The way in which a stream was opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Control,

@@ -28,7 +28,7 @@ fn no_longer_than(max: usize, text: &str) -> Result<(), String> {
 /// and together at most [`MAX_ADDRESSES_BYTES`].
 ///
 /// # Errors
-/// What is wrong with the addresses, to be printed as "the list of addresses {}". The text contains
+/// The error says what is wrong, to be printed as "the list of addresses {}". The text contains
 /// no address.
 pub fn check_addresses(addresses: &[String]) -> Result<(), String> {
     ensure(!addresses.is_empty(), "contains no address")?;
@@ -54,7 +54,7 @@ pub fn check_addresses(addresses: &[String]) -> Result<(), String> {
 /// without a path, at most [`MAX_ADDRESS`] bytes. A query or a fragment is not allowed.
 ///
 /// # Errors
-/// What is wrong with the address, to be printed as "the address {}".
+/// The error says what is wrong, to be printed as "the address {}".
 pub fn check_address(address: &str) -> Result<(), String> {
     no_longer_than(MAX_ADDRESS, address)?;
     ensure(
@@ -86,7 +86,7 @@ pub fn check_address(address: &str) -> Result<(), String> {
 /// Checks that a pool can have this name: 1 to [`MAX_POOL`] bytes without control characters.
 ///
 /// # Errors
-/// What is wrong with the name, to be printed as "the name {}".
+/// The error says what is wrong, to be printed as "the name {}".
 pub fn check_pool(name: &str) -> Result<(), String> {
     ensure(!name.is_empty(), "is empty")?;
     no_longer_than(MAX_POOL, name)?;

@@ -36,7 +36,8 @@ pub(crate) struct HttpMessage {
     pub(crate) body: Bytes,
 }
 
-/// Where the child's HTTP response comes from. Dropped: the child is gone, or asks again.
+/// The sender of the child's HTTP response. Its receiver is dropped if the child is gone, or asks
+/// again.
 pub(crate) type Reply = oneshot::Sender<Response<Full<Bytes>>>;
 
 /// A child's answer to an event, or its report of a failed initialisation.
@@ -48,7 +49,7 @@ pub(crate) struct Answer {
     pub(crate) reply: Reply,
 }
 
-/// What an answer reports.
+/// The kind of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AnswerKind {
     Response,

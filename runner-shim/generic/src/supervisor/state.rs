@@ -35,7 +35,8 @@ pub(crate) struct FunctionEvent<P> {
     pub(crate) payload: P,
 }
 
-/// What has happened. `N` is a child's request for the next event, and `A` a child's answer.
+/// An input of the state machine. `N` is a child's request for the next event, and `A` a child's
+/// answer.
 #[derive(Debug)]
 pub(crate) enum SupervisorInput<N, A, P> {
     /// The child asks for the next event.
@@ -54,7 +55,7 @@ pub(crate) enum SupervisorInput<N, A, P> {
     Signalled,
 }
 
-/// What the supervisor has to do next.
+/// An action that the supervisor has to carry out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action<N, A, P> {
     /// Ask Lambda for an event.
@@ -132,7 +133,7 @@ impl<N, A, P: Clone> SupervisorState<N, A, P> {
         }
     }
 
-    /// What to do next; `None` until there is more input.
+    /// The next action; `None` until there is more input.
     pub(crate) fn poll_action(&mut self) -> Option<Action<N, A, P>> {
         self.actions.pop_front()
     }

@@ -27,7 +27,7 @@ remote!(
     }
 );
 
-/// What a link's driver does, without the link.
+/// Moves messages as a link's driver does, without the link.
 async fn pump(mut from: OutboundMessages, to: InboundMessages) {
     loop {
         tokio::select! {

@@ -40,7 +40,7 @@ const REQUIRED: [&str; 4] = [
     "AWS_LAMBDA_FUNCTION_VERSION",
 ];
 
-/// What the runners of an environment have in common.
+/// The state that the runners of an environment have in common.
 pub struct Environment {
     /// The build id of the executable.
     pub build: BuildId,

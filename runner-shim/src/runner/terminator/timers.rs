@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// What a runner may have to do when time passes.
+/// The timers of a runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     /// Gives up on a parent that was never reached.

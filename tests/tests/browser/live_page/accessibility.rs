@@ -86,7 +86,7 @@ async fn every_button_can_be_reached_and_pressed_with_the_keyboard() {
     let outline = "return getComputedStyle(document.activeElement).outlineWidth";
     assert_eq!(page.run(outline).await, "3px", "the focus is visible");
     page.press(ENTER).await;
-    until(page, &shows(".events li", "somebody asked for its end")).await;
+    until(page, &shows(".events li", "its end was requested")).await;
     // The button is gone, and the focus is not lost: it is at the table of runners, or near it.
     until(page, &shows(".empty", "No runner.")).await;
 }

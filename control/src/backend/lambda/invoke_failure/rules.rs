@@ -1,6 +1,6 @@
 //! The errors of Invoke: what each means, and what to do about it.
 
-/// What an error code says, if it says more than the HTTP status.
+/// The meaning of an error code that says more than the HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErrorCategory {
     /// Not carried out, and the cause passes.
@@ -192,7 +192,7 @@ pub(super) fn rule(code: &str) -> Option<&'static ErrorRule> {
     ERRORS.iter().find(|rule| rule.codes.contains(&code))
 }
 
-/// What to do about a limit that throttles, if the limit is known.
+/// Advice about a limit that throttles, if the limit is known.
 pub(super) fn advice_on_limit(limit: &str) -> Option<&'static str> {
     Some(match limit {
         "ConcurrentInvocationLimitExceeded" => {

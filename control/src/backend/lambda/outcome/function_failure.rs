@@ -1,9 +1,9 @@
-//! What the errors of a failed function mean.
+//! The meaning of a failed function's errors.
 
 use crate::backend::BootFailureKind;
 
-/// What a function's error means. The rule matches by the error's type, or by a prefix of it that
-/// ends with a dot (`Extension.`), or by a phrase of the message.
+/// The meaning of a function's error. The rule matches by the error's type, or by a prefix of it
+/// that ends with a dot (`Extension.`), or by a phrase of the message.
 struct FailureRule {
     error_type: &'static str,
     phrases: &'static [&'static str],

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use super::super::location::Location;
+use super::super::location::StoreLocation;
 use super::*;
 use crate::backend::aws::testing::config;
 
@@ -45,7 +45,7 @@ impl SlowServer {
     }
 
     fn store(&self) -> Arc<SharedStore> {
-        let location = Location::parse("s3://my-bucket/flame").unwrap();
+        let location = StoreLocation::parse("s3://my-bucket/flame").unwrap();
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         let (build, len) = (BuildId::new("b"), std::fs::metadata(&path).unwrap().len());
         let hash = CodeHash([7; 32]);

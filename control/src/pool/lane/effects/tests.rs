@@ -1,4 +1,4 @@
-//! What a lane does after it has released its lock, and in which order.
+//! The effects that a lane carries out after it has released its lock, and their order.
 
 use std::net::Ipv4Addr;
 use std::sync::mpsc;

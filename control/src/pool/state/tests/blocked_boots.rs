@@ -45,7 +45,7 @@ fn with_boots_blocked_the_pool_says_why_is_full_and_can_drain() {
     assert!(said.ends_with(&format!("not growing: {WHY}")), "{said}");
     assert_eq!(
         sim.availability(),
-        Availability::Full,
+        SlotAvailability::Full,
         "calls go to the burst backend, if there is one"
     );
     sim.drain();

@@ -56,7 +56,7 @@ fn calls_wait_for_a_pool_that_has_reached_max_within_its_budget() {
 #[test]
 fn a_pool_over_its_budget_is_full_for_calls_that_burst() {
     let mut sim = Sim::new(budget(1, false));
-    assert_eq!(sim.availability(), Availability::AfterBoot);
+    assert_eq!(sim.availability(), SlotAvailability::AfterBoot);
     (0..2).for_each(|waiter| drop(sim.checkout(waiter)));
-    assert_eq!(sim.availability(), Availability::Full);
+    assert_eq!(sim.availability(), SlotAvailability::Full);
 }

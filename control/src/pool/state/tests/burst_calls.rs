@@ -26,21 +26,21 @@ fn an_idle_runner_stays_if_another_would_be_booted_in_its_place() {
 #[test]
 fn availability_is_a_free_slot_or_a_boot_or_none() {
     let mut sim = Sim::new(limits(1, 2));
-    assert_eq!(sim.availability(), Availability::AfterBoot, "it would boot a runner");
+    assert_eq!(sim.availability(), SlotAvailability::AfterBoot, "it would boot a runner");
     sim.checkout(1);
-    assert_eq!(sim.availability(), Availability::AfterBoot, "one slot of the boot is left");
+    assert_eq!(sim.availability(), SlotAvailability::AfterBoot, "one slot of the boot is left");
     sim.checkout(2);
     assert_eq!(
         sim.availability(),
-        Availability::Full,
+        SlotAvailability::Full,
         "both calls wait for the boot, and `max` is reached"
     );
     sim.up(0);
-    assert_eq!(sim.availability(), Availability::Full);
+    assert_eq!(sim.availability(), SlotAvailability::Full);
     sim.check_in(0);
-    assert_eq!(sim.availability(), Availability::Now);
+    assert_eq!(sim.availability(), SlotAvailability::Now);
     sim.drain();
-    assert_eq!(sim.availability(), Availability::Full);
+    assert_eq!(sim.availability(), SlotAvailability::Full);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_pool_that_backs_off_is_full() {
     let mut sim = Sim::new(limits(2, 1));
     sim.checkout(1);
     sim.fail(0, "image is gone");
-    assert_eq!(sim.availability(), Availability::Full);
+    assert_eq!(sim.availability(), SlotAvailability::Full);
     sim.advance(2_000);
-    assert_eq!(sim.availability(), Availability::AfterBoot);
+    assert_eq!(sim.availability(), SlotAvailability::AfterBoot);
 }

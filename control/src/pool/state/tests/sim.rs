@@ -165,7 +165,7 @@ impl Sim {
         self.event(Event::BurstCalls { calls })
     }
 
-    pub(super) fn availability(&self) -> Availability {
+    pub(super) fn availability(&self) -> SlotAvailability {
         self.pool.availability(self.now)
     }
 

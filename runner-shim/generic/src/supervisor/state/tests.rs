@@ -135,7 +135,7 @@ fn after_a_signal_the_end_of_the_child_is_the_end() {
     assert_eq!(after(&mut state, exited("exit status 0")), [Action::End(SupervisorEnd::Signalled)]);
 }
 
-/// What a child, Lambda and the kernel may do, in any order.
+/// A step of a child, of Lambda or of the kernel. Steps may come in any order.
 #[derive(Debug, Clone)]
 enum Step {
     Ask,

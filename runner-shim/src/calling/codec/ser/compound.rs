@@ -50,7 +50,7 @@ impl Head {
 /// Elements after a [`Head`], of which a number may have been announced.
 struct ElementWriter<'a, 'o> {
     to: &'a mut Serializer<'o>,
-    /// Where the head begins, and where the elements begin.
+    /// The positions at which the head and the elements begin.
     start: usize,
     body: usize,
     announced: Option<usize>,

@@ -11,7 +11,7 @@
 //! - At most one request is in flight. A datum whose request was throttled was not accepted, so no
 //!   datum is accepted twice, unless a request had no answer.
 //! - A request keeps the limits of the API.
-//! - The data that wait take at most [`Limits::waiting_bytes`].
+//! - The data that wait take at most [`BatchLimits::waiting_bytes`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -21,9 +21,9 @@ use flame_wire::backoff::Backoff;
 use super::datum::Datum;
 use crate::backend::aws::jittered_backoff;
 
-/// What a request may have, and how much may wait.
+/// The limits of a request, and of the data that wait.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct BatchLimits {
     /// The most data in a request.
     pub(super) data: usize,
     /// The most bytes in a request, before compression.
@@ -32,7 +32,7 @@ pub(super) struct Limits {
     pub(super) waiting_bytes: usize,
 }
 
-impl Limits {
+impl BatchLimits {
     /// The limits of PutMetricData, 1,000 metrics and 1 MB
     /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>).
     /// The API does not say whether the bytes are counted before or after compression.
@@ -45,32 +45,32 @@ const BACKOFF: Backoff = jittered_backoff(Duration::from_millis(500), Duration::
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RequestOutcome {
     /// CloudWatch has the data.
     Accepted,
     /// Throttled, or without an answer: repeat it after the pause, or later.
     TryAgain { after: Option<Duration> },
-    /// Denied, or not sent: a person has to correct something, and then it may be repeated.
+    /// Denied, or not sent: a person has to correct something before the request can succeed.
     Blocked,
     /// These data are invalid. Repeating the request would not help.
     Rejected,
 }
 
-/// See the [module](self).
+/// The data that wait, and the request in flight.
 #[derive(Debug)]
 pub(super) struct Batches {
-    limits: Limits,
+    limits: BatchLimits,
     waiting: VecDeque<Datum>,
-    /// Of the data that wait.
+    /// The size of the data that wait.
     bytes: usize,
     in_flight: Option<Vec<Datum>>,
     failures: u32,
     retry_at: Option<Instant>,
-    last: Outcome,
+    last: RequestOutcome,
 }
 
 impl Batches {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: BatchLimits) -> Self {
         Self {
             limits,
             waiting: VecDeque::new(),
@@ -78,7 +78,7 @@ impl Batches {
             in_flight: None,
             failures: 0,
             retry_at: None,
-            last: Outcome::Accepted,
+            last: RequestOutcome::Accepted,
         }
     }
 
@@ -114,26 +114,26 @@ impl Batches {
         Some(batch)
     }
 
-    /// When to ask for the next request, if something waits for its time.
+    /// When to ask for the next request, if data wait for the end of a pause.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at.filter(|_| !self.waiting.is_empty())
     }
 
     /// The request in flight has ended. `random` (0 to 1) is for jitter. Returns how many data were
     /// dropped.
-    pub(super) fn answered(&mut self, now: Instant, outcome: Outcome, random: f64) -> usize {
+    pub(super) fn answered(&mut self, now: Instant, outcome: RequestOutcome, random: f64) -> usize {
         let Some(batch) = self.in_flight.take() else { return 0 };
         self.last = outcome;
         match outcome {
-            Outcome::Accepted => {
+            RequestOutcome::Accepted => {
                 self.failures = 0;
                 0
             }
-            Outcome::Rejected => batch.len(),
-            Outcome::TryAgain { .. } | Outcome::Blocked => {
+            RequestOutcome::Rejected => batch.len(),
+            RequestOutcome::TryAgain { .. } | RequestOutcome::Blocked => {
                 self.failures = self.failures.saturating_add(1);
                 let pause = match outcome {
-                    Outcome::TryAgain { after } => {
+                    RequestOutcome::TryAgain { after } => {
                         let after = after.unwrap_or_default().min(BACKOFF.max());
                         BACKOFF.pause(self.failures, random).max(after)
                     }
@@ -148,20 +148,20 @@ impl Batches {
     }
 
     /// Whether an outcome differs from the last one, so that it is worth a line in the log.
-    pub(super) fn is_news(&self, outcome: Outcome) -> bool {
+    pub(super) fn is_news(&self, outcome: RequestOutcome) -> bool {
         std::mem::discriminant(&outcome) != std::mem::discriminant(&self.last)
     }
 
     /// Whether requests can't succeed until a person corrects something.
     pub(super) fn is_blocked(&self) -> bool {
-        self.last == Outcome::Blocked && self.in_flight.is_none()
+        self.last == RequestOutcome::Blocked && self.in_flight.is_none()
     }
 
     /// Tries again at once, if requests can't succeed until a person corrects something.
     pub(super) fn unblock(&mut self) {
         if self.is_blocked() {
             self.retry_at = None;
-            self.last = Outcome::TryAgain { after: None };
+            self.last = RequestOutcome::TryAgain { after: None };
         }
     }
 

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use ::metrics::{self as facade, Label};
 
-use super::interval::Change;
-use super::reading::ReadingValue;
-use super::reports::{Report, Subject};
-use super::sink::{self, Reporter, Sink, SinkError, SinkHandle};
-use super::table::{METRICS, MetricKind, Unit};
+use crate::metrics::interval::Change;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::{Report, Subject};
+use crate::metrics::sink::{self, Reporter, Sink, SinkError, SinkHandle};
+use crate::metrics::table::{METRICS, MetricKind, Unit};
 
 /// Reports metrics to the recorder that the app has installed with the
 /// [`metrics`](https://docs.rs/metrics) crate, such as an exporter for Prometheus, StatsD or
@@ -31,9 +31,9 @@ use super::table::{METRICS, MetricKind, Unit};
 /// attribute, such as `outcome`. Metrics of the process have neither `pool` nor `backend`.
 ///
 /// Durations reach the recorder as the middles of their buckets, so each is wrong by at most 1/16;
-/// see [`HistogramReading`](super::HistogramReading). A counter or a histogram appears when
-/// something has happened in it. `flame.cost.estimated` is a gauge here, because the counters of the
-/// `metrics` crate count in whole numbers. The recorder must be the global one.
+/// see [`HistogramReading`](crate::metrics::HistogramReading). A counter or a histogram appears when
+/// something has happened in it. `flame.cost.estimated` is a gauge here, because the counters of
+/// the `metrics` crate count in whole numbers. The recorder must be the global one.
 #[derive(Debug, Clone)]
 #[must_use = "a sink does nothing until it is started"]
 pub struct Facade {
@@ -52,8 +52,8 @@ impl Facade {
         Self::default()
     }
 
-    /// How often the recorder is updated: at least every second. Default: 5 s. Choose no longer
-    /// period than the one in which the exporter is read.
+    /// The time between two updates of the recorder: at least one second. Default: 5 s. Choose a
+    /// period that is no longer than that in which the exporter is read.
     pub fn period(mut self, period: Duration) -> Self {
         self.period = period;
         self
@@ -78,7 +78,7 @@ impl Sink for Facade {
     }
 }
 
-/// Tells the recorder what the metrics are.
+/// Gives the recorder the unit and the meaning of each metric.
 fn describe() {
     for metric in METRICS {
         let unit = match metric.unit {

@@ -13,15 +13,15 @@ use flame_runner_shim::log_writer;
 use tokio::sync::oneshot;
 
 use super::cloudwatch_names::CloudWatchTarget;
-use super::recorders::PROCESS;
-use super::reports::{self, Report};
-use super::sink::{self, Reporter, Sink, SinkError, SinkHandle};
+use crate::metrics::recorders::PROCESS;
+use crate::metrics::reports::{self, Report};
+use crate::metrics::sink::{self, Reporter, Sink, SinkError, SinkHandle};
 
 mod line;
 #[cfg(test)]
 mod tests;
 
-use line::Line;
+use line::EmfLine;
 
 /// How many bytes of lines may wait for standard output.
 const MAX_WAITING_BYTES: usize = 4 << 20;
@@ -30,7 +30,7 @@ const MAX_WAITING_BYTES: usize = 4 << 20;
 ///
 /// Where standard output goes to CloudWatch Logs, as in a Lambda function and in an ECS task with
 /// the `awslogs` driver, CloudWatch makes metrics of these lines, without a request or a permission
-/// of this process. See [`metrics`](super#in-cloudwatch) for their names.
+/// of this process. See [`metrics`](crate::metrics#in-cloudwatch) for their names.
 ///
 /// ```no_run
 /// use flame_aws::App;
@@ -93,7 +93,7 @@ impl Emf {
     fn start_with(self, destination: Box<dyn Write + Send>) -> Result<SinkHandle, SinkError> {
         self.target.check()?;
         sink::check_period(self.period)?;
-        let reporter = EmfReporter { target: self.target, output: Output::new(destination)? };
+        let reporter = EmfReporter { target: self.target, output: EmfWriter::new(destination)? };
         Ok(sink::spawn(self.period, reporter))
     }
 }
@@ -128,14 +128,14 @@ impl Write for WholeLines {
 
 struct EmfReporter {
     target: CloudWatchTarget,
-    output: Output,
+    output: EmfWriter,
 }
 
 impl Reporter for EmfReporter {
     fn report(&mut self, reports: Vec<Report>, at: SystemTime) {
         let mut dropped = 0;
         for report in reports::with_pools(reports) {
-            for line in Line::of_report(&self.target, &report, at) {
+            for line in EmfLine::of_report(&self.target, &report, at) {
                 dropped += self.output.push(line);
             }
         }
@@ -167,11 +167,11 @@ impl Reporter for EmfReporter {
     }
 }
 
-/// The lines that wait, and the thread that writes them.
-struct Output {
-    waiting: VecDeque<Line>,
+/// The lines that wait to be written, and the thread that writes them.
+struct EmfWriter {
+    waiting: VecDeque<EmfLine>,
     waiting_bytes: usize,
-    /// How many data points the line has that is being written, and its result.
+    /// The number of data points of the line that is being written, and the result of writing it.
     writing: Option<(usize, oneshot::Receiver<io::Result<()>>)>,
     writer: thread_channel::Sender<WriteRequest>,
 }
@@ -181,7 +181,7 @@ struct WriteRequest {
     result: oneshot::Sender<io::Result<()>>,
 }
 
-impl Output {
+impl EmfWriter {
     fn new(mut destination: Box<dyn Write + Send>) -> Result<Self, SinkError> {
         let (writer, requests) = thread_channel::channel::<WriteRequest>();
         // Nothing joins the thread, so the process can end while it is blocked.
@@ -196,7 +196,7 @@ impl Output {
     }
 
     /// Adds a line. Returns how many data points were dropped for it.
-    fn push(&mut self, line: Line) -> usize {
+    fn push(&mut self, line: EmfLine) -> usize {
         self.waiting_bytes += line.text.len();
         self.waiting.push_back(line);
         let mut dropped = 0;
@@ -208,7 +208,7 @@ impl Output {
         dropped
     }
 
-    fn pop(&mut self) -> Option<Line> {
+    fn pop(&mut self) -> Option<EmfLine> {
         let line = self.waiting.pop_front()?;
         self.waiting_bytes -= line.text.len();
         Some(line)

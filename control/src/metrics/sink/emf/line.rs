@@ -1,28 +1,28 @@
-//! Reports as lines of CloudWatch's embedded metric format. Pure.
+//! Converts reports into lines of CloudWatch's embedded metric format. Pure.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
 use super::super::cloudwatch_names::CloudWatchTarget;
-use super::super::histogram::{HistogramReading, as_f64};
-use super::super::interval::Change;
-use super::super::reading::ReadingValue;
-use super::super::reports::Report;
+use crate::metrics::histogram::{HistogramReading, as_f64};
+use crate::metrics::interval::Change;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::Report;
 
 /// The most metrics in a line, and the most values of a metric, that the specification allows.
 pub(super) const MAX_METRICS: usize = 100;
 pub(super) const MAX_VALUES: usize = 100;
 
 /// A line of output.
-pub(super) struct Line {
+pub(super) struct EmfLine {
     /// The JSON text and a line feed.
     pub(super) text: Vec<u8>,
     /// How many data points it has.
     pub(super) points: usize,
 }
 
-impl Line {
+impl EmfLine {
     /// The lines of a report: one, unless it has more metrics or values than a line may have.
     pub(super) fn of_report(
         target: &CloudWatchTarget,
@@ -90,7 +90,7 @@ fn histogram(buckets: &[(f64, u64)], sum: Option<f64>) -> Value {
     })
 }
 
-/// Distributes data points among lines. A line has a name only once.
+/// Distributes data points among lines. No line has the same name twice.
 fn pages(points: impl Iterator<Item = DataPoint>) -> Vec<Vec<DataPoint>> {
     let mut pages: Vec<Vec<DataPoint>> = Vec::new();
     for point in points {

@@ -13,22 +13,22 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
 use super::cloudwatch_names::CloudWatchTarget;
-use super::recorders::PROCESS;
-use super::reports::{self, Report};
-use super::sink::{self, Reporter, Sink, SinkError, SinkHandle};
 use crate::backend::aws::api_error::ApiError;
+use crate::metrics::recorders::PROCESS;
+use crate::metrics::reports::{self, Report};
+use crate::metrics::sink::{self, Reporter, Sink, SinkError, SinkHandle};
 
 mod batches;
 mod client;
 mod datum;
 
-use batches::{Batches, Limits};
+use batches::{BatchLimits, Batches};
 use client::Client;
 
 /// Sends metrics to CloudWatch.
 ///
 /// Needs the feature `cloudwatch` and the permission `cloudwatch:PutMetricData`. See
-/// [`metrics`](super#in-cloudwatch) for the names of the metrics.
+/// [`metrics`](crate::metrics#in-cloudwatch) for the names of the metrics.
 ///
 /// ```no_run
 /// use flame_aws::App;
@@ -42,14 +42,14 @@ use client::Client;
 /// ```
 ///
 /// # Failures
-/// - Requests that are throttled are repeated, after pauses that grow to 30 s. What was recorded in
-///   the meantime is sent with its own time.
-/// - Without an answer it is not known whether CloudWatch has the data. The request is repeated, so
-///   these data may count twice.
+/// - Requests that are throttled are repeated, after pauses that grow to 30 s. Data that wait keep
+///   the time of their period.
+/// - A request without an answer is repeated. If CloudWatch has received its data, they count
+///   twice.
 /// - While requests are denied, or credentials are missing, a warning in the log says so, and the
 ///   data wait.
 /// - Data that CloudWatch rejects as invalid are dropped.
-/// - Up to 4 MiB wait. Then the oldest are dropped. Data that are dropped are counted in
+/// - Up to 4 MiB of data wait. Then the oldest are dropped. Data that are dropped are counted in
 ///   `flame.metrics.dropped`, and a warning is in the log.
 ///
 /// # Cost
@@ -93,7 +93,7 @@ impl CloudWatch {
         self
     }
 
-    /// A configuration of the AWS SDK. Default: what the SDK finds in the environment.
+    /// A configuration of the AWS SDK. Default: the one that the SDK finds in the environment.
     pub fn sdk_config(mut self, config: SdkConfig) -> Self {
         self.sdk = Some(config);
         self
@@ -121,7 +121,7 @@ impl Sink for CloudWatch {
         let reporter = CloudWatchReporter {
             target,
             client,
-            batches: Batches::new(Limits::OF_API),
+            batches: Batches::new(BatchLimits::OF_API),
             request: None,
         };
         Ok(sink::spawn(self.period, reporter))

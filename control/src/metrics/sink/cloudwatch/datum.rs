@@ -1,18 +1,18 @@
-//! Reports as the data that PutMetricData takes. Pure.
+//! Converts reports into the data that PutMetricData takes. Pure.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::cloudwatch_names::{CloudWatchTarget, Dimension};
-use super::super::histogram::as_f64;
-use super::super::reading::ReadingValue;
-use super::super::reports::Report;
+use crate::metrics::histogram::as_f64;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::Report;
 
 /// The most values of a datum
 /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>).
 const MAX_VALUES: usize = 150;
 
-/// What happened in one period to one metric of CloudWatch.
+/// The values of one metric of CloudWatch in one period.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Datum {
     pub(super) name: String,
@@ -24,8 +24,8 @@ pub(super) struct Datum {
 }
 
 impl Datum {
-    /// At least the number of bytes that it takes in a request. The SDK sends CBOR, in which a
-    /// number takes 9 bytes, and the names of a datum's fields, with its time, take less than 120.
+    /// An upper limit of the datum's bytes in a request. The SDK sends CBOR, in which a number
+    /// takes 9 bytes, and the names of a datum's fields, with its time, take less than 120.
     pub(super) fn size(&self) -> usize {
         let dimension = |(name, value): &Dimension| name.len() + value.len() + 24;
         let dimensions: usize = self.dimensions.iter().map(dimension).sum();
@@ -60,11 +60,11 @@ pub(super) fn data(target: &CloudWatchTarget, report: &Report, at: SystemTime) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::histogram::HistogramReading;
-    use super::super::super::interval::Change;
-    use super::super::super::reports::Subject;
-    use super::super::super::table;
     use super::*;
+    use crate::metrics::histogram::HistogramReading;
+    use crate::metrics::interval::Change;
+    use crate::metrics::reports::Subject;
+    use crate::metrics::table;
 
     #[test]
     fn a_report_becomes_data_for_each_set_of_dimensions_within_the_limit_of_values() {

@@ -1,13 +1,13 @@
-//! How the metrics are called in CloudWatch: one rule for PutMetricData, for EMF and for the CDK
+//! The names of the metrics in CloudWatch: one rule for PutMetricData, for EMF and for the CDK
 //! constructs.
 //!
 //! The limits are those of CloudWatch's API reference,
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Dimension.html> and
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>.
 
-use super::reports::Subject;
-use super::sink::SinkError;
-use super::table::{Metric, Unit};
+use super::SinkError;
+use crate::metrics::reports::Subject;
+use crate::metrics::table::{Metric, Unit};
 
 /// The namespace of the metrics in CloudWatch, unless the sink is given another one.
 pub const CLOUDWATCH_NAMESPACE: &str = "Flame";
@@ -120,8 +120,8 @@ fn as_dimension(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table;
     use super::*;
+    use crate::metrics::table;
 
     #[test]
     fn an_attribute_is_part_of_the_name() {

@@ -9,7 +9,7 @@ use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use futures_util::future::{BoxFuture, FutureExt};
 
-use super::batches::Outcome;
+use super::batches::RequestOutcome;
 use super::datum::Datum;
 use crate::backend::BackendError;
 use crate::backend::aws::api_error::{ApiError, ApiErrorKind};
@@ -27,7 +27,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client with this configuration, or with what the SDK finds in the environment.
+    /// A client with this configuration, or with the one that the SDK finds in the environment.
     pub(super) async fn open(
         config: Option<SdkConfig>,
         region: Option<String>,
@@ -83,17 +83,17 @@ fn metric_datum(datum: &Datum) -> MetricDatum {
 }
 
 /// What to do after this answer.
-pub(super) fn outcome(answer: &Result<(), ApiError>) -> Outcome {
-    let Err(error) = answer else { return Outcome::Accepted };
+pub(super) fn outcome(answer: &Result<(), ApiError>) -> RequestOutcome {
+    let Err(error) = answer else { return RequestOutcome::Accepted };
     match ErrorClass::of(error) {
         // The data themselves are wrong: no other cause has advice for all services.
         ErrorClass::Misconfigured
             if error.kind == ApiErrorKind::Rejected && error_class::advice(error).is_none() =>
         {
-            Outcome::Rejected
+            RequestOutcome::Rejected
         }
-        ErrorClass::Misconfigured => Outcome::Blocked,
-        _ => Outcome::TryAgain { after: error.retry_after },
+        ErrorClass::Misconfigured => RequestOutcome::Blocked,
+        _ => RequestOutcome::TryAgain { after: error.retry_after },
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) fn advice(error: &ApiError) -> &'static str {
         return "allow cloudwatch:PutMetricData to this process's role";
     }
     match outcome(&Err(error.clone())) {
-        Outcome::Rejected => "these data are dropped",
+        RequestOutcome::Rejected => "these data are dropped",
         _ => error_class::advice(error).unwrap_or("the request is repeated"),
     }
 }
@@ -187,11 +187,11 @@ mod tests {
     #[tokio::test]
     async fn each_error_has_its_outcome_and_advice() {
         for (status, error, expected, advice_has) in [
-            (400, "ThrottlingException", Outcome::TryAgain { after: None }, "repeated"),
-            (500, "InternalServiceFault", Outcome::TryAgain { after: None }, "repeated"),
-            (403, "AccessDenied", Outcome::Blocked, "cloudwatch:PutMetricData"),
-            (403, "ExpiredToken", Outcome::Blocked, "credentials"),
-            (400, "InvalidParameterValueException", Outcome::Rejected, "dropped"),
+            (400, "ThrottlingException", RequestOutcome::TryAgain { after: None }, "repeated"),
+            (500, "InternalServiceFault", RequestOutcome::TryAgain { after: None }, "repeated"),
+            (403, "AccessDenied", RequestOutcome::Blocked, "cloudwatch:PutMetricData"),
+            (403, "ExpiredToken", RequestOutcome::Blocked, "credentials"),
+            (400, "InvalidParameterValueException", RequestOutcome::Rejected, "dropped"),
         ] {
             let (endpoint, _) = server(status, error).await;
             let answer = client(&endpoint).await.put(vec![datum(1)]).await;
@@ -204,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_an_answer_is_repeated() {
         let answer = client("http://127.0.0.1:1").await.put(vec![datum(1)]).await;
-        assert_eq!(outcome(&answer), Outcome::TryAgain { after: None });
+        assert_eq!(outcome(&answer), RequestOutcome::TryAgain { after: None });
     }
 
     #[tokio::test]

@@ -5,13 +5,13 @@ use flame_wire::sync::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::super::histogram::HistogramReading;
-use super::super::interval::Change;
-use super::super::reading::ReadingValue;
-use super::super::reports::Subject;
-use super::super::table::{self, METRICS};
 use super::line::{MAX_METRICS, MAX_VALUES};
 use super::*;
+use crate::metrics::histogram::HistogramReading;
+use crate::metrics::interval::Change;
+use crate::metrics::reading::ReadingValue;
+use crate::metrics::reports::Subject;
+use crate::metrics::table::{self, METRICS};
 
 /// A number that is not 0 for each series of the table, with `buckets` buckets in each histogram.
 fn all_series(buckets: u32) -> Vec<Change> {
@@ -38,8 +38,8 @@ fn all_series(buckets: u32) -> Vec<Change> {
 fn lines(changes: Vec<Change>, subject: Subject) -> Vec<Value> {
     let target = CloudWatchTarget::new("app".to_owned());
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-    let lines = Line::of_report(&target, &Report { subject, changes }, at);
-    let parse = |line: Line| {
+    let lines = EmfLine::of_report(&target, &Report { subject, changes }, at);
+    let parse = |line: EmfLine| {
         assert_eq!(line.text.iter().filter(|byte| **byte == b'\n').count(), 1);
         assert_eq!(line.text.last(), Some(&b'\n'));
         // The most that CloudWatch Logs accepted for an event before April 2025.
@@ -167,8 +167,8 @@ impl Gate {
 #[tokio::test]
 async fn lines_that_nobody_reads_are_bounded_and_the_oldest_are_dropped_and_counted() {
     let gate = Gate::default();
-    let mut output = Output::new(Box::new(gate.clone())).unwrap();
-    let line = |n: u32| Line { text: format!("{n:>1023}\n").into_bytes(), points: 7 };
+    let mut output = EmfWriter::new(Box::new(gate.clone())).unwrap();
+    let line = |n: u32| EmfLine { text: format!("{n:>1023}\n").into_bytes(), points: 7 };
     assert_eq!(output.push(line(0)), 0);
     // The first line is being written, and does not count as waiting.
     tokio::select! {
@@ -206,9 +206,9 @@ async fn a_destination_that_fails_is_reported_and_the_next_line_is_written() {
     }
     let gate = Gate::default();
     gate.open();
-    let mut output = Output::new(Box::new(FailsOnce(false, gate.clone()))).unwrap();
+    let mut output = EmfWriter::new(Box::new(FailsOnce(false, gate.clone()))).unwrap();
     for text in ["first\n", "second\n"] {
-        output.push(Line { text: text.as_bytes().to_vec(), points: 1 });
+        output.push(EmfLine { text: text.as_bytes().to_vec(), points: 1 });
     }
     assert!(output.written().await.1.is_err());
     output.written().await.1.unwrap();

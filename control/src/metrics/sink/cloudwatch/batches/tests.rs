@@ -29,25 +29,25 @@ fn ids(batch: &[Datum]) -> Vec<usize> {
     batch.iter().map(id).collect()
 }
 
-const THROTTLED: Outcome = Outcome::TryAgain { after: None };
+const THROTTLED: RequestOutcome = RequestOutcome::TryAgain { after: None };
 
 #[test]
 fn data_are_sent_in_order_in_requests_of_at_most_a_thousand() {
-    let (now, mut batches) = (start(), Batches::new(Limits::OF_API));
+    let (now, mut batches) = (start(), Batches::new(BatchLimits::OF_API));
     assert_eq!(batches.next(now), None);
     assert_eq!(batches.accept(data(0..1500)), 0);
     assert_eq!(ids(&batches.next(now).unwrap()), (0..1000).collect::<Vec<_>>());
     assert_eq!(batches.next(now), None, "one request at a time");
     assert_eq!(batches.len(), 1500);
-    assert_eq!(batches.answered(now, Outcome::Accepted, 0.5), 0);
+    assert_eq!(batches.answered(now, RequestOutcome::Accepted, 0.5), 0);
     assert_eq!(ids(&batches.next(now).unwrap()), (1000..1500).collect::<Vec<_>>());
-    batches.answered(now, Outcome::Accepted, 0.5);
+    batches.answered(now, RequestOutcome::Accepted, 0.5);
     assert_eq!(batches.len(), 0);
 }
 
 #[test]
 fn a_throttled_request_is_repeated_after_pauses_that_grow() {
-    let (mut now, mut batches) = (start(), Batches::new(Limits::OF_API));
+    let (mut now, mut batches) = (start(), Batches::new(BatchLimits::OF_API));
     batches.accept(data(0..3));
     let mut pauses = Vec::new();
     for _ in 0..12 {
@@ -61,10 +61,10 @@ fn a_throttled_request_is_repeated_after_pauses_that_grow() {
     assert!(pauses.is_sorted(), "{pauses:?}");
     assert_eq!(pauses[0], Duration::from_millis(500));
     assert_eq!(pauses[11], Duration::from_secs(30));
-    // What comes later is sent with what waits.
+    // Later data are sent together with the data that wait.
     batches.accept(data(3..4));
     assert_eq!(ids(&batches.next(now).unwrap()), [0, 1, 2, 3]);
-    batches.answered(now, Outcome::Accepted, 1.0);
+    batches.answered(now, RequestOutcome::Accepted, 1.0);
     batches.accept(data(4..5));
     batches.next(now).unwrap();
     batches.answered(now, THROTTLED, 1.0);
@@ -73,57 +73,61 @@ fn a_throttled_request_is_repeated_after_pauses_that_grow() {
 
 #[test]
 fn the_pause_that_cloudwatch_asks_for_is_kept_within_reason() {
-    let (now, mut batches) = (start(), Batches::new(Limits::OF_API));
+    let (now, mut batches) = (start(), Batches::new(BatchLimits::OF_API));
     for (asked, kept) in [(7, 7), (3600, 30)] {
         batches.accept(data(0..1));
         batches.next(now).unwrap();
-        batches.answered(now, Outcome::TryAgain { after: Some(Duration::from_secs(asked)) }, 0.0);
+        batches.answered(
+            now,
+            RequestOutcome::TryAgain { after: Some(Duration::from_secs(asked)) },
+            0.0,
+        );
         assert_eq!(batches.retry_at().unwrap() - now, Duration::from_secs(kept));
-        batches = Batches::new(Limits::OF_API);
+        batches = Batches::new(BatchLimits::OF_API);
     }
 }
 
 #[test]
 fn invalid_data_are_dropped_and_counted_and_do_not_hold_up_the_rest() {
-    let (now, mut batches) = (start(), Batches::new(Limits::OF_API));
+    let (now, mut batches) = (start(), Batches::new(BatchLimits::OF_API));
     batches.accept(data(0..1001));
     batches.next(now).unwrap();
-    assert_eq!(batches.answered(now, Outcome::Rejected, 0.5), 1000);
+    assert_eq!(batches.answered(now, RequestOutcome::Rejected, 0.5), 1000);
     assert_eq!(ids(&batches.next(now).unwrap()), [1000]);
 }
 
 #[test]
 fn a_denied_request_waits_and_is_news_once() {
-    let (now, mut batches) = (start(), Batches::new(Limits::OF_API));
+    let (now, mut batches) = (start(), Batches::new(BatchLimits::OF_API));
     batches.accept(data(0..1));
     batches.next(now).unwrap();
-    assert!(batches.is_news(Outcome::Blocked) && !batches.is_blocked());
-    assert_eq!(batches.answered(now, Outcome::Blocked, 0.5), 0);
-    assert!(!batches.is_news(Outcome::Blocked) && batches.is_blocked());
+    assert!(batches.is_news(RequestOutcome::Blocked) && !batches.is_blocked());
+    assert_eq!(batches.answered(now, RequestOutcome::Blocked, 0.5), 0);
+    assert!(!batches.is_news(RequestOutcome::Blocked) && batches.is_blocked());
     assert_eq!(batches.retry_at().unwrap() - now, Duration::from_secs(30));
     assert_eq!(batches.next(now), None);
     batches.unblock();
     assert_eq!(ids(&batches.next(now).unwrap()), [0], "at once");
-    batches.answered(now, Outcome::Blocked, 0.5);
+    batches.answered(now, RequestOutcome::Blocked, 0.5);
     let again = batches.retry_at().unwrap();
     assert_eq!(ids(&batches.next(again).unwrap()), [0]);
-    batches.answered(again, Outcome::Accepted, 0.5);
+    batches.answered(again, RequestOutcome::Accepted, 0.5);
     assert!(!batches.is_blocked());
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Accept { count: usize, len: usize },
-    Request(Outcome),
+    Request(RequestOutcome),
     Wait(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outcome = prop_oneof![
-        4 => Just(Outcome::Accepted),
+        4 => Just(RequestOutcome::Accepted),
         3 => Just(THROTTLED),
-        1 => Just(Outcome::Blocked),
-        1 => Just(Outcome::Rejected),
+        1 => Just(RequestOutcome::Blocked),
+        1 => Just(RequestOutcome::Rejected),
     ];
     let step = prop_oneof![
         3 => (1_usize..40, 8_usize..300).prop_map(|(count, len)| Step::Accept { count, len }),
@@ -134,7 +138,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// So small that histories reach each of them.
-const SMALL: Limits = Limits { data: 20, request_bytes: 5_000, waiting_bytes: 20_000 };
+const SMALL: BatchLimits = BatchLimits { data: 20, request_bytes: 5_000, waiting_bytes: 20_000 };
 
 proptest! {
     #[test]
@@ -143,7 +147,7 @@ proptest! {
         let (mut given, mut dropped) = (0, 0);
         let mut accepted: BTreeMap<usize, u32> = BTreeMap::new();
         let mut answer = |batches: &mut Batches, now, outcome, batch: &[Datum]| {
-            if outcome == Outcome::Accepted {
+            if outcome == RequestOutcome::Accepted {
                 batch.iter().for_each(|datum| *accepted.entry(id(datum)).or_default() += 1);
             }
             batches.answered(now, outcome, 0.5)
@@ -173,7 +177,7 @@ proptest! {
         // CloudWatch accepts everything from now on.
         now += Duration::from_secs(60);
         while let Some(batch) = batches.next(now) {
-            dropped += answer(&mut batches, now, Outcome::Accepted, &batch);
+            dropped += answer(&mut batches, now, RequestOutcome::Accepted, &batch);
         }
         prop_assert_eq!(batches.len(), 0);
         prop_assert!(accepted.values().all(|times| *times == 1));

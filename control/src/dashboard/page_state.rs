@@ -1,4 +1,4 @@
-//! What all requests for a page share: the recorders of its pools, and the last view.
+//! The state that all requests for a page share: the recorders of its pools, and the last view.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,17 +17,17 @@ use crate::pool::{Events, PoolInner, RunnerEnding};
 
 /// How often the view may change.
 pub(super) const REFRESH_EVERY: Duration = Duration::from_millis(250);
-/// How many pages may listen at a time.
-pub(super) const MOST_LISTENERS: usize = 32;
+/// How many pages may get events at a time.
+pub(super) const MOST_OPEN_PAGES: usize = 32;
 
-/// What all requests for a page share.
-pub(super) struct Shared {
+/// The state that all requests for a page share.
+pub(super) struct PageState {
     clock: WallClock,
     pools: Vec<RecordedPool>,
-    /// With control: what a request that ends a runner must have.
+    /// The token that a request must have to end a runner; `None` without control.
     pub(super) token: Option<PageToken>,
-    last: Mutex<Arc<View>>,
-    pub(super) listeners: Arc<Semaphore>,
+    last: Mutex<Arc<PageView>>,
+    pub(super) open_pages: Arc<Semaphore>,
     /// Dropped with this value. Then the tasks that record end.
     alive: watch::Sender<()>,
 }
@@ -37,8 +37,8 @@ struct RecordedPool {
     recorder: Mutex<PoolRecorder>,
 }
 
-/// What the page shows at one moment.
-pub(super) struct View {
+/// The content of the page at one moment.
+pub(super) struct PageView {
     taken: Instant,
     /// The Unix time in milliseconds.
     unix_ms: f64,
@@ -49,7 +49,7 @@ pub(super) struct View {
     pub(super) ended: bool,
 }
 
-impl Shared {
+impl PageState {
     /// Starts to record the pools.
     pub(super) fn start(pools: Vec<WatchedPool>, control: bool) -> Arc<Self> {
         let clock = wall_clock();
@@ -61,24 +61,24 @@ impl Shared {
             })
             .unzip();
         let (taken, unix_ms) = (clock.origin, clock.unix_ms);
-        let none = View { taken, unix_ms, version: 0, pools: Vec::new(), ended: false };
-        let shared = Arc::new(Self {
+        let none = PageView { taken, unix_ms, version: 0, pools: Vec::new(), ended: false };
+        let state = Arc::new(Self {
             clock,
             pools: recorded,
             token: control.then(PageToken::generate),
             last: Mutex::new(Arc::new(none)),
-            listeners: Arc::new(Semaphore::new(MOST_LISTENERS)),
+            open_pages: Arc::new(Semaphore::new(MOST_OPEN_PAGES)),
             alive: watch::Sender::new(()),
         });
         for (index, (events, runtime)) in sources.into_iter().enumerate() {
-            let alive = shared.alive.subscribe();
-            runtime.spawn(record(Arc::downgrade(&shared), index, events, alive));
+            let alive = state.alive.subscribe();
+            runtime.spawn(record(Arc::downgrade(&state), index, events, alive));
         }
-        shared
+        state
     }
 
     /// The view now, or one that is a little older.
-    pub(super) fn view(&self) -> Arc<View> {
+    pub(super) fn view(&self) -> Arc<PageView> {
         let mut last = self.last.lock();
         let now = now();
         let is_fresh = now.saturating_duration_since(last.taken) < REFRESH_EVERY;
@@ -89,7 +89,8 @@ impl Shared {
         let ended = ended.into_iter().all(|ended| ended);
         let changed = last.version == 0 || last.pools != pools || last.ended != ended;
         let version = last.version + u64::from(changed);
-        *last = Arc::new(View { taken: now, unix_ms: self.clock.at(now), version, pools, ended });
+        *last =
+            Arc::new(PageView { taken: now, unix_ms: self.clock.at(now), version, pools, ended });
         last.clone()
     }
 
@@ -120,7 +121,7 @@ impl RecordedPool {
     }
 }
 
-impl View {
+impl PageView {
     /// Everything.
     pub(super) fn whole(&self, control: bool) -> Value {
         json!({ "now": self.unix_ms, "control": control, "pools": self.pools })
@@ -145,7 +146,7 @@ impl View {
 
 /// Records the events of one pool, until the pool or the page is gone.
 async fn record(
-    shared: Weak<Shared>,
+    state: Weak<PageState>,
     index: usize,
     mut events: Events,
     mut alive: watch::Receiver<()>,
@@ -155,15 +156,15 @@ async fn record(
             event = events.next() => event,
             _ = alive.changed() => return,
         };
-        let (Some(event), Some(shared)) = (event, shared.upgrade()) else { return };
-        let Some(RecordedPool { pool, recorder }) = shared.pools.get(index) else { return };
+        let (Some(event), Some(state)) = (event, state.upgrade()) else { return };
+        let Some(RecordedPool { pool, recorder }) = state.pools.get(index) else { return };
         match event {
             Ok(event) => {
                 recorder.lock().event(now(), &event);
                 if matches!(event, crate::PoolEvent::Drained)
                     && let Some(pool) = pool.upgrade()
                 {
-                    // Soon the pool is gone, and its numbers with it.
+                    // The last reading: soon the pool is gone, and its numbers with it.
                     let reading = PoolReading::of(&pool, now());
                     recorder.lock().read(reading);
                 }

@@ -63,7 +63,7 @@ fn futures_are_sendable(
 ) {
     sendable(super::plain(1));
     sendable(pool.call(super::plain(1)));
-    sendable(pool.try_call(super::fails()));
+    sendable(pool.try_call(super::results::fails()));
     sendable(pool.cast(super::plain(1)));
     sendable(pool.place_child(super::plain(1)));
     sendable(runner.call(super::plain(1)));

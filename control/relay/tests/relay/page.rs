@@ -1,6 +1,7 @@
 //! The relay's page: where it is served, what it shows, and its bounds.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use flame_relay::config::Config;
 use flame_wire::ids::RunnerRef;
@@ -154,7 +155,7 @@ async fn open_pages_are_limited_and_keep_nobody_from_the_metrics() {
     for _ in 0..8 {
         open.push(listen(page, "event: view").await);
     }
-    let refused = get(page, "/events").await;
+    let refused = soon("a page too many is refused", get(page, "/events")).await;
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
     assert!(refused.contains("8 pages are open already"), "{refused}");
     assert!(get(page, "/metrics").await.starts_with("HTTP/1.1 200 "));
@@ -178,7 +179,12 @@ async fn rows_are_limited_and_the_rest_is_counted() {
 /// Clients that send nothing, and clients that are refused, are counted. They add no row.
 #[tokio::test]
 async fn strangers_do_not_enlarge_the_view() {
-    let relay = TestRelay::with(with_page).await;
+    let relay = TestRelay::with(|config| {
+        with_page(config);
+        // No silent client leaves before the test has seen all of them.
+        config.handshake_timeout = Duration::from_secs(60);
+    })
+    .await;
     let page = relay.page.unwrap();
     let before = view(page).await;
     let silent = join_all((0..300).map(|_| TcpStream::connect(relay.address))).await;
@@ -196,6 +202,6 @@ async fn strangers_do_not_enlarge_the_view() {
     assert_eq!((rows(&before), rows(&after)), (0, 0));
     assert_eq!(after["refusals"].as_array().unwrap().len(), 2, "one for each reason: {after}");
     let grown = after.to_string().len() - before.to_string().len();
-    assert!(grown < 200, "the view has grown by {grown} bytes");
+    assert!(grown < 400, "the view has grown by {grown} bytes");
     drop(silent);
 }

@@ -1,4 +1,6 @@
 // Deploys the examples into the emulator, and makes calls with what the stacks say.
+import { readFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { built } from './built';
 import { TRUST } from './certificate';
@@ -54,6 +56,14 @@ test('a laptop makes calls on Lambda through the relay', async () => {
     FLAME_AWS: FLAME_AWS as string,
   };
   madeCalls(await deployment.thumbnails(environment, '--backend', 'lambda'));
+});
+
+test('the load balancer of a relay publishes neither its metrics nor its page', async () => {
+  const [port] = deployment.ports;
+  expect(await statusOfPath(port, '/readyz')).toBe(200);
+  for (const path of ['/metrics', '/', '/view.json']) {
+    expect(await statusOfPath(port, path), path).toBe(404);
+  }
 });
 
 test('a parent in a Lambda function makes calls on Lambda through the relay in its VPC', async () => {
@@ -130,6 +140,15 @@ test('cdk destroy leaves nothing but the logs that the stacks retain', async () 
   // The load balancers no longer listen.
   expect(await Promise.all(deployment.ports.map(isFree))).toEqual([true, true, true]);
 });
+
+/** The HTTP status of a path at the load balancer of a relay. */
+function statusOfPath(port: number | undefined, path: string): Promise<number | undefined> {
+  const ca = readFileSync(TRUST.SSL_CERT_FILE);
+  return new Promise((answered, failed) => {
+    const options = { host: '127.0.0.1', port, path, ca };
+    get(options, (answer) => answered(answer.resume().statusCode)).on('error', failed);
+  });
+}
 
 /** Checks that a parent has made its calls. */
 function madeCalls({ code, output }: Finished): void {

@@ -24,4 +24,5 @@ export * from './pool/code-store';
 export * from './pool/ecs-options';
 export * from './pool/lambda-options';
 export * from './pool/runner-code';
+export * from './relay/props';
 export * from './relay/scaling';

@@ -133,6 +133,39 @@ test('a parent in the VPC reaches the load balancer and the nodes', () => {
   );
 });
 
+test('metrics and page have a port that the load balancer does not forward to', () => {
+  const deployed = new Deployed(newRelay({ endpoints: 1 }).stack);
+  const [container] = deployed.only('AWS::ECS::TaskDefinition').ContainerDefinitions;
+  expect(container.Environment).toContainEqual({
+    Name: 'FLAME_RELAY_METRICS_LISTEN',
+    Value: '0.0.0.0:9464',
+  });
+  expect(deployed.only('AWS::ECS::Service').LoadBalancers).toMatchObject([{ ContainerPort: 8443 }]);
+  // The health of a node is checked on the port that is forwarded to.
+  const target = deployed.only('AWS::ElasticLoadBalancingV2::TargetGroup');
+  expect([target.Port, target.HealthCheckPort]).toEqual([8443, undefined]);
+});
+
+test('nobody may read metrics and page before it is allowed', () => {
+  const stack = newStack();
+  const [parent, reader] = ['Own', 'Prometheus'].map(
+    (id) => new SecurityGroup(stack, id, { vpc: vpcOf(stack) }),
+  ) as [SecurityGroup, SecurityGroup];
+  const { relay } = newRelay({ endpoints: 1 }, stack);
+  relay.allowParent(parent);
+  relay.allowParents(Peer.ipv4('203.0.113.0/24'));
+  newPool({ relay, vpc: undefined }, stack);
+  relay.allowMetrics(reader);
+  const deployed = new Deployed(stack);
+  const own = `${deployed.idOf('AWS::EC2::SecurityGroup', 'Prometheus')}.GroupId`;
+  expect(rules(deployed).filter((rule) => rule.endsWith(' 9464'))).toEqual([
+    `${own} -> ${groupsOf(deployed).nodes} 9464`,
+  ]);
+  const groups = deployed.all('AWS::EC2::SecurityGroup');
+  const opened = groups.flatMap((group) => group.SecurityGroupIngress ?? []);
+  expect(opened.map(({ FromPort }) => FromPort)).toEqual([443]);
+});
+
 test('the runners of a pool with a relay reach its nodes, and its parent gets the rest', () => {
   const stack = newStack();
   const { relay } = newRelay({}, stack);
@@ -205,6 +238,11 @@ const WRONG: [string, Partial<FlameRelayProps>, string][] = [
   ['a number of nodes', { scaling: { maxNodes: 1 } }, '`scaling.maxNodes` is 1'],
   ['an interval', { keyRotation: Duration.hours(1) }, '`keyRotation` is 3600 s'],
   ['a variable', { environment: { FLAME_RELAY_KEYS: 'k' } }, '`environment` sets FLAME_RELAY_KEYS'],
+  [
+    'an address for metrics',
+    { environment: { FLAME_RELAY_METRICS_LISTEN: '0.0.0.0:8443' } },
+    '`environment` sets FLAME_RELAY_METRICS_LISTEN',
+  ],
 ];
 
 test.each(WRONG)(

@@ -20,9 +20,16 @@ pub mod program;
 /// The key of every [`TestRelay`].
 pub const KEY: &str = "the-key-of-the-relays-of-these-tests";
 
+/// How long a relay may take to close its connections after its drain time, on a busy machine. The
+/// relay itself gives up a connection after 5 s.
+const TIME_TO_CLOSE: Duration = Duration::from_secs(10);
+
 /// A relay that runs until it is dropped.
 pub struct TestRelay {
     address: SocketAddr,
+    /// Where the relay's page is, if it has one.
+    page: Option<SocketAddr>,
+    drain_time: Duration,
     stopper: Stopper,
     /// Dropped to stop the relay.
     running: Option<oneshot::Sender<()>>,
@@ -50,6 +57,7 @@ impl TestRelay {
     pub fn start_at(listen: SocketAddr, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(listen, KeyTexts::parse(KEY).expect("the key is valid"));
         change(&mut config);
+        let drain_time = config.drain_time;
         let (running, stopped) = oneshot::channel::<()>();
         let (started, start) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
@@ -57,7 +65,8 @@ impl TestRelay {
             runtime.block_on(async {
                 let relay = flame_relay::Relay::bind(config).await.expect("the port is free");
                 let address = relay.local_address().expect("the relay listens");
-                let _ = started.send((address, relay.stopper()));
+                let page = relay.metrics_address().transpose().expect("the relay listens");
+                let _ = started.send((address, page, relay.stopper()));
                 tokio::select! {
                     () = relay.run() => {}
                     _ = stopped => {}
@@ -66,8 +75,17 @@ impl TestRelay {
             // Drops all connections at once, as the end of a process does.
             runtime.shutdown_timeout(Duration::from_secs(10));
         });
-        let (address, stopper) = start.recv().expect("the relay starts");
-        Self { address, stopper, running: Some(running), thread: Some(thread) }
+        let (address, page, stopper) = start.recv().expect("the relay starts");
+        Self { address, page, drain_time, stopper, running: Some(running), thread: Some(thread) }
+    }
+
+    /// Starts a relay with a page, and with changes to the default settings.
+    #[must_use]
+    pub fn with_page(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), |config| {
+            config.metrics_listen = Some((Ipv4Addr::LOCALHOST, 0).into());
+            change(config);
+        })
     }
 
     /// Starts a relay whose node is reached through a proxy. Its URL leads to the relay itself.
@@ -104,13 +122,49 @@ impl TestRelay {
         [("FLAME_RELAY_URL", self.url()), ("FLAME_RELAY_KEY", KEY.to_owned())]
     }
 
-    /// The value of this series of the relay's metrics.
-    pub async fn metric(&self, series: &str) -> f64 {
-        let client = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        let text = client.get(format!("http://{}/metrics", self.address)).send().await;
-        let text = text.expect("the relay answers").text().await.expect("text");
+    /// The address of the relay's page, with a path that begins with a slash.
+    ///
+    /// # Panics
+    /// Panics if the relay has no page.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        format!("http://{}{path}", self.page.expect("this relay has a page"))
+    }
+
+    /// The value of this series of the relay's metrics, which is 0 if there is no such series. It can
+    /// be read after the relay has ended, too.
+    ///
+    /// # Panics
+    /// Panics if the value is no number.
+    #[must_use]
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.stopper.metrics();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.and_then(|value| value.parse().ok()).expect("the relay has this metric")
+        line.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    /// Waits until a relay that drains has ended. A relay that keeps its connections fails the test
+    /// soon after its drain time is over.
+    ///
+    /// # Panics
+    /// Panics if the relay does not end.
+    pub async fn ended(&self) {
+        let waiting = async {
+            while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(self.drain_time + TIME_TO_CLOSE, waiting).await;
+        waited.unwrap_or_else(|_| {
+            let metrics = self.stopper.metrics();
+            let open = metrics.lines().filter(|line| line.starts_with("flame_relay_connections{"));
+            panic!(
+                "the drain time of {:?} was over {TIME_TO_CLOSE:?} ago, and the relay keeps these \
+                 connections: {:?}",
+                self.drain_time,
+                open.collect::<Vec<_>>()
+            )
+        });
     }
 
     /// Begins to drain.

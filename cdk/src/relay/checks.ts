@@ -1,9 +1,9 @@
 import { Duration, Size, Token } from 'aws-cdk-lib';
-import type { FlameRelayProps } from '../flame-relay';
 import { checkFargateSize } from '../pool/fargate-size';
 import type { Problems } from '../problems';
 import { checkDuration, checkNumber } from '../range';
 import { EXIT_MARGIN } from './endpoint';
+import type { FlameRelayProps } from './props';
 
 export const DEFAULT_CPU = 512;
 export const DEFAULT_MEMORY = Size.gibibytes(1);
@@ -15,6 +15,7 @@ const MAX_DRAIN_TIME = Duration.seconds(120).minus(EXIT_MARGIN);
 /** The variables that the construct sets. */
 const OWN_VARIABLES = [
   'FLAME_RELAY_LISTEN',
+  'FLAME_RELAY_METRICS_LISTEN',
   'FLAME_RELAY_DRAIN_TIME',
   'FLAME_RELAY_KEYS',
   'FLAME_RELAY_KEY_FILE',

@@ -29,6 +29,11 @@ import { newTaskRole } from '../task-role';
 /** The port on which nodes listen. */
 export const NODE_PORT = 8443;
 /**
+ * The port on which nodes serve their metrics and their page. The load balancer does not forward to
+ * it, so those who may connect to the relay can't read them.
+ */
+export const METRICS_PORT = 9464;
+/**
  * The time that a node keeps for its exit after it has drained. ECS kills a task after its stop
  * timeout, which is 120 s at most.
  */
@@ -128,10 +133,15 @@ export class RelayEndpoint extends Construct {
     const container = definition.addContainer('relay', {
       image: props.image,
       readonlyRootFilesystem: true,
-      portMappings: [{ containerPort: NODE_PORT, protocol: PortProtocol.TCP }],
+      // The load balancer forwards to the first one.
+      portMappings: [NODE_PORT, METRICS_PORT].map((containerPort) => ({
+        containerPort,
+        protocol: PortProtocol.TCP,
+      })),
       stopTimeout: props.drainTime.plus(EXIT_MARGIN),
       environment: {
         FLAME_RELAY_LISTEN: `0.0.0.0:${NODE_PORT}`,
+        FLAME_RELAY_METRICS_LISTEN: `0.0.0.0:${METRICS_PORT}`,
         FLAME_RELAY_DRAIN_TIME: `${props.drainTime.toSeconds()}s`,
         FLAME_RELAY_LOG_FORMAT: 'json',
         ...props.environment,

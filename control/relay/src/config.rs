@@ -26,8 +26,8 @@ const MAX_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub struct Config {
     /// Where the relay listens.
     pub listen: SocketAddr,
-    /// Where the relay serves `/metrics`, over plain HTTP. `None`: at `listen`, like every other
-    /// path.
+    /// Where the relay serves `/metrics` and its page, over plain HTTP. `None`: the metrics are served
+    /// at `listen`, like every other path, and the page nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// The address at which runners reach this node: `ws://host:port` or `wss://`. `None`: runners
     /// use the address that their parent uses.

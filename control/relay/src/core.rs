@@ -22,7 +22,7 @@
 //! * A connection counts from the moment it is admitted until its end is reported. The counts
 //!   return to zero.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,10 @@ use flame_wire::relay::{RelayToParent, Ticket};
 use flame_wire::time::millis;
 
 mod connections;
+mod counts;
 mod refusal;
 mod registrations;
+mod snapshot;
 mod waiting;
 
 #[cfg(test)]
@@ -44,6 +46,7 @@ use connections::Connections;
 pub use connections::{ConnectionId, ConnectionKind};
 pub use refusal::{Limit, Refusal};
 use registrations::Registrations;
+pub use snapshot::{ParentRow, Rows, Snapshot, WaitingRow};
 use waiting::{WaitingRunner, WaitingRunners};
 
 use crate::keys::KeyId;
@@ -92,6 +95,8 @@ pub struct Pairing {
     pub socket_connection: ConnectionId,
     /// The runner.
     pub runner: RunnerRef,
+    /// The address of the runner.
+    pub runner_address: IpAddr,
     /// How long the runner has waited.
     pub waited: Duration,
 }
@@ -101,7 +106,7 @@ pub struct Pairing {
 pub struct RelayState {
     limits: Limits,
     connections: Connections,
-    parents: HashMap<ConnectionId, Parent>,
+    parents: BTreeMap<ConnectionId, Parent>,
     registrations: Registrations,
     waiting: WaitingRunners,
     draining: bool,
@@ -111,6 +116,8 @@ pub struct RelayState {
 #[derive(Debug)]
 struct Parent {
     key: KeyId,
+    address: IpAddr,
+    since: Instant,
     runners: HashSet<RunnerRef>,
 }
 
@@ -122,7 +129,7 @@ impl RelayState {
         Self {
             limits,
             connections: Connections::default(),
-            parents: HashMap::new(),
+            parents: BTreeMap::new(),
             registrations: Registrations::default(),
             waiting: WaitingRunners::default(),
             draining: false,
@@ -136,11 +143,12 @@ impl RelayState {
     /// [`Refusal`] if the relay is draining or a limit is reached.
     pub fn parent_connected(
         &mut self,
+        now: Instant,
         key: KeyId,
         address: IpAddr,
     ) -> Result<ConnectionId, Refusal> {
         let id = self.admit(ConnectionKind::Parent, key, address)?;
-        self.parents.insert(id, Parent { key, runners: HashSet::new() });
+        self.parents.insert(id, Parent { key, address, since: now, runners: HashSet::new() });
         Ok(id)
     }
 
@@ -200,7 +208,7 @@ impl RelayState {
         let key = self.parents.get(&parent).ok_or(Refusal::UnknownRunner)?.key;
         let id = self.admit(ConnectionKind::Runner, key, address)?;
         let until = now + self.limits.pair_timeout;
-        self.waiting.insert(id, WaitingRunner { runner, ticket, key, since: now, until });
+        self.waiting.insert(id, WaitingRunner { runner, ticket, key, address, since: now, until });
         self.registrations.add_waiting(runner, id);
         self.announce(now, parent, id);
         Ok(id)
@@ -220,11 +228,11 @@ impl RelayState {
     ) -> Result<Pairing, Refusal> {
         let (runner_connection, waiting) =
             self.waiting.find(ticket, key).ok_or(Refusal::UnknownTicket)?;
-        let &WaitingRunner { runner, since, .. } = waiting;
+        let &WaitingRunner { runner, address: runner_address, since, .. } = waiting;
         let socket_connection = self.admit(ConnectionKind::Socket, key, address)?;
         self.stop_waiting(runner_connection);
         let waited = now.saturating_duration_since(since);
-        Ok(Pairing { runner_connection, socket_connection, runner, waited })
+        Ok(Pairing { runner_connection, socket_connection, runner, runner_address, waited })
     }
 
     /// A connection has ended. Ends registrations if it was a control connection.
@@ -242,9 +250,7 @@ impl RelayState {
     /// A key is no longer valid. Its control connections end; its pairs stay connected.
     pub fn key_revoked(&mut self, key: KeyId) {
         let revoked = self.parents.iter().filter(|(_, parent)| parent.key == key);
-        let mut revoked: Vec<_> = revoked.map(|(&id, _)| id).collect();
-        revoked.sort_unstable();
-        for id in revoked {
+        for id in revoked.map(|(&id, _)| id).collect::<Vec<_>>() {
             self.actions.push_back(Action::Disconnect(id));
             self.disconnected(id);
         }
@@ -256,9 +262,7 @@ impl RelayState {
         if std::mem::replace(&mut self.draining, true) {
             return;
         }
-        let mut parents: Vec<_> = self.parents.keys().copied().collect();
-        parents.sort_unstable();
-        for parent in parents {
+        for parent in self.parents.keys().copied().collect::<Vec<_>>() {
             self.send(parent, RelayToParent::Draining { within_ms: millis(within) });
         }
         while let Some((_, id)) = self.waiting.next_deadline() {

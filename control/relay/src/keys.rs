@@ -118,6 +118,12 @@ impl KeyRing {
         revoked.into_iter().map(|(id, _)| id).collect()
     }
 
+    /// How many keys are valid.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The key that this text is. Takes the same time for each text of the same length.
     #[must_use]
     pub fn find(&self, presented: &[u8]) -> Option<KeyId> {

@@ -19,11 +19,13 @@ mod file;
 pub mod keys;
 mod metrics;
 pub mod open_files;
+mod page;
 mod pair;
 pub mod request;
 mod server;
 mod socket;
 mod tls;
+mod totals;
 
 pub use file::{KeyFile, KeyFileError};
 pub use pair::PairLimits;

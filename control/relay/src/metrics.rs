@@ -15,6 +15,8 @@
 //!
 //! No label has a value that a client chooses, so the number of series is bounded.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metrics::{
@@ -24,6 +26,8 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 
 use crate::core::{ConnectionKind, RelayState};
+use crate::pair::Peer;
+use crate::totals::{Reasons, Totals};
 
 const CONNECTIONS: &str = "flame_relay_connections";
 const HANDSHAKES: &str = "flame_relay_handshakes";
@@ -43,9 +47,10 @@ const PAIRING_BUCKETS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handles: Handles,
+    totals: Arc<Totals>,
 }
 
-/// The metrics that change often: their handles need no lookup by name.
+/// The metrics that exist from the start.
 struct Handles {
     connections: [(ConnectionKind, Gauge); 3],
     handshakes: Gauge,
@@ -53,14 +58,7 @@ struct Handles {
     draining: Gauge,
     pairs: Counter,
     pairing_seconds: Histogram,
-    bytes: PairCounters,
-}
-
-/// The counters of the bytes of messages that a pair has forwarded.
-#[derive(Clone)]
-pub(crate) struct PairCounters {
-    pub(crate) to_parent: Counter,
-    pub(crate) to_runner: Counter,
+    bytes: [(Peer, Counter); 2],
 }
 
 impl Handles {
@@ -77,10 +75,10 @@ impl Handles {
             draining: gauge!(DRAINING),
             pairs: counter!(PAIRS),
             pairing_seconds: histogram!(PAIRING_SECONDS),
-            bytes: PairCounters {
-                to_parent: counter!(BYTES, "to" => "parent"),
-                to_runner: counter!(BYTES, "to" => "runner"),
-            },
+            bytes: [
+                (Peer::Parent, counter!(BYTES, "to" => "parent")),
+                (Peer::Runner, counter!(BYTES, "to" => "runner")),
+            ],
         }
     }
 }
@@ -92,7 +90,7 @@ impl Metrics {
         let recorder = buckets.build_recorder();
         with_local_recorder(&recorder, describe);
         let handles = with_local_recorder(&recorder, Handles::register);
-        Ok(Self { recorder, handles })
+        Ok(Self { recorder, handles, totals: Arc::default() })
     }
 
     /// The metrics as Prometheus reads them.
@@ -103,11 +101,18 @@ impl Metrics {
         self.handles.handshakes.set(as_f64(handshakes));
         self.handles.registered_runners.set(as_f64(state.registered()));
         self.handles.draining.set(f64::from(u8::from(state.is_draining())));
+        self.handles.pairs.absolute(self.totals.pairs.load(Ordering::Relaxed));
+        for (receiver, counter) in &self.handles.bytes {
+            counter.absolute(self.totals.bytes.to(*receiver));
+        }
+        self.set_reasons(PAIRS_ENDED, &self.totals.pairs_ended);
+        self.set_reasons(REFUSALS, &self.totals.refusals);
+        self.set_reasons(HANDSHAKES_FAILED, &self.totals.handshakes_failed);
         self.recorder.handle().render()
     }
 
-    pub(crate) fn bytes(&self) -> PairCounters {
-        self.handles.bytes.clone()
+    pub(crate) fn totals(&self) -> &Arc<Totals> {
+        &self.totals
     }
 
     /// Bounds the memory of the histogram while nobody reads it. To be called every few seconds.
@@ -116,24 +121,28 @@ impl Metrics {
     }
 
     pub(crate) fn paired(&self, waited: Duration) {
-        self.handles.pairs.increment(1);
+        self.totals.pairs.fetch_add(1, Ordering::Relaxed);
         self.handles.pairing_seconds.record(waited.as_secs_f64());
     }
 
     pub(crate) fn pair_ended(&self, reason: &'static str) {
-        self.count(PAIRS_ENDED, reason);
+        self.totals.pairs_ended.add(reason);
     }
 
     pub(crate) fn refused(&self, reason: &'static str) {
-        self.count(REFUSALS, reason);
+        self.totals.refusals.add(reason);
     }
 
     pub(crate) fn handshake_failed(&self, reason: &'static str) {
-        self.count(HANDSHAKES_FAILED, reason);
+        self.totals.handshakes_failed.add(reason);
     }
 
-    fn count(&self, name: &'static str, reason: &'static str) {
-        with_local_recorder(&self.recorder, || counter!(name, "reason" => reason).increment(1));
+    fn set_reasons(&self, name: &'static str, reasons: &Reasons) {
+        with_local_recorder(&self.recorder, || {
+            for (reason, count) in reasons.all() {
+                counter!(name, "reason" => reason).absolute(count);
+            }
+        });
     }
 }
 

@@ -14,15 +14,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::metrics::PairCounters;
 use frames::{Control, Forwarded, FrameError};
 use side::Side;
 pub(crate) use side::UpgradedSocket;
+pub(crate) use table::{OpenPair, PairEnds, PairEntry, PairTable};
 
 mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod side;
+mod table;
 
 /// How long a socket may take to accept the last bytes, and to close.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -116,7 +117,7 @@ pub(crate) struct Pair {
     runner: Side,
     parent: Side,
     limits: PairLimits,
-    counters: PairCounters,
+    entry: PairEntry,
     last_message: Instant,
 }
 
@@ -125,14 +126,14 @@ impl Pair {
         runner: UpgradedSocket,
         parent: UpgradedSocket,
         limits: PairLimits,
-        counters: PairCounters,
+        entry: PairEntry,
     ) -> Self {
         let now = Instant::now();
         Self {
             runner: Side::new(Peer::Runner, runner, now),
             parent: Side::new(Peer::Parent, parent, now),
             limits,
-            counters,
+            entry,
             last_message: now,
         }
     }
@@ -193,9 +194,9 @@ impl Pair {
         from: Peer,
         buffer: &mut [u8],
     ) -> Poll<PairEnd> {
-        let (from, to, bytes) = match from {
-            Peer::Runner => (&mut self.runner, &mut self.parent, &self.counters.to_parent),
-            Peer::Parent => (&mut self.parent, &mut self.runner, &self.counters.to_runner),
+        let (from, to) = match from {
+            Peer::Runner => (&mut self.runner, &mut self.parent),
+            Peer::Parent => (&mut self.parent, &mut self.runner),
         };
         for _ in 0..ROUNDS {
             if from.frames.is_between_frames() {
@@ -230,7 +231,7 @@ impl Pair {
             let Forwarded { range, payload, control } = forwarded;
             if !range.is_empty() {
                 self.last_message = Instant::now();
-                bytes.increment(payload as u64);
+                self.entry.forwarded(self.last_message, to.peer, payload as u64);
                 if to.write_now(cx, &buffer[range]).is_err() {
                     return Poll::Ready(PairEnd::Lost(to.peer));
                 }

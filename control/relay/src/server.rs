@@ -7,7 +7,8 @@
 //!                                                     └─▶ /v1/socket   pair, one task
 //! ```
 //!
-//! `/metrics` may have an address of its own (`metrics_server.rs`).
+//! `/metrics` may have an address of its own (`metrics_server.rs`), where the relay's page is as well
+//! (`page.rs`).
 //!
 //! A connection serves one request. Until the request is admitted, the connection counts as a
 //! handshake, and a newer one may replace it. From then on it counts against the limits of
@@ -35,6 +36,7 @@ mod control;
 mod handshakes;
 mod http;
 mod metrics_server;
+mod page;
 mod pairing;
 mod reload;
 mod shared;
@@ -47,7 +49,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A relay that listens.
 pub struct Relay {
     connections: Connections,
-    /// Where `/metrics` is served, if it has an address of its own.
+    /// Where `/metrics` and the page are served, if they have an address of their own.
     metrics: Option<TcpListener>,
     shared: Arc<Shared>,
 }
@@ -59,7 +61,7 @@ enum Connections {
     Simulated(mpsc::Receiver<(Socket, SocketAddr)>),
 }
 
-/// Stops a relay. Clones stop the same one.
+/// Stops a relay, and reads its metrics. Clones belong to the same relay.
 #[derive(Clone)]
 pub struct Stopper(Arc<Shared>);
 
@@ -139,7 +141,8 @@ impl Relay {
         }
     }
 
-    /// The address at which the relay serves `/metrics`, if that has an address of its own.
+    /// The address at which the relay serves `/metrics` and its page, if they have an address of their
+    /// own.
     ///
     /// # Errors
     /// [`io::Error`] of the operating system.
@@ -174,6 +177,12 @@ impl Stopper {
     /// the drain time it closes all connections.
     pub fn drain(&self) {
         self.0.drain();
+    }
+
+    /// The metrics as Prometheus reads them, also after the relay has ended.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.0.render_metrics()
     }
 }
 

@@ -13,6 +13,8 @@ mod drain;
 mod limits;
 #[path = "relay/memory.rs"]
 mod memory;
+#[path = "relay/page.rs"]
+mod page;
 #[path = "relay/pairs.rs"]
 mod pairs;
 #[path = "relay/refusals.rs"]

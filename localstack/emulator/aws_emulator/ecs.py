@@ -270,7 +270,7 @@ class Ecs:
             "_deployment_id": data.get("_deploymentId"),
         }
         for container in containers:
-            ports.publish(container, self._published_port(data, cluster, container.name))
+            ports.publish(container, self._published_ports(data, cluster, container))
         task = Task(record, containers, self._tasks.host, account, region)
         for container in containers:
             url, token = self._metadata.url()
@@ -278,14 +278,15 @@ class Ecs:
             self._metadata.register(token, task, container)
         return task
 
-    def _published_port(self, data: Mapping[str, Any], cluster: Record, container: str) -> int | None:
-        """The port of a service's container that is behind a load balancer."""
+    def _published_ports(self, data: Mapping[str, Any], cluster: Record, container: Container) -> list[int]:
+        """The ports of a service's container that is behind a load balancer."""
         name = str(data.get("group") or "").removeprefix("service:")
         service = self._original._services.get(f"{cluster['clusterName']}/{name}") or {}
         for target in service.get("loadBalancers") or []:
-            if target.get("containerName") == container and "_deploymentId" in data:
-                return int(target["containerPort"])
-        return None
+            if target.get("containerName") == container.name and "_deploymentId" in data:
+                mappings = container.definition.get("portMappings") or []
+                return sorted({int(target["containerPort"]), *(int(one["containerPort"]) for one in mappings)})
+        return []
 
     def _container(self, definition: Record, override: Record, task_arn: str, attachment: Record | None) -> Container:
         container_arn = task_arn.replace(":task/", ":container/") + f"/{uuid.uuid4()}"

@@ -1,30 +1,30 @@
 """Ports of containers behind load balancers.
 
 All tasks share the network of this machine, so two tasks can't listen on one port. A container
-behind a load balancer therefore listens on a free port of 127.0.0.1: its environment says so, and
-the record of the container shows it, as Docker's bridge network would.
+behind a load balancer therefore listens on free ports of 127.0.0.1: its environment says so, and
+the record of the container shows them, as Docker's bridge network would.
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 
 from .tasks import Container
 
 LOOPBACK = "127.0.0.1"
 
 
-def publish(container: Container, port: int | None) -> None:
-    """Let the container listen on a free port in place of `port`, if it has one."""
-    if port is None:
-        return
-    free = _free_port()
-    container.record["networkBindings"] = [
-        {"bindIP": LOOPBACK, "containerPort": port, "hostPort": free, "protocol": "tcp"}
-    ]
-    for name, value in container.env.items():
-        if value == f"0.0.0.0:{port}":
-            container.env[name] = f"{LOOPBACK}:{free}"
+def publish(container: Container, ports: Iterable[int]) -> None:
+    """Let the container listen on a free port in place of each of these."""
+    bindings = []
+    for port in ports:
+        free = _free_port()
+        bindings.append({"bindIP": LOOPBACK, "containerPort": port, "hostPort": free, "protocol": "tcp"})
+        for name, value in container.env.items():
+            if value == f"0.0.0.0:{port}":
+                container.env[name] = f"{LOOPBACK}:{free}"
+    container.record["networkBindings"] = bindings
 
 
 def published(containers: list[dict[str, object]], name: str, port: int) -> int:

@@ -16,10 +16,12 @@ from .test_cloudformation import Stacks
 
 CERTIFICATE = Path(__file__).parent / "certificate.pem"
 KEY = Path(__file__).parent / "key.pem"
-# The port of every container: two tasks can't listen on it at the same time.
+# The ports of every container: two tasks can't listen on them at the same time. The load balancer
+# forwards to the first one.
 PORT = 8443
-# A web server that serves the text in its variable NAME, at the address in LISTEN.
-SERVER = f'echo "$NAME $SECRET" > name; exec {sys.executable} -m http.server -b "${{LISTEN%%:*}}" "${{LISTEN##*:}}"'
+OTHER_PORT = 9464
+# A web server that serves the text in its variables NAME and OTHER, at the address in LISTEN.
+SERVER = f'echo "$NAME $SECRET" > name; echo "$OTHER" > other; exec {sys.executable} -m http.server -b "${{LISTEN%%:*}}" "${{LISTEN##*:}}"'
 
 
 def free_port() -> int:
@@ -44,8 +46,12 @@ class LoadBalancers(Stacks):
             "Name": "app",
             "Image": "shell:1",
             "Command": [SERVER],
-            "PortMappings": [{"ContainerPort": PORT}],
-            "Environment": [{"Name": "NAME", "Value": name}, {"Name": "LISTEN", "Value": f"0.0.0.0:{PORT}"}],
+            "PortMappings": [{"ContainerPort": PORT}, {"ContainerPort": OTHER_PORT}],
+            "Environment": [
+                {"Name": "NAME", "Value": name},
+                {"Name": "LISTEN", "Value": f"0.0.0.0:{PORT}"},
+                {"Name": "OTHER", "Value": f"0.0.0.0:{OTHER_PORT}"},
+            ],
             "Secrets": [{"Name": "SECRET", "ValueFrom": {"Ref": "Secret"}}],
         }
         network = {"AwsvpcConfiguration": {"Subnets": NETWORK["awsvpcConfiguration"]["subnets"]}}
@@ -103,11 +109,13 @@ class LoadBalancers(Stacks):
             resources |= endpoint
         self.create(resources)
 
-    def test_two_services_with_the_same_port_have_listeners_of_their_own(self) -> None:
+    def test_two_services_with_the_same_ports_have_listeners_of_their_own(self) -> None:
         first, second = free_port(), free_port()
         self.create_endpoints(self.endpoint("One", first), self.endpoint("Two", second))
         self.assertEqual(wait(lambda: get(f"http://127.0.0.1:{first}/name"), "the first service"), "One secret")
         self.assertEqual(wait(lambda: get(f"http://127.0.0.1:{second}/name"), "the second service"), "Two secret")
+        others = [get(f"http://127.0.0.1:{port}/other") for port in (first, second)]
+        self.assertEqual(len({f"0.0.0.0:{OTHER_PORT}", None, *others}), 4, others)
         self.delete()
         self.assertIsNone(get(f"http://127.0.0.1:{first}/name"))
         with socket.create_server(("127.0.0.1", first)):

@@ -5,7 +5,8 @@ use flame_tests::browser::Browser;
 use flame_tests::demo::gates::{Gate, gated};
 use flame_tests::demo::{double, exits, nap, panics};
 use flame_tests::{PageServer, Test, Watcher, process_pool, tests};
-use serde_json::Value;
+
+use crate::looks::{picture, shows, until};
 
 mod accessibility;
 
@@ -54,28 +55,6 @@ impl Watched {
     }
 }
 
-/// Waits until an expression is true in the page.
-async fn until(page: &Browser, expression: &str) {
-    let waiting = async {
-        while page.run(&format!("return Boolean({expression})")).await != true {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await.is_err() {
-        let text = page.run("return document.body.innerText").await;
-        panic!("waited for 30 s until {expression}:\n{}", text.as_str().unwrap_or_default());
-    }
-}
-
-/// An expression: whether an element that matches the selector has the text.
-fn shows(selector: &str, text: &str) -> String {
-    let (selector, text) = (Value::from(selector), Value::from(text));
-    format!(
-        "[...document.querySelectorAll({selector})].some((it) => \
-         it.checkVisibility() && it.textContent.includes({text}))"
-    )
-}
-
 async fn runners_and_calls_appear_while_they_happen() {
     let watched = Watched::start("appearing", false).await;
     let page = &watched.page;
@@ -122,7 +101,7 @@ async fn each_call_of_a_busy_pool_is_shown() {
     let calls: Vec<_> = calls.collect();
     until(&watched.page, "document.querySelectorAll('.calls .good').length >= 20").await;
     until(&watched.page, &shows(".calls tbody tr", "waits")).await;
-    accessibility::picture(&watched, "load-1280").await;
+    picture(&watched.page, "load-1280").await;
     for call in calls {
         call.await.unwrap().unwrap();
     }

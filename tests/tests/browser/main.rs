@@ -1,6 +1,9 @@
-//! The web example: its page in a real browser, and its traces. And the live page of pools.
+//! The web example: its page in a real browser, and its traces. And the live pages of pools and of a
+//! relay.
 
 mod live_page;
+mod looks;
+mod relay_page;
 mod site;
 mod traces;
 
@@ -13,7 +16,8 @@ use serde_json::Value;
 use site::Site;
 
 fn main() -> std::process::ExitCode {
-    let of_pages = requiring([tests(), live_page::tests()].concat(), browser::is_missing);
+    let of_pages = [tests(), live_page::tests(), relay_page::tests()].concat();
+    let of_pages = requiring(of_pages, browser::is_missing);
     flame_tests::suite([of_pages, traces::tests()].concat())
 }
 

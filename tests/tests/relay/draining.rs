@@ -7,12 +7,15 @@ use flame_aws::backend::Process;
 use flame_tests::process::{connected_to, drains_cleanly};
 use flame_tests::proxy::{Network, Proxy};
 use flame_tests::relay::{KEY, TestRelay};
-use flame_tests::{TempDir, Test, demo, impostor, process_pool, tests};
+use flame_tests::{TempDir, Test, demo, impostor, process_pool, tests, until};
 
 use crate::fixtures::{MINUTE, behind_a_gate, home_and_other, patient, survives};
 
-/// The metric of a relay with the number of its control connections.
+/// The metrics of a relay with the number of its control connections, of the runners that are
+/// connected, and of the pairs that it has closed because it drains.
 const PARENTS: &str = "flame_relay_connections{kind=\"parent\"}";
+const RUNNERS: &str = "flame_relay_connections{kind=\"runner\"}";
+const CLOSED: &str = "flame_relay_pairs_ended_total{reason=\"draining\"}";
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
@@ -20,6 +23,19 @@ pub(crate) fn tests() -> Vec<Test> {
         new_runners_prefer_a_relay_that_does_not_drain,
         runners_learn_the_addresses_that_follow_those_of_a_draining_relay,
     ]
+}
+
+/// A relay whose drain time no test reaches.
+fn patient_relay() -> TestRelay {
+    TestRelay::start_at(([127, 0, 0, 1], 0).into(), |config| config.drain_time = 60 * MINUTE)
+}
+
+/// Waits until a relay that drains has no parent any more, while its runner is still connected: the
+/// parent has left because the relay has told it to, and not because the relay has closed everything.
+async fn left_by_its_parent(draining: &TestRelay) {
+    until("the parent has left the relay that drains", || draining.metric(PARENTS) == 0.0).await;
+    assert!(draining.metric(RUNNERS) > 0.0, "the relay keeps the runner's connection");
+    assert_eq!(draining.metric(CLOSED), 0.0);
 }
 
 async fn a_relay_that_drains_is_left_without_losing_a_call() {
@@ -34,6 +50,11 @@ async fn a_relay_that_drains_is_left_without_losing_a_call() {
     let (draining, other) = home_and_other(pid, relays);
     assert!(!connected_to(pid).contains(&other.address().port()), "the runner has not moved yet");
     draining.drain();
+    tokio::select! {
+        ended = &mut call => panic!("the call has ended with its relay: {ended:?}"),
+        () = draining.ended() => {}
+    }
+    assert_eq!(draining.metric(CLOSED), 1.0, "the relay has closed the pair because it drains");
     let has_moved = || connected_to(pid).contains(&other.address().port());
     survives(&mut call, "the runner has moved", has_moved).await;
     assert!(!connected_to(pid).contains(&draining.address().port()), "it has left the old relay");
@@ -44,7 +65,7 @@ async fn a_relay_that_drains_is_left_without_losing_a_call() {
 }
 
 async fn new_runners_prefer_a_relay_that_does_not_drain() {
-    let relays = [TestRelay::start(), TestRelay::start()];
+    let relays = [(); 2].map(|()| patient_relay());
     let option = Relay::new(relays[0].url()).or(relays[1].url()).key(KEY);
     let folder = TempDir::new();
     let backend = Process::new().env("DEMO_WRITE_PARENT_TO", folder.path());
@@ -59,8 +80,10 @@ async fn new_runners_prefer_a_relay_that_does_not_drain() {
     assert!(preferred(pid).starts_with(&draining.url()), "{}", preferred(pid));
     draining.drain();
     let mut gated = vec![(gate, call, pid)];
-    // The parent learns of the drain soon, but not at once.
+    left_by_its_parent(&draining).await;
+    // The parent first closes its connection, and then chooses another home.
     while !preferred(gated.last().unwrap().2).starts_with(&other.url()) {
+        assert!(gated.len() < 4, "new runners prefer a relay that their parent has left");
         gated.push(behind_a_gate(&pool).await);
     }
     for (gate, call, pid) in gated {
@@ -82,7 +105,7 @@ async fn runners_learn_the_addresses_that_follow_those_of_a_draining_relay() {
     let pool = process_pool("test").max(1).reconnect_timeout(MINUTE).relay(option);
     let pool = pool.start().await.unwrap();
     for (relay, _) in &relays {
-        while relay.metric(PARENTS).await < 1.0 {}
+        until("the parent is connected to each relay", || relay.metric(PARENTS) == 1.0).await;
     }
     let (gate, call, pid) = behind_a_gate(&pool).await;
     let is_home = |proxy: &Proxy| {
@@ -93,8 +116,8 @@ async fn runners_learn_the_addresses_that_follow_those_of_a_draining_relay() {
     let home = relays.iter().position(|(_, proxy)| is_home(proxy)).unwrap();
     let (draining, node) = relays.remove(home);
     draining.drain();
-    // The parent leaves the relay, and tells the runner its addresses, before these calls end.
-    while draining.metric(PARENTS).await > 0.0 {}
+    // The parent tells the runner its addresses before these calls end.
+    left_by_its_parent(&draining).await;
     for _ in 0..20 {
         pool.call(demo::pid()).await.unwrap();
     }

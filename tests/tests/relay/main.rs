@@ -8,6 +8,7 @@ mod fixtures;
 mod load_balancer;
 mod lost_peers;
 mod lost_relays;
+mod page;
 mod processes;
 mod secrets;
 mod start;
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
         lost_relays::tests(),
         lost_peers::tests(),
         draining::tests(),
+        page::tests(),
         processes::tests(),
         back_pressure::tests(),
         load_balancer::tests(),

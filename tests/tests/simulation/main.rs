@@ -29,11 +29,12 @@
 //!
 //! They change nothing in the traces.
 //!
-//! Not simulated: threads, so the functions that are called are all async; name resolution; outer
-//! TLS (`wss://`); and the platforms, which have suites of their own.
+//! Not simulated: threads, so the functions that are called are all async; name resolution; and the
+//! platforms, which have suites of their own.
 
 mod backend;
 mod calls;
+mod certificate;
 mod entropy;
 mod faults;
 mod host;
@@ -51,6 +52,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::certificate::Certificate;
 use crate::options::Options;
 use crate::scenario::Scenario;
 use crate::simulation::Simulation;
@@ -63,6 +65,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let (seeds, rest) = match Options::read(std::env::args()) {
+        Ok(Options::Seed(..)) if certificate::paths().is_none() => return run_with_certificate(),
         Ok(Options::Seed(seed, is_printed)) => return run_here(seed, is_printed),
         Ok(Options::Seeds(seeds, rest)) => (seeds, rest),
         Err(error) => {
@@ -90,6 +93,16 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// Runs this program again, with the same arguments and a certificate.
+fn run_with_certificate() -> ExitCode {
+    let certificate = Certificate::new();
+    let again = std::env::current_exe().and_then(|program| {
+        let arguments = std::env::args_os().skip(1);
+        Command::new(program).args(arguments).envs(certificate.variables()).status()
+    });
+    if again.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// Runs a seed in this process.
 fn run_here(seed: u64, is_printed: bool) -> ExitCode {
     trace::show_log();
@@ -112,8 +125,10 @@ fn run_here(seed: u64, is_printed: bool) -> ExitCode {
 /// Runs a seed in a process of its own, and returns what it prints.
 fn run(seed: u64) -> Result<String, Failed> {
     let program = std::env::current_exe()?;
+    let certificate = Certificate::new();
     let mut child = Command::new(program)
         .args(["--seed", &seed.to_string()])
+        .envs(certificate.variables())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -103,8 +103,9 @@ async fn start(scenario: &Scenario, platform: &Platform, network: &HostNetwork) 
         let builder = match scenario.relays {
             0 => builder.listen((network.address, PARENT_PORT).into()),
             relays => {
-                let first = Relay::new(relays::url(0)).key(KEY);
-                builder.relay((1..relays).fold(first, |relay, other| relay.or(relays::url(other))))
+                let url = |relay| relays::url(relay, scenario.has_tls);
+                let first = Relay::new(url(0)).key(KEY);
+                builder.relay((1..relays).fold(first, |relay, other| relay.or(url(other))))
             }
         };
         match builder.start().await {

@@ -8,13 +8,19 @@ use flame_relay::keys::KeyTexts;
 use flame_relay::{ByteStream, Relay, Stopper};
 use flame_wire::ids::RunnerRef;
 use flame_wire::relay::RUNNER_PATH;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
 
+use crate::certificate;
 use crate::network::HostNetwork;
 
 /// The key of all relays.
 pub(crate) const KEY: &str = "the-key-of-all-the-simulated-relays";
+
+/// There are fewer relays than this.
+pub(crate) const MAX: u8 = 3;
 
 const PORT: u16 = 80;
 
@@ -29,8 +35,13 @@ pub(crate) fn socket_address(relay: u8) -> SocketAddr {
 }
 
 /// The URL of a relay.
-pub(crate) fn url(relay: u8) -> String {
-    format!("ws://{}", socket_address(relay))
+pub(crate) fn url(relay: u8, has_tls: bool) -> String {
+    url_of(socket_address(relay), has_tls)
+}
+
+/// The URL of the relay that listens there.
+pub(crate) fn url_of(address: SocketAddr, has_tls: bool) -> String {
+    format!("{}://{address}", if has_tls { "wss" } else { "ws" })
 }
 
 /// The address at which a runner asks the relay with this URL for its parent.
@@ -45,12 +56,14 @@ pub(crate) type SharedStopper = Arc<Mutex<Option<Stopper>>>;
 pub(crate) async fn run(
     relay: u8,
     has_own_address: bool,
+    has_tls: bool,
     stopper: SharedStopper,
     network: HostNetwork,
 ) {
     let mut config =
         Config::new(socket_address(relay), KeyTexts::parse(KEY).expect("the key is valid"));
-    config.address = has_own_address.then(|| url(relay));
+    config.address = has_own_address.then(|| url(relay, has_tls));
+    config.tls = certificate::paths().filter(|_| has_tls);
     let (sender, connections) = mpsc::channel::<(Box<dyn ByteStream>, SocketAddr)>(1);
     let listener = network.bind(PORT).expect("the port is free");
     let relay = Relay::simulated(config, connections).expect("the settings are valid");
@@ -68,8 +81,20 @@ pub(crate) async fn run(
 }
 
 /// The `main` of a process that reads the metrics of a relay.
-pub(crate) async fn read_metrics(relay: u8, text: Arc<Mutex<String>>, network: HostNetwork) {
-    let Ok(mut socket) = network.open(socket_address(relay)).await else { return };
+pub(crate) async fn read_metrics(
+    relay: u8,
+    has_tls: bool,
+    text: Arc<Mutex<String>>,
+    network: HostNetwork,
+) {
+    let Ok(socket) = network.open(socket_address(relay)).await else { return };
+    let mut socket: Box<dyn ByteStream> = Box::new(socket);
+    if has_tls {
+        let name = ServerName::from(address(relay));
+        let connector = TlsConnector::from(certificate::client());
+        let Ok(tls) = connector.connect(name, socket).await else { return };
+        socket = Box::new(tls);
+    }
     let request = b"GET /metrics HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n";
     if socket.write_all(request).await.is_ok() {
         let mut answer = Vec::new();

@@ -7,12 +7,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::network::NetworkConfig;
+use crate::relays;
 
 /// One simulation.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
-    /// The number of relays; 0: runners connect to the parent.
+    /// The number of relays, less than [`relays::MAX`]; 0: runners connect to the parent.
     pub(crate) relays: u8,
     pub(crate) faults: FaultPlan,
     pub(crate) network: NetworkConfig,
@@ -30,6 +31,8 @@ pub(crate) struct Scenario {
     pub(crate) end: End,
     /// Clients connect that may not get in.
     pub(crate) has_strangers: bool,
+    /// The relays have a certificate, and their addresses begin with `wss://`.
+    pub(crate) has_tls: bool,
 }
 
 /// How a simulation ends.
@@ -70,7 +73,7 @@ impl Scenario {
         };
         Self {
             seed,
-            relays: random.random_range(0..3),
+            relays: random.random_range(0..relays::MAX),
             faults,
             network,
             max_runners: random.random_range(1..6),
@@ -91,6 +94,7 @@ impl Scenario {
                 _ => End::Drain,
             },
             has_strangers: random.random(),
+            has_tls: random.random(),
         }
     }
 }
@@ -99,9 +103,10 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} relays, {:?} faults, up to {} runners with {} slots, {} callers, {}, {:?}",
+            "seed {}: {} relays{}, {:?} faults, up to {} runners with {} slots, {} callers, {}, {:?}",
             self.seed,
             self.relays,
+            if self.has_tls { " with TLS" } else { "" },
             self.faults,
             self.max_runners,
             self.max_concurrency,

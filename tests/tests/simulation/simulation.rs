@@ -323,8 +323,9 @@ impl Simulation {
         let stopper = SharedStopper::default();
         self.stoppers.insert(relay, stopper.clone());
         let has_own_address = self.scenario.seed.is_multiple_of(2);
+        let has_tls = self.scenario.has_tls;
         self.start_host(format!("relay {relay}"), relays::address(relay), |network| {
-            Box::pin(relays::run(relay, has_own_address, stopper, network))
+            Box::pin(relays::run(relay, has_own_address, has_tls, stopper, network))
         });
     }
 
@@ -343,9 +344,9 @@ impl Simulation {
     fn read_metrics(&mut self, relay: u8) -> String {
         let text = Arc::new(Mutex::new(String::new()));
         let address = Ipv4Addr::new(10, 2, 0, relay + 1).into();
-        let read = text.clone();
+        let (read, has_tls) = (text.clone(), self.scenario.has_tls);
         self.start_host("a reader of metrics".to_owned(), address, |network| {
-            Box::pin(relays::read_metrics(relay, read, network))
+            Box::pin(relays::read_metrics(relay, has_tls, read, network))
         });
         self.pass(Duration::from_secs(5));
         let text = text.lock().expect("nothing panics with the lock");

@@ -34,6 +34,7 @@ struct Stranger {
     network: HostNetwork,
     ledger: Arc<CallLedger>,
     targets: Vec<SocketAddr>,
+    has_tls: bool,
 }
 
 /// The `main` of the strangers. They leave when no more calls are made.
@@ -47,6 +48,7 @@ pub(crate) async fn run(scenario: Scenario, ledger: Arc<CallLedger>, network: Ho
         network: network.clone(),
         ledger: ledger.clone(),
         targets: targets.clone(),
+        has_tls: scenario.has_tls,
     });
     join_all(strangers.map(|stranger| stranger.visit_until(scenario.time))).await;
 }
@@ -66,7 +68,8 @@ impl Stranger {
 
     /// Returns how the stranger got in, if it did.
     async fn visit(&mut self, target: SocketAddr) -> Option<&'static str> {
-        let (to_relay, url) = (target.ip() != PARENT, format!("ws://{target}"));
+        let to_relay = target.ip() != PARENT;
+        let url = relays::url_of(target, to_relay && self.has_tls);
         let fingerprint = Fingerprint(self.random.random());
         match self.random.random_range(0..4) {
             0 if to_relay => {

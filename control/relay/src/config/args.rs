@@ -28,6 +28,10 @@ Paths:
   /readyz    200, or 503 while the relay is draining
   /metrics   metrics in the text format of Prometheus; with --metrics-listen, at that address only
 
+  At the address of --metrics-listen only:
+  /          a live page: parents, runners that wait, pairs, refusals, and how much of each limit is used
+  /view.json the data of that page
+
 Signals:
   SIGTERM or SIGINT starts to drain: new connections are refused, parents are told to connect
   elsewhere, and after --drain-time all connections are closed. A second signal exits at once.
@@ -49,8 +53,9 @@ pub struct Args {
         value_name = "IP:PORT"
     )]
     listen: String,
-    /// The address to serve /metrics on, over plain HTTP and without a key. /metrics is then no
-    /// longer served on the address of --listen, which strangers may reach.
+    /// The address to serve /metrics and a live page on, over plain HTTP and without a key. Both show
+    /// addresses of clients, so choose one that strangers can't reach. /metrics is then no longer
+    /// served on the address of --listen. Without this flag there is no page.
     #[arg(long, env = "FLAME_RELAY_METRICS_LISTEN", value_name = "IP:PORT")]
     metrics_listen: Option<String>,
     /// The address at which runners reach this node, ws://host:port or wss://host:port. The default

@@ -1,18 +1,18 @@
 //! The admitted connections, counted in all, by address and by key.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::counts::Counts;
 use super::{Limit, Limits, Refusal};
 use crate::keys::KeyId;
 
 /// One admitted connection. Ids are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ConnectionId(u64);
+pub struct ConnectionId(pub(crate) u64);
 
 /// Which client has opened a connection, and for which purpose.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ConnectionKind {
     /// A parent's control connection.
     Parent,
@@ -80,42 +80,27 @@ impl Connections {
         self.by_kind.get(&kind)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The address with the most connections.
+    pub(super) fn most_per_address(&self) -> Option<(IpAddr, usize)> {
+        self.by_address.most()
+    }
+
+    /// The key with the most connections.
+    pub(super) fn most_per_key(&self) -> Option<(KeyId, usize)> {
+        self.by_key.most()
+    }
+
     /// Whether nothing is counted any more.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
-            && self.by_address.0.is_empty()
-            && self.by_key.0.is_empty()
-            && self.by_kind.0.is_empty()
-    }
-}
-
-/// Counts without an entry for zero, so that the map does not grow with the number of past clients.
-#[derive(Debug)]
-struct Counts<K>(HashMap<K, usize>);
-
-impl<K> Default for Counts<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<K: Hash + Eq> Counts<K> {
-    fn get(&self, key: &K) -> usize {
-        self.0.get(key).copied().unwrap_or(0)
-    }
-
-    fn add(&mut self, key: K) {
-        *self.0.entry(key).or_insert(0) += 1;
-    }
-
-    fn subtract(&mut self, key: &K) {
-        if let Some(count) = self.0.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(key);
-            }
-        }
+            && self.by_address.is_empty()
+            && self.by_key.is_empty()
+            && self.by_kind.is_empty()
     }
 }
 

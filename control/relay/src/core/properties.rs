@@ -93,7 +93,7 @@ impl Model {
             Step::Parent { key, address } => {
                 let key = KeyId(key);
                 let room = self.has_room(key, address);
-                match self.state.parent_connected(key, ip(address)) {
+                match self.state.parent_connected(self.now, key, ip(address)) {
                     Ok(id) => {
                         assert!(room && !self.draining);
                         self.parents.insert(id);
@@ -260,6 +260,36 @@ impl Model {
             assert!(!self.draining);
         }
         assert!(self.state.poll_timeout().is_none_or(|next| next > self.now));
+        self.check_snapshot();
+    }
+
+    /// A snapshot contains what the model knows, and no more rows than it may have.
+    fn check_snapshot(&self) {
+        const MAX_ROWS: usize = 2;
+        let snapshot = self.state.snapshot(MAX_ROWS);
+        assert_eq!(snapshot.parents.total, self.parents.len());
+        assert_eq!(snapshot.parents.rows.len(), self.parents.len().min(MAX_ROWS));
+        assert_eq!(snapshot.waiting.total, self.waiting.len());
+        assert_eq!(snapshot.waiting.rows.len(), self.waiting.len().min(MAX_ROWS));
+        assert_eq!(snapshot.connections, self.open.len());
+        for row in &snapshot.parents.rows {
+            let owned = self.owners.values().filter(|(owner, _)| *owner == row.id).count();
+            assert_eq!((row.registered, row.key), (owned, self.open[&row.id].0));
+        }
+        for row in &snapshot.waiting.rows {
+            assert!(self.waiting.contains_key(&row.id) && row.parent.is_some());
+        }
+        let most = |counts: &mut dyn Iterator<Item = u64>| {
+            let mut totals = BTreeMap::new();
+            counts.for_each(|one| *totals.entry(one).or_insert(0) += 1);
+            totals.into_values().max()
+        };
+        let by_address = most(&mut self.open.values().map(|(_, address)| u64::from(*address)));
+        assert_eq!(snapshot.most_per_address.map(|(_, count)| count), by_address);
+        let by_key = most(&mut self.open.values().map(|(key, _)| u64::from(key.0)));
+        assert_eq!(snapshot.most_per_key.map(|(_, count)| count), by_key);
+        let by_parent = most(&mut self.owners.values().map(|(owner, _)| owner.0));
+        assert_eq!(snapshot.most_per_parent.map(|(_, count)| count), by_parent);
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::Instant;
 use flame_wire::ids::RunnerRef;
 
 use super::ConnectionId;
+use super::counts::Counts;
 
 /// The registered runners.
 #[derive(Debug, Default)]
 pub(super) struct Registrations {
     by_runner: HashMap<RunnerRef, Registration>,
     expiries: BTreeSet<(Instant, RunnerRef)>,
+    by_parent: Counts<ConnectionId>,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,7 @@ impl Registrations {
     ) -> Vec<ConnectionId> {
         let waiting = self.remove(runner).map(|old| old.waiting).unwrap_or_default();
         self.expiries.insert((expires, runner));
+        self.by_parent.add(parent);
         self.by_runner.insert(runner, Registration { parent, expires, waiting: waiting.clone() });
         waiting
     }
@@ -41,6 +44,7 @@ impl Registrations {
     pub(super) fn remove(&mut self, runner: RunnerRef) -> Option<Registration> {
         let registration = self.by_runner.remove(&runner)?;
         self.expiries.remove(&(registration.expires, runner));
+        self.by_parent.subtract(&registration.parent);
         Some(registration)
     }
 
@@ -67,5 +71,15 @@ impl Registrations {
 
     pub(super) fn len(&self) -> usize {
         self.by_runner.len()
+    }
+
+    /// How many runners this control connection has registered.
+    pub(super) fn of(&self, parent: ConnectionId) -> usize {
+        self.by_parent.get(&parent)
+    }
+
+    /// The control connection with the most registered runners.
+    pub(super) fn most_per_parent(&self) -> Option<(ConnectionId, usize)> {
+        self.by_parent.most()
     }
 }

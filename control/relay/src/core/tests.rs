@@ -5,6 +5,7 @@ use super::*;
 mod drain;
 mod refusals;
 mod registrations;
+mod snapshot;
 
 const A: KeyId = KeyId(1);
 const B: KeyId = KeyId(2);
@@ -43,7 +44,7 @@ impl Test {
     }
 
     fn parent(&mut self, key: KeyId) -> ConnectionId {
-        self.state.parent_connected(key, PARENT_ADDRESS).unwrap()
+        self.state.parent_connected(self.now, key, PARENT_ADDRESS).unwrap()
     }
 
     /// A parent that has registered `runner(1)`.

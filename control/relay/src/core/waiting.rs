@@ -1,6 +1,7 @@
 //! The runners that wait for their parents, by connection, by ticket and by deadline.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use flame_wire::ids::RunnerRef;
@@ -24,6 +25,7 @@ pub(super) struct WaitingRunner {
     pub(super) ticket: Ticket,
     /// The key of its parent.
     pub(super) key: KeyId,
+    pub(super) address: IpAddr,
     pub(super) since: Instant,
     pub(super) until: Instant,
 }
@@ -54,6 +56,15 @@ impl WaitingRunners {
     ) -> Option<(ConnectionId, &WaitingRunner)> {
         let &id = self.by_ticket.get(&ticket)?;
         self.get(id).filter(|waiting| waiting.key == key).map(|waiting| (id, waiting))
+    }
+
+    /// The connections, those first whose time runs out first.
+    pub(super) fn by_deadline(&self) -> impl Iterator<Item = (ConnectionId, &WaitingRunner)> {
+        self.deadlines.iter().filter_map(|&(_, id)| Some((id, self.get(id)?)))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_connection.len()
     }
 
     /// The connection whose time runs out first.

@@ -10,8 +10,8 @@ use crate::pair::Pair;
 
 /// Waits for both upgrades, and forwards until one side ends.
 pub(super) async fn run(shared: Arc<Shared>, pair: NewPair, upgrade: OnUpgrade) {
-    let NewPair { pairing, runner_upgrade, connections } = pair;
-    let runner = pairing.runner;
+    let NewPair { ends, runner_upgrade, connections } = pair;
+    let runner = ends.runner;
     let within = shared.config.handshake_timeout;
     let sockets = tokio::try_join!(
         upgrade::upgraded(runner_upgrade, within),
@@ -25,7 +25,8 @@ pub(super) async fn run(shared: Arc<Shared>, pair: NewPair, upgrade: OnUpgrade) 
         }
     };
     tracing::debug!(%runner, "a runner and its parent are connected");
-    let pair = Pair::new(runner_socket, parent_socket, shared.config.pair, shared.metrics.bytes());
+    let entry = shared.pairs.enter(ends, shared.metrics.totals().clone());
+    let pair = Pair::new(runner_socket, parent_socket, shared.config.pair, entry);
     let end = pair.run(shared.closing()).await;
     shared.metrics.pair_ended(end.reason());
     tracing::debug!(%runner, reason = end.reason(), "a pair has ended");

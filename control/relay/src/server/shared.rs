@@ -17,9 +17,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::handshakes::Handshakes;
 use crate::config::Config;
-use crate::core::{Action, ConnectionId, Pairing, Refusal, RelayState};
+use crate::core::{Action, ConnectionId, Refusal, RelayState, Snapshot};
 use crate::keys::{KeyId, KeyRing};
 use crate::metrics::Metrics;
+use crate::pair::{PairEnds, PairTable};
 use crate::tls::TlsFiles;
 
 /// How many messages to a parent may wait. A parent that reads so slowly loses its connection.
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) tls: Option<TlsFiles>,
     pub(super) metrics: Metrics,
     pub(super) handshakes: Handshakes,
+    pub(super) pairs: PairTable,
     inner: Mutex<Inner>,
     /// Wakes the timer's task: the next timeout is earlier than it was.
     timer: Notify,
@@ -70,7 +72,7 @@ pub(super) struct ControlConnection {
 
 /// A runner and its parent's socket, before their upgrades.
 pub(super) struct NewPair {
-    pub(super) pairing: Pairing,
+    pub(super) ends: PairEnds,
     pub(super) runner_upgrade: OnUpgrade,
     pub(super) connections: [OpenConnection; 2],
 }
@@ -113,6 +115,7 @@ impl Shared {
         let state = RelayState::new(config.limits);
         Ok(Self {
             handshakes: Handshakes::new(config.max_handshakes),
+            pairs: PairTable::default(),
             config,
             node: Hex(&node).to_string(),
             keys: RwLock::new(keys),
@@ -133,7 +136,7 @@ impl Shared {
     ) -> Result<ControlConnection, Refusal> {
         let (sender, messages) = mpsc::channel(MAX_MESSAGES);
         let id = self.update(|inner| {
-            let id = inner.state.parent_connected(key, address)?;
+            let id = inner.state.parent_connected(now(), key, address)?;
             inner.parents.insert(id, sender);
             Ok(id)
         })?;
@@ -184,7 +187,13 @@ impl Shared {
         let WaitingRunner { answer, upgrade } = runner.ok_or(Refusal::UnknownTicket)?;
         answer.send(Ok(())).map_err(|_| Refusal::UnknownTicket)?;
         self.metrics.paired(pairing.waited);
-        Ok(NewPair { pairing, runner_upgrade: upgrade, connections })
+        let ends = PairEnds {
+            id: pairing.runner_connection,
+            runner: pairing.runner,
+            runner_address: pairing.runner_address,
+            parent_address: address,
+        };
+        Ok(NewPair { ends, runner_upgrade: upgrade, connections })
     }
 
     pub(super) fn keys_replaced(&self, revoked: &[KeyId]) {
@@ -210,6 +219,15 @@ impl Shared {
 
     pub(super) fn render_metrics(&self) -> String {
         self.metrics.render(&self.inner.lock().state, self.handshakes.count())
+    }
+
+    pub(super) fn snapshot(&self, max_rows: usize) -> Snapshot {
+        self.inner.lock().state.snapshot(max_rows)
+    }
+
+    /// When the drain is over, once it has begun.
+    pub(super) fn drain_ends(&self) -> Option<Instant> {
+        *self.drain_ends.borrow()
     }
 
     /// Becomes true when all connections have to close.

@@ -18,8 +18,8 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{
-    Clients, KEY, OTHER_KEY, Parent, RUNNER, close_code, connect, metric, receive_binary, refusal,
-    request, start_watchdog,
+    Clients, KEY, OTHER_KEY, Parent, RUNNER, close_code, connect, get, metric, receive_binary,
+    refusal, start_watchdog,
 };
 
 /// A process of the binary. Killed when dropped.
@@ -233,7 +233,7 @@ async fn sigterm_drains_and_a_second_signal_exits_at_once() {
     process.signal(Signal::TERM);
     let draining = parent.receive().await;
     assert_eq!(draining, flame_wire::relay::RelayToParent::Draining { within_ms: 3_600_000 });
-    let ready = request(process.address, "GET /readyz HTTP/1.1\r\nhost: relay\r\n\r\n").await;
+    let ready = get(process.address, "/readyz").await;
     assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
     process.signal(Signal::INT);
     assert_eq!(process.wait().0, Some(1));
@@ -320,15 +320,12 @@ async fn metrics_with_an_address_of_their_own_are_served_nowhere_else() {
     let flags = ["--metrics-listen=127.0.0.1:0", "--drain-time=1h"];
     let mut process = RelayProcess::start(&flags, &[("FLAME_RELAY_KEYS", KEY)]);
     let (public, metrics) = (process.address, process.metrics.expect("it is in the log"));
-    let get = async |address, path: &str| {
-        request(address, &format!("GET {path} HTTP/1.1\r\nhost: relay\r\n\r\n")).await
-    };
     let mut parent = Parent::connect(public, KEY).await.unwrap();
     let text = get(metrics, "/metrics").await;
     assert_eq!(metric(&text, "flame_relay_connections{kind=\"parent\"}"), 1.0);
     let refused = get(public, "/metrics").await;
     assert!(refused.starts_with("HTTP/1.1 404 ") && !refused.contains("flame_relay"), "{refused}");
-    for path in [PARENT_PATH, "/healthz", "/readyz", "/"] {
+    for path in [PARENT_PATH, "/healthz", "/readyz", "/nothing"] {
         let refused = get(metrics, path).await;
         assert!(refused.starts_with("HTTP/1.1 404 "), "{path}: {refused}");
     }
@@ -349,7 +346,7 @@ async fn clients_that_send_nothing_do_not_keep_others_from_the_metrics() {
     for _ in 0..100 {
         silent.push(TcpStream::connect(metrics).await.unwrap());
     }
-    let text = request(metrics, "GET /metrics HTTP/1.1\r\nhost: relay\r\n\r\n");
+    let text = get(metrics, "/metrics");
     let text = timeout(Duration::from_secs(20), text).await.expect("the silent ones have to leave");
     assert_eq!(metric(&text, "flame_relay_draining"), 0.0);
 }

@@ -30,9 +30,14 @@ pub(crate) type Socket = WebSocketStream<TcpStream>;
 /// The time limit of all tests together, which take 20 s on a busy machine.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// The time limit of one step, on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
 /// A relay in this process.
 pub(crate) struct TestRelay {
     clients: Clients,
+    /// Where the metrics and the page are, if they have an address of their own.
+    pub(crate) page: Option<SocketAddr>,
     pub(crate) stopper: Stopper,
     pub(crate) running: JoinHandle<()>,
 }
@@ -62,8 +67,9 @@ impl TestRelay {
         change(&mut config);
         let relay = Relay::bind(config).await.unwrap();
         let address = relay.local_address().unwrap();
+        let page = relay.metrics_address().map(Result::unwrap);
         let stopper = relay.stopper();
-        Self { clients: Clients { address }, stopper, running: tokio::spawn(relay.run()) }
+        Self { clients: Clients { address }, page, stopper, running: tokio::spawn(relay.run()) }
     }
 }
 
@@ -99,7 +105,7 @@ impl Clients {
     }
 
     pub(crate) async fn get(&self, path: &str) -> String {
-        request(self.address, &format!("GET {path} HTTP/1.1\r\nhost: relay\r\n\r\n")).await
+        get(self.address, path).await
     }
 
     /// The value of this series of `/metrics`.
@@ -240,6 +246,17 @@ pub(crate) fn refusal(result: Result<Socket, Error>) -> (u16, String) {
         Err(error) => panic!("unexpected {error}"),
         Ok(_) => panic!("the socket was accepted"),
     }
+}
+
+/// Requests a path, and returns the whole answer.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
+    request(address, &format!("GET {path} HTTP/1.1\r\nhost: relay\r\n\r\n")).await
+}
+
+/// Waits for something that has to happen soon. A test that would wait for ever says what for.
+pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    let happened = tokio::time::timeout(SOON, happens).await;
+    happened.unwrap_or_else(|_| panic!("within {SOON:?}, this did not happen: {what}"))
 }
 
 /// Sends these bytes, and returns all that the relay answers until it disconnects.

@@ -4,10 +4,9 @@ use flame_tests::demo::{double, exits, panics};
 use flame_tests::{Test, tests};
 use serde_json::json;
 
-use super::{Watched, shows, until};
+use super::Watched;
+use crate::looks::{fits_every_width_and_is_legible, shows, until};
 
-/// A folder into which pictures of the page are written, for people to look at.
-const PICTURES: &str = "FLAME_TEST_PICTURES";
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 
@@ -36,37 +35,7 @@ async fn full_page(name: &str) -> Watched {
 
 async fn the_page_fits_every_width_and_is_legible_in_both_schemes() {
     let watched = full_page("a pool with quite a long name, as people give them").await;
-    let page = &watched.page;
-    for scheme in ["light", "dark"] {
-        page.prefer_scheme(scheme).await;
-        for width in [1280, 768, 360] {
-            page.resize(width, 800).await;
-            let widths = "const root = document.documentElement; \
-                          return [innerWidth, root.clientWidth, root.scrollWidth]";
-            let found = page.run(widths).await;
-            assert_eq!(found[0], width, "the window has another width");
-            assert_eq!(found[1], found[2], "the page overflows at {width} pixels");
-            let faults = page.run(include_str!("audit.js")).await;
-            assert_eq!(faults, json!([]), "{scheme}, {width} pixels wide");
-            picture(&watched, &format!("{scheme}-{width}")).await;
-        }
-    }
-    let dark = "return getComputedStyle(document.body).backgroundColor";
-    assert_eq!(page.run(dark).await, "rgb(13, 17, 23)", "the page is dark for those who want that");
-}
-
-/// Writes a picture of the page, if somebody wants to see it.
-pub(super) async fn picture(watched: &Watched, name: &str) {
-    if let Some(folder) = std::env::var_os(PICTURES) {
-        // As tall as the page, so that no scroll bar covers a part of it.
-        let size = "return [innerWidth, document.documentElement.scrollHeight]";
-        let size = watched.page.run(size).await;
-        let [width, height] = [0, 1].map(|at| size[at].as_u64().unwrap() as u32);
-        watched.page.resize(width, height).await;
-        let picture = watched.page.screenshot().await;
-        let file = std::path::Path::new(&folder).join(format!("{name}.png.base64"));
-        std::fs::write(file, picture).unwrap();
-    }
+    fits_every_width_and_is_legible(&watched.page, "pools").await;
 }
 
 async fn every_button_can_be_reached_and_pressed_with_the_keyboard() {

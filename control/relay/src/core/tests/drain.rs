@@ -27,6 +27,6 @@ fn a_draining_relay_admits_no_connection() {
     t.state.drain(WITHIN);
     assert!(t.state.is_draining());
     assert_eq!(t.runner(1, 8).unwrap_err(), Refusal::Draining);
-    assert_eq!(t.state.parent_connected(A, PARENT_ADDRESS).unwrap_err(), Refusal::Draining);
+    assert_eq!(t.state.parent_connected(t.now, A, PARENT_ADDRESS).unwrap_err(), Refusal::Draining);
     assert_eq!(t.socket(9, A).unwrap_err(), Refusal::UnknownTicket);
 }

@@ -76,7 +76,10 @@ fn connections_in_all_per_address_and_per_key_are_limited() {
         let mut t = Test::new(refused);
         let first = t.parent(A);
         t.parent(A);
-        assert_eq!(t.state.parent_connected(A, PARENT_ADDRESS).unwrap_err(), too_many(limit, max));
+        assert_eq!(
+            t.state.parent_connected(t.now, A, PARENT_ADDRESS).unwrap_err(),
+            too_many(limit, max)
+        );
         t.state.disconnected(first);
         t.parent(A);
     }

@@ -136,7 +136,7 @@ test('the page "Borrow the cluster from a laptop" leads from an empty account to
     { command: /^aws ecr get-login-password/, why: NO_REGISTRY },
     INSTALLED,
     {
-      command: /^cargo run --release --example thumbnails -- /,
+      command: /^RUSTFLAGS=.* cargo run --release [\s\S]* --example thumbnails -- /,
       instead: `${built('examples/thumbnails')} --backend ecs --code-sync --no-compare ${photo} --out ${folder}/pictures`,
       why: 'it is built already, and a debug build would take minutes for photographs',
     },

@@ -21,6 +21,7 @@ use futures_util::TryStreamExt;
 use crate::{Test, requiring};
 
 mod podman;
+pub(crate) mod storage;
 
 pub use podman::Podman;
 
@@ -217,7 +218,15 @@ impl Engine {
 /// The mounts that an image without files needs to start a program of this machine.
 #[must_use]
 pub fn mounts(program: &str) -> Vec<String> {
+    [libraries(), vec![read_only(program)]].concat()
+}
+
+/// Mounts of this machine's programs and libraries.
+pub(crate) fn libraries() -> Vec<String> {
     let folders = ["/usr", "/lib", "/lib64", "/bin"];
-    let folders = folders.into_iter().filter(|folder| Path::new(folder).exists());
-    folders.chain([program]).map(|path| format!("{path}:{path}:ro")).collect()
+    folders.into_iter().filter(|folder| Path::new(folder).exists()).map(read_only).collect()
+}
+
+fn read_only(path: &str) -> String {
+    format!("{path}:{path}:ro")
 }

@@ -43,6 +43,9 @@ pub const IMAGE: &str = "flame-suite:1";
 /// The region of every resource.
 pub const REGION: &str = "eu-central-1";
 
+/// The file with the table of images, in the folder of the emulator.
+const TABLE: &str = "images.json";
+
 /// The AWS that the suite has found or started.
 struct Aws {
     endpoint: String,
@@ -117,7 +120,7 @@ impl Emulator {
     /// Starts an emulator, and returns its endpoint as well.
     fn start() -> Result<(Self, String), String> {
         let folder = TempDir::new();
-        let images = folder.path().join("images.json");
+        let images = folder.path().join(TABLE);
         let suite = std::env::current_exe().map_err(|error| error.to_string())?;
         let (containers, entry) = if containers::asked_for() {
             let (made, entry) = Containers::make(folder.path().join("podman"), &suite)?;
@@ -156,6 +159,24 @@ impl Emulator {
             }
         }
     }
+}
+
+/// Adds an image to the table of the suite's own emulator: its containers are this program.
+///
+/// # Panics
+/// Panics if the suite has not started the emulator itself.
+pub fn add_image(name: &str, program: &Path) {
+    let add = |aws: &Aws| {
+        let folder = aws.own.as_ref().expect("the emulator is this suite's own").folder.path();
+        let (table, draft) = (folder.join(TABLE), folder.join("images.draft"));
+        let text = std::fs::read(&table).expect("the emulator has a table of images");
+        let mut images: Value = serde_json::from_slice(&text).expect("the table is JSON");
+        images[name] = json!({ "entrypoint": [program] });
+        std::fs::write(&draft, images.to_string()).expect("the draft is written");
+        // The emulator may read the table at any moment.
+        std::fs::rename(draft, table).expect("the draft exists");
+    };
+    with_aws(add).unwrap_or_else(|why| panic!("{why}"));
 }
 
 /// One test's account.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use crate::{docker, emulator, fly};
+use crate::{docker, emulator, fly, images};
 
 pub use conformance::{conformance, conformance_checks, conformance_in_both_modes};
 pub use copy::run_copy;
@@ -113,6 +113,7 @@ pub fn suite_with(tests: Vec<Test>, more: impl FnOnce() -> Vec<Trial>) -> ExitCo
     }
     let trials = tests.into_iter().map(Test::trial).chain(more()).collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    images::end();
     for ended in [emulator::end(), docker::end(), fly::end()] {
         if let Err(leftover) = ended {
             eprintln!("{leftover}");

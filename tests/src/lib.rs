@@ -19,6 +19,7 @@ pub mod docker;
 pub mod emulator;
 pub mod fly;
 mod harness;
+pub mod images;
 pub mod impostor;
 pub mod metrics;
 pub mod otel;

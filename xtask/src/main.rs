@@ -22,7 +22,8 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   test [STEP...]      run every test of the project, or only the named steps
-  test --containers   run the ECS suite only, with tasks in podman containers
+  test --containers   run the ECS suite with tasks in podman containers, and build and run the images
+                      of the runner and of the relay
   test --localstack   run the AWS suites only, against LocalStack (needs Docker and a licence)
   storm [STORM] [--seconds N] [--calls N] [--seed S]
                       run the stress tests, or one of them, for 60 s each and 10,000 calls, or for

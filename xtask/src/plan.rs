@@ -194,13 +194,14 @@ fn plans_of_their_own() -> [Step; 2] {
     [containers(), localstack()]
 }
 
-/// The ECS suite, with tasks in podman containers.
+/// The ECS suite, with tasks in podman containers, and the suite of the images in `cdk/images/`.
 fn containers() -> Step {
-    let suite = suites_in_images("--test ecs").env("FLAME_TEST_CONTAINERS", "1");
+    let suites = suites_in_images("--no-fail-fast --test ecs --test images");
+    let suites = suites.env("FLAME_TEST_CONTAINERS", "1").env("FLAME_TEST_IMAGES", "1");
     Step {
         name: "containers",
-        shows: "the ECS suite passes with tasks in real containers",
-        action: Action::CargoTests(suite.needs(Tool::Podman)),
+        shows: "the ECS suite passes with tasks in real containers, and the images of the CDK work",
+        action: Action::CargoTests(suites.needs(Tool::Podman)),
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) enum Tool {
     Rustfmt,
     /// Clippy, a component of the Rust toolchain.
     Clippy,
-    /// podman and runc, packages of the system.
+    /// podman, runc and debootstrap, packages of the system.
     Podman,
     /// Chromium and chromedriver, packages of the system.
     Chromium,
@@ -54,7 +54,8 @@ fn component(component: &str, subcommand: &str) -> Result<(), String> {
     }
 }
 
-/// Ensures podman and runc. Root installs them with apt-get.
+/// Ensures podman and runc, and debootstrap, with which the suite of the images makes images that it
+/// can't pull. Root installs them with apt-get.
 fn podman() -> Result<(), String> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err("tests in containers need Linux on x86_64".to_owned());
@@ -62,14 +63,14 @@ fn podman() -> Result<(), String> {
     if !is_root() {
         return Err(
             "tests in containers need root, since podman uses the host's network and cgroups: run \
-             this as root, for example in a virtual machine; podman and runc are then installed \
-             if they are missing"
+             this as root, for example in a virtual machine; what is missing is then installed"
                 .to_owned(),
         );
     }
-    let by_hand = "install both, on Debian and Ubuntu with `apt-get install \
-                   --no-install-recommends podman runc`";
-    apt(&["podman", "runc"], &["podman", "runc"], by_hand)
+    let by_hand = "install all three, on Debian and Ubuntu with `apt-get install \
+                   --no-install-recommends podman runc debootstrap`";
+    let programs = ["podman", "runc", "debootstrap"];
+    apt(&programs, &programs, by_hand)
 }
 
 /// The packages for podman as an engine: `runc` runs containers, `catatonit` is process 1 in them.

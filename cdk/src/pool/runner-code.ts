@@ -6,10 +6,8 @@ import { Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import { ContainerImage, type CpuArchitecture } from 'aws-cdk-lib/aws-ecs';
 import { Code } from 'aws-cdk-lib/aws-lambda';
 import { bootstrapProblem } from '../bootstrap-zip';
+import { buildOf } from '../own-image';
 import { isArm } from './architecture';
-
-/** The folder with the Dockerfile of the generic runner. */
-const GENERIC_RUNNER = join(__dirname, '..', '..', 'images', 'runner');
 
 /** The Dockerfile of an image with the generic runner and nothing else. */
 const EXECUTABLE_IMAGE = `FROM scratch
@@ -28,7 +26,8 @@ export interface GenericRunnerOptions {
   /**
    * The path of the program `flame-runner`, static and for the architecture of the pool. ECS gets
    * an image with nothing else in it, and Lambda gets a zip file.
-   * @default - the Dockerfile of this package compiles it
+   * @default - the Dockerfile of this package compiles it, from the checkout that has this package,
+   * or else from the published crate
    */
   readonly executable?: string;
 }
@@ -80,9 +79,11 @@ export abstract class RunnerCode {
     if (image !== undefined) {
       return new RegistryImage(image);
     }
-    return executable === undefined
-      ? new BuiltImage(GENERIC_RUNNER, {})
-      : new Executable(executable);
+    if (executable !== undefined) {
+      return new Executable(executable);
+    }
+    const { directory, ...build } = buildOf('runner');
+    return new BuiltImage(directory, build);
   }
 
   /** An image of the app in a repository of ECR, for runners on ECS and on Lambda. */

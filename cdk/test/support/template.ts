@@ -10,6 +10,13 @@ export interface Resource {
   readonly Properties: any;
 }
 
+/** How the image of a deployment is built. */
+export interface ImageSource {
+  readonly directory: string;
+  readonly dockerFile?: string;
+  readonly platform?: string;
+}
+
 /** A statement of a policy whose values are plain text. */
 export interface Statement {
   readonly Effect: string;
@@ -46,12 +53,14 @@ export class Deployed {
   }
 
   /** The images that a deployment builds. */
-  imageAssets(): { id: string; source: { platform?: string } }[] {
+  imageAssets(): { id: string; context: string; source: ImageSource }[] {
     const manifest = join(this.directory, `${this.stack.artifactId}.assets.json`);
-    const images = JSON.parse(readFileSync(manifest, 'utf8')).dockerImages ?? {};
-    return Object.entries(images).map(([id, image]) => ({
+    const images: { [id: string]: { source: ImageSource } } =
+      JSON.parse(readFileSync(manifest, 'utf8')).dockerImages ?? {};
+    return Object.entries(images).map(([id, { source }]) => ({
       id,
-      ...(image as { source: { platform?: string } }),
+      context: join(this.directory, source.directory),
+      source,
     }));
   }
 

@@ -1,6 +1,6 @@
 //! podman with storage of its own, which serves Docker's API at a socket.
 //!
-//! Everything is in one folder. It neither uses nor changes the machine's settings and storage.
+//! Everything is in one folder: see `storage.rs`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,19 +10,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Engine;
+use super::storage::Storage;
 use crate::{TempDir, process};
 
-/// These limits are below podman's defaults, because raising a limit needs a privilege that a
-/// sandbox may lack.
-const SETTINGS: &str = r#"
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-lock_type = "file"
-"#;
 /// The service exits after this many seconds without a client, in case the suite was killed.
 const IDLE_SECONDS: u32 = 600;
 
@@ -30,6 +20,7 @@ const IDLE_SECONDS: u32 = 600;
 /// dropped.
 #[derive(Debug)]
 pub struct Podman {
+    storage: Storage,
     folder: TempDir,
     service: Mutex<Option<Child>>,
 }
@@ -59,16 +50,13 @@ impl Podman {
     }
 
     fn prepare(prepare: impl FnOnce(&Path) -> Result<(), String>) -> Result<Self, String> {
-        let podman = Self { folder: TempDir::new(), service: Mutex::new(None) };
-        let settings = podman.settings();
-        std::fs::write(settings, SETTINGS).map_err(|error| error.to_string())?;
+        let folder = TempDir::new();
+        let storage = Storage::new(folder.path(), folder.path().join("root"));
+        let storage = storage.map_err(|error| error.to_string())?;
+        let podman = Self { storage, folder, service: Mutex::new(None) };
         prepare(podman.folder.path())?;
         podman.serve()?;
         Ok(podman)
-    }
-
-    fn settings(&self) -> PathBuf {
-        self.folder.path().join("containers.conf")
     }
 
     fn socket(&self) -> PathBuf {
@@ -95,21 +83,6 @@ impl Podman {
         Engine::at(self.host())
     }
 
-    /// A podman command.
-    fn command(&self) -> Command {
-        let at = |folder: &str| self.folder.path().join(folder).display().to_string();
-        let mut command = Command::new("podman");
-        command
-            .arg(format!("--root={}", at("root")))
-            .arg(format!("--runroot={}", at("run")))
-            .arg(format!("--tmpdir={}", at("tmp")))
-            .arg(format!("--volumepath={}", at("volumes")))
-            .arg(format!("--network-config-dir={}", at("networks")))
-            .env("CONTAINERS_CONF", self.settings())
-            .stdin(Stdio::null());
-        command
-    }
-
     /// Starts the service, which must not run, and waits until it answers.
     ///
     /// # Errors
@@ -117,7 +90,7 @@ impl Podman {
     pub fn serve(&self) -> Result<(), String> {
         let _ = std::fs::remove_file(self.socket());
         let log = std::fs::File::create(self.folder.path().join("log"));
-        let mut service = self.command();
+        let mut service = self.storage.command();
         service.args(["system", "service", &format!("--time={IDLE_SECONDS}"), &self.host()]);
         service.stdout(Stdio::null()).stderr(log.map_err(|error| error.to_string())?);
         let service = service.spawn().map_err(|error| {
@@ -157,18 +130,6 @@ impl Podman {
 impl Drop for Podman {
     fn drop(&mut self) {
         self.kill();
-        let _ = self
-            .command()
-            .args(["rm", "--all", "--force", "--time=0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        let ours: Vec<_> =
-            points.filter(|it| Path::new(it).starts_with(self.folder.path())).collect();
-        for point in ours.into_iter().rev() {
-            let _ = Command::new("umount").arg(point).status();
-        }
+        self.storage.remove_containers();
     }
 }

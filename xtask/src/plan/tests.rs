@@ -42,8 +42,11 @@ fn containers_are_a_plan_of_their_own_with_a_static_suite_in_its_own_target_dire
     let triple = at("--target").unwrap().to_uppercase().replace('-', "_");
     assert_eq!(flags, format!("CARGO_TARGET_{triple}_RUSTFLAGS"));
     assert_eq!(at("--target-dir"), Some("target/containers"));
-    assert_eq!(at("--test"), Some("ecs"));
-    assert!(call.env.contains(&("FLAME_TEST_CONTAINERS", "1")));
+    let suites = call.args.windows(2).filter(|pair| pair[0] == "--test").map(|pair| &pair[1]);
+    assert_eq!(suites.collect::<Vec<_>>(), ["ecs", "images"]);
+    for variable in ["FLAME_TEST_CONTAINERS", "FLAME_TEST_IMAGES"] {
+        assert!(call.env.contains(&(variable, "1")), "{variable}");
+    }
     assert!(call.args.iter().any(|arg| arg == "--locked"));
 }
 

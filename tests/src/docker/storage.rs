@@ -1,0 +1,98 @@
+//! Folders with everything of a podman: its settings, images and containers. It neither uses nor changes
+//! the machine's settings and storage.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// These limits are below podman's defaults, because raising a limit needs a privilege that a
+/// sandbox may lack.
+const SETTINGS: &str = r#"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+"#;
+/// The variable that names the file with podman's settings.
+const SETTINGS_ENV: &str = "CONTAINERS_CONF";
+
+/// The folders of a podman, with the command lines that keep podman in them.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    folder: PathBuf,
+    images: PathBuf,
+}
+
+impl Storage {
+    /// Storage in a new folder, whose path must be short, and in a folder for images, which may have some
+    /// already.
+    pub(crate) fn new(folder: &Path, images: PathBuf) -> std::io::Result<Self> {
+        let storage = Self { folder: folder.to_owned(), images };
+        std::fs::write(storage.settings(), SETTINGS)?;
+        Ok(storage)
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.join("containers.conf")
+    }
+
+    fn options(&self) -> [String; 5] {
+        let at = |option, folder| format!("--{option}={}", self.folder.join(folder).display());
+        [
+            format!("--root={}", self.images.display()),
+            at("runroot", "run"),
+            at("tmpdir", "tmp"),
+            at("volumepath", "volumes"),
+            at("network-config-dir", "networks"),
+        ]
+    }
+
+    /// A podman command.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new("podman");
+        command.args(self.options()).env(SETTINGS_ENV, self.settings()).stdin(Stdio::null());
+        command
+    }
+
+    /// Where [`write_program`](Self::write_program) writes a program.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("run-{name}"))
+    }
+
+    /// Writes a program that passes its arguments on to podman, after these.
+    pub(crate) fn write_program(&self, name: &str, arguments: &[String]) -> std::io::Result<()> {
+        let path = self.program(name);
+        let options = self.options().join("' '");
+        let arguments = arguments.join("' '");
+        // Without TMPDIR, podman sets one that not every container has.
+        let script = format!(
+            "#!/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
+             TMPDIR=/tmp\n{SETTINGS_ENV}='{}'\nexport PATH TMPDIR {SETTINGS_ENV}\n\
+             exec podman '{options}' '{arguments}' \"$@\"\n",
+            self.settings().display(),
+        );
+        std::fs::write(&path, script)?;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+    }
+
+    /// Removes all containers, and unmounts what is mounted.
+    pub(crate) fn remove_containers(&self) {
+        let _ = self
+            .command()
+            .args(["rm", "--all", "--force", "--time=0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        let is_ours = |point: &&str| {
+            [&self.folder, &self.images].into_iter().any(|of| Path::new(point).starts_with(of))
+        };
+        let ours: Vec<_> = points.filter(is_ours).collect();
+        for point in ours.into_iter().rev() {
+            let _ = Command::new("umount").arg(point).status();
+        }
+    }
+}

@@ -11,6 +11,7 @@
     reason = "an error in a test helper has to fail the test"
 )]
 
+pub mod authority;
 pub mod browser;
 mod cargo_build;
 pub mod demo;

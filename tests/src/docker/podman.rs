@@ -23,6 +23,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 "#;
+const REGISTRIES: &str = "registries.conf";
 /// The service exits after this many seconds without a client, in case the suite was killed.
 const IDLE_SECONDS: u32 = 600;
 
@@ -43,6 +44,23 @@ impl Podman {
         Self::prepare(|_| Ok(()))
     }
 
+    /// The same, with registries at these addresses of this machine, which speak no TLS.
+    ///
+    /// # Errors
+    /// Returns a sentence that says why it can't be started.
+    pub fn with_registries(addresses: &[&str]) -> Result<Self, String> {
+        let names = addresses
+            .iter()
+            .flat_map(|address| [(*address).to_owned(), address.replace("127.0.0.1", "localhost")]);
+        let registries: String = names
+            .map(|name| format!("[[registry]]\nlocation = \"{name}\"\ninsecure = true\n"))
+            .collect();
+        Self::prepare(|folder| {
+            let written = std::fs::write(folder.join(REGISTRIES), registries);
+            written.map_err(|error| error.to_string())
+        })
+    }
+
     /// The same, on a disk of its own that has this many MiB.
     ///
     /// # Errors
@@ -60,15 +78,13 @@ impl Podman {
 
     fn prepare(prepare: impl FnOnce(&Path) -> Result<(), String>) -> Result<Self, String> {
         let podman = Self { folder: TempDir::new(), service: Mutex::new(None) };
-        let settings = podman.settings();
-        std::fs::write(settings, SETTINGS).map_err(|error| error.to_string())?;
-        prepare(podman.folder.path())?;
+        let folder = podman.folder.path();
+        for (file, text) in [("containers.conf", SETTINGS), (REGISTRIES, "")] {
+            std::fs::write(folder.join(file), text).map_err(|error| error.to_string())?;
+        }
+        prepare(folder)?;
         podman.serve()?;
         Ok(podman)
-    }
-
-    fn settings(&self) -> PathBuf {
-        self.folder.path().join("containers.conf")
     }
 
     fn socket(&self) -> PathBuf {
@@ -105,7 +121,8 @@ impl Podman {
             .arg(format!("--tmpdir={}", at("tmp")))
             .arg(format!("--volumepath={}", at("volumes")))
             .arg(format!("--network-config-dir={}", at("networks")))
-            .env("CONTAINERS_CONF", self.settings())
+            .env("CONTAINERS_CONF", at("containers.conf"))
+            .env("CONTAINERS_REGISTRIES_CONF", at(REGISTRIES))
             .stdin(Stdio::null());
         command
     }

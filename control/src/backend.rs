@@ -33,7 +33,11 @@ mod instance_table;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
+#[cfg(any(feature = "docker", feature = "fly"))]
+mod options;
 mod output;
+#[cfg(any(feature = "docker", feature = "fly"))]
+mod owner;
 #[cfg(any(
     feature = "cloudwatch",
     feature = "code-s3",
@@ -62,6 +66,10 @@ mod rate_limit;
 mod reach;
 #[cfg(any(feature = "docker", feature = "ecs", feature = "fly"))]
 mod sweep;
+#[cfg(any(feature = "docker", feature = "fly"))]
+mod sweeper;
+#[cfg(any(feature = "docker", feature = "ecs", feature = "fly"))]
+mod times;
 
 pub use boot::{BootSpec, BootTimes, Instance, InstanceEvent};
 #[cfg(feature = "docker")]

@@ -5,8 +5,8 @@
 //! disk. Otherwise it uses the engine at DOCKER_HOST, and tests that need an engine of their own are
 //! shown as ignored.
 //!
-//! No registry is needed: the image is empty. The machine's programs and libraries, and the suite
-//! itself, are mounted into each container.
+//! The image is empty. The machine's programs and libraries, and the suite itself, are mounted into
+//! each container. Only tests of pulls need a registry (`registry.rs`).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,15 +15,20 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptions, ListContainersOptions};
+use bytes::Bytes;
 use flame_aws::backend::{Docker, DockerBuilder};
 use futures_util::TryStreamExt;
 
 use crate::{Test, requiring};
 
 mod podman;
+mod recorder;
+mod registry;
 pub(crate) mod storage;
 
 pub use podman::Podman;
+pub use recorder::Recorder;
+pub use registry::{PASSWORD, Registry, USER};
 
 /// The variable that makes suites run on a Docker engine.
 pub const ENV: &str = "FLAME_TEST_DOCKER";
@@ -91,12 +96,24 @@ pub fn end() -> Result<(), String> {
 /// Marks tests that need an engine of their own, which only root can start.
 #[must_use]
 pub fn with_own_engine(tests: Vec<Test>) -> Vec<Test> {
-    requiring(tests, || {
-        if !asked_for() {
-            return Ok(Some(format!("set {ENV}, or run `cargo xtask test docker`")));
-        }
-        let has_own = std::env::var_os("DOCKER_HOST").is_none();
-        Ok((!has_own).then(|| "DOCKER_HOST names an engine that others may use".to_owned()))
+    requiring(tests, || Ok(own_engine_missing()))
+}
+
+/// Why a suite can't start an engine of its own.
+fn own_engine_missing() -> Option<String> {
+    if !asked_for() {
+        return Some(format!("set {ENV}, or run `cargo xtask test docker`"));
+    }
+    let has_own = std::env::var_os("DOCKER_HOST").is_none();
+    (!has_own).then(|| "DOCKER_HOST names an engine that others may use".to_owned())
+}
+
+/// Marks tests that need an engine of their own, and a registry for images.
+#[must_use]
+pub fn with_registry(tests: Vec<Test>) -> Vec<Test> {
+    requiring(tests, || match own_engine_missing() {
+        Some(reason) => Ok(Some(reason)),
+        None => Ok(Registry::missing()),
     })
 }
 
@@ -112,16 +129,17 @@ impl Engine {
     /// The engine at this address. Gives it the image of the suite. Blocks.
     fn at(host: String) -> Result<Self, String> {
         let engine = Self { host, image: String::new() };
-        let image = engine.blocking(async |engine| engine.import().await)?;
+        let image = engine
+            .blocking(async |engine| engine.import(Bytes::from_static(EMPTY_ARCHIVE)).await)?;
         Ok(Self { image, ..engine })
     }
 
-    async fn import(&self) -> Result<String, String> {
+    /// Makes an image of a tar archive. Returns its id.
+    async fn import(&self, archive: Bytes) -> Result<String, String> {
         let options =
             CreateImageOptions { from_src: Some("-".to_owned()), ..CreateImageOptions::default() };
-        let archive = bollard::body_full(EMPTY_ARCHIVE.into());
         let client = self.client();
-        let imported = client.create_image(Some(options), Some(archive), None);
+        let imported = client.create_image(Some(options), Some(bollard::body_full(archive)), None);
         let messages = imported.try_collect::<Vec<_>>().await;
         let messages = messages.map_err(|error| format!("the image was not imported: {error}"))?;
         let id = messages.into_iter().filter_map(|message| message.status).next_back();

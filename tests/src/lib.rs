@@ -11,6 +11,7 @@
     reason = "an error in a test helper has to fail the test"
 )]
 
+pub mod authority;
 mod bench_figures;
 pub mod browser;
 mod cargo_build;

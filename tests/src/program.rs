@@ -144,6 +144,15 @@ impl Program {
         self.child.kill().await.expect("the program runs");
     }
 
+    /// Waits until the program fails. Returns what is left of its standard error.
+    pub async fn fail(mut self) -> String {
+        let mut error = String::new();
+        let mut stderr = self.child.stderr.take().expect("stderr is piped");
+        stderr.read_to_string(&mut error).await.expect("the output is text");
+        assert!(!self.child.wait().await.expect("the program exits").success(), "{error}");
+        error
+    }
+
     /// Waits until the program exits with 0. Returns its standard output and its standard error.
     pub async fn finish(mut self) -> (String, String) {
         let mut error = String::new();

@@ -1,14 +1,19 @@
-//! A proxy that terminates TLS in front of a parent, as a load balancer does.
+//! A proxy that terminates TLS in front of a parent, as a load balancer does, or in front of another
+//! server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+
+use crate::authority::Authority;
 
 /// A running proxy. It accepts connections until it is dropped.
 #[derive(Debug)]
@@ -28,14 +33,32 @@ impl TlsProxy {
     /// Starts a proxy in front of the listener at `to`, with a self-signed certificate for
     /// `localhost`.
     pub async fn start(to: SocketAddr) -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+        let own = generate_simple_self_signed(vec!["localhost".to_owned()]);
+        Self::serve(own.expect("a certificate"), WebPkiClientVerifier::no_client_auth(), to).await
+    }
+
+    /// Starts a proxy with a certificate of this authority, which admits only clients that have one
+    /// as well.
+    pub async fn with_authority(authority: &Authority, to: SocketAddr) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority.certificate().clone()).expect("it is a certificate");
+        let provider = Arc::new(provider::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        Self::serve(authority.issue(), clients.build().expect("there is a root"), to).await
+    }
+
+    async fn serve(
+        own: CertifiedKey<KeyPair>,
+        clients: Arc<dyn ClientCertVerifier>,
+        to: SocketAddr,
+    ) -> Self {
+        let CertifiedKey { cert, signing_key } = own;
         let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
         let config =
             rustls::ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
                 .with_safe_default_protocol_versions()
                 .expect("the provider supports the default versions")
-                .with_no_client_auth()
+                .with_client_cert_verifier(clients)
                 .with_single_cert(vec![cert.der().clone()], key.into())
                 .expect("the key is the certificate's");
         let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -85,8 +85,8 @@ pub(crate) fn engine() -> Result<(), String> {
         return Ok(());
     }
     Err("there is no container engine, so no test runs on one: as root on Linux, run `apt-get \
-         install --no-install-recommends podman runc catatonit`; or set DOCKER_HOST to an engine on \
-         this machine"
+         install --no-install-recommends podman runc catatonit docker-registry`; or set DOCKER_HOST \
+         to an engine on this machine"
         .to_owned())
 }
 

@@ -8,12 +8,12 @@
 //!  stop ─────────▶ engine: remove ─────────┐
 //!  engine's events and lists ──▶ monitor ──┴▶ fleet ──▶ death ──▶ InstanceTable ──▶ watch
 //!                                            (pure)     (pure)
-//!  a timer ──▶ sweeper ──▶ super::sweep ──▶ engine: remove, for orphans
-//!                          (pure)
+//!  a timer ──▶ super::sweeper ──▶ super::sweep ──▶ sweeper ──▶ engine: remove, for orphans
+//!                                 (pure)
 //! ```
 //!
-//! `failure` says what the engine's errors mean, and `pull` gets the image. Only `engine` makes
-//! requests.
+//! `failure` says what the engine's errors mean, `certificates` checks the files for TLS, and `pull`
+//! gets the image. Only `engine` makes requests.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,6 +27,7 @@ use futures_util::future::BoxFuture;
 use super::{Backend, BackendError, Instances, PoolInfo};
 
 mod builder;
+mod certificates;
 mod death;
 mod endpoint;
 mod engine;

@@ -128,6 +128,33 @@ impl From<Death> for BootFailure {
     }
 }
 
+/// What an error of a platform means.
+#[cfg(any(feature = "docker", feature = "fly"))]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meaning {
+    /// The kind of a boot that has failed with it.
+    pub(super) kind: BootFailureKind,
+    /// What a person can do about it.
+    pub(super) advice: &'static str,
+}
+
+#[cfg(any(feature = "docker", feature = "fly"))]
+impl Meaning {
+    /// The failure of a boot, in which this step has failed with this error.
+    pub(super) fn boot_failure(self, step: &str, error: &impl fmt::Display) -> BootFailure {
+        BootFailure::of(self.kind, self.text(step, error))
+    }
+
+    /// The failure of another step.
+    pub(super) fn backend_error(self, step: &str, error: &impl fmt::Display) -> BackendError {
+        BackendError::new(self.text(step, error))
+    }
+
+    fn text(self, step: &str, error: &impl fmt::Display) -> String {
+        format!("{step} failed: {error}; {}", self.advice)
+    }
+}
+
 /// The meaning of a runner's exit code, if only runners use this code, or if it is that of SIGTERM.
 #[cfg(any(feature = "docker", feature = "ecs", feature = "fly"))]
 pub(super) fn runner_exit(code: i32) -> Option<&'static str> {
@@ -139,6 +166,24 @@ pub(super) fn runner_exit(code: i32) -> Option<&'static str> {
         143 => "it exited at once after SIGTERM (exit code 143)",
         _ => return None,
     })
+}
+
+/// Why an instance has exited, as far as that is the same on all platforms.
+#[cfg(any(feature = "docker", feature = "fly"))]
+pub(super) fn exit_reason(code: i32, oom_killed: bool) -> String {
+    const OUT_OF_MEMORY: &str = "raise `memory`, or lower `max_concurrency`";
+    match code {
+        _ if oom_killed => {
+            format!("the kernel killed it because it was out of memory; {OUT_OF_MEMORY}")
+        }
+        // Not every platform reports that the kernel was out of memory.
+        137 => format!(
+            "it was killed with SIGKILL; unless somebody killed it, it ran out of memory: \
+             {OUT_OF_MEMORY}"
+        ),
+        code => runner_exit(code)
+            .map_or_else(|| format!("its process exited with code {code}"), str::to_owned),
+    }
 }
 
 fn summarize(

@@ -8,8 +8,8 @@
 //!  stop ─────────▶ api: destroy ───────────┐
 //!  api: wait, get ──▶ monitor ──▶ watch ───┴▶ death ──▶ InstanceTable ──▶ watch
 //!                                 (pure)      (pure)
-//!  a timer ──▶ sweeper ──▶ super::sweep ──▶ api: lease, destroy, for orphans
-//!                          (pure)
+//!  a timer ──▶ super::sweeper ──▶ super::sweep ──▶ sweeper ──▶ api: lease, destroy, for orphans
+//!                                 (pure)
 //! ```
 //!
 //! `machine` is what the API says of a machine, and `failure` says what the API's errors mean. Only

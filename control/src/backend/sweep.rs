@@ -214,6 +214,12 @@ pub(super) fn ends_by(max_age: Option<Duration>) -> Option<i64> {
     unix_now().checked_add(i64::try_from(max_age?.as_secs()).ok()?)
 }
 
+/// Waits until the next scan of those that follow each other after this time. Jitter keeps several
+/// parents from scanning at the same time.
+pub(super) async fn until_next_scan(every: Duration) {
+    tokio::time::sleep(every + every.mul_f64(rand::random_range(0.0..0.1))).await;
+}
+
 /// Seconds of Unix time.
 #[expect(clippy::disallowed_methods, reason = "platforms and other parents use this clock")]
 pub(super) fn unix_now() -> i64 {

@@ -2,7 +2,7 @@
 //!
 //! Everything is in one folder: see `storage.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -34,13 +34,29 @@ impl Podman {
         Self::prepare(|_| Ok(()))
     }
 
+    /// The same, with registries at these addresses of this machine, which speak no TLS.
+    ///
+    /// # Errors
+    /// Returns a sentence that says why it can't be started.
+    pub fn with_registries(addresses: &[&str]) -> Result<Self, String> {
+        let names = addresses
+            .iter()
+            .flat_map(|address| [(*address).to_owned(), address.replace("127.0.0.1", "localhost")]);
+        let registries: String = names
+            .map(|name| format!("[[registry]]\nlocation = \"{name}\"\ninsecure = true\n"))
+            .collect();
+        Self::prepare(|podman| {
+            podman.storage.set_registries(&registries).map_err(|error| error.to_string())
+        })
+    }
+
     /// The same, on a disk of its own that has this many MiB.
     ///
     /// # Errors
     /// Returns a sentence that says why it can't be started.
     pub fn on_small_disk(mib: u32) -> Result<Self, String> {
-        Self::prepare(|folder| {
-            let root = folder.join("root");
+        Self::prepare(|podman| {
+            let root = podman.root();
             std::fs::create_dir(&root).map_err(|error| error.to_string())?;
             let mut mount = Command::new("mount");
             mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "flame-tests"]).arg(&root);
@@ -49,12 +65,12 @@ impl Podman {
         })
     }
 
-    fn prepare(prepare: impl FnOnce(&Path) -> Result<(), String>) -> Result<Self, String> {
+    fn prepare(prepare: impl FnOnce(&Self) -> Result<(), String>) -> Result<Self, String> {
         let folder = TempDir::new();
         let storage = Storage::new(folder.path(), folder.path().join("root"));
         let storage = storage.map_err(|error| error.to_string())?;
         let podman = Self { storage, folder, service: Mutex::new(None) };
-        prepare(podman.folder.path())?;
+        prepare(&podman)?;
         podman.serve()?;
         Ok(podman)
     }

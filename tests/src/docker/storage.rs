@@ -17,6 +17,8 @@ lock_type = "file"
 "#;
 /// The variable that names the file with podman's settings.
 const SETTINGS_ENV: &str = "CONTAINERS_CONF";
+/// The variable that names the file with the registries that podman has settings for.
+const REGISTRIES_ENV: &str = "CONTAINERS_REGISTRIES_CONF";
 
 /// The folders of a podman, with the command lines that keep podman in them.
 #[derive(Debug)]
@@ -31,7 +33,17 @@ impl Storage {
     pub(crate) fn new(folder: &Path, images: PathBuf) -> std::io::Result<Self> {
         let storage = Self { folder: folder.to_owned(), images };
         std::fs::write(storage.settings(), SETTINGS)?;
+        storage.set_registries("")?;
         Ok(storage)
+    }
+
+    /// Gives podman these settings of registries.
+    pub(crate) fn set_registries(&self, settings: &str) -> std::io::Result<()> {
+        std::fs::write(self.registries(), settings)
+    }
+
+    fn registries(&self) -> PathBuf {
+        self.folder.join("registries.conf")
     }
 
     fn settings(&self) -> PathBuf {
@@ -52,7 +64,11 @@ impl Storage {
     /// A podman command.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("podman");
-        command.args(self.options()).env(SETTINGS_ENV, self.settings()).stdin(Stdio::null());
+        command
+            .args(self.options())
+            .env(SETTINGS_ENV, self.settings())
+            .env(REGISTRIES_ENV, self.registries())
+            .stdin(Stdio::null());
         command
     }
 

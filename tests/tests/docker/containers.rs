@@ -1,9 +1,11 @@
 //! The configuration of a container, and its end when all goes well.
 
-use flame_aws::{PoolEvent, Size};
+use flame_aws::{BootFailureKind, CallError, PoolEvent, Size};
 use flame_tests::demo::gates::{self, Gate};
 use flame_tests::demo::{commands, containers};
+use flame_tests::docker::Recorder;
 use flame_tests::{PoolBackend, Test, Watcher, demo, docker, generic_runner, on, pool, tests};
+use serde_json::json;
 
 use crate::common::{pool_on, start_error};
 
@@ -11,6 +13,7 @@ pub(crate) fn tests() -> Vec<Test> {
     let simple = tests![a_drained_pool_leaves_no_container];
     let others = tests![
         limits_environment_and_labels_reach_the_container,
+        an_engine_is_asked_for_gpus,
         a_size_that_the_machine_does_not_have_is_rejected_at_the_start,
         runner_and_backend_agree_on_the_name,
         docker_stop_lets_calls_finish,
@@ -52,6 +55,34 @@ async fn limits_environment_and_labels_reach_the_container() {
     assert_eq!(labels.get("team").map(String::as_str), Some("video"));
     assert_eq!(labels.get("flame:pool").map(String::as_str), Some("limits"));
     pool.drain().await;
+}
+
+async fn an_engine_is_asked_for_gpus() {
+    let engine = docker::shared();
+    let recorder = Recorder::start(&engine).await;
+    let backend = || engine.backend().host(recorder.host());
+    let pools = [
+        pool_on("gpus", backend().gpus(2)),
+        pool_on("gpus", backend()).size(Size::new().gpus(3)),
+        pool_on("gpus", backend().all_gpus()),
+    ];
+    for pool in pools {
+        let pool = pool.start().await.unwrap();
+        match pool.call(demo::double(1)).await {
+            // podman 4.3 takes the wish for GPUs, and does not fulfil it.
+            Ok(_) => {}
+            Err(CallError::BootFailed(failure)) => {
+                assert_eq!(failure.kind, BootFailureKind::Misconfigured, "{failure}");
+                assert!(failure.reason.contains("NVIDIA Container Toolkit"), "{failure}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+        pool.drain().await;
+    }
+    let asked = recorder.bodies("/containers/create").into_iter();
+    let asked: Vec<_> = asked.map(|body| body["HostConfig"]["DeviceRequests"].clone()).collect();
+    let gpus = |count: i64| json!([{ "Count": count, "Capabilities": [["gpu"]] }]);
+    assert_eq!(asked, [gpus(2), gpus(3), gpus(-1)]);
 }
 
 async fn runner_and_backend_agree_on_the_name() {

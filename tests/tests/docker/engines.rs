@@ -7,7 +7,7 @@ use flame_tests::docker::Podman;
 use flame_tests::{Test, demo, process, tests};
 use tokio::time::Instant;
 
-use crate::common::{boot_failure, pool_on, start_error};
+use crate::common::{boot_failure, in_background, pool_on, start_error};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
@@ -20,8 +20,8 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 async fn an_engine_that_is_not_there_is_named() {
-    let podman = started(Podman::start).await;
-    let engine = in_background(&podman, Podman::engine).await.unwrap();
+    let podman = in_background(Podman::start).unwrap();
+    let engine = in_background(|| podman.engine()).unwrap();
     let pool = pool_on("gone", engine.backend()).boot_timeout(Duration::from_secs(4));
     let pool = pool.start().await.unwrap();
     podman.kill();
@@ -38,8 +38,8 @@ async fn an_engine_that_is_not_there_is_named() {
 }
 
 async fn runners_survive_the_engines_restart_and_deaths_meanwhile_are_noticed() {
-    let podman = started(Podman::start).await;
-    let engine = in_background(&podman, Podman::engine).await.unwrap();
+    let podman = in_background(Podman::start).unwrap();
+    let engine = in_background(|| podman.engine()).unwrap();
     let pool = pool_on("restart", engine.backend()).start().await.unwrap();
     pool.call(demo::double(1)).await.unwrap();
     let name = pool.snapshot().runners[0].instance.clone().unwrap();
@@ -61,8 +61,8 @@ async fn runners_survive_the_engines_restart_and_deaths_meanwhile_are_noticed() 
 }
 
 async fn an_engine_that_restarts_delays_a_boot() {
-    let podman = started(Podman::start).await;
-    let engine = in_background(&podman, Podman::engine).await.unwrap();
+    let podman = in_background(Podman::start).unwrap();
+    let engine = in_background(|| podman.engine()).unwrap();
     let pool = pool_on("delayed", engine.backend()).start().await.unwrap();
     podman.kill();
     let call = tokio::spawn(pool.call(demo::double(4)).into_future());
@@ -74,8 +74,8 @@ async fn an_engine_that_restarts_delays_a_boot() {
 }
 
 async fn an_engine_that_does_not_answer_fails_start_and_boot_in_time() {
-    let podman = started(Podman::start).await;
-    let engine = in_background(&podman, Podman::engine).await.unwrap();
+    let podman = in_background(Podman::start).unwrap();
+    let engine = in_background(|| podman.engine()).unwrap();
     let pool = pool_on("silent", engine.backend()).boot_timeout(Duration::from_secs(16));
     let pool = pool.start().await.unwrap();
     podman.pause(true);
@@ -93,8 +93,8 @@ async fn an_engine_that_does_not_answer_fails_start_and_boot_in_time() {
 }
 
 async fn a_full_disk_fails_the_boot_with_the_reason() {
-    let podman = started(|| Podman::on_small_disk(16)).await;
-    let engine = in_background(&podman, Podman::engine).await.unwrap();
+    let podman = in_background(|| Podman::on_small_disk(16)).unwrap();
+    let engine = in_background(|| podman.engine()).unwrap();
     let pool = pool_on("full", engine.backend()).start().await.unwrap();
     let filling = std::fs::write(podman.root().join("filler"), vec![1; 32 << 20]);
     assert!(filling.is_err(), "the disk is full");
@@ -104,12 +104,4 @@ async fn a_full_disk_fails_the_boot_with_the_reason() {
     pool.drain().await;
     std::fs::remove_file(podman.root().join("filler")).unwrap();
     assert_eq!(engine.containers().await, [""; 0]);
-}
-
-async fn started(start: impl FnOnce() -> Result<Podman, String> + Send + 'static) -> Podman {
-    tokio::task::spawn_blocking(start).await.unwrap().unwrap()
-}
-
-async fn in_background<T: Send>(podman: &Podman, run: impl FnOnce(&Podman) -> T + Send) -> T {
-    tokio::task::block_in_place(|| run(podman))
 }

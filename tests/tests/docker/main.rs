@@ -8,8 +8,10 @@ mod engines;
 mod images;
 mod orphans;
 mod parents;
+mod pulls;
+mod transports;
 
-use flame_tests::docker::{with_engine, with_own_engine};
+use flame_tests::docker::{with_engine, with_own_engine, with_registry};
 use flame_tests::suite;
 
 fn main() -> std::process::ExitCode {
@@ -20,8 +22,14 @@ fn main() -> std::process::ExitCode {
         images::tests(),
         orphans::tests(),
         parents::tests(),
+        transports::tests(),
     ];
-    suite([with_engine(shared.concat()), with_own_engine(engines::tests())].concat())
+    let tests = [
+        with_engine(shared.concat()),
+        with_own_engine(engines::tests()),
+        with_registry(pulls::tests()),
+    ];
+    suite(tests.concat())
 }
 
 /// The code that the tests have in common.
@@ -39,6 +47,11 @@ mod common {
     /// A pool of one runner.
     pub(crate) fn pool_on(name: &str, backend: DockerBuilder) -> PoolBuilder {
         Pool::builder(name).max(1).listen(ANY).backend(backend.build())
+    }
+
+    /// Runs something that blocks.
+    pub(crate) fn in_background<T>(run: impl FnOnce() -> T) -> T {
+        tokio::task::block_in_place(run)
     }
 
     /// Calls, and returns why the boot for the call failed.

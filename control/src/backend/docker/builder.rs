@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Docker;
 use super::pull::PullPolicy;
+use crate::backend::options::set_twice;
 use crate::backend::sweep::Sweeping;
 use crate::size::Size;
 
@@ -77,14 +78,8 @@ impl DockerBuilder {
     /// These options, with the pool's size. What is set in both places, and what a container can't
     /// have, is appended to `problems`.
     pub(super) fn sized(&self, size: &Size, problems: &mut Vec<String>) -> Self {
-        let mut problem = |is_set: bool, option: &str| {
-            if is_set {
-                problems.push(format!("the pool's `size` and `{option}` are both set: set one"));
-            }
-        };
-        problem(size.vcpus.is_some() && self.cpus.is_some(), "cpus");
-        problem(size.memory_mib.is_some() && self.memory.is_some(), "memory");
-        problem(size.gpus.is_some() && self.gpus.is_some(), "gpus");
+        let (cpus, memory) = (self.cpus.is_some(), self.memory.is_some());
+        problems.extend(set_twice(size, cpus, memory, self.gpus.is_some()));
         if size.storage_gib.is_some() {
             problems.push(
                 "`size` has storage, and containers share the disk of the engine's machine: leave \

@@ -61,30 +61,20 @@ pub(super) fn death(end: &End, log_tail: Vec<String>) -> Death {
 }
 
 fn why(exit_code: Option<i32>, oom_killed: bool) -> String {
-    const OUT_OF_MEMORY: &str = "raise `memory`, or lower `max_concurrency`";
-    if oom_killed {
-        return format!("the kernel killed it because it was out of memory; {OUT_OF_MEMORY}");
-    }
     match exit_code {
-        Some(0) => {
-            "it exited with code 0; if it exited before it connected, and nobody has stopped \
-                    or removed the container, it may not be this app, or its `main` does not reach \
-                    `App::run`: check the image, its entry point and its command"
+        Some(0) if !oom_killed => {
+            "it exited with code 0; if it exited before it connected, and nobody has stopped or \
+             removed the container, it may not be this app, or its `main` does not reach \
+             `App::run`: check the image, its entry point and its command"
                 .to_owned()
         }
-        Some(81) => "it never connected to its parent; check that a container on this network can \
-                     reach the address that the pool advertises"
-            .to_owned(),
-        // Not every engine reports that the kernel was out of memory.
-        Some(137) => format!(
-            "it was killed with SIGKILL; unless somebody killed it, it ran out of memory: \
-             {OUT_OF_MEMORY}"
-        ),
-        Some(code) => match failure::runner_exit(code) {
-            Some(why) => why.to_owned(),
-            None => format!("its process exited with code {code}"),
-        },
-        None => "the engine did not say why".to_owned(),
+        Some(81) if !oom_killed => {
+            "it never connected to its parent; check that a container on this network can reach \
+             the address that the pool advertises"
+                .to_owned()
+        }
+        None if !oom_killed => "the engine did not say why".to_owned(),
+        code => failure::exit_reason(code.unwrap_or_default(), oom_killed),
     }
 }
 

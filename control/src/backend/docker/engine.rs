@@ -5,26 +5,28 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, ContainerSummary};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, EventsOptions, ListContainersOptions, LogsOptions,
     RemoveContainerOptions,
 };
-use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::timeout;
 
-use super::endpoint::{Endpoint, Transport};
+use super::endpoint::Endpoint;
 use super::failure::{EngineError, ErrorKind};
 use super::network::OwnContainer;
 use super::pull::PullStatus;
 use crate::backend::OutputStream;
 use crate::size::Size;
 
+mod client;
 mod convert;
 
+use client::{client, with_readable_credentials};
 use convert::{error, event_of, listed_container};
 
 /// How long the engine may take to answer a question.
@@ -76,8 +78,9 @@ pub(super) struct ContainerEvent {
 impl Engine {
     /// Connects to the engine, and agrees on a version of the API.
     pub(super) async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
-        let docker = client(endpoint).map_err(error)?;
-        let docker = within(QUESTION, docker.negotiate_version()).await?;
+        let docker = client(endpoint)?;
+        let negotiated = within(QUESTION, docker.negotiate_version()).await;
+        let docker = negotiated.map_err(|error| error.of_first_request(&endpoint.transport))?;
         Ok(Self { docker, is_local: endpoint.is_local() })
     }
 
@@ -121,7 +124,8 @@ impl Engine {
             tag: Some(tag),
             ..CreateImageOptions::default()
         };
-        self.docker.create_image(Some(options), None, credentials).map(|status| {
+        let docker = self.docker.clone().with_request_modifier(with_readable_credentials);
+        docker.create_image(Some(options), None, credentials).map(|status| {
             let status = status.map_err(error)?;
             if let Some(message) = status.error_detail.and_then(|detail| detail.message) {
                 return Err(EngineError { kind: ErrorKind::Reported, message });
@@ -308,29 +312,6 @@ impl Engine {
                 | LogOutput::Console { message } => (OutputStream::Stdout, message),
             })
         })
-    }
-}
-
-fn client(endpoint: &Endpoint) -> Result<Docker, Error> {
-    let url = &endpoint.url;
-    match &endpoint.transport {
-        #[cfg(unix)]
-        Transport::Socket => Docker::connect_with_unix(url, CLIENT_LIMIT, API_DEFAULT_VERSION),
-        #[cfg(windows)]
-        Transport::Socket => {
-            Docker::connect_with_named_pipe(url, CLIENT_LIMIT, API_DEFAULT_VERSION)
-        }
-        Transport::Tcp => Docker::connect_with_http(url, CLIENT_LIMIT, API_DEFAULT_VERSION),
-        Transport::Tls(folder) => {
-            // bollard panics without a default. An app that has set one keeps it.
-            if rustls::crypto::CryptoProvider::get_default().is_none() {
-                let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-            }
-            let [key, certificate, authority] =
-                ["key.pem", "cert.pem", "ca.pem"].map(|file| folder.join(file));
-            let version = API_DEFAULT_VERSION;
-            Docker::connect_with_ssl(url, &key, &certificate, &authority, CLIENT_LIMIT, version)
-        }
     }
 }
 

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::endpoint::Transport;
+use crate::backend::failure::Meaning;
 use crate::backend::phrases::{self, PhraseRule};
 use crate::backend::{BackendError, BootFailure, BootFailureKind};
 
@@ -26,12 +28,29 @@ pub(super) enum ErrorKind {
     NoAnswer(Duration),
     /// The connection broke. The engine may have carried out the request.
     Broken,
+    /// The first connection, by TCP, broke. The engine may speak TLS at that address.
+    BrokenWithoutTls,
     /// The engine answered with this HTTP status.
     Status(u16),
     /// The engine reported an error after it had begun to answer, as it does for a pull.
     Reported,
-    /// The client has failed: its certificates can't be read, or it does not understand the answer.
+    /// There is no TLS connection to the engine: the request was not carried out.
+    Tls(TlsFault),
+    /// The files with the certificates for TLS can't be used.
+    Certificates,
+    /// The client has failed: it does not understand the address or the answer.
     Client,
+}
+
+/// Why there is no TLS connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TlsFault {
+    /// This process does not accept the engine's certificate.
+    Engine,
+    /// The engine does not accept this process's certificate.
+    Client,
+    /// Something else: the engine speaks no TLS, or it cut the connection without a reason.
+    Other,
 }
 
 impl fmt::Display for EngineError {
@@ -43,14 +62,17 @@ impl fmt::Display for EngineError {
             ErrorKind::NoAnswer(limit) => {
                 write!(f, "the Docker engine did not answer within {limit:?}")
             }
-            ErrorKind::Broken => {
+            ErrorKind::Broken | ErrorKind::BrokenWithoutTls => {
                 write!(f, "the connection to the Docker engine broke: {}", self.message)
             }
             ErrorKind::Status(status) => {
                 write!(f, "the Docker engine answered: {} (HTTP {status})", self.message)
             }
             ErrorKind::Reported => write!(f, "the Docker engine reported: {}", self.message),
-            ErrorKind::Client => write!(f, "{}", self.message),
+            ErrorKind::Tls(_) => {
+                write!(f, "there is no TLS connection to the Docker engine: {}", self.message)
+            }
+            ErrorKind::Certificates | ErrorKind::Client => write!(f, "{}", self.message),
         }
     }
 }
@@ -64,6 +86,8 @@ const RULES: &[PhraseRule<Meaning>] = &[
         phrases: &["too many open files", "resource temporarily unavailable"],
         meaning: LIMITS,
     },
+    // The text of Go's HTTP server, which answers with 400.
+    PhraseRule { phrases: &["HTTP request to an HTTPS server"], meaning: NEEDS_TLS },
     PhraseRule { phrases: &["toomanyrequests", "too many requests"], meaning: THROTTLED },
     PhraseRule {
         phrases: &["container-init binary not found", "docker-init", "tini"],
@@ -120,16 +144,13 @@ const RULES: &[PhraseRule<Meaning>] = &[
             "network is unreachable",
             "certificate signed by unknown authority",
             "server gave HTTP response to HTTPS client",
+            "unexpected EOF",
+            "\": EOF",
+            "connection reset by peer",
         ],
         meaning: REGISTRY,
     },
 ];
-
-#[derive(Debug, Clone, Copy)]
-struct Meaning {
-    kind: BootFailureKind,
-    advice: &'static str,
-}
 
 const DISK: Meaning = Meaning {
     kind: BootFailureKind::Capacity,
@@ -186,8 +207,8 @@ const IMAGE: Meaning = Meaning {
 };
 const REGISTRY: Meaning = Meaning {
     kind: BootFailureKind::Unavailable,
-    advice: "the engine can't reach the image's registry: check the registry's name in the image, \
-             and the network and proxy of the engine's machine",
+    advice: "the engine can't reach the image's registry, or has lost the connection to it: check \
+             the registry's name in the image, and the network and proxy of the engine's machine",
 };
 const UNREACHABLE: Meaning = Meaning {
     kind: BootFailureKind::Unavailable,
@@ -203,6 +224,11 @@ const SILENT: Meaning = Meaning {
     kind: BootFailureKind::Unavailable,
     advice: "check the engine: `docker info` should answer at once",
 };
+const SILENT_WITHOUT_TLS: Meaning = Meaning {
+    kind: BootFailureKind::Unavailable,
+    advice: "check the engine: `docker info` should answer at once; if the engine speaks TLS at \
+             this address, set `.tls(..)`, or DOCKER_TLS_VERIFY and DOCKER_CERT_PATH",
+};
 const INTERNAL: Meaning = Meaning {
     kind: BootFailureKind::Unavailable,
     advice: "see the engine's own log, then call again",
@@ -212,18 +238,59 @@ const REJECTED: Meaning = Meaning {
     advice: "correct what the message names, in the settings of the backend or on the engine's \
              machine",
 };
-const CLIENT: Meaning = Meaning {
+const NEEDS_TLS: Meaning = Meaning {
     kind: BootFailureKind::Misconfigured,
-    advice: "check the certificates and the address",
+    advice: "the engine speaks TLS at this address: set `.tls(..)`, or DOCKER_TLS_VERIFY and \
+             DOCKER_CERT_PATH",
 };
+const ENGINE_NOT_TRUSTED: Meaning = Meaning {
+    kind: BootFailureKind::Misconfigured,
+    advice: "this process does not accept the engine's certificate: put the certificate of the \
+             authority that has signed it into `ca.pem` of the folder of `.tls(..)` or \
+             DOCKER_CERT_PATH, and connect to a host that it names",
+};
+const CLIENT_NOT_TRUSTED: Meaning = Meaning {
+    kind: BootFailureKind::Misconfigured,
+    advice: "the engine does not accept `cert.pem` of the folder of `.tls(..)` or \
+             DOCKER_CERT_PATH: it must be valid now, and signed by an authority that the engine \
+             trusts (its option `--tlscacert`)",
+};
+const NO_TLS: Meaning = Meaning {
+    kind: BootFailureKind::Misconfigured,
+    advice: "check that the engine speaks TLS at this address; if it does, its log says why it has \
+             ended the connection",
+};
+const CERTIFICATES: Meaning = Meaning {
+    kind: BootFailureKind::Misconfigured,
+    advice: "the folder of `.tls(..)` or DOCKER_CERT_PATH must have `ca.pem`, `cert.pem` and \
+             `key.pem`, which this process can read",
+};
+const CLIENT: Meaning =
+    Meaning { kind: BootFailureKind::Misconfigured, advice: "check the engine's address" };
 
 impl EngineError {
+    /// The error of the first request, which also shows whether the transport is right.
+    pub(super) fn of_first_request(self, transport: &Transport) -> Self {
+        let kind = match (self.kind, transport) {
+            // The engine may have rejected this process, and its reason was lost with the connection.
+            (ErrorKind::Broken, Transport::Tls(_)) => ErrorKind::Tls(TlsFault::Other),
+            (ErrorKind::Broken, Transport::Tcp) => ErrorKind::BrokenWithoutTls,
+            (kind, _) => kind,
+        };
+        Self { kind, ..self }
+    }
+
     fn meaning(&self) -> Meaning {
         let of_text = || phrases::first_match(RULES, &self.message).copied();
         match self.kind {
             ErrorKind::Unreachable => UNREACHABLE,
             ErrorKind::Denied => DENIED,
             ErrorKind::NoAnswer(_) | ErrorKind::Broken => SILENT,
+            ErrorKind::BrokenWithoutTls => SILENT_WITHOUT_TLS,
+            ErrorKind::Tls(TlsFault::Engine) => ENGINE_NOT_TRUSTED,
+            ErrorKind::Tls(TlsFault::Client) => CLIENT_NOT_TRUSTED,
+            ErrorKind::Tls(TlsFault::Other) => NO_TLS,
+            ErrorKind::Certificates => CERTIFICATES,
             ErrorKind::Client => CLIENT,
             // podman answers many errors of the request with 500.
             ErrorKind::Status(500..) | ErrorKind::Reported => of_text().unwrap_or(INTERNAL),
@@ -233,7 +300,10 @@ impl EngineError {
 
     /// Whether the engine may have carried out the request.
     pub(super) fn is_ambiguous(&self) -> bool {
-        matches!(self.kind, ErrorKind::NoAnswer(_) | ErrorKind::Broken)
+        matches!(
+            self.kind,
+            ErrorKind::NoAnswer(_) | ErrorKind::Broken | ErrorKind::BrokenWithoutTls
+        )
     }
 
     /// Whether the same request may succeed a moment later, as while the engine restarts.
@@ -264,13 +334,12 @@ impl EngineError {
 
     /// The failure of a boot, in which this step has failed.
     pub(super) fn into_boot_failure(self, step: &str) -> BootFailure {
-        let Meaning { kind, advice } = self.meaning();
-        BootFailure::of(kind, format!("{step} failed: {self}; {advice}"))
+        self.meaning().boot_failure(step, &self)
     }
 
     /// The failure of another step.
     pub(super) fn into_backend_error(self, step: &str) -> BackendError {
-        BackendError::new(format!("{step} failed: {self}; {}", self.meaning().advice))
+        self.meaning().backend_error(step, &self)
     }
 }
 

@@ -13,23 +13,22 @@ use tokio::time::{Instant, sleep_until};
 
 use super::failure::EngineError;
 use super::monitor::Monitor;
-use super::template::{Owner, Template};
+use super::template::Template;
+use crate::backend::owner::Owner;
 use crate::backend::sweep::ends_by;
 use crate::backend::{BackendError, BootFailure, BootSpec, Death, Instance, Instances};
 
 /// The delays between the attempts at a request of a boot, as while the engine restarts.
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(2)).with_jitter(0.5);
-/// A boot has at least this time for its requests. A short `boot_timeout` must not make it give up
-/// a container that is about to start.
-const LEAST_BOOT: Duration = Duration::from_secs(10);
 
 /// See the [module](self).
 pub(super) struct DockerInstances {
     pub(super) template: Template,
     pub(super) owner: Owner,
     pub(super) monitor: Arc<Monitor>,
-    pub(super) boot_timeout: Duration,
+    /// The longest time for the requests of a boot.
+    pub(super) boot_limit: Duration,
     /// The longest time that a container may live from its start, if the pool limits it.
     pub(super) max_age: Option<Duration>,
     /// The tasks that run the monitor and the sweeper.
@@ -69,8 +68,7 @@ impl DockerInstances {
         name: &str,
         container: &ContainerCreateBody,
     ) -> Result<(), (&'static str, EngineError)> {
-        // Before the boot timeout, since the pool gives up a late boot without learning its reason.
-        let deadline = Instant::now() + (self.boot_timeout / 4 * 3).max(LEAST_BOOT);
+        let deadline = Instant::now() + self.boot_limit;
         let engine = &self.monitor.engine;
         let create = |limit| engine.create(name, container, limit);
         let is_created = |error: &EngineError| error.is_name_taken();

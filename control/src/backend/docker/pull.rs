@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flame_runner_shim::log_writer;
 use futures_util::StreamExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::engine::Engine;
 use super::failure::{EngineError, ErrorKind};
@@ -55,14 +55,19 @@ pub(super) async fn pull(
     let pulling = async {
         let mut messages = pin!(engine.pull(name.to_owned(), tag.to_owned(), credentials));
         let mut report = Instant::now() + REPORT_EVERY;
-        while let Some(message) = messages.next().await {
-            progress.update(message?);
-            if Instant::now() >= report {
-                log(pool, format!("pulling the image {image}: {progress}"));
-                report = Instant::now() + REPORT_EVERY;
+        loop {
+            tokio::select! {
+                message = messages.next() => match message {
+                    Some(message) => progress.update(message?),
+                    None => return Ok(()),
+                },
+                // A pull that does not advance is reported as well.
+                () = sleep_until(report) => {
+                    log(pool, format!("pulling the image {image}: {progress}"));
+                    report = Instant::now() + REPORT_EVERY;
+                }
             }
         }
-        Ok(())
     };
     match timeout(LIMIT, pulling).await {
         Ok(pulled) => pulled?,
@@ -114,11 +119,14 @@ impl PullProgress {
 
 impl fmt::Display for PullProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_done = |layer: &&PullStatus| {
-            ["Pull complete", "Already exists"].iter().any(|done| layer.text.starts_with(done))
+        // podman does not say when a layer is unpacked.
+        let is_downloaded = |layer: &&PullStatus| {
+            ["Download complete", "Extracting", "Pull complete", "Already exists"]
+                .iter()
+                .any(|text| layer.text.starts_with(text))
         };
-        let (done, all) = (self.layers.values().filter(is_done).count(), self.layers.len());
-        write!(f, "{done} of {all} layers are there")?;
+        let (done, all) = (self.layers.values().filter(is_downloaded).count(), self.layers.len());
+        write!(f, "{done} of {all} layers are downloaded")?;
         let megabytes = |bytes: u64| bytes / 1_000_000;
         let here: u64 = self.layers.values().filter_map(|layer| layer.done).sum();
         let total: u64 = self.layers.values().filter_map(|layer| layer.total).sum();
@@ -160,11 +168,14 @@ mod tests {
         };
         say("1", "Pulling from library/app", None);
         say("a", "Already exists", None);
-        assert_eq!(say("b", "Pulling fs layer", None), "1 of 2 layers are there");
+        assert_eq!(say("b", "Pulling fs layer", None), "1 of 2 layers are downloaded");
         let half = say("b", "Downloading", Some((2_000_000, 4_000_000)));
-        assert_eq!(half, "1 of 2 layers are there, 2 of 4 MB");
+        assert_eq!(half, "1 of 2 layers are downloaded, 2 of 4 MB");
+        let podman = say("b", "Download complete", None);
+        assert_eq!(podman, "2 of 2 layers are downloaded, 2 of 4 MB");
+        say("b", "Extracting", Some((4_000_000, 4_000_000)));
         say("b", "Pull complete", None);
         let done = say("", "Status: Downloaded newer image for app:1", None);
-        assert_eq!(done, "2 of 2 layers are there, 2 of 4 MB");
+        assert_eq!(done, "2 of 2 layers are downloaded, 4 of 4 MB");
     }
 }

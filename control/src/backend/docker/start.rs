@@ -11,11 +11,14 @@ use super::monitor::Monitor;
 use super::network::{OwnContainer, ParentAddress, RunnerNetwork};
 use super::own;
 use super::pull::{self, PullPolicy};
-use super::sweeper::Sweeper;
-use super::template::{Owner, Template, problems};
+use super::sweeper::Containers;
+use super::template::{Template, problems};
+use crate::backend::owner::Owner;
 use crate::backend::place::Place;
 use crate::backend::reach::{is_loopback, is_unspecified};
-use crate::backend::sweep::{Sweeping, new_parent_id};
+use crate::backend::sweep::{PARENT_TAG, POOL_TAG, Sweeping};
+use crate::backend::sweeper::Sweeper;
+use crate::backend::times::{max_age, request_limit};
 use crate::backend::{BackendError, PoolInfo};
 
 const IMAGE_ENV: &str = "FLAME_DOCKER_IMAGE";
@@ -111,17 +114,19 @@ pub(super) async fn start(
     ensure_image(&engine, builder, &pool, &image, policy).await?;
 
     let me = Place::of_this_process(own.map(|own| own.id));
-    let owner = Owner { pool: pool.name.clone(), parent: new_parent_id()?, place: me.encode() };
+    let owner = Owner::new(&pool, &me)?;
     let template = Template::new(builder, image, network.mode, pool.shutdown_timeout);
-    let monitor = Monitor::new(engine, pool.clone(), owner.parent_label());
+    let of_parent = format!("{PARENT_TAG}={}", owner.parent);
+    let monitor = Monitor::new(engine, pool.clone(), of_parent);
     let mut background = vec![tokio::spawn(monitor.clone().keep_watching())];
-    let boot_timeout = pool.boot_timeout;
-    let max_age = pool.max_lifetime.map(|lifetime| boot_timeout + lifetime + pool.shutdown_timeout);
+    let (boot_limit, max_age) = (request_limit(pool.boot_timeout), max_age(&pool));
     if let Sweeping::Every { interval, age } = builder.sweep {
-        let sweeper = Sweeper::new(monitor.clone(), pool, &owner, me, (interval, age));
+        let of_pool = format!("{POOL_TAG}={}", owner.pool);
+        let containers = Containers { monitor: monitor.clone(), label: of_pool };
+        let sweeper = Sweeper::new(containers, pool, &owner, me, (interval, age));
         background.push(tokio::spawn(sweeper.keep_sweeping()));
     }
-    Ok(DockerInstances { template, owner, monitor, boot_timeout, max_age, background })
+    Ok(DockerInstances { template, owner, monitor, boot_limit, max_age, background })
 }
 
 /// Makes sure that the engine has the image.

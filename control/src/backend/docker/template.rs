@@ -10,38 +10,14 @@ use flame_wire::parent::FlameParent;
 
 use super::builder::{DockerBuilder, Gpus};
 use super::engine::ListedContainer;
-use crate::backend::sweep::{ENDS_BY_TAG, Listed, PARENT_TAG, POOL_TAG, RUNNER_TAG};
+use crate::backend::options::{command_problem, env_problems};
+use crate::backend::owner::{Owner, PLACE_TAG};
+use crate::backend::sweep::Listed;
+use crate::backend::times::stop_seconds;
 
-/// The label with the [place](crate::backend::place::Place) of the parent.
-pub(super) const PLACE_LABEL: &str = "flame:parent-place";
 /// The labels that begin with this are the backend's own.
 const OWN_LABELS: &str = "flame:";
-/// A runner that gets SIGTERM keeps at most this much for its last messages. So the time from
-/// SIGTERM to SIGKILL is longer than the shutdown window by this.
-const LAST_MESSAGES: Duration = Duration::from_secs(5);
 const MIB: i64 = 1024 * 1024;
-
-/// The pool and parent that a container belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) pool: String,
-    /// The parent's id: a new one for each start of a pool.
-    pub(super) parent: String,
-    /// The parent's [place](crate::backend::place::Place), encoded.
-    pub(super) place: Option<String>,
-}
-
-impl Owner {
-    /// The label, with its value, of all containers of this pool.
-    pub(super) fn pool_label(&self) -> String {
-        format!("{POOL_TAG}={}", self.pool)
-    }
-
-    /// The label, with its value, of the containers of this parent's pool.
-    pub(super) fn parent_label(&self) -> String {
-        format!("{PARENT_TAG}={}", self.parent)
-    }
-}
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -61,9 +37,7 @@ impl Template {
         network: String,
         shutdown_timeout: Duration,
     ) -> Self {
-        let stop_timeout = shutdown_timeout.saturating_add(LAST_MESSAGES).as_secs_f64().ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-        let stop_timeout = stop_timeout as u64;
+        let stop_timeout = stop_seconds(shutdown_timeout);
         Self { image, network, stop_timeout, options: options.clone() }
     }
 
@@ -82,17 +56,7 @@ impl Template {
         ];
         let own = own.iter().map(|(name, value)| format!("{name}={value}"));
         let env = own.chain(options.env.iter().map(|(name, value)| format!("{name}={value}")));
-        let runner = runner.to_string();
-        let ends_by = ends_by.map(|ends_by| ends_by.to_string());
-        let labels = [
-            (POOL_TAG, Some(&owner.pool)),
-            (RUNNER_TAG, Some(&runner)),
-            (PARENT_TAG, Some(&owner.parent)),
-            (PLACE_LABEL, owner.place.as_ref()),
-            (ENDS_BY_TAG, ends_by.as_ref()),
-        ];
-        let labels =
-            labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.clone())));
+        let labels = owner.tags(runner, ends_by).map(|(name, value)| (name.to_owned(), value));
         let host_config = HostConfig {
             network_mode: Some(self.network.clone()),
             init: Some(options.init),
@@ -141,16 +105,8 @@ pub(super) fn problems(options: &DockerBuilder) -> Vec<String> {
     if options.gpus == Some(Gpus::Count(0)) {
         problems.push("`gpus` is 0: leave it out for a runner without GPUs".to_owned());
     }
-    if options.command.as_ref().is_some_and(Vec::is_empty) {
-        problems.push("`command` has no words: leave it out for the image's command".to_owned());
-    }
-    for (name, _) in &options.env {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            problems.push(format!("`env` has the name `{name}`, which no variable can have"));
-        } else if name == FlameParent::ENV || name == host::STOP_TIMEOUT_ENV {
-            problems.push(format!("`env` sets {name}, which the pool sets itself: leave it out"));
-        }
-    }
+    problems.extend(command_problem(options.command.as_deref()));
+    problems.extend(env_problems(&options.env));
     let mut names = HashSet::new();
     for (name, _) in &options.labels {
         if name.is_empty() || name.starts_with(OWN_LABELS) || name.contains('=') {
@@ -189,7 +145,7 @@ impl Listed for ListedContainer {
     }
 
     fn parent(&self) -> Option<&str> {
-        self.tag(PLACE_LABEL)
+        self.tag(PLACE_TAG)
     }
 }
 

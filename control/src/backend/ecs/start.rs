@@ -27,6 +27,7 @@ use crate::backend::aws::sdk::{self, SdkOverrides};
 use crate::backend::aws::settings::Settings;
 use crate::backend::aws::{address, jittered_backoff};
 use crate::backend::sweep::{Rule, Sweeping, new_parent_id};
+use crate::backend::times::max_age;
 use crate::backend::{BackendError, PoolInfo};
 
 /// How often a request of the start is made, and the delays in between.
@@ -102,7 +103,7 @@ pub(super) async fn start(
         background.push(tokio::spawn(sweeper.keep_sweeping()));
     }
     let boot_timeout = pool.boot_timeout;
-    let max_age = pool.max_lifetime.map(|lifetime| boot_timeout + lifetime + pool.shutdown_timeout);
+    let max_age = max_age(pool);
     let providers = Arc::default();
     Ok(EcsInstances {
         template,

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flame_runner_shim::log_writer;
-use tokio::time::sleep;
 
 use super::orphan_search::{self, OrphanSearch};
 use super::task_monitor::TaskMonitor;
 use crate::backend::aws::error_class;
-use crate::backend::sweep::Rule;
+use crate::backend::sweep::{Rule, until_next_scan};
 
 /// Looks for orphans of one pool among the tasks of its task definition's family.
 pub(super) struct Sweeper {
@@ -55,8 +54,7 @@ impl Sweeper {
                 }
                 Err(error) => tracing::debug!(%error, "the search for orphaned runners failed"),
             }
-            // Jitter keeps several parents from scanning at the same time.
-            sleep(self.every + self.every.mul_f64(rand::random_range(0.0..0.1))).await;
+            until_next_scan(self.every).await;
         }
     }
 }

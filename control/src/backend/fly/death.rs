@@ -43,25 +43,18 @@ pub(super) fn death(end: &End, by_pool: bool) -> Death {
 }
 
 fn why(exit_code: i32, oom_killed: bool) -> String {
-    const OUT_OF_MEMORY: &str = "raise `memory`, or lower `max_concurrency`";
-    if oom_killed {
-        return format!("the kernel killed it because it was out of memory; {OUT_OF_MEMORY}");
-    }
     match exit_code {
-        0 => "it exited with code 0; if it exited before it connected, it may not be this app, or \
-              its `main` does not reach `App::run`: check the image and its command"
-            .to_owned(),
-        81 => "it never connected to its parent; check that a machine of this app can reach the \
-               address that the pool advertises"
-            .to_owned(),
-        137 => format!(
-            "it was killed with SIGKILL; unless somebody killed it, it ran out of memory: \
-             {OUT_OF_MEMORY}"
-        ),
-        code => match failure::runner_exit(code) {
-            Some(why) => why.to_owned(),
-            None => format!("its process exited with code {code}"),
-        },
+        0 if !oom_killed => {
+            "it exited with code 0; if it exited before it connected, it may not be this app, or \
+             its `main` does not reach `App::run`: check the image and its command"
+                .to_owned()
+        }
+        81 if !oom_killed => {
+            "it never connected to its parent; check that a machine of this app can reach the \
+             address that the pool advertises"
+                .to_owned()
+        }
+        code => failure::exit_reason(code, oom_killed),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::backend::failure::Meaning;
 use crate::backend::phrases::{self, PhraseRule};
 use crate::backend::{BackendError, BootFailure, BootFailureKind};
 
@@ -127,12 +128,6 @@ const RULES: &[PhraseRule<Meaning>] = &[
     PhraseRule { phrases: &["guest", "cpu_kind", "cpus", "memory_mb"], meaning: SIZE },
     PhraseRule { phrases: &["app not found", "could not find app"], meaning: APP },
 ];
-
-#[derive(Debug, Clone, Copy)]
-struct Meaning {
-    kind: BootFailureKind,
-    advice: &'static str,
-}
 
 const CAPACITY: Meaning = Meaning {
     kind: BootFailureKind::Capacity,
@@ -314,13 +309,12 @@ impl ApiError {
 
     /// The failure of a boot, in which this step has failed.
     pub(super) fn into_boot_failure(self, step: &str) -> BootFailure {
-        let Meaning { kind, advice } = self.meaning();
-        BootFailure::of(kind, format!("{step} failed: {self}; {advice}"))
+        self.meaning().boot_failure(step, &self)
     }
 
     /// The failure of another step.
     pub(super) fn into_backend_error(self, step: &str) -> BackendError {
-        BackendError::new(format!("{step} failed: {self}; {}", self.meaning().advice))
+        self.meaning().backend_error(step, &self)
     }
 }
 

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::builder::FlyBuilder;
+use crate::backend::options::set_twice;
 use crate::size::Size;
 
 /// The kind of a machine's CPUs.
@@ -112,14 +113,8 @@ impl FlyBuilder {
     /// These options, with the pool's size. What is set in both places, and what a machine can't
     /// have, is appended to `problems`.
     pub(super) fn sized(&self, size: &Size, problems: &mut Vec<String>) -> Self {
-        let mut problem = |is_set: bool, option: &str| {
-            if is_set {
-                problems.push(format!("the pool's `size` and `{option}` are both set: set one"));
-            }
-        };
-        problem(size.vcpus.is_some() && self.cpus.is_some(), "cpus");
-        problem(size.memory_mib.is_some() && self.memory.is_some(), "memory");
-        problem(size.gpus.is_some() && self.gpus.is_some(), "gpus");
+        let (cpus, memory) = (self.cpus.is_some(), self.memory.is_some());
+        problems.extend(set_twice(size, cpus, memory, self.gpus.is_some()));
         if size.storage_gib.is_some() {
             problems.push(
                 "`size` has storage, and Fly decides how large the disk of a machine is: leave it \

@@ -12,20 +12,18 @@ use tokio::time::Instant;
 
 use super::boot::Boot;
 use super::monitor::Monitor;
-use super::template::{Owner, Template};
+use super::template::Template;
+use crate::backend::owner::Owner;
 use crate::backend::sweep::ends_by;
 use crate::backend::{BackendError, BootFailure, BootSpec, Death, Instance, Instances};
-
-/// A boot has at least this time for its requests. A short `boot_timeout` must not make it give up
-/// a machine that is about to start.
-const LEAST_BOOT: Duration = Duration::from_secs(10);
 
 /// See the [module](self).
 pub(super) struct FlyInstances {
     pub(super) template: Template,
     pub(super) owner: Owner,
     pub(super) monitor: Arc<Monitor>,
-    pub(super) boot_timeout: Duration,
+    /// The longest time for the requests of a boot.
+    pub(super) boot_limit: Duration,
     /// The longest time that a machine may live from its start, if the pool limits it.
     pub(super) max_age: Option<Duration>,
     /// The task that runs the sweeper.
@@ -44,8 +42,7 @@ impl FlyInstances {
         let runner = spec.runner;
         let ends_by = ends_by(self.max_age);
         let request = self.template.machine(&self.owner, runner, ends_by, &spec.flame_parent);
-        // Before the boot timeout, since the pool gives up a late boot without learning its reason.
-        let deadline = Instant::now() + (self.boot_timeout / 4 * 3).max(LEAST_BOOT);
+        let deadline = Instant::now() + self.boot_limit;
         let (name, runner) = (machine_name(runner), runner.to_string());
         let boot = Boot { name, runner, request, secret: spec.flame_parent, deadline };
         // A task of its own: the pool may drop this future, and then nobody would know whether

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::template::{PLACE_KEY, key};
+use super::template::key;
+use crate::backend::owner::PLACE_TAG;
 use crate::backend::sweep::Listed;
 
 /// A machine. Fields that are not needed here, or that are not known yet, are ignored.
@@ -129,7 +130,7 @@ impl Listed for Machine {
     }
 
     fn parent(&self) -> Option<&str> {
-        self.value(PLACE_KEY)
+        self.tag(PLACE_TAG)
     }
 }
 

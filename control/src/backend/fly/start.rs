@@ -7,10 +7,13 @@ use super::guest;
 use super::instances::FlyInstances;
 use super::monitor::Monitor;
 use super::settings::{self, Settings, check_addresses};
-use super::sweeper::{Sweeper, place_of};
-use super::template::{Owner, Template, key, problems};
+use super::sweeper::{Machines, place_of};
+use super::template::{Template, key, problems};
+use crate::backend::owner::Owner;
 use crate::backend::place::Place;
-use crate::backend::sweep::{PARENT_TAG, Sweeping, new_parent_id};
+use crate::backend::sweep::{PARENT_TAG, Sweeping};
+use crate::backend::sweeper::Sweeper;
+use crate::backend::times::{max_age, request_limit};
 use crate::backend::{BackendError, PoolInfo};
 
 pub(super) async fn start(
@@ -36,7 +39,7 @@ pub(super) async fn start(
     };
     let own_machine = settings::own_machine(settings::variable);
     let me = Place::of_this_process(own_machine.map(|(app, id)| place_of(&app, &id)));
-    let owner = Owner { pool: pool.name.clone(), parent: new_parent_id()?, place: me.encode() };
+    let owner = Owner::new(&pool, &me)?;
     let api = Api::new(&settings)?;
     // No machine is of this parent yet: the answer shows that app and token are right.
     let listed = api.list(&key(PARENT_TAG), &owner.parent).await;
@@ -46,14 +49,14 @@ pub(super) async fn start(
     let Settings { app, image, region, .. } = settings;
     let template = Template::new(builder, image, region, pool.shutdown_timeout);
     let monitor = Monitor::new(api);
-    let boot_timeout = pool.boot_timeout;
-    let max_age = pool.max_lifetime.map(|lifetime| boot_timeout + lifetime + pool.shutdown_timeout);
+    let (boot_limit, max_age) = (request_limit(pool.boot_timeout), max_age(&pool));
     let sweeping = match builder.sweep {
         Sweeping::Every { interval, age } => {
-            let sweeper = Sweeper::new(monitor.clone(), pool, app, &owner, me, (interval, age));
+            let machines = Machines { monitor: monitor.clone(), app, pool: pool.name.clone() };
+            let sweeper = Sweeper::new(machines, pool, &owner, me, (interval, age));
             Some(tokio::spawn(sweeper.keep_sweeping()))
         }
         Sweeping::Never => None,
     };
-    Ok(FlyInstances { template, owner, monitor, boot_timeout, max_age, sweeping })
+    Ok(FlyInstances { template, owner, monitor, boot_limit, max_age, sweeping })
 }

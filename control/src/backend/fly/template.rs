@@ -11,15 +11,12 @@ use serde_json::{Map, Value, json};
 
 use super::builder::FlyBuilder;
 use super::guest;
-use crate::backend::sweep::{ENDS_BY_TAG, PARENT_TAG, POOL_TAG, RUNNER_TAG};
+use crate::backend::options::{command_problem, env_problems};
+use crate::backend::owner::Owner;
+use crate::backend::times::stop_seconds;
 
-/// The key of the [place](crate::backend::place::Place) of the parent.
-pub(super) const PLACE_KEY: &str = "flame_parent_place";
 /// Keys that begin with these are the backend's own, or Fly's.
 const OWN_KEYS: [&str; 2] = ["flame_", "fly_"];
-/// A runner that gets SIGTERM keeps at most this much for its last messages. So the time from
-/// SIGTERM to SIGKILL is longer than the shutdown window by this.
-const LAST_MESSAGES: Duration = Duration::from_secs(5);
 /// Fly waits no longer than this between the two signals.
 /// Source: <https://fly.io/docs/blueprints/long-running-tasks/>.
 const LONGEST_STOP: u64 = 300;
@@ -27,16 +24,6 @@ const LONGEST_STOP: u64 = 300;
 /// The metadata key for a tag: keys are parts of Fly's DNS names, which have no colon.
 pub(super) fn key(tag: &str) -> String {
     tag.replace([':', '-'], "_")
-}
-
-/// The pool and parent that a machine belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) pool: String,
-    /// The parent's id: a new one for each start of a pool.
-    pub(super) parent: String,
-    /// The parent's [place](crate::backend::place::Place), encoded.
-    pub(super) place: Option<String>,
 }
 
 /// See the [module](self).
@@ -56,9 +43,8 @@ impl Template {
         region: Option<String>,
         shutdown_timeout: Duration,
     ) -> Self {
-        let stop_timeout = shutdown_timeout.saturating_add(LAST_MESSAGES);
-        let rounded_up = stop_timeout.as_secs() + u64::from(stop_timeout.subsec_nanos() > 0);
-        Self { image, region, stop_timeout: rounded_up.min(LONGEST_STOP), options: options.clone() }
+        let stop_timeout = stop_seconds(shutdown_timeout).min(LONGEST_STOP);
+        Self { image, region, stop_timeout, options: options.clone() }
     }
 
     /// The request that creates the machine of one runner. FLAME_PARENT is in its environment.
@@ -77,15 +63,7 @@ impl Template {
         env.insert(FlameParent::ENV.to_owned(), json!(flame_parent));
         env.insert(host::STOP_TIMEOUT_ENV.to_owned(), json!(self.stop_timeout.to_string()));
         let mut metadata = texts(&options.metadata);
-        metadata.insert(key(POOL_TAG), json!(owner.pool));
-        metadata.insert(key(RUNNER_TAG), json!(runner.to_string()));
-        metadata.insert(key(PARENT_TAG), json!(owner.parent));
-        if let Some(place) = &owner.place {
-            metadata.insert(PLACE_KEY.to_owned(), json!(place));
-        }
-        if let Some(ends_by) = ends_by {
-            metadata.insert(key(ENDS_BY_TAG), json!(ends_by.to_string()));
-        }
+        metadata.extend(owner.tags(runner, ends_by).map(|(tag, value)| (key(tag), json!(value))));
         let mut config = json!({
             "image": self.image,
             "env": env,
@@ -112,16 +90,8 @@ impl Template {
 /// What is wrong with the options, beside the size.
 pub(super) fn problems(options: &FlyBuilder) -> Vec<String> {
     let mut problems = Vec::new();
-    if options.command.as_ref().is_some_and(Vec::is_empty) {
-        problems.push("`command` has no words: leave it out for the image's command".to_owned());
-    }
-    for (name, _) in &options.env {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            problems.push(format!("`env` has the name `{name}`, which no variable can have"));
-        } else if name == FlameParent::ENV || name == host::STOP_TIMEOUT_ENV {
-            problems.push(format!("`env` sets {name}, which the pool sets itself: leave it out"));
-        }
-    }
+    problems.extend(command_problem(options.command.as_deref()));
+    problems.extend(env_problems(&options.env));
     let mut keys = HashSet::new();
     for (key, _) in &options.metadata {
         if key.is_empty() || OWN_KEYS.iter().any(|own| key.starts_with(own)) {

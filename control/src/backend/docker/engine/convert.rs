@@ -1,14 +1,16 @@
 //! bollard's answers and errors as plain values.
 
+use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, EventMessage};
 use flame_wire::error::Chain;
+use rustls::AlertDescription;
 
 use super::{CLIENT_LIMIT, ContainerEvent, ListedContainer};
-use crate::backend::docker::failure::{EngineError, ErrorKind};
+use crate::backend::docker::failure::{EngineError, ErrorKind, TlsFault};
 
 pub(super) fn listed_container(container: ContainerSummary) -> ListedContainer {
     let names = container.names.unwrap_or_default();
@@ -28,6 +30,12 @@ pub(super) fn event_of(event: EventMessage) -> Option<ContainerEvent> {
 
 /// A failed request as plain values.
 pub(super) fn error(error: Error) -> EngineError {
+    // With TLS 1.3 an engine rejects a certificate only when the request is under way.
+    if let Error::HyperLegacyError { err } = &error
+        && let Some(tls) = cause::<rustls::Error>(err)
+    {
+        return EngineError { kind: ErrorKind::Tls(tls_fault(tls)), message: tls.to_string() };
+    }
     let text = || Chain(&error).to_string();
     let (kind, message) = match &error {
         Error::DockerResponseServerError { status_code, message } => {
@@ -38,7 +46,8 @@ pub(super) fn error(error: Error) -> EngineError {
             (ErrorKind::Unreachable, format!("there is no socket {path}"))
         }
         Error::HyperLegacyError { err } if err.is_connect() => {
-            let denied = io_kind(err) == Some(io::ErrorKind::PermissionDenied);
+            let io = cause::<io::Error>(err);
+            let denied = io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied);
             (if denied { ErrorKind::Denied } else { ErrorKind::Unreachable }, text())
         }
         Error::HyperLegacyError { .. }
@@ -52,14 +61,42 @@ pub(super) fn error(error: Error) -> EngineError {
     EngineError { kind, message: message.trim().to_owned() }
 }
 
-/// The kind of the operating system's error that is at the bottom of this one.
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
-    let mut cause = error.source();
+fn tls_fault(error: &rustls::Error) -> TlsFault {
+    use AlertDescription::{
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
+        CertificateUnknown, DecryptError, NoCertificate, UnknownCA, UnsupportedCertificate,
+    };
+    match error {
+        rustls::Error::InvalidCertificate(_) => TlsFault::Engine,
+        rustls::Error::AlertReceived(
+            AccessDenied
+            | BadCertificate
+            | CertificateExpired
+            | CertificateRequired
+            | CertificateRevoked
+            | CertificateUnknown
+            | DecryptError
+            | NoCertificate
+            | UnknownCA
+            | UnsupportedCertificate,
+        ) => TlsFault::Client,
+        _ => TlsFault::Other,
+    }
+}
+
+/// The first error of this type among an error and its causes.
+fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
-        cause = error.source();
+        // The source of an error of `io` is the source of the error in it.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     None
 }

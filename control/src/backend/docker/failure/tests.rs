@@ -62,6 +62,7 @@ fn the_texts_of_docker_and_of_podman_have_the_same_meaning() {
             Misconfigured,
             "correct what the message names",
         ),
+        (400, "Client sent an HTTP request to an HTTPS server.", Misconfigured, "set `.tls(..)`"),
         (500, "something new", Unavailable, "engine's own log"),
     ];
     for (status, text, expected, advice) in table {
@@ -90,6 +91,8 @@ fn a_refused_pull_says_who_refused_it() {
             "lookup registry.invalid on 10.0.0.1:53: no such host",
             "can't reach the image's registry",
         ),
+        ("writing blob: happened during read: unexpected EOF", "has lost the connection"),
+        ("pinging container registry h:1: Get \"http://h:1/v2/\": EOF", "has lost the connection"),
         ("failed to register layer: write /x: no space left on device", "disk"),
     ] {
         let error = pull(text);
@@ -107,7 +110,12 @@ fn an_engine_that_is_gone_silent_or_closed_to_this_user_is_told_apart() {
         (ErrorKind::Denied, "the group `docker`", false, false),
         (ErrorKind::NoAnswer(second), "did not answer within 1s", true, true),
         (ErrorKind::Broken, "broke: text of the system", true, true),
-        (ErrorKind::Client, "check the certificates", false, false),
+        (ErrorKind::BrokenWithoutTls, "set `.tls(..)`", true, true),
+        (ErrorKind::Client, "check the engine's address", false, false),
+        (ErrorKind::Certificates, "must have `ca.pem`", false, false),
+        (ErrorKind::Tls(TlsFault::Engine), "into `ca.pem`", false, false),
+        (ErrorKind::Tls(TlsFault::Client), "does not accept `cert.pem`", false, false),
+        (ErrorKind::Tls(TlsFault::Other), "speaks TLS at this address", false, false),
     ] {
         let error = error(kind_of_error);
         assert_eq!((error.is_ambiguous(), error.may_pass()), (ambiguous, may_pass), "{error}");
@@ -117,6 +125,17 @@ fn an_engine_that_is_gone_silent_or_closed_to_this_user_is_told_apart() {
     assert_eq!(kind(error(ErrorKind::NoAnswer(second))), BootFailureKind::Unavailable);
     assert_eq!(kind(error(ErrorKind::Denied)), BootFailureKind::Misconfigured);
     assert!(!answer(500, "something new").may_pass());
+}
+
+#[test]
+fn a_first_request_that_breaks_may_lack_tls_or_the_right_certificate() {
+    let broken = EngineError { kind: ErrorKind::Broken, message: "reset".to_owned() };
+    let kind = |transport| broken.clone().of_first_request(&transport).kind;
+    assert_eq!(kind(Transport::Socket), ErrorKind::Broken);
+    assert_eq!(kind(Transport::Tcp), ErrorKind::BrokenWithoutTls);
+    assert_eq!(kind(Transport::Tls("/certs".into())), ErrorKind::Tls(TlsFault::Other));
+    let denied = answer(403, "no").of_first_request(&Transport::Tcp);
+    assert_eq!(denied, answer(403, "no"));
 }
 
 #[test]

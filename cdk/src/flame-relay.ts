@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type { Alarm, Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import {
@@ -26,6 +25,7 @@ import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { newFargateCluster } from './fargate-cluster';
+import { buildOf } from './own-image';
 import { isArm } from './pool/architecture';
 import { Problems } from './problems';
 import { alarmWithoutNodes, healthyNodes } from './relay/alarms';
@@ -207,12 +207,10 @@ export class FlameRelay extends Construct implements IConnectable {
   }
 }
 
-/** The folder with the Dockerfile of the relay. */
-const RELAY_IMAGE = join(__dirname, '..', 'images', 'relay');
-
 function builtImage(architecture: CpuArchitecture): ContainerImage {
+  const { directory, ...build } = buildOf('relay');
   const platform = isArm(architecture) ? Platform.LINUX_ARM64 : Platform.LINUX_AMD64;
-  return ContainerImage.fromAsset(RELAY_IMAGE, { platform });
+  return ContainerImage.fromAsset(directory, { ...build, platform });
 }
 
 function urlOf(domainName: string, port: number): string {

@@ -79,6 +79,27 @@ test('each option of a task reaches the task definition', () => {
   template.hasResourceProperties('AWS::Logs::LogGroup', { RetentionInDays: 7 });
 });
 
+test('a person can open a shell in a task if the app asks for it', () => {
+  const shells = newPool({ ecs: { enableExecuteCommand: true } });
+  const deployed = new Deployed(shells.stack);
+  expect(deployed.statements('TaskRole')).toEqual([
+    {
+      Effect: 'Allow',
+      Action: [
+        'ssmmessages:CreateControlChannel',
+        'ssmmessages:CreateDataChannel',
+        'ssmmessages:OpenControlChannel',
+        'ssmmessages:OpenDataChannel',
+      ],
+      Resource: '*',
+    },
+  ]);
+  const [{ ReadonlyRootFilesystem }] = deployed.only(TASK_DEFINITION).ContainerDefinitions;
+  expect(ReadonlyRootFilesystem).toBe(false);
+  const settings = shells.pool.environmentForParent().FLAME_AWS ?? '';
+  expect(JSON.parse(deployed.text(settings)).ecs.enableExecuteCommand).toBe(true);
+});
+
 test('a task has no permission, and only ECS in this account can assume its role', () => {
   const { stack } = newPool();
   const deployed = new Deployed(stack);

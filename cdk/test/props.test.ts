@@ -129,6 +129,11 @@ const WRONG: [string, FlamePoolProps, string | RegExp][] = [
     { vpcSubnets: { subnetType: SubnetType.PUBLIC } },
     '`vpcSubnets` selects no subnet of the VPC: There are no',
   ],
+  [
+    'a shell in a container that cannot be written to',
+    { ecs: { enableExecuteCommand: true, readonlyRootFilesystem: true } },
+    '`ecs.enableExecuteCommand` and `ecs.readonlyRootFilesystem` are both true',
+  ],
   ['no subnets', { vpcSubnets: { subnets: [] } }, '`vpcSubnets` selects'],
 ];
 

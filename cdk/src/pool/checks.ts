@@ -73,6 +73,10 @@ export function checkPoolProps(props: FlamePoolProps, code: RunnerCode, problems
 
 function checkEcs(options: EcsRunnersOptions, problems: Problems): void {
   const { taskDefinition } = options;
+  problems.require(
+    !(options.enableExecuteCommand && options.readonlyRootFilesystem),
+    '`ecs.enableExecuteCommand` and `ecs.readonlyRootFilesystem` are both true, and ECS opens a shell only in a container that can write to its root filesystem: set one of them to false',
+  );
   if (taskDefinition) {
     const name = options.containerName;
     const container = name ? taskDefinition.findContainer(name) : taskDefinition.defaultContainer;

@@ -68,7 +68,7 @@ export interface EcsRunnersOptions {
   /**
    * Whether the container may write only to `/tmp`. If the image has a user other than root, its
    * Dockerfile must declare a volume `/tmp` that this user can write to.
-   * @default true
+   * @default - true, unless `enableExecuteCommand` is set
    */
   readonly readonlyRootFilesystem?: boolean;
   /**
@@ -77,6 +77,13 @@ export interface EcsRunnersOptions {
    * @default - true if the pool's subnets are public
    */
   readonly assignPublicIp?: boolean;
+  /**
+   * Whether a person may open a shell in a runner, by `aws ecs execute-command`. The tasks' role then
+   * may open the channels of Systems Manager, and the root filesystem is not read-only, as ECS
+   * requires.
+   * @default false
+   */
+  readonly enableExecuteCommand?: boolean;
   /**
    * The role that the app has on ECS. flame-aws itself needs no permission.
    * @default - a new role without permissions

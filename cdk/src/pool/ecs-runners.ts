@@ -1,4 +1,4 @@
-import { ArnFormat, Duration, Size, Stack } from 'aws-cdk-lib';
+import { ArnFormat, Duration, Size, Stack, Validations } from 'aws-cdk-lib';
 import {
   AwsLogDriverMode,
   type ContainerDefinition,
@@ -8,7 +8,7 @@ import {
   LogDrivers,
   OperatingSystemFamily,
 } from 'aws-cdk-lib/aws-ecs';
-import type { IRole } from 'aws-cdk-lib/aws-iam';
+import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { acknowledgedExecutionRole } from '../execution-role';
 import { newFargateCluster } from '../fargate-cluster';
@@ -50,6 +50,9 @@ export class EcsRunners extends Construct {
     // If the parent has this task definition as well, its environment can't contain the ARN.
     this.taskDefinitionName = taken?.family ?? this.taskDefinition.taskDefinitionArn;
     this.container = taken ? containerOf(options, taken) : this.newContainer(context);
+    if (options.enableExecuteCommand) {
+      allowShells(this.taskDefinition);
+    }
   }
 
   /** The roles that parents pass to ECS. */
@@ -84,6 +87,7 @@ export class EcsRunners extends Construct {
       subnets: this.network.subnets.subnetIds,
       securityGroups: [this.network.securityGroup.securityGroupId],
       assignPublicIp: this.options.assignPublicIp ?? this.network.subnets.hasPublic,
+      enableExecuteCommand: this.options.enableExecuteCommand,
       capacityProvider: capacityProviders(this.options.capacity),
     };
   }
@@ -105,7 +109,7 @@ export class EcsRunners extends Construct {
 
   private newContainer(context: RunnersContext): ContainerDefinition {
     const { options } = this;
-    const readOnly = options.readonlyRootFilesystem ?? true;
+    const readOnly = options.readonlyRootFilesystem ?? !options.enableExecuteCommand;
     const code = options.code ?? context.code;
     const container = this.taskDefinition.addContainer(CONTAINER, {
       // The checks of the props reject code that ECS can't run.
@@ -136,6 +140,27 @@ export class EcsRunners extends Construct {
     }
     return container;
   }
+}
+
+/**
+ * Lets Systems Manager open shells in tasks (AWS documentation, "Task IAM role permissions" of ECS
+ * Exec). These actions have no resources.
+ */
+function allowShells(taskDefinition: FargateTaskDefinition): void {
+  const statement = new PolicyStatement({
+    actions: [
+      'CreateControlChannel',
+      'CreateDataChannel',
+      'OpenControlChannel',
+      'OpenDataChannel',
+    ].map((action) => `ssmmessages:${action}`),
+    resources: ['*'],
+  });
+  taskDefinition.addToTaskRolePolicy(statement);
+  Validations.of(taskDefinition.taskRole).acknowledge({
+    id: 'AwsSolutions-IAM5[Resource::*]',
+    reason: 'The actions of ssmmessages that open a shell have no resources.',
+  });
 }
 
 /** The container of a task definition that is the runner. The checks of the props have found it. */

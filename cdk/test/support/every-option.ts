@@ -81,6 +81,7 @@ export class EveryOptionStack extends Stack {
         memory: Size.gibibytes(8),
         ephemeralStorage: Size.gibibytes(50),
         stopTimeout: Duration.seconds(90),
+        enableExecuteCommand: true,
         secrets: { PASSWORD: Secret.fromSecretsManager(password) },
       },
       lambda: {

@@ -144,6 +144,7 @@ impl Api {
             .enable_ecs_managed_tags(false)
             .set_network_configuration(network)
             .set_platform_version(template.platform_version.clone())
+            .enable_execute_command(template.execute_command)
             .overrides(convert::overrides(request.overrides));
         Ok(match request.provider {
             None => call.launch_type(LaunchType::Fargate),

@@ -25,6 +25,7 @@ pub struct EcsBuilder {
     pub(super) subnets: Vec<String>,
     pub(super) security_groups: Vec<String>,
     pub(super) public_ip: Option<bool>,
+    pub(super) execute_command: Option<bool>,
     pub(super) platform_version: Option<String>,
     pub(super) cpu: Option<u32>,
     pub(super) memory: Option<u32>,
@@ -99,6 +100,17 @@ impl EcsBuilder {
     /// `FLAME_ECS_ASSIGN_PUBLIC_IP`: `true` or `false`; default: `false`.
     pub fn assign_public_ip(mut self, assign: bool) -> Self {
         self.public_ip = Some(assign);
+        self
+    }
+
+    /// Whether a person may open a shell in a task, by `aws ecs execute-command`.
+    /// `FLAME_ECS_ENABLE_EXECUTE_COMMAND`: `true` or `false`; default: `false`. It needs a task role
+    /// that may open the four channels of `ssmmessages`, and a root filesystem that is not read-only
+    /// (AWS documentation, [Monitor Amazon ECS containers with ECS Exec]).
+    ///
+    /// [Monitor Amazon ECS containers with ECS Exec]: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+    pub fn enable_execute_command(mut self, enable: bool) -> Self {
+        self.execute_command = Some(enable);
         self
     }
 

@@ -32,6 +32,7 @@ const TEXTS: &[&str] = &[
     "subnets",
     "security_groups",
     "assign_public_ip",
+    "enable_execute_command",
     "cpu",
     "memory",
     "ephemeral_storage",
@@ -76,6 +77,7 @@ pub(super) struct TaskTemplate {
     pub(super) subnets: Vec<String>,
     pub(super) security_groups: Vec<String>,
     pub(super) public_ip: bool,
+    pub(super) execute_command: bool,
     pub(super) platform_version: Option<String>,
     pub(super) cpu: Option<u32>,
     pub(super) memory: Option<u32>,
@@ -126,6 +128,9 @@ impl TaskTemplate {
             ),
             security_groups: setting.list("security_groups", &builder.security_groups, None),
             public_ip: setting.number("assign_public_ip", builder.public_ip).unwrap_or(false),
+            execute_command: setting
+                .number("enable_execute_command", builder.execute_command)
+                .unwrap_or(false),
             platform_version: builder
                 .platform_version
                 .clone()

@@ -141,6 +141,7 @@ fn every_setting_can_come_from_the_environment() {
         ("FLAME_ECS_SUBNETS", "subnet-1,subnet-2"),
         ("FLAME_ECS_SECURITY_GROUPS", "sg-1"),
         ("FLAME_ECS_ASSIGN_PUBLIC_IP", "true"),
+        ("FLAME_ECS_ENABLE_EXECUTE_COMMAND", "true"),
         ("FLAME_ECS_CPU", "1024"),
         ("FLAME_ECS_MEMORY", "2048"),
         ("FLAME_ECS_EPHEMERAL_STORAGE", "30"),
@@ -152,7 +153,7 @@ fn every_setting_can_come_from_the_environment() {
         (template.cpu, template.memory, template.ephemeral_storage),
         (Some(1024), Some(2048), Some(30))
     );
-    assert!(template.public_ip);
+    assert!(template.public_ip && template.execute_command);
     let providers: Vec<_> = template
         .providers
         .iter()

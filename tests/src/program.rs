@@ -211,6 +211,7 @@ pub(crate) async fn run(name: &str) {
         "ecs_booting" => on_ecs::ecs_booting().await,
         "ecs_secret" => on_ecs::ecs_secret().await,
         "ecs_app" => on_ecs::ecs_app().await,
+        "ecs_traced" => on_ecs::ecs_traced().await,
         "ecs_parent" => on_ecs::ecs_parent().await,
         "relay_secret" => relayed::relay_secret().await,
         "command_without_a_pool" => commands::command_without_a_pool(),

@@ -107,10 +107,8 @@ impl Supervisor {
         report.instance_began(began);
         let ConnectSpan { span, trace, boot: boot_trace } = spans.connect();
         let death = supervision.watch(&instance);
-        let connected = boot
-            .wait_for_hello(&report, &mut self.commands, death.clone())
-            .instrument(span)
-            .await;
+        let connected =
+            boot.wait_for_hello(&report, &mut self.commands, death.clone()).instrument(span).await;
         match connected {
             Ok(connected) => {
                 report.booted(&instance, began, accepted, trace);

@@ -195,6 +195,7 @@ pub(crate) async fn run(name: &str) {
         "child_logs_errors" => logs::child_logs_errors().await,
         "calls_in_a_storm_of_logs" => logs::calls_in_a_storm_of_logs().await,
         "reads_the_log_of_a_call" => logs::reads_the_log_of_a_call().await,
+        "reads_the_logs_of_calls" => logs::reads_the_logs_of_calls().await,
         "traced_calls" => traces::traced_calls().await,
         "otel_calls" => otel::otel_calls().await,
         "parent_on_lambda" => on_lambda::parent_on_lambda().await,

@@ -197,8 +197,8 @@ pub trait Instances: Send + Sync + 'static {
     /// not block. Default: does nothing.
     fn notify(&self, _instance: &Instance, _event: InstanceEvent) {}
 
-    /// How long the platform took for the parts of a boot, for the pool's metrics. The pool asks
-    /// after the runner has connected, and waits for one minute at most. Default: unknown.
+    /// How long the platform took for the parts of a boot, for the pool's metrics and traces. The
+    /// pool asks after the runner has connected, and waits for one minute at most. Default: unknown.
     fn boot_times(&self, _instance: &Instance) -> BoxFuture<'static, BootTimes> {
         Box::pin(std::future::ready(BootTimes::default()))
     }

@@ -14,6 +14,7 @@ mod call;
 mod call_record;
 mod call_trace;
 mod child;
+mod handle;
 mod held;
 mod held_stream;
 mod in_flight;
@@ -21,6 +22,7 @@ mod map;
 mod outgoing;
 mod stream;
 
+pub use call::Call;
 pub use child::Child;
 pub use held::HeldRunner;
 pub use stream::CallStream;

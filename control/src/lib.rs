@@ -90,7 +90,7 @@ pub mod testing;
 
 pub use app::{App, is_runner, runner_log, test};
 pub use backend::{BootFailure, BootFailureKind};
-pub use calls::{CallStream, Child, HeldRunner};
+pub use calls::{Call, CallStream, Child, HeldRunner};
 #[cfg(feature = "code-s3")]
 pub use code::CodeStore;
 pub use error::{

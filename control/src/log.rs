@@ -2,7 +2,7 @@
 //! listen.
 //!
 //! ```text
-//!  link ── event ───▶ PoolLog ─┬─▶ Pool::logs, Child::logs: bounded, each listener on its own
+//!  link ── event ───▶ PoolLog ─┬─▶ Pool::logs, Call::logs: bounded, each listener on its own
 //!  pipe ── printed ─▶          └─▶ log_writer ─▶ the app's subscriber, or standard error
 //! ```
 //!

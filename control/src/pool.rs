@@ -15,6 +15,7 @@ use std::time::Duration;
 
 mod builder;
 mod burst;
+pub(crate) mod call_info;
 mod callbacks;
 mod checkout;
 pub(crate) mod events;

@@ -38,7 +38,7 @@ mod stop;
 use boot::Boot;
 use handler::RunnerHandler;
 use report::{RunnerReport, Supervision};
-use spans::BootSpans;
+use spans::{BootSpans, ConnectSpan};
 
 /// How much longer than its shutdown window a drained runner may take to be gone.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -105,17 +105,15 @@ impl Supervisor {
         drop(request);
         let accepted = Instant::now();
         report.instance_began(began);
-        let (connect, trace) = spans.connect();
+        let ConnectSpan { span, trace, boot: boot_trace } = spans.connect();
         let death = supervision.watch(&instance);
-        let connected = boot
-            .wait_for_hello(&report, &mut self.commands, death.clone())
-            .instrument(connect)
-            .await;
+        let connected =
+            boot.wait_for_hello(&report, &mut self.commands, death.clone()).instrument(span).await;
         match connected {
             Ok(connected) => {
-                report.booted(&instance, began, accepted);
+                report.booted(&instance, began, accepted, trace);
                 report.instance_event(&instance, InstanceEvent::Connected);
-                self.serve(&instance, connected, death.clone(), trace).await;
+                self.serve(&instance, connected, death.clone(), boot_trace).await;
             }
             Err(mut failure) => {
                 if failure.log_tail.is_empty() {

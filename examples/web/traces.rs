@@ -42,6 +42,8 @@ impl Traces {
             .with_resource(Resource::builder().with_service_name(name).build())
             .with_batch_exporter(exporter)
             .build();
+        // For the parts of a boot, which are known only when they are over.
+        opentelemetry::global::set_tracer_provider(provider.clone());
         // The spans of flame-aws have the level DEBUG.
         let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("web"));
         let spans = spans.with_filter(LevelFilter::DEBUG);

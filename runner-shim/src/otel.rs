@@ -13,11 +13,15 @@
 //! Without the feature `opentelemetry`, the functions of this module do nothing (`otel/absent.rs`).
 //! Without a layer of `tracing-opentelemetry` in the app's subscriber, no span has a context here.
 
+use std::ops::Range;
+use std::time::SystemTime;
+
 use flame_wire::trace::TraceContext;
-use opentelemetry::Context;
 use opentelemetry::trace::{
-    FutureExt, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
+    FutureExt, Span as _, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId,
+    TraceState, Tracer,
 };
+use opentelemetry::{Context, global};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -57,6 +61,16 @@ pub fn set_failed(span: &Span, error: &impl std::fmt::Display) {
 /// Links the span to a span of another trace.
 pub fn add_link(span: &Span, to: TraceContext) {
     span.add_link(to_otel(to));
+}
+
+/// Adds a span that is over already to the parent's trace.
+///
+/// A `tracing` span begins when it is opened, so this one comes from OpenTelemetry's global tracer
+/// provider. If the app has set none, nothing is added.
+pub fn add_past_span(name: &'static str, parent: TraceContext, times: Range<SystemTime>) {
+    let tracer = global::tracer("flame-aws");
+    let span = tracer.span_builder(name).with_start_time(times.start);
+    span.start_with_context(&tracer, &remote(parent)).end_with_timestamp(times.end);
 }
 
 /// The caller of the function that runs here. Spans that are opened within it belong to its trace.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanContext, SpanId, TracerProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
@@ -30,6 +31,10 @@ pub struct ExportedSpan {
     pub parent: Option<String>,
     /// Client, server or internal.
     pub kind: String,
+    /// When it began.
+    pub began: SystemTime,
+    /// When it ended.
+    pub ended: SystemTime,
     /// Whether it has failed.
     pub failed: bool,
     /// The spans that it links to.
@@ -58,6 +63,7 @@ impl ExportedSpans {
                 .with_sampler(Sampler::ParentBased(Box::new(sampler)))
                 .with_batch_exporter(exporter.clone())
                 .build();
+            opentelemetry::global::set_tracer_provider(provider.clone());
             let level = std::env::var(LEVEL).ok().and_then(|level| level.parse().ok());
             let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("demo"));
             let layer = layer.with_filter(level.unwrap_or(LevelFilter::DEBUG));
@@ -112,6 +118,8 @@ fn exported(span: SpanData) -> ExportedSpan {
         id: id(&span.span_context),
         parent: (parent != SpanId::INVALID).then(|| parent.to_string()),
         kind: format!("{:?}", span.span_kind),
+        began: span.start_time,
+        ended: span.end_time,
         failed: matches!(span.status, opentelemetry::trace::Status::Error { .. }),
         links: span.links.iter().map(|link| id(&link.span_context)).collect(),
     }

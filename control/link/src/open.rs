@@ -12,8 +12,9 @@ use crate::state::StreamEntry;
 use crate::stream::Stream;
 
 impl Link {
-    /// Opens a stream with its first message, and `siblings` more streams beside it. `guard` is
-    /// dropped when both sides have ended the first stream, or when the link ends.
+    /// Opens a stream with its first message, and `siblings` more streams beside it. `message`
+    /// gets the id of the first stream, and those of the others. `guard` is dropped when both sides
+    /// have ended the first stream, or when the link ends.
     ///
     /// # Errors
     /// [`StreamError`], also if `message` fails. Nothing was sent, and the guard has been dropped.
@@ -21,13 +22,13 @@ impl Link {
         &self,
         siblings: usize,
         guard: Option<Box<dyn Any + Send>>,
-        message: impl FnOnce(&[StreamId]) -> Result<(u8, Payload, bool), EncodeError>,
+        message: impl FnOnce(StreamId, &[StreamId]) -> Result<(u8, Payload, bool), EncodeError>,
     ) -> Result<(Stream, Vec<Stream>), StreamError> {
         let (sent, stream, siblings) = {
             let mut state = self.shared().lock();
             state.check_open()?;
             let (id, siblings) = state.mux.open(siblings)?;
-            let message = message(&siblings);
+            let message = message(id, &siblings);
             for id in &siblings {
                 state.streams.insert(*id, StreamEntry::default());
             }

@@ -81,7 +81,7 @@ fn connect(
 }
 
 async fn call(link: &Link, body: Bytes) -> Result<Bytes, StreamError> {
-    let (mut stream, _) = link.open(0, None, |_| Ok((CALL, body.into(), true)))?;
+    let (mut stream, _) = link.open(0, None, |_, _| Ok((CALL, body.into(), true)))?;
     Ok(stream.receive().await?.map(|message| message.body).unwrap_or_default())
 }
 
@@ -129,7 +129,7 @@ async fn a_guard_is_dropped_when_the_stream_has_ended_on_both_sides() {
     let dropped = Arc::new(AtomicBool::new(false));
     let guard = Box::new(Flag(dropped.clone()));
     let (mut stream, _) =
-        ends.parent.open(0, Some(guard), |_| Ok((CALL, Bytes::new().into(), true))).unwrap();
+        ends.parent.open(0, Some(guard), |_, _| Ok((CALL, Bytes::new().into(), true))).unwrap();
     assert!(!dropped.load(Ordering::Relaxed));
     stream.receive().await.unwrap();
     assert!(dropped.load(Ordering::Relaxed));
@@ -139,7 +139,7 @@ async fn a_guard_is_dropped_when_the_stream_has_ended_on_both_sides() {
 async fn a_message_that_cannot_be_encoded_opens_no_stream() {
     let ends = connect(LinkConfig::default(), in_memory(), |_| None);
     let too_long = EncodeError::TooLong { what: "list", len: 2, max: 1 };
-    let opened = ends.parent.open(1, None, |_| Err(too_long.clone()));
+    let opened = ends.parent.open(1, None, |_, _| Err(too_long.clone()));
     assert!(matches!(opened.unwrap_err(), StreamError::Encode(error) if error == too_long));
     assert_eq!(ends.parent.only_stream(), None);
     call(&ends.parent, Bytes::from_static(b"next")).await.unwrap();
@@ -420,7 +420,7 @@ async fn a_full_replay_queue_holds_frames_back_and_loses_none() {
     let (near, far) = tokio::io::duplex(BODY * 2);
     tokio::spawn(driver.run(Io::new(near), SocketSource::Accepted(next)));
     let body = Bytes::from(vec![7; BODY]);
-    let (_stream, _) = link.open(0, None, |_| Ok((CALL, body.into(), true))).unwrap();
+    let (_stream, _) = link.open(0, None, |_, _| Ok((CALL, body.into(), true))).unwrap();
 
     let mut peer = RawPeer::resume(far, Vec::new()).await;
     peer.read_all().await;

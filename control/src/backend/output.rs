@@ -22,6 +22,9 @@ const TAIL: usize = 20;
 /// Longer lines are split at this length, in bytes, so that an instance can't fill this
 /// process's memory.
 const LONGEST_LINE: usize = 8 * 1024;
+/// How much is read at once. Each runner keeps a buffer of this size for each of its two streams,
+/// however little it prints.
+const CHUNK: usize = 4 * 1024;
 
 type LogLine = Arc<dyn Fn(OutputLine) + Send + Sync>;
 
@@ -75,7 +78,7 @@ pub(super) struct OutputReader {
 impl OutputReader {
     /// Reads until every process that holds the other end of the pipe has closed it.
     pub(super) async fn read(mut self, mut from: impl AsyncRead + Unpin) {
-        let mut chunk = vec![0; LONGEST_LINE];
+        let mut chunk = vec![0; CHUNK];
         while let Ok(len @ 1..) = from.read(&mut chunk).await {
             self.push(chunk.get(..len).unwrap_or_default()).await;
         }

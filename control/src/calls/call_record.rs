@@ -3,23 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flame_wire::ids::RunnerRef;
-use flame_wire::trace::TraceContext;
+use flame_wire::ids::{CallId, RunnerRef};
 
+use super::handle::CallHandle;
 use crate::error::CallError;
 use crate::metrics::{CallOutcome, CallPhase};
 use crate::pool::PoolInner;
+use crate::pool::call_info::{CallInfo, SentCall};
 use crate::pool::events::PoolEvent;
 use crate::pool::lane::{LaneRole, now};
 
 /// Records one call, from the moment it is made until this record is dropped. A call whose record
 /// is dropped before it has an outcome was dropped by its caller.
 pub(super) struct CallRecord {
-    pool: Arc<PoolInner>,
-    function: &'static str,
-    trace: TraceContext,
+    call: CallHandle,
     made: Instant,
-    sent: Option<SentCall>,
     outcome: CallOutcome,
     /// The error of the call, if somebody listens to events.
     error: Option<Arc<CallError>>,
@@ -27,25 +25,9 @@ pub(super) struct CallRecord {
     answered: Option<Instant>,
 }
 
-/// The call has left the queue for a runner.
-struct SentCall {
-    at: Instant,
-    runner: RunnerRef,
-    lane: LaneRole,
-}
-
 impl CallRecord {
-    pub(super) fn new(pool: &Arc<PoolInner>, function: &'static str, trace: TraceContext) -> Self {
-        Self {
-            pool: pool.clone(),
-            function,
-            trace,
-            made: now(),
-            sent: None,
-            outcome: CallOutcome::Cancelled,
-            error: None,
-            answered: None,
-        }
+    pub(super) fn new(call: CallHandle) -> Self {
+        Self { call, made: now(), outcome: CallOutcome::Cancelled, error: None, answered: None }
     }
 
     /// The call is made now, and not when it was encoded.
@@ -53,17 +35,13 @@ impl CallRecord {
         self.made = now();
     }
 
-    /// The call's place in its trace is this one.
-    pub(super) fn traced(&mut self, trace: TraceContext) {
-        self.trace = trace;
-    }
-
     /// The call is about to be sent to a runner.
-    pub(super) fn sent(&mut self, runner: RunnerRef, lane: LaneRole) {
-        self.sent = Some(SentCall { at: now(), runner, lane });
-        if self.pool.has_event_listeners() {
-            let Self { function, trace, .. } = *self;
-            self.pool.send_event(PoolEvent::CallStarted { runner, function, trace });
+    pub(super) fn sent(&mut self, runner: RunnerRef, lane: LaneRole, id: CallId) {
+        let CallHandle { pool, info } = &self.call;
+        info.set_sent(SentCall { at: now(), runner, lane, id });
+        if pool.has_event_listeners() {
+            let (function, trace) = (info.function(), info.trace());
+            pool.send_event(PoolEvent::CallStarted { runner, function, trace });
         }
     }
 
@@ -77,54 +55,56 @@ impl CallRecord {
     pub(super) fn note_error<T>(&mut self, result: Result<T, CallError>) -> Result<T, CallError> {
         if let Err(error) = &result {
             self.outcome = CallOutcome::of(error);
-            self.error = self.pool.has_event_listeners().then(|| Arc::new(error.clone()));
+            self.error = self.pool().has_event_listeners().then(|| Arc::new(error.clone()));
             self.answered.get_or_insert_with(now);
         }
         result
     }
 
-    pub(super) fn pool(&self) -> &Arc<PoolInner> {
-        &self.pool
+    pub(super) fn call(&self) -> &CallHandle {
+        &self.call
     }
 
-    pub(super) fn function(&self) -> &'static str {
-        self.function
+    pub(super) fn pool(&self) -> &Arc<PoolInner> {
+        &self.call.pool
+    }
+
+    pub(super) fn info(&self) -> &Arc<CallInfo> {
+        &self.call.info
     }
 }
 
 impl Drop for CallRecord {
     fn drop(&mut self) {
+        let CallHandle { pool, info } = &self.call;
+        let sent = info.sent();
         let end = now();
         let answered = self.answered.unwrap_or(end);
-        let left_queue = self.sent.as_ref().map_or(answered, |sent| sent.at);
+        let left_queue = sent.map_or(answered, |sent| sent.at);
         let queued = left_queue.saturating_duration_since(self.made);
         let took = answered.saturating_duration_since(left_queue);
-        let lane = self.sent.as_ref().map_or(LaneRole::Primary, |sent| sent.lane);
-        let recorder = self.pool.recorder(lane);
+        let lane = sent.map_or(LaneRole::Primary, |sent| sent.lane);
+        let recorder = pool.recorder(lane);
         recorder.calls.add_one(self.outcome);
         recorder.call_duration.record(CallPhase::Queue, queued);
-        if self.sent.is_some() {
+        if sent.is_some() {
             recorder.call_duration.record(CallPhase::Run, took);
         }
         let reply = end.saturating_duration_since(answered);
         if self.outcome == CallOutcome::Ok {
             recorder.call_duration.record(CallPhase::Reply, reply);
         }
-        if self.pool.has_event_listeners() {
-            self.pool.send_event(PoolEvent::CallFinished {
-                runner: self.sent.as_ref().map(|sent| sent.runner),
-                function: self.function,
-                trace: self.trace,
+        if pool.has_event_listeners() {
+            pool.send_event(PoolEvent::CallFinished {
+                runner: sent.map(|sent| sent.runner),
+                function: info.function(),
+                trace: info.trace(),
                 queued,
                 took,
                 reply,
                 outcome: self.outcome,
                 error: self.error.take(),
-                estimated_cost: if self.sent.is_some() {
-                    cost(&self.pool, lane, took)
-                } else {
-                    0.0
-                },
+                estimated_cost: if sent.is_some() { cost(pool, lane, took) } else { 0.0 },
             });
         }
     }

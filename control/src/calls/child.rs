@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flame_runner_shim::calling::{HeldGuard, ReplyDecoder};
 
+use super::handle::CallHandle;
 use super::in_flight::InFlightCall;
 use super::outgoing::OutgoingCall;
 use crate::error::CallError;
@@ -27,7 +28,7 @@ pub struct Child<T> {
 impl<T> fmt::Debug for Child<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Child")
-            .field("function", &self.call.record.function())
+            .field("function", &self.call.record.info().function())
             .field("runner", &self.call.runner)
             .finish_non_exhaustive()
     }
@@ -93,8 +94,7 @@ impl<T: Send + 'static> Child<T> {
     /// # }
     /// ```
     pub fn logs(&mut self) -> Logs {
-        let logs = self.logs.take().unwrap_or_else(|| self.call.record.pool().shared.log.listen());
-        logs.of_call(self.runner(), self.call())
+        self.logs.take().unwrap_or_else(|| self.call.record.call().logs())
     }
 }
 
@@ -141,13 +141,13 @@ pub(super) fn place<T: Send + 'static>(
     work: Work<'_, T>,
     held: Option<Arc<dyn HeldGuard>>,
 ) -> impl Future<Output = Result<Child<T>, CallError>> + Send + 'static + use<T> {
-    let shared = pool.inner();
-    let outgoing = work
-        .encode()
-        .map(|(encoded, decoder)| (OutgoingCall::new(shared, encoded, held).handover(), decoder));
+    let handle = CallHandle::new(pool.inner(), work.name(), work.options().trace);
+    let outgoing = work.encode().map(|(encoded, decoder)| {
+        (OutgoingCall::new(handle.clone(), encoded, held).handover(), decoder)
+    });
     async move {
         let (call, decoder) = outgoing.map_err(CallError::arguments)?;
-        let logs = call.logs();
+        let logs = handle.logs();
         let mut call = call.send().await?;
         call.accepted().await?;
         // The handover is done, so only the deadline of the work itself counts from now on.

@@ -8,7 +8,7 @@ use flame_runner_shim::calling::HeldGuard;
 use super::{call, child, stream};
 use crate::error::CallError;
 use crate::pool::Pool;
-use crate::{CallStream, Child, Held, StreamWork, Work};
+use crate::{Call, CallStream, Child, Held, StreamWork, Work};
 
 /// The runner that holds a value, as a place to make calls; see [`Pool::at`]. These calls share the
 /// slot that the value occupies, so they never wait for one.
@@ -38,10 +38,7 @@ impl Pool {
 
 impl HeldRunner {
     /// Like [`Pool::call`], on the runner that holds the value.
-    pub fn call<T: Send + 'static>(
-        &self,
-        work: Work<'_, T>,
-    ) -> impl Future<Output = Result<T, CallError>> + Send + 'static + use<T> {
+    pub fn call<T: Send + 'static>(&self, work: Work<'_, T>) -> Call<T> {
         call::call(&self.pool, work, self.guard.clone())
     }
 
@@ -49,9 +46,8 @@ impl HeldRunner {
     pub fn try_call<T: Send + 'static, E: From<CallError> + Send + 'static>(
         &self,
         work: Work<'_, Result<T, E>>,
-    ) -> impl Future<Output = Result<T, E>> + Send + 'static + use<T, E> {
-        let call = self.call(work);
-        async move { call.await? }
+    ) -> Call<T, E> {
+        call::try_call(&self.pool, work, self.guard.clone())
     }
 
     /// Like [`Pool::place_child`], on the runner that holds the value.

@@ -161,12 +161,13 @@ impl InFlightCall {
                 CallError::Panicked { message, location, backtrace }
             }
             CallFailure::UnknownFunction { .. } => {
-                CallError::UnknownFunction { function: self.record.function(), runner: self.runner }
+                let function = self.record.info().function();
+                CallError::UnknownFunction { function, runner: self.runner }
             }
             // The runner does not say whether the arguments or the result caused the error.
             CallFailure::Codec { what } => CallError::Codec { what, started: true },
             CallFailure::MissingState { state } => {
-                CallError::MissingState { function: self.record.function(), state }
+                CallError::MissingState { function: self.record.info().function(), state }
             }
             CallFailure::DeadlinePassed => CallError::timeout(TimeoutPhase::Run, self.timeout),
             CallFailure::Draining => CallError::RunnerLost {

@@ -9,19 +9,19 @@ use flame_runner_shim::calling::{EncodedWork, HeldGuard, Timeout};
 use flame_runner_shim::otel;
 use flame_runner_shim::pump::pump;
 use flame_wire::call::{CallHeader, MAX_CHANNELS, is_too_deep};
-use flame_wire::ids::RunnerRef;
+use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::message::Tag;
 use flame_wire::trace::TraceContext;
 use tracing::Instrument;
 
 use super::call_record::CallRecord;
-use super::call_trace::{begin_call, begin_run, failed, next_place};
+use super::call_trace::{begin_call, begin_run, failed};
+use super::handle::CallHandle;
 use super::held_stream::{HeldStream, runner_key};
 use super::in_flight::{InFlightCall, linger, stream_error};
 use crate::app;
 use crate::error::{CallError, TimeoutPhase};
-use crate::log::Logs;
-use crate::pool::lane::{CheckoutError, CheckoutRequest, LaneRole, QueuedCall, now};
+use crate::pool::lane::{CheckoutError, CheckoutRequest, LaneRole, now};
 use crate::pool::state::WaitPhase;
 use crate::pool::{Lease, PoolInner};
 
@@ -43,18 +43,17 @@ pub(super) struct OutgoingCall {
 impl OutgoingCall {
     /// The call's deadline runs from here.
     pub(super) fn new(
-        pool: &Arc<PoolInner>,
+        call: CallHandle,
         encoded: EncodedWork,
         held: Option<Arc<dyn HeldGuard>>,
     ) -> Box<Self> {
-        let trace = encoded.options.trace.unwrap_or_else(next_place);
-        let call = Some(QueuedCall { function: encoded.name, trace });
-        let timeout = encoded.options.timeout.or(pool.timeout);
+        let timeout = encoded.options.timeout.or(call.pool.timeout);
+        let (deadline, info) = (deadline(timeout), Some(call.info.clone()));
         Box::new(Self {
-            record: CallRecord::new(pool, encoded.name, trace),
+            record: CallRecord::new(call),
             encoded,
             timeout,
-            request: CheckoutRequest { deadline: deadline(timeout), bounds_work: true, call },
+            request: CheckoutRequest { deadline, bounds_work: true, call: info },
             depth: app::depth(),
             wants_ack: false,
             held,
@@ -74,11 +73,6 @@ impl OutgoingCall {
         self.request.deadline = deadline(self.timeout);
         self.record.made_now();
         self
-    }
-
-    /// The log records of the pool from now on.
-    pub(super) fn logs(&self) -> Logs {
-        self.record.pool().shared.log.listen()
     }
 
     /// Waits for a slot and sends the call. Cancel-safe: if the future is dropped, nothing remains
@@ -106,7 +100,7 @@ impl OutgoingCall {
 
     /// Waits for a slot, in the span of the wait.
     async fn check_out(&self) -> Result<Lease, CheckoutError> {
-        let lease = self.record.pool().check_out(self.request).await?;
+        let lease = self.record.pool().check_out(&self.request).await?;
         if let Some(boot) = lease.boot() {
             otel::add_link(&tracing::Span::current(), boot);
         }
@@ -115,12 +109,10 @@ impl OutgoingCall {
 
     /// Opens the span of the call.
     fn begin_span(&mut self) -> tracing::Span {
-        let function = self.encoded.name;
-        let place = self.request.call.map_or_else(next_place, |call| call.trace);
+        let (pool, info) = (self.record.pool(), self.record.info());
         let sent = &mut self.encoded.options.trace;
-        let (span, trace) = begin_call(function, self.record.pool().name(), place, sent);
-        self.request.call = Some(QueuedCall { function, trace });
-        self.record.traced(trace);
+        let (span, trace) = begin_call(info.function(), pool.name(), info.trace(), sent);
+        info.set_trace(trace);
         span
     }
 
@@ -229,7 +221,7 @@ fn open_stream(
     if budget.is_some_and(|budget| budget.is_zero()) {
         return Err(CallError::timeout(TimeoutPhase::Queue, terms.timeout));
     }
-    let opened = link.open(channel_ends.len(), Some(guard), |channels| {
+    let opened = link.open(channel_ends.len(), Some(guard), |id, channels| {
         let header = CallHeader {
             budget,
             depth: terms.depth,
@@ -242,7 +234,7 @@ fn open_stream(
         let message = header.encode(body)?;
         // Before the message is sent: then the call may end, and its runner with it, before this
         // thread goes on.
-        record.sent(runner, lane);
+        record.sent(runner, lane, CallId(id.0));
         Ok((Tag::Call.into(), message.into(), true))
     });
     let (stream, channels) = opened.map_err(|error| stream_error(error, false, runner))?;

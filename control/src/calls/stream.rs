@@ -10,19 +10,32 @@ use flame_wire::message::{MAX_AHEAD, Tag};
 use futures_core::Stream;
 use futures_util::stream::{self, BoxStream};
 
+use super::handle::CallHandle;
 use super::in_flight::{InFlightCall, value};
 use super::outgoing::OutgoingCall;
 use crate::StreamWork;
 use crate::error::CallError;
+use crate::log::Logs;
 use crate::pool::Pool;
 
 /// The items of a remote stream. It ends after an error. Dropping it cancels the function.
 #[must_use = "a stream does nothing until it is polled"]
-pub struct CallStream<T>(BoxStream<'static, Result<T, CallError>>);
+pub struct CallStream<T> {
+    items: BoxStream<'static, Result<T, CallError>>,
+    handle: CallHandle,
+}
+
+impl<T> CallStream<T> {
+    /// What the function logs and prints from now on: like [`Call::logs`](crate::Call::logs).
+    pub fn logs(&self) -> Logs {
+        self.handle.logs()
+    }
+}
 
 impl<T> fmt::Debug for CallStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallStream").finish_non_exhaustive()
+        let function = self.handle.info.function();
+        f.debug_struct("CallStream").field("function", &function).finish_non_exhaustive()
     }
 }
 
@@ -30,7 +43,7 @@ impl<T> Stream for CallStream<T> {
     type Item = Result<T, CallError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(cx)
+        self.items.as_mut().poll_next(cx)
     }
 }
 
@@ -71,13 +84,15 @@ pub(super) fn stream<T: Send + 'static>(
     work: StreamWork<'_, T>,
     held: Option<Arc<dyn HeldGuard>>,
 ) -> CallStream<T> {
+    let handle = CallHandle::new(pool.inner(), work.name(), work.options().trace);
     let state = match work.encode() {
         Ok((encoded, decoder)) => {
-            CallStreamState::Unsent(OutgoingCall::new(pool.inner(), encoded, held), decoder)
+            CallStreamState::Unsent(OutgoingCall::new(handle.clone(), encoded, held), decoder)
         }
         Err(error) => CallStreamState::Failed(CallError::arguments(error)),
     };
-    CallStream(Box::pin(stream::unfold(state, async |state| next(state).await)))
+    let items = Box::pin(stream::unfold(state, async |state| next(state).await));
+    CallStream { items, handle }
 }
 
 enum CallStreamState<T> {

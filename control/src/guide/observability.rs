@@ -82,6 +82,7 @@
 //! | `flame.run` | in `flame.call`: from sending the call until its answer has arrived | `runner` |
 //! | `flame.reply` | in `flame.call`: decoding the result | `bytes` |
 //! | `flame.boot` | a boot: the request to the backend | `runner`, `pool` |
+//! | `flame.boot.create`, `flame.boot.start` | in `flame.boot`, on Docker: creating and starting the container; on Fly: creating the machine, once for each attempt | |
 //! | `flame.connect` | a boot: from the backend's answer until the runner has connected | `runner` |
 //! | `flame.serve` | on the runner: the function | `function`, `call`, `traceparent` |
 //!
@@ -117,6 +118,13 @@
 //!   because of which the pool grew. The `flame.queue` spans of all calls that waited for the boot
 //!   have a link to `flame.boot`. A boot for which no call waits, such as one for `min`, has a
 //!   trace of its own.
+//! - **ECS says afterwards what a boot waited for.** Then `flame.connect` gets the children
+//!   `flame.boot.provision` (until the task had a place), `flame.boot.pull` (until its image was
+//!   there) and `flame.boot.start` (until its container ran). A backend of your own adds them by
+//!   [`boot_times`](crate::backend::Instances::boot_times). A `tracing` span can't begin in the
+//!   past, so they come from OpenTelemetry's global provider: call
+//!   `opentelemetry::global::set_tracer_provider` with the provider of the layer. They appear only
+//!   if the process lives until the next poll of its tasks, a few seconds after the boot.
 //! - **A failed call is a failed span**: `flame.call` has the status Error, and the error's first
 //!   line.
 //! - **A filter may hide these spans.** With a filter at INFO for the layer, the function's spans
@@ -180,30 +188,33 @@
 //!
 //! ## In code
 //!
-//! [`pool.logs()`](crate::Pool::logs) returns the records of all runners of a pool, and
-//! [`child.logs()`](crate::Child::logs) those of one call:
+//! [`pool.logs()`](crate::Pool::logs) returns the records of all runners of a pool. The handle of a
+//! call has those of the call: [`call.logs()`](crate::Call::logs) of a call or a cast,
+//! [`stream.logs()`](crate::CallStream::logs), and [`child.logs()`](crate::Child::logs).
 //!
 //! ```no_run
 //! # use flame_aws::{Pool, remote};
 //! # #[remote]
 //! # async fn import() -> u64 { 1 }
 //! # async fn example(pool: Pool) -> Result<(), flame_aws::CallError> {
-//! let mut child = pool.place_child(import()).await?;
-//! let mut logs = child.logs(); // from the very start of the work
-//! tokio::spawn(async move {
+//! let call = pool.call(import());
+//! let mut logs = call.logs(); // from the very start of the work, because nothing has polled the call
+//! let show = async {
 //!     while let Some(Ok(record)) = logs.next().await {
 //!         println!("{} {}", record.level, record.text);
 //!     }
-//! });
-//! let rows = child.join().await?;
-//! # let _ = rows;
+//! };
+//! tokio::select! {
+//!     rows = call => println!("{} rows", rows?),
+//!     () = show => {} // the pool is gone
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A call that is made by `pool.call` is a future and has no handle. To read the log of one call,
-//! place it as a child. Give the work a [timeout](crate::Work::timeout), because the pool's timeout
-//! limits only the placing.
+//! The log of a call ends with the pool and not with the call, because the last lines of a call may
+//! arrive after its result. Runners of [`Local`](crate::backend::Local) are not processes: they log
+//! directly into the log of this process, so `logs()` has nothing of them.
 //!
 //! ## When the log is slow
 //!
@@ -215,7 +226,7 @@
 //! | the runner's events, before its link | 1,024 events | events are dropped; the log says how many |
 //! | a child's output, before the parent reads it | the pipe | the child waits, for at most one second |
 //! | the parent's log | 16 MiB | lines are dropped; the log says how many |
-//! | a listener of `pool.logs()` | 1,024 records | the listener misses the oldest, and [`Lagged`](crate::Lagged) says how many |
+//! | a listener, such as `pool.logs()` | 1,024 records | the listener misses the oldest, and [`Lagged`](crate::Lagged) says how many |
 //!
 //! [`pool.dropped_log_lines()`](crate::Pool::dropped_log_lines) returns the number of lines that
 //! were dropped in the first and the third place. `pool.drain()` and the end of `App::run` wait

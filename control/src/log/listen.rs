@@ -11,6 +11,7 @@ use tracing::Level;
 
 use crate::backend::OutputStream;
 use crate::pool::Lagged;
+use crate::pool::call_info::CallInfo;
 
 /// A line that a runner has logged or printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub struct LogRecord {
     pub time: SystemTime,
 }
 
-/// The log records of a pool's runners, or of one call: see [`Pool::logs`](crate::Pool::logs) and
+/// The log records of a pool's runners, or of one call: see [`Pool::logs`](crate::Pool::logs),
+/// [`Call::logs`](crate::Call::logs), [`CallStream::logs`](crate::CallStream::logs) and
 /// [`Child::logs`](crate::Child::logs).
 ///
 /// Events of one runner come in their order, and so do the lines of one stream. A listener that is
@@ -47,7 +49,7 @@ pub struct LogRecord {
 pub struct Logs {
     records: broadcast::Receiver<Arc<LogRecord>>,
     /// The call whose records these are; `None` for all records.
-    call: Option<(RunnerRef, CallId)>,
+    call: Option<Arc<CallInfo>>,
 }
 
 impl Logs {
@@ -55,9 +57,9 @@ impl Logs {
         Self { records, call: None }
     }
 
-    /// Only the records of one call.
-    pub(crate) fn of_call(self, runner: RunnerRef, call: CallId) -> Self {
-        Self { call: Some((runner, call)), ..self }
+    /// Only the records of one call, which may not have been sent yet.
+    pub(crate) fn of_call(self, call: Arc<CallInfo>) -> Self {
+        Self { call: Some(call), ..self }
     }
 
     /// The next record; `None` when the pool is gone. Cancel-safe.
@@ -87,6 +89,6 @@ impl Logs {
     }
 
     fn wants(&self, record: &LogRecord) -> bool {
-        self.call.is_none_or(|(runner, call)| record.runner == runner && record.call == Some(call))
+        self.call.as_ref().is_none_or(|call| call.is(record.runner, record.call))
     }
 }

@@ -1,4 +1,8 @@
+use futures_util::FutureExt;
+
 use super::*;
+use crate::pool::call_info::{CallInfo, SentCall};
+use crate::pool::lane::LaneRole;
 
 fn runner() -> RunnerRef {
     RunnerRef::from_bytes([7; 16])
@@ -52,7 +56,14 @@ async fn a_listener_receives_what_is_logged_and_printed_from_then_on() {
 #[tokio::test]
 async fn a_calls_records_are_those_with_its_id_and_runner() {
     let log = PoolLog::new("words");
-    let mut logs = log.listen().of_call(runner(), CallId(1));
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    let call = Arc::new(CallInfo::new("app::function", trace));
+    let mut logs = log.listen().of_call(call.clone());
+    log.event(runner(), event(Some(2), "before the call was sent"));
+    assert!(logs.next().now_or_never().is_none());
+    let at = tokio::time::Instant::now().into_std();
+    let lane = LaneRole::Primary;
+    call.set_sent(SentCall { at, runner: runner(), lane, id: CallId(1) });
     log.event(runner(), event(Some(2), "of another call"));
     log.event(RunnerRef::from_bytes([8; 16]), event(Some(1), "of another runner"));
     log.event(runner(), event(None, "of no call"));

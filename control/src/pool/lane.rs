@@ -34,7 +34,7 @@ mod effects;
 mod lease;
 mod timer;
 
-pub(crate) use checkout::{CheckoutRequest, QueuedCall};
+pub(crate) use checkout::{Checkout, CheckoutRequest};
 pub(crate) use command::RunnerCommand;
 pub(crate) use config::LaneConfig;
 pub(crate) use connection::{RunnerConnection, send_addresses, send_drain};

@@ -1,7 +1,7 @@
 //! Reports the events of one runner to its pool. No other module does this.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flame_link::LinkEnd;
 use flame_runner_shim::log_writer;
@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::InstanceDeath;
+use super::{InstanceDeath, spans};
 use crate::backend::{BootFailure, Instance, InstanceEvent};
 use crate::metrics::BootPhase;
 use crate::pool::events::PoolEvent;
@@ -63,15 +63,25 @@ impl RunnerReport {
 
     /// The runner has connected. Its instance was requested at `began`, and `accepted` by its
     /// platform. A task asks the backend for the parts of the time after that, because the platform
-    /// may report them later.
-    pub(super) fn booted(&self, instance: &Instance, began: Instant, accepted: Instant) {
+    /// may report them later. `connect` is the context of the span `flame.connect`.
+    pub(super) fn booted(
+        &self,
+        instance: &Instance,
+        began: Instant,
+        accepted: Instant,
+        connect: Option<TraceContext>,
+    ) {
         let (request, rest) = (accepted - began, accepted.elapsed());
+        let accepted_at = ago(rest);
         let times = self.lane.instances.boot_times(instance);
         let (recorder, id) = (self.lane.recorder.clone(), self.id);
         self.lane.shared.runtime.spawn(async move {
             let times = timeout(BOOT_TIMES_TIMEOUT, times).await.unwrap_or_default();
             if let Some(provision) = times.provision {
                 recorder.cost.lock().provisioned(id, (accepted + provision).into_std());
+            }
+            if let (Some(connect), Some(accepted)) = (connect, accepted_at) {
+                spans::add_parts(connect, accepted, &times);
             }
             let durations = &recorder.boot_duration;
             durations.record(BootPhase::Request, request);
@@ -149,6 +159,12 @@ impl RunnerReport {
         });
         self.lane.events().send(PoolEvent::StopFailed { runner, instance, why });
     }
+}
+
+/// The time of day this long ago; `None` if the clock can't represent it.
+#[expect(clippy::disallowed_methods, reason = "a time for traces, which nothing is decided by")]
+fn ago(age: Duration) -> Option<SystemTime> {
+    SystemTime::now().checked_sub(age)
 }
 
 /// The supervision of a runner. When it ends, the pool learns that nothing is left of the runner,

@@ -65,7 +65,7 @@ impl Connected {
     /// Gives an end to the runner, as an argument of a call that ends at once.
     async fn send_away<T: Wire>(&mut self, end: &T, drain: &ChannelDrain) -> T {
         let (ours, theirs, arrived) = cross(end);
-        let message = |_: &[_]| Ok((CALL, Bytes::new().into(), true));
+        let message = |_, _: &[_]| Ok((CALL, Bytes::new().into(), true));
         let (call, mut beside) = self.parent.open(1, None, message).unwrap();
         let stream = beside.pop().unwrap();
         // Only the call ends here, not its channel.

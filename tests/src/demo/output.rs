@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use flame_aws::remote;
+use futures_util::{Stream, stream};
 
 /// Prints a line on each stream, and returns once `file` is gone. So a test can wait for the lines
 /// while the call is under way.
@@ -77,4 +78,10 @@ pub async fn prints_and_aborts(line: &str) {
 pub async fn logs(text: &str) {
     tracing::info!(answer = 42, "{text}");
     tracing::debug!("too fine to be sent");
+}
+
+/// Logs each item before it yields it.
+#[remote]
+pub fn logs_items(items: Vec<String>) -> impl Stream<Item = String> {
+    stream::iter(items.into_iter().inspect(|item| tracing::info!("{item}")))
 }

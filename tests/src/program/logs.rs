@@ -165,3 +165,28 @@ pub(super) async fn child_logs_errors() {
     pool.call(output::logs_errors_and_panics()).await.unwrap();
     pool.drain().await;
 }
+
+/// Makes calls of each kind, before any runner is up, and reads what each of them logs. Prints what
+/// it reads.
+pub(super) async fn reads_the_logs_of_calls() {
+    let pool = process_pool("calls").max(1).start().await.unwrap();
+    let (one, other) = (pool.call(output::logs("one")), pool.call(output::logs("other")));
+    let items = pool.stream(output::logs_items(vec!["first".to_owned(), "second".to_owned()]));
+    let cast = pool.cast(output::logs("cast"));
+    let logs = [one.logs(), other.logs(), items.logs(), cast.logs()];
+    let (one, other, items, cast) = tokio::join!(one, other, items.count(), cast);
+    one.unwrap();
+    other.unwrap();
+    cast.unwrap();
+    assert_eq!(items, 2);
+    for (logs, records) in logs.into_iter().zip([1, 1, 2, 1]) {
+        let records = logs.into_stream().take(records).map(|record| record.unwrap().text);
+        println!("{}", records.collect::<Vec<_>>().await.join(", "));
+    }
+    // No call waits for those who listen to it.
+    let call = pool.call(output::logs_lines(3_000).timeout(None));
+    let mut late = call.logs();
+    call.await.unwrap();
+    println!("{}", if late.next().await.unwrap().is_err() { "missed" } else { "kept" });
+    pool.drain().await;
+}

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use crate::demo::{self, misbehaving};
 use crate::emulator::{EcsApp, reachable};
-use crate::process;
+use crate::otel::ExportedSpans;
+use crate::{process, until};
 
 /// Has two tasks, one idle and one busy, with a short reconnect timeout.
 pub(super) async fn ecs_family() {
@@ -64,4 +67,22 @@ pub(super) async fn ecs_parent() {
         panic!("{:?}", std::error::Error::source(&error).map(ToString::to_string))
     });
     std::future::pending().await
+}
+
+/// Makes a call whose spans go to OpenTelemetry, and prints this process's spans.
+pub(super) async fn ecs_traced() {
+    let exported = ExportedSpans::install(true);
+    let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
+    let backend = EcsApp::backend_with(config).build();
+    let pool = flame_aws::Pool::builder("traced").max(1).backend(backend);
+    let pool = reachable(pool).start().await.unwrap();
+    let call = pool.call(demo::double(21)).instrument(tracing::info_span!("request"));
+    assert_eq!(call.await.unwrap(), 42);
+    // The backend learns of the parts of a boot by its next poll.
+    until("the parts of the boot are in the trace", || {
+        exported.flush().iter().any(|span| span.name == "flame.boot.start")
+    })
+    .await;
+    pool.drain().await;
+    println!("{}", serde_json::to_string(&exported.flush()).expect("the spans are text"));
 }

@@ -11,6 +11,7 @@ mod orphans;
 mod permissions;
 mod reaper;
 mod setup;
+mod traces;
 mod work;
 
 use flame_tests::direct_and_relayed;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         reaper::tests(),
         code_store::tests(),
         metrics::tests(),
+        traces::tests(),
     ];
     let tests = [direct_and_relayed(&in_both_modes.concat()), direct.concat()];
     flame_tests::suite_with(tests.concat(), conformance::trials)

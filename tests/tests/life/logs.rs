@@ -17,7 +17,8 @@ pub(crate) fn tests() -> Vec<Test> {
         a_fast_reader_gets_every_line_in_order,
         a_runners_errors_are_errors_in_its_parents_log,
         a_storm_of_logs_takes_bounded_memory_and_what_is_dropped_is_counted,
-        the_log_of_a_call_can_be_read_in_code_from_its_start,
+        the_log_of_a_child_can_be_read_in_code_from_its_start,
+        the_log_of_each_kind_of_call_can_be_read_in_code_from_its_start,
         the_last_lines_of_a_runner_that_died_are_in_the_error,
     ]
 }
@@ -171,13 +172,26 @@ async fn a_storm_of_logs_takes_bounded_memory_and_what_is_dropped_is_counted() {
     assert!(storm.heard > storm.missed, "{storm:?}");
 }
 
-async fn the_log_of_a_call_can_be_read_in_code_from_its_start() {
+async fn the_log_of_a_child_can_be_read_in_code_from_its_start() {
     let (printed, _) = Program::start("reads_the_log_of_a_call", &[]).finish().await;
     let expected = [
         "reads INFO one answer=42",
         "reads INFO other answer=42",
         "Stdout printed",
         "Stderr printed on stderr",
+    ];
+    assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
+}
+
+async fn the_log_of_each_kind_of_call_can_be_read_in_code_from_its_start() {
+    let (printed, _) = Program::start("reads_the_logs_of_calls", &[]).finish().await;
+    let logged = |text: &str| format!("{text} answer=42");
+    let expected = [
+        logged("one"),
+        logged("other"),
+        "first, second".to_owned(),
+        logged("cast"),
+        "missed".to_owned(),
     ];
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
 }

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use super::failure::EngineError;
 use super::monitor::Monitor;
@@ -72,10 +73,12 @@ impl DockerInstances {
         let engine = &self.monitor.engine;
         let create = |limit| engine.create(name, container, limit);
         let is_created = |error: &EngineError| error.is_name_taken();
-        let created = until_done(deadline, create, is_created).await;
+        let creating = until_done(deadline, create, is_created);
+        let created = creating.instrument(tracing::debug_span!("flame.boot.create")).await;
         created.map_err(|error| ("creating the container", error))?;
         let start = |limit| engine.start(name, limit);
-        let started = until_done(deadline, start, |_| false).await;
+        let starting = until_done(deadline, start, |_| false);
+        let started = starting.instrument(tracing::debug_span!("flame.boot.start")).await;
         started.map_err(|error| ("starting the container", error))
     }
 }

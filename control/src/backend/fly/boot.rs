@@ -8,6 +8,7 @@ use flame_wire::backoff::Backoff;
 use flame_wire::token::Zeroizing;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::Instrument;
 
 use super::attempt::{Attempts, Next};
 use super::failure::ApiError;
@@ -42,7 +43,8 @@ impl Boot {
         let error = loop {
             monitor.creates.acquire().await;
             let limit = self.deadline.saturating_duration_since(Instant::now());
-            let created = monitor.api.create(&self.request, &self.secret, limit).await;
+            let creating = monitor.api.create(&self.request, &self.secret, limit);
+            let created = creating.instrument(tracing::debug_span!("flame.boot.create")).await;
             let error = match created {
                 Ok(Machine { id, instance_id, .. }) => return Ok((id, instance_id)),
                 Err(error) => error,

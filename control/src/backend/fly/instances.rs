@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::boot::Boot;
 use super::monitor::Monitor;
@@ -58,7 +59,7 @@ impl FlyInstances {
                 let _ = monitor.stop(&instance).await;
             }
         };
-        self.monitor.runtime.spawn(booting);
+        self.monitor.runtime.spawn(booting.in_current_span());
         let Ok((created, taken)) = booted.await else {
             return Err(BootFailure::new("the runtime of the pool has ended"));
         };

@@ -17,6 +17,7 @@ use flame_wire::ids::RunnerRef;
 use flame_wire::trace::TraceContext;
 use tokio::sync::{oneshot, watch};
 
+use super::checkout::Caller;
 use super::connection::send_stay_up;
 use super::lease::{CheckoutError, CheckoutResult};
 use super::{
@@ -30,7 +31,7 @@ use crate::pool::state::{Action, GrowOutcome, LeaseId, Note, RunnerId, WaiterId}
 /// Something to do once the lock is released.
 pub(super) enum Effect {
     Answer {
-        caller: oneshot::Sender<CheckoutResult>,
+        caller: Caller,
         answer: CheckoutResult,
     },
     Boot {
@@ -91,7 +92,7 @@ impl Lane {
         match effect {
             Effect::Answer { caller, answer } => {
                 // If the caller is gone, its lease is dropped here and so checked in.
-                let _ = caller.send(answer);
+                let _ = caller.send(Box::new(answer));
             }
             Effect::Boot { id, runner, commands, waiting_call } => {
                 if let Some(lane) = self.me.upgrade() {
@@ -206,7 +207,7 @@ impl LaneState {
     fn waiting_call(&self) -> Option<TraceContext> {
         let newest = self.next_waiter.checked_sub(1).and_then(|id| self.waiters.get(&WaiterId(id)));
         let waiter = newest.or_else(|| self.waiters.values().next())?;
-        waiter.call.map(|call| call.trace)
+        waiter.call.as_ref().map(|call| call.trace())
     }
 
     pub(super) fn command(&mut self, id: RunnerId, command: RunnerCommand) {
@@ -237,8 +238,8 @@ impl LaneState {
     }
 
     fn queued(&self, waiter: WaiterId) -> Option<PoolEvent> {
-        let call = self.waiters.get(&waiter)?.call?;
-        Some(PoolEvent::CallQueued { function: call.function, trace: call.trace })
+        let call = self.waiters.get(&waiter)?.call.as_ref()?;
+        Some(PoolEvent::CallQueued { function: call.function(), trace: call.trace() })
     }
 }
 

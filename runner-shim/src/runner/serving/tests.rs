@@ -39,7 +39,7 @@ fn header(depth: u8) -> CallHeader {
 /// The runner's answer to a call with two channels, once it has closed them.
 async fn rejected(parent: &Link, header: Option<CallHeader>) -> CallFailure {
     let (mut stream, channels) = parent
-        .open(2, None, |channels| {
+        .open(2, None, |_, channels| {
             let payload = match header {
                 Some(header) => {
                     let channels = channels.iter().map(|id| id.0).collect();

@@ -178,7 +178,7 @@ async fn a_call_is_answered_after_the_last_event_that_precedes_its_slot() {
     is_woken.recv().unwrap();
     assert!(lane.locked.lock().effects.is_empty());
     let request = CheckoutRequest { deadline: None, bounds_work: false, call: None };
-    let mut pending = lane.check_out(&request);
+    let mut pending = Box::pin(lane.check_out(&request).answer());
     let mut poll = || pending.poll_unpin(&mut Context::from_waker(Waker::noop()));
     assert!(poll().is_pending(), "the last event of the boot is not sent");
     proceed.send(()).unwrap();
@@ -206,11 +206,11 @@ async fn a_panic_while_effects_are_carried_out_does_not_stop_later_ones() {
 async fn a_call_that_waited_for_a_boot_knows_its_trace_and_a_later_one_does_not() {
     let lane = lane();
     let request = CheckoutRequest { deadline: None, bounds_work: false, call: None };
-    let waiting = lane.check_out(&request);
+    let waiting = lane.check_out(&request).answer();
     let boot = TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 };
     lane.runner_up(RunnerId(0), connection(), Some(boot));
     let waited = waiting.await.unwrap();
     assert_eq!(waited.boot(), Some(boot));
     drop(waited);
-    assert_eq!(lane.check_out(&request).await.unwrap().boot(), None);
+    assert_eq!(lane.check_out(&request).answer().await.unwrap().boot(), None);
 }

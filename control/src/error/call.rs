@@ -27,6 +27,18 @@ pub enum TimeoutPhase {
     Reply,
 }
 
+impl TimeoutPhase {
+    /// What helps apart from more time.
+    fn other_advice(self) -> &'static str {
+        match self {
+            TimeoutPhase::Queue => ", or raise the pool's option `max`",
+            TimeoutPhase::Boot => ", or keep runners up by the pool's option `min`",
+            TimeoutPhase::Run => "; the function may have run in part",
+            TimeoutPhase::Reply => "; the function has run",
+        }
+    }
+}
+
 impl fmt::Display for TimeoutPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -95,7 +107,7 @@ pub enum CallError {
     /// The call's deadline passed. One deadline covers queue, boot, run and reply.
     #[error(
         "the call's deadline of {after:?} passed while {phase}{}: give the call more time by \
-         `.timeout(..)`, or raise the pool's option `max`", last_boot(boot.as_deref())
+         `.timeout(..)`{}", last_boot(boot.as_deref()), phase.other_advice()
     )]
     Timeout {
         /// What the call was waiting for.

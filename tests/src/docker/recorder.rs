@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::Engine;
 
-/// See the [module](self). It accepts connections until it is dropped.
+/// A proxy that records the requests that it forwards. It accepts connections until it is dropped.
 #[derive(Debug)]
 pub struct Recorder {
     address: SocketAddr,

@@ -82,3 +82,16 @@ fn a_call_that_may_have_run_is_never_retryable() {
         assert!(!(error.may_have_run() && error.is_retryable()), "{error}");
     }
 }
+
+#[test]
+fn a_deadline_that_has_passed_comes_with_the_advice_for_its_phase() {
+    for (phase, advice) in [
+        (TimeoutPhase::Queue, "raise the pool's option `max`"),
+        (TimeoutPhase::Boot, "keep runners up by the pool's option `min`"),
+        (TimeoutPhase::Run, "the function may have run in part"),
+        (TimeoutPhase::Reply, "the function has run"),
+    ] {
+        let text = timeout(phase).to_string();
+        assert!(text.contains("`.timeout(..)`") && text.ends_with(advice), "{text}");
+    }
+}

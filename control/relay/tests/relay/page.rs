@@ -187,20 +187,26 @@ async fn strangers_do_not_enlarge_the_view() {
     .await;
     let page = relay.page.unwrap();
     let before = view(page).await;
-    let silent = join_all((0..300).map(|_| TcpStream::connect(relay.address))).await;
+    let mut silent = Vec::new();
+    // A few at a time: the kernel drops connections that wait to be accepted if they are too many.
+    for count in [60, 120, 180, 240, 300] {
+        silent.extend(join_all((0..60).map(|_| TcpStream::connect(relay.address))).await);
+        let are_seen = |view: &Value| view["limits"][4]["used"] == count;
+        view_when(page, "the silent clients are counted", are_seen).await;
+    }
     for n in 0..50 {
         let runner = RunnerRef::from_bytes([n; 16]);
         relay.get(&format!("/v1/runner/{runner}")).await;
         relay.get(&format!("/{n}")).await;
     }
-    let has_all = |view: &Value| view["limits"][4]["used"] == 300;
-    let after = view_when(page, "the silent clients are counted", has_all).await;
+    let are_counted = |view: &Value| view["refusals"].as_array().is_some_and(|all| all.len() == 2);
+    let after = view_when(page, "the refused clients are counted", are_counted).await;
     let rows = |view: &Value| -> usize {
         let tables = ["parents", "waiting", "pairs"].map(|name| view[name]["rows"].clone());
         tables.iter().map(|rows| rows.as_array().unwrap().len()).sum()
     };
     assert_eq!((rows(&before), rows(&after)), (0, 0));
-    assert_eq!(after["refusals"].as_array().unwrap().len(), 2, "one for each reason: {after}");
+    assert_eq!(after["limits"][4]["used"], 300);
     let grown = after.to_string().len() - before.to_string().len();
     assert!(grown < 400, "the view has grown by {grown} bytes");
     drop(silent);

@@ -11,7 +11,7 @@ const PAGE: &str = "control/src/backend/aws/README.md";
 /// of files, in backticks.
 const SECURITY_PAGE: &str = "SECURITY.md";
 /// The directories with tests.
-const SOURCES: [&str; 5] = ["control", "localstack", "runner-shim", "tests", "xtask"];
+const SOURCES: [&str; 6] = ["cdk", "control", "localstack", "runner-shim", "tests", "xtask"];
 
 #[test]
 fn every_test_named_on_the_aws_page_exists() {
@@ -91,19 +91,28 @@ fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
-        let is_generated = name == "target" || name.to_string_lossy().starts_with('.');
+        let name = name.to_string_lossy();
+        let is_generated = ["target", "node_modules"].contains(&&*name) || name.starts_with('.');
         if entry.file_type()?.is_dir() && !is_generated {
             found.append(&mut sources(&path)?);
-        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "py") {
+        } else if path
+            .extension()
+            .is_some_and(|kind| ["rs", "py", "ts"].iter().any(|it| kind == *it))
+        {
             found.push(path);
         }
     }
     Ok(found)
 }
 
-/// Returns the names of the tests in a file: functions that Rust or Python runs as tests, and those
-/// that a suite with its own `main` lists in `tests![..]`.
+/// Returns the names of the tests in a file: functions that Rust or Python runs as tests, those that a
+/// suite with its own `main` lists in `tests![..]`, and the texts of `test('..')` in TypeScript.
 fn tests_in(file: &Path, text: &str) -> BTreeSet<String> {
+    if file.extension().is_some_and(|kind| kind == "ts") {
+        let names =
+            text.lines().filter_map(|line| line.trim().strip_prefix("test('")?.split_once('\''));
+        return names.map(|(name, _)| name.to_owned()).collect();
+    }
     let python = file.extension().is_some_and(|kind| kind == "py");
     let mut tests: BTreeSet<_> = listed(text).collect();
     let mut is_test = false;
@@ -157,6 +166,7 @@ fn a_helper_is_not_a_test() {
     for (file, text, wanted) in [
         ("a.rs", rust, ["four", "one", "three", "two"].as_slice()),
         ("a.py", python, &["test_one", "test_two"]),
+        ("a.ts", "test('one is one', () => {\n  testing('two');\n});", &["one is one"]),
     ] {
         assert!(tests_in(Path::new(file), text).iter().eq(wanted), "{file}");
     }

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -43,6 +43,9 @@ mod shared;
 mod timer;
 mod upgrade;
 
+/// How many connections may wait to be accepted; the kernel drops more of them. After a restart of
+/// the relay, all of its runners and parents connect again within a moment.
+const BACKLOG: u32 = 4096;
 /// The pause after an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -94,15 +97,10 @@ impl Relay {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let bind = async |address| {
-            let bound = TcpListener::bind(address).await;
-            bound.map_err(|source| StartError::Listen { address, source })
-        };
-        let listener = bind(config.listen).await?;
-        let metrics = match config.metrics_listen {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
+        let bind =
+            |address| listen(address).map_err(|source| StartError::Listen { address, source });
+        let listener = bind(config.listen)?;
+        let metrics = config.metrics_listen.map(bind).transpose()?;
         Self::new(config, Connections::Tcp(listener), metrics)
     }
 
@@ -184,6 +182,19 @@ impl Stopper {
     pub fn metrics(&self) -> String {
         self.0.render_metrics()
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // On Unix it lets a relay listen where connections of its predecessor are still in TIME_WAIT. On
+    // Windows it would let two relays share a port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(mut connections: Connections, shared: Arc<Shared>) {

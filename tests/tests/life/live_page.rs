@@ -109,7 +109,7 @@ async fn a_runner_ends_only_on_a_request_of_the_page_itself() {
         (runner, "stop", &[wrong][..], 403, "no valid token"),
         (runner, "stop", &[good, ("sec-fetch-site", "cross-site")][..], 403, "another site"),
         (runner, "stop", &[good, ("origin", "https://evil.example")][..], 403, "another site"),
-        (runner, "reboot", &[good][..], 404, "drain or stop"),
+        (runner, "reboot", &[good][..], 404, "/drain or /stop"),
         (none, "stop", &[good][..], 404, "the runner has ended"),
     ] {
         let (answered, text) = send(runner, ending, headers).await;

@@ -80,7 +80,7 @@ impl ServerKey {
     /// Does the parent's part of the handshake.
     ///
     /// Its arithmetic takes about as long as a call. So a thread for blocking work does it, for one
-    /// client at a time: clients that may not get in don't delay the calls of a live pool.
+    /// client at a time, and the threads of the runtime stay free for the calls of live pools.
     pub(crate) async fn accept(&self, socket: Io) -> io::Result<server::TlsStream<Io>> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
         let config = self.config.clone();

@@ -5,23 +5,18 @@
 //! network can read or forge messages or impersonate the parent, and no one has to manage
 //! certificates.
 
-use std::io;
 use std::sync::Arc;
 
 use flame_wire::parent::Fingerprint;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::server::Acceptor;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, version,
 };
-use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
-use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client, server};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::io::Io;
-use crate::network;
 
 /// The parent's key could not be generated.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +35,6 @@ pub enum TlsError {
 pub struct ServerKey {
     config: Arc<ServerConfig>,
     fingerprint: Fingerprint,
-    /// Held while a handshake is computed.
-    computing: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for ServerKey {
@@ -68,7 +61,7 @@ impl ServerKey {
         // A runner reconnects only after its socket has broken: tickets would cost more than they
         // save.
         config.send_tls13_tickets = 0;
-        Ok(Self { config: Arc::new(config), fingerprint, computing: Arc::default() })
+        Ok(Self { config: Arc::new(config), fingerprint })
     }
 
     /// The fingerprint that runners must expect.
@@ -77,47 +70,26 @@ impl ServerKey {
         self.fingerprint
     }
 
-    /// Does the parent's part of the handshake.
-    ///
-    /// Its arithmetic takes about as long as a call. So a thread for blocking work does it, for one
-    /// client at a time, and the threads of the runtime stay free for the calls of live pools.
-    pub(crate) async fn accept(&self, socket: Io) -> io::Result<server::TlsStream<Io>> {
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
-        let config = self.config.clone();
-        let compute = move || {
-            // What has arrived together with the hello is read here, since nothing else would read
-            // it before more arrives.
-            let mut read = Ok(());
-            let answer =
-                hello.into_stream_with(config, |tls| read = tls.process_new_packets().map(drop));
-            read.map(|()| answer).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-        };
-        if network::is_simulated() {
-            // A simulation replays exactly, so it has a single thread.
-            return compute()?.await;
-        }
-        let turn = self.computing.lock().await;
-        let answer = spawn_blocking(compute).await.map_err(io::Error::other)?;
-        drop(turn);
-        answer?.await
+    pub(crate) async fn accept(&self, socket: Io) -> std::io::Result<server::TlsStream<Io>> {
+        TlsAcceptor::from(self.config.clone()).accept(socket).await
     }
 }
 
 pub(crate) async fn connect(
     socket: Io,
     expected: Fingerprint,
-) -> io::Result<client::TlsStream<Io>> {
+) -> std::io::Result<client::TlsStream<Io>> {
     let provider = Arc::new(provider::default_provider());
     let verifier = Arc::new(PinnedCertificate { expected, provider: provider.clone() });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])
-        .map_err(io::Error::other)?
+        .map_err(std::io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.enable_sni = false;
     config.resumption = rustls::client::Resumption::disabled();
-    let name = ServerName::try_from("flame.invalid").map_err(io::Error::other)?;
+    let name = ServerName::try_from("flame.invalid").map_err(std::io::Error::other)?;
     TlsConnector::from(Arc::new(config)).connect(name, socket).await
 }
 
@@ -166,60 +138,5 @@ impl ServerCertVerifier for PinnedCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
-    use flame_wire::sync;
-    use rustls::server::{ClientHello, ResolvesServerCert};
-    use rustls::sign::CertifiedKey;
-
-    use super::*;
-    use crate::io::in_memory;
-
-    /// Finds no certificate, and not before the runtime's thread has done something else.
-    #[derive(Debug)]
-    struct WaitsForTheRuntime {
-        waits: mpsc::Sender<()>,
-        other_work: sync::Mutex<mpsc::Receiver<()>>,
-    }
-
-    impl ResolvesServerCert for WaitsForTheRuntime {
-        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-            self.waits.send(()).unwrap();
-            let was_done = self.other_work.lock().recv_timeout(Duration::from_secs(30));
-            was_done.expect("the runtime's thread is free during a handshake");
-            None
-        }
-    }
-
-    #[tokio::test]
-    async fn the_arithmetic_of_a_handshake_leaves_the_runtimes_thread_free() {
-        let (waits, waiting) = mpsc::channel();
-        let (did_work, other_work) = mpsc::channel();
-        let mut key = ServerKey::generate().unwrap();
-        let resolver = WaitsForTheRuntime { waits, other_work: sync::Mutex::new(other_work) };
-        let builder = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
-            .with_protocol_versions(&[&version::TLS13])
-            .unwrap();
-        let config = builder.with_no_client_auth().with_cert_resolver(Arc::new(resolver));
-        key.config = Arc::new(config);
-
-        let (parent, runner) = in_memory();
-        let fingerprint = key.fingerprint();
-        let accepting = tokio::spawn(async move { key.accept(parent).await.map(drop) });
-        let connecting = tokio::spawn(async move { connect(runner, fingerprint).await.map(drop) });
-        tokio::spawn(async move {
-            while waiting.try_recv().is_err() {
-                tokio::task::yield_now().await;
-            }
-            did_work.send(()).unwrap();
-        });
-        assert!(accepting.await.unwrap().is_err(), "there is no certificate");
-        assert!(connecting.await.unwrap().is_err());
     }
 }

@@ -77,6 +77,26 @@ impl<T, E> Call<T, E> {
     pub fn logs(&self) -> Logs {
         self.handle.logs()
     }
+
+    /// An estimate of what the call has cost, in dollars: its slot's share of the runner's price, for
+    /// the time that it was there; see [`cost`](crate::cost). `None` until the call has ended, and for
+    /// a call that no runner got. So keep the call when you await it:
+    ///
+    /// ```no_run
+    /// # use flame_aws::{Pool, remote};
+    /// # #[remote]
+    /// # async fn import() -> u64 { 1 }
+    /// # async fn example(pool: Pool) -> Result<(), flame_aws::CallError> {
+    /// let mut call = pool.call(import());
+    /// let rows = (&mut call).await?;
+    /// println!("{rows} rows for about {:?} dollars", call.estimated_cost());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn estimated_cost(&self) -> Option<f64> {
+        self.handle.estimated_cost()
+    }
 }
 
 impl<T, E> Future for Call<T, E> {

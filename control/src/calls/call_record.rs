@@ -1,7 +1,7 @@
 //! What is recorded of one call: its pool's metrics, and its events.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use flame_wire::ids::{CallId, RunnerRef};
 
@@ -88,6 +88,7 @@ impl Drop for CallRecord {
         recorder.calls.add_one(self.outcome);
         recorder.call_duration.record(CallPhase::Queue, queued);
         if sent.is_some() {
+            info.set_ran(took);
             recorder.call_duration.record(CallPhase::Run, took);
         }
         let reply = end.saturating_duration_since(answered);
@@ -104,15 +105,8 @@ impl Drop for CallRecord {
                 reply,
                 outcome: self.outcome,
                 error: self.error.take(),
-                estimated_cost: if sent.is_some() { cost(pool, lane, took) } else { 0.0 },
+                estimated_cost: self.call.estimated_cost().unwrap_or(0.0),
             });
         }
     }
-}
-
-/// The cost of one slot of a runner for this long.
-fn cost(pool: &PoolInner, lane: LaneRole, took: Duration) -> f64 {
-    let lane = pool.lane(lane);
-    let slots = lane.read(|state| state.limits().slots_per_runner());
-    lane.recorder.price().for_time(took) / f64::from(slots)
 }

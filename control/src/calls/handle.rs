@@ -27,6 +27,15 @@ impl CallHandle {
         Self { pool: pool.clone(), info: Arc::new(info) }
     }
 
+    /// The estimated cost of the call in dollars: its slot's share of the runner, for the time that it
+    /// was there. `None` if it has not ended, or was not sent.
+    pub(super) fn estimated_cost(&self) -> Option<f64> {
+        let (lane, ran_for) = self.info.ran()?;
+        let lane = self.pool.lane(lane);
+        let slots = lane.read(|state| state.limits().slots_per_runner());
+        Some(lane.recorder.price().for_time(ran_for) / f64::from(slots))
+    }
+
     /// What the call logs and prints from now on.
     pub(super) fn logs(&self) -> Logs {
         self.pool.shared.log.listen().of_call(self.info.clone())

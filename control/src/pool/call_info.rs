@@ -1,6 +1,6 @@
 //! What a pool knows a call by, in its events, in the traces of its boots, and in its log.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flame_wire::ids::{CallId, RunnerRef};
 use flame_wire::sync::Mutex;
@@ -19,6 +19,8 @@ pub(crate) struct CallInfo {
 struct Changing {
     trace: TraceContext,
     sent: Option<SentCall>,
+    /// How long it was on its runner, once it has ended.
+    ran_for: Option<Duration>,
 }
 
 /// A call has left the queue for a runner.
@@ -33,7 +35,7 @@ pub(crate) struct SentCall {
 
 impl CallInfo {
     pub(crate) fn new(function: &'static str, trace: TraceContext) -> Self {
-        Self { function, changing: Mutex::new(Changing { trace, sent: None }) }
+        Self { function, changing: Mutex::new(Changing { trace, sent: None, ran_for: None }) }
     }
 
     pub(crate) fn function(&self) -> &'static str {
@@ -56,6 +58,16 @@ impl CallInfo {
 
     pub(crate) fn set_sent(&self, sent: SentCall) {
         self.changing.lock().sent = Some(sent);
+    }
+
+    /// The lane on which the call was, and for how long; `None` if it has not ended, or was not sent.
+    pub(crate) fn ran(&self) -> Option<(LaneRole, Duration)> {
+        let changing = self.changing.lock();
+        Some((changing.sent?.lane, changing.ran_for?))
+    }
+
+    pub(crate) fn set_ran(&self, ran_for: Duration) {
+        self.changing.lock().ran_for = Some(ran_for);
     }
 
     /// Whether the call with this id on this runner is this one.

@@ -308,7 +308,9 @@ async fn a_pool_knows_what_it_costs_and_each_call_what_its_slot_does() {
     let pool = priced().pool().max_concurrency(4).start().await.unwrap();
     assert!(pool.costs().total.abs() < 1e-9);
     let mut events = pool.events();
-    pool.call(wait(10)).await.unwrap();
+    let mut call = pool.call(wait(10));
+    assert_eq!(call.estimated_cost(), None, "it has not ended");
+    (&mut call).await.unwrap();
     let costs = pool.costs();
     assert!(costs.total >= 10.0 && costs.total < 11.0, "{costs}");
     assert!((costs.per_hour - 3600.0).abs() < 1e-6, "{costs}");
@@ -320,6 +322,9 @@ async fn a_pool_knows_what_it_costs_and_each_call_what_its_slot_does() {
     // It had one of four slots.
     let of_call = of_call.await;
     assert!((2.5..3.0).contains(&of_call), "{of_call}");
+    assert_eq!(call.estimated_cost(), Some(of_call));
+    let mut late = pool.call(wait(10).timeout(Duration::ZERO));
+    assert!((&mut late).await.is_err() && late.estimated_cost().is_none(), "no runner got it");
     pool.drain().await;
     let (ended, later) = (pool.costs(), MINUTE);
     tokio::time::sleep(later).await;

@@ -54,9 +54,10 @@
 //!
 //! # Costs
 //!
-//! [`Pool::costs`](crate::Pool::costs) returns the costs of a pool, and
-//! [`PoolBuilder::budget`](crate::PoolBuilder::budget) limits its cost per hour. Both use an estimate
-//! from a table of AWS's public prices. [`cost`](crate::cost) explains the estimate, and lists the
+//! [`Pool::costs`](crate::Pool::costs) returns the costs of a pool,
+//! [`Call::estimated_cost`](crate::Call::estimated_cost) the cost of a call, and
+//! [`PoolBuilder::budget`](crate::PoolBuilder::budget) limits a pool's cost per hour. All three use an
+//! estimate from a table of AWS's public prices. [`cost`](crate::cost) explains the estimate, and lists the
 //! costs that it leaves out.
 //!
 //! ```no_run

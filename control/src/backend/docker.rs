@@ -39,6 +39,7 @@ mod network;
 mod output;
 mod own;
 mod pull;
+mod retry;
 mod start;
 mod sweeper;
 mod template;

@@ -1,7 +1,11 @@
 //! Containers that die, and what their callers learn.
 
+use std::net::Ipv4Addr;
+
+use flame_aws::testing::Conformance;
 use flame_aws::{CallError, Pool};
 use flame_tests::demo::{containers, misbehaving};
+use flame_tests::docker::Recorder;
 use flame_tests::{Test, demo, docker, process, tests};
 
 use crate::common::pool_on;
@@ -13,6 +17,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_removed_container_is_said_to_be_removed,
         a_runner_out_of_memory_is_said_to_be,
         a_dropped_pool_leaves_no_container,
+        a_container_that_the_engine_can_not_end_at_once_is_ended,
     ]
 }
 
@@ -106,4 +111,18 @@ async fn a_dropped_pool_leaves_no_container() {
     while !of_pool().await.is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+/// podman fails for a moment if it is busy with the same container, and Docker if it can't unmount
+/// the container's file system yet.
+async fn a_container_that_the_engine_can_not_end_at_once_is_ended() {
+    let engine = docker::shared();
+    let recorder = Recorder::start(&engine).await;
+    let host = recorder.host();
+    let suite = Conformance::of(move || engine.backend().host(&host).build());
+    let checks = suite.listen((Ipv4Addr::UNSPECIFIED, 0).into()).checks();
+    let check = checks.iter().find(|check| check.name() == "stop_ends_an_instance_that_is_booting");
+    recorder.fail_next("DELETE", 2);
+    check.expect("the suite has this check").run().await.unwrap();
+    assert_eq!(recorder.failures_left(), 0);
 }

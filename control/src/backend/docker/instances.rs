@@ -5,23 +5,19 @@ use std::time::Duration;
 
 use bollard::models::ContainerCreateBody;
 use flame_runner_shim::host::docker::container_name;
-use flame_wire::backoff::Backoff;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::failure::EngineError;
 use super::monitor::Monitor;
+use super::retry::retry;
 use super::template::Template;
 use crate::backend::owner::Owner;
 use crate::backend::sweep::ends_by;
 use crate::backend::{BackendError, BootFailure, BootSpec, Death, Instance, Instances};
-
-/// The delays between the attempts at a request of a boot, as while the engine restarts.
-const BACKOFF: Backoff =
-    Backoff::new(Duration::from_millis(100), Duration::from_secs(2)).with_jitter(0.5);
 
 /// See the [module](self).
 pub(super) struct DockerInstances {
@@ -70,40 +66,20 @@ impl DockerInstances {
         container: &ContainerCreateBody,
     ) -> Result<(), (&'static str, EngineError)> {
         let deadline = Instant::now() + self.boot_limit;
+        let time_left = || deadline.saturating_duration_since(Instant::now());
         let engine = &self.monitor.engine;
-        let create = |limit| engine.create(name, container, limit);
-        let is_created = |error: &EngineError| error.is_name_taken();
-        let creating = until_done(deadline, create, is_created);
+        let creating = retry(deadline, EngineError::may_pass, async |attempt| {
+            match engine.create(name, container, time_left()).await {
+                // An earlier attempt was carried out.
+                Err(error) if attempt > 0 && error.is_name_taken() => Ok(()),
+                created => created,
+            }
+        });
         let created = creating.instrument(tracing::debug_span!("flame.boot.create")).await;
         created.map_err(|error| ("creating the container", error))?;
-        let start = |limit| engine.start(name, limit);
-        let starting = until_done(deadline, start, |_| false);
+        let starting = retry(deadline, EngineError::may_pass, |_| engine.start(name, time_left()));
         let started = starting.instrument(tracing::debug_span!("flame.boot.start")).await;
         started.map_err(|error| ("starting the container", error))
-    }
-}
-
-/// Makes a request until it succeeds, or fails with an error that does not pass, or the deadline is
-/// near. `is_done` recognises the error that says that an earlier attempt was carried out.
-async fn until_done<F: Future<Output = Result<(), EngineError>>>(
-    deadline: Instant,
-    request: impl Fn(Duration) -> F,
-    is_done: impl Fn(&EngineError) -> bool,
-) -> Result<(), EngineError> {
-    let mut failures = 0;
-    loop {
-        let Err(error) = request(deadline.saturating_duration_since(Instant::now())).await else {
-            return Ok(());
-        };
-        if failures > 0 && is_done(&error) {
-            return Ok(());
-        }
-        failures += 1;
-        let retry_at = Instant::now() + BACKOFF.pause(failures, rand::random());
-        if !error.may_pass() || retry_at >= deadline {
-            return Err(error);
-        }
-        sleep_until(retry_at).await;
     }
 }
 

@@ -19,13 +19,14 @@ use futures_util::{StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::death::{End, death};
 use super::engine::{ContainerEvent, ContainerState, Engine};
 use super::failure::{EngineError, ErrorKind};
 use super::fleet::{Exit, Fleet};
 use super::output;
+use super::retry::retry;
 use crate::backend::output::RunnerOutput;
 use crate::backend::{BackendError, Death, Instance, InstanceTable, PoolInfo};
 
@@ -35,6 +36,10 @@ const REOPEN_EVERY: Duration = Duration::from_secs(300);
 /// The delays before the stream of events is opened again after a failure.
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(0.5);
+/// For how long a request that ends or removes a container is made again. podman fails for a moment
+/// if it is busy with the same container, and Docker if it can't unmount the container's file system
+/// yet.
+const BUSY: Duration = Duration::from_secs(5);
 /// How often the state of a container that has ended is asked for, and the pause in between.
 const STATE_ATTEMPTS: u32 = 5;
 const STATE_PAUSE: Duration = Duration::from_millis(100);
@@ -151,11 +156,12 @@ impl Monitor {
 
     /// Ends a container. Returns how it ended: it may have exited a moment before.
     async fn end(&self, name: &str) -> Result<End, EngineError> {
-        match self.engine.state(name).await? {
+        let end = async || match self.engine.state(name).await? {
             None => Ok(End::Missing),
             Some(state) if !state.is_running => Ok(End::Exited(state)),
             Some(_) => self.engine.remove(name).await.map(|()| End::Stopped),
-        }
+        };
+        retry(Instant::now() + BUSY, |_| true, |_| end()).await
     }
 
     /// Watches the events until the future is dropped, whatever fails.
@@ -257,7 +263,8 @@ impl Monitor {
             }
             tail = output.tail();
         }
-        if self.engine.remove(name).await.is_err() {
+        let removed = retry(Instant::now() + BUSY, |_| true, |_| self.engine.remove(name));
+        if removed.await.is_err() {
             self.remove_in_background(name.to_owned());
         }
         self.forget(name, death(&end, tail));

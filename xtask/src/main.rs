@@ -10,10 +10,12 @@ mod audit;
 mod cargo;
 mod counts;
 mod emulator;
+mod failures;
 mod forbidden;
 mod node;
 mod plan;
 mod run;
+mod test_output;
 mod tools;
 
 use std::process::ExitCode;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::cargo;
-use crate::counts::{self, Counts};
+use crate::counts::Counts;
+use crate::test_output::without_colours;
 use crate::tools::Tool;
 
 /// Runs a script of `cdk/package.json` that runs tests with vitest, and passes its output on.
@@ -24,7 +25,7 @@ pub(crate) fn test(script: &str) -> Result<Counts, String> {
         let line = line
             .map_err(|error| format!("the output of `npm run {script}` can't be read: {error}"))?;
         println!("{line}");
-        counted = tests_in(&counts::without_colours(&line)).unwrap_or(counted);
+        counted = tests_in(&without_colours(&line)).unwrap_or(counted);
     }
     let status = child.wait().map_err(|error| format!("`npm run {script}`: {error}"))?;
     if !status.success() {

@@ -5,38 +5,42 @@ use std::process::{ChildStdout, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cargo;
-use crate::counts::{Counter, Counts};
 use crate::emulator;
 use crate::forbidden;
 use crate::node;
 use crate::plan::{Action, CargoCommand, Step};
+use crate::test_output::{TestOutput, TestResults};
 use crate::tools::{self, Tool};
 
-/// Runs the steps until one fails. Then prints the table of times and, on the last line, the
-/// counts.
+/// Runs the steps until one fails. Then prints the failed tests, the table of times and, on the last
+/// line, the counts.
 pub(crate) fn test(steps: &[Step]) -> ExitCode {
     let mut summary = Summary::default();
     let outcome = steps.iter().enumerate().try_for_each(|(index, step)| {
         println!("\n=== {}/{} {}: {}", index + 1, steps.len(), step.name, step.shows);
         let started = now();
-        let outcome = carry_out(&step.action, &mut summary.counts);
+        let outcome = carry_out(&step.action, &mut summary.results);
         summary.times.push((step.name, started.elapsed(), outcome.is_ok()));
         outcome.map_err(|error| format!("step `{}` failed: {error}", step.name))
     });
+    // A run prints thousands of lines, so what failed is said again at their end.
+    if !summary.results.failures.is_empty() {
+        print!("\n{}", summary.results.failures);
+    }
     // The reason comes before the table, so that the counts are always the last line.
     if let Err(error) = &outcome {
         println!("\n{error}");
     }
-    println!("\n{}{}", summary.table(steps), summary.counts);
+    println!("\n{}{}", summary.table(steps), summary.results.counts);
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs one step, without a table or counts.
 pub(crate) fn plain(step: &Step) -> Result<(), String> {
-    carry_out(&step.action, &mut Counts::default())
+    carry_out(&step.action, &mut TestResults::default())
 }
 
-fn carry_out(action: &Action, counts: &mut Counts) -> Result<(), String> {
+fn carry_out(action: &Action, results: &mut TestResults) -> Result<(), String> {
     match action {
         Action::Forbid { package } => forbidden::check(package),
         Action::Cargo(call) => {
@@ -45,21 +49,21 @@ fn carry_out(action: &Action, counts: &mut Counts) -> Result<(), String> {
             judge(call, status)
         }
         Action::CargoEach(calls) => {
-            calls.iter().try_for_each(|call| carry_out(&Action::Cargo(call.clone()), counts))
+            calls.iter().try_for_each(|call| carry_out(&Action::Cargo(call.clone()), results))
         }
         Action::EmulatorTests => {
-            *counts += emulator::test()?;
+            results.counts += emulator::test()?;
             Ok(())
         }
         Action::NodeTests { script, built } => {
             if let Some(call) = built {
-                carry_out(&Action::Cargo(call.clone()), counts)?;
+                carry_out(&Action::Cargo(call.clone()), results)?;
             }
-            *counts += node::test(script)?;
+            results.counts += node::test(script)?;
             Ok(())
         }
         Action::EngineTests(call) => match tools::engine() {
-            Ok(()) => carry_out(&Action::CargoTests(call.clone()), counts),
+            Ok(()) => carry_out(&Action::CargoTests(call.clone()), results),
             Err(how_to_get_one) => {
                 println!("{how_to_get_one}");
                 Ok(())
@@ -67,11 +71,12 @@ fn carry_out(action: &Action, counts: &mut Counts) -> Result<(), String> {
         },
         Action::CargoTests(call) => {
             prepare(call)?;
-            let (status, counted) = counting(call)?;
-            *counts += counted;
+            let (status, found) = reading_results(call)?;
+            let ran_none = found.counts.is_empty();
+            results.append(found);
             judge(call, status)?;
             // Both steps have tests, so a run without any has selected the wrong ones.
-            if counted.is_empty() {
+            if ran_none {
                 return Err(format!("`{}` ran no test", line(call)));
             }
             Ok(())
@@ -85,23 +90,23 @@ fn prepare(call: &CargoCommand) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs cargo, passes its output on, and counts the tests in it.
-fn counting(call: &CargoCommand) -> Result<(ExitStatus, Counts), String> {
+/// Runs cargo, passes its output on, and reads the results of tests in it.
+fn reading_results(call: &CargoCommand) -> Result<(ExitStatus, TestResults), String> {
     let mut command = command(call);
     command.stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| not_started(call, &error))?;
-    let mut counter = Counter::default();
+    let mut output = TestOutput::default();
     // Even if our own output is a broken pipe, the child has to be waited for first.
     let forwarded = match child.stdout.take() {
-        Some(stdout) => forward(stdout, &mut counter),
+        Some(stdout) => forward(stdout, &mut output),
         None => Ok(()),
     };
     let status = child.wait().map_err(|error| format!("`{}`: {error}", line(call)))?;
     forwarded.map_err(|error| format!("the output of cargo could not be forwarded: {error}"))?;
-    Ok((status, counter.finish()))
+    Ok((status, output.finish()))
 }
 
-fn forward(mut from: ChildStdout, counter: &mut Counter) -> io::Result<()> {
+fn forward(mut from: ChildStdout, output: &mut TestOutput) -> io::Result<()> {
     let mut to = io::stdout().lock();
     let mut buffer = [0; 8192];
     loop {
@@ -109,7 +114,7 @@ fn forward(mut from: ChildStdout, counter: &mut Counter) -> io::Result<()> {
             Ok(0) => return Ok(()),
             Ok(read) => {
                 let piece = buffer.get(..read).unwrap_or_default();
-                counter.feed(piece);
+                output.feed(piece);
                 to.write_all(piece)?;
                 to.flush()?;
             }
@@ -146,11 +151,11 @@ fn line(call: &CargoCommand) -> String {
     format!("{env}cargo {}", call.args.join(" "))
 }
 
-/// The times and counts of the steps so far.
+/// The times and results of the steps so far.
 #[derive(Debug, Default)]
 struct Summary {
     times: Vec<(&'static str, Duration, bool)>,
-    counts: Counts,
+    results: TestResults,
 }
 
 impl Summary {
@@ -189,7 +194,7 @@ mod tests {
                 ("fmt", Duration::from_millis(640), true),
                 ("clippy", Duration::from_millis(12_340), false),
             ],
-            counts: Counts::default(),
+            results: TestResults::default(),
         };
         assert_eq!(
             summary.table(&steps),
@@ -234,7 +239,7 @@ mod tests {
     #[test]
     fn a_test_step_that_runs_no_test_fails() {
         let call = CargoCommand { args: vec!["--version".into()], ..CargoCommand::default() };
-        let error = carry_out(&Action::CargoTests(call), &mut Counts::default()).unwrap_err();
+        let error = carry_out(&Action::CargoTests(call), &mut TestResults::default()).unwrap_err();
         assert!(error.contains("ran no test"), "{error}");
     }
 }

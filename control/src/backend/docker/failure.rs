@@ -147,6 +147,11 @@ const RULES: &[PhraseRule<Meaning>] = &[
             "unexpected EOF",
             "\": EOF",
             "connection reset by peer",
+            "no route to host",
+            "Client.Timeout exceeded",
+            // podman's steps of a pull: whatever else fails in them is the connection.
+            "initializing source docker://",
+            "reading blob",
         ],
         meaning: REGISTRY,
     },

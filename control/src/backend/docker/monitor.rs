@@ -125,8 +125,8 @@ impl Monitor {
                 sleep(LATE_REQUEST).await;
                 monitor.keep_removing(&name).await;
             });
-        } else if self.engine.remove(name).await.is_err() {
-            self.remove_in_background(name.to_owned());
+        } else {
+            self.remove(name).await;
         }
         self.forget(name, Death::new("its boot has failed"));
     }
@@ -263,10 +263,7 @@ impl Monitor {
             }
             tail = output.tail();
         }
-        let removed = retry(Instant::now() + BUSY, |_| true, |_| self.engine.remove(name));
-        if removed.await.is_err() {
-            self.remove_in_background(name.to_owned());
-        }
+        self.remove(name).await;
         self.forget(name, death(&end, tail));
     }
 
@@ -305,9 +302,13 @@ impl Monitor {
         removing.await;
     }
 
-    fn remove_in_background(self: &Arc<Self>, name: String) {
-        let monitor = self.clone();
-        self.runtime.spawn(async move { monitor.keep_removing(&name).await });
+    /// Removes a container. If the engine can't do it now, tries again in the background.
+    async fn remove(self: &Arc<Self>, name: &str) {
+        let removing = retry(Instant::now() + BUSY, |_| true, |_| self.engine.remove(name));
+        if removing.await.is_err() {
+            let (monitor, name) = (self.clone(), name.to_owned());
+            self.runtime.spawn(async move { monitor.keep_removing(&name).await });
+        }
     }
 
     /// Removes a container, and tries again for a while if that fails.

@@ -93,6 +93,18 @@ fn a_refused_pull_says_who_refused_it() {
         ),
         ("writing blob: happened during read: unexpected EOF", "has lost the connection"),
         ("pinging container registry h:1: Get \"http://h:1/v2/\": EOF", "has lost the connection"),
+        (
+            "initializing source docker://h:1/app:1: pinging container registry h:1: Get \
+             \"http://h:1/v2/\": http: server closed idle connection",
+            "has lost the connection",
+        ),
+        ("reading blob sha256:00: Get \"http://h:1/v2/\": write: broken pipe", "has lost the"),
+        (
+            "Error response from daemon: Get \"https://h/v2/\": context deadline exceeded \
+             (Client.Timeout exceeded while awaiting headers)",
+            "can't reach the image's registry",
+        ),
+        ("initializing source docker://app:1: manifest unknown", "correct `.image(..)`"),
         ("failed to register layer: write /x: no space left on device", "disk"),
     ] {
         let error = pull(text);

@@ -64,6 +64,11 @@ fn simulated() -> Option<Arc<dyn SimulatedNetwork>> {
     simulated.iter().find(|(id, _)| *id == runtime).map(|(_, network)| network.clone())
 }
 
+/// Whether the network of the current runtime is simulated.
+pub(crate) fn is_simulated() -> bool {
+    simulated().is_some()
+}
+
 /// Opens a connection.
 pub(crate) async fn connect(host: &str, port: u16) -> io::Result<Io> {
     if let Some(network) = simulated() {

@@ -5,18 +5,25 @@
 //! network can read or forge messages or impersonate the parent, and no one has to manage
 //! certificates.
 
+use std::io;
 use std::sync::Arc;
 
 use flame_wire::parent::Fingerprint;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::Acceptor;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, version,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client, server};
 
 use crate::io::Io;
+use crate::network;
+
+mod handshakes;
+
+use handshakes::{HandshakeThread, PATIENCE};
 
 /// The parent's key could not be generated.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +35,9 @@ pub enum TlsError {
     /// The TLS library rejected the configuration.
     #[error("TLS 1.3 could not be configured")]
     Config(#[from] rustls::Error),
+    /// The thread that computes handshakes could not be started.
+    #[error("the thread for TLS handshakes could not be started")]
+    Thread(#[source] io::Error),
 }
 
 /// The parent's key. It is generated when the parent starts, and never leaves its memory.
@@ -35,6 +45,7 @@ pub enum TlsError {
 pub struct ServerKey {
     config: Arc<ServerConfig>,
     fingerprint: Fingerprint,
+    handshakes: Arc<HandshakeThread>,
 }
 
 impl std::fmt::Debug for ServerKey {
@@ -61,7 +72,8 @@ impl ServerKey {
         // A runner reconnects only after its socket has broken: tickets would cost more than they
         // save.
         config.send_tls13_tickets = 0;
-        Ok(Self { config: Arc::new(config), fingerprint })
+        let handshakes = HandshakeThread::start(PATIENCE).map_err(TlsError::Thread)?;
+        Ok(Self { config: Arc::new(config), fingerprint, handshakes: Arc::new(handshakes) })
     }
 
     /// The fingerprint that runners must expect.
@@ -70,26 +82,43 @@ impl ServerKey {
         self.fingerprint
     }
 
-    pub(crate) async fn accept(&self, socket: Io) -> std::io::Result<server::TlsStream<Io>> {
-        TlsAcceptor::from(self.config.clone()).accept(socket).await
+    /// Does the parent's part of the handshake.
+    pub(crate) async fn accept(&self, socket: Io) -> io::Result<server::TlsStream<Io>> {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+        let config = self.config.clone();
+        let compute = move || {
+            // What has arrived together with the hello is read here, since nothing else would read
+            // it before more arrives.
+            let mut read = Ok(());
+            let answer =
+                hello.into_stream_with(config, |tls| read = tls.process_new_packets().map(drop));
+            read.map(|()| answer).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        };
+        let answer = if network::is_simulated() {
+            // A simulation replays exactly, so it has a single thread.
+            compute()
+        } else {
+            self.handshakes.compute(compute).await?
+        };
+        answer?.await
     }
 }
 
 pub(crate) async fn connect(
     socket: Io,
     expected: Fingerprint,
-) -> std::io::Result<client::TlsStream<Io>> {
+) -> io::Result<client::TlsStream<Io>> {
     let provider = Arc::new(provider::default_provider());
     let verifier = Arc::new(PinnedCertificate { expected, provider: provider.clone() });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])
-        .map_err(std::io::Error::other)?
+        .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.enable_sni = false;
     config.resumption = rustls::client::Resumption::disabled();
-    let name = ServerName::try_from("flame.invalid").map_err(std::io::Error::other)?;
+    let name = ServerName::try_from("flame.invalid").map_err(io::Error::other)?;
     TlsConnector::from(Arc::new(config)).connect(name, socket).await
 }
 
@@ -140,3 +169,6 @@ impl ServerCertVerifier for PinnedCertificate {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,8 +43,10 @@ pub(crate) struct CrowdCounts {
 impl CrowdProcess {
     pub(crate) fn start(target: &TargetArgument, count: u32, per_second: u32, seed: u64) -> Self {
         let executable = std::env::current_exe().expect("this executable has a path");
-        let mut command = Command::new(executable);
-        command.arg(ROLE);
+        // Linux's class SCHED_IDLE: the strangers give way to every other process at once, as if they had
+        // processors of their own.
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0"]).arg(executable).arg(ROLE);
         match target {
             TargetArgument::Parent(file) => command.arg("parent").arg(file),
             TargetArgument::Relay(address) => command.arg("relay").arg(address.to_string()),
@@ -82,7 +84,6 @@ pub(crate) fn of_arguments(mut arguments: impl Iterator<Item = String>) -> Optio
 
 impl CrowdRole {
     pub(crate) fn run(self) {
-        rustix::process::nice(19).expect("a process may lower its priority");
         let random = StdRng::seed_from_u64(self.seed);
         let visits = flame_tests::runtime().block_on(self.crowd.arrive(random));
         println!("{} {}", visits.counts.values().sum::<u64>(), visits.admitted.len());

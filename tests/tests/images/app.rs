@@ -27,6 +27,7 @@ async fn a_container_of_an_app_calls_its_image_on_ecs() {
     let error = ("AccessDeniedException", "not authorized to perform: lambda:InvokeFunction");
     app.account.fails("Invoke", EACH, error.0, error.1).await;
     check_call(APP, &app, "9592 primes below 100000").await;
+    app.until_nothing_runs().await;
 }
 
 async fn a_container_of_an_app_with_a_change_calls_its_image_on_lambda() {
@@ -75,5 +76,4 @@ async fn check_call(image: Image, app: &EcsApp, line: &str) {
     assert_eq!(image.check_containers(), 2);
     process::signal(parent.id().unwrap(), Signal::TERM);
     assert!(parent.wait().await.unwrap().success());
-    app.until_nothing_runs().await;
 }

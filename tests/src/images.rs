@@ -1,9 +1,9 @@
-//! The images of the relay and of the generic runner, which podman builds from this checkout. A container
-//! of an image is a program for tests, with a root filesystem that is read-only and the network of this
-//! machine.
+//! The images of the relay, of the generic runner and of an app, which podman builds from this checkout. A
+//! container of an image is a program for tests, with a root filesystem that is read-only and the network
+//! of this machine.
 //!
 //! The builds take minutes, so podman keeps their layers in the target directory, and builds again only
-//! what has changed. Where the image can't be pulled on which they are built, another one stands in for it
+//! what has changed. Where the images can't be pulled on which they are built, others stand in for them
 //! (`stand_ins.rs`).
 
 use std::fs::File;
@@ -15,7 +15,10 @@ use crate::docker::libraries;
 use crate::docker::storage::Storage;
 use crate::{TempDir, Test, requiring};
 
+mod changed;
 mod stand_ins;
+
+pub use changed::CHANGE;
 
 /// The variable that asks for the images.
 pub const ENV: &str = "FLAME_TEST_IMAGES";
@@ -26,22 +29,37 @@ const USER: &str = "65532";
 /// How many lines of a failed build the error has.
 const LAST_LINES: usize = 30;
 
-/// An image of `cdk/images/`.
+/// An image that is built with a Dockerfile of `cdk/images/`.
 #[derive(Debug, Clone, Copy)]
 pub struct Image {
+    name: &'static str,
     /// The folder of its Dockerfile.
     folder: &'static str,
+    /// The arguments of its build.
+    arguments: &'static [&'static str],
 }
 
 /// The relay.
-pub const RELAY: Image = Image { folder: "relay" };
+pub const RELAY: Image = Image { name: "relay", folder: "relay", arguments: &[] };
 /// The generic runner.
-pub const RUNNER: Image = Image { folder: "runner" };
+pub const RUNNER: Image = Image { name: "runner", folder: "runner", arguments: &[] };
+/// The app `examples/hello`, whose runners have the same image.
+pub const APP: Image = Image {
+    name: "app",
+    folder: "app",
+    arguments: &["--build-arg=APP=hello", "--build-arg=PACKAGE=flame-example-hello"],
+};
+/// The same app after a change of its source: it prints [`CHANGE`] where the other one prints `primes`. It is
+/// built after the other one, and anew in each run of a suite.
+pub const CHANGED_APP: Image = Image { name: "changed-app", ..APP };
+
 /// The built images.
 struct Built {
     storage: Storage,
     /// Has the programs, and the logs of the builds.
     folder: TempDir,
+    /// The ids of the images that the build of [`CHANGED_APP`] has made, with those of its layers.
+    of_change: Vec<String>,
 }
 
 static BUILT: Mutex<Option<Result<Built, String>>> = Mutex::new(None);
@@ -60,8 +78,9 @@ pub fn with_images(tests: Vec<Test>) -> Vec<Test> {
 /// Removes all containers of images. For the end of a suite.
 pub(crate) fn end() {
     let built = BUILT.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(Ok(Built { storage, folder })) = built {
+    if let Some(Ok(Built { storage, folder, of_change })) = built {
         storage.remove_containers();
+        changed::remove(&storage, &of_change);
         drop(folder);
     }
 }
@@ -74,7 +93,7 @@ impl Image {
     /// Panics if the images are not built: see [`with_images`].
     #[must_use]
     pub fn program(self) -> PathBuf {
-        with_storage(|storage| storage.program(self.folder)).expect("the images are built")
+        with_storage(|storage| storage.program(self.name)).expect("the images are built")
     }
 
     /// Checks each running container of the image: its program is not root, and can't write to its
@@ -105,17 +124,38 @@ impl Image {
         pids.lines().count()
     }
 
+    /// What the build of the image has printed. It says little of layers that podman has kept.
+    ///
+    /// # Panics
+    /// Panics if the images are not built: see [`with_images`].
+    #[must_use]
+    pub fn build_log(self) -> String {
+        with_built(|built| std::fs::read_to_string(self.log(&built.folder)))
+            .expect("the images are built")
+            .expect("the build has a log")
+    }
+
+    fn log(self, folder: &TempDir) -> PathBuf {
+        folder.path().join(format!("{}.log", self.name))
+    }
+
     fn tag(self) -> String {
-        format!("localhost/flame-tests/{}:1", self.folder)
+        format!("localhost/flame-tests/{}:1", self.name)
     }
 
     fn dockerfile(self) -> PathBuf {
         Path::new(ROOT).join("cdk/images").join(self.folder).join("Dockerfile")
     }
 
-    /// Builds the image from this checkout.
-    fn build(self, storage: &Storage, log: &Path, arguments: &[String]) -> Result<(), String> {
-        eprintln!("images: podman builds {}", self.dockerfile().display());
+    /// Builds the image from the sources in a folder.
+    fn build(
+        self,
+        storage: &Storage,
+        sources: &Path,
+        log: &Path,
+        arguments: &[String],
+    ) -> Result<(), String> {
+        eprintln!("images: podman builds {} for {}", self.dockerfile().display(), self.name);
         let file = |error: std::io::Error| format!("{}: {error}", log.display());
         let stdout = File::create(log).map_err(file)?;
         let stderr = stdout.try_clone().map_err(file)?;
@@ -123,9 +163,10 @@ impl Image {
         build
             .args(["build", "--network=host", "--pull-never", "--tag", &self.tag()])
             .args(arguments)
+            .args(self.arguments)
             .arg("--file")
             .arg(self.dockerfile())
-            .arg(ROOT)
+            .arg(sources)
             .stdout(stdout)
             .stderr(stderr);
         let status = build.status().map_err(|error| format!("podman can't be started: {error}"))?;
@@ -153,18 +194,22 @@ impl Image {
         .map(str::to_owned)
         .to_vec();
         // The runner becomes this suite, which needs the libraries of this machine if it is not static.
-        if self.folder == RUNNER.folder && !cfg!(target_feature = "crt-static") {
+        if self.name == RUNNER.name && !cfg!(target_feature = "crt-static") {
             run.extend(libraries().into_iter().map(|mount| format!("--volume={mount}")));
         }
         run.push(self.tag());
-        storage.write_program(self.folder, &run).map_err(|error| error.to_string())
+        storage.write_program(self.name, &run).map_err(|error| error.to_string())
     }
 }
 
 fn with_storage<T>(ask: impl FnOnce(&Storage) -> T) -> Result<T, String> {
+    with_built(|built| ask(&built.storage))
+}
+
+fn with_built<T>(ask: impl FnOnce(&Built) -> T) -> Result<T, String> {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     match built.get_or_insert_with(build_all) {
-        Ok(built) => Ok(ask(&built.storage)),
+        Ok(built) => Ok(ask(built)),
         Err(why) => Err(why.clone()),
     }
 }
@@ -177,12 +222,12 @@ fn build_all() -> Result<Built, String> {
     // It names the folders of the last time. There are no containers in it that anyone misses.
     let _ = std::fs::remove_dir_all(images.join("libpod"));
     let storage = Storage::new(folder.path(), images).map_err(|error| error.to_string())?;
-    let arguments = stand_ins::pull_or_make(&storage, &RUNNER.dockerfile())?;
-    for image in [RELAY, RUNNER] {
-        let log = folder.path().join(format!("{}.log", image.folder));
-        image.build(&storage, &log, &arguments)?;
+    let arguments = stand_ins::pull_or_make(&storage, &APP.dockerfile())?;
+    for image in [RELAY, RUNNER, APP] {
+        image.build(&storage, Path::new(ROOT), &image.log(&folder), &arguments)?;
     }
-    Ok(Built { storage, folder })
+    let of_change = changed::build(&storage, &CHANGED_APP.log(&folder), &arguments)?;
+    Ok(Built { storage, folder, of_change })
 }
 
 /// Runs a program, and returns what it prints. An error has the last line of its standard error.

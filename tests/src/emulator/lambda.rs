@@ -44,8 +44,24 @@ impl Function {
         Self::of_image(image, Duration::from_secs(60), variables).await
     }
 
+    /// Creates a function in this account whose invocations are runners of another image than the
+    /// suite's.
+    pub async fn of_app(account: Account, image: &str) -> Self {
+        let runner = [("FLAME_RUNNER", "lambda")];
+        Self::create(account, image, None, Duration::from_secs(60), &runner).await
+    }
+
     async fn of_image(image: ImageConfig, timeout: Duration, variables: &[(&str, &str)]) -> Self {
-        let account = Account::new().await;
+        Self::create(Account::new().await, IMAGE, Some(image), timeout, variables).await
+    }
+
+    async fn create(
+        account: Account,
+        image: &str,
+        config: Option<ImageConfig>,
+        timeout: Duration,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let client = aws_sdk_lambda::Client::new(&account.sdk().await);
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let variables: HashMap<String, String> = variables.iter().map(owned).collect();
@@ -53,8 +69,8 @@ impl Function {
             .create_function()
             .function_name(Self::NAME)
             .package_type(PackageType::Image)
-            .code(FunctionCode::builder().image_uri(IMAGE).build())
-            .image_config(image)
+            .code(FunctionCode::builder().image_uri(image).build())
+            .set_image_config(config)
             .role(format!("arn:aws:iam::{}:role/runners", account.id))
             .timeout(i32::try_from(timeout.as_secs()).expect("a timeout that Lambda allows"))
             .memory_size(512)

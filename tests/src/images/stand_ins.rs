@@ -1,38 +1,57 @@
-//! What stands in for the image on which the Dockerfiles build, where it can't be pulled.
+//! What stands in for the images on which the Dockerfiles build, where they can't be pulled.
 //!
-//! A stand-in has the name that the image would have, so the Dockerfiles are built unchanged. It is what the
-//! image would be: Debian of the same release, with a C compiler and this machine's Rust.
+//! A stand-in has the name that the image would have, so the Dockerfiles are built unchanged. It has what
+//! the builds and the programs need of the image: Debian of the same release with a C compiler and this
+//! machine's Rust, or Debian's libc, libgcc and root certificates without a shell.
 
 use std::path::Path;
 use std::process::Command;
 
-use super::output;
+use super::{USER, output};
 use crate::TempDir;
 use crate::docker::storage::Storage;
 
-/// The release of Debian in the image.
+/// The release of Debian in the images.
 const DEBIAN: &str = "bookworm";
 /// The root certificates that this machine trusts.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Pulls the image with the version of Rust that a Dockerfile names, or makes a stand-in. Says which.
-/// Returns the further arguments of a build.
+/// Pulls the two images that the Dockerfile of an app names, or makes stand-ins. Says which. The other
+/// Dockerfiles are built on the first of them. Returns the further arguments of a build.
 pub(super) fn pull_or_make(storage: &Storage, dockerfile: &Path) -> Result<Vec<String>, String> {
     let file = dockerfile.display();
     let text = std::fs::read_to_string(dockerfile).map_err(|error| format!("{file}: {error}"))?;
-    let version = text.lines().find_map(|line| line.strip_prefix("ARG RUST_VERSION="));
-    let image = rust_of(version.ok_or_else(|| format!("{file} has no `ARG RUST_VERSION=`"))?);
-    let Err(why) = output(storage.command().args(["pull", "--quiet", &image])) else {
-        eprintln!("images: {image} was pulled");
-        return Ok(Vec::new());
-    };
-    let version = machines_rust()?;
-    eprintln!("images: Debian with Rust {version} stands in for {image}: {why}");
-    let stand_in = rust_of(&version);
-    if output(storage.command().args(["image", "exists", &stand_in])).is_err() {
-        make_rust(storage, &stand_in)?;
+    let last = |start: &str| text.lines().rev().find_map(|line| line.strip_prefix(start));
+    let of_last = |start| last(start).ok_or_else(|| format!("{file} has no `{start}`"));
+    let (version, runtime) = (of_last("ARG RUST_VERSION=")?, of_last("FROM ")?);
+    let mut arguments = Vec::new();
+    let mut rust = rust_of(version);
+    if let Err(why) = pull(storage, &rust) {
+        let version = machines_rust()?;
+        eprintln!("images: Debian with Rust {version} stands in for {rust}: {why}");
+        rust = rust_of(&version);
+        if !exists(storage, &rust) {
+            make_rust(storage, &rust)?;
+        }
+        arguments.push(format!("--build-arg=RUST_VERSION={version}"));
     }
-    Ok(vec![format!("--build-arg=RUST_VERSION={version}")])
+    if let Err(why) = pull(storage, runtime) {
+        eprintln!("images: libraries of Debian stand in for {runtime}: {why}");
+        if !exists(storage, runtime) {
+            make_runtime(storage, runtime, &rust)?;
+        }
+    }
+    Ok(arguments)
+}
+
+fn pull(storage: &Storage, image: &str) -> Result<(), String> {
+    output(storage.command().args(["pull", "--quiet", image]))?;
+    eprintln!("images: {image} was pulled");
+    Ok(())
+}
+
+fn exists(storage: &Storage, image: &str) -> bool {
+    output(storage.command().args(["image", "exists", image])).is_ok()
 }
 
 fn rust_of(version: &str) -> String {
@@ -72,4 +91,28 @@ fn make_rust(storage: &Storage, image: &str) -> Result<(), String> {
     let mut import = storage.command();
     import.args(["import", "--quiet", "--change", "ENV CARGO_HOME=/usr/local/cargo"]);
     output(import.args(["--change", path]).arg(&archive).arg(image)).map(|_| ())
+}
+
+/// The parts of Debian that a program in Rust needs, with the settings of the image it stands in for.
+fn make_runtime(storage: &Storage, image: &str, rust: &str) -> Result<(), String> {
+    let folder = TempDir::new();
+    let file = folder.path().join("Dockerfile");
+    let dockerfile = format!(
+        "FROM {rust} AS debian\n\
+         RUN mkdir --parents /image/etc /image/home/nonroot && mkdir --mode=1777 /image/tmp \
+          && chown {USER}:{USER} /image/home/nonroot \
+          && echo nonroot:x:{USER}:{USER}:nonroot:/home/nonroot:/sbin/nologin > /image/etc/passwd \
+          && cp --parents --dereference /{CERTIFICATES} /lib*/ld-linux-*.so.* \
+             /lib/*-linux-gnu/libc.so.6 /lib/*-linux-gnu/libm.so.6 /lib/*-linux-gnu/libgcc_s.so.1 \
+             /image\n\
+         FROM scratch\n\
+         COPY --from=debian /image/ /\n\
+         ENV SSL_CERT_FILE=/{CERTIFICATES}\n\
+         WORKDIR /home/nonroot\n\
+         USER {USER}:{USER}\n"
+    );
+    std::fs::write(&file, dockerfile).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut build = storage.command();
+    build.args(["build", "--network=host", "--pull-never", "--tag", image, "--file"]);
+    output(build.arg(&file).arg(folder.path())).map(|_| ())
 }

@@ -1,5 +1,6 @@
-//! The images of the relay and of the generic runner, with real calls: tasks in the emulator are containers
-//! of the runner. The suite runs if it is asked to: `cargo xtask test --containers`.
+//! The images of the relay, of the generic runner and of an app, with real calls: tasks and functions in the
+//! emulator are containers of the runner or of the app. The suite runs if it is asked to:
+//! `cargo xtask test --containers`.
 
 use flame_tests::emulator::{self, EcsApp};
 use flame_tests::images::{RELAY, RUNNER, with_images};
@@ -8,11 +9,14 @@ use flame_tests::{TempDir, demo, suite, tests};
 use rustix::process::Signal;
 use tokio::sync::Mutex;
 
+mod app;
+
 fn main() -> std::process::ExitCode {
-    suite(with_images(tests![
+    let tests = tests![
         a_container_of_the_runner_becomes_its_parents_executable,
         a_container_of_the_relay_relays_calls_and_drains,
-    ]))
+    ];
+    suite(with_images([tests, app::tests()].concat()))
 }
 
 /// Held by a test that counts containers of the generic runner.

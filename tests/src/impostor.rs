@@ -2,9 +2,10 @@
 //! would send.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::BytesMut;
-use flame_link::{CodeDownload, HelloError, HelloOutcome, Io, dial, say_hello};
+use flame_link::{CodeDownload, DialError, HelloError, HelloOutcome, Io, dial, say_hello};
 use flame_runner_shim::build_id::build_id;
 use flame_wire::hello::{Hello, PROTOCOL, Proof};
 use flame_wire::packet::Packet;
@@ -64,8 +65,20 @@ pub async fn connect_for_code(
 }
 
 async fn greet_parent(parent: &FlameParent, hello: &Hello) -> Result<HelloOutcome, HelloError> {
-    let io = dial(&parent.addresses[0], parent.fingerprint).await.expect("the parent listens");
-    say_hello(io, hello).await
+    say_hello(reach(parent).await, hello).await
+}
+
+/// Connects to the parent. Tries again while the parent's relay does not know the runner yet: a parent
+/// registers a runner while it boots it.
+pub async fn reach(parent: &FlameParent) -> Io {
+    loop {
+        match dial(&parent.addresses[0], parent.fingerprint).await {
+            Err(DialError::UpgradeRejected { status: 404, .. }) => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            dialed => return dialed.expect("the parent listens"),
+        }
+    }
 }
 
 /// Begins a session, as a runner does.

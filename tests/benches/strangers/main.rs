@@ -11,8 +11,9 @@
 //! 10,000 strangers arrive at each target, at most [`PER_SECOND`] in a second. They come from a
 //! process of their own, a copy of this executable that takes only the time of the processors that no
 //! other process needs. Rounds with and without strangers take turns, so that both see the same
-//! machine; they are meaningful only on a machine that is idle otherwise. A quarter of the strangers each has a bad ref, a bad key, bad TLS, and a slow
-//! handshake. `flame_tests::strangers` has the details.
+//! machine; they are meaningful only on a machine that is idle otherwise. A quarter of the strangers
+//! each has a bad ref, a bad key, bad TLS, and a slow handshake. `flame_tests::strangers` has the
+//! details.
 
 mod crowd;
 mod report;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flame_aws::backend::Process;
 use flame_aws::{CallError, Pool, PoolBuilder, TimeoutPhase};
-use flame_link::{HelloError, Io, dial};
+use flame_link::{HelloError, Io};
 use flame_tests::process::{self, drains_cleanly, until_gone};
 use flame_tests::{TempDir, Test, Watcher, demo, impostor, process_pool, tests, until};
 use flame_wire::frame::{DataFrame, Frame, MessageStart, StreamId};
@@ -139,7 +139,7 @@ async fn a_runner_of_one_pool_is_rejected_as_a_runner_of_another_pool_on_the_sam
 async fn an_invalid_hello_is_rejected() {
     let folder = TempDir::new();
     let (pool, parent, child) = pool_for_an_impostor(&folder, |pool| pool).await;
-    let mut io = dial(&parent.addresses[0], parent.fingerprint).await.unwrap();
+    let mut io = impostor::reach(&parent).await;
     io.write_all(&[0xff; 64]).await.unwrap();
     io.flush().await.unwrap();
     impostor::until_hung_up(&mut io).await;

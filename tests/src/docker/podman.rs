@@ -50,6 +50,14 @@ impl Podman {
         })
     }
 
+    /// The same, but podman notices only after a second that a container is dead.
+    ///
+    /// # Errors
+    /// Returns a sentence that says why it can't be started.
+    pub fn that_finishes_slowly() -> Result<Self, String> {
+        Self::prepare(|podman| podman.storage.finish_slowly().map_err(|error| error.to_string()))
+    }
+
     /// The same, on a disk of its own that has this many MiB.
     ///
     /// # Errors

@@ -42,6 +42,22 @@ impl Storage {
         std::fs::write(self.registries(), settings)
     }
 
+    /// Lets a second pass between the death of a container and what podman does then, as on a busy machine.
+    pub(crate) fn finish_slowly(&self) -> std::io::Result<()> {
+        let (monitor, later) = (self.folder.join("conmon"), self.folder.join("later"));
+        // conmon watches a container, and starts its `--exit-command` when the container is dead.
+        let monitoring = format!(
+            "#!/bin/bash\nargs=()\nfor arg in \"$@\"; do\n\
+             [ \"$last\" = --exit-command ] && args+=('{}') || args+=(\"$arg\")\nlast=$arg\ndone\n\
+             exec conmon \"${{args[@]}}\"\n",
+            later.display(),
+        );
+        write_script(&monitor, &monitoring)?;
+        write_script(&later, "#!/bin/sh\nsleep 1\nexec podman \"$@\"\n")?;
+        let more = format!("conmon_path = [\"{}\"]\n", monitor.display());
+        std::fs::write(self.settings(), format!("{SETTINGS}{more}"))
+    }
+
     fn registries(&self) -> PathBuf {
         self.folder.join("registries.conf")
     }
@@ -89,8 +105,7 @@ impl Storage {
              exec podman '{options}' '{arguments}' \"$@\"\n",
             self.settings().display(),
         );
-        std::fs::write(&path, script)?;
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        write_script(&path, &script)
     }
 
     /// Removes all containers, and unmounts what is mounted.
@@ -111,4 +126,9 @@ impl Storage {
             let _ = Command::new("umount").arg(point).status();
         }
     }
+}
+
+fn write_script(path: &Path, script: &str) -> std::io::Result<()> {
+    std::fs::write(path, script)?;
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
 }

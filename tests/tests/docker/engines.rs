@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flame_aws::{BootFailureKind, CallError};
+use flame_tests::demo::misbehaving;
 use flame_tests::docker::Podman;
 use flame_tests::{Test, demo, process, tests};
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         runners_survive_the_engines_restart_and_deaths_meanwhile_are_noticed,
         an_engine_that_restarts_delays_a_boot,
         an_engine_that_does_not_answer_fails_start_and_boot_in_time,
+        an_engine_that_finishes_slowly_with_dead_containers_gives_the_same_reasons,
         a_full_disk_fails_the_boot_with_the_reason,
     ]
 }
@@ -90,6 +92,35 @@ async fn an_engine_that_does_not_answer_fails_start_and_boot_in_time() {
     // The engine may create the container now.
     pool.drain().await;
     engine.left_over().await.unwrap();
+}
+
+/// Until podman has finished with a dead container, it does not know the exit code, and fails to answer some
+/// questions about all containers.
+async fn an_engine_that_finishes_slowly_with_dead_containers_gives_the_same_reasons() {
+    let podman = in_background(Podman::that_finishes_slowly).unwrap();
+    let engine = in_background(|| podman.engine()).unwrap();
+    let exits = engine.backend().env("DEMO_EXIT_IN_BOOT", "7");
+    let pools = [pool_on("exits-1", exits.clone()), pool_on("exits-2", exits)];
+    for pool in pools {
+        let pool = pool.start().await.unwrap();
+        let failure = boot_failure(&pool).await;
+        assert_eq!(
+            (failure.kind, failure.exit_code),
+            (BootFailureKind::Died, Some(7)),
+            "{failure}"
+        );
+        drop(pool);
+    }
+    let pool = pool_on("dies", engine.backend()).start().await.unwrap();
+    for _ in 0..2 {
+        match pool.call(misbehaving::dies()).await {
+            Err(CallError::RunnerLost { reason, .. }) => {
+                assert!(reason.contains("137"), "{reason}")
+            }
+            other => panic!("the runner has to be lost: {other:?}"),
+        }
+    }
+    pool.drain().await;
 }
 
 async fn a_full_disk_fails_the_boot_with_the_reason() {

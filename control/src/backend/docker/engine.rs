@@ -14,12 +14,13 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::endpoint::Endpoint;
 use super::failure::{EngineError, ErrorKind};
 use super::network::OwnContainer;
 use super::pull::PullStatus;
+use super::retry::{BUSY, retry};
 use crate::backend::OutputStream;
 use crate::size::Size;
 
@@ -91,19 +92,19 @@ impl Engine {
 
     /// The engine's clock, as text that it accepts itself.
     pub(super) async fn time(&self) -> Result<Option<String>, EngineError> {
-        Ok(within(QUESTION, self.docker.info()).await?.system_time)
+        Ok(question(|| self.docker.info()).await?.system_time)
     }
 
     /// The processors and the memory of the engine's machine.
     pub(super) async fn machine(&self) -> Result<Size, EngineError> {
-        let info = within(QUESTION, self.docker.info()).await?;
+        let info = question(|| self.docker.info()).await?;
         let mib = info.mem_total.and_then(|bytes| u32::try_from(bytes >> 20).ok());
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok()).map(f64::from);
         Ok(Size { vcpus: cpus, memory_mib: mib, ..Size::new() })
     }
 
     pub(super) async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
-        found(within(QUESTION, self.docker.inspect_image(image)).await).map(|found| found.is_some())
+        found(question(|| self.docker.inspect_image(image)).await).map(|found| found.is_some())
     }
 
     /// Pulls an image: its name without and with its tag or digest.
@@ -143,8 +144,8 @@ impl Engine {
 
     /// The gateway of a network, if it has one; `None` if there is no such network.
     pub(super) async fn network(&self, name: &str) -> Result<Option<Option<IpAddr>>, EngineError> {
-        let asked = self.docker.inspect_network(name, None);
-        let Some(network) = found(within(QUESTION, asked).await)? else { return Ok(None) };
+        let asked = || self.docker.inspect_network(name, None);
+        let Some(network) = found(question(asked).await)? else { return Ok(None) };
         let configs = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
         let gateways = configs.into_iter().filter_map(|config| config.gateway?.parse().ok());
         // A runner's image may lack IPv6.
@@ -215,7 +216,7 @@ impl Engine {
             filters: Some(filters),
             ..ListContainersOptions::default()
         };
-        within(QUESTION, self.docker.list_containers(Some(options))).await
+        question(|| self.docker.list_containers(Some(options.clone()))).await
     }
 
     /// Creates a container.
@@ -250,8 +251,8 @@ impl Engine {
 
     /// The state of a container; `None` if there is no such container.
     pub(super) async fn state(&self, name: &str) -> Result<Option<ContainerState>, EngineError> {
-        let asked = self.docker.inspect_container(name, None);
-        let Some(container) = found(within(QUESTION, asked).await)? else { return Ok(None) };
+        let asked = || self.docker.inspect_container(name, None);
+        let Some(container) = found(question(asked).await)? else { return Ok(None) };
         let state = container.state.unwrap_or_default();
         Ok(Some(ContainerState {
             is_running: state.running.unwrap_or_default(),
@@ -323,6 +324,15 @@ async fn within<T>(
         Ok(answer) => answer.map_err(error),
         Err(_) => Err(EngineError { kind: ErrorKind::NoAnswer(limit), message: String::new() }),
     }
+}
+
+/// Asks the engine something. podman looks at all containers for some answers, and fails if one of them
+/// is just ending: so the question is asked again.
+async fn question<T, F: Future<Output = Result<T, Error>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, EngineError> {
+    let asking = |_| within(QUESTION, ask());
+    retry(Instant::now() + BUSY, EngineError::is_internal, asking).await
 }
 
 fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {

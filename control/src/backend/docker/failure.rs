@@ -316,6 +316,11 @@ impl EngineError {
         self.is_ambiguous() || self.kind == ErrorKind::Unreachable
     }
 
+    /// Whether the engine has failed, and not the request.
+    pub(super) fn is_internal(&self) -> bool {
+        matches!(self.kind, ErrorKind::Status(500..))
+    }
+
     /// Whether there is no such container, image or network.
     pub(super) fn is_not_found(&self) -> bool {
         self.kind == ErrorKind::Status(404)

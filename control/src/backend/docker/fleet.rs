@@ -26,8 +26,8 @@ enum Phase {
     Booting { exited: Option<Exit> },
     /// It has started, after this many requests for a list.
     Running { requests: u64 },
-    /// It is being removed, and its death will be reported.
-    Ending,
+    /// It is being removed, and its death will be reported. An event may say how it has ended.
+    Ending { exit: Option<Exit> },
 }
 
 /// What an event says of the end of a container.
@@ -55,7 +55,7 @@ impl Fleet {
         let phase = self.containers.get_mut(name)?;
         match *phase {
             Phase::Booting { exited: Some(exit) } => {
-                *phase = Phase::Ending;
+                *phase = Phase::Ending { exit: Some(exit) };
                 Some(exit)
             }
             _ => {
@@ -74,10 +74,14 @@ impl Fleet {
                 false
             }
             Some(phase @ Phase::Running { .. }) => {
-                *phase = Phase::Ending;
+                *phase = Phase::Ending { exit: Some(exit) };
                 true
             }
-            Some(Phase::Ending) | None => false,
+            Some(Phase::Ending { exit: known }) => {
+                known.get_or_insert(exit);
+                false
+            }
+            None => false,
         }
     }
 
@@ -97,7 +101,7 @@ impl Fleet {
         let mut ended = Vec::new();
         for (name, phase) in &mut self.containers {
             if matches!(phase, Phase::Running { requests } if *requests < asked) && !runs(name) {
-                *phase = Phase::Ending;
+                *phase = Phase::Ending { exit: None };
                 ended.push(name.clone());
             }
         }
@@ -107,12 +111,31 @@ impl Fleet {
     /// The container is to be stopped. Returns whether the caller must do it: it runs, and nobody
     /// is ending it.
     pub(super) fn stop(&mut self, name: &str) -> bool {
-        self.exited(name, Exit::Died(None))
+        match self.containers.get_mut(name) {
+            Some(phase @ Phase::Running { .. }) => {
+                *phase = Phase::Ending { exit: None };
+                true
+            }
+            // The boot removes it, once the answer to the start has come.
+            Some(Phase::Booting { exited }) => {
+                exited.get_or_insert(Exit::Died(None));
+                false
+            }
+            Some(Phase::Ending { .. }) | None => false,
+        }
+    }
+
+    /// What an event has said of the end of a container that is being removed.
+    pub(super) fn exit_while_ending(&self, name: &str) -> Option<Exit> {
+        match self.containers.get(name)? {
+            Phase::Ending { exit } => *exit,
+            Phase::Booting { .. } | Phase::Running { .. } => None,
+        }
     }
 
     /// The container could not be stopped, and runs on.
     pub(super) fn stop_failed(&mut self, name: &str) {
-        if let Some(phase @ Phase::Ending) = self.containers.get_mut(name) {
+        if let Some(phase @ Phase::Ending { .. }) = self.containers.get_mut(name) {
             // A later list shows whether it has ended meanwhile.
             *phase = Phase::Running { requests: 0 };
         }
@@ -154,6 +177,16 @@ mod tests {
         fleet.forget("a");
         assert!(!fleet.exited("a", Exit::Died(Some(7))) && !fleet.knows("a"));
         assert!(!fleet.exited("b", Exit::Removed), "a container of somebody else");
+    }
+
+    #[test]
+    fn an_event_during_a_stop_says_how_the_container_has_ended() {
+        let mut fleet = running("a");
+        assert!(fleet.stop("a"));
+        assert_eq!(fleet.exit_while_ending("a"), None, "no event has come");
+        assert!(!fleet.exited("a", Exit::Died(Some(7))));
+        assert!(!fleet.exited("a", Exit::Removed), "the removal follows the death");
+        assert_eq!(fleet.exit_while_ending("a"), Some(Exit::Died(Some(7))));
     }
 
     #[test]

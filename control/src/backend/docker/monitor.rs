@@ -26,7 +26,7 @@ use super::engine::{ContainerEvent, ContainerState, Engine};
 use super::failure::{EngineError, ErrorKind};
 use super::fleet::{Exit, Fleet};
 use super::output;
-use super::retry::retry;
+use super::retry::{BUSY, retry};
 use crate::backend::output::RunnerOutput;
 use crate::backend::{BackendError, Death, Instance, InstanceTable, PoolInfo};
 
@@ -36,13 +36,9 @@ const REOPEN_EVERY: Duration = Duration::from_secs(300);
 /// The delays before the stream of events is opened again after a failure.
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(0.5);
-/// For how long a request that ends or removes a container is made again. podman fails for a moment
-/// if it is busy with the same container, and Docker if it can't unmount the container's file system
-/// yet.
-const BUSY: Duration = Duration::from_secs(5);
-/// How often the state of a container that has ended is asked for, and the pause in between.
-const STATE_ATTEMPTS: u32 = 5;
-const STATE_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait for the event of a death that was found in another way, and how often to look.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(2);
+const EVENT_PAUSE: Duration = Duration::from_millis(20);
 /// How long to wait for the end of a dead container's output.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the removal of a container is tried in the background, which takes at least 1 min.
@@ -161,7 +157,24 @@ impl Monitor {
             Some(state) if !state.is_running => Ok(End::Exited(state)),
             Some(_) => self.engine.remove(name).await.map(|()| End::Stopped),
         };
-        retry(Instant::now() + BUSY, |_| true, |_| end()).await
+        match retry(Instant::now() + BUSY, |_| true, |_| end()).await? {
+            // The exit code is in the event: podman stores it later.
+            End::Exited(state) => Ok(End::of(self.exit_event(name).await, Some(Some(state)))),
+            end => Ok(end),
+        }
+    }
+
+    /// What the event of a death says; `None` if there is none for a while.
+    async fn exit_event(&self, name: &str) -> Option<Exit> {
+        let event = async {
+            loop {
+                if let Some(exit) = self.fleet().exit_while_ending(name) {
+                    return exit;
+                }
+                sleep(EVENT_PAUSE).await;
+            }
+        };
+        timeout(EVENT_TIMEOUT, event).await.ok()
     }
 
     /// Watches the events until the future is dropped, whatever fails.
@@ -235,16 +248,16 @@ impl Monitor {
     }
 
     /// The state of a container that has ended. While podman finishes with it, it has a state that
-    /// bollard does not know, so a request that fails is made again.
+    /// bollard does not know, or still runs, so the request is made again.
     async fn state_at_end(&self, name: &str) -> Result<Option<ContainerState>, EngineError> {
-        for _ in 1..STATE_ATTEMPTS {
-            match self.engine.state(name).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(state)) if !state.is_running => return Ok(Some(state)),
-                Ok(Some(_)) | Err(_) => sleep(STATE_PAUSE).await,
-            }
-        }
-        self.engine.state(name).await
+        let state = async || match self.engine.state(name).await? {
+            Some(state) if state.is_running => Err(EngineError {
+                kind: ErrorKind::Client,
+                message: "the container has ended, and the engine says that it runs".to_owned(),
+            }),
+            state => Ok(state),
+        };
+        retry(Instant::now() + BUSY, |_| true, |_| state()).await
     }
 
     /// Removes a container that has ended, and reports its death.

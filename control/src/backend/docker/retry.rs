@@ -11,6 +11,11 @@ use super::failure::EngineError;
 const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(2)).with_jitter(0.5);
 
+/// For how long a request is made again while the engine is busy with the same container, or with
+/// another one that is ending. podman answers with errors then, and Docker if it can't unmount the
+/// container's file system yet.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+
 /// Makes a request until it succeeds, or fails with an error for which `passes` is false, or the
 /// deadline is near. The request gets its number, from 0 on.
 ///

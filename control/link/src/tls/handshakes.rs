@@ -1,11 +1,11 @@
 //! The thread that computes the parent's part of TLS handshakes.
 //!
-//! Everybody who reaches the port of a parent can start a handshake, and its arithmetic takes longer
-//! than a call. On a thread of the runtime it would delay the calls of live pools. So it has a thread
+//! Everybody who reaches the port of a parent can start a handshake, and its arithmetic takes about as
+//! long as a call. On a thread of the runtime, it delays the calls of live pools. So it has a thread
 //! of its own, which gives way to every other thread at once: on Linux it is in the class SCHED_IDLE.
 //!
-//! While all processors are busy, such a thread may wait for a second. So a handshake that it has not
-//! begun within [`PATIENCE`] is computed on a thread of the runtime after all.
+//! While other threads keep all processors busy, a thread of this class hardly runs. So a handshake
+//! that it has not begun within [`PATIENCE`] is computed on a thread of the runtime.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,7 +62,7 @@ impl HandshakeThread {
                 }
             }
         };
-        // Without the thread, nothing takes the computation.
+        // Should the thread have ended, the computation is still there, and is done below.
         let _ = self.jobs.send(Box::new(job));
         let in_time = timeout(self.patience, &mut answered).await;
         if let Ok(Ok(answer)) = in_time {
